@@ -1,0 +1,193 @@
+//! What can be wrong with a request, in a form that crosses the wire.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a request was not executed, or not wholly.
+///
+/// On a plain connection it travels as `[0, "code: message"]`, the one shape that every existing MessagePack-RPC
+/// client shows whole. After `hello` it is a map with the keys `code`, `message` and, for `draw_pixels`, `rejected`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+#[non_exhaustive]
+pub struct Fault {
+    /// What kind of fault it is.
+    pub code: Code,
+    /// One sentence for a person: what was asked, what is allowed.
+    pub message: String,
+    /// Of `draw_pixels`: the indexes of the pixels that were not drawn, as ranges `[first, count]` in rising order.
+    /// Every other pixel of the call was drawn. Empty for other methods, and when the whole request was rejected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Range>,
+}
+
+/// A run of indexes, `[first, count]` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, u32)", into = "(u32, u32)")]
+pub struct Range {
+    /// The first index.
+    pub first: u32,
+    /// How many follow each other, at least 1.
+    pub count: u32,
+}
+
+impl From<(u32, u32)> for Range {
+    fn from((first, count): (u32, u32)) -> Range {
+        Range { first, count }
+    }
+}
+
+impl From<Range> for (u32, u32) {
+    fn from(range: Range) -> (u32, u32) {
+        (range.first, range.count)
+    }
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+        /// The kinds of faults. On the wire each is its name in lower case, as [`Code::as_str`] gives it.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(from = "String", into = "String")]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $name,)+
+            /// A code that this version does not know.
+            Other(String),
+        }
+
+        impl Code {
+            /// Every code that this version knows, with what it means.
+            pub const ALL: &[(Code, &'static str)] = &[$((Code::$name, concat!($($doc),+))),+];
+
+            /// The code as it stands on the wire.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Code::$name => $text,)+
+                    Code::Other(text) => text,
+                }
+            }
+        }
+
+        impl From<String> for Code {
+            fn from(text: String) -> Code {
+                match text.as_str() {
+                    $($text => Code::$name,)+
+                    _ => Code::Other(text),
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Pixels outside the display. What lies inside was drawn.
+    OutOfBounds = "out_of_bounds",
+    /// A parameter of a wrong type, range or length, or a wrong number of them. Nothing was drawn.
+    InvalidArgument = "invalid_argument",
+    /// There is no such method.
+    UnknownMethod = "unknown_method",
+    /// More than a limit allows. The message names the limit.
+    TooLarge = "too_large",
+    /// `hello` asked for a version that this display does not speak.
+    UnsupportedVersion = "unsupported_version",
+    /// The bytes are no MessagePack-RPC, or break its order. The connection closes.
+    Malformed = "malformed",
+    /// Too many malformed requests. The connection closes.
+    TooManyErrors = "too_many_errors",
+    /// A message was not finished, or answers were not read, in time. The connection closes.
+    TooSlow = "too_slow",
+    /// The display has no memory to spare for this request.
+    NoMemory = "no_memory",
+    /// The display ends. The connection closes.
+    ShuttingDown = "shutting_down",
+}
+
+impl From<Code> for String {
+    fn from(code: Code) -> String {
+        code.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Fault {
+    /// A fault of the whole request.
+    pub fn new(code: Code, message: impl Into<String>) -> Fault {
+        Fault { code, message: message.into(), rejected: Vec::new() }
+    }
+
+    /// A fault of some pixels of a `draw_pixels`.
+    pub fn of_pixels(code: Code, message: impl Into<String>, rejected: Vec<Range>) -> Fault {
+        Fault { code, message: message.into(), rejected }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Fault {
+        Fault::new(Code::InvalidArgument, message)
+    }
+
+    /// How many pixels of a `draw_pixels` were rejected one by one.
+    pub fn rejected_pixels(&self) -> u64 {
+        self.rejected.iter().map(|r| u64::from(r.count)).sum()
+    }
+
+    /// Joins the fault of a further part of one call, whose first pixel has index `offset` in the call.
+    pub(crate) fn join(&mut self, later: Fault) {
+        if later.message != self.message {
+            self.message = format!("{}; {}", self.message, later.message);
+        }
+        self.rejected.extend(later.rejected);
+    }
+
+    /// Shifts the indexes of the rejected pixels; drops what is not below `count`, which only a lying peer sends.
+    pub(crate) fn place(&mut self, offset: u32, count: u32) {
+        self.rejected.retain_mut(|range| {
+            let fits =
+                range.count > 0 && range.first.checked_add(range.count).is_some_and(|end| end <= count);
+            range.first = range.first.saturating_add(offset);
+            fits
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_survives_the_wire_and_unknown_fields_do_no_harm() {
+        let fault = Fault::of_pixels(Code::OutOfBounds, "no", vec![Range { first: 3, count: 2 }]);
+        let bytes = rmp_serde::to_vec_named(&fault).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Fault>(&bytes).unwrap(), fault);
+        assert_eq!(fault.to_string(), "out_of_bounds: no");
+
+        #[derive(Serialize)]
+        struct Newer {
+            code: &'static str,
+            message: &'static str,
+            since: u32,
+        }
+        let bytes = rmp_serde::to_vec_named(&Newer { code: "haunted", message: "boo", since: 3 }).unwrap();
+        let fault: Fault = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(fault.code, Code::Other("haunted".into()));
+    }
+
+    #[test]
+    fn every_code_is_its_own_text() {
+        for (code, meaning) in Code::ALL {
+            assert_eq!(&Code::from(code.as_str().to_owned()), code);
+            assert!(meaning.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn placing_drops_ranges_that_lie() {
+        let ranges = [(0, 1), (9, 1), (9, 2), (5, 0), (u32::MAX, 2)].map(Range::from);
+        let mut fault = Fault::of_pixels(Code::OutOfBounds, "", ranges.to_vec());
+        fault.place(100, 10);
+        assert_eq!(fault.rejected, [(100, 1), (109, 1)].map(Range::from));
+    }
+}

@@ -1,0 +1,210 @@
+//! Bytes as they arrive, cut into whole messages.
+
+use crate::limits;
+use crate::scan::{Scan, ScanError};
+
+/// Keeps what has arrived of a message that is not whole yet. Whole messages that lie in the input are handed out
+/// from there, without a copy.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    /// The start of one message, up to the last byte that has arrived; never a byte behind its end.
+    kept: Vec<u8>,
+    scan: Scan,
+    /// `kept` has been handed out whole and is to be forgotten.
+    is_done: bool,
+}
+
+/// Where a whole message lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found<'a> {
+    InInput(&'a [u8]),
+    Kept,
+}
+
+/// How much is taken at once to complete a kept message whose end is not known: what is too much is given back.
+const CHUNK: usize = 4 << 10;
+
+impl Inbox {
+    /// Bytes of the message that has begun.
+    pub(crate) fn len(&self) -> usize {
+        if self.is_done { 0 } else { self.kept.len() }
+    }
+
+    /// Bytes of memory in use.
+    pub(crate) fn capacity(&self) -> usize {
+        self.kept.capacity()
+    }
+
+    /// What there is of a message that has begun.
+    pub(crate) fn started(&self) -> &[u8] {
+        &self.kept[..self.len()]
+    }
+
+    /// Finds the next whole message in what was kept and `input`, and moves `input` behind it. `None`: all of
+    /// `input` was taken and more is needed. `limit` says, of the bytes so far, how long the message may become.
+    /// [`Inbox::message`] has its bytes.
+    pub(crate) fn next<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        limit: impl Fn(&[u8]) -> usize,
+    ) -> Result<Option<Found<'a>>, ScanError> {
+        self.forget();
+        let all = *input;
+        if self.kept.is_empty() {
+            let end = self.scan.run(all, limit(all));
+            let Some(end) = end.inspect_err(|_| self.keep_start(all))? else {
+                self.kept.extend_from_slice(all);
+                *input = &[];
+                return Ok(None);
+            };
+            self.scan = Scan::default();
+            let (message, rest) = all.split_at(end);
+            *input = rest;
+            return Ok(Some(Found::InInput(message)));
+        }
+        loop {
+            let take = self.scan.missing(self.kept.len()).max(CHUNK).min(input.len());
+            let (taken, rest) = input.split_at(take);
+            self.kept.extend_from_slice(taken);
+            *input = rest;
+            if let Some(end) = self.scan.run(&self.kept, limit(&self.kept))? {
+                let excess = self.kept.len() - end;
+                self.kept.truncate(end);
+                *input = &all[all.len() - rest.len() - excess..];
+                break;
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+        }
+        self.scan = Scan::default();
+        self.is_done = true;
+        Ok(Some(Found::Kept))
+    }
+
+    /// The bytes of the message found last.
+    pub(crate) fn message<'a>(&'a self, found: Found<'a>) -> &'a [u8] {
+        match found {
+            Found::InInput(message) => message,
+            Found::Kept => &self.kept,
+        }
+    }
+
+    /// Where the rest of a long message may be read to without a detour: append at most that many bytes, then call
+    /// [`Inbox::next`]. The room grows with what has arrived, not with what a header announces.
+    pub(crate) fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        self.forget();
+        let missing = self.scan.missing(self.kept.len());
+        if self.kept.is_empty() || missing < limits::READ {
+            return None;
+        }
+        let room = missing.min(self.kept.len().max(limits::READ));
+        self.kept.reserve(room);
+        Some((&mut self.kept, room))
+    }
+
+    fn forget(&mut self) {
+        if self.is_done {
+            self.is_done = false;
+            if self.kept.capacity() > limits::IDLE_BUFFER {
+                self.kept = Vec::new();
+            }
+            self.kept.clear();
+        }
+    }
+
+    /// Keeps enough of a refused message to say which request it was.
+    fn keep_start(&mut self, all: &[u8]) {
+        self.kept.extend_from_slice(&all[..all.len().min(64)]);
+    }
+}
+
+/// Bytes to send, and how many of them are gone.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Outbox {
+    pub(crate) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// `n` more bytes are gone. Memory beyond `keep` bytes is given back when nothing is left to send.
+    pub(crate) fn advance(&mut self, n: usize, keep: usize) {
+        self.sent = (self.sent + n).min(self.bytes.len());
+        if self.sent == self.bytes.len() {
+            self.sent = 0;
+            if self.bytes.capacity() > keep {
+                self.bytes = Vec::new();
+            }
+            self.bytes.clear();
+        }
+    }
+
+    /// Hands all unsent bytes over, in exchange for a buffer to fill.
+    pub(crate) fn swap(&mut self, empty: Vec<u8>) -> Vec<u8> {
+        debug_assert!(empty.is_empty() && self.sent == 0, "a driver either swaps or advances");
+        std::mem::replace(&mut self.bytes, empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cuts `bytes` at every place in `cuts` and answers the messages found.
+    fn split(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+        let (mut inbox, mut found, mut from) = (Inbox::default(), Vec::new(), 0);
+        for &to in cuts.iter().chain([&bytes.len()]) {
+            let mut input = &bytes[from..to];
+            while let Some(place) = inbox.next(&mut input, |_| limits::MESSAGE).unwrap() {
+                found.push(inbox.message(place).to_vec());
+            }
+            assert!(input.is_empty());
+            from = to;
+        }
+        assert_eq!(inbox.len(), 0);
+        found
+    }
+
+    #[test]
+    fn messages_are_the_same_wherever_the_bytes_are_cut() {
+        let long = [&[0x92, 0xc5, 0x20, 0][..], &[7; 0x2000], &[0x01]].concat();
+        let messages = [vec![0x91, 0xa2, b'h', b'i'], vec![0x90], long, vec![0x92, 0x91, 0x80, 0xcd, 1, 2]];
+        let bytes = messages.concat();
+        assert_eq!(split(&bytes, &[]), messages);
+        for a in (0..bytes.len()).filter(|&a| !(40..0x1ff0).contains(&a)) {
+            assert_eq!(split(&bytes, &[a]), messages, "cut at {a}");
+            assert_eq!(split(&bytes, &[a, (a + 2).min(bytes.len())]), messages, "cut at {a} and 2 further");
+        }
+        let every: Vec<_> = (0..bytes.len()).collect();
+        assert_eq!(split(&bytes, &every), messages);
+    }
+
+    #[test]
+    fn a_buffer_grows_with_what_arrives_and_is_given_back() {
+        let mut inbox = Inbox::default();
+        let header = [0x91, 0xc6, 0x00, 0xf0, 0, 0];
+        assert_eq!(inbox.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));
+        assert!(inbox.capacity() < 64, "15 MiB announced, 6 bytes arrived");
+        let mut arrived = 0;
+        while let Some((buffer, room)) = inbox.body() {
+            assert!(room <= arrived.max(limits::READ) + 6);
+            buffer.resize(buffer.len() + room, 0);
+            arrived += room;
+            assert!(inbox.capacity() <= 2 * (arrived + limits::READ));
+        }
+        let last = vec![0; 0xf0_0000 - arrived];
+        let mut input = &last[..];
+        assert_eq!(inbox.next(&mut input, |_| limits::MESSAGE), Ok(Some(Found::Kept)));
+        assert_eq!(inbox.message(Found::Kept).len(), 0xf0_0006);
+        assert_eq!(inbox.next(&mut &[][..], |_| limits::MESSAGE), Ok(None));
+        assert!(inbox.capacity() <= limits::IDLE_BUFFER);
+    }
+}

@@ -1,0 +1,68 @@
+//! The wire of the network framebuffer, with no I/O.
+//!
+//! A program on one machine draws on a display of another through remote procedure calls in
+//! [MessagePack-RPC](https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md). This crate has everything about
+//! that wire and nothing else: no socket, no thread, no clock, no random number. Bytes and instants go in, bytes and
+//! events come out, so a whole conversation runs in one thread, at any speed, cut at any byte.
+//!
+//! ```
+//! use draw_protocol::{client, server, Answer, Color, Hello, Request, Size, limits};
+//! use std::time::Instant;
+//!
+//! let now = Instant::now();
+//! let config = server::Config { server: "demo".into(), size: Size { width: 4, height: 4 }, message: limits::MESSAGE };
+//! let mut client = client::Connection::new(&Hello::new("demo"));
+//! let mut server = server::Connection::new(config, now);
+//!
+//! // Carries what each side has to say to the other; the display here forgets what it is told to draw.
+//! fn carry(client: &mut client::Connection, server: &mut server::Connection, now: Instant) {
+//!     let sent = client.poll_transmit().to_vec();
+//!     client.handle_transmitted(sent.len());
+//!     let mut input = &sent[..];
+//!     loop {
+//!         match server.handle_input(&mut input, now) {
+//!             server::Step::Execute(_request) => server.answer(Ok(Answer::Done(()))),
+//!             server::Step::Continue => {}
+//!             server::Step::Wait => break,
+//!         }
+//!     }
+//!     let answered = server.poll_transmit(now).to_vec();
+//!     server.handle_transmitted(answered.len(), now);
+//!     let mut input = &answered[..];
+//!     while client.handle_input(&mut input).expect("an honest server").is_some() {}
+//! }
+//!
+//! carry(&mut client, &mut server, now);
+//! assert_eq!(client.welcome().map(|w| w.size().to_string()), Some("4x4".into()));
+//!
+//! let number = client.call(&Request::DrawPixel { x: 1, y: 2, color: Color::RED }, now).expect("a valid call");
+//! assert_eq!((number, client.done()), (1, 0));
+//! carry(&mut client, &mut server, now);
+//! assert_eq!(client.done(), 1);
+//! ```
+//!
+//! - [`calls!`] is the interface description: one table from which requests, client methods and SPEC.md come.
+//! - [`client::Connection`] and [`server::Connection`] are the two state machines. Their methods come in four kinds,
+//!   in this order: getters, `handle_*` (input), commands, `poll_*` (output).
+//! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
+//! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
+
+mod calls;
+pub mod client;
+mod color;
+mod envelope;
+mod fault;
+mod hello;
+mod inbox;
+pub mod limits;
+mod pixels;
+mod reader;
+mod scan;
+pub mod server;
+
+pub use calls::{Answer, Call, Count, Method, Position, Request, Size};
+pub use color::{Color, ParseColorError};
+pub use fault::{Code, Fault, Range};
+pub use hello::{GOODBYE, HELLO, Hello, PROGRESS, Welcome};
+pub use pixels::{Pixel, Pixels};
+pub use scan::{Scan, ScanError};

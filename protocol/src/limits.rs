@@ -1,0 +1,98 @@
+//! Every number of the protocol, each with its reason. Nothing else in the project repeats one.
+//!
+//! A number that a peer may rely on is also in the answer to `hello` ([`Welcome`](crate::Welcome)), so a client
+//! need not be built against these.
+
+use std::time::Duration;
+
+/// The wire version that this crate speaks. A change that an older peer would misread raises it.
+pub const VERSION: u32 = 1;
+
+/// TCP port of a display when none is named: 3729 spells DRAW on a telephone.
+pub const PORT: u16 = 3729;
+
+/// Bytes of a connection's first message until the name of a known method has been read (NATS allows the same):
+/// a stranger that speaks something else is refused before it costs memory.
+pub const FIRST_MESSAGE: usize = 4 << 10;
+
+/// Bytes of one message, both directions. A 1920x1080 image is 8.3 MB; larger ones go as bands of rows.
+pub const MESSAGE: usize = 16 << 20;
+
+/// The most that [`MESSAGE`] may be configured to.
+pub const MESSAGE_HARDEST: usize = 64 << 20;
+
+/// Pixels in one `draw_pixels`: 512 KiB as a `bin`. The client library splits longer draws.
+pub const BATCH: usize = 65_536;
+
+/// MessagePack values in one message: a full [`BATCH`] in its widest form, an array of `[x, y, color]`, has four
+/// values a pixel, and the envelope has few.
+pub const VALUES: u32 = 4 * BATCH as u32 + 64;
+
+/// Levels of arrays and maps inside each other. The deepest message that means anything has four.
+pub const DEPTH: usize = 16;
+
+/// Bytes of a method name, a map key or a text. (`str` in place of `bin` is data and has the message's limit.)
+pub const STRING: usize = 4 << 10;
+
+/// Longest side of a display in pixels that the wire can address: coordinates of a batch are `u16`.
+pub const SIDE_HARDEST: u32 = 65_535;
+
+/// Longest side of a display unless configured: what the largest wall of screens has (TigerVNC has the same).
+pub const SIDE: u32 = 16_384;
+
+/// Requests that a client may have unanswered. It must cover the wake-up latency times the rate: 70 us x 30 M/s
+/// is 2,100 on one machine; a path of 50 ms needs as many more as it can carry.
+pub const CREDIT_CALLS: u32 = 65_536;
+
+/// Bytes of requests that a client may have unanswered: 100 Mbit/s over a path of 600 ms.
+pub const CREDIT_BYTES: u32 = 8 << 20;
+
+/// Calls that an error callback may make although the credit is used up, before they fail with "busy".
+/// Waiting there could wait for itself: the callback is what frees the credit.
+pub const CALLBACK_CALLS: u32 = 1_024;
+
+/// Late errors kept for `sync` and `close` when there is no callback; beyond it they are only counted.
+pub const KEPT_ERRORS: usize = 1_000;
+
+/// Unsent answers of one connection, in bytes, at which the server stops executing its requests (one answer may
+/// exceed it). Below it a slow reader costs nobody anything.
+pub const UNSENT: usize = 1 << 20;
+
+/// How long a peer may leave unsent answers unread, without a single byte of progress, before it is cut off.
+pub const STALLED: Duration = Duration::from_secs(30);
+
+/// What the first byte of a message grants until the last must be there ...
+pub const MESSAGE_GRACE: Duration = Duration::from_secs(5);
+
+/// ... plus the time that its bytes so far take at this many bytes a second (Apache has 500; a picture is larger).
+pub const MESSAGE_RATE: u64 = 64 << 10;
+
+/// Malformed requests (unknown method, wrong type) of one connection that are answered at once ...
+pub const MALFORMED_BURST: u32 = 1_000;
+
+/// ... and how many more every second: a person who is debugging never reaches it.
+pub const MALFORMED_PER_SECOND: u32 = 33;
+
+/// Connections of one server.
+pub const CONNECTIONS: usize = 1_024;
+
+/// File descriptors that the server leaves free for snapshots, logs and libraries.
+pub const SPARE_DESCRIPTORS: u64 = 32;
+
+/// Bytes that the buffers of all connections together may hold.
+pub const MEMORY: usize = 512 << 20;
+
+/// Bytes of buffer that a connection may keep while nothing is under way.
+pub const IDLE_BUFFER: usize = 4 << 10;
+
+/// Bytes asked of the system in one read: below 16 KiB the system calls dominate, above 64 KiB nothing is gained.
+pub const READ: usize = 64 << 10;
+
+/// How long `connect` may take, for all addresses of the name together.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a client waits for an answer.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a closing side goes on sending what it had accepted.
+pub const FAREWELL: Duration = Duration::from_secs(5);

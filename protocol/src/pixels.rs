@@ -1,0 +1,262 @@
+//! Pixels, and runs of them as they cross the wire: 8 bytes each, big-endian.
+
+use crate::color::Color;
+use crate::fault::{Code, Fault};
+use crate::limits;
+use crate::reader::{Reader, Unexpected};
+
+/// One pixel to draw. `(0, 0)` is the top left corner, y grows downwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Pixel {
+    /// Column.
+    pub x: u16,
+    /// Row.
+    pub y: u16,
+    /// What to store there.
+    pub color: Color,
+}
+
+impl Pixel {
+    /// Bytes of one pixel in a run: `x: u16, y: u16, color: u32`, each in network byte order.
+    pub const SIZE: usize = 8;
+
+    /// A pixel at `(x, y)`.
+    pub const fn new(x: u16, y: u16, color: Color) -> Pixel {
+        Pixel { x, y, color }
+    }
+
+    /// Its record in a run.
+    pub const fn to_bytes(self) -> [u8; Pixel::SIZE] {
+        let [x0, x1] = self.x.to_be_bytes();
+        let [y0, y1] = self.y.to_be_bytes();
+        let [r, g, b, a] = self.color.to_bytes();
+        [x0, x1, y0, y1, r, g, b, a]
+    }
+
+    /// From its record in a run.
+    pub const fn from_bytes([x0, x1, y0, y1, r, g, b, a]: [u8; Pixel::SIZE]) -> Pixel {
+        Pixel {
+            x: u16::from_be_bytes([x0, x1]),
+            y: u16::from_be_bytes([y0, y1]),
+            color: Color::rgba(r, g, b, a),
+        }
+    }
+}
+
+/// The pixels of a `draw_pixels`, borrowed from where they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels<'a>(Form<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Form<'a> {
+    /// As a program has them.
+    Slice(&'a [Pixel]),
+    /// As records of [`Pixel::SIZE`] bytes; the length is a multiple.
+    Run(&'a [u8]),
+    /// As an array of `count` arrays `[x, y, color]`, all of them checked.
+    Listed { array: Reader<'a>, count: u32 },
+}
+
+impl<'a> From<&'a [Pixel]> for Pixels<'a> {
+    fn from(pixels: &'a [Pixel]) -> Pixels<'a> {
+        Pixels(Form::Slice(pixels))
+    }
+}
+
+impl<'a> Pixels<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Form::Slice(pixels) => pixels.len(),
+            Form::Run(bytes) => bytes.len() / Pixel::SIZE,
+            Form::Listed { count, .. } => count as usize,
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The records of a run as they came: the fast way to draw them. `None` if they came in another form.
+    pub fn as_run(&self) -> Option<&'a [u8]> {
+        match self.0 {
+            Form::Run(bytes) => Some(bytes),
+            Form::Slice(_) | Form::Listed { .. } => None,
+        }
+    }
+
+    /// Every pixel as `(x, y, color)`. Of an array they may lie outside what a [`Pixel`] can hold.
+    pub fn iter(&self) -> impl Iterator<Item = (i32, i32, Color)> + use<'a> {
+        let form = self.0;
+        let mut listed = match form {
+            Form::Listed { array, .. } => array,
+            _ => Reader::new(&[]),
+        };
+        (0..self.len()).map(move |i| {
+            let pixel = match form {
+                Form::Slice(pixels) => pixels[i],
+                Form::Run(bytes) => {
+                    let mut record = [0; Pixel::SIZE];
+                    record.copy_from_slice(&bytes[i * Pixel::SIZE..][..Pixel::SIZE]);
+                    Pixel::from_bytes(record)
+                }
+                Form::Listed { .. } => return triple(&mut listed).expect("checked by decode"),
+            };
+            (i32::from(pixel.x), i32::from(pixel.y), pixel.color)
+        })
+    }
+
+    /// The first `n` and the rest. Pixels that came in an array are not cut: they are one whole message.
+    pub(crate) fn split_at(self, n: usize) -> (Pixels<'a>, Pixels<'a>) {
+        let n = n.min(self.len());
+        match self.0 {
+            Form::Slice(pixels) => {
+                let (a, b) = pixels.split_at(n);
+                (Pixels(Form::Slice(a)), Pixels(Form::Slice(b)))
+            }
+            Form::Run(bytes) => {
+                let (a, b) = bytes.split_at(n * Pixel::SIZE);
+                (Pixels(Form::Run(a)), Pixels(Form::Run(b)))
+            }
+            Form::Listed { .. } => (self, Pixels(Form::Slice(&[]))),
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let records = self.len() * Pixel::SIZE;
+        crate::envelope::write_bin_header(out, records);
+        match self.0 {
+            Form::Run(bytes) => out.extend_from_slice(bytes),
+            Form::Slice(pixels) => {
+                let start = out.len();
+                out.resize(start + records, 0);
+                // Fixed-size chunks let the compiler store a record at once, and several together.
+                for (record, pixel) in out[start..].chunks_exact_mut(Pixel::SIZE).zip(pixels) {
+                    record.copy_from_slice(&pixel.to_bytes());
+                }
+            }
+            Form::Listed { .. } => {
+                for (x, y, color) in self.iter() {
+                    // What a u16 cannot hold lies outside every display; so does 65,535 (sides are at most that).
+                    let fit = |n: i32| u16::try_from(n).unwrap_or(u16::MAX);
+                    out.extend_from_slice(&Pixel::new(fit(x), fit(y), color).to_bytes());
+                }
+            }
+        }
+    }
+
+    /// Reads a run, or the array that hand-written clients send, and checks all of it.
+    pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Pixels<'a>, Fault> {
+        if reader.is_bytes() {
+            let bytes = reader.bytes().map_err(|what| wrong(&what))?;
+            if bytes.len() % Pixel::SIZE != 0 {
+                return Err(Fault::invalid(format!(
+                    "pixels has {} bytes, which is no multiple of {}: a pixel is x: u16, y: u16, color: u32, big-endian",
+                    bytes.len(),
+                    Pixel::SIZE
+                )));
+            }
+            return within_limit(Pixels(Form::Run(bytes)));
+        }
+        let count = reader.array().map_err(|what| wrong(&what))?;
+        let array = *reader;
+        let pixels = within_limit(Pixels(Form::Listed { array, count }))?;
+        for i in 0..count {
+            triple(reader).map_err(|Unexpected(what)| {
+                Fault::invalid(format!("pixels[{i}] is to be an array [x, y, color], not {what}"))
+            })?;
+        }
+        Ok(pixels)
+    }
+}
+
+fn within_limit(pixels: Pixels<'_>) -> Result<Pixels<'_>, Fault> {
+    if pixels.len() <= limits::BATCH {
+        return Ok(pixels);
+    }
+    let message = format!("{} pixels in one call; the limit is {}", pixels.len(), limits::BATCH);
+    Err(Fault::new(Code::TooLarge, message))
+}
+
+fn wrong(Unexpected(what): &Unexpected) -> Fault {
+    Fault::invalid(format!(
+        "pixels is to be a bin of 8-byte records or an array of [x, y, color], not {what}"
+    ))
+}
+
+/// Reads one `[x, y, color]`. Coordinates that no display has are kept outside of every display.
+fn triple(reader: &mut Reader<'_>) -> Result<(i32, i32, Color), Unexpected> {
+    let count = reader.array()?;
+    if count != 3 {
+        return Err(Unexpected(format!("an array of {count}")));
+    }
+    let mut coordinate = || -> Result<i32, Unexpected> {
+        let n = reader.int()?;
+        Ok(n.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32)
+    };
+    let (x, y) = (coordinate()?, coordinate()?);
+    let color = reader.int()?;
+    let color = u32::try_from(color).map_err(|_| Unexpected(format!("the colour {color}")))?;
+    Ok((x, y, Color::from_u32(color)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: [Pixel; 2] =
+        [Pixel::new(1, 2, Color::RED), Pixel::new(640, 65_535, Color::from_u32(0x0102_0304))];
+
+    #[test]
+    fn a_run_is_in_network_byte_order() {
+        let mut out = Vec::new();
+        Pixels::from(&TWO[..]).encode(&mut out);
+        assert_eq!(
+            out,
+            [0xc4, 16, 0, 1, 0, 2, 255, 0, 0, 255, 2, 128, 255, 255, 1, 2, 3, 4],
+            "bin 8, 16 bytes, then x, y, R, G, B, A"
+        );
+        let pixels = Pixels::decode(&mut Reader::new(&out)).unwrap();
+        assert_eq!(pixels.as_run(), Some(&out[2..]));
+        assert_eq!(pixels.iter().nth(1), Some((640, 65_535, TWO[1].color)));
+    }
+
+    #[test]
+    fn an_array_of_triples_is_accepted() {
+        // [[1, 2, 0xff0000ff], [-1, 70000, 1.0]]
+        let bytes = [
+            &[0x92, 0x93, 0x01, 0x02, 0xce, 0xff, 0, 0, 0xff][..],
+            &[0x93, 0xff, 0xce, 0, 1, 0x11, 0x70, 0xca, 0x3f, 0x80, 0, 0],
+        ]
+        .concat();
+        let pixels = Pixels::decode(&mut Reader::new(&bytes)).unwrap();
+        let all: Vec<_> = pixels.iter().collect();
+        assert_eq!(all, [(1, 2, Color::RED), (-1, 70_000, Color::from_u32(1))]);
+        let mut out = Vec::new();
+        pixels.encode(&mut out);
+        let again = Pixels::decode(&mut Reader::new(&out)).unwrap();
+        assert_eq!(again.iter().next(), Some((1, 2, Color::RED)));
+    }
+
+    #[test]
+    fn what_is_no_pixels_is_refused_whole() {
+        for (bytes, says) in [
+            (&[0xc4, 3, 1, 2, 3][..], "3 bytes, which is no multiple of 8"),
+            (&[0xc0], "not nil"),
+            (&[0x05], "not 5"),
+            (&[0x91, 0x92, 1, 2], "pixels[0] is to be an array [x, y, color], not an array of 2"),
+            (&[0x91, 0x93, 1, 2, 0xff], "not the colour -1"),
+            (&[0x91, 0x93, 1, 0xa1, b'y', 3], "not a string of 1 bytes"),
+        ] {
+            let fault = Pixels::decode(&mut Reader::new(bytes)).unwrap_err();
+            assert_eq!(fault.code, Code::InvalidArgument);
+            assert!(fault.message.contains(says), "{fault}");
+        }
+        let mut large = vec![0xc6];
+        large.extend(((limits::BATCH as u32 + 1) * 8).to_be_bytes());
+        large.resize(5 + (limits::BATCH + 1) * 8, 0);
+        let fault = Pixels::decode(&mut Reader::new(&large)).unwrap_err();
+        assert_eq!(fault.code, Code::TooLarge);
+    }
+}

@@ -1,0 +1,522 @@
+//! The server's side of one connection, as a state machine without I/O.
+//!
+//! The caller hands in bytes and instants, executes the requests that come out, and sends the bytes that come out.
+//! Everything that is not for a display to execute (greetings, unknown methods, wrong types, limits, acknowledgements)
+//! is dealt with here.
+
+use crate::calls::{Answer, Method, Request, Size};
+use crate::envelope::{self, Head, Message};
+use crate::fault::{Code, Fault};
+use crate::hello::{self, Hello, Welcome};
+use crate::inbox::{Inbox, Outbox};
+use crate::limits;
+use std::time::{Duration, Instant};
+
+/// What a server tells its clients, the same for every connection.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the server calls itself.
+    pub server: String,
+    /// Width and height of the display.
+    pub size: Size,
+    /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`].
+    pub message: usize,
+}
+
+/// One connection, seen from the server.
+#[derive(Debug)]
+pub struct Connection {
+    inbox: Inbox,
+    talk: Talk,
+}
+
+/// Everything but the received bytes, so that a request may borrow those while this changes.
+#[derive(Debug)]
+struct Talk {
+    config: Config,
+    phase: Phase,
+    out: Outbox,
+    /// The request handed out by `handle_input` that `answer` is to answer.
+    executing: Option<Executing>,
+    /// After `hello`: the number of the last request that was executed, and of the last that the client knows of.
+    applied: u64,
+    reported: u64,
+    /// Why the connection closes. Whatever arrives afterwards is ignored.
+    closing: Option<Fault>,
+    malformed: Bucket,
+    /// When the message that is not whole yet began.
+    message_began: Option<Instant>,
+    /// When bytes were last taken by the peer, while some are unsent.
+    unsent_since: Option<Instant>,
+    client: Option<String>,
+    stats: Stats,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No message yet.
+    First,
+    /// No `hello`: a response for each request, nothing unasked.
+    Plain,
+    /// After `hello`: dense numbers, cumulative progress.
+    Greeted,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Executing {
+    Request { msgid: u32, is_question: bool },
+    Notification,
+}
+
+/// What a connection has seen so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Requests and notifications executed.
+    pub executed: u64,
+    /// Requests that the display answered with a fault.
+    pub faults: u64,
+    /// Notifications of drawing calls that failed, which nobody was told.
+    pub unheard_faults: u64,
+    /// Notifications of questions: ignored, for there is nobody to answer.
+    pub ignored_questions: u64,
+    /// Malformed requests: unknown method, wrong type.
+    pub malformed: u64,
+}
+
+/// What [`Connection::handle_input`] found.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Execute this, then call [`Connection::answer`].
+    Execute(Request<'a>),
+    /// A message was dealt with; there may be more.
+    Continue,
+    /// All of the input was taken, or none will be before [`Connection::wants_input`] says so.
+    Wait,
+}
+
+impl Connection {
+    /// A connection on which nothing has been said yet.
+    pub fn new(config: Config, now: Instant) -> Connection {
+        Connection {
+            inbox: Inbox::default(),
+            talk: Talk {
+                config,
+                phase: Phase::First,
+                out: Outbox::default(),
+                executing: None,
+                applied: 0,
+                reported: 0,
+                closing: None,
+                malformed: Bucket { tokens: u64::from(limits::MALFORMED_BURST) * 1000, filled: now },
+                message_began: None,
+                unsent_since: None,
+                client: None,
+                stats: Stats::default(),
+            },
+        }
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.talk.stats
+    }
+
+    /// What the client calls itself, if it said `hello`.
+    pub fn client(&self) -> Option<&str> {
+        self.talk.client.as_deref()
+    }
+
+    /// Whether input would be taken. While too much is unsent nothing more is executed.
+    pub fn wants_input(&self) -> bool {
+        self.talk.closing.is_none() && !self.talk.is_full()
+    }
+
+    /// Why the connection is to be closed once everything is sent.
+    pub fn closing(&self) -> Option<&Fault> {
+        self.talk.closing.as_ref()
+    }
+
+    /// Whether a message has begun and not ended.
+    pub fn is_mid_message(&self) -> bool {
+        self.inbox.len() > 0
+    }
+
+    /// Bytes of memory that the buffers hold.
+    pub fn memory(&self) -> usize {
+        self.inbox.capacity() + self.talk.out.capacity()
+    }
+
+    /// Takes bytes from the front of `input` until there is something to execute.
+    ///
+    /// The request borrows from the input or from the connection: execute it, then call [`Connection::answer`].
+    pub fn handle_input<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], now: Instant) -> Step<'a> {
+        if !self.wants_input() {
+            return Step::Wait;
+        }
+        let (phase, message) = (self.talk.phase, self.talk.config.message);
+        let limit = |bytes: &[u8]| {
+            let is_stranger = phase == Phase::First && Head::read(bytes).method.is_none_or(|m| !is_known(m));
+            if is_stranger { limits::FIRST_MESSAGE } else { message }
+        };
+        let talk = &mut self.talk;
+        match self.inbox.next(input, limit) {
+            Ok(Some(found)) => {
+                talk.message_began = None;
+                talk.handle_message(self.inbox.message(found), now)
+            }
+            Ok(None) => {
+                let started = self.inbox.started();
+                if !started.is_empty() {
+                    talk.message_began.get_or_insert(now);
+                    let head = Head::read(started);
+                    if !head.is_possible() {
+                        talk.end(head.msgid, not_rpc());
+                    }
+                }
+                Step::Wait
+            }
+            Err(error) => {
+                let code = match error {
+                    crate::ScanError::TooLong { .. } | crate::ScanError::TooManyValues => Code::TooLarge,
+                    _ => Code::Malformed,
+                };
+                let msgid = Head::read(self.inbox.started()).msgid;
+                talk.end(msgid, Fault::new(code, error.to_string()));
+                Step::Wait
+            }
+        }
+    }
+
+    /// Where the rest of a long message may be read to directly: append at most that many bytes, then call
+    /// [`Connection::handle_input`] with no input.
+    pub fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        if self.wants_input() { self.inbox.body() } else { None }
+    }
+
+    /// `n` bytes of [`Connection::poll_transmit`] have been sent.
+    pub fn handle_transmitted(&mut self, n: usize, now: Instant) {
+        let talk = &mut self.talk;
+        let was_full = talk.is_full();
+        talk.out.advance(n, limits::IDLE_BUFFER);
+        talk.unsent_since = (!talk.out.unsent().is_empty()).then_some(now);
+        if was_full && !talk.is_full() {
+            // Nothing was read meanwhile, which was not the peer's doing.
+            talk.message_began = talk.message_began.map(|_| now);
+        }
+    }
+
+    /// Closes the connection if a deadline of [`Connection::poll_timeout`] has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.talk.closing.is_some() {
+            return;
+        }
+        if self.stall_deadline().is_some_and(|at| at <= now) {
+            let message = format!(
+                "the client has not read its answers for {} s, {} bytes wait",
+                limits::STALLED.as_secs(),
+                self.talk.out.unsent().len()
+            );
+            self.talk.end(None, Fault::new(Code::TooSlow, message));
+        } else if self.message_deadline().is_some_and(|at| at <= now) {
+            let message = format!(
+                "a message was begun and not finished: {} bytes came within {} s and a second per {} KiB",
+                self.inbox.len(),
+                limits::MESSAGE_GRACE.as_secs(),
+                limits::MESSAGE_RATE >> 10
+            );
+            let msgid = Head::read(self.inbox.started()).msgid;
+            self.talk.end(msgid, Fault::new(Code::TooSlow, message));
+        }
+    }
+
+    /// Answers the request that [`Connection::handle_input`] handed out last.
+    pub fn answer(&mut self, result: Result<Answer, Fault>) {
+        self.talk.answer(result);
+    }
+
+    /// Closes the connection for a reason of the server's own, which a client that said `hello` is told.
+    pub fn close(&mut self, fault: Fault) {
+        self.talk.end(None, fault);
+    }
+
+    /// Bytes to send. Call it when everything that was read has been executed: the acknowledgement is written here,
+    /// one for all.
+    pub fn poll_transmit(&mut self, now: Instant) -> &[u8] {
+        let talk = &mut self.talk;
+        talk.report();
+        if !talk.out.unsent().is_empty() {
+            talk.unsent_since.get_or_insert(now);
+        }
+        talk.out.unsent()
+    }
+
+    /// When [`Connection::handle_timeout`] is to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.talk.closing.is_some() {
+            return None;
+        }
+        [self.stall_deadline(), self.message_deadline()].into_iter().flatten().min()
+    }
+
+    fn stall_deadline(&self) -> Option<Instant> {
+        self.talk.unsent_since?.checked_add(limits::STALLED)
+    }
+
+    fn message_deadline(&self) -> Option<Instant> {
+        if self.talk.is_full() || self.inbox.len() == 0 {
+            return None;
+        }
+        let allowed = Duration::from_millis(self.inbox.len() as u64 * 1000 / limits::MESSAGE_RATE);
+        self.talk.message_began?.checked_add(limits::MESSAGE_GRACE + allowed)
+    }
+}
+
+fn is_known(method: &[u8]) -> bool {
+    method == hello::HELLO.as_bytes() || Method::from_name(method).is_some()
+}
+
+fn not_rpc() -> Fault {
+    Fault::new(
+        Code::Malformed,
+        "this is no MessagePack-RPC message: [0, msgid, method, params] or [2, method, params]",
+    )
+}
+
+impl Talk {
+    fn is_full(&self) -> bool {
+        self.out.unsent().len() >= limits::UNSENT
+    }
+
+    fn handle_message<'a>(&mut self, message: &'a [u8], now: Instant) -> Step<'a> {
+        let is_first = self.phase == Phase::First;
+        match Head::read(message).message() {
+            None => {
+                self.end(Head::read(message).msgid, not_rpc());
+                Step::Wait
+            }
+            Some(Message::Response { .. }) => {
+                // The server never asks, so nobody waits for it.
+                self.count_malformed(None, now);
+                Step::Continue
+            }
+            Some(Message::Request { msgid, method, mut params }) => {
+                if is_first && method == hello::HELLO.as_bytes() {
+                    self.greet(msgid, params.rest(), now);
+                    return Step::Continue;
+                }
+                if is_first {
+                    self.phase = Phase::Plain;
+                }
+                if self.phase == Phase::Greeted {
+                    let expected = self.applied.wrapping_add(1) as u32;
+                    if msgid != expected {
+                        let text = format!(
+                            "request {msgid} came where {expected} was due: after hello, requests are numbered 1, 2, 3, ..."
+                        );
+                        self.end(Some(msgid), Fault::new(Code::Malformed, text));
+                        return Step::Wait;
+                    }
+                }
+                match self.decode(method, &mut params) {
+                    Ok(request) => {
+                        let is_question = request.method().is_question();
+                        self.executing = Some(Executing::Request { msgid, is_question });
+                        Step::Execute(request)
+                    }
+                    Err(fault) => {
+                        if self.count_malformed(Some(msgid), now) {
+                            self.respond(msgid, Err(fault));
+                        }
+                        Step::Continue
+                    }
+                }
+            }
+            Some(Message::Notification { method, mut params }) => {
+                if is_first {
+                    self.phase = Phase::Plain;
+                }
+                match self.decode(method, &mut params) {
+                    Ok(request) if request.method().is_question() => {
+                        self.stats.ignored_questions += 1;
+                        Step::Continue
+                    }
+                    Ok(request) => {
+                        self.executing = Some(Executing::Notification);
+                        Step::Execute(request)
+                    }
+                    Err(_) => {
+                        self.stats.unheard_faults += 1;
+                        self.count_malformed(None, now);
+                        Step::Continue
+                    }
+                }
+            }
+        }
+    }
+
+    fn decode<'a>(
+        &self,
+        name: &'a [u8],
+        params: &mut crate::reader::Reader<'a>,
+    ) -> Result<Request<'a>, Fault> {
+        let Some(method) = Method::from_name(name) else {
+            let shown: String = String::from_utf8_lossy(name).chars().take(64).collect();
+            let hint = if name == hello::HELLO.as_bytes() {
+                "hello may only be the first message of a connection".to_owned()
+            } else {
+                let known: Vec<_> = Method::ALL.iter().map(|m| m.name()).collect();
+                format!("there is no method {shown:?}; there are {}", known.join(", "))
+            };
+            return Err(Fault::new(Code::UnknownMethod, hint));
+        };
+        let request = Request::decode(method, params)?;
+        if let Request::GetImage { width, height, .. } = request {
+            let bytes = u128::from(width) * u128::from(height) * 4;
+            // A response is a few bytes of envelope around the image.
+            let most = self.config.message - 64;
+            if bytes > most as u128 {
+                let message = format!(
+                    "an image of {width}x{height} has {bytes} bytes; the limit is {most}: ask for bands of rows"
+                );
+                return Err(Fault::new(Code::TooLarge, message));
+            }
+        }
+        Ok(request)
+    }
+
+    fn greet(&mut self, msgid: u32, params: &[u8], now: Instant) {
+        let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
+        let fault = match asked {
+            Ok((hello,)) if hello.version == limits::VERSION => {
+                self.phase = Phase::Greeted;
+                self.client = hello.client.map(|name| name.chars().take(100).collect());
+                let welcome = Welcome::new(&*self.config.server, self.config.size, self.config.message);
+                envelope::write_response_head(&mut self.out.bytes, msgid);
+                self.out.bytes.push(0xc0);
+                envelope::write_map(&mut self.out.bytes, &welcome);
+                return;
+            }
+            Ok((hello,)) => {
+                let text = format!(
+                    "this display speaks version {0} to {0}, not {1}",
+                    limits::VERSION,
+                    hello.version
+                );
+                Fault::new(Code::UnsupportedVersion, text)
+            }
+            Err(_) => Fault::invalid(
+                "hello takes one parameter, a map with the number `version` and what else SPEC.md lists",
+            ),
+        };
+        if self.count_malformed(Some(msgid), now) {
+            self.write_fault(msgid, &fault, true);
+        }
+    }
+
+    fn answer(&mut self, result: Result<Answer, Fault>) {
+        let executing = self.executing.take().expect("handle_input handed a request out");
+        self.stats.executed += 1;
+        match executing {
+            Executing::Request { msgid, is_question } => {
+                if result.is_err() {
+                    self.stats.faults += 1;
+                }
+                if self.phase == Phase::Greeted && !is_question && result.is_ok() {
+                    self.applied += 1;
+                } else {
+                    self.respond(msgid, result);
+                }
+            }
+            Executing::Notification => self.stats.unheard_faults += u64::from(result.is_err()),
+        }
+    }
+
+    /// Writes a response. After `hello` it stands for progress too: everything before it is done.
+    fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
+        if self.phase == Phase::Greeted {
+            self.applied += 1;
+            self.reported = self.applied;
+        }
+        match result {
+            Ok(answer) => {
+                envelope::write_response_head(&mut self.out.bytes, msgid);
+                self.out.bytes.push(0xc0);
+                answer.encode(&mut self.out.bytes);
+            }
+            Err(fault) => self.write_fault(msgid, &fault, self.phase == Phase::Greeted),
+        }
+    }
+
+    fn write_fault(&mut self, msgid: u32, fault: &Fault, is_structured: bool) {
+        let out = &mut self.out.bytes;
+        envelope::write_response_head(out, msgid);
+        if is_structured {
+            envelope::write_map(out, fault);
+        } else {
+            // The first element tells an exception (0) from a failed check (1) to Neovim; others pass it on.
+            envelope::write_map(out, &(0, fault.to_string()));
+        }
+        out.push(0xc0);
+    }
+
+    /// Tells a greeted client how far its requests have been executed.
+    fn report(&mut self) {
+        if self.applied > self.reported {
+            self.reported = self.applied;
+            let out = &mut self.out.bytes;
+            envelope::write_notification_head(out, hello::PROGRESS);
+            envelope::write_map(out, &(self.applied,));
+        }
+    }
+
+    /// Ends the connection: says why as far as this peer can be told.
+    fn end(&mut self, msgid: Option<u32>, fault: Fault) {
+        if self.closing.is_some() {
+            return;
+        }
+        self.report();
+        match (self.phase, msgid) {
+            (Phase::Greeted, _) => {
+                envelope::write_notification_head(&mut self.out.bytes, hello::GOODBYE);
+                envelope::write_map(&mut self.out.bytes, &(&fault,));
+            }
+            (_, Some(msgid)) => self.write_fault(msgid, &fault, false),
+            (_, None) => {}
+        }
+        self.closing = Some(fault);
+    }
+
+    /// Whether one more malformed request is borne; the connection ends otherwise.
+    fn count_malformed(&mut self, msgid: Option<u32>, now: Instant) -> bool {
+        self.stats.malformed += 1;
+        let is_borne = self.malformed.take(now);
+        if !is_borne {
+            let text = format!(
+                "more than {} malformed requests and {} a second",
+                limits::MALFORMED_BURST,
+                limits::MALFORMED_PER_SECOND
+            );
+            self.end(msgid, Fault::new(Code::TooManyErrors, text));
+        }
+        is_borne
+    }
+}
+
+/// Tokens for malformed requests, in thousandths.
+#[derive(Debug)]
+struct Bucket {
+    tokens: u64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Instant) -> bool {
+        let most = u64::from(limits::MALFORMED_BURST) * 1000;
+        let gained =
+            now.saturating_duration_since(self.filled).as_millis() * u128::from(limits::MALFORMED_PER_SECOND);
+        self.tokens = most.min(self.tokens.saturating_add(u64::try_from(gained).unwrap_or(most)));
+        self.filled = now;
+        self.tokens.checked_sub(1000).map(|left| self.tokens = left).is_some()
+    }
+}
