@@ -1,0 +1,88 @@
+"""Measures a display server that has nothing to do: memory, processor time, and what idle connections cost.
+
+    python3 idle_check.py PID HOST:PORT      right after the server said that it listens, before any client
+
+Linux and the msgpack package. Ends with a sentence and status 1 if a bound is exceeded.
+"""
+import os
+import socket
+import struct
+import sys
+import time
+
+import msgpack
+
+RESIDENT = 15_000_000
+PER_CONNECTION = 16 << 10
+CONNECTIONS = 200
+WATCHED = 2
+# A timer at the rate of a monitor would show as 120; what the system itself may cause is a handful.
+WAKE_UPS = 10
+BATCH = b"".join(struct.pack(">HHI", i % 200, i // 200, 0xFF0000FF) for i in range(8_000))
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def ticks(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        # The name of the program, in brackets, may contain anything; fields are counted behind it (proc(5)).
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wake_ups(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as status:
+            total += sum(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches:"))
+    return total
+
+
+def idle(pid, when):
+    before = ticks(pid), wake_ups(pid)
+    time.sleep(WATCHED)
+    used, woken = ticks(pid) - before[0], wake_ups(pid) - before[1]
+    print(f"  {when}: {used} ticks of the processor and {woken} wake-ups in {WATCHED} s")
+    if used > 0 or woken > WAKE_UPS:
+        sys.exit(f"idle_check.py: {when}, the server is to use no processor time")
+
+
+def connect(address):
+    """A connection that has drawn as much as a read buffer holds, and now idles."""
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host.strip("[]"), int(port)), 20)
+    connection.sendall(msgpack.packb([0, 1, "draw_pixels", [BATCH]]))
+    answers = msgpack.Unpacker()
+    while True:
+        data = connection.recv(4096)
+        answers.feed(data)
+        for answer in answers:
+            if answer != [1, 1, None, None]:
+                sys.exit(f"idle_check.py: draw_pixels was answered with {answer!r}")
+            return connection
+        if not data:
+            sys.exit("idle_check.py: the server closed the connection")
+
+
+def main(pid, address):
+    idle(pid, "before any client")
+    alone = resident(pid)
+    print(f"  resident: {alone / 1e6:.1f} MB")
+    if alone >= RESIDENT:
+        sys.exit(f"idle_check.py: an idle server is to have less than {RESIDENT / 1e6:.0f} MB resident")
+    # What the first clients cost once (pools, code that is paged in) is no cost of a connection.
+    warm = [connect(address) for _ in range(8)]
+    before = resident(pid)
+    connections = [connect(address) for _ in range(CONNECTIONS)]
+    each = (resident(pid) - before) / CONNECTIONS
+    print(f"  {len(connections)} idle connections: {each / 1024:.1f} KiB each")
+    if each >= PER_CONNECTION:
+        sys.exit(f"idle_check.py: an idle connection is to cost less than {PER_CONNECTION >> 10} KiB")
+    idle(pid, f"with {len(warm) + len(connections)} idle clients")
+
+
+main(int(sys.argv[1]), sys.argv[2])

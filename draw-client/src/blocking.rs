@@ -1,0 +1,409 @@
+//! The synchronous display: every call waits for its answer, in the caller's own thread, with no runtime.
+
+use crate::address;
+use crate::builder::{LONGEST, hello};
+use crate::error::{Error, Lost, Outcome, Result};
+use crate::shared::Stats;
+use draw_protocol::client::{Connection, Event};
+use draw_protocol::{Answer, Color, Position, Request, Size, limits};
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A display on another machine, drawn on by real synchronous remote procedure calls: each returns when the display has
+/// answered, which costs a round trip. It has no late errors.
+///
+/// The names are those of the asynchronous [`Display`](crate::Display). Clones share the connection and take turns.
+///
+/// ```no_run
+/// use draw_client::{Color, Pixel, blocking::Display};
+///
+/// let display = Display::connect("localhost:3729")?;
+/// display.draw_pixel(10, 20, Color::RED)?;                                  // one round trip
+/// let row: Vec<Pixel> = (0..100).map(|x| Pixel::new(x, 30, Color::BLUE)).collect();
+/// display.draw_pixels(&row)?;                                               // one round trip for all of them
+/// # Ok::<(), draw_client::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Display {
+    inner: Arc<Mutex<Inner>>,
+    size: Size,
+}
+
+struct Inner {
+    stream: TcpStream,
+    machine: Connection,
+    /// Why no further call can succeed.
+    ended: Option<Lost>,
+    buffer: Vec<u8>,
+    timeout: Duration,
+    stats: Stats,
+}
+
+/// Sets up a [`Display`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        Builder { timeout: limits::ANSWER_TIMEOUT, connect_timeout: limits::CONNECT_TIMEOUT }
+    }
+}
+
+/// A write that takes longer looks whether there is something to read: else both sides could wait for the other to
+/// read first, for ever.
+const WRITE_SLICE: Duration = Duration::from_millis(100);
+
+impl Builder {
+    /// How long a call waits for its answer. 30 seconds unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Builder {
+        // The system takes a timeout of zero for none.
+        self.timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
+        self
+    }
+
+    /// How long connecting may take, with all addresses of the name and the greeting. 5 seconds unless set.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
+        self.connect_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
+        self
+    }
+
+    /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given. Every address of the name is
+    /// tried.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Connect`] when nothing listens there, [`Error::Timeout`] when it does not greet
+    /// back in time, [`Error::Disconnected`] when it is no display.
+    pub fn connect(&self, address: &str) -> Result<Display> {
+        let (host, port) = address::parse(address)?;
+        let shown = address::show(&host, port);
+        let unreachable = |error| address::unreachable(&shown, Some(error));
+        let deadline = Instant::now() + self.connect_timeout;
+        let stream = dial(&host, port, deadline).map_err(|last| address::unreachable(&shown, last))?;
+        // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
+        stream.set_nodelay(true).map_err(unreachable)?;
+        stream.set_write_timeout(Some(WRITE_SLICE)).map_err(unreachable)?;
+        let mut inner = Inner {
+            stream,
+            machine: Connection::new(&hello()),
+            ended: None,
+            buffer: vec![0; limits::READ],
+            timeout: self.connect_timeout,
+            stats: Stats::default(),
+        };
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        inner.stream.set_read_timeout(Some(left)).map_err(unreachable)?;
+        let size = inner
+            .run(deadline, |event, _| matches!(event, Some(Event::Welcome)).then_some(()))
+            .and_then(|()| {
+                let welcome = inner.machine.welcome();
+                welcome.map(|welcome| welcome.size()).ok_or(Failed::Lost(Lost::Eof))
+            });
+        let size = size.map_err(|failed| failed.into_error(Outcome::Rejected, self.connect_timeout))?;
+        inner.timeout = self.timeout;
+        inner.stream.set_read_timeout(Some(self.timeout)).map_err(unreachable)?;
+        Ok(Display { inner: Arc::new(Mutex::new(inner)), size })
+    }
+
+    /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
+    ///
+    /// # Errors
+    /// See [`Builder::connect`].
+    pub fn open(&self) -> Result<Display> {
+        self.connect(&address::default_address())
+    }
+}
+
+fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Option<std::io::Error>> {
+    let found: Vec<_> = (host, port).to_socket_addrs().map_err(Some)?.collect();
+    let mut last = None;
+    for (i, one) in found.iter().enumerate() {
+        let share = address::share(deadline, Instant::now(), found.len() - i);
+        match TcpStream::connect_timeout(one, share) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last)
+}
+
+/// Why waiting for an event ended without it.
+enum Failed {
+    TimedOut,
+    Lost(Lost),
+}
+
+impl Failed {
+    fn into_error(self, outcome: Outcome, after: Duration) -> Error {
+        match self {
+            Failed::TimedOut => Error::Timeout { after, outcome },
+            Failed::Lost(reason) => Error::Disconnected { reason, outcome },
+        }
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Failed {
+        Failed::Lost(Lost::Io(Arc::new(error)))
+    }
+}
+
+fn would_block(error: &std::io::Error) -> bool {
+    // Unix says the one, Windows the other.
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+impl Inner {
+    /// Sends what waits and reads until `wanted` finds what it wants in an event or in how far the calls are done.
+    fn run<T>(
+        &mut self,
+        deadline: Instant,
+        mut wanted: impl FnMut(Option<Event>, &Connection) -> Option<T>,
+    ) -> Result<T, Failed> {
+        while !self.machine.poll_transmit().is_empty() {
+            match self.stream.write(self.machine.poll_transmit()) {
+                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(n) => self.machine.handle_transmitted(n),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if would_block(&error) => {
+                    if Instant::now() >= deadline {
+                        return Err(Failed::TimedOut);
+                    }
+                    self.stream.set_nonblocking(true)?;
+                    let read = self.stream.read(&mut self.buffer);
+                    self.stream.set_nonblocking(false)?;
+                    let n = match read {
+                        Ok(0) => return Err(Failed::Lost(Lost::Eof)),
+                        Err(error) if would_block(&error) => 0,
+                        read => read?,
+                    };
+                    if let Some(found) = self.take_in(n, &mut wanted)? {
+                        return Ok(found);
+                    }
+                }
+                // The reason may be in what the other side said last.
+                Err(error) => return self.read_goodbye(error),
+            }
+        }
+        // The socket's own timeout is the whole deadline, so the usual call sets none.
+        let mut is_shortened = false;
+        let result = loop {
+            match self.read_some() {
+                Ok(None) => break Err(Failed::Lost(Lost::Eof)),
+                Ok(Some(n)) => match self.take_in(n, &mut wanted) {
+                    Ok(Some(found)) => break Ok(found),
+                    Ok(None) => {}
+                    Err(failed) => break Err(failed),
+                },
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if would_block(&error) && Instant::now() >= deadline => {
+                    break Err(Failed::TimedOut);
+                }
+                Err(error) if would_block(&error) => {}
+                Err(error) => break Err(error.into()),
+            }
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(left))?;
+            is_shortened = true;
+        };
+        if is_shortened {
+            self.stream.set_read_timeout(Some(self.timeout))?;
+        }
+        result
+    }
+
+    /// Reads once, and answers how much of the buffer there is to take in; a long answer goes straight to where it
+    /// belongs. `None`: the other side has closed.
+    fn read_some(&mut self) -> std::io::Result<Option<usize>> {
+        let Some((body, room)) = self.machine.body() else {
+            let n = self.stream.read(&mut self.buffer)?;
+            return Ok((n > 0).then_some(n));
+        };
+        let n = (&self.stream).take(room as u64).read_to_end(body)?;
+        Ok((n == room).then_some(0))
+    }
+
+    /// Takes in the first `n` bytes of the buffer.
+    fn take_in<T>(
+        &mut self,
+        n: usize,
+        wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
+    ) -> Result<Option<T>, Failed> {
+        let mut input = &self.buffer[..n];
+        let mut found = None;
+        loop {
+            let event =
+                self.machine.handle_input(&mut input).map_err(|ended| Failed::Lost(Lost::Protocol(ended)))?;
+            let is_last = event.is_none();
+            let this = wanted(event, &self.machine);
+            found = found.or(this);
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn read_goodbye<T>(&mut self, error: std::io::Error) -> Result<T, Failed> {
+        if let Ok(n @ 1..) = self.stream.read(&mut self.buffer) {
+            self.take_in::<T>(n, &mut |_, _| None)?;
+        }
+        Err(error.into())
+    }
+
+    fn call(&mut self, request: &Request<'_>) -> Result<Answer> {
+        if let Some(reason) = &self.ended {
+            return Err(match reason {
+                Lost::Closed => Error::Closed,
+                reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
+            });
+        }
+        let now = Instant::now();
+        let number = self.machine.call(request, now)?;
+        self.stats.calls += 1;
+        self.stats.waits += 1;
+        let done = self.run(now + self.timeout, |event, machine| match event {
+            Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
+            Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
+            // Of a call that was given up after its deadline.
+            Some(Event::Fault(made, fault)) => {
+                tracing::warn!(call = made.number, "{} failed after its deadline: {fault}", made.call);
+                None
+            }
+            Some(_) => None,
+            None => {
+                (machine.done() >= number && !request.method().is_question()).then_some(Ok(Answer::Done(())))
+            }
+        });
+        done.unwrap_or_else(|failed| {
+            let failed = match (failed, self.machine.goodbye()) {
+                (Failed::Lost(Lost::Eof | Lost::Io(_)), Some(fault)) => {
+                    Failed::Lost(Lost::Goodbye(fault.clone()))
+                }
+                (failed, _) => failed,
+            };
+            if let Failed::Lost(reason) = &failed {
+                self.ended = Some(reason.clone());
+                let _ = self.stream.shutdown(Shutdown::Both);
+            }
+            Err(failed.into_error(Outcome::Unknown, self.timeout))
+        })
+    }
+}
+
+impl fmt::Debug for Display {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("blocking::Display").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Display {
+    /// Sets up how to connect: deadlines.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Connects to the display at `host`, `host:port` or `[ipv6]:port`, and returns when it has greeted back.
+    ///
+    /// # Errors
+    /// See [`Builder::connect`].
+    pub fn connect(address: &str) -> Result<Display> {
+        Builder::default().connect(address)
+    }
+
+    /// Connects to the display that the environment variable `DRAW_DISPLAY` names, else to `localhost:3729`.
+    ///
+    /// # Errors
+    /// See [`Builder::connect`].
+    pub fn open() -> Result<Display> {
+        Builder::default().open()
+    }
+
+    /// Width and height, as the display told them when the connection was made.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// What this connection has done so far.
+    pub fn stats(&self) -> Stats {
+        self.lock().stats
+    }
+
+    /// Ends the connection, for all clones. Every call has been answered, so there is nothing to wait for.
+    ///
+    /// # Errors
+    /// [`Error::Disconnected`] if the connection was lost before.
+    pub fn close(&self) -> Result<()> {
+        let mut inner = self.lock();
+        match inner.ended.replace(Lost::Closed) {
+            None => {
+                let _ = inner.stream.shutdown(Shutdown::Both);
+                Ok(())
+            }
+            Some(Lost::Closed) => Ok(()),
+            Some(reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
+        }
+    }
+
+    /// Held for one call: clones take turns.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, request: Request<'_>) -> Result<Answer> {
+        self.lock().call(&request)
+    }
+
+    /// An image that is too large for one message is asked for in bands of rows.
+    fn ask_image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Answer> {
+        let bands = self.lock().machine.bands(width, height)?;
+        let mut image = Vec::new();
+        for (first, rows) in bands {
+            let y = y.saturating_add_unsigned(first);
+            match self.ask(Request::GetImage { x, y, width, height: rows })? {
+                Answer::Image(band) if image.is_empty() => image = band,
+                Answer::Image(band) => image.extend_from_slice(&band),
+                other => return Ok(other),
+            }
+        }
+        Ok(Answer::Image(image))
+    }
+}
+
+macro_rules! methods {
+    (
+        draw { $($(#[doc = $draw_doc:literal])+ $Draw:ident: $draw:ident($($dp:ident: $dt:ident),*);)+ }
+        ask { $($(#[doc = $ask_doc:literal])+ $Ask:ident: $ask:ident($($ap:ident: $at:ident),*) -> $Answer:ident($answer:ty);)+ }
+    ) => {
+        /// The calls. Each returns when the display has answered.
+        impl Display {
+            $(
+                $(#[doc = $draw_doc])+
+                ///
+                /// # Errors
+                /// What the display finds wrong with it, or that no answer came.
+                pub fn $draw(&self, $($dp: argument!($dt)),*) -> Result<()> {
+                    self.ask(Request::$Draw { $($dp: $dp.into()),* }).map(|_| ())
+                }
+            )+
+            $(
+                $(#[doc = $ask_doc])+
+                ///
+                /// # Errors
+                /// What the display finds wrong with it, or that no answer came.
+                pub fn $ask(&self, $($ap: $at),*) -> Result<$answer> {
+                    match ask!(self, $Ask $(, $ap)*)? {
+                        Answer::$Answer(value) => Ok(value),
+                        other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
+                    }
+                }
+            )+
+        }
+    };
+}
+
+draw_protocol::calls!(methods);

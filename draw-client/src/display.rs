@@ -1,0 +1,195 @@
+//! The asynchronous display.
+
+use crate::builder::Builder;
+use crate::error::{Error, Lost, Outcome, Result};
+use crate::reply::Draw;
+use crate::shared::{Shared, Stats, now};
+use draw_protocol::{Answer, Color, Position, Request, Size};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// A display on another machine, drawn on without waiting.
+///
+/// 1. **Drawing calls are ready when they are accepted; `get_...` calls when they are answered.** The loop that
+///    everybody writes first, `display.draw_pixel(x, y, color).await?`, waits only while too much is unanswered.
+///    [`sync`](Display::sync) is the barrier: everything before it has been drawn or has failed.
+/// 2. **An error goes to whoever awaits it; if nobody does, to the error callback; if there is none, to the next
+///    `sync` or `close`.** Never to nobody. See [`Reply`](crate::Reply).
+/// 3. [`blocking::Display`](crate::blocking::Display) has the same names and waits for every answer.
+///
+/// Clones share the connection. Calls are executed in the order in which they were accepted. Dropping any of the
+/// futures here at any point loses nothing that was accepted.
+///
+/// Dropping the last clone still sends what was accepted, for at most five seconds, and calls the error callback; but a
+/// runtime that ends takes the connection with it, so a program ends with [`close`](Display::close).
+#[derive(Clone)]
+pub struct Display {
+    handle: Arc<Handle>,
+}
+
+/// Gone with the last clone of the display.
+struct Handle {
+    shared: Arc<Shared>,
+    size: Size,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.abandon(now());
+    }
+}
+
+impl fmt::Debug for Display {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Display").field("size", &self.handle.size).finish_non_exhaustive()
+    }
+}
+
+impl Display {
+    /// Sets up how to connect: an error callback, deadlines.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Connects to the display at `host`, `host:port` or `[ipv6]:port`, and is ready when it has greeted back.
+    ///
+    /// # Errors
+    /// See [`Builder::connect`].
+    pub async fn connect(address: &str) -> Result<Display> {
+        Builder::default().connect(address).await
+    }
+
+    /// Connects to the display that the environment variable `DRAW_DISPLAY` names, else to `localhost:3729`.
+    ///
+    /// # Errors
+    /// See [`Builder::connect`].
+    pub async fn open() -> Result<Display> {
+        Builder::default().open().await
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, size: Size) -> Display {
+        Display { handle: Arc::new(Handle { shared, size }) }
+    }
+
+    /// Width and height, as the display told them when the connection was made.
+    pub fn size(&self) -> Size {
+        self.handle.size
+    }
+
+    /// What this connection has done so far.
+    pub fn stats(&self) -> Stats {
+        self.handle.shared.lock().stats
+    }
+
+    /// Ends the connection, for all clones: no further call is accepted, and it is ready when everything that was
+    /// accepted is done and the error callback has heard of what failed.
+    ///
+    /// Called by the error callback itself, it does not wait for the callback.
+    ///
+    /// # Errors
+    /// [`Error::Late`] with what failed earlier, if there is no error callback; [`Error::Disconnected`] if the
+    /// connection was lost before; [`Error::Timeout`] if the display, or the callback, does not come to an end.
+    pub async fn close(&self) -> Result<()> {
+        let shared = &self.handle.shared;
+        {
+            let mut state = shared.lock();
+            state.closing.get_or_insert_with(now);
+            state.wake_driver();
+        }
+        let is_callback = crate::late::is_callback_of(Arc::as_ptr(shared).addr());
+        // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:
+        // elsewhere than on a runtime the caller can only be the callback, or has chosen to wait.
+        let clock = tokio::runtime::Handle::try_current().is_ok();
+        let mut deadline = clock.then(|| Box::pin(tokio::time::sleep(shared.timeout.saturating_mul(2))));
+        std::future::poll_fn(|cx| {
+            let mut state = shared.lock();
+            if let Some(reason) = state.ended.clone()
+                && (is_callback || state.late.undelivered() == 0)
+            {
+                return Poll::Ready(match (state.late.take_kept(), reason) {
+                    (Some(late), _) => Err(Error::Late(late)),
+                    (None, Lost::Closed) => Ok(()),
+                    (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
+                });
+            }
+            state.bystanders.push(cx.waker().clone());
+            drop(state);
+            match &mut deadline {
+                Some(deadline) => deadline.as_mut().poll(cx).map(|()| {
+                    Err(Error::Timeout { after: shared.timeout.saturating_mul(2), outcome: Outcome::Unknown })
+                }),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Makes a question and waits for its answer.
+    async fn ask(&self, request: Request<'_>) -> Result<Answer> {
+        let reply = Draw::new(&self.handle.shared, request).await?;
+        let Some(mut pending) = reply.into_pending() else { return Ok(Answer::Done(())) };
+        let answer = std::future::poll_fn(|cx| pending.poll_answer(cx)).await?;
+        if let Request::Sync {} = request
+            && let Some(late) = self.handle.shared.lock().late.take_kept()
+        {
+            return Err(Error::Late(late));
+        }
+        Ok(answer)
+    }
+
+    /// An image that is too large for one message is asked for in bands of rows.
+    async fn ask_image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Answer> {
+        let bands = self.handle.shared.lock().machine.bands(width, height)?;
+        let mut image = Vec::new();
+        for (first, rows) in bands {
+            let y = y.saturating_add_unsigned(first);
+            match self.ask(Request::GetImage { x, y, width, height: rows }).await? {
+                Answer::Image(band) if image.is_empty() => image = band,
+                Answer::Image(band) => image.extend_from_slice(&band),
+                other => return Ok(other),
+            }
+        }
+        Ok(Answer::Image(image))
+    }
+}
+
+macro_rules! methods {
+    (
+        draw { $($(#[doc = $draw_doc:literal])+ $Draw:ident: $draw:ident($($dp:ident: $dt:ident),*);)+ }
+        ask { $($(#[doc = $ask_doc:literal])+ $Ask:ident: $ask:ident($($ap:ident: $at:ident),*) -> $Answer:ident($answer:ty);)+ }
+    ) => {
+        /// The calls. Each is ready when it is accepted or answered: see the rules above.
+        impl Display {
+            $(
+                $(#[doc = $draw_doc])+
+                ///
+                /// # Errors
+                /// When it could not be accepted: the connection is gone, or the display has taken nothing for as long
+                /// as the deadline of an answer. What the display finds wrong with it comes through the [`Reply`](crate::Reply).
+                pub fn $draw<'d, 'p>(&'d self, $($dp: argument!($dt, 'p)),*) -> Draw<'d, 'p> {
+                    Draw::new(&self.handle.shared, Request::$Draw { $($dp: $dp.into()),* })
+                }
+            )+
+            $(
+                $(#[doc = $ask_doc])+
+                ///
+                /// # Errors
+                /// What the display finds wrong with it, or that no answer came. `sync` also returns what failed
+                /// earlier, if there is no error callback: [`Error::Late`].
+                pub fn $ask(&self, $($ap: $at),*) -> impl Future<Output = Result<$answer>> + Send + use<'_> {
+                    async move {
+                        match ask!(self, $Ask $(, $ap)*).await? {
+                            Answer::$Answer(value) => Ok(value),
+                            other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
+                        }
+                    }
+                }
+            )+
+        }
+    };
+}
+
+draw_protocol::calls!(methods);

@@ -1,0 +1,182 @@
+//! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
+
+use crate::error::Lost;
+use crate::shared::{Shared, now};
+use bytes::BufMut;
+use draw_protocol::limits;
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::time::Sleep;
+
+/// How many reads one turn may make before others get theirs.
+const READS_PER_TURN: usize = 16;
+
+/// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
+///
+/// [`Builder::connect`](crate::Builder::connect) and [`Builder::over`](crate::Builder::over) spawn it on the current
+/// tokio runtime; [`Builder::over_with_driver`](crate::Builder::over_with_driver) hands it out.
+#[must_use = "a connection does nothing unless its driver is polled or spawned"]
+pub struct Driver {
+    shared: Arc<Shared>,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    buffer: Vec<u8>,
+    /// Woken to write: others run once more first, so that one write carries what they all have.
+    has_yielded: bool,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Option<Instant>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, reader: Box<dyn AsyncRead + Send + Unpin>) -> Driver {
+        Driver {
+            shared,
+            reader,
+            buffer: vec![0; limits::READ],
+            has_yielded: false,
+            // Far away; it is set before it is first polled.
+            timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
+            timer_at: None,
+        }
+    }
+
+    /// Reads and takes in what has come. `Ready` is the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        for _ in 0..READS_PER_TURN {
+            let mut state = self.shared.lock();
+            if let Some((body, room)) = state.machine.body() {
+                // A long answer: straight to where it belongs. The stream never blocks, so the lock is held shortly.
+                let mut room = body.limit(room);
+                match ready!(pin!(self.reader.read_buf(&mut room)).poll(cx)) {
+                    Ok(0) => return Poll::Ready(Lost::Eof),
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                }
+                if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
+                    return Poll::Ready(lost);
+                }
+                continue;
+            }
+            drop(state);
+            let mut buffer = ReadBuf::new(&mut self.buffer);
+            match ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => return Poll::Ready(Lost::Eof),
+                Ok(()) => {}
+                Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
+            }
+            let mut state = self.shared.lock();
+            if let Err(lost) = self.shared.handle_input(&mut state, buffer.filled()) {
+                return Poll::Ready(lost);
+            }
+        }
+        // There may be more, but others have waited long enough.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what waits. `Ready(Ok)`: all of it is gone.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            ready!(writer.poll_write(cx))?;
+            let mut state = self.shared.lock();
+            state.is_driver_woken = false;
+            if !state.machine.is_sending() {
+                return Poll::Ready(Ok(()));
+            }
+            writer.refill(&mut state.machine);
+        }
+    }
+
+    /// Wakes those whose time is up, and sets the timer for the next.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        loop {
+            let mut state = self.shared.lock();
+            let now = now();
+            state.wake_overdue(now);
+            let farewell = state.farewell(self.shared.timeout);
+            if let Some((end, after)) = farewell
+                && end <= now
+            {
+                return Poll::Ready(Lost::Unfinished { after });
+            }
+            let farewell = farewell.map(|(end, _)| end);
+            // Those that have been woken look for themselves; only what lies ahead needs the timer.
+            let next = [state.next_deadline().filter(|&at| at > now), farewell].into_iter().flatten().min();
+            state.alarm = next;
+            drop(state);
+            if self.timer_at != next {
+                self.timer_at = next;
+                if let Some(next) = next {
+                    self.timer.as_mut().reset(next.into());
+                }
+            }
+            if self.timer_at.is_none() || self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer_at = None;
+        }
+    }
+
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        let mut state = self.shared.lock();
+        state.register_driver(cx.waker());
+        let must_write = std::mem::replace(&mut state.is_driver_woken, false) || state.machine.is_sending();
+        drop(state);
+        if let Poll::Ready(lost) = self.poll_read(cx) {
+            return Poll::Ready(lost);
+        }
+        if must_write && !self.has_yielded {
+            self.has_yielded = true;
+            cx.waker().wake_by_ref();
+        } else {
+            self.has_yielded = false;
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(())) => {
+                    if let Some(lost) = self.is_finished() {
+                        return Poll::Ready(lost);
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                Poll::Pending => {}
+            }
+        }
+        self.poll_timer(cx)
+    }
+
+    /// Whether the connection may end because this side wants it to: all that was accepted is done.
+    fn is_finished(&self) -> Option<Lost> {
+        let state = self.shared.lock();
+        let wants_to = state.farewell(self.shared.timeout).is_some();
+        (wants_to && state.machine.in_flight() == 0).then_some(Lost::Closed)
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let lost = ready!(this.poll_once(cx));
+        // The other side reads all that was sent before it sees the end; there is nothing to wait for.
+        this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(cx);
+        this.shared.end(&mut this.shared.lock(), lost);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shared.end(&mut self.shared.lock(), Lost::DriverGone);
+    }
+}

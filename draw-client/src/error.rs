@@ -1,0 +1,185 @@
+//! What can go wrong, and what it says about the call.
+
+use crate::late::LateError;
+use draw_protocol::client::Ended;
+use draw_protocol::{Fault, limits};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call, or a connection, failed.
+///
+/// It can be cloned, since one broken socket reaches every pending reply.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text names no address.
+    #[error("{text:?} is no address of a display: {problem}; write host, host:port or [ipv6]:port")]
+    Address {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Nothing could be reached there.
+    #[error(
+        "no display at {address} ({}): start one with `display-server`, or set DRAW_DISPLAY",
+        cause(source)
+    )]
+    Connect {
+        /// Where it was tried.
+        address: String,
+        /// What the system said of the last address tried.
+        source: Arc<io::Error>,
+    },
+    /// The display rejected the call, wholly or in the part that the fault names.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The connection is gone.
+    #[error("the connection to the display is lost: {reason}{}", unsent(.outcome))]
+    Disconnected {
+        /// Why.
+        #[source]
+        reason: Lost,
+        /// What became of this call.
+        outcome: Outcome,
+    },
+    /// The display did not answer, or did not take the call, in time. The connection goes on.
+    #[error("the display has not answered for {after:?}{}", unsent(.outcome))]
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+        /// What became of this call.
+        outcome: Outcome,
+    },
+    /// This side has closed the connection; the call was not sent.
+    #[error("this display was closed by `close`")]
+    Closed,
+    /// An error callback made more calls than may be made without waiting; this one was not sent.
+    #[error("busy: an error callback may make {} calls while the display is behind", limits::CALLBACK_CALLS)]
+    Busy,
+    /// Earlier calls failed, and there was neither a reply waiting for them nor an error callback.
+    #[error("{0}")]
+    Late(Late),
+}
+
+/// What became of a call that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was certainly not executed (of a batch: the pixels that the fault names).
+    Rejected,
+    /// It may have been executed.
+    Unknown,
+}
+
+/// Why a connection is gone.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The display said why it closed.
+    #[error("the display closed it: {0}")]
+    Goodbye(Fault),
+    /// The display, or something between, closed it without a word.
+    #[error("the other side closed it")]
+    Eof,
+    /// The system reported an error.
+    #[error("{}", cause(.0))]
+    Io(#[source] Arc<io::Error>),
+    /// The other side is no display, or refused to talk.
+    #[error(transparent)]
+    Protocol(#[from] Ended),
+    /// The tokio runtime ended, or the driver was dropped.
+    #[error("the runtime that drove it has ended; call `close().await` before it does")]
+    DriverGone,
+    /// This side wanted it to end, and the display had not answered everything in time.
+    #[error("this side closed it, and the display had not answered for {after:?}")]
+    Unfinished {
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
+    /// `close` was called.
+    #[error("it was closed by `close`")]
+    Closed,
+}
+
+/// The late errors that nobody had taken: see [`Error::Late`].
+#[derive(Debug, Clone)]
+pub struct Late {
+    pub(crate) errors: Arc<[LateError]>,
+    pub(crate) total: u64,
+}
+
+impl Late {
+    /// The first of them, at most 1,000, in order.
+    pub fn errors(&self) -> &[LateError] {
+        &self.errors
+    }
+
+    /// How many calls failed, with those that were not kept.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.errors[..] {
+            [] => write!(f, "{} earlier calls failed", self.total),
+            [only] if self.total == 1 => write!(f, "an earlier call failed: {only}"),
+            [first, ..] => write!(f, "{} earlier calls failed, the first: {first}", self.total),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the connection is gone, so that no further call can succeed.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Error::Disconnected { .. } | Error::Closed | Error::Connect { .. })
+    }
+
+    /// What the display found wrong with the call, if it did.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Error::Fault(fault) => Some(fault),
+            Error::Disconnected {
+                reason: Lost::Goodbye(fault) | Lost::Protocol(Ended::Refused(fault)),
+                ..
+            } => Some(fault),
+            _ => None,
+        }
+    }
+
+    /// What became of the call.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } => *outcome,
+            // The barrier itself was reached; what it tells of is in the late errors.
+            Error::Late(_) => Outcome::Unknown,
+            _ => Outcome::Rejected,
+        }
+    }
+}
+
+/// The system's reason without its number: "connection refused".
+fn cause(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::Other => error.to_string(),
+        // Kinds without a stable name print as "uncategorized error"; the system's own words say more.
+        kind if error.raw_os_error().is_some() && kind.to_string().contains("uncategorized") => {
+            error.to_string()
+        }
+        kind => kind.to_string(),
+    }
+}
+
+fn unsent(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Rejected => "; this call was not sent",
+        Outcome::Unknown => "; whether this call was executed is unknown",
+    }
+}

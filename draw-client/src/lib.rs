@@ -1,0 +1,74 @@
+//! Draw in a window of another machine.
+//!
+//! A program here, a display there (the program `display-server` runs it), and remote
+//! procedure calls in between: one line to connect, one line per drawing call.
+//!
+//! ```no_run
+//! use draw_client::{Color, Display};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> draw_client::Result<()> {
+//!     let display = Display::builder()
+//!         .on_error(|late| eprintln!("{late}"))
+//!         .connect("localhost:3729")
+//!         .await?;
+//!     for x in 0..100 {
+//!         display.draw_pixel(x, 50, Color::RED).await?;  // does not wait for the display
+//!     }
+//!     println!("the pointer is at {:?}", display.get_mouse().await?);  // a question waits for its answer
+//!     display.close().await
+//! }
+//! ```
+//!
+//! # What a call costs
+//!
+//! A synchronous call ([`blocking::Display`]) costs a round trip: on one machine some microseconds, between cities
+//! tens of milliseconds, for each of the 7,860 pixels of a circle. Two things cure it. The specific one is to say more
+//! per call: [`draw_pixels`](Display::draw_pixels) takes them all at once. The general one is not to wait: the
+//! asynchronous [`Display`] sends the next call while the last is on its way, and only waits when the display falls
+//! behind by 65,536 calls or 8 MiB.
+//!
+//! # What happens to an error
+//!
+//! The price of not waiting is that errors come later, so they have a rule: **an error goes to whoever is waiting for
+//! it; if nobody is, to the error callback; if there is none, to the next `sync()` or `close()`. Never to nobody.**
+//!
+//! | what you do with the [`Reply`] of a drawing call | it worked | it failed |
+//! |---|---|---|
+//! | drop it, or never name it | nothing | the error callback gets it |
+//! | `reply.await?` | `Ok` | the error, here and only here |
+//! | `reply.ignore()` | nothing | nothing |
+//!
+//! A [`LateError`] says which call it was, with its parameters, how long ago, and its [`Outcome`]: rejected, or unknown
+//! when the connection broke before an answer came.
+//!
+//! # Colours, coordinates, sizes
+//!
+//! `(0, 0)` is the top left corner. Coordinates are pixels; those outside of the display are errors, not crashes, and
+//! whatever lies inside is drawn. A [`Color`] has four bytes, red, green, blue and alpha; drawing stores them as they
+//! are. Images are bytes R, G, B, A, rows from the top.
+
+#[macro_use]
+mod methods;
+
+mod address;
+pub mod blocking;
+mod builder;
+mod display;
+mod driver;
+mod error;
+mod late;
+mod reply;
+mod shared;
+
+pub use address::{DRAW_DISPLAY, default_address};
+pub use builder::Builder;
+pub use display::Display;
+pub use draw_protocol::{
+    Call, Code, Color, Count, Fault, Method, ParseColorError, Pixel, Position, Range, Size,
+};
+pub use driver::Driver;
+pub use error::{Error, Late, Lost, Outcome, Result};
+pub use late::{FailedCall, LateError};
+pub use reply::{Draw, Reply};
+pub use shared::Stats;

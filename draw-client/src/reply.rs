@@ -1,0 +1,173 @@
+//! The two futures of a drawing call: on its way to be accepted, and on its way to be done.
+
+use crate::error::{Error, Result};
+use crate::shared::{Fate, Shared};
+use draw_protocol::{Answer, Request};
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+/// A drawing call on its way: await it to have it accepted.
+///
+/// It is ready at once unless the display is behind, by as many calls or bytes as it has granted. Nothing is sent
+/// before it is ready, and everything when it is: dropping it earlier draws nothing.
+#[must_use = "a drawing call does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct Draw<'d, 'p> {
+    shared: &'d Arc<Shared>,
+    request: Request<'p>,
+    /// Its place in the queue for credit, once it has had to wait, and how long it will.
+    turn: Option<(u64, Instant)>,
+}
+
+impl<'d, 'p> Draw<'d, 'p> {
+    pub(crate) fn new(shared: &'d Arc<Shared>, request: Request<'p>) -> Draw<'d, 'p> {
+        Draw { shared, request, turn: None }
+    }
+}
+
+impl<'d> Future for Draw<'d, '_> {
+    type Output = Result<Reply<'d>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        // A loop of calls that are always ready must let the driver run now and then, on one thread above all.
+        let coop = ready!(tokio::task::coop::poll_proceed(cx));
+        let call = ready!(this.shared.poll_call(&this.request, &mut this.turn, cx));
+        coop.made_progress();
+        let shared = Handle::Borrowed(this.shared);
+        Poll::Ready(call.map(|(number, deadline)| Reply {
+            pending: Some(Pending { shared, number, deadline, has_waited: false, is_over: false }),
+        }))
+    }
+}
+
+impl Drop for Draw<'_, '_> {
+    fn drop(&mut self) {
+        if let Some((id, _)) = self.turn {
+            self.shared.lock().leave_queue(id);
+        }
+    }
+}
+
+/// The reply of a drawing call that was accepted.
+///
+/// | what you do with it | it worked | it failed |
+/// |---|---|---|
+/// | drop it, or never name it | nothing | the error callback gets it |
+/// | `reply.await?` | `Ok` | the error, here and only here |
+/// | [`reply.ignore()`](Reply::ignore) | nothing | nothing |
+///
+/// While it lives, its error waits for it. Dropping it at any point loses nothing: an error that it has not told goes
+/// to the error callback, and without one to the next `sync()` or `close()`.
+#[derive(Debug)]
+pub struct Reply<'d> {
+    pending: Option<Pending<'d>>,
+}
+
+impl<'d> Reply<'d> {
+    /// The number of the call on its connection, which late errors name.
+    pub fn number(&self) -> u64 {
+        self.pending.as_ref().map_or(0, |pending| pending.number)
+    }
+
+    /// A reply that does not borrow the display, to be kept or sent to another task.
+    pub fn into_owned(mut self) -> Reply<'static> {
+        let pending = self.pending.take();
+        Reply { pending: pending.map(Pending::into_owned) }
+    }
+
+    /// Nobody wants to know whether it failed, not the error callback either.
+    pub fn ignore(mut self) {
+        if let Some(pending) = self.pending.take() {
+            pending.end(Fate::Ignored);
+        }
+    }
+
+    /// The same for a question: its answer is awaited by [`Pending`].
+    pub(crate) fn into_pending(mut self) -> Option<Pending<'d>> {
+        self.pending.take()
+    }
+}
+
+impl Future for Reply<'_> {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(pending) = &mut self.pending else {
+            return Poll::Ready(Ok(()));
+        };
+        pending.poll_answer(cx).map_ok(|_| ())
+    }
+}
+
+/// A call that was accepted; gives up its claim to the result when dropped.
+#[derive(Debug)]
+pub(crate) struct Pending<'d> {
+    shared: Handle<'d>,
+    number: u64,
+    deadline: Instant,
+    /// For the statistics: one wait, however often it is polled.
+    has_waited: bool,
+    /// The result was told, or the claim to it has gone elsewhere.
+    is_over: bool,
+}
+
+impl Pending<'_> {
+    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+        let result = ready!(self.shared.poll_result(self.number, self.deadline, &mut self.has_waited, cx));
+        // After a timeout the true result may still come, and is not lost then.
+        self.is_over = !matches!(result, Err(Error::Timeout { .. }));
+        Poll::Ready(result)
+    }
+
+    fn into_owned(mut self) -> Pending<'static> {
+        let shared = Handle::Owned(Arc::clone(&self.shared));
+        let Pending { number, deadline, has_waited, is_over, .. } = self;
+        self.is_over = true;
+        Pending { shared, number, deadline, has_waited, is_over }
+    }
+
+    fn end(mut self, fate: Fate) {
+        self.give_up(fate);
+    }
+
+    fn give_up(&mut self, fate: Fate) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.shared.forget(self.number, fate);
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.give_up(Fate::Dropped);
+    }
+}
+
+/// The connection, borrowed from the display (a call then costs no reference count) or held.
+enum Handle<'d> {
+    Borrowed(&'d Arc<Shared>),
+    Owned(Arc<Shared>),
+}
+
+impl Deref for Handle<'_> {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Arc<Shared> {
+        match self {
+            Handle::Borrowed(shared) => shared,
+            Handle::Owned(shared) => shared,
+        }
+    }
+}
+
+impl fmt::Debug for Handle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Display")
+    }
+}

@@ -1,0 +1,554 @@
+//! What the handles of one asynchronous connection share with its driver: one lock, and who may hold it.
+//!
+//! [`State`] is behind one mutex, held for short and never across an await or a callback. The [`Writer`] has a mutex
+//! of its own, because the driver holds it during system calls. The order is writer, then state; a caller that holds
+//! the state may only *try* to get the writer.
+
+use crate::error::{Error, Lost, Outcome, Result};
+use crate::late::{FailedCall, LateError, LateQueue};
+use draw_protocol::client::{Connection, Event};
+use draw_protocol::{Answer, Request, limits};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWrite;
+
+/// The half of the stream that is written to, and what it has not taken yet.
+pub(crate) struct Writer {
+    stream: Box<dyn AsyncWrite + Send + Unpin>,
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// More capacity than this is not kept for the next write.
+const KEPT_CAPACITY: usize = 4 * limits::READ;
+
+impl Writer {
+    pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>) -> Writer {
+        Writer { stream, bytes: Vec::new(), sent: 0 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Takes over what the machine has to send. To be called when empty.
+    pub(crate) fn refill(&mut self, machine: &mut Connection) {
+        let mut empty = std::mem::take(&mut self.bytes);
+        empty.clear();
+        empty.shrink_to(KEPT_CAPACITY);
+        self.bytes = machine.swap_transmit(empty);
+        self.sent = 0;
+    }
+
+    /// Tells the other side that nothing more comes, and lets go of the stream although handles may live on.
+    pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.stream = Box::new(tokio::io::sink());
+    }
+
+    /// Writes until all is gone or the stream takes no more.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        while !self.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.bytes[self.sent..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => self.sent += n,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What happens to the error of a call that is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Its reply lives, and has a right to it.
+    Awaited,
+    /// Its reply was dropped: it is a late error.
+    Dropped,
+    /// Nobody wants to know.
+    Ignored,
+}
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) writer: Mutex<Writer>,
+    /// Signals the callback's thread: a late error waits, or the end has come.
+    late_ready: Condvar,
+    pub(crate) timeout: Duration,
+}
+
+/// Everything that calls, replies, the driver and the callback's thread change.
+pub(crate) struct State {
+    pub(crate) machine: Connection,
+    /// The fate of each call after number `settled`. Outside of [`Shared::handle_input`] that is `machine.done()`.
+    fates: VecDeque<Fate>,
+    settled: u64,
+    /// Of calls that are done and whose reply still lives: what it will say, unless that is simply `Ok`.
+    results: HashMap<u64, Result<Answer, (FailedCall, Error)>>,
+    /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
+    /// rise with the numbers.
+    waiting: BTreeMap<u64, (Waker, Instant)>,
+    /// Calls that wait for credit, in the order in which they came; only the first may go on.
+    turns: VecDeque<Turn>,
+    last_turn: u64,
+    pub(crate) late: LateQueue,
+    /// Who waits in `close` for the callback to have heard everything, or in `connect` for the greeting.
+    pub(crate) bystanders: Vec<Waker>,
+    /// Why no call can be made any more.
+    pub(crate) ended: Option<Lost>,
+    /// Since when `close` has been called: no new calls, the driver ends when all is done.
+    pub(crate) closing: Option<Instant>,
+    /// Since when the last handle is gone.
+    abandoned: Option<Instant>,
+    /// The driver's task, and whether it was told that there is something to do.
+    driver: Option<Waker>,
+    pub(crate) is_driver_woken: bool,
+    /// When the driver will look for passed deadlines.
+    pub(crate) alarm: Option<Instant>,
+    pub(crate) stats: Stats,
+}
+
+/// A place in the queue for credit.
+struct Turn {
+    id: u64,
+    waker: Waker,
+    deadline: Instant,
+}
+
+/// What a connection has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls made.
+    pub calls: u64,
+    /// How often the program had to wait: for an answer, or for credit. Each wait costs about a round trip.
+    pub waits: u64,
+}
+
+/// The clock of the runtime, which a test may stop; elsewhere the system's.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration, has_callback: bool) -> Shared {
+        let state = State {
+            machine,
+            fates: VecDeque::new(),
+            settled: 0,
+            results: HashMap::new(),
+            waiting: BTreeMap::new(),
+            turns: VecDeque::new(),
+            last_turn: 0,
+            late: LateQueue::new(has_callback),
+            bystanders: Vec::new(),
+            ended: None,
+            closing: None,
+            abandoned: None,
+            driver: None,
+            is_driver_woken: false,
+            alarm: None,
+            stats: Stats::default(),
+        };
+        Shared { state: Mutex::new(state), writer: Mutex::new(writer), late_ready: Condvar::new(), timeout }
+    }
+
+    /// No code panics while it holds the lock; were it to, what it left is still whole enough to be ended.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call if it may go now. `turn` is its place in the queue, if it has had to wait before.
+    pub(crate) fn poll_call(
+        &self,
+        request: &Request<'_>,
+        turn: &mut Option<(u64, Instant)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(u64, Instant)>> {
+        let now = now();
+        let mut state = self.lock();
+        let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
+        let result = match may_go {
+            Ok(true) => state.call(request, now).map(|number| (number, now + self.timeout)),
+            Ok(false) => {
+                let (id, deadline) = match *turn {
+                    Some(turn) => turn,
+                    None => state.queue(now + self.timeout, cx.waker()),
+                };
+                *turn = Some((id, deadline));
+                if deadline > now {
+                    state.refresh_turn(id, cx.waker());
+                    state.set_alarm(deadline);
+                    return Poll::Pending;
+                }
+                Err(Error::Timeout { after: self.timeout, outcome: Outcome::Rejected })
+            }
+            Err(error) => Err(error),
+        };
+        if let Some((id, _)) = turn.take() {
+            state.leave_queue(id);
+        }
+        if result.is_ok() {
+            self.send(state);
+        }
+        Poll::Ready(result)
+    }
+
+    /// Sends what was just queued: at once if nothing else is under way, else through the driver, who will find more.
+    fn send(&self, mut state: MutexGuard<'_, State>) {
+        if state.machine.in_flight() == 1
+            && let Ok(mut writer) = self.writer.try_lock()
+            && writer.is_empty()
+        {
+            writer.refill(&mut state.machine);
+            drop(state);
+            // Should it not all go, the driver comes back with a waker of its own; a broken stream shows itself to it.
+            if !matches!(writer.poll_write(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))) {
+                drop(writer);
+                self.lock().wake_driver();
+            }
+            return;
+        }
+        state.wake_driver();
+    }
+
+    /// The result of a call, once it is done.
+    pub(crate) fn poll_result(
+        &self,
+        number: u64,
+        deadline: Instant,
+        has_waited: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Answer>> {
+        let mut state = self.lock();
+        if number <= state.machine.done() {
+            state.waiting.remove(&number);
+            let result = state.results.remove(&number);
+            if state.ended.is_some() {
+                self.late_ready.notify_all();
+            }
+            return Poll::Ready(match result {
+                None => Ok(Answer::Done(())),
+                Some(result) => result.map_err(|(_, error)| error),
+            });
+        }
+        if now() >= deadline {
+            return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
+        }
+        if !std::mem::replace(has_waited, true) {
+            state.stats.waits += 1;
+        }
+        match state.waiting.get_mut(&number) {
+            Some((waker, _)) => waker.clone_from(cx.waker()),
+            None => {
+                state.waiting.insert(number, (cx.waker().clone(), deadline));
+            }
+        }
+        state.set_alarm(deadline);
+        Poll::Pending
+    }
+
+    /// The reply of a call is given up: whatever comes of it goes to `fate`.
+    pub(crate) fn forget(&self, number: u64, fate: Fate) {
+        let mut state = self.lock();
+        state.waiting.remove(&number);
+        if number > state.settled {
+            *state.fate(number) = fate;
+            return;
+        }
+        let result = state.results.remove(&number);
+        if let Some(Err((call, error))) = result
+            && fate == Fate::Dropped
+        {
+            self.tell(&mut state, LateError::one(call, error));
+        }
+        if state.ended.is_some() {
+            self.late_ready.notify_all();
+        }
+    }
+
+    /// A late error: to the callback, or kept.
+    fn tell(&self, state: &mut State, error: LateError) {
+        state.late.push(error);
+        if state.late.has_callback() {
+            self.late_ready.notify_one();
+        } else if state.ended.is_some() && state.abandoned.is_some() {
+            report_unheard(state);
+        }
+    }
+
+    /// Takes in what the other side sent.
+    pub(crate) fn handle_input(&self, state: &mut State, mut input: &[u8]) -> Result<(), Lost> {
+        let now = now();
+        let result = loop {
+            match state.machine.handle_input(&mut input) {
+                Ok(Some(event)) => self.handle_event(state, event, now),
+                Ok(None) => break Ok(()),
+                Err(ended) => break Err(Lost::Protocol(ended)),
+            }
+        };
+        state.settle();
+        state.wake_waiting();
+        state.wake_turn();
+        result
+    }
+
+    fn handle_event(&self, state: &mut State, event: Event, now: Instant) {
+        match event {
+            Event::Fault(made, fault) => {
+                let failed = FailedCall::new(made, state.machine.last_call(), now);
+                match *state.fate(made.number) {
+                    Fate::Awaited => {
+                        state.results.insert(made.number, Err((failed, Error::Fault(fault))));
+                    }
+                    Fate::Dropped => self.tell(state, LateError::one(failed, Error::Fault(fault))),
+                    Fate::Ignored => {}
+                }
+            }
+            Event::Answer(made, answer) => {
+                if *state.fate(made.number) == Fate::Awaited {
+                    state.results.insert(made.number, Ok(answer));
+                }
+            }
+            // The greeting: `connect` waits for it.
+            _ => state.wake_bystanders(),
+        }
+    }
+
+    /// The connection is over. Every call that is not done becomes Unknown, each named once.
+    pub(crate) fn end(&self, state: &mut State, reason: Lost) {
+        if state.ended.is_some() {
+            return;
+        }
+        let now = now();
+        // A reason that the other side gave is better than the one that the system has.
+        let reason = match (state.machine.goodbye(), reason) {
+            (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
+            (_, reason) => reason,
+        };
+        let last = state.machine.last_call();
+        let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
+        let mut dropped = Vec::new();
+        for made in state.machine.give_up() {
+            let failed = FailedCall::new(made, last, now);
+            match *state.fate(made.number) {
+                Fate::Awaited => {
+                    state.results.insert(made.number, Err((failed, error.clone())));
+                }
+                Fate::Dropped => dropped.push(failed),
+                Fate::Ignored => {}
+            }
+        }
+        state.settle();
+        state.ended = Some(reason);
+        if !dropped.is_empty() {
+            state.late.push(LateError::lost(dropped, error));
+        }
+        if state.abandoned.is_some() {
+            report_unheard(state);
+        }
+        for turn in &state.turns {
+            turn.waker.wake_by_ref();
+        }
+        state.wake_waiting();
+        state.wake_bystanders();
+        self.late_ready.notify_all();
+    }
+
+    /// The body of the thread that runs the error callback.
+    pub(crate) fn run_callback(&self, mut callback: crate::late::Callback) {
+        crate::late::enter_callback_of(std::ptr::from_ref(self).addr());
+        let mut state = self.lock();
+        loop {
+            if let Some(error) = state.late.pop() {
+                drop(state);
+                let calls = error.calls().len() as u64;
+                let text = error.to_string();
+                // A callback that panics loses its own work, not the errors that come after it.
+                let run = std::panic::AssertUnwindSafe(|| callback(error));
+                if std::panic::catch_unwind(run).is_err() {
+                    tracing::error!(error = text, "the error callback panicked");
+                }
+                state = self.lock();
+                state.late.delivered(calls);
+                state.wake_turn();
+                if state.late.undelivered() == 0 {
+                    state.wake_bystanders();
+                }
+            } else if state.ended.is_some() && state.results.is_empty() {
+                return;
+            } else {
+                state = self.late_ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// Nobody is left to ask for the late errors: one event says that there were some.
+fn report_unheard(state: &mut State) {
+    if let Some(late) = state.late.take_kept() {
+        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
+    }
+}
+
+impl State {
+    /// Whether this call may be made now, rather than wait for its turn or for credit.
+    fn may_call(
+        &mut self,
+        request: &Request<'_>,
+        turn: Option<(u64, Instant)>,
+        shared: usize,
+    ) -> Result<bool> {
+        if let Some(reason) = &self.ended {
+            return Err(match reason {
+                Lost::Closed => Error::Closed,
+                reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
+            });
+        }
+        if self.closing.is_some() {
+            return Err(Error::Closed);
+        }
+        let undelivered = usize::try_from(self.late.undelivered()).unwrap_or(usize::MAX);
+        let is_its_turn = self.turns.front().is_none_or(|first| turn.is_some_and(|(id, _)| id == first.id));
+        if is_its_turn && self.machine.has_credit(request, undelivered) {
+            return Ok(true);
+        }
+        if crate::late::is_callback_of(shared) {
+            // Waiting for credit here could wait for ever: it is this callback that gives it back.
+            let granted = self.machine.welcome().map_or(0, |welcome| u64::from(welcome.calls));
+            let used = self.machine.in_flight() + self.late.undelivered();
+            let is_within = used < granted + u64::from(limits::CALLBACK_CALLS);
+            return if is_within { Ok(true) } else { Err(Error::Busy) };
+        }
+        Ok(false)
+    }
+
+    fn call(&mut self, request: &Request<'_>, now: Instant) -> Result<u64> {
+        let number = self.machine.call(request, now)?;
+        self.fates.push_back(Fate::Awaited);
+        self.stats.calls += 1;
+        Ok(number)
+    }
+
+    fn queue(&mut self, deadline: Instant, waker: &Waker) -> (u64, Instant) {
+        self.last_turn += 1;
+        self.stats.waits += 1;
+        self.turns.push_back(Turn { id: self.last_turn, waker: waker.clone(), deadline });
+        (self.last_turn, deadline)
+    }
+
+    fn refresh_turn(&mut self, id: u64, waker: &Waker) {
+        if let Some(turn) = self.turns.iter_mut().find(|turn| turn.id == id) {
+            turn.waker.clone_from(waker);
+        }
+    }
+
+    /// Gives a place in the queue up; whoever is first then may go on.
+    pub(crate) fn leave_queue(&mut self, id: u64) {
+        self.turns.retain(|turn| turn.id != id);
+        self.wake_turn();
+    }
+
+    /// What is to happen with the result of a call that is not settled.
+    fn fate(&mut self, number: u64) -> &mut Fate {
+        &mut self.fates[(number - self.settled - 1) as usize]
+    }
+
+    /// Forgets the fates of calls that are done; their events have been dealt with.
+    fn settle(&mut self) {
+        let done = self.machine.done();
+        self.fates.drain(..(done - self.settled) as usize);
+        self.settled = done;
+    }
+
+    /// Wakes those whose call is done.
+    fn wake_waiting(&mut self) {
+        while let Some(first) = self.waiting.first_entry() {
+            if *first.key() > self.machine.done() {
+                break;
+            }
+            first.remove().0.wake();
+        }
+    }
+
+    /// Wakes those whose deadline has passed; they see it for themselves.
+    pub(crate) fn wake_overdue(&mut self, now: Instant) {
+        while let Some(first) = self.waiting.first_entry() {
+            if first.get().1 > now {
+                break;
+            }
+            first.remove().0.wake();
+        }
+        for turn in self.turns.iter().take_while(|turn| turn.deadline <= now) {
+            turn.waker.wake_by_ref();
+        }
+    }
+
+    /// The earliest deadline of anybody.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let waiting = self.waiting.first_key_value().map(|(_, (_, deadline))| *deadline);
+        let turn = self.turns.front().map(|turn| turn.deadline);
+        [waiting, turn].into_iter().flatten().min()
+    }
+
+    fn wake_turn(&mut self) {
+        if let Some(first) = self.turns.front() {
+            first.waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn wake_bystanders(&mut self) {
+        self.bystanders.drain(..).for_each(Waker::wake);
+    }
+
+    /// Makes sure that the driver looks at the clock by then.
+    fn set_alarm(&mut self, deadline: Instant) {
+        if self.alarm.is_none_or(|alarm| deadline < alarm) {
+            self.alarm = Some(deadline);
+            self.wake_driver();
+        }
+    }
+
+    /// The last handle is gone: what was accepted goes on for a while.
+    pub(crate) fn abandon(&mut self, now: Instant) {
+        self.abandoned = Some(now);
+        if self.ended.is_some() {
+            report_unheard(self);
+        }
+        self.wake_driver();
+    }
+
+    /// Whether this side wants the connection to end, when it must at the latest, and how long that is.
+    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
+        let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
+        let closing = self.closing.map(|since| (since + timeout, timeout));
+        abandoned.into_iter().chain(closing).min()
+    }
+
+    pub(crate) fn wake_driver(&mut self) {
+        if !std::mem::replace(&mut self.is_driver_woken, true)
+            && let Some(driver) = &self.driver
+        {
+            driver.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn register_driver(&mut self, waker: &Waker) {
+        match &mut self.driver {
+            Some(driver) => driver.clone_from(waker),
+            None => self.driver = Some(waker.clone()),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What the tests of both clients share: a real server, and the two clients behind one trait.
+
+// Each test program uses its own part of this.
+#![allow(dead_code)]
+
+use display_server::{Display as Screen, Server, ServerOptions};
+use draw_client::{Color, Display, Pixel, Position, Result, Size, blocking};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// No wait of a test may be longer: it fails loudly instead.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for something that must come.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("it came within the deadline")
+}
+
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// A display server on a port of its own, ended when dropped.
+pub struct TestServer {
+    pub address: String,
+    pub screen: Screen,
+    _stop: tokio::sync::oneshot::Sender<()>,
+    runtime: Option<Runtime>,
+}
+
+impl TestServer {
+    pub fn start(width: u32, height: u32) -> TestServer {
+        let runtime = runtime();
+        let screen = Screen::new(Size { width, height }, Color::BLACK).unwrap();
+        let listener =
+            runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = Server::new(screen.clone(), ServerOptions::default());
+        runtime.spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            server.run(listener, stopped).await.unwrap();
+        });
+        TestServer { address, screen, _stop: stop, runtime: Some(runtime) }
+    }
+
+    /// What the display shows at a place, read behind the network's back.
+    pub fn shown(&self, x: i32, y: i32) -> Color {
+        self.screen.framebuffer().get_pixel(x, y).unwrap()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Both clients, as one: each call waits for its outcome.
+pub trait Client {
+    fn draw_pixel(&self, x: i32, y: i32, color: Color) -> Result<()>;
+    fn draw_pixels(&self, pixels: &[Pixel]) -> Result<()>;
+    fn fill_rect(&self, x: i32, y: i32, width: u32, height: u32, color: Color) -> Result<()>;
+    fn put_image(&self, x: i32, y: i32, width: u32, height: u32, rgba: &[u8]) -> Result<()>;
+    fn clear(&self, color: Color) -> Result<()>;
+    fn get_pixel(&self, x: i32, y: i32) -> Result<Color>;
+    fn get_image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Vec<u8>>;
+    fn get_size(&self) -> Result<Size>;
+    fn get_mouse(&self) -> Result<Option<Position>>;
+    fn sync(&self) -> Result<()>;
+    fn close(&self) -> Result<()>;
+}
+
+pub struct Asynchronous {
+    pub runtime: Runtime,
+    pub display: Display,
+}
+
+/// An asynchronous drawing call whose reply is awaited, or a question: both as the test sees them.
+macro_rules! client {
+    (draw { $($draw:ident($($dp:ident: $dt:ty),*);)+ } ask { $($ask:ident($($ap:ident: $at:ty),*) -> $answer:ty;)+ }) => {
+        impl Client for blocking::Display {
+            $(fn $draw(&self, $($dp: $dt),*) -> Result<()> { blocking::Display::$draw(self, $($dp),*) })+
+            $(fn $ask(&self, $($ap: $at),*) -> Result<$answer> { blocking::Display::$ask(self, $($ap),*) })+
+        }
+        impl Client for Asynchronous {
+            $(fn $draw(&self, $($dp: $dt),*) -> Result<()> {
+                self.runtime.block_on(soon(async { self.display.$draw($($dp),*).await?.await }))
+            })+
+            $(fn $ask(&self, $($ap: $at),*) -> Result<$answer> {
+                self.runtime.block_on(soon(self.display.$ask($($ap),*)))
+            })+
+        }
+    };
+}
+
+client! {
+    draw {
+        draw_pixel(x: i32, y: i32, color: Color);
+        draw_pixels(pixels: &[Pixel]);
+        fill_rect(x: i32, y: i32, width: u32, height: u32, color: Color);
+        put_image(x: i32, y: i32, width: u32, height: u32, rgba: &[u8]);
+        clear(color: Color);
+    }
+    ask {
+        get_pixel(x: i32, y: i32) -> Color;
+        get_image(x: i32, y: i32, width: u32, height: u32) -> Vec<u8>;
+        get_size() -> Size;
+        get_mouse() -> Option<Position>;
+        sync() -> ();
+        close() -> ();
+    }
+}
+
+/// Runs one test body over the blocking client and over the asynchronous one, each against a fresh server.
+pub fn over_both(width: u32, height: u32, body: impl Fn(&dyn Client, &TestServer)) {
+    let server = TestServer::start(width, height);
+    let display = blocking::Display::connect(&server.address).unwrap();
+    body(&display, &server);
+
+    let server = TestServer::start(width, height);
+    let runtime = runtime();
+    let display = runtime.block_on(soon(Display::connect(&server.address))).unwrap();
+    body(&Asynchronous { runtime, display }, &server);
+
+    // A single thread, on which the client's driver runs only while the program waits.
+    let server = TestServer::start(width, height);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let display = runtime.block_on(soon(Display::connect(&server.address))).unwrap();
+    body(&Asynchronous { runtime, display }, &server);
+}

@@ -1,0 +1,360 @@
+//! The rule: an error goes to whoever waits for it, else to the callback, else to the next sync or close.
+
+mod common;
+
+use common::{TestServer, runtime, soon};
+use draw_client::{Color, Display, Error, LateError, Outcome, Pixel};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+/// A display whose callback writes down what it hears.
+async fn listening(server: &TestServer) -> (Display, Arc<Mutex<Vec<LateError>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let writes = Arc::clone(&heard);
+    let display = Display::builder()
+        .on_error(move |late| writes.lock().unwrap().push(late))
+        .connect(&server.address)
+        .await
+        .unwrap();
+    (display, heard)
+}
+
+#[test]
+fn ten_thousand_late_failures_are_heard_each_once_with_its_own_call() {
+    let server = TestServer::start(64, 64);
+    for runtime in [runtime(), tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()] {
+        runtime.block_on(soon(async {
+            let (display, heard) = listening(&server).await;
+            for i in 0..10_000 {
+                // Every other call succeeds.
+                display.draw_pixel(i % 64, 1, Color::RED).await.unwrap();
+                display.draw_pixel(1000 + i, 7, Color::BLUE).await.unwrap();
+            }
+            display.close().await.unwrap();
+            let heard = heard.lock().unwrap();
+            assert_eq!(heard.len(), 10_000);
+            for (i, late) in heard.iter().enumerate() {
+                let call = late.calls().next().unwrap();
+                assert_eq!(late.calls().len(), 1);
+                assert_eq!(call.number(), 2 * i as u64 + 2);
+                assert_eq!(call.call().to_string(), format!("draw_pixel({}, 7, #0000ffff)", 1000 + i));
+                let x = 1000 + i;
+                assert_eq!(late.fault().unwrap().message, format!("({x}, 7) is outside 64x64"));
+                assert_eq!(late.outcome(), Outcome::Rejected);
+                assert!(call.age() < common::DEADLINE && call.calls_since() < 20_000);
+            }
+        }));
+    }
+}
+
+#[test]
+fn an_error_goes_to_whoever_waits_and_to_nobody_else() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let (display, heard) = listening(&server).await;
+        let awaited = display.draw_pixel(10, 0, Color::RED).await.unwrap();
+        let ignored = display.draw_pixel(20, 0, Color::RED).await.unwrap();
+        ignored.ignore();
+        let dropped_late = display.draw_pixel(30, 0, Color::RED).await.unwrap().into_owned();
+        display.draw_pixel(40, 0, Color::RED).await.unwrap();
+        let fine = display.draw_pixel(1, 1, Color::RED).await.unwrap();
+        display.sync().await.unwrap();
+
+        // All are done now; a reply that lives still has its error.
+        assert_eq!(awaited.await.unwrap_err().to_string(), "out_of_bounds: (10, 0) is outside 10x10");
+        fine.await.unwrap();
+        drop(dropped_late);
+        display.close().await.unwrap();
+        let numbers: Vec<_> =
+            heard.lock().unwrap().iter().map(|late| late.calls().next().unwrap().number()).collect();
+        assert_eq!(
+            numbers,
+            [4, 3],
+            "the call whose reply was never named, then the one whose reply was dropped"
+        );
+    }));
+}
+
+#[test]
+fn a_late_error_reads_well() {
+    let server = TestServer::start(640, 480);
+    runtime().block_on(soon(async {
+        let (display, heard) = listening(&server).await;
+        display.draw_pixel(700, 10, Color::RED).await.unwrap();
+        display.draw_pixels(&[Pixel::new(0, 0, Color::RED), Pixel::new(9, 480, Color::RED)]).await.unwrap();
+        display.close().await.unwrap();
+        let heard = heard.lock().unwrap();
+        let text = heard[0].to_string();
+        let want = "call 1, draw_pixel(700, 10, #ff0000ff): out_of_bounds: (700, 10) is outside 640x480 (";
+        assert!(text.starts_with(want) && text.ends_with(" ago)"), "{text}");
+        let text = heard[1].to_string();
+        assert!(text.starts_with("call 2, draw_pixels(2 pixels): out_of_bounds: "), "{text}");
+        assert_eq!(heard[1].fault().unwrap().rejected_pixels(), 1);
+    }));
+}
+
+#[test]
+fn without_a_callback_the_next_sync_or_close_tells() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let display = Display::connect(&server.address).await.unwrap();
+        for i in 0..1_500 {
+            display.draw_pixel(10 + i, 0, Color::RED).await.unwrap();
+        }
+        let Err(Error::Late(late)) = display.sync().await else { panic!("1,500 calls failed") };
+        assert_eq!((late.total(), late.errors().len()), (1_500, 1_000));
+        let first =
+            "1500 earlier calls failed, the first: call 1, draw_pixel(10, 0, #ff0000ff): out_of_bounds";
+        assert!(late.to_string().starts_with(first), "{late}");
+        assert_eq!(late.errors()[999].calls().next().unwrap().number(), 1_000);
+        display.sync().await.expect("they are told once");
+
+        display.draw_pixel(10, 0, Color::RED).await.unwrap();
+        let Err(Error::Late(late)) = display.close().await else { panic!("one call failed") };
+        assert!(late.to_string().starts_with("an earlier call failed: call 1503, "), "{late}");
+    }));
+}
+
+#[test]
+fn a_cut_connection_names_every_call_exactly_once() {
+    for cut_after in [0usize, 1, 40, 5_000, 30_000, 100_000] {
+        let server = TestServer::start(64, 64);
+        runtime().block_on(soon(cut_in_the_middle(&server, cut_after)));
+    }
+}
+
+/// Cuts the connection after the server has read `cut_after` bytes: each call is then either done, failed by its own
+/// fault, or named as Unknown; none twice, none never.
+async fn cut_in_the_middle(server: &TestServer, cut_after: usize) {
+    let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = relay.local_addr().unwrap().to_string();
+    let target = server.address.clone();
+    tokio::spawn(async move {
+        use tokio::io::AsyncReadExt;
+        let (client, _) = relay.accept().await.unwrap();
+        let server = tokio::net::TcpStream::connect(target).await.unwrap();
+        let (from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        // The greeting passes; it is about 60 bytes.
+        let mut limited = from_client.take(100 + cut_after as u64);
+        tokio::select! {
+            _ = tokio::io::copy(&mut limited, &mut to_server) => {}
+            _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        }
+    });
+    let (display, heard) = {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let writes = Arc::clone(&heard);
+        let display = Display::builder().on_error(move |late: LateError| writes.lock().unwrap().push(late));
+        (display.connect(&address).await.unwrap(), heard)
+    };
+    let mut accepted = 0;
+    let error = loop {
+        // Odd calls fail at the display.
+        let x = if accepted % 2 == 0 { 1 } else { 100 };
+        match display.draw_pixel(x, 1, Color::RED).await {
+            Ok(reply) => {
+                accepted += 1;
+                assert_eq!(reply.number(), accepted);
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_disconnected() && error.outcome() == Outcome::Rejected, "{error}");
+    let _ = display.close().await;
+
+    let heard = heard.lock().unwrap();
+    let mut named = BTreeMap::new();
+    let mut losses = 0;
+    for late in heard.iter() {
+        losses += usize::from(late.error().is_disconnected());
+        for call in late.calls() {
+            let outcome = late.outcome();
+            assert_eq!(named.insert(call.number(), outcome), None, "call {} was named twice", call.number());
+        }
+    }
+    assert!(losses <= 1, "a lost connection is one callback");
+    // Calls are executed in order: up to some number all are done (the odd ones are named as rejected), after it all
+    // are Unknown.
+    let first_unknown =
+        named.iter().find(|(_, outcome)| **outcome == Outcome::Unknown).map(|(number, _)| *number);
+    let done = first_unknown.map_or(accepted, |first| first - 1);
+    for number in 1..=accepted {
+        let want = match number {
+            n if n > done => Some(Outcome::Unknown),
+            n if n % 2 == 0 => Some(Outcome::Rejected),
+            _ => None,
+        };
+        assert_eq!(
+            named.get(&number).copied(),
+            want,
+            "call {number} of {accepted}, cut after {cut_after} bytes"
+        );
+    }
+}
+
+#[test]
+fn a_callback_that_panics_loses_nothing_but_its_own_work() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&count);
+        let display = Display::builder()
+            .on_error(move |_| {
+                if counts.fetch_add(1, Ordering::SeqCst) == 0 {
+                    panic!("as a test");
+                }
+            })
+            .connect(&server.address)
+            .await
+            .unwrap();
+        for _ in 0..3 {
+            display.draw_pixel(10, 0, Color::RED).await.unwrap();
+        }
+        display.close().await.unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 3);
+    }));
+}
+
+#[test]
+fn a_callback_may_call_the_display_and_drop_it_and_close_it() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let (give, take) = mpsc::channel::<Display>();
+        let (tell, told) = mpsc::channel();
+        let display = Display::builder()
+            .on_error(move |late| {
+                let display = take.recv().unwrap();
+                let corrected = futures::executor::block_on(async {
+                    display.draw_pixel(5, 5, Color::GREEN).await?.await?;
+                    let pixel = display.get_pixel(5, 5).await?;
+                    display.close().await?;
+                    Ok::<_, Error>(pixel)
+                });
+                drop(display);
+                tell.send((late, corrected)).unwrap();
+            })
+            .connect(&server.address)
+            .await
+            .unwrap();
+        let keep = display.clone();
+        display.draw_pixel(10, 0, Color::RED).await.unwrap();
+        give.send(display).unwrap();
+        let (late, corrected) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        assert_eq!(late.calls().next().unwrap().number(), 1);
+        assert_eq!(corrected.unwrap(), Color::GREEN);
+        assert!(matches!(keep.draw_pixel(0, 0, Color::RED).await, Err(Error::Closed)));
+    }));
+}
+
+/// While the callback sleeps on the first error, the credit is used up; its own calls go ahead up to a fixed bound.
+#[test]
+fn a_slow_callback_slows_the_program_down_and_is_busy_past_its_bound() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let (give, take) = mpsc::channel::<Display>();
+        let (go, wait) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let mut is_first = true;
+        let display = Display::builder()
+            .on_error(move |_| {
+                if !std::mem::take(&mut is_first) {
+                    return;
+                }
+                let display = take.recv().unwrap();
+                wait.recv().unwrap();
+                let results: Vec<_> = (0..3_000)
+                    .map(|_| {
+                        futures::executor::block_on(async {
+                            display.draw_pixel(99, 0, Color::RED).await.map(|_| ())
+                        })
+                    })
+                    .collect();
+                tell.send(results).unwrap();
+            })
+            .timeout(Duration::from_secs(2))
+            .connect(&server.address)
+            .await
+            .unwrap();
+        give.send(display.clone()).unwrap();
+        let mut accepted = 0u32;
+        let error = loop {
+            match display.draw_pixel(10, 0, Color::RED).await {
+                Ok(_) => accepted += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::Timeout { outcome: Outcome::Rejected, .. }), "{error}");
+        assert_eq!(accepted, 65_536, "every error not heard yet counts against the credit");
+        go.send(()).unwrap();
+        let results = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        let busy = results.iter().filter(|result| matches!(result, Err(Error::Busy))).count();
+        assert_eq!(busy, 3_000 - 1_024);
+        display.sync().await.unwrap();
+        display.close().await.unwrap();
+    }));
+}
+
+#[test]
+fn dropping_the_last_handle_still_sends_and_still_tells() {
+    let server = TestServer::start(100, 100);
+    runtime().block_on(soon(async {
+        let (tell, told) = mpsc::channel();
+        let display = Display::builder()
+            .on_error(move |late| tell.send(late).unwrap())
+            .connect(&server.address)
+            .await
+            .unwrap();
+        for x in 0..=100 {
+            display.draw_pixel(x, 3, Color::RED).await.unwrap();
+        }
+        let reply = display.draw_pixel(0, 4, Color::GREEN).await.unwrap().into_owned();
+        drop(display);
+        reply.await.unwrap();
+        let late = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        assert_eq!(late.calls().next().unwrap().number(), 101);
+        assert_eq!(server.shown(99, 3), Color::RED);
+        assert_eq!(server.shown(0, 4), Color::GREEN);
+    }));
+}
+
+#[test]
+fn a_runtime_that_ends_is_an_error_and_not_a_hang() {
+    let server = TestServer::start(10, 10);
+    let first = runtime();
+    let display = first.block_on(soon(Display::connect(&server.address))).unwrap();
+    drop(first);
+    let error = runtime().block_on(soon(display.sync())).unwrap_err();
+    assert!(error.to_string().contains("call `close().await` before it does"), "{error}");
+}
+
+/// Futures dropped at whatever point they have reached: what was accepted happens, and nothing is told twice.
+#[test]
+fn dropping_a_future_at_any_point_loses_nothing() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let (display, heard) = listening(&server).await;
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        for polls in 0..4 {
+            // A question, and a reply, polled so many times and then dropped.
+            let mut question = Box::pin(display.get_pixel(50, 50));
+            let mut drawing = Box::pin(async { display.draw_pixel(60, 60, Color::RED).await?.await });
+            for _ in 0..polls {
+                let _ = std::future::Future::poll(question.as_mut(), &mut cx);
+                let _ = std::future::Future::poll(drawing.as_mut(), &mut cx);
+            }
+        }
+        assert_eq!(display.get_pixel(1, 1).await.unwrap(), Color::BLACK);
+        display.close().await.unwrap();
+        let calls = display.stats().calls;
+        let heard = heard.lock().unwrap();
+        let mut numbers: Vec<_> = heard.iter().map(|late| late.calls().next().unwrap().number()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), heard.len(), "none is told twice");
+        // All that were accepted but the last question failed, and nobody waited for any of them.
+        assert_eq!(heard.len() as u64, calls - 1);
+    }));
+}

@@ -1,0 +1,412 @@
+//! Displays that are not there, are none, say nothing, or stop in the middle.
+
+mod common;
+
+use common::{runtime, soon};
+use draw_client::{Builder, Color, Display, Error, Outcome, blocking};
+use draw_protocol::server::{Config, Connection, Step};
+use draw_protocol::{Answer, Code, Fault, Request, Size, limits};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+/// The server's side of a connection in memory, moved by hand.
+struct Peer {
+    stream: DuplexStream,
+    machine: Connection,
+}
+
+impl Peer {
+    fn new(stream: DuplexStream) -> Peer {
+        let size = Size { width: 10, height: 10 };
+        let config = Config { server: "a test".into(), size, message: limits::MESSAGE };
+        Peer { stream, machine: Connection::new(config, Instant::now()) }
+    }
+
+    /// Reads once and executes; drawing at x >= 10 fails.
+    async fn turn(&mut self) -> usize {
+        let mut buffer = vec![0; limits::READ];
+        let n = self.stream.read(&mut buffer).await.unwrap();
+        let mut input = &buffer[..n];
+        loop {
+            match self.machine.handle_input(&mut input, Instant::now()) {
+                Step::Execute(request) => {
+                    let result = match request {
+                        Request::DrawPixel { x: 10.., .. } => Err(Fault::new(Code::OutOfBounds, "as a test")),
+                        Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
+                        _ => Ok(Answer::Done(())),
+                    };
+                    self.machine.answer(result);
+                }
+                Step::Continue => {}
+                Step::Wait => break,
+            }
+        }
+        n
+    }
+
+    async fn answer(&mut self) {
+        let bytes = self.machine.poll_transmit(Instant::now()).to_vec();
+        self.stream.write_all(&bytes).await.unwrap();
+        self.machine.handle_transmitted(bytes.len(), Instant::now());
+    }
+}
+
+/// A client whose peer has greeted and does nothing more by itself.
+async fn greeted(builder: Builder) -> (Display, Peer) {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(far);
+    let (display, ()) = tokio::join!(builder.over(near), async {
+        peer.turn().await;
+        peer.answer().await;
+    });
+    (display.unwrap(), peer)
+}
+
+fn patient(seconds: u64) -> Builder {
+    Display::builder().timeout(Duration::from_secs(seconds))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_display_that_stops_reading_is_told_of_by_the_deadline_and_memory_stays_bounded() {
+    let (display, _peer) = greeted(patient(7)).await;
+    let started = tokio::time::Instant::now();
+    let mut accepted = 0u32;
+    let error = loop {
+        match display.draw_pixel(1, 1, Color::RED).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.to_string(), "the display has not answered for 7s; this call was not sent");
+    assert_eq!(error.outcome(), Outcome::Rejected);
+    assert_eq!(accepted, limits::CREDIT_CALLS, "no more than the credit is kept");
+    assert_eq!(started.elapsed().as_secs(), 7);
+
+    // A call that was accepted is Unknown; one with too much data for the credit waits as well.
+    let big = display.put_image(0, 0, 1024, 1024, &vec![0; 4 << 20]).await.unwrap_err();
+    assert!(matches!(big, Error::Timeout { outcome: Outcome::Rejected, .. }));
+
+    let Err(Error::Late(late)) = display.close().await else { panic!("65,536 calls are unanswered") };
+    assert!(late.to_string().contains("the display had not answered for 7s"), "{late}");
+    assert_eq!((late.total(), late.errors().len()), (u64::from(limits::CREDIT_CALLS), 1));
+    assert_eq!(late.errors()[0].calls().len(), limits::CREDIT_CALLS as usize);
+    assert_eq!(late.errors()[0].outcome(), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_after_its_deadline_is_not_lost_and_the_connection_goes_on() {
+    let (display, mut peer) = greeted(patient(3)).await;
+    let reply = display.draw_pixel(10, 0, Color::RED).await.unwrap();
+    let error = reply.await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the display has not answered for 3s; whether this call was executed is unknown"
+    );
+    let error = display.get_pixel(0, 0).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
+
+    // Now the display wakes up.
+    peer.turn().await;
+    peer.answer().await;
+    tokio::spawn(async move {
+        loop {
+            if peer.turn().await == 0 {
+                return;
+            }
+            peer.answer().await;
+        }
+    });
+    assert_eq!(display.get_pixel(0, 0).await.unwrap(), Color::RED);
+    let Err(Error::Late(late)) = display.close().await else { panic!("one call has failed") };
+    assert_eq!(late.total(), 1);
+    assert_eq!(late.errors()[0].calls().next().unwrap().number(), 1);
+    assert_eq!(late.errors()[0].fault().unwrap().message, "as a test");
+}
+
+/// The peer reads nothing, and says so much that it would block for ever if the client stopped reading too.
+#[tokio::test]
+async fn both_sides_that_stop_reading_end_by_their_deadlines() {
+    let (display, mut peer) = greeted(Display::builder().timeout(Duration::from_millis(500))).await;
+    let flood = async {
+        let progress = b"\x93\x02\xa8progress\x91\x00".repeat(300);
+        loop {
+            soon(peer.stream.write_all(&progress)).await.expect("a client that is being flooded goes on reading");
+        }
+    };
+    let draw = async {
+        loop {
+            if let Err(error) = display.draw_pixel(1, 1, Color::RED).await {
+                return error;
+            }
+        }
+    };
+    tokio::select! {
+        error = draw => assert!(matches!(error, Error::Timeout { .. }), "{error}"),
+        () = flood => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_display_gives_a_silent_peer_five_seconds() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let (display, mut peer) = greeted(Display::builder().on_error(move |late| tell.send(late).unwrap())).await;
+    display.draw_pixel(1, 1, Color::RED).await.unwrap();
+    let started = tokio::time::Instant::now();
+    drop(display);
+    // The peer reads what was sent, answers nothing, and sees the end.
+    let mut all = Vec::new();
+    peer.stream.read_to_end(&mut all).await.unwrap();
+    assert!(all.ends_with(&[0x01, 0x01, 0xce, 255, 0, 0, 255]), "the accepted call was sent");
+    assert_eq!(started.elapsed().as_secs(), 5);
+    assert_eq!(told.recv_timeout(common::DEADLINE).unwrap().outcome(), Outcome::Unknown);
+}
+
+#[tokio::test]
+async fn the_driver_may_be_polled_by_the_caller() {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(far);
+    let (made, ()) = tokio::join!(Display::builder().over_with_driver(near), async {
+        peer.turn().await;
+        peer.answer().await;
+    });
+    let (display, driver) = made.unwrap();
+    let serve = async {
+        while peer.turn().await > 0 {
+            peer.answer().await;
+        }
+    };
+    let ask = async {
+        let color = display.get_pixel(1, 1).await.unwrap();
+        display.close().await.unwrap();
+        color
+    };
+    let (color, (), ()) = soon(async { tokio::join!(ask, driver, serve) }).await;
+    assert_eq!(color, Color::RED);
+    assert_eq!(format!("{:?}", display), "Display { size: Size { width: 10, height: 10 }, .. }");
+}
+
+/// Both clients' error of connecting to a listener that does this with its first connection.
+fn connect_to(behaviour: impl Fn(TcpStream) + Send + 'static) -> [Error; 2] {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            behaviour(stream.unwrap());
+        }
+    });
+    let short = Duration::from_millis(300);
+    let first = blocking::Display::builder().connect_timeout(short).connect(&address).unwrap_err();
+    let second =
+        runtime().block_on(soon(Display::builder().connect_timeout(short).connect(&address))).unwrap_err();
+    [first, second]
+}
+
+#[test]
+fn nothing_listening_is_said_in_one_sentence() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let want = format!(
+        "no display at {free} (connection refused): start one with `display-server`, or set DRAW_DISPLAY"
+    );
+    assert_eq!(blocking::Display::connect(&free).unwrap_err().to_string(), want);
+    let error = runtime().block_on(soon(Display::connect(&free))).unwrap_err();
+    assert_eq!(error.to_string(), want);
+    assert!(error.is_disconnected());
+    let error = blocking::Display::connect("::1").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "\"::1\" is no address of a display: an IPv6 address goes in brackets; write host, host:port or [ipv6]:port"
+    );
+}
+
+#[test]
+fn whatever_is_no_display_is_an_error_that_says_so() {
+    for error in connect_to(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        let _ = stream.read_to_end(&mut Vec::new());
+    }) {
+        assert!(error.to_string().contains("does not speak this protocol"), "{error}");
+    }
+    for error in connect_to(drop) {
+        assert!(error.is_disconnected() && error.outcome() == Outcome::Rejected, "{error}");
+    }
+    for error in connect_to(|mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    }) {
+        assert!(matches!(error, Error::Timeout { outcome: Outcome::Rejected, .. }), "{error}");
+        assert!(error.to_string().starts_with("the display has not answered for 300ms"), "{error}");
+    }
+    // A display of another version.
+    for error in connect_to(|mut stream| {
+        let fault = Fault::new(Code::UnsupportedVersion, "this display speaks version 7 to 9, not 1");
+        let mut bytes = vec![0x94, 0x01, 0x00, 0x82, 0xa4];
+        bytes.extend(b"code\xb3");
+        bytes.extend(fault.code.as_str().bytes());
+        bytes.extend(b"\xa7message\xd9");
+        bytes.push(fault.message.len() as u8);
+        bytes.extend(fault.message.bytes());
+        bytes.push(0xc0);
+        let _ = stream.write_all(&bytes);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }) {
+        assert!(error.to_string().contains("this display speaks version 7 to 9, not 1"), "{error}");
+        assert_eq!(error.fault().map(|fault| &fault.code), Some(&Code::UnsupportedVersion));
+    }
+}
+
+/// What comes behind the greeting, sent at once by a peer that then waits; the client has one call under way.
+fn after_greeting(bytes: &'static [u8]) -> [Error; 2] {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.unwrap();
+            let config = Config {
+                server: "a liar".into(),
+                size: Size { width: 10, height: 10 },
+                message: limits::MESSAGE,
+            };
+            let mut machine = Connection::new(config, Instant::now());
+            let mut buffer = [0; 1000];
+            let n = stream.read(&mut buffer).unwrap();
+            while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
+            stream.write_all(machine.poll_transmit(Instant::now())).unwrap();
+            // The first call.
+            let _ = stream.read(&mut buffer);
+            let _ = stream.write_all(bytes);
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    let display = blocking::Display::connect(&address).unwrap();
+    let first = display.get_pixel(1, 1).unwrap_err();
+    assert!(matches!(display.get_pixel(1, 1), Err(Error::Disconnected { outcome: Outcome::Rejected, .. })));
+    let second = runtime().block_on(soon(async {
+        let display = Display::connect(&address).await.unwrap();
+        display.get_pixel(1, 1).await.unwrap_err()
+    }));
+    [first, second]
+}
+
+#[test]
+fn a_lying_display_ends_the_connection_and_nothing_else() {
+    for (lie, bytes) in [
+        ("an answer to a call never made", &[0x94, 0x01, 0x05, 0xc0, 0xc0][..]),
+        ("progress that runs ahead", b"\x93\x02\xa8progress\x91\x07"),
+        ("progress over a question", b"\x93\x02\xa8progress\x91\x01"),
+        ("a colour that is none", b"\x94\x01\x01\xc0\xa3red"),
+        ("garbage", b"\xc1\xc1\xc1"),
+        ("a message without end", b"\x94\x01\x01\xc0\xc6\xff\xff\xff\xff"),
+        ("a request", b"\x94\x00\x01\xa4sync\x90"),
+    ] {
+        for error in after_greeting(bytes) {
+            assert!(error.is_disconnected() && error.outcome() == Outcome::Unknown, "{lie}: {error}");
+            assert!(error.to_string().contains("does not speak this protocol"), "{lie}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_goodbye_gives_the_reason() {
+    let goodbye = b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa4over";
+    // The peer waits behind its goodbye instead of closing: the client waits for its answer, in vain, by the deadline.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.unwrap();
+            let size = Size { width: 10, height: 10 };
+            let config = Config { server: "brief".into(), size, message: limits::MESSAGE };
+            let mut machine = Connection::new(config, Instant::now());
+            let mut buffer = [0; 1000];
+            let n = stream.read(&mut buffer).unwrap();
+            while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
+            stream.write_all(machine.poll_transmit(Instant::now())).unwrap();
+            let _ = stream.read(&mut buffer);
+            stream.write_all(goodbye).unwrap();
+        }
+    });
+    let display = blocking::Display::connect(&address).unwrap();
+    let first = display.get_pixel(1, 1).unwrap_err();
+    let second = runtime().block_on(soon(async {
+        let display = Display::connect(&address).await.unwrap();
+        display.get_pixel(1, 1).await.unwrap_err()
+    }));
+    for error in [first, second] {
+        let want = "the connection to the display is lost: the display closed it: shutting_down: over; \
+                    whether this call was executed is unknown";
+        assert_eq!(error.to_string(), want);
+        assert_eq!(error.fault().map(|fault| &fault.code), Some(&Code::ShuttingDown));
+    }
+}
+
+#[test]
+fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (wake, woken) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let size = Size { width: 10, height: 10 };
+        let config = Config { server: "slow".into(), size, message: limits::MESSAGE };
+        let mut machine = Connection::new(config, Instant::now());
+        let mut buffer = [0; 1000];
+        let mut has_greeted = false;
+        loop {
+            let n = stream.read(&mut buffer).unwrap();
+            if n == 0 {
+                return;
+            }
+            if std::mem::replace(&mut has_greeted, true) {
+                let _ = woken.recv();
+            }
+            let mut input = &buffer[..n];
+            loop {
+                match machine.handle_input(&mut input, Instant::now()) {
+                    Step::Execute(Request::GetPixel { .. }) => machine.answer(Ok(Answer::Pixel(Color::RED))),
+                    Step::Execute(_) => machine.answer(Ok(Answer::Done(()))),
+                    Step::Continue => {}
+                    Step::Wait => break,
+                }
+            }
+            let bytes = machine.poll_transmit(Instant::now()).to_vec();
+            stream.write_all(&bytes).unwrap();
+            machine.handle_transmitted(bytes.len(), Instant::now());
+        }
+    });
+    let display = blocking::Display::builder().timeout(Duration::from_millis(200)).connect(&address).unwrap();
+    let error = display.draw_pixel(1, 1, Color::RED).unwrap_err();
+    assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
+    // From here on the other side no longer waits.
+    drop(wake);
+    let answer = loop {
+        match display.get_pixel(1, 1) {
+            Err(Error::Timeout { .. }) => {}
+            answer => break answer,
+        }
+    };
+    assert_eq!(answer.unwrap(), Color::RED);
+}
+
+/// A display that stops reading in the middle of a large image: the blocking client ends by its deadline.
+#[test]
+fn a_blocking_client_ends_when_nobody_reads() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let size = Size { width: 2000, height: 2000 };
+        let config = Config { server: "full".into(), size, message: limits::MESSAGE };
+        let mut machine = Connection::new(config, Instant::now());
+        let mut buffer = [0; 1000];
+        let n = stream.read(&mut buffer).unwrap();
+        while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
+        stream.write_all(machine.poll_transmit(Instant::now())).unwrap();
+        let _ = wait.recv();
+    });
+    let display = blocking::Display::builder().timeout(Duration::from_millis(500)).connect(&address).unwrap();
+    let error = display.put_image(0, 0, 2000, 2000, &vec![0; 16_000_000]).unwrap_err();
+    assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
+    drop(done);
+}

@@ -1,0 +1,9 @@
+//! What the examples share: the lecture's circle, a network that is far away, and how a time is written.
+
+pub mod circle;
+pub mod delay;
+pub mod duration;
+
+pub use circle::disc;
+pub use delay::DelayLine;
+pub use duration::parse_duration;
