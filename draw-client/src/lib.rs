@@ -64,6 +64,7 @@ mod shared;
 pub use address::{DRAW_DISPLAY, default_address};
 pub use builder::Builder;
 pub use display::Display;
+pub use draw_protocol::limits::PORT;
 pub use draw_protocol::{
     Call, Code, Color, Count, Fault, Method, ParseColorError, Pixel, Position, Range, Size,
 };

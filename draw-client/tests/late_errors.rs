@@ -167,15 +167,19 @@ async fn cut_in_the_middle(server: &TestServer, cut_after: usize) {
 
     let heard = heard.lock().unwrap();
     let mut named = BTreeMap::new();
-    let mut losses = 0;
+    let mut losses = Vec::new();
     for late in heard.iter() {
-        losses += usize::from(late.error().is_disconnected());
+        if late.error().is_disconnected() {
+            losses.push(late.calls().len());
+        }
         for call in late.calls() {
             let outcome = late.outcome();
             assert_eq!(named.insert(call.number(), outcome), None, "call {} was named twice", call.number());
         }
     }
-    assert!(losses <= 1, "a lost connection is one callback");
+    // A lost connection is one callback. A reply that lived at that moment had its error waiting; this program has at
+    // most one such, and drops it.
+    assert!(matches!(losses[..], [] | [_] | [_, 1]), "{losses:?}");
     // Calls are executed in order: up to some number all are done (the odd ones are named as rejected), after it all
     // are Unknown.
     let first_unknown =

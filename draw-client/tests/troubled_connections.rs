@@ -132,7 +132,9 @@ async fn both_sides_that_stop_reading_end_by_their_deadlines() {
     let flood = async {
         let progress = b"\x93\x02\xa8progress\x91\x00".repeat(300);
         loop {
-            soon(peer.stream.write_all(&progress)).await.expect("a client that is being flooded goes on reading");
+            soon(peer.stream.write_all(&progress))
+                .await
+                .expect("a client that is being flooded goes on reading");
         }
     };
     let draw = async {
@@ -151,7 +153,8 @@ async fn both_sides_that_stop_reading_end_by_their_deadlines() {
 #[tokio::test(start_paused = true)]
 async fn dropping_the_display_gives_a_silent_peer_five_seconds() {
     let (tell, told) = std::sync::mpsc::channel();
-    let (display, mut peer) = greeted(Display::builder().on_error(move |late| tell.send(late).unwrap())).await;
+    let (display, mut peer) =
+        greeted(Display::builder().on_error(move |late| tell.send(late).unwrap())).await;
     display.draw_pixel(1, 1, Color::RED).await.unwrap();
     let started = tokio::time::Instant::now();
     drop(display);

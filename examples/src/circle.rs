@@ -15,7 +15,8 @@
 /// ```
 ///
 /// The method is the definition, x² + y² ≤ r², in whole numbers: distances from the centre are counted in half
-/// pixels, as in [embedded-graphics' circles](https://docs.rs/embedded-graphics/latest/embedded_graphics/primitives/struct.Circle.html).
+/// pixels, as embedded-graphics does in
+/// [`primitives/circle`](https://github.com/embedded-graphics/embedded-graphics/tree/master/src/primitives/circle).
 /// Counted so, no centre ever lies exactly on the circle: for an odd diameter both distances are even and the diameter
 /// is odd, for an even one the sum of two odd squares is 2 more than a multiple of 4. So there is no tie to break.
 pub fn disc(diameter: u32, center: (i32, i32)) -> impl Iterator<Item = (i32, i32)> + Clone {

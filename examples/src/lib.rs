@@ -3,6 +3,7 @@
 pub mod circle;
 pub mod delay;
 pub mod duration;
+pub mod progress;
 
 pub use circle::disc;
 pub use delay::DelayLine;

@@ -6,7 +6,7 @@
 
 use crate::calls::{Answer, Call, Request};
 use crate::envelope::{self, Head, Message};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Range};
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
@@ -36,6 +36,8 @@ pub struct Connection {
     events: VecDeque<Event>,
     /// Why the server said it will close.
     goodbye: Option<Fault>,
+    /// Why nothing more is believed.
+    ended: Option<Ended>,
 }
 
 /// A request that is not answered yet.
@@ -109,6 +111,7 @@ impl Connection {
             partial: None,
             events: VecDeque::new(),
             goodbye: None,
+            ended: None,
         }
     }
 
@@ -146,6 +149,11 @@ impl Connection {
         let parts = self.parts(request);
         self.flight.len() + extra + parts <= welcome.calls as usize
             && self.flight_bytes + size(request) <= welcome.bytes as usize
+    }
+
+    /// Bytes of memory that the buffers hold.
+    pub fn memory(&self) -> usize {
+        self.inbox.capacity() + self.out.capacity()
     }
 
     /// Whether a request waits to be sent.
@@ -214,7 +222,10 @@ impl Connection {
         let Some(welcome) = &self.welcome else { return 1 };
         match request {
             Request::DrawPixels { pixels } => pixels.len().div_ceil(batch_of(welcome)).max(1),
-            Request::PutImage { rgba, .. } => rgba.len().div_ceil(message_of(welcome)).max(1),
+            Request::PutImage { width, height, rgba, .. } if rgba.len() + ENVELOPE > message_of(welcome) => {
+                // An image that cannot be sent is refused by `call`, with or without credit.
+                rows_of(*width, message_of(welcome)).map_or(1, |rows| height.div_ceil(rows) as usize)
+            }
             _ => 1,
         }
     }
@@ -225,7 +236,8 @@ impl Connection {
     /// [`Code::TooLarge`] when not even one row fits a message.
     pub fn bands(&self, width: u32, height: u32) -> Result<Vec<(u32, u32)>, Fault> {
         let message = self.welcome.as_ref().map_or(limits::MESSAGE, message_of);
-        if u64::from(width) * u64::from(height) * 4 + ENVELOPE as u64 <= message as u64 {
+        // Four times the product may not fit u64.
+        if u128::from(width) * u128::from(height) * 4 + ENVELOPE as u128 <= message as u128 {
             return Ok(vec![(0, height)]);
         }
         let rows = rows_of(width, message)?;
@@ -239,11 +251,15 @@ impl Connection {
     /// Takes bytes from the front of `input` until there is something to tell; `None` when all was taken.
     ///
     /// # Errors
-    /// [`Ended`]: nothing more can be believed. What is in flight is to be given up, see [`Connection::give_up`].
+    /// [`Ended`]: nothing more can be believed, then or later. Every event has been handed out; what is in flight is
+    /// to be given up, see [`Connection::give_up`].
     pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Ended> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
+            }
+            if let Some(ended) = &self.ended {
+                return Err(ended.clone());
             }
             let limit = match &self.welcome {
                 Some(welcome) => message_of(welcome),
@@ -259,9 +275,15 @@ impl Connection {
                 Ok(None) => Ok(false),
                 Err(error) => Err(violation(error.to_string())),
             };
-            self.inbox = inbox;
-            if !taken? {
-                return Ok(None);
+            match taken {
+                Ok(taken) => {
+                    self.inbox = inbox;
+                    if !taken {
+                        return Ok(None);
+                    }
+                }
+                // Events that the same message caused still go out first.
+                Err(ended) => self.ended = Some(ended),
             }
         }
     }
@@ -318,9 +340,17 @@ impl Connection {
         }
         // Requests are executed in order: the answer to one says that all before it are done.
         self.advance(self.applied + u64::from(distance) - 1)?;
-        let request = self.pop();
+        // Read before it is taken out: a call whose answer cannot be believed stays in flight, to be given up.
+        let call = self.flight.front().expect("the distance was checked").made.call;
+        let method = call.method();
         if !rest.nil() {
             let mut fault = read_fault(rest)?;
+            let request = self.pop();
+            let is_part = request.first_pixel > 0 || !request.is_last;
+            if is_part && fault.rejected.is_empty() && request.pixels > 0 {
+                // The request was rejected whole; of the call, only these pixels were.
+                fault.rejected.push(Range { first: 0, count: request.pixels });
+            }
             fault.place(request.first_pixel, request.pixels);
             match &mut self.partial {
                 Some(first) => first.join(fault),
@@ -329,12 +359,12 @@ impl Connection {
             self.finish(&request);
             return Ok(());
         }
-        let method = request.made.call.method();
         let answer = method
             .decode_answer(&mut rest)
             .map_err(|what| violation(format!("it answered {} with {}", method.name(), what.0)))?;
+        check_answer(&call, &answer)?;
+        let request = self.pop();
         if method.is_question() {
-            check_answer(&request.made.call, &answer)?;
             self.done = request.made.number;
             self.events.push_back(Event::Answer(request.made, answer));
         } else {
@@ -362,10 +392,11 @@ impl Connection {
     /// Every request up to number `applied`, which is in flight, is done.
     fn advance(&mut self, applied: u64) -> Result<(), Ended> {
         while self.applied < applied {
-            let request = self.pop();
-            if request.made.call.method().is_question() {
-                return Err(violation(format!("it passed over {}, which has an answer", request.made.call)));
+            let call = self.flight.front().expect("the caller has seen that it is in flight").made.call;
+            if call.method().is_question() {
+                return Err(violation(format!("it passed over {call}, which has an answer")));
             }
+            let request = self.pop();
             self.finish(&request);
         }
         Ok(())
@@ -411,6 +442,7 @@ impl Connection {
         lost.dedup_by_key(|made| made.number);
         self.done = self.last_call;
         self.flight_bytes = 0;
+        self.partial = None;
         lost
     }
 }
@@ -429,7 +461,9 @@ fn size(request: &Request<'_>) -> usize {
 }
 
 fn batch_of(welcome: &Welcome) -> usize {
-    (welcome.batch as usize).clamp(1, limits::BATCH)
+    // A full batch must fit a message too.
+    let most = limits::BATCH.min((message_of(welcome) - ENVELOPE) / crate::Pixel::SIZE);
+    (welcome.batch as usize).clamp(1, most)
 }
 
 fn message_of(welcome: &Welcome) -> usize {

@@ -134,19 +134,29 @@ impl Fault {
         self.rejected.iter().map(|r| u64::from(r.count)).sum()
     }
 
-    /// Joins the fault of a further part of one call, whose first pixel has index `offset` in the call.
+    /// Joins the fault of a further part of the same call.
     pub(crate) fn join(&mut self, later: Fault) {
         if later.message != self.message {
             self.message = format!("{}; {}", self.message, later.message);
         }
-        self.rejected.extend(later.rejected);
+        for range in later.rejected {
+            match self.rejected.last_mut() {
+                Some(last) if last.first + last.count == range.first => last.count += range.count,
+                _ => self.rejected.push(range),
+            }
+        }
     }
 
-    /// Shifts the indexes of the rejected pixels; drops what is not below `count`, which only a lying peer sends.
+    /// Shifts the indexes of the rejected pixels by `offset`, their place in the call. Ranges that are not below
+    /// `count`, or not in rising order, come from a lying peer and are dropped.
     pub(crate) fn place(&mut self, offset: u32, count: u32) {
+        let mut free = 0;
         self.rejected.retain_mut(|range| {
-            let fits =
-                range.count > 0 && range.first.checked_add(range.count).is_some_and(|end| end <= count);
+            let end = range.first.saturating_add(range.count);
+            let fits = range.count > 0 && range.first >= free && end <= count;
+            if fits {
+                free = end;
+            }
             range.first = range.first.saturating_add(offset);
             fits
         });
@@ -185,7 +195,7 @@ mod tests {
 
     #[test]
     fn placing_drops_ranges_that_lie() {
-        let ranges = [(0, 1), (9, 1), (9, 2), (5, 0), (u32::MAX, 2)].map(Range::from);
+        let ranges = [(0, 1), (9, 1), (9, 1), (3, 2), (9, 2), (5, 0), (u32::MAX, 2)].map(Range::from);
         let mut fault = Fault::of_pixels(Code::OutOfBounds, "", ranges.to_vec());
         fault.place(100, 10);
         assert_eq!(fault.rejected, [(100, 1), (109, 1)].map(Range::from));

@@ -144,6 +144,11 @@ impl Outbox {
                 self.bytes = Vec::new();
             }
             self.bytes.clear();
+        } else if self.sent > keep.max(self.bytes.len() - self.sent) {
+            // A peer that is always a little behind must not make the sent part grow for ever. Moving less than
+            // was sent costs less than a copy of each byte.
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
         }
     }
 

@@ -196,6 +196,9 @@ impl Connection {
 
     /// `n` bytes of [`Connection::poll_transmit`] have been sent.
     pub fn handle_transmitted(&mut self, n: usize, now: Instant) {
+        if n == 0 {
+            return;
+        }
         let talk = &mut self.talk;
         let was_full = talk.is_full();
         talk.out.advance(n, limits::IDLE_BUFFER);
@@ -245,6 +248,10 @@ impl Connection {
     pub fn poll_transmit(&mut self, now: Instant) -> &[u8] {
         let talk = &mut self.talk;
         talk.report();
+        if talk.closing.is_some() {
+            // Nothing more is read; what was read of a message is of no use.
+            self.inbox = Inbox::default();
+        }
         if !talk.out.unsent().is_empty() {
             talk.unsent_since.get_or_insert(now);
         }

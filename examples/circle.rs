@@ -1,0 +1,331 @@
+//! Draws the lecture's circle on a display, pixel by pixel with synchronous calls, with asynchronous calls, and in
+//! batches, and says what each costs.
+//!
+//! `cargo run --release --example circle` needs nothing else: if no display is running it opens its own.
+
+use clap::{Parser, ValueEnum};
+use display_server::{Handle, Options, snapshot, with_display};
+use draw_client::{Color, Display, Pixel, Size, blocking};
+use draw_examples::{DelayLine, disc, parse_duration, progress};
+use std::error::Error;
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Draws a filled circle over the network, by synchronous calls, asynchronous calls, and batches, and compares them.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Without --display it uses DRAW_DISPLAY, else a display on localhost:3729 if one is \
+    running, else it opens one of its own in this process and leaves the picture in circle.png."
+)]
+struct Args {
+    /// The display to draw on: host, host:port or [ipv6]:port
+    #[arg(long, value_name = "ADDR")]
+    display: Option<String>,
+    /// How to draw
+    #[arg(long, value_enum, default_value_t = Mode::All)]
+    mode: Mode,
+    /// Put a network of this round-trip time between program and display: 50ms, 1.5s
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s", hide_default_value = true)]
+    rtt: Duration,
+    /// Pixels across
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    diameter: u32,
+    /// Colour: rrggbb, rrggbbaa, with or without #, or a name
+    #[arg(long, default_value = "orange")]
+    color: Color,
+    /// Leave when the circle is drawn, also where it is shown in a window
+    #[arg(long)]
+    exit: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// One call per pixel, each waits for its answer
+    Sync,
+    /// One call per pixel, none waits
+    Async,
+    /// One call for all pixels
+    Batch,
+    /// One after the other, to compare
+    All,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{self:?}").to_lowercase())
+    }
+}
+
+/// The example round trip of the comparison's last column.
+const FAR: Duration = Duration::from_millis(50);
+
+/// Ended by Ctrl-C. Not an error, but not success either.
+#[derive(Debug)]
+struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped by Ctrl-C; what was drawn stays")
+    }
+}
+
+impl Error for Interrupted {}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let Err(error) = run(&args) else { return ExitCode::SUCCESS };
+    eprintln!("circle: {error}");
+    // What a shell reports of a program that SIGINT ended.
+    ExitCode::from(if error.is::<Interrupted>() { 130 } else { 1 })
+}
+
+fn run(args: &Args) -> Result<()> {
+    let given = args.display.clone().or_else(|| std::env::var(draw_client::DRAW_DISPLAY).ok());
+    if let Some(address) = given.filter(|address| !address.is_empty()) {
+        // Asked for by name: if it does not answer, that is an error.
+        blocking::Display::connect(&address)?.close()?;
+        return draw(args, &address, &format!("on {address}"));
+    }
+    let default = draw_client::default_address();
+    if let Ok(display) = blocking::Display::connect(&default) {
+        display.close()?;
+        return draw(args, &default, &format!("on the display at {default}"));
+    }
+    let side = args.diameter + 20;
+    let size = Size { width: side.max(640), height: side.max(480) };
+    let options = Options { size, or_any_port: true, ..Options::default() };
+    with_display(options, |own| draw_on_own(args, own))?
+}
+
+fn draw_on_own(args: &Args, own: &Handle) -> Result<()> {
+    let address = own.address().to_string();
+    draw(args, &address, &format!("on {address}, a display of our own, with no window"))?;
+    snapshot::write(own.display().framebuffer(), Path::new("circle.png"))?;
+    println!("the picture is in circle.png");
+    Ok(())
+}
+
+/// Draws in the modes asked for, compares what is shown with what was meant, and reports.
+fn draw(args: &Args, address: &str, place: &str) -> Result<()> {
+    let far = match args.rtt {
+        Duration::ZERO => None,
+        rtt => Some(DelayLine::start(resolve(address)?, rtt)?),
+    };
+    let far_address = far.as_ref().map_or_else(|| address.to_owned(), |line| line.address().to_string());
+    // Looks at the picture without the delay.
+    let near = blocking::Display::connect(address)?;
+    let circle = Circle::new(args, near.size())?;
+    let work = Work { stopped: stop_on_ctrl_c()?, drawn: Arc::default() };
+
+    let behind = if far.is_some() { format!(", {:?} away", args.rtt) } else { String::new() };
+    println!("a circle of {} pixels {place}{behind}", thousands(circle.pixels.len() as u64));
+    println!("mode     pixels  round trips        time    ratio   at a round trip of 50 ms");
+    let modes = match args.mode {
+        Mode::All => vec![Mode::Sync, Mode::Async, Mode::Batch],
+        mode => vec![mode],
+    };
+    let mut first = None;
+    for mode in modes {
+        near.fill_rect(circle.corner.0, circle.corner.1, circle.side, circle.side, Color::BLACK)?;
+        let done = work.measure(mode, &circle, &far_address)?;
+        let slowest = *first.get_or_insert(done.time);
+        println!(
+            "{mode:<5} {:>9} {:>12} {:>11} {:>8}   {}",
+            thousands(circle.pixels.len() as u64),
+            thousands(done.waits),
+            seconds(done.time),
+            format!("{:.1}", slowest.as_secs_f64() / done.time.as_secs_f64()),
+            seconds(done.at(FAR, args.rtt)),
+        );
+        circle.check(&near, mode)?;
+    }
+    if args.mode == Mode::All {
+        println!("the three pictures are the same, pixel for pixel");
+    }
+    Ok(())
+}
+
+fn resolve(address: &str) -> Result<SocketAddr> {
+    let with_port = if address.contains("]:") || (!address.contains(']') && address.contains(':')) {
+        address.to_owned()
+    } else {
+        format!("{address}:{}", draw_client::PORT)
+    };
+    // A name may stand for several addresses; the one that answers is the display's.
+    let mut found = with_port.to_socket_addrs()?;
+    let answering =
+        found.find(|one| std::net::TcpStream::connect_timeout(one, Duration::from_secs(5)).is_ok());
+    answering.ok_or_else(|| format!("nothing answers at {with_port}").into())
+}
+
+/// What is drawn, and where.
+struct Circle {
+    pixels: Vec<Pixel>,
+    corner: (i32, i32),
+    side: u32,
+    /// The box around it as bytes R, G, B, A.
+    picture: Vec<u8>,
+}
+
+impl Circle {
+    fn new(args: &Args, size: Size) -> Result<Circle> {
+        let side = args.diameter;
+        if side > size.width.min(size.height) {
+            return Err(format!("a circle of {side} pixels across does not fit a display of {size}").into());
+        }
+        let center = ((size.width / 2) as i32, (size.height / 2) as i32);
+        let corner = (center.0 - (side / 2) as i32, center.1 - (side / 2) as i32);
+        let mut picture: Vec<u8> = Color::BLACK.to_bytes().repeat((side * side) as usize);
+        let mut pixels = Vec::new();
+        for (x, y) in disc(side, center) {
+            let at = ((y - corner.1) as usize * side as usize + (x - corner.0) as usize) * 4;
+            picture[at..at + 4].copy_from_slice(&args.color.to_bytes());
+            // It fits the display, whose sides are at most 65,535.
+            pixels.push(Pixel::new(x as u16, y as u16, args.color));
+        }
+        Ok(Circle { pixels, corner, side, picture })
+    }
+
+    fn check(&self, near: &blocking::Display, mode: Mode) -> Result<()> {
+        let shown = near.get_image(self.corner.0, self.corner.1, self.side, self.side)?;
+        if shown == self.picture {
+            return Ok(());
+        }
+        let wrong = shown.chunks(4).zip(self.picture.chunks(4)).filter(|(a, b)| a != b).count();
+        Err(format!(
+            "{mode}: {wrong} pixels are shown otherwise than they were drawn; does somebody else draw there?"
+        )
+        .into())
+    }
+}
+
+/// What one mode took.
+struct Done {
+    time: Duration,
+    waits: u64,
+}
+
+impl Done {
+    /// What it would take at a round trip of `far`, measured at one of `near`.
+    fn at(&self, far: Duration, near: Duration) -> Duration {
+        let waits = u32::try_from(self.waits).unwrap_or(u32::MAX);
+        self.time.saturating_sub(near.saturating_mul(waits)) + far.saturating_mul(waits)
+    }
+}
+
+struct Work {
+    stopped: Arc<AtomicBool>,
+    /// For the progress bar.
+    drawn: Arc<AtomicU64>,
+}
+
+impl Work {
+    fn measure(&self, mode: Mode, circle: &Circle, address: &str) -> Result<Done> {
+        self.drawn.store(0, Relaxed);
+        let bar =
+            progress::Bar::start(&mode.to_string(), circle.pixels.len() as u64, Arc::clone(&self.drawn));
+        let done = match mode {
+            Mode::Sync => self.synchronous(&circle.pixels, address),
+            Mode::Batch => self.batch(&circle.pixels, address),
+            Mode::Async | Mode::All => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(self.asynchronous(&circle.pixels, address))
+            }
+        };
+        drop(bar);
+        done
+    }
+
+    /// The lecture's first program: every call waits for its answer.
+    fn synchronous(&self, pixels: &[Pixel], address: &str) -> Result<Done> {
+        let display = blocking::Display::connect(address)?;
+        let began = Instant::now();
+        for pixel in pixels {
+            display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color)?;
+            self.drawn.fetch_add(1, Relaxed);
+            if self.stopped.load(Relaxed) {
+                return Err(Interrupted.into());
+            }
+        }
+        Ok(Done { time: began.elapsed(), waits: display.stats().waits })
+    }
+
+    /// The general remedy: no call waits, and errors come to a callback.
+    async fn asynchronous(&self, pixels: &[Pixel], address: &str) -> Result<Done> {
+        let display =
+            Display::builder().on_error(|late| eprintln!("circle: {late}")).connect(address).await?;
+        let began = Instant::now();
+        let drawing = async {
+            for pixel in pixels {
+                display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color).await?;
+                self.drawn.fetch_add(1, Relaxed);
+            }
+            display.sync().await
+        };
+        tokio::select! {
+            drawn = drawing => drawn?,
+            () = self.wait_for_stop() => return Err(Interrupted.into()),
+        }
+        let done = Done { time: began.elapsed(), waits: display.stats().waits };
+        display.close().await?;
+        Ok(done)
+    }
+
+    /// The specific remedy: one call takes them all.
+    fn batch(&self, pixels: &[Pixel], address: &str) -> Result<Done> {
+        let display = blocking::Display::connect(address)?;
+        let began = Instant::now();
+        display.draw_pixels(pixels)?;
+        self.drawn.store(pixels.len() as u64, Relaxed);
+        if self.stopped.load(Relaxed) {
+            return Err(Interrupted.into());
+        }
+        Ok(Done { time: began.elapsed(), waits: display.stats().waits })
+    }
+
+    async fn wait_for_stop(&self) {
+        while !self.stopped.load(Relaxed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// The first Ctrl-C asks the program to stop, a second one ends it at once.
+fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stopped);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    std::thread::Builder::new().name("ctrl-c".into()).spawn(move || {
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if flag.swap(true, Relaxed) {
+                    std::process::exit(130);
+                }
+            }
+        });
+    })?;
+    Ok(stopped)
+}
+
+fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+fn seconds(time: Duration) -> String {
+    match time.as_secs_f64() {
+        s if s < 0.001 => format!("{:.0} us", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s => format!("{} min {:02} s", s as u64 / 60, s as u64 % 60),
+    }
+}

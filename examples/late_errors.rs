@@ -1,0 +1,59 @@
+//! Draws partly outside of the display, and shows to whom an error goes: to whoever awaits it, else to the error
+//! callback, else to the next `sync`.
+
+use display_server::{Options, with_display};
+use draw_client::{Color, Display, Error, Pixel, Result};
+use std::sync::mpsc;
+
+type Anything = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> std::result::Result<(), Anything> {
+    let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
+    with_display(options, |own| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(draw(&own.address().to_string()))?;
+        // What lay inside was drawn all the same.
+        let shown = |x, y| own.display().framebuffer().get_pixel(x, y);
+        assert_eq!(shown(639, 10), Some(Color::GREEN));
+        assert_eq!(shown(0, 479), Some(Color::BLUE));
+        Ok(())
+    })?
+}
+
+async fn draw(address: &str) -> Result<()> {
+    let (tell, told) = mpsc::channel();
+    let display = Display::builder()
+        .on_error(move |late| {
+            println!("the callback hears:    {late}");
+            tell.send(late).expect("the program waits for it");
+        })
+        .connect(address)
+        .await?;
+
+    // Nobody waits for these replies: the callback hears of the two calls that fail.
+    for x in 638..642 {
+        display.draw_pixel(x, 10, Color::GREEN).await?;
+    }
+
+    // Somebody waits for this one: the error is here, and only here.
+    let pixels = [Pixel::new(0, 479, Color::BLUE), Pixel::new(0, 480, Color::BLUE)];
+    let error = display.draw_pixels(&pixels).await?.await.expect_err("the second pixel is outside");
+    println!("whoever awaits hears:  {error}");
+    assert_eq!(error.fault().map(|fault| fault.rejected_pixels()), Some(1));
+
+    // Nobody wants to know about this one.
+    display.draw_pixel(-1, -1, Color::RED).await?.ignore();
+    display.close().await?;
+
+    let numbers: Vec<_> =
+        told.iter().flat_map(|late| late.calls().map(|call| call.number()).collect::<Vec<_>>()).collect();
+    assert_eq!(numbers, [3, 4], "each failed call is named, once");
+
+    // Without a callback the next sync says what failed before it.
+    let display = Display::connect(address).await?;
+    display.draw_pixel(700, 10, Color::RED).await?;
+    let Err(Error::Late(late)) = display.sync().await else { panic!("sync tells of late errors") };
+    println!("the next sync says:    {late}");
+    assert_eq!(late.total(), 1);
+    display.close().await
+}

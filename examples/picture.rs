@@ -1,0 +1,101 @@
+//! Sends a PNG file to a display: `picture [--display ADDR] [FILE.png]`. Without a file it sends the one that comes with
+//! it; without a display it opens its own, compares what is shown with the file, and leaves picture.png.
+
+use clap::Parser;
+use display_server::{Options, snapshot, with_display};
+use draw_client::{Size, blocking::Display};
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Sends a PNG picture to a display.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The display to draw on: host, host:port or [ipv6]:port [default: one of our own]
+    #[arg(long, value_name = "ADDR")]
+    display: Option<String>,
+    /// Where its left edge goes
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    x: i32,
+    /// Where its top edge goes
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    y: i32,
+    /// A PNG file [default: a small picture of our own making]
+    file: Option<PathBuf>,
+}
+
+/// A picture as the wire has it: bytes R, G, B, A, rows from the top.
+struct Picture {
+    size: Size,
+    rgba: Vec<u8>,
+}
+
+fn main() -> std::result::Result<(), String> {
+    run(&Args::parse()).map_err(|error| error.to_string())
+}
+
+fn run(args: &Args) -> Result<()> {
+    let picture = match &args.file {
+        Some(path) => {
+            let file =
+                File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+            Picture::read(file).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+        }
+        None => Picture::read(&include_bytes!("data/rings.png")[..])?,
+    };
+    if let Some(address) = &args.display {
+        send(args, &picture, address)?;
+        return Ok(());
+    }
+    let Size { width, height } = picture.size;
+    let reach = |start: i32, length: u32| (i64::from(start) + i64::from(length)).clamp(1, 16_384) as u32;
+    let size = Size { width: reach(args.x, width), height: reach(args.y, height) };
+    let options = Options { size, listen: "127.0.0.1:0".into(), ..Options::default() };
+    with_display(options, |own| {
+        send(args, &picture, &own.address().to_string())?;
+        snapshot::write(own.display().framebuffer(), Path::new("picture.png"))?;
+        println!("a display of our own shows it; the picture is in picture.png");
+        Ok(())
+    })?
+}
+
+/// Sends it, and sees that what the display shows is what was sent.
+fn send(args: &Args, picture: &Picture, address: &str) -> Result<()> {
+    let display = Display::connect(address)?;
+    let Size { width, height } = picture.size;
+    display.put_image(args.x, args.y, width, height, &picture.rgba)?;
+    if display.get_image(args.x, args.y, width, height)? != picture.rgba {
+        return Err("the display shows something else than was sent; does somebody else draw there?".into());
+    }
+    println!("sent {} to {address}: {} bytes, shown as they were sent", picture.size, picture.rgba.len());
+    display.close()?;
+    Ok(())
+}
+
+impl Picture {
+    fn read(mut source: impl Read) -> Result<Picture> {
+        // The decoder wants to seek; a picture is small beside the pixels in it.
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes)?;
+        let mut decoder = png::Decoder::new(BufReader::new(Cursor::new(bytes)));
+        decoder
+            .set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
+        let mut reader = decoder.read_info()?;
+        let mut data = vec![0; reader.output_buffer_size().ok_or("its size cannot be")?];
+        let info = reader.next_frame(&mut data)?;
+        data.truncate(info.buffer_size());
+        let rgba = match info.color_type {
+            png::ColorType::Rgba => data,
+            // normalize_to_color8 with ALPHA leaves these two.
+            png::ColorType::GrayscaleAlpha => {
+                data.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]).collect()
+            }
+            other => return Err(format!("a PNG of type {other:?} is not supported").into()),
+        };
+        Ok(Picture { size: Size { width: info.width, height: info.height }, rgba })
+    }
+}

@@ -1,0 +1,126 @@
+//! A display in memory, as simple as it can be: what the wire is tested against.
+
+use draw_protocol::{Answer, Code, Color, Fault, Position, Range, Request, Size};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Display {
+    pub(crate) size: Size,
+    pub(crate) pixels: Vec<Color>,
+    pub(crate) mouse: Option<Position>,
+}
+
+impl Display {
+    pub(crate) fn new(size: Size) -> Display {
+        let pixels = vec![Color::BLACK; size.width as usize * size.height as usize];
+        Display { size, pixels, mouse: None }
+    }
+
+    fn index(&self, x: i64, y: i64) -> Option<usize> {
+        let (width, height) = (i64::from(self.size.width), i64::from(self.size.height));
+        ((0..width).contains(&x) && (0..height).contains(&y)).then(|| (y * width + x) as usize)
+    }
+
+    pub(crate) fn pixel(&self, x: i32, y: i32) -> Option<Color> {
+        self.index(x.into(), y.into()).map(|i| self.pixels[i])
+    }
+
+    pub(crate) fn apply(&mut self, request: &Request<'_>) -> Result<Answer, Fault> {
+        match *request {
+            Request::DrawPixel { x, y, color } => {
+                let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(x, y))?;
+                self.pixels[i] = color;
+            }
+            Request::DrawPixels { pixels } => {
+                let mut rejected: Vec<Range> = Vec::new();
+                for (i, (x, y, color)) in (0..).zip(pixels.iter()) {
+                    match (self.index(x.into(), y.into()), rejected.last_mut()) {
+                        (Some(at), _) => self.pixels[at] = color,
+                        (None, Some(range)) if range.first + range.count == i => range.count += 1,
+                        (None, _) => rejected.push(Range { first: i, count: 1 }),
+                    }
+                }
+                if !rejected.is_empty() {
+                    let bad: u32 = rejected.iter().map(|range| range.count).sum();
+                    let text = format!("{bad} of {} pixels are outside {}", pixels.len(), self.size);
+                    return Err(Fault::of_pixels(Code::OutOfBounds, text, rejected));
+                }
+            }
+            Request::FillRect { x, y, width, height, color } => {
+                self.rectangle(x, y, width, height, |_| color)?;
+            }
+            Request::PutImage { x, y, width, height, rgba } => {
+                self.rectangle(x, y, width, height, |i| {
+                    Color::rgba(rgba[i * 4], rgba[i * 4 + 1], rgba[i * 4 + 2], rgba[i * 4 + 3])
+                })?;
+            }
+            Request::Clear { color } => self.pixels.fill(color),
+            Request::GetPixel { x, y } => {
+                return self.pixel(x, y).map(Answer::Pixel).ok_or_else(|| self.outside(x, y));
+            }
+            Request::GetImage { x, y, width, height } => return self.image(x, y, width, height),
+            Request::GetSize {} => return Ok(Answer::Size(self.size)),
+            Request::GetMouse {} => return Ok(Answer::Mouse(self.mouse)),
+            Request::Sync {} => {}
+        }
+        Ok(Answer::Done(()))
+    }
+
+    fn outside(&self, x: i32, y: i32) -> Fault {
+        Fault::new(Code::OutOfBounds, format!("({x}, {y}) is outside {}", self.size))
+    }
+
+    fn rectangle_outside(&self, x: i32, y: i32, width: u32, height: u32) -> Fault {
+        let text = format!("a rectangle of {width}x{height} at ({x}, {y}) lies partly outside {}", self.size);
+        Fault::new(Code::OutOfBounds, text)
+    }
+
+    /// Columns and rows of the rectangle that lie inside, and whether that is all of it.
+    fn inside(
+        &self,
+        x: i32,
+        y: i32,
+        width: u32,
+        height: u32,
+    ) -> (std::ops::Range<i64>, std::ops::Range<i64>, bool) {
+        let clip = |from: i32, length: u32, most: u32| {
+            let (from, to) = (i64::from(from), i64::from(from) + i64::from(length));
+            (from.max(0)..to.min(most.into()), from >= 0 && to <= i64::from(most))
+        };
+        let (columns, fits_x) = clip(x, width, self.size.width);
+        let (rows, fits_y) = clip(y, height, self.size.height);
+        (columns, rows, fits_x && fits_y)
+    }
+
+    fn rectangle(
+        &mut self,
+        x: i32,
+        y: i32,
+        width: u32,
+        height: u32,
+        color: impl Fn(usize) -> Color,
+    ) -> Result<(), Fault> {
+        let (columns, rows, is_inside) = self.inside(x, y, width, height);
+        for row in rows {
+            for column in columns.clone() {
+                let source = (row - i64::from(y)) * i64::from(width) + column - i64::from(x);
+                let at = self.index(column, row).expect("clipped");
+                self.pixels[at] = color(source as usize);
+            }
+        }
+        if is_inside { Ok(()) } else { Err(self.rectangle_outside(x, y, width, height)) }
+    }
+
+    fn image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Answer, Fault> {
+        let (columns, rows, is_inside) = self.inside(x, y, width, height);
+        if !is_inside {
+            return Err(self.rectangle_outside(x, y, width, height));
+        }
+        let mut bytes = Vec::new();
+        for row in rows {
+            for column in columns.clone() {
+                bytes.extend(self.pixels[self.index(column, row).expect("inside")].to_bytes());
+            }
+        }
+        Ok(Answer::Image(bytes))
+    }
+}

@@ -1,0 +1,387 @@
+//! A server that lies, or is none: the client ends with a reason, names every call once, and believes nothing more.
+
+mod common;
+
+use common::{Raw, SIZE, Told, World, welcome};
+use draw_protocol::client::{Connection, Ended};
+use draw_protocol::{Answer, Code, Color, Hello, Pixel, Pixels, Range, Request, Size, limits};
+
+/// A client whose calls 1 to 5 are in flight: two draws, a question, a draw, a question.
+fn five() -> World {
+    let mut world = World::new(SIZE);
+    let draw = Request::DrawPixel { x: 1, y: 2, color: Color::RED };
+    for request in
+        [draw, draw, Request::GetImage { x: 0, y: 0, width: 2, height: 1 }, draw, Request::GetSize {}]
+    {
+        world.call(&request);
+    }
+    world
+}
+
+/// Feeds `lie` to the client; answers what was told before it ended, why it ended, and the calls that are lost.
+fn lie_to(world: &mut World, lie: &[u8]) -> (Vec<Told>, Ended, Vec<u64>) {
+    let mut input = lie;
+    let mut told = Vec::new();
+    let ended = loop {
+        match world.client.handle_input(&mut input) {
+            Ok(Some(event)) => told.push(event.into()),
+            Ok(None) => panic!("this was believed: {lie:02x?}"),
+            Err(ended) => break ended,
+        }
+    };
+    let done = world.client.done();
+    for more in [&b"\x93\x02\xa8progress\x91\x01"[..], b"\x94\x01\x01\xc0\xc0", b"HTTP", b""] {
+        assert_eq!(world.client.handle_input(&mut &more[..]).err(), Some(ended.clone()), "it stays ended");
+    }
+    assert!(world.client.body().is_none());
+    assert!(world.client.memory() < 4096, "{} bytes", world.client.memory());
+    assert_eq!(world.client.done(), done, "nothing more is believed");
+    let lost = world.client.give_up().iter().map(|made| made.number).collect();
+    (told, ended, lost)
+}
+
+/// The lie ends a client with five calls in flight, of which `done` are done; the others are lost.
+fn violates(lie: &[u8], done: u64) -> String {
+    let (told, ended, lost) = lie_to(&mut five(), lie);
+    assert_eq!(told, [], "{lie:02x?}");
+    assert_eq!(lost, (done + 1..=5).collect::<Vec<_>>(), "each call that is not done is named: {lie:02x?}");
+    for at in 0..lie.len().min(100) {
+        let mut world = five();
+        let mut rest = &lie[..at];
+        match world.client.handle_input(&mut rest) {
+            Ok(None) => assert_eq!(lie_to(&mut world, &lie[at..]).1, ended, "cut at {at}"),
+            other => assert_eq!(other.map(|_| ()), Err(ended.clone()), "cut at {at}"),
+        }
+    }
+    let text = ended.to_string();
+    text.strip_prefix("the other side does not speak this protocol: ").expect("a violation").to_owned()
+}
+
+fn progress(number: &[u8]) -> Vec<u8> {
+    [b"\x93\x02\xa8progress\x91", number].concat()
+}
+
+fn answer(msgid: u32, result: &[u8]) -> Vec<u8> {
+    Raw::response(msgid).bytes(&[0xc0]).bytes(result).0
+}
+
+#[test]
+fn answers_to_calls_that_were_never_made() {
+    for msgid in [0, 6, 7, u32::MAX] {
+        let text = violates(&answer(msgid, &[0xc0]), 0);
+        assert_eq!(text, format!("it answered request {msgid}, which is not in flight"));
+    }
+}
+
+#[test]
+fn an_answer_that_was_given_before() {
+    let lie = [answer(1, &[0xc0]), answer(1, &[0xc0])].concat();
+    assert_eq!(violates(&lie, 1), "it answered request 1, which is not in flight");
+}
+
+#[test]
+fn progress_that_runs_ahead_or_back_or_is_no_number() {
+    let range = "; 1 to 5 are in flight";
+    assert_eq!(violates(&progress(&[6]), 0), format!("it reported request 6 as done{range}"));
+    for number in [
+        &[0xff][..],
+        &[0xcf, 255, 255, 255, 255, 255, 255, 255, 255],
+        &[0xc0],
+        &[0xa1, b'1'],
+        &[0x91, 1],
+        &[0xca, 0x7f, 0xc0, 0, 0],
+    ] {
+        assert!(violates(&progress(number), 0).ends_with(range), "{number:02x?}");
+    }
+    let back = [progress(&[2]), progress(&[1])].concat();
+    assert_eq!(violates(&back, 2), "it reported request 1 as done; 3 to 5 are in flight");
+    for params in [&[0x90][..], &[0xc0], &[0x01], &[0x80]] {
+        let lie = Raw::notification("progress").bytes(params).0;
+        assert_eq!(violates(&lie, 0), "its progress names no number");
+    }
+}
+
+#[test]
+fn the_same_progress_twice_is_no_lie() {
+    let mut world = five();
+    world.hear_from_server(&[progress(&[2]), progress(&[2])].concat());
+    assert_eq!(world.client.done(), 2);
+}
+
+#[test]
+fn a_question_is_passed_over() {
+    let says = "it passed over get_image(0, 0, 2, 1), which has an answer";
+    assert_eq!(violates(&progress(&[3]), 2), says);
+    assert_eq!(violates(&progress(&[5]), 2), says);
+    assert_eq!(violates(&answer(4, &[0xc0]), 2), says);
+    assert_eq!(violates(&answer(5, &[0x92, 1, 1]), 2), says);
+}
+
+#[test]
+fn an_image_whose_size_lies() {
+    for length in [0, 7, 9, 200] {
+        let image = Raw(vec![]).bin(&vec![0; length]).0;
+        let text = violates(&answer(3, &image), 2);
+        assert_eq!(text, format!("it answered an image of 2x1 with {length} bytes"));
+    }
+    assert_eq!(violates(&answer(3, &[0xc0]), 2), "it answered get_image with nil");
+}
+
+#[test]
+fn an_answer_of_another_kind() {
+    let image = Raw(vec![]).bin(&[0; 8]).0;
+    for (size, what) in [
+        (&[0xc0][..], "nil"),
+        (&[0x90], "an array of 0"),
+        (&[0x91, 1], "an array of 1"),
+        (&[0x92, 0xff, 1], "-1"),
+        (&[0x92, 1, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0], "4294967296"),
+        (&[0x92, 0xa1, b'1', 1], "a string of 1 bytes"),
+    ] {
+        let lie = [answer(3, &image), answer(5, size)].concat();
+        let (told, ended, lost) = lie_to(&mut five(), &lie);
+        assert_eq!(told, [Told::Answer(3, Answer::Image(vec![0; 8]))], "what came before it counts");
+        // The answer to 5 said, if anything, that 4 is done.
+        assert_eq!(lost, [5]);
+        let says = format!("the other side does not speak this protocol: it answered get_size with {what}");
+        assert_eq!(ended.to_string(), says);
+    }
+}
+
+#[test]
+fn a_fault_that_cannot_be_read() {
+    for error in [
+        &b"\xa4oops"[..],
+        b"\x92\x00\xa4oops",
+        b"\x01",
+        b"\x80",
+        b"\x81\xa4code\xa1x",
+        b"\x82\xa4code\x01\xa7message\xa1x",
+        b"\xc3",
+        b"\x82\xa4code\xa1x\xa7message\xa1\xff",
+    ] {
+        let lie = Raw::response(1).bytes(error).bytes(&[0xc0]).0;
+        assert!(violates(&lie, 0).starts_with("its error cannot be read: "), "{error:02x?}");
+    }
+}
+
+#[test]
+fn a_fault_whose_ranges_lie_names_only_pixels_of_the_call() {
+    let mut world = World::new(SIZE);
+    world.call(&Request::DrawPixels { pixels: Pixels::from(&[Pixel::default(); 10][..]) });
+    let fault = Raw::response(1)
+        .bytes(&[0x83])
+        .str("code")
+        .str("out_of_bounds")
+        .str("message")
+        .str("no")
+        .str("rejected");
+    // [3, 2] is true; [9, 2], [5, 0], [2^32 - 1, 2] and [0, 2^32 - 1] are not.
+    let ranges = b"\x95\x92\x03\x02\x92\x09\x02\x92\x05\x00\x92\xce\xff\xff\xff\xff\x02\x92\x00\xce\xff\xff\xff\xff\xc0";
+    world.hear_from_server(&fault.bytes(ranges).0);
+    let [Told::Fault(1, _, Code::OutOfBounds, _, rejected)] = &world.told[..] else {
+        panic!("{:?}", world.told)
+    };
+    assert_eq!(rejected, &[Range { first: 3, count: 2 }]);
+}
+
+#[test]
+fn a_fault_that_was_known_before_the_lie_is_still_told() {
+    let mut world = World::granted(SIZE, |welcome| welcome.batch = 2);
+    world.call(&Request::DrawPixels { pixels: Pixels::from(&[Pixel::default(); 3][..]) });
+    world.call(&Request::GetSize {});
+    // The first part fails. The answer to request 3 ends the call, and is a lie.
+    let fault = b"\x94\x01\x01\x82\xa4code\xa9no_memory\xa7message\xa4full\xc0";
+    let (told, _, lost) = lie_to(&mut world, &[&fault[..], &answer(3, &[0xc0])].concat());
+    assert!(
+        matches!(&told[..], [Told::Fault(1, _, Code::NoMemory, _, ranges)] if *ranges == [Range { first: 0, count: 2 }])
+    );
+    assert_eq!(lost, [2]);
+}
+
+#[test]
+fn a_message_larger_than_agreed() {
+    let header = b"\x94\x01\x03\xc0\xc6\xff\xff\xff\xff";
+    assert_eq!(violates(header, 0), "the message has at least 4294967304 bytes; the limit is 16777216");
+    let mut world = World::granted(SIZE, |welcome| welcome.message = 5000);
+    world.call(&Request::GetImage { x: 0, y: 0, width: 50, height: 50 });
+    let (_, ended, lost) = lie_to(&mut world, &answer(1, &Raw(vec![]).bin(&[0; 10_000]).0));
+    assert!(
+        ended.to_string().ends_with("the message has at least 10007 bytes; the limit is 5000"),
+        "{ended}"
+    );
+    assert_eq!(lost, [1]);
+}
+
+#[test]
+fn a_large_message_that_is_only_announced_costs_nothing() {
+    let mut world = five();
+    world.hear_from_server(b"\x94\x01\x03\xc0\xc6\x00\xf0\x00\x00");
+    assert!(world.client.memory() < 4096, "{} bytes", world.client.memory());
+    assert_eq!(world.client.give_up().len(), 5);
+}
+
+#[test]
+fn garbage() {
+    assert_eq!(violates(b"\x94\x01\xc1\xc0\xc0", 0), "byte 0xc1 at offset 2 is no MessagePack");
+    assert_eq!(violates(b"\x94\x05\x01\xc0\xc0", 0), "its bytes are no message");
+    assert_eq!(violates(&[0x90; 1000], 0), "its bytes are no message");
+    assert_eq!(violates(b"\x92\x02\xa8progress", 0), "its bytes are no message");
+    assert!(violates(b"\x94\x01\x01\xc0\xdd\x00\x10\x00\x00", 0).starts_with("the message has more than"));
+    let deep = [&answer(3, &[])[..], &[0x91; 1000]].concat();
+    assert_eq!(violates(&deep, 0), "the message nests deeper than 16 levels");
+}
+
+#[test]
+fn a_request_where_an_answer_was_due() {
+    let lie = Raw::request(1, "draw_pixel").bytes(&[0x90]).0;
+    assert_eq!(violates(&lie, 0), "it sent a request; a display only answers");
+}
+
+/// What ends a client that has only said `hello`.
+fn at_hello(bytes: &[u8]) -> Ended {
+    let mut world = World::silent(SIZE);
+    let (told, ended, lost) = lie_to(&mut world, bytes);
+    assert_eq!((told, lost), (vec![], vec![]));
+    assert!(world.client.welcome().is_none() && !world.client.has_credit(&Request::Sync {}, 0));
+    ended
+}
+
+#[test]
+fn a_server_of_another_protocol() {
+    for (bytes, first) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "0x48"),
+        (b"SSH-2.0-x\r\n", "0x53"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "0x15"),
+        (b"RFB 003.008\n", "0x52"),
+    ] {
+        let text = at_hello(bytes).to_string();
+        assert!(
+            text.starts_with("the other side does not speak this protocol: the message starts with byte "),
+            "{text}"
+        );
+        assert!(text.contains(first), "{text}");
+    }
+}
+
+#[test]
+fn a_messagepack_rpc_server_that_is_no_display() {
+    let unknown = Raw::response(0).bytes(&[0x92, 0]).str("unknown method: hello").bytes(&[0xc0]).0;
+    assert!(at_hello(&unknown).to_string().contains("its error cannot be read"));
+    assert!(at_hello(&answer(0, &[0xc0])).to_string().contains("its answer to hello cannot be read"));
+    assert!(
+        at_hello(&answer(1, &[0xc0])).to_string().contains("it answered request 1, which was never made")
+    );
+    let large = answer(0, &Raw(vec![]).bin(&[0; 5000]).0);
+    assert!(
+        at_hello(&large).to_string().contains("the limit is 4096"),
+        "before hello is answered, little is read"
+    );
+    assert!(at_hello(&progress(&[1])).to_string().contains("it reported request 1 as done"));
+}
+
+#[test]
+fn a_refused_greeting_is_shown_as_the_server_put_it() {
+    let refusal = b"\x94\x01\x00\x82\xa4code\xb3unsupported_version\xa7message\xa7only 2!\xc0";
+    let ended = at_hello(refusal);
+    assert!(matches!(&ended, Ended::Refused(fault) if fault.code == Code::UnsupportedVersion));
+    assert_eq!(ended.to_string(), "the display refused the greeting: unsupported_version: only 2!");
+}
+
+#[test]
+fn a_welcome_of_another_version() {
+    let text = at_hello(&welcome(SIZE, |welcome| welcome.version = 2)).to_string();
+    assert!(text.ends_with("it chose version 2; this side speaks 1"), "{text}");
+}
+
+#[test]
+fn a_welcome_without_what_it_must_grant() {
+    let mut map = Raw(vec![0x94, 1, 0, 0xc0, 0x87]).str("version").uint(1).str("server").str("x");
+    for key in ["width", "height", "calls", "bytes", "message"] {
+        map = map.str(key).uint(1);
+    }
+    assert!(at_hello(&map.0).to_string().contains("missing field `batch`"));
+    let negative = answer(0, b"\x81\xa7version\xff");
+    assert!(at_hello(&negative).to_string().contains("its answer to hello cannot be read"));
+}
+
+#[test]
+fn a_second_welcome() {
+    assert_eq!(violates(&welcome(SIZE, |_| {}), 0), "it answered request 0, which is not in flight");
+}
+
+#[test]
+fn a_welcome_that_grants_nothing_still_allows_one_call_at_a_time() {
+    let mut world = World::granted(SIZE, |welcome| {
+        (welcome.calls, welcome.bytes, welcome.message, welcome.batch) = (0, 0, 0, 0);
+    });
+    let pixels = [Pixel::new(1, 1, Color::RED), Pixel::new(2, 1, Color::RED)];
+    for number in 1..=3 {
+        let draw = Request::DrawPixels { pixels: Pixels::from(&pixels[..]) };
+        assert!(world.client.has_credit(&draw, 0));
+        assert_eq!(world.call(&draw), number);
+        assert!(!world.client.has_credit(&draw, 0));
+        world.round();
+        assert_eq!(world.client.done(), number);
+    }
+    assert_eq!(world.host.display.pixel(2, 1), Some(Color::RED));
+}
+
+#[test]
+fn a_welcome_that_grants_absurdly_much_is_believed_within_our_own_limits() {
+    let huge = Size { width: u32::MAX, height: u32::MAX };
+    let mut world = World::granted(huge_display(), |welcome| {
+        (welcome.width, welcome.height) = (huge.width, huge.height);
+        (welcome.calls, welcome.bytes, welcome.message, welcome.batch) =
+            (u32::MAX, u32::MAX, u32::MAX, u32::MAX);
+    });
+    assert_eq!(world.client.welcome().map(|welcome| welcome.size()), Some(huge));
+    let pixels = vec![Pixel::default(); limits::BATCH + 1];
+    world.call(&Request::DrawPixels { pixels: Pixels::from(&pixels[..]) });
+    world.round();
+    assert_eq!((world.told.len(), world.client.done()), (0, 1), "an honest server took both parts");
+    let (_, ended, _) = lie_to(&mut world, &[0x94, 0x01, 0x01, 0xc0, 0xc6, 0x05, 0, 0, 0]);
+    assert!(ended.to_string().ends_with(&format!("the limit is {}", limits::MESSAGE_HARDEST)), "{ended}");
+}
+
+/// A display that a test can hold in memory.
+fn huge_display() -> Size {
+    Size { width: 10, height: 10 }
+}
+
+#[test]
+fn goodbye_and_then_the_end() {
+    let mut world = five();
+    world.hear_from_server(&progress(&[1]));
+    world.hear_from_server(b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa3bye");
+    assert_eq!(world.client.goodbye().map(|fault| fault.to_string()), Some("shutting_down: bye".into()));
+    assert_eq!((world.told, world.client.done()), (vec![], 1), "goodbye alone answers no call");
+    assert_eq!(world.client.give_up().iter().map(|made| made.number).collect::<Vec<_>>(), [2, 3, 4, 5]);
+}
+
+#[test]
+fn goodbye_without_a_reason() {
+    for params in [&[0x90][..], &[0xc0], &[0x91, 0xc0], &[0x91, 0x80]] {
+        assert_eq!(violates(&Raw::notification("goodbye").bytes(params).0, 0), "its goodbye has no reason");
+    }
+}
+
+#[test]
+fn a_server_may_say_more_than_this_version_knows() {
+    let mut client = Connection::new(&Hello::new("test"));
+    let mut more = Raw(vec![0x94, 1, 0, 0xc0, 0x89]).str("version").uint(1).str("weather").str("fair");
+    for key in ["width", "height", "calls", "bytes", "message", "batch"] {
+        more = more.str(key).uint(100);
+    }
+    more = more.str("server").str("later");
+    let (mut input, mut told) = (&more.0[..], Vec::new());
+    while let Some(event) = client.handle_input(&mut input).expect("unknown keys are ignored") {
+        told.push(Told::from(event));
+    }
+    assert_eq!(told, [Told::Welcome]);
+    let mut world = five();
+    world.hear_from_server(b"\x93\x02\xa8progress\x92\x02\xa5extra");
+    world.hear_from_server(&answer(3, &Raw(vec![]).bin(&[0; 8]).0));
+    world.hear_from_server(&answer(5, b"\x93\x01\x01\xa5extra"));
+    assert_eq!(world.client.done(), 5);
+}

@@ -1,0 +1,297 @@
+//! SPEC.md says what the code does: its tables are compared with the code, its bytes with what the machines send.
+
+mod common;
+
+use common::{Host, Raw, SIZE, World};
+use draw_protocol::{
+    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Size, client, limits,
+};
+use std::collections::BTreeMap;
+
+const SPEC: &str = include_str!("../SPEC.md");
+
+/// The lines of a section, up to the next heading.
+fn section(heading: &str) -> impl Iterator<Item = &'static str> {
+    let mut lines = SPEC.lines();
+    assert!(lines.any(|line| line == heading), "SPEC.md has no {heading:?}");
+    lines.take_while(|line| !line.starts_with('#'))
+}
+
+/// The rows of the table in a section, without its head.
+fn table(heading: &str) -> Vec<&'static str> {
+    section(heading).filter(|line| line.starts_with('|')).skip(2).collect()
+}
+
+fn first_cells(heading: &str) -> Vec<&'static str> {
+    let cell = |row: &'static str| row.split('|').nth(1).unwrap_or_default().trim().trim_matches('`');
+    table(heading).into_iter().map(cell).collect()
+}
+
+#[test]
+fn the_table_of_methods_is_the_code_s() {
+    let rows: Vec<_> = Method::ALL
+        .iter()
+        .map(|method| {
+            let parameters: Vec<_> =
+                method.parameters().iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
+            let parameters = match &parameters[..] {
+                [] => "none".to_owned(),
+                some => format!("`{}`", some.join(", ")),
+            };
+            let answer = match method {
+                Method::GetPixel => "`Color`",
+                Method::GetImage => "`Bytes`",
+                Method::GetSize => "`[width, height]`",
+                Method::GetMouse => "`[x, y]` or nil",
+                _ => "nil",
+            };
+            format!("| `{}` | {parameters} | {answer} | {} |", method.name(), method.about().trim())
+        })
+        .collect();
+    assert_eq!(table("## Methods").join("\n"), rows.join("\n"));
+}
+
+#[test]
+fn the_table_of_types_has_every_type_of_a_parameter() {
+    let types = first_cells("### Types");
+    for (name, kind) in Method::ALL.iter().flat_map(|method| method.parameters()) {
+        assert!(types.contains(kind), "{name}: {kind} is not in {types:?}");
+    }
+}
+
+#[test]
+fn the_table_of_fault_codes_is_the_code_s() {
+    let rows: Vec<_> =
+        Code::ALL.iter().map(|(code, meaning)| format!("| `{code}` | {} |", meaning.trim())).collect();
+    assert_eq!(table("### Codes").join("\n"), rows.join("\n"));
+}
+
+#[test]
+fn the_tables_of_keys_are_what_is_sent() {
+    type Keys = BTreeMap<String, serde::de::IgnoredAny>;
+    let sorted = |heading| {
+        let mut cells = first_cells(heading);
+        cells.sort_unstable();
+        cells
+    };
+    let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
+    let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
+    assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
+    let welcome = Host::new(SIZE).ask(&hello);
+    let (_, _, _, keys): (u8, u32, Option<()>, Keys) = rmp_serde::from_slice(&welcome).unwrap();
+    assert_eq!(sorted("### What the display answers"), keys.keys().collect::<Vec<_>>());
+}
+
+/// `n` with a comma between thousands.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[test]
+fn the_table_of_limits_is_the_code_s() {
+    let (bytes, seconds) =
+        (|n| format!("{} bytes", grouped(n)), |time: std::time::Duration| format!("{} s", time.as_secs()));
+    let rows = [
+        ("wire version", limits::VERSION.to_string()),
+        ("TCP port", limits::PORT.to_string()),
+        ("first message, before a method is named", bytes(limits::FIRST_MESSAGE as u64)),
+        ("message, unless `hello` says otherwise", bytes(limits::MESSAGE as u64)),
+        ("message, at the very most", bytes(limits::MESSAGE_HARDEST as u64)),
+        ("values in a message", grouped(limits::VALUES.into())),
+        ("levels of nesting", grouped(limits::DEPTH as u64)),
+        ("method name", bytes(limits::STRING as u64)),
+        ("pixels in a `draw_pixels`", grouped(limits::BATCH as u64)),
+        ("side of a display, usually", grouped(limits::SIDE.into())),
+        ("side of a display, at the very most", grouped(limits::SIDE_HARDEST.into())),
+        ("unanswered requests", grouped(limits::CREDIT_CALLS.into())),
+        ("unanswered bytes", bytes(limits::CREDIT_BYTES.into())),
+        ("unread answers", bytes(limits::UNSENT as u64)),
+        ("time without reading", seconds(limits::STALLED)),
+        ("time to finish a message", seconds(limits::MESSAGE_GRACE)),
+        ("rate of a message that takes longer", format!("{} a second", bytes(limits::MESSAGE_RATE))),
+        ("malformed requests", grouped(limits::MALFORMED_BURST.into())),
+        ("more of them", format!("{} a second", limits::MALFORMED_PER_SECOND)),
+        ("connections", grouped(limits::CONNECTIONS as u64)),
+    ];
+    let starts: Vec<_> = rows.iter().map(|(name, value)| format!("| {name} | {value} |")).collect();
+    let table = table("## Limits");
+    for (row, start) in table.iter().zip(&starts) {
+        assert!(row.starts_with(start), "{row:?} is to start with {start:?}");
+    }
+    assert_eq!(table.len(), starts.len());
+}
+
+/// The blocks of bytes in SPEC.md, by name. Every fenced block of hex must have one.
+fn blocks() -> BTreeMap<&'static str, Vec<u8>> {
+    let mut blocks = BTreeMap::new();
+    let (mut name, mut lines) = (None, SPEC.lines());
+    while let Some(line) = lines.next() {
+        if let Some(after) = line.strip_prefix("<!-- bytes: ") {
+            name = after.strip_suffix(" -->");
+        } else if line == "```hex" {
+            let name = name.take().unwrap_or_else(|| panic!("a block of hex has no name"));
+            let bytes = lines
+                .by_ref()
+                .take_while(|line| *line != "```")
+                .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace())
+                .map(|byte| u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("{name}: {byte}")))
+                .collect();
+            assert!(blocks.insert(name, bytes).is_none(), "two blocks are named {name}");
+        } else if let Some(name) = name {
+            assert_eq!(line, "", "{name} is not followed by a block of hex");
+        }
+    }
+    assert_eq!(name, None, "a name without a block");
+    blocks
+}
+
+const RED: Color = Color::RED;
+const PIXELS: [Pixel; 2] = [Pixel::new(1, 2, RED), Pixel::new(640, 3, Color::BLUE)];
+
+/// The request that a client sends first, after its greeting.
+fn request(request: &Request<'_>) -> Vec<u8> {
+    let mut world = World::new(SIZE);
+    world.call(request);
+    world.client.poll_transmit().to_vec()
+}
+
+/// A display where something was drawn and a pointer was seen.
+fn host() -> Host {
+    let mut host = Host::new(SIZE);
+    host.display.pixels[2 * 640 + 1] = RED;
+    host.display.mouse = Some(Position { x: 320, y: 240 });
+    host
+}
+
+/// Every message that a machine sends, by its name in SPEC.md.
+fn sent() -> BTreeMap<&'static str, Vec<u8>> {
+    let rgba = [255, 0, 0, 255, 0, 0, 255, 255];
+    let pixels = Pixels::from(&PIXELS[..]);
+    let draw_pixel = request(&Request::DrawPixel { x: 1, y: 2, color: RED });
+    let get_pixel = request(&Request::GetPixel { x: 1, y: 2 });
+    let get_image = request(&Request::GetImage { x: 1, y: 2, width: 2, height: 1 });
+    let get_size = request(&Request::GetSize {});
+    let get_mouse = request(&Request::GetMouse {});
+    let sync = request(&Request::Sync {});
+    let draw_pixels = request(&Request::DrawPixels { pixels });
+    let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
+    let version_9 = Raw::request(0, "hello").bytes(&[0x91, 0x81]).str("version").uint(9).0;
+    let outside = request(&Request::DrawPixel { x: 700, y: 10, color: RED });
+    let mut ends = Host::new(SIZE).greeted();
+    ends.server.close(Fault::new(Code::ShuttingDown, "the display ends"));
+    let mut draws = World::new(SIZE);
+    (0..3).for_each(|x| _ = draws.call(&Request::DrawPixel { x, y: 0, color: RED }));
+    draws.to_client.clear();
+    draws.round();
+    BTreeMap::from([
+        ("pixel", PIXELS[0].to_bytes().to_vec()),
+        (
+            "fill_rect-request",
+            request(&Request::FillRect { x: -5, y: 10, width: 300, height: 20, color: RED }),
+        ),
+        ("put_image-request", request(&Request::PutImage { x: 1, y: 2, width: 2, height: 1, rgba: &rgba })),
+        ("clear-request", request(&Request::Clear { color: Color::WHITE })),
+        ("done-response", host().ask(&draw_pixel)),
+        ("get_pixel-response", host().ask(&get_pixel)),
+        ("get_image-response", host().ask(&get_image)),
+        ("get_size-response", host().ask(&get_size)),
+        ("get_mouse-response", host().ask(&get_mouse)),
+        ("get_mouse-unseen-response", Host::new(SIZE).ask(&get_mouse)),
+        ("sync-response", host().ask(&sync)),
+        ("plain-fault", host().ask(&outside)),
+        ("structured-fault", host().greeted().ask(&draw_pixels)),
+        ("hello-request", hello.clone()),
+        ("hello-response", host().ask(&hello)),
+        ("hello-refused", host().ask(&version_9)),
+        ("progress", draws.to_client),
+        ("goodbye", ends.say()),
+        ("draw_pixel-request", draw_pixel),
+        ("draw_pixels-request", draw_pixels),
+        ("get_pixel-request", get_pixel),
+        ("get_image-request", get_image),
+        ("get_size-request", get_size),
+        ("get_mouse-request", get_mouse),
+        ("sync-request", sync),
+    ])
+}
+
+/// The example at the end: what each side sends, turn by turn.
+fn example() -> BTreeMap<&'static str, Vec<u8>> {
+    let mut world = World::silent(Size { width: 640, height: 480 });
+    let turns = [
+        ("example-1-client", "example-1-display", vec![]),
+        (
+            "example-2-client",
+            "example-2-display",
+            vec![
+                Request::DrawPixel { x: 1, y: 2, color: RED },
+                Request::DrawPixel { x: 700, y: 10, color: RED },
+                Request::GetPixel { x: 1, y: 2 },
+            ],
+        ),
+        (
+            "example-3-client",
+            "example-3-display",
+            vec![
+                Request::DrawPixels { pixels: Pixels::from(&PIXELS[..1]) },
+                Request::Sync {},
+                Request::Clear { color: Color::BLACK },
+            ],
+        ),
+    ];
+    let mut said = BTreeMap::new();
+    for (client, display, requests) in turns {
+        (world.to_server, world.to_client) = (vec![], vec![]);
+        requests.iter().for_each(|request| _ = world.call(request));
+        world.round();
+        said.insert(client, world.to_server.clone());
+        said.insert(display, world.to_client.clone());
+    }
+    assert_eq!(world.client.done(), 6, "the client has understood all of it");
+    said
+}
+
+/// Requests that are written differently and mean the same, and whether they are answered.
+const SAME: [(&str, &str, bool); 4] = [
+    ("draw_pixels-array-request", "draw_pixels-request", true),
+    ("draw_pixels-str-request", "draw_pixels-request", true),
+    ("draw_pixel-float-request", "draw_pixel-request", true),
+    ("draw_pixel-notification", "draw_pixel-request", false),
+];
+
+#[test]
+fn every_block_of_bytes_is_what_the_machines_send_or_accept() {
+    let mut blocks = blocks();
+    for (name, same, is_answered) in SAME {
+        let block = blocks.remove(name).unwrap_or_else(|| panic!("SPEC.md does not show {name}"));
+        let (mut one, mut other) = (Host::new(SIZE), Host::new(SIZE));
+        let (answer, wanted) = (one.ask(&block), other.ask(&blocks[same]));
+        assert_ne!(block, blocks[same], "{name} is to be written differently");
+        assert_eq!(one.server.stats().executed, 1, "{name}");
+        assert!(one.display == other.display, "{name} draws something else than {same}");
+        assert_eq!(answer, if is_answered { wanted } else { vec![] }, "{name}");
+    }
+    let mut sent = sent();
+    sent.extend(example());
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
+    let shown = |all: &BTreeMap<&str, Vec<u8>>| -> Vec<String> {
+        all.iter().map(|(name, bytes)| format!("{name}: {}", hex(bytes))).collect()
+    };
+    assert_eq!(shown(&blocks).join("\n"), shown(&sent).join("\n"));
+}
+
+#[test]
+fn every_method_has_its_request_shown() {
+    let blocks = blocks();
+    for method in Method::ALL {
+        assert!(blocks.contains_key(format!("{}-request", method.name()).as_str()), "{method:?}");
+    }
+}
