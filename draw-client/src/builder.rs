@@ -62,7 +62,7 @@ impl Builder {
     /// [`Error::Busy`], since waiting there could wait for itself. If it panics, that is reported as a `tracing` event
     /// and the next error still arrives. Errors it has not heard yet count as calls under way: a slow callback slows
     /// the program down, and memory stays bounded. A lost connection is one call of it, naming every call left
-    /// unanswered.
+    /// unanswered. A callback that keeps a clone of the display keeps the connection open until `close` is called.
     pub fn on_error(mut self, callback: impl FnMut(LateError) + Send + 'static) -> Builder {
         self.callback = Some(Box::new(callback));
         self

@@ -96,8 +96,7 @@ impl Display {
         let shared = &self.handle.shared;
         {
             let mut state = shared.lock();
-            state.closing.get_or_insert_with(now);
-            state.wake_driver();
+            state.close(now());
         }
         let is_callback = crate::late::is_callback_of(Arc::as_ptr(shared).addr());
         // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:

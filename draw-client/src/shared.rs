@@ -103,7 +103,7 @@ pub(crate) struct State {
     /// Why no call can be made any more.
     pub(crate) ended: Option<Lost>,
     /// Since when `close` has been called: no new calls, the driver ends when all is done.
-    pub(crate) closing: Option<Instant>,
+    closing: Option<Instant>,
     /// Since when the last handle is gone.
     abandoned: Option<Instant>,
     /// The driver's task, and whether it was told that there is something to do.
@@ -359,9 +359,7 @@ impl Shared {
         if state.abandoned.is_some() {
             report_unheard(state);
         }
-        for turn in &state.turns {
-            turn.waker.wake_by_ref();
-        }
+        state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         state.wake_waiting();
         state.wake_bystanders();
         self.late_ready.notify_all();
@@ -527,6 +525,13 @@ impl State {
         if self.ended.is_some() {
             report_unheard(self);
         }
+        self.wake_driver();
+    }
+
+    /// No call is accepted from now on, not one that waits for credit either.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.closing.get_or_insert(now);
+        self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         self.wake_driver();
     }
 

@@ -8,3 +8,8 @@ pub mod progress;
 pub use circle::disc;
 pub use delay::DelayLine;
 pub use duration::parse_duration;
+
+/// README's programs are compiled like this crate's own examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
