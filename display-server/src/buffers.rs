@@ -1,0 +1,65 @@
+//! Buffers to read into, kept by threads and not by connections.
+//!
+//! A connection takes one to try a read and gives it back at once when there was nothing to read, so a thousand idle
+//! connections share one per thread.
+
+use draw_protocol::limits;
+use std::cell::RefCell;
+
+/// Buffers that a thread keeps. One connection at a time is polled on it; another buffer is spare for one that went
+/// to wait with something unread in it and came back.
+const KEPT: usize = 2;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer of [`limits::READ`] bytes and what was read into it. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct ReadBuffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl ReadBuffer {
+    /// An empty one.
+    pub(crate) fn take() -> ReadBuffer {
+        // A thread that is ending has no spare buffers any more.
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+        let bytes = spare.unwrap_or_else(|| vec![0; limits::READ].into_boxed_slice());
+        ReadBuffer { bytes, start: 0, end: 0 }
+    }
+
+    /// All of it, to be read into.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// `n` bytes were read into it.
+    pub(crate) fn fill(&mut self, n: usize) {
+        (self.start, self.end) = (0, n.min(self.bytes.len()));
+    }
+
+    /// What was read and not consumed.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// All but the last `left` bytes have been consumed.
+    pub(crate) fn keep_last(&mut self, left: usize) {
+        self.start = self.end - left.min(self.end);
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < KEPT {
+                spare.push(bytes);
+            }
+        });
+    }
+}

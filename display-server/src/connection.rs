@@ -1,0 +1,337 @@
+//! One connection: carries bytes between a stream and the protocol's state machine, and executes what comes out of it.
+//!
+//! A turn executes what was read, publishes the damage once, and then waits for whatever can go on: unsent bytes that
+//! the stream takes, bytes to read, memory, a deadline, the end of the server. None of these ever waits for another.
+//! What bounds a turn: one buffer of [`limits::READ`] bytes, and about [`WORK`] pixels.
+
+use crate::apply::{answer_bytes, apply, no_memory, work};
+use crate::budget::{Share, growth};
+use crate::buffers::ReadBuffer;
+use crate::damage::Damage;
+use crate::display::Display;
+use crate::farewell;
+use bytes::BufMut;
+use draw_protocol::server::{self, Stats, Step};
+use draw_protocol::{Code, Fault, limits};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+use tracing::{debug, info};
+
+/// Pixels after which a connection lets others run: about a millisecond of filling.
+const WORK: u64 = 1_000_000;
+
+/// How long a connection that is being closed may take to hand over what it still has to say, and why.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+/// The same when the whole server ends: it is to be gone within two seconds.
+pub(crate) const LAST_FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves one client until either side ends the connection. `shutdown` says that the server does.
+pub(crate) async fn serve<S>(
+    stream: S,
+    peer: &str,
+    machine: server::Connection,
+    display: &Display,
+    share: Share,
+    shutdown: impl Future<Output = ()>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let counters = display.counters();
+    counters.accepted.fetch_add(1, Relaxed);
+    counters.connections.fetch_add(1, Relaxed);
+    debug!(peer, "connected");
+    let mut connection = Connection {
+        stream,
+        machine,
+        display,
+        share,
+        damage: display.framebuffer().no_damage(),
+        input: None,
+        is_at_end: false,
+        needs_flush: false,
+        is_streaming: false,
+        counted: Stats::default(),
+        buffered: 0,
+        peer,
+    };
+    let mut result = connection.converse(shutdown).await;
+    if let Some(fault) = connection.machine.closing().cloned() {
+        let is_shutdown = fault.code == Code::ShuttingDown;
+        let client = connection.machine.client().unwrap_or("unnamed client");
+        if is_shutdown {
+            debug!(peer, client, "told that the display ends");
+        } else {
+            counters.closed_for_fault.fetch_add(1, Relaxed);
+            info!(peer, client, "closing the connection: {fault}");
+        }
+        // What was received is of no use any more: its memory is for others.
+        connection.input = None;
+        _ = connection.machine.poll_transmit(now());
+        connection.settle();
+        let limit = if is_shutdown { LAST_FAREWELL } else { FAREWELL };
+        let Connection { stream, machine, .. } = &mut connection;
+        result = farewell::take(stream, machine, limit).await;
+    }
+    connection.log_end(&result);
+}
+
+struct Connection<'a, S> {
+    stream: S,
+    machine: server::Connection,
+    display: &'a Display,
+    share: Share,
+    /// What was drawn and not published yet.
+    damage: Damage,
+    /// What was read and not executed yet. `None` while there is nothing, so that an idle connection has no buffer.
+    input: Option<ReadBuffer>,
+    /// The client will send nothing more.
+    is_at_end: bool,
+    needs_flush: bool,
+    /// The last read brought all that was asked for, so there is likely more.
+    is_streaming: bool,
+    /// What of the machine's statistics and memory the display's counters have already.
+    counted: Stats,
+    buffered: u64,
+    peer: &'a str,
+}
+
+/// How a turn of executing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nothing more can be executed before something happens.
+    Over,
+    /// There is more, but others are to run first.
+    Yield,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
+    /// Goes on until the client has ended and has all its answers, or the machine closes, or the stream breaks.
+    async fn converse(&mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let mut shutdown = pin!(shutdown);
+        // Armed only while the machine has a deadline, and then not for each new one: see `poll_deadline`.
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut armed = None;
+        loop {
+            let turn = self.execute();
+            if self.machine.closing().is_some() {
+                return Ok(());
+            }
+            if self.is_at_end && self.input.is_none() && self.is_all_sent() {
+                return poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
+            }
+            poll_fn(|cx| {
+                let now = now();
+                if shutdown.as_mut().poll(cx).is_ready() {
+                    self.machine.close(Fault::new(Code::ShuttingDown, "the display ends"));
+                    return Poll::Ready(Ok(()));
+                }
+                // Each is tried in each turn, whatever the others did.
+                let has_sent = self.poll_send(cx, now)?;
+                let has_read = self.poll_receive(cx)?;
+                let has_expired = self.poll_deadline(cx, timer.as_mut(), &mut armed, now);
+                if has_sent || has_read || has_expired || turn == Turn::Yield {
+                    return Poll::Ready(Ok::<_, io::Error>(()));
+                }
+                Poll::Pending
+            })
+            .await?;
+            if turn == Turn::Yield {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
+    fn execute(&mut self) -> Turn {
+        let Connection { machine, display, share, damage, input, is_streaming, peer, .. } = self;
+        let (framebuffer, now) = (display.framebuffer(), now());
+        let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
+        let is_streaming = std::mem::take(is_streaming);
+        let mut done = 0;
+        let turn = loop {
+            if done >= WORK {
+                break Turn::Yield;
+            }
+            let step = growth(machine.memory());
+            if !share.try_cover(step) {
+                break Turn::Over;
+            }
+            match machine.handle_input(&mut rest, now) {
+                Step::Execute(request) => {
+                    done += work(&request, framebuffer.size());
+                    let answer = answer_bytes(&request);
+                    // Once as the answer, once as the bytes to send.
+                    let result = if answer == 0 || share.try_cover_all(step.saturating_add(2 * answer)) {
+                        apply(&request, framebuffer, display.pointer(), damage)
+                    } else {
+                        Err(no_memory(answer))
+                    };
+                    if let Err(fault) = &result {
+                        debug!(peer, "{}: {fault}", request.call());
+                    }
+                    machine.answer(result);
+                }
+                Step::Continue => done += 1,
+                Step::Wait if is_streaming => break Turn::Yield,
+                Step::Wait => break Turn::Over,
+            }
+        };
+        match (rest.len(), &mut *input) {
+            (0, input) => *input = None,
+            (left, Some(input)) => input.keep_last(left),
+            (_, None) => {}
+        }
+        framebuffer.publish(damage);
+        self.settle();
+        turn
+    }
+
+    /// Brings the display's counters, and the share of the memory, to what there is now.
+    fn settle(&mut self) {
+        let (counters, stats, counted) = (self.display.counters(), self.machine.stats(), self.counted);
+        if stats != counted {
+            counters.executed.fetch_add(stats.executed - counted.executed, Relaxed);
+            counters.faults.fetch_add(stats.faults - counted.faults, Relaxed);
+            counters.unheard_faults.fetch_add(stats.unheard_faults - counted.unheard_faults, Relaxed);
+            self.counted = stats;
+        }
+        let memory = self.machine.memory();
+        self.share.shrink(memory);
+        self.count_buffered(memory + self.input.as_ref().map_or(0, |_| limits::READ));
+    }
+
+    fn count_buffered(&mut self, bytes: usize) {
+        let (before, bytes) = (self.buffered, bytes as u64);
+        self.buffered = bytes;
+        if bytes != before {
+            // Wraps where it shrinks; the sum over all connections never does.
+            self.display.counters().buffered.fetch_add(bytes.wrapping_sub(before), Relaxed);
+        }
+    }
+
+    fn is_all_sent(&mut self) -> bool {
+        self.machine.poll_transmit(now()).is_empty() && !self.needs_flush
+    }
+
+    /// Sends what the stream takes. Answers whether it took anything.
+    fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+        let mut has_sent = false;
+        loop {
+            let unsent = self.machine.poll_transmit(now);
+            if unsent.is_empty() {
+                break;
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, unsent)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(n) => {
+                    self.machine.handle_transmitted(n, now);
+                    (has_sent, self.needs_flush) = (true, true);
+                }
+                Poll::Pending => return Ok(has_sent),
+            }
+        }
+        if self.needs_flush && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            (has_sent, self.needs_flush) = (true, false);
+        }
+        Ok(has_sent)
+    }
+
+    /// Reads, if that is wanted and there is memory for it. Answers whether there is something to execute now.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if !self.machine.wants_input() || (self.is_at_end && self.input.is_none()) {
+            self.share.stop_waiting();
+            return Ok(false);
+        }
+        if self.share.poll_cover(cx, growth(self.machine.memory())).is_pending() {
+            return Ok(false);
+        }
+        if self.input.is_some() {
+            return Ok(true);
+        }
+        let read = if let Some((body, room)) = self.machine.body() {
+            // Straight to where it is executed from. The future reads in one poll or not at all, so it may be dropped.
+            let mut body = body.limit(room);
+            let read = pin!(self.stream.read_buf(&mut body)).poll(cx)?;
+            read.map(|n| (self.is_at_end, self.is_streaming) = (n == 0, n >= limits::READ))
+        } else {
+            let mut buffer = ReadBuffer::take();
+            let mut room = ReadBuf::new(buffer.room());
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut room)?;
+            let n = room.filled().len();
+            read.map(|()| {
+                (self.is_at_end, self.is_streaming) = (n == 0, n >= limits::READ);
+                buffer.fill(n);
+                self.input = (n > 0).then_some(buffer);
+            })
+        };
+        Ok(read.is_ready())
+    }
+
+    /// Hands the machine's deadline to it when it has passed. Answers whether that closed the connection.
+    ///
+    /// A busy connection has a new deadline in each turn, nearly always later than the last: the timer stays where it
+    /// is until it fires, and only then looks for the deadline of the day.
+    fn poll_deadline(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+        armed: &mut Option<Instant>,
+        now: Instant,
+    ) -> bool {
+        while let Some(deadline) = self.machine.poll_timeout() {
+            if deadline <= now {
+                self.machine.handle_timeout(now);
+                return self.machine.closing().is_some();
+            }
+            if armed.is_none_or(|at| at > deadline) {
+                timer.as_mut().reset(deadline.into());
+                *armed = Some(deadline);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            *armed = None;
+        }
+        false
+    }
+
+    fn log_end(&self, result: &io::Result<()>) {
+        let Connection { peer, machine, .. } = self;
+        let Stats { executed, faults, unheard_faults, ignored_questions, malformed, .. } = machine.stats();
+        let how = match result {
+            Ok(()) if machine.is_mid_message() && machine.closing().is_none() => {
+                "the client ended in the middle of a message".to_owned()
+            }
+            Ok(()) => "ended".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        debug!(peer, executed, faults, malformed, "disconnected: {how}");
+        if unheard_faults > 0 || ignored_questions > 0 {
+            info!(
+                peer,
+                "{unheard_faults} notifications failed and {ignored_questions} asked something, \
+                 which notifications cannot be told: send requests"
+            );
+        }
+    }
+}
+
+impl<S> Drop for Connection<'_, S> {
+    /// Also when the task is aborted or the display's code panics.
+    fn drop(&mut self) {
+        let counters = self.display.counters();
+        counters.buffered.fetch_sub(self.buffered, Relaxed);
+        counters.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The runtime's clock, which tests can stop and turn.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,128 @@
+//! A display as its owner holds it: pixels, pointer, counters.
+
+use crate::error::Error;
+use crate::framebuffer::Framebuffer;
+use draw_protocol::{Color, Position, Size};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A display: what connections draw on and a presenter shows. Clones are the same display.
+#[derive(Debug, Clone)]
+pub struct Display {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    framebuffer: Framebuffer,
+    pointer: Pointer,
+    counters: Counters,
+}
+
+impl Display {
+    /// A display filled with `background`.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it.
+    pub fn new(size: Size, background: Color) -> Result<Display, Error> {
+        let framebuffer = Framebuffer::new(size, background)?;
+        let inner = Inner { framebuffer, pointer: Pointer::default(), counters: Counters::default() };
+        Ok(Display { inner: Arc::new(inner) })
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> Size {
+        self.framebuffer().size()
+    }
+
+    /// The pixels.
+    pub fn framebuffer(&self) -> &Framebuffer {
+        &self.inner.framebuffer
+    }
+
+    /// The pointer that `get_mouse` asks for.
+    pub fn pointer(&self) -> &Pointer {
+        &self.inner.pointer
+    }
+
+    /// Where `get_mouse` finds the pointer.
+    pub fn mouse(&self) -> Option<Position> {
+        self.pointer().position()
+    }
+
+    /// Puts the pointer where `get_mouse` will find it.
+    pub fn set_mouse(&self, position: Option<Position>) {
+        self.pointer().set(position);
+    }
+
+    /// What connections have done so far.
+    pub fn stats(&self) -> Stats {
+        let Counters { connections, accepted, executed, faults, unheard_faults, closed_for_fault, buffered } =
+            &self.inner.counters;
+        Stats {
+            connections: connections.load(Relaxed),
+            accepted: accepted.load(Relaxed),
+            executed: executed.load(Relaxed),
+            faults: faults.load(Relaxed),
+            unheard_faults: unheard_faults.load(Relaxed),
+            closed_for_fault: closed_for_fault.load(Relaxed),
+            buffered: buffered.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+}
+
+/// Where the pointer is, shared by whoever moves it and whoever asks.
+#[derive(Debug, Default)]
+pub struct Pointer {
+    /// Held only to copy; nothing is called meanwhile.
+    position: Mutex<Option<Position>>,
+}
+
+impl Pointer {
+    /// Where it is, if it was ever seen.
+    pub fn position(&self) -> Option<Position> {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves it.
+    pub fn set(&self, position: Option<Position>) {
+        *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+}
+
+/// Counters of a display, of all its connections together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections that were ever opened.
+    pub accepted: u64,
+    /// Requests and notifications executed.
+    pub executed: u64,
+    /// Requests that were answered with a fault of the display's.
+    pub faults: u64,
+    /// Notifications that failed, which nobody was told.
+    pub unheard_faults: u64,
+    /// Connections that the server closed because of what the client did.
+    pub closed_for_fault: u64,
+    /// Bytes that the buffers of open connections hold.
+    pub buffered: u64,
+}
+
+/// The counters behind [`Stats`]. Each connection adds to them once a turn, not once a request.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) connections: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) executed: AtomicU64,
+    pub(crate) faults: AtomicU64,
+    pub(crate) unheard_faults: AtomicU64,
+    pub(crate) closed_for_fault: AtomicU64,
+    pub(crate) buffered: AtomicU64,
+}

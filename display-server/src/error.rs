@@ -1,0 +1,54 @@
+//! What can keep a display from opening.
+
+use draw_protocol::Size;
+use draw_protocol::limits::{PORT, SIDE_HARDEST};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a display cannot be opened or a snapshot not be written. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A side of the display is 0 or longer than the wire can address.
+    #[error("a display of {0} is not possible: each side has from 1 to {SIDE_HARDEST} pixels")]
+    Size(Size),
+    /// There is no memory for the pixels of the display.
+    #[error("there is no memory for a display of {size}, which takes {bytes} bytes: choose a smaller size")]
+    Memory {
+        /// The size asked for.
+        size: Size,
+        /// What it would take.
+        bytes: u64,
+    },
+    /// A text that is no address to listen on, or a name that nobody knows.
+    #[error(
+        "{address:?} is no address to listen on ({source}): write host:port, for example 127.0.0.1:{PORT}"
+    )]
+    Address {
+        /// The address as it was given.
+        address: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// The address is taken, or not of this machine.
+    #[error("cannot listen on {address} ({source}): {hint}")]
+    Listen {
+        /// The address as it was given.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A snapshot cannot be written there.
+    #[error("cannot write the snapshot {} ({source}): name a file in a directory that exists and may be written to", path.display())]
+    Snapshot {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refuses threads, timers or signals.
+    #[error("cannot start the server: {0}")]
+    Start(#[source] io::Error),
+}

@@ -1,0 +1,62 @@
+//! Closes a connection so that the client learns why.
+//!
+//! A socket that is closed while there is input it has not read answers with a reset, and a reset makes the peer's
+//! system throw away what the peer has not read yet: our last error would be lost just when it matters. So the write
+//! side is closed first, and input is read and discarded until the client ends too.
+
+use crate::buffers::ReadBuffer;
+use crate::connection::now;
+use draw_protocol::{limits, server};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What is discarded at most: a client may be in the middle of its largest message, and a second one may be under way.
+const DISCARDED: usize = 2 * limits::MESSAGE;
+
+/// Sends what is unsent, ends the write side, and discards input until the client ends, all within `limit`.
+///
+/// # Errors
+/// Whatever the stream says; then there is nothing left to do for it.
+pub(crate) async fn take<S>(
+    stream: &mut S,
+    machine: &mut server::Connection,
+    limit: Duration,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut is_shut, mut is_at_end, mut discarded) = (false, false, 0);
+    let farewell = poll_fn(|cx| {
+        // Reading goes on while there is something to send: a client that is stuck in its own sending reads nothing.
+        while !is_at_end && discarded < DISCARDED {
+            let mut buffer = ReadBuffer::take();
+            let mut room = ReadBuf::new(buffer.room());
+            if Pin::new(&mut *stream).poll_read(cx, &mut room)?.is_pending() {
+                break;
+            }
+            is_at_end = room.filled().is_empty();
+            discarded += room.filled().len();
+        }
+        while !is_shut {
+            let (now, mut stream) = (now(), Pin::new(&mut *stream));
+            let unsent = machine.poll_transmit(now);
+            if unsent.is_empty() {
+                // This flushes, too.
+                std::task::ready!(stream.poll_shutdown(cx))?;
+                is_shut = true;
+                break;
+            }
+            match std::task::ready!(stream.as_mut().poll_write(cx, unsent))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => machine.handle_transmitted(n, now),
+            }
+        }
+        if is_at_end || discarded >= DISCARDED { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
+    let expired = || io::Error::new(io::ErrorKind::TimedOut, "the client did not end in time");
+    tokio::time::timeout(limit, farewell).await.unwrap_or_else(|_| Err(expired()))
+}

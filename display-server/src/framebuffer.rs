@@ -1,0 +1,406 @@
+//! The pixels of a display, drawn on by many connections at once without a lock.
+
+use crate::damage::{Damage, WORDS};
+use crate::error::Error;
+use draw_protocol::limits::SIDE_HARDEST;
+use draw_protocol::{Color, Pixel, Size};
+use std::fmt;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+/// Bytes of a pixel: R, G, B, A.
+const BYTES: usize = 4;
+
+/// A rectangle of pixels, row by row from the top, each four bytes in memory: R, G, B, A.
+///
+/// Every pixel is an atomic of its own and all access is relaxed: two connections that draw the same pixel at the same
+/// time leave the colour of one of them, never a mixture. What orders pixels for a presenter is the damage:
+/// see [`Framebuffer::publish`].
+pub struct Framebuffer {
+    /// `width * height` pixels, each `u32::from_ne_bytes([r, g, b, a])`.
+    pixels: Box<[AtomicU32]>,
+    size: Size,
+    damage: [AtomicU64; WORDS],
+    /// Damage was published since a presenter last took it, so the presenter has been woken.
+    is_dirty: AtomicBool,
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// A rectangle that lies inside a framebuffer. It may be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Area {
+    /// The leftmost column.
+    pub x: u32,
+    /// The topmost row.
+    pub y: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Area {
+    /// Whether it has no pixel.
+    pub fn is_empty(&self) -> bool {
+        self.width == 0 || self.height == 0
+    }
+
+    fn rows(&self) -> Range<u32> {
+        self.y..self.y + self.height
+    }
+}
+
+impl fmt::Display for Area {
+    /// `40x30 at (600, 450)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{} at ({}, {})", self.width, self.height, self.x, self.y)
+    }
+}
+
+fn value(color: Color) -> u32 {
+    u32::from_ne_bytes(color.to_bytes())
+}
+
+impl Framebuffer {
+    /// All pixels in one colour.
+    ///
+    /// # Errors
+    /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it.
+    pub fn new(size: Size, background: Color) -> Result<Framebuffer, Error> {
+        let side = 1..=SIDE_HARDEST;
+        if !side.contains(&size.width) || !side.contains(&size.height) {
+            return Err(Error::Size(size));
+        }
+        let area = u64::from(size.width) * u64::from(size.height);
+        let mut pixels = Vec::new();
+        // An allocation that fails is an error here; `vec![]` would end the process.
+        usize::try_from(area)
+            .ok()
+            .and_then(|area| pixels.try_reserve_exact(area).ok())
+            .ok_or(Error::Memory { size, bytes: area * BYTES as u64 })?;
+        pixels.extend((0..area).map(|_| AtomicU32::new(value(background))));
+        Ok(Framebuffer {
+            pixels: pixels.into_boxed_slice(),
+            size,
+            damage: [const { AtomicU64::new(0) }; WORDS],
+            is_dirty: AtomicBool::new(false),
+            wake: OnceLock::new(),
+        })
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Damage that says nothing has changed, for drawing to mark.
+    pub fn no_damage(&self) -> Damage {
+        Damage::none(self.size.height)
+    }
+
+    /// The part of a rectangle that lies inside. Computed in 64 bits, in which no rectangle of 32-bit numbers overflows.
+    pub fn clip(&self, x: i32, y: i32, width: u32, height: u32) -> Area {
+        let cut = |from: i32, length: u32, side: u32| {
+            let start = i64::from(from).clamp(0, i64::from(side));
+            let end = (i64::from(from) + i64::from(length)).clamp(start, i64::from(side));
+            (start as u32, (end - start) as u32)
+        };
+        let ((x, width), (y, height)) = (cut(x, width, self.size.width), cut(y, height, self.size.height));
+        Area { x, y, width, height }
+    }
+
+    /// The colour at `(x, y)`; `None` outside.
+    pub fn get_pixel(&self, x: i32, y: i32) -> Option<Color> {
+        let [r, g, b, a] = self.at(x, y)?.load(Relaxed).to_ne_bytes();
+        Some(Color::rgba(r, g, b, a))
+    }
+
+    /// Appends the pixels of `area` as bytes R, G, B, A, rows from the top. `area` is clipped.
+    pub fn read(&self, area: Area, out: &mut Vec<u8>) {
+        let area = self.inside(area);
+        let mut at = out.len();
+        out.resize(at + area.width as usize * area.height as usize * BYTES, 0);
+        for y in area.rows() {
+            let row = self.row(y, area.x, area.width);
+            copy(row, &mut out[at..at + row.len() * BYTES]);
+            at += row.len() * BYTES;
+        }
+    }
+
+    /// Copies whole rows, from the top, as bytes R, G, B, A; stops where `rows` or `out` ends.
+    pub fn copy_rows(&self, rows: Range<u32>, out: &mut [u8]) {
+        let stride = self.size.width as usize * BYTES;
+        for (y, bytes) in (rows.start..rows.end.min(self.size.height)).zip(out.chunks_exact_mut(stride)) {
+            copy(self.row(y, 0, self.size.width), bytes);
+        }
+    }
+
+    /// Stores one pixel. Answers whether it lies inside.
+    pub fn draw_pixel(&self, x: i32, y: i32, color: Color, damage: &mut Damage) -> bool {
+        let Some(pixel) = self.at(x, y) else { return false };
+        pixel.store(value(color), Relaxed);
+        damage.mark(y as u32);
+        true
+    }
+
+    /// Stores a run of records of [`Pixel::SIZE`] bytes, as they cross the wire; calls `outside` with the index of each
+    /// that does not lie inside.
+    pub fn draw_run(&self, run: &[u8], damage: &mut Damage, mut outside: impl FnMut(u32, Pixel)) {
+        let Size { width, height } = self.size;
+        let (records, _) = run.as_chunks::<{ Pixel::SIZE }>();
+        for (i, &record) in records.iter().enumerate() {
+            let pixel = Pixel::from_bytes(record);
+            let (x, y) = (u32::from(pixel.x), u32::from(pixel.y));
+            if x < width && y < height {
+                self.pixels[y as usize * width as usize + x as usize].store(value(pixel.color), Relaxed);
+                damage.mark(y);
+            } else {
+                outside(i as u32, pixel);
+            }
+        }
+    }
+
+    /// Fills the part of a rectangle that lies inside, and answers that part.
+    pub fn fill_rect(
+        &self,
+        (x, y): (i32, i32),
+        (width, height): (u32, u32),
+        color: Color,
+        damage: &mut Damage,
+    ) -> Area {
+        let area = self.clip(x, y, width, height);
+        let value = value(color);
+        for y in area.rows() {
+            self.row(y, area.x, area.width).iter().for_each(|pixel| pixel.store(value, Relaxed));
+        }
+        self.mark(area, damage);
+        area
+    }
+
+    /// Stores the part of an image that lies inside, and answers that part. `rgba` has `width * height` pixels as bytes
+    /// R, G, B, A, rows from the top; rows that it lacks are not drawn.
+    pub fn put_image(
+        &self,
+        (x, y): (i32, i32),
+        (width, height): (u32, u32),
+        rgba: &[u8],
+        damage: &mut Damage,
+    ) -> Area {
+        let area = self.clip(x, y, width, height);
+        // How much of the image hangs over the left and the top edge.
+        let (left, top) = (i64::from(area.x) - i64::from(x), i64::from(area.y) - i64::from(y));
+        if area.is_empty() {
+            return area;
+        }
+        let stride = width as usize * BYTES;
+        let (left, top) = (left as usize * BYTES, top as usize);
+        for (y, image_row) in area.rows().zip(rgba.chunks_exact(stride).skip(top)) {
+            let (colors, _) = image_row[left..].as_chunks::<BYTES>();
+            for (pixel, &color) in self.row(y, area.x, area.width).iter().zip(colors) {
+                pixel.store(u32::from_ne_bytes(color), Relaxed);
+            }
+        }
+        self.mark(area, damage);
+        area
+    }
+
+    /// Fills everything.
+    pub fn clear(&self, color: Color, damage: &mut Damage) {
+        let Size { width, height } = self.size;
+        self.fill_rect((0, 0), (width, height), color, damage);
+    }
+
+    /// Tells the presenter what was drawn, and empties `damage`. Call it after a batch of drawing.
+    ///
+    /// A presenter that takes this damage sees the pixels: the stores to them come before `fetch_or` in this thread,
+    /// `fetch_or` releases them, and `swap` in [`Framebuffer::take_damage`] acquires. Other threads' `fetch_or` on the
+    /// same word in between do no harm, since they continue the release sequence.
+    pub fn publish(&self, damage: &mut Damage) {
+        if damage.is_empty() {
+            return;
+        }
+        for (shared, word) in self.damage.iter().zip(damage.words_mut()) {
+            if *word != 0 {
+                shared.fetch_or(std::mem::take(word), Release);
+            }
+        }
+        // Nobody is woken if it was dirty already: then the presenter is still to clear the flag, which it does before
+        // it takes the words. Its swap reads this one or one that follows, so it acquires the words set above.
+        if !self.is_dirty.swap(true, AcqRel)
+            && let Some(wake) = self.wake.get()
+        {
+            wake();
+        }
+    }
+
+    /// Takes what has changed since the last call: the presenter's side of [`Framebuffer::publish`].
+    pub fn take_damage(&self) -> Damage {
+        // First, so that damage published while the words are being taken wakes the presenter once more.
+        self.is_dirty.swap(false, AcqRel);
+        let mut damage = self.no_damage();
+        for (word, shared) in damage.words_mut().iter_mut().zip(&self.damage) {
+            *word = shared.swap(0, Acquire);
+        }
+        damage
+    }
+
+    /// Sets what is called when there is something to present: once, and then not before the damage was taken.
+    /// It is called from whatever thread draws, so it must be quick; and once from here, since there may be damage
+    /// already. Only the first call sets anything; answers whether it was this one.
+    pub fn on_damage(&self, wake: impl Fn() + Send + Sync + 'static) -> bool {
+        let is_first = self.wake.set(Box::new(wake)).is_ok();
+        if is_first && let Some(wake) = self.wake.get() {
+            wake();
+        }
+        is_first
+    }
+
+    fn at(&self, x: i32, y: i32) -> Option<&AtomicU32> {
+        let (x, y) = (u32::try_from(x).ok()?, u32::try_from(y).ok()?);
+        let is_inside = x < self.size.width && y < self.size.height;
+        is_inside.then(|| &self.pixels[y as usize * self.size.width as usize + x as usize])
+    }
+
+    /// `width` pixels of row `y` from column `x`, all of them inside.
+    fn row(&self, y: u32, x: u32, width: u32) -> &[AtomicU32] {
+        let start = y as usize * self.size.width as usize + x as usize;
+        &self.pixels[start..start + width as usize]
+    }
+
+    fn inside(&self, area: Area) -> Area {
+        let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        self.clip(number(area.x), number(area.y), area.width, area.height)
+    }
+
+    fn mark(&self, area: Area, damage: &mut Damage) {
+        if !area.is_empty() {
+            damage.mark_rows(area.rows());
+        }
+    }
+}
+
+fn copy(row: &[AtomicU32], out: &mut [u8]) {
+    let (colors, _) = out.as_chunks_mut::<BYTES>();
+    for (pixel, color) in row.iter().zip(colors) {
+        *color = pixel.load(Relaxed).to_ne_bytes();
+    }
+}
+
+impl fmt::Debug for Framebuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framebuffer").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    fn small(width: u32, height: u32) -> Framebuffer {
+        Framebuffer::new(Size { width, height }, Color::BLACK).unwrap()
+    }
+
+    #[test]
+    fn a_size_that_cannot_be_is_an_error() {
+        for (width, height) in [(0, 1), (1, 0), (65_536, 1), (1, u32::MAX)] {
+            let error = Framebuffer::new(Size { width, height }, Color::BLACK).unwrap_err().to_string();
+            assert!(error.contains(&format!("{width}x{height}")) && error.contains("1 to 65535"), "{error}");
+        }
+        assert_eq!(small(65_535, 1).get_pixel(65_534, 0), Some(Color::BLACK));
+    }
+
+    #[test]
+    fn rectangles_are_clipped_whatever_their_numbers() {
+        let fb = small(4, 3);
+        for (x, y, width, height, inside) in [
+            (0, 0, 4, 3, "4x3 at (0, 0)"),
+            (-1, -1, 2, 2, "1x1 at (0, 0)"),
+            (3, 2, u32::MAX, u32::MAX, "1x1 at (3, 2)"),
+            (i32::MIN, i32::MIN, u32::MAX, u32::MAX, "4x3 at (0, 0)"),
+            (i32::MAX, 0, u32::MAX, 1, "0x1 at (4, 0)"),
+            (1, 1, 0, 0, "0x0 at (1, 1)"),
+        ] {
+            assert_eq!(fb.clip(x, y, width, height).to_string(), inside, "{width}x{height} at ({x}, {y})");
+        }
+    }
+
+    #[test]
+    fn pixels_are_the_bytes_r_g_b_a_and_alpha_is_kept() {
+        let (fb, mut bytes) = (small(2, 2), Vec::new());
+        let mut damage = fb.no_damage();
+        assert!(fb.draw_pixel(1, 0, Color::from_u32(0x0102_0304), &mut damage));
+        assert!(
+            !fb.draw_pixel(2, 0, Color::RED, &mut damage) && !fb.draw_pixel(0, -1, Color::RED, &mut damage)
+        );
+        fb.read(fb.clip(0, 0, 2, 2), &mut bytes);
+        assert_eq!(bytes, [0, 0, 0, 255, 1, 2, 3, 4, 0, 0, 0, 255, 0, 0, 0, 255]);
+        let mut row = [9; 12];
+        fb.copy_rows(0..9, &mut row);
+        assert_eq!(row, [0, 0, 0, 255, 1, 2, 3, 4, 9, 9, 9, 9], "half a row is no row");
+        fb.publish(&mut damage);
+        assert_eq!(fb.take_damage().rows().collect::<Vec<_>>(), [const { 0..1 }]);
+        assert!(fb.take_damage().is_empty() && damage.is_empty());
+    }
+
+    #[test]
+    fn the_presenter_is_woken_once_until_it_takes() {
+        let (fb, woken) = (small(2, 2), Arc::new(AtomicUsize::new(0)));
+        let count = woken.clone();
+        assert!(fb.on_damage(move || _ = count.fetch_add(1, Relaxed)));
+        assert!(!fb.on_damage(|| unreachable!("only the first is set")));
+        assert_eq!(woken.load(Relaxed), 1);
+        let mut damage = fb.no_damage();
+        for expected in [2, 2, 2] {
+            fb.clear(Color::RED, &mut damage);
+            fb.publish(&mut damage);
+            assert_eq!(woken.load(Relaxed), expected);
+        }
+        fb.publish(&mut damage);
+        assert!(!fb.take_damage().is_empty());
+        fb.clear(Color::BLUE, &mut damage);
+        fb.publish(&mut damage);
+        assert_eq!(woken.load(Relaxed), 3);
+    }
+
+    #[test]
+    fn no_damage_is_lost_between_threads() {
+        const ROUNDS: u32 = 20_000;
+        let fb = small(8, 200);
+        let (events, event) = std::sync::mpsc::channel();
+        let (wake, mut drawing) = (events.clone(), 2);
+        fb.on_damage(move || _ = wake.send("wake"));
+        let mut shown = vec![0; 8 * 200 * BYTES];
+        std::thread::scope(|scope| {
+            for drawer in 0..drawing {
+                let (fb, events) = (&fb, events.clone());
+                scope.spawn(move || {
+                    let mut damage = fb.no_damage();
+                    for n in 0..ROUNDS {
+                        let (x, y) = (n * 7 % 4 + 4 * drawer, n * 13 % 200);
+                        fb.draw_pixel(x as i32, y as i32, Color::from_u32(n), &mut damage);
+                        fb.publish(&mut damage);
+                    }
+                    events.send("done").unwrap();
+                });
+            }
+            // The presenter copies only when it is woken and only what it is told. Whatever woke it came before the
+            // drawer's "done", so behind the second there is nothing left to copy.
+            while drawing > 0 {
+                match event.recv().unwrap() {
+                    "done" => drawing -= 1,
+                    _ => fb.take_damage().rows().for_each(|rows| {
+                        let bytes = rows.start as usize * 8 * BYTES..rows.end as usize * 8 * BYTES;
+                        fb.copy_rows(rows, &mut shown[bytes]);
+                    }),
+                }
+            }
+        });
+        let mut all = Vec::new();
+        fb.read(fb.clip(0, 0, 8, 200), &mut all);
+        assert!(all == shown, "the copy made from damage equals the framebuffer");
+    }
+}

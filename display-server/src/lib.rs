@@ -1,0 +1,54 @@
+//! The display of the network framebuffer: programs anywhere draw on it over TCP, and read it.
+//!
+//! A [`Display`] has pixels, a pointer and counters. A [`Server`] lets clients draw on it; [`run`] does with default
+//! limits, and the program `display-server` is that and a command line. A program that wants a display of its own, in
+//! its own process, calls [`with_display`].
+//!
+//! ```
+//! use display_server::{Options, Position, with_display};
+//!
+//! let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
+//! with_display(options, |handle| {
+//!     println!("draw at {}", handle.address());
+//!     handle.display().set_mouse(Some(Position { x: 3, y: 4 }));
+//! })?;
+//! # Ok::<(), display_server::Error>(())
+//! ```
+//!
+//! # How a request becomes a picture
+//!
+//! ```text
+//! socket -> connection (protocol's state machine) -> apply() -> Framebuffer -> Damage -> presenter
+//! ```
+//!
+//! - Each connection is a task. It reads at most 64 KiB at a time, executes all of it straight from the buffer, and
+//!   then publishes what has changed and answers, once.
+//! - [`apply`](apply()) executes one request; it is a plain function.
+//! - The [`Framebuffer`] has no lock: its pixels are relaxed atomics, and any number of connections draw at once.
+//! - [`Damage`] says which rows have changed. A presenter is woken once, takes all of it, and copies those rows.
+//! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
+//!   and [`draw_protocol::limits`].
+
+mod apply;
+mod budget;
+mod buffers;
+mod connection;
+mod damage;
+mod display;
+mod error;
+mod farewell;
+mod framebuffer;
+mod listen;
+mod local;
+mod server;
+pub mod snapshot;
+
+pub use apply::apply;
+pub use damage::Damage;
+pub use display::{Display, Pointer, Stats};
+pub use draw_protocol::{Color, Position, Size};
+pub use error::Error;
+pub use framebuffer::{Area, Framebuffer};
+pub use listen::bind;
+pub use local::{Handle, Options, with_display};
+pub use server::{Server, ServerOptions, run};

@@ -1,0 +1,235 @@
+//! Lets clients in, and sees them out.
+
+use crate::budget::Budget;
+use crate::connection::{self, LAST_FAREWELL, now};
+use crate::display::Display;
+use draw_protocol::{limits, server};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+/// The first pause after an error of accept, and the longest. With no descriptors left, accept fails at once, again
+/// and again, until somebody else closes one.
+const BACK_OFF: Duration = Duration::from_millis(10);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// A client whose machine vanishes without a word is found out after about three minutes, and its place is free again.
+const KEEP_ALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+
+/// How long connections have to end when the server does: their farewell and a little for the scheduler.
+const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
+
+/// What a server allows its clients. The default is what [`limits`] says.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Connections at a time. Further clients wait to be accepted.
+    pub connections: usize,
+    /// Bytes that the buffers of all connections may hold together.
+    pub memory: usize,
+    /// Bytes that one message may have.
+    pub message: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions { connections: limits::CONNECTIONS, memory: limits::MEMORY, message: limits::MESSAGE }
+    }
+}
+
+/// Serves clients of one display. Clones share the limits.
+///
+/// ```
+/// use display_server::{Display, Server, ServerOptions};
+/// use draw_protocol::{Color, Size};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let display = Display::new(Size { width: 64, height: 48 }, Color::BLACK)?;
+/// let server = Server::new(display, ServerOptions { connections: 2, ..ServerOptions::default() });
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// println!("listening on {}", listener.local_addr()?);
+/// server.run(listener, async { /* ends at once */ }).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Server {
+    display: Display,
+    options: ServerOptions,
+    budget: Budget,
+}
+
+/// Serves clients that come to `listener` until `shutdown`, with default limits: see [`Server::run`].
+///
+/// # Errors
+/// If `listener` has no address.
+pub async fn run(
+    listener: TcpListener,
+    display: Display,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    Server::new(display, ServerOptions::default()).run(listener, shutdown).await
+}
+
+impl Server {
+    /// A server of `display`.
+    pub fn new(display: Display, mut options: ServerOptions) -> Server {
+        options.connections = options.connections.clamp(1, Semaphore::MAX_PERMITS);
+        options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
+        let budget = Budget::new(options.memory, options.connections);
+        Server { display, options, budget }
+    }
+
+    /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
+    /// and within two seconds it returns, whatever the clients do.
+    ///
+    /// # Errors
+    /// If `listener` has no address. What goes wrong with single clients, or with accepting them, is logged.
+    pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            warn!("whoever reaches {address} can draw on this display and read what is on it");
+        }
+        let (stop, stopped) = watch::channel(false);
+        let mut entrance = Entrance::new(listener, allowed_connections(self.options.connections));
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        info!(%address, size = %self.display.size(), "serving");
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
+                (stream, peer, permit) = entrance.next() => {
+                    let (server, mut stopped) = (self.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
+                        server.serve(stream, &peer.to_string(), stopped).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+        drop(entrance);
+        _ = stop.send(true);
+        let all_ended = async {
+            while let Some(ended) = connections.join_next().await {
+                report(ended);
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
+            warn!("{} connections did not end in time and are cut", connections.len());
+        }
+        info!(%address, "ended");
+        // Dropping the set aborts what is left, without waiting for it.
+        Ok(())
+    }
+
+    /// Serves one client over any stream, until either side ends the connection or `shutdown` does. `peer` is what the
+    /// log calls it. The limit of connections is not counted here.
+    pub async fn serve<S>(&self, stream: S, peer: &str, shutdown: impl Future<Output = ()>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let config = server::Config {
+            server: concat!("display-server ", env!("CARGO_PKG_VERSION")).to_owned(),
+            size: self.display.size(),
+            message: self.options.message,
+        };
+        let machine = server::Connection::new(config, now());
+        connection::serve(stream, peer, machine, &self.display, self.budget.share(), shutdown).await;
+    }
+}
+
+/// Where clients come in.
+struct Entrance {
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+    connections: usize,
+    /// The current pause after errors, and until when it lasts.
+    back_off: Duration,
+    pause: Option<Instant>,
+    is_full: bool,
+}
+
+impl Entrance {
+    fn new(listener: TcpListener, connections: usize) -> Entrance {
+        let permits = Arc::new(Semaphore::new(connections));
+        Entrance { listener, permits, connections, back_off: BACK_OFF, pause: None, is_full: false }
+    }
+
+    /// The next client. The future may be dropped and made again; nothing is lost.
+    async fn next(&mut self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        let permit = self.permit().await;
+        loop {
+            if let Some(until) = self.pause {
+                tokio::time::sleep_until(until).await;
+                self.pause = None;
+            }
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    self.back_off = BACK_OFF;
+                    // An answer is a small packet that somebody waits for.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        debug!(%peer, "no TCP_NODELAY: {error}");
+                    }
+                    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&KEEP_ALIVE) {
+                        debug!(%peer, "no TCP keep-alive: {error}");
+                    }
+                    return (stream, peer, permit);
+                }
+                Err(error) => {
+                    warn!("accepting a client failed, next try in {:?}: {error}", self.back_off);
+                    self.pause = Some(Instant::now() + self.back_off);
+                    self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
+                }
+            }
+        }
+    }
+
+    /// Taken before a client is accepted, so that one too many waits in the system's queue and costs nothing here.
+    async fn permit(&mut self) -> OwnedSemaphorePermit {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            self.is_full = false;
+            return permit;
+        }
+        if !self.is_full {
+            warn!("{} connections are open, which is the limit: the next client waits", self.connections);
+            self.is_full = true;
+        }
+        match self.permits.clone().acquire_owned().await {
+            Ok(permit) => permit,
+            // It is never closed; were it, nobody more would be let in.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// As many of `wanted` connections as leave [`limits::SPARE_DESCRIPTORS`] under this process's limit.
+fn allowed_connections(wanted: usize) -> usize {
+    let Some(descriptors) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
+        return wanted;
+    };
+    let allowed = descriptors.saturating_sub(limits::SPARE_DESCRIPTORS).max(1);
+    let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
+    if allowed < wanted {
+        info!("at most {allowed} connections instead of {wanted}: the limit of descriptors is {descriptors}");
+    }
+    wanted.min(allowed)
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(failure) = ended {
+        error!("a connection's task failed: {failure}");
+    }
+}
