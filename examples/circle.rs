@@ -179,7 +179,7 @@ impl Circle {
     fn new(args: &Args, size: Size) -> Result<Circle> {
         let side = args.diameter;
         if side > size.width.min(size.height) {
-            return Err(format!("a circle of {side} pixels across does not fit a display of {size}").into());
+            return Err(format!("a circle {side} pixels across does not fit a display of {size}").into());
         }
         let center = ((size.width / 2) as i32, (size.height / 2) as i32);
         let corner = (center.0 - (side / 2) as i32, center.1 - (side / 2) as i32);

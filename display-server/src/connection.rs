@@ -7,6 +7,7 @@
 use crate::apply::{answer_bytes, apply, no_memory, work};
 use crate::budget::{Share, growth};
 use crate::buffers::ReadBuffer;
+use crate::clock::now;
 use crate::damage::Damage;
 use crate::display::Display;
 use crate::farewell;
@@ -329,9 +330,4 @@ impl<S> Drop for Connection<'_, S> {
         counters.buffered.fetch_sub(self.buffered, Relaxed);
         counters.connections.fetch_sub(1, Relaxed);
     }
-}
-
-/// The runtime's clock, which tests can stop and turn.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }

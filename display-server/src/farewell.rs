@@ -5,7 +5,7 @@
 //! side is closed first, and input is read and discarded until the client ends too.
 
 use crate::buffers::ReadBuffer;
-use crate::connection::now;
+use crate::clock::now;
 use draw_protocol::{limits, server};
 use std::future::poll_fn;
 use std::io;

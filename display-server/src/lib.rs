@@ -32,6 +32,7 @@
 mod apply;
 mod budget;
 mod buffers;
+mod clock;
 mod connection;
 mod damage;
 mod display;

@@ -1,7 +1,8 @@
 //! Lets clients in, and sees them out.
 
 use crate::budget::Budget;
-use crate::connection::{self, LAST_FAREWELL, now};
+use crate::clock::now;
+use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
 use draw_protocol::{limits, server};
 use socket2::{SockRef, TcpKeepalive};

@@ -1,5 +1,7 @@
 //! What both clients promise, by one test body over each.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
 mod common;
 
 use common::{TestServer, over_both};

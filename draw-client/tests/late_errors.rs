@@ -1,5 +1,7 @@
 //! The rule: an error goes to whoever waits for it, else to the callback, else to the next sync or close.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
 mod common;
 
 use common::{TestServer, runtime, soon};

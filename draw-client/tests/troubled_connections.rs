@@ -1,5 +1,7 @@
 //! Displays that are not there, are none, say nothing, or stop in the middle.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
 mod common;
 
 use common::{runtime, soon};
@@ -11,6 +13,24 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
+/// A state machine of a server of 10x10 pixels, for peers that are moved by hand.
+fn machine() -> Connection {
+    let size = Size { width: 10, height: 10 };
+    Connection::new(Config { server: "a test".into(), size, message: limits::MESSAGE }, Instant::now())
+}
+
+/// Greets a client back over a real socket.
+fn greet(stream: &mut TcpStream) -> Connection {
+    let mut machine = machine();
+    let mut buffer = [0; 1000];
+    let n = stream.read(&mut buffer).unwrap();
+    while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
+    let bytes = machine.poll_transmit(Instant::now()).to_vec();
+    stream.write_all(&bytes).unwrap();
+    machine.handle_transmitted(bytes.len(), Instant::now());
+    machine
+}
+
 /// The server's side of a connection in memory, moved by hand.
 struct Peer {
     stream: DuplexStream,
@@ -19,9 +39,7 @@ struct Peer {
 
 impl Peer {
     fn new(stream: DuplexStream) -> Peer {
-        let size = Size { width: 10, height: 10 };
-        let config = Config { server: "a test".into(), size, message: limits::MESSAGE };
-        Peer { stream, machine: Connection::new(config, Instant::now()) }
+        Peer { stream, machine: machine() }
     }
 
     /// Reads once and executes; drawing at x >= 10 fails.
@@ -265,18 +283,9 @@ fn after_greeting(bytes: &'static [u8]) -> [Error; 2] {
     std::thread::spawn(move || {
         for stream in listener.incoming().take(2) {
             let mut stream = stream.unwrap();
-            let config = Config {
-                server: "a liar".into(),
-                size: Size { width: 10, height: 10 },
-                message: limits::MESSAGE,
-            };
-            let mut machine = Connection::new(config, Instant::now());
-            let mut buffer = [0; 1000];
-            let n = stream.read(&mut buffer).unwrap();
-            while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
-            stream.write_all(machine.poll_transmit(Instant::now())).unwrap();
+            greet(&mut stream);
             // The first call.
-            let _ = stream.read(&mut buffer);
+            let _ = stream.read(&mut [0; 1000]);
             let _ = stream.write_all(bytes);
             let _ = stream.read_to_end(&mut Vec::new());
         }
@@ -318,14 +327,8 @@ fn a_goodbye_gives_the_reason() {
     std::thread::spawn(move || {
         for stream in listener.incoming().take(2) {
             let mut stream = stream.unwrap();
-            let size = Size { width: 10, height: 10 };
-            let config = Config { server: "brief".into(), size, message: limits::MESSAGE };
-            let mut machine = Connection::new(config, Instant::now());
-            let mut buffer = [0; 1000];
-            let n = stream.read(&mut buffer).unwrap();
-            while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
-            stream.write_all(machine.poll_transmit(Instant::now())).unwrap();
-            let _ = stream.read(&mut buffer);
+            greet(&mut stream);
+            let _ = stream.read(&mut [0; 1000]);
             stream.write_all(goodbye).unwrap();
         }
     });
@@ -350,17 +353,15 @@ fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
     let (wake, woken) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let size = Size { width: 10, height: 10 };
-        let config = Config { server: "slow".into(), size, message: limits::MESSAGE };
-        let mut machine = Connection::new(config, Instant::now());
+        let mut machine = greet(&mut stream);
         let mut buffer = [0; 1000];
-        let mut has_greeted = false;
+        let mut is_asleep = true;
         loop {
             let n = stream.read(&mut buffer).unwrap();
             if n == 0 {
                 return;
             }
-            if std::mem::replace(&mut has_greeted, true) {
+            if std::mem::take(&mut is_asleep) {
                 let _ = woken.recv();
             }
             let mut input = &buffer[..n];
@@ -399,13 +400,7 @@ fn a_blocking_client_ends_when_nobody_reads() {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let size = Size { width: 2000, height: 2000 };
-        let config = Config { server: "full".into(), size, message: limits::MESSAGE };
-        let mut machine = Connection::new(config, Instant::now());
-        let mut buffer = [0; 1000];
-        let n = stream.read(&mut buffer).unwrap();
-        while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
-        stream.write_all(machine.poll_transmit(Instant::now())).unwrap();
+        greet(&mut stream);
         let _ = wait.recv();
     });
     let display = blocking::Display::builder().timeout(Duration::from_millis(500)).connect(&address).unwrap();

@@ -11,27 +11,27 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// No wait of a test may be longer: it fails loudly instead.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits for something that must come.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("it came within the deadline")
 }
 
-pub fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// A display server on a port of its own, ended when dropped.
-pub struct TestServer {
-    pub address: String,
-    pub screen: Screen,
+pub(crate) struct TestServer {
+    pub(crate) address: String,
+    pub(crate) screen: Screen,
     _stop: tokio::sync::oneshot::Sender<()>,
     runtime: Option<Runtime>,
 }
 
 impl TestServer {
-    pub fn start(width: u32, height: u32) -> TestServer {
+    pub(crate) fn start(width: u32, height: u32) -> TestServer {
         let runtime = runtime();
         let screen = Screen::new(Size { width, height }, Color::BLACK).unwrap();
         let listener =
@@ -49,7 +49,7 @@ impl TestServer {
     }
 
     /// What the display shows at a place, read behind the network's back.
-    pub fn shown(&self, x: i32, y: i32) -> Color {
+    pub(crate) fn shown(&self, x: i32, y: i32) -> Color {
         self.screen.framebuffer().get_pixel(x, y).unwrap()
     }
 }
@@ -63,7 +63,7 @@ impl Drop for TestServer {
 }
 
 /// Both clients, as one: each call waits for its outcome.
-pub trait Client {
+pub(crate) trait Client {
     fn draw_pixel(&self, x: i32, y: i32, color: Color) -> Result<()>;
     fn draw_pixels(&self, pixels: &[Pixel]) -> Result<()>;
     fn fill_rect(&self, x: i32, y: i32, width: u32, height: u32, color: Color) -> Result<()>;
@@ -77,9 +77,9 @@ pub trait Client {
     fn close(&self) -> Result<()>;
 }
 
-pub struct Asynchronous {
-    pub runtime: Runtime,
-    pub display: Display,
+pub(crate) struct Asynchronous {
+    pub(crate) runtime: Runtime,
+    pub(crate) display: Display,
 }
 
 /// An asynchronous drawing call whose reply is awaited, or a question: both as the test sees them.
@@ -119,7 +119,7 @@ client! {
 }
 
 /// Runs one test body over the blocking client and over the asynchronous one, each against a fresh server.
-pub fn over_both(width: u32, height: u32, body: impl Fn(&dyn Client, &TestServer)) {
+pub(crate) fn over_both(width: u32, height: u32, body: impl Fn(&dyn Client, &TestServer)) {
     let server = TestServer::start(width, height);
     let display = blocking::Display::connect(&server.address).unwrap();
     body(&display, &server);
