@@ -38,16 +38,16 @@ fn watch(name: String, total: u64, count: &AtomicU64, done: &Receiver<()>) {
     if done.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
         return;
     }
-    let style = ProgressStyle::with_template(
-        "{prefix:5} {wide_bar} {human_pos}/{human_len}, {elapsed} gone, {eta} to go",
-    );
-    let bar = ProgressBar::new(total)
-        .with_style(style.expect("a template that the tests have seen"))
-        .with_prefix(name);
+    let bar = ProgressBar::new(total).with_style(style()).with_prefix(name);
     while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         bar.set_position(count.load(Relaxed));
     }
     bar.finish_and_clear();
+}
+
+fn style() -> ProgressStyle {
+    let template = "{prefix:5} {wide_bar} {human_pos}/{human_len}, {elapsed} gone, {eta} to go";
+    ProgressStyle::with_template(template).expect("a template that the tests have seen")
 }
 
 impl Drop for Bar {
@@ -64,15 +64,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_appears_and_goes() {
-        // Straight to the bar: its patience is over. Standard error of a test is no terminal, so nothing is seen, but
-        // the template is read and the count followed to the end.
-        let (done, wait) = channel();
-        let count = Arc::new(AtomicU64::new(3));
-        let thread = std::thread::spawn(move || watch("sync".into(), 10, &count, &wait));
-        std::thread::sleep(PATIENCE + 2 * TICK);
-        assert!(!thread.is_finished());
-        drop(done);
-        thread.join().unwrap();
+    fn the_bar_follows_the_count() {
+        let drawn = indicatif::InMemoryTerm::new(1, 60);
+        let bar = ProgressBar::with_draw_target(
+            Some(7_860),
+            indicatif::ProgressDrawTarget::term_like(Box::new(drawn.clone())),
+        );
+        let bar = bar.with_style(style()).with_prefix("sync");
+        bar.set_position(3_930);
+        bar.tick();
+        let text = drawn.contents();
+        assert!(text.starts_with("sync ") && text.contains("3,930/7,860, 0s gone"), "{text:?}");
+    }
+
+    #[test]
+    fn work_that_is_done_soon_needs_no_bar_and_does_not_wait() {
+        let count = Arc::new(AtomicU64::new(0));
+        let began = std::time::Instant::now();
+        drop(Bar::start("sync", 10, count));
+        assert!(began.elapsed() < PATIENCE, "it ended with the work");
     }
 }
