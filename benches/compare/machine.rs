@@ -1,0 +1,81 @@
+//! The circumstances, without which no figure means anything.
+
+use crate::rows::Stand;
+use benches::date;
+use std::fs;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// How much else runs, as the system counts it.
+pub(crate) fn load() -> String {
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    averages.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
+}
+
+/// What stands above the table. `before` is the load when the run began.
+pub(crate) fn describe(before: &str, stands: &[Stand], notes: &[String]) -> String {
+    let mut lines = vec![
+        format!("machine: {}, {} cores; {} {}", processor(), cores(), std::env::consts::OS, kernel()),
+        format!("{}; built {}; {}", rustc(), profile(), today()),
+        format!("load average {before} before the run, {} after it", load()),
+        format!("TCP over loopback, congestion control {}, TCP_NODELAY at every end", congestion(stands)),
+        "raw: std::net, blocking, both ends, a thread each, 64 KiB to a write and a read".to_owned(),
+        "server: tokio, current-thread runtime in a thread of its own; async client: the same in the thread that draws; \
+         blocking client: std::net in the thread that draws"
+            .to_owned(),
+    ];
+    lines.extend(stands.iter().map(|stand| stand.place.describe()));
+    lines.extend(notes.iter().map(|note| format!("NOTE: {note}")));
+    lines.extend([
+        "bytes in a row's name: of one message, of the acknowledgement of one message".to_owned(),
+        "min of a rate is that of the slowest section; ratios are of times (1 is as fast as raw, 2 takes twice as long), \
+         each to the raw row above it, the median of the ratios within each round"
+            .to_owned(),
+        "CPU: nanoseconds of the client's and of the server's thread for each call or pixel".to_owned(),
+    ]);
+    lines.iter().map(|line| format!("- {line}\n")).collect()
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| format!("unknown {}", std::env::consts::ARCH), |(_, name)| name.trim().to_owned())
+}
+
+fn cores() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    match text.lines().filter(|line| line.starts_with("processor")).count() {
+        0 => std::thread::available_parallelism().map_or_else(|_| "?".into(), |n| n.to_string()),
+        count => count.to_string(),
+    }
+}
+
+fn kernel() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+/// The compiler that cargo used, if the environment has not changed since.
+fn rustc() -> String {
+    let name = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(name).arg("--version").output().ok();
+    let text = output.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+    if text.is_empty() { "rustc of unknown version".into() } else { text.trim().into() }
+}
+
+fn profile() -> &'static str {
+    if cfg!(debug_assertions) { "WITH DEBUG ASSERTIONS, so the figures mean nothing" } else { "optimised" }
+}
+
+fn today() -> String {
+    let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
+    u32::try_from(days).map_or_else(|_| "date unknown".into(), date::civil)
+}
+
+/// As the sockets themselves say.
+fn congestion(stands: &[Stand]) -> String {
+    let mut names: Vec<_> =
+        stands.iter().map(|stand| stand.congestion.as_deref().unwrap_or("unknown")).collect();
+    names.dedup();
+    names.join(", ")
+}

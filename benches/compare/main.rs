@@ -1,0 +1,122 @@
+//! `cargo bench -p benches --bench compare`: what a call costs, beside what the same bytes cost on a bare socket.
+//!
+//! Everything runs in one process: the far ends in threads of their own, pinned to the near end's core or to another.
+//! The rows take turns, a short section each, for many rounds, so that whatever else the machine does meets them all;
+//! ratios are taken within a round.
+
+mod groups;
+mod machine;
+mod measure;
+mod ours;
+mod placement;
+mod raw;
+mod report;
+mod rows;
+mod wire;
+
+use clap::Parser;
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Measures what calls of the network framebuffer cost, beside the same bytes on a raw TCP connection.
+///
+/// One run, all rows in turn, both ends on one core and on two; a Markdown table on standard output.
+#[derive(Debug, Parser)]
+#[command(name = "compare", bin_name = "cargo bench -p benches --bench compare --")]
+struct Args {
+    /// Few and short rounds, at most 20 s: whether it runs, rather than what it costs.
+    #[arg(long)]
+    quick: bool,
+    /// Only groups that have a row with this in its name: for a profiler.
+    filter: Option<String>,
+    /// How many rounds [default: 30, or 6 with --quick].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// What cargo adds. Without it nothing is measured.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A sentence that says what went wrong.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Failure {
+        Failure(text.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Says what was tried.
+pub(crate) trait Context<T> {
+    fn context(self, what: impl fmt::Display) -> Result<T>;
+}
+
+impl<T, E: fmt::Display> Context<T> for Result<T, E> {
+    fn context(self, what: impl fmt::Display) -> Result<T> {
+        self.map_err(|error| Failure(format!("{what}: {error}")))
+    }
+}
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` runs this too, with whatever arguments tests have.
+    let is_wanted = |arg: String| matches!(&arg[..], "--bench" | "--help" | "-h");
+    if !std::env::args().any(is_wanted) {
+        println!("compare: measures nothing in a test; run `cargo bench -p benches --bench compare`");
+        return ExitCode::SUCCESS;
+    }
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("compare: {failure}.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let scale = if args.quick { rows::Scale::QUICK } else { rows::Scale::FULL };
+    let rounds = args.rounds.unwrap_or(scale.rounds);
+    let began = Instant::now();
+    let load = machine::load();
+    let (places, notes) = placement::places()?;
+    let mut stands = Vec::new();
+    for place in places {
+        let mut stand = rows::Stand::new(place, &scale)?;
+        if let Some(filter) = &args.filter {
+            stand.groups.retain(|rows| rows.iter().any(|row| row.name.contains(filter)));
+        }
+        stands.push(stand);
+    }
+    if let (true, Some(filter)) = (stands.iter().all(|stand| stand.groups.is_empty()), &args.filter) {
+        return Err(Failure(format!("no row has {filter:?} in its name")));
+    }
+    for round in 0..rounds {
+        if std::io::stderr().is_terminal() {
+            eprint!("\rround {} of {rounds}", round + 1);
+        }
+        for stand in &mut stands {
+            stand.turn(round)?;
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    for stand in &stands {
+        stand.check()?;
+    }
+    let mut text = machine::describe(&load, &stands, &notes);
+    text += &format!("- {rounds} rounds of {scale}; {:.0} s in all\n\n", began.elapsed().as_secs_f64());
+    text += &report::table(&stands);
+    std::io::stdout().write_all(text.as_bytes()).context("writing the table")
+}

@@ -1,0 +1,142 @@
+//! Which core each end runs on. Nothing decides a round trip more.
+
+use crate::{Context, Failure, Result};
+use std::fmt;
+use std::time::Duration;
+
+/// Where the two ends are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Both pinned to this core.
+    OneCore(usize),
+    /// Pinned to one core each: the near end's, the far end's.
+    TwoCores(usize, usize),
+    /// Wherever the system puts them from moment to moment.
+    Unpinned,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::OneCore(_) => "one core",
+            Place::TwoCores(..) => "two cores",
+            Place::Unpinned => "unpinned",
+        })
+    }
+}
+
+impl Place {
+    /// Pins the calling thread where the near end belongs.
+    pub(crate) fn enter_near(self) -> Result<()> {
+        match self {
+            Place::OneCore(core) | Place::TwoCores(core, _) => pin(core),
+            Place::Unpinned => Ok(()),
+        }
+    }
+
+    /// Pins the calling thread where the far end belongs.
+    pub(crate) fn enter_far(self) -> Result<()> {
+        match self {
+            Place::OneCore(core) | Place::TwoCores(_, core) => pin(core),
+            Place::Unpinned => Ok(()),
+        }
+    }
+
+    /// Which cores, in words.
+    pub(crate) fn describe(self) -> String {
+        match self {
+            Place::OneCore(core) => format!("one core: client and server both pinned to core {core}"),
+            Place::TwoCores(near, far) => {
+                format!("two cores: client pinned to core {near}, server to core {far}")
+            }
+            Place::Unpinned => "unpinned: the system moves both ends as it likes".into(),
+        }
+    }
+}
+
+/// The placements that this machine allows, and what is to be said about the others.
+pub(crate) fn places() -> Result<(Vec<Place>, Vec<String>)> {
+    let cores = match allowed().and_then(|cores| {
+        // Tried here and now, since a sandbox may show its cores and refuse the choice.
+        let first = *cores.first().ok_or_else(|| Failure::new("the system names no core"))?;
+        pin(first)?;
+        Ok(cores)
+    }) {
+        Ok(cores) => cores,
+        Err(failure) => {
+            let note = format!(
+                "threads could not be pinned ({failure}), so figures depend on where they happened to run"
+            );
+            return Ok((vec![Place::Unpinned], vec![note]));
+        }
+    };
+    let near = cores[0];
+    let siblings = siblings_of(near);
+    let others = || cores[1..].iter().copied();
+    let far = others().find(|core| !siblings.contains(core)).or(others().next());
+    let mut places = vec![Place::OneCore(near)];
+    let mut notes = Vec::new();
+    match far {
+        Some(far) => {
+            places.push(Place::TwoCores(near, far));
+            if siblings.contains(&far) {
+                notes.push(format!("cores {near} and {far} are two threads of one physical core"));
+            }
+        }
+        None => notes.push("only one core is allowed here, so nothing was measured across two".into()),
+    }
+    Ok((places, notes))
+}
+
+#[cfg(target_os = "linux")]
+fn allowed() -> Result<Vec<usize>> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    let set = sched_getaffinity(None).context("the system does not say which cores are allowed")?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect())
+}
+
+#[cfg(target_os = "linux")]
+fn pin(core: usize) -> Result<()> {
+    use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).context(format_args!("pinning a thread to core {core}"))?;
+    match sched_getcpu() {
+        now if now == core => Ok(()),
+        now => Err(Failure::new(format!("a thread pinned to core {core} runs on core {now}"))),
+    }
+}
+
+/// The threads of the physical core that `core` belongs to, itself included; none if the system does not say.
+fn siblings_of(core: usize) -> Vec<usize> {
+    let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+    let list = std::fs::read_to_string(path).unwrap_or_default();
+    // As in "0,4" or "0-1".
+    let ranges = list.trim().split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse::<usize>().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
+/// Processor time of the calling thread, if the system counts it.
+#[cfg(target_os = "linux")]
+pub(crate) fn processor_time() -> Option<Duration> {
+    use rustix::time::{ClockId, clock_gettime};
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allowed() -> Result<Vec<usize>> {
+    Err(Failure::new("this program can pin threads on Linux only"))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pin(_: usize) -> Result<()> {
+    allowed().map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn processor_time() -> Option<Duration> {
+    None
+}
