@@ -4,87 +4,15 @@
 
 mod common;
 
+use common::peer::{Peer, greet, greeted, patient};
 use common::{runtime, soon};
-use draw_client::{Builder, Color, Display, Error, Outcome, blocking};
-use draw_protocol::server::{Config, Connection, Step};
-use draw_protocol::{Answer, Code, Fault, Request, Size, limits};
+use draw_client::{Color, Display, Error, Outcome, blocking};
+use draw_protocol::server::Step;
+use draw_protocol::{Answer, Code, Fault, Request, limits};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-
-/// A state machine of a server of 10x10 pixels, for peers that are moved by hand.
-fn machine() -> Connection {
-    let size = Size { width: 10, height: 10 };
-    Connection::new(Config { server: "a test".into(), size, message: limits::MESSAGE }, Instant::now())
-}
-
-/// Greets a client back over a real socket.
-fn greet(stream: &mut TcpStream) -> Connection {
-    let mut machine = machine();
-    let mut buffer = [0; 1000];
-    let n = stream.read(&mut buffer).unwrap();
-    while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
-    let bytes = machine.poll_transmit(Instant::now()).to_vec();
-    stream.write_all(&bytes).unwrap();
-    machine.handle_transmitted(bytes.len(), Instant::now());
-    machine
-}
-
-/// The server's side of a connection in memory, moved by hand.
-struct Peer {
-    stream: DuplexStream,
-    machine: Connection,
-}
-
-impl Peer {
-    fn new(stream: DuplexStream) -> Peer {
-        Peer { stream, machine: machine() }
-    }
-
-    /// Reads once and executes; drawing at x >= 10 fails.
-    async fn turn(&mut self) -> usize {
-        let mut buffer = vec![0; limits::READ];
-        let n = self.stream.read(&mut buffer).await.unwrap();
-        let mut input = &buffer[..n];
-        loop {
-            match self.machine.handle_input(&mut input, Instant::now()) {
-                Step::Execute(request) => {
-                    let result = match request {
-                        Request::DrawPixel { x: 10.., .. } => Err(Fault::new(Code::OutOfBounds, "as a test")),
-                        Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
-                        _ => Ok(Answer::Done(())),
-                    };
-                    self.machine.answer(result);
-                }
-                Step::Continue => {}
-                Step::Wait => break,
-            }
-        }
-        n
-    }
-
-    async fn answer(&mut self) {
-        let bytes = self.machine.poll_transmit(Instant::now()).to_vec();
-        self.stream.write_all(&bytes).await.unwrap();
-        self.machine.handle_transmitted(bytes.len(), Instant::now());
-    }
-}
-
-/// A client whose peer has greeted and does nothing more by itself.
-async fn greeted(builder: Builder) -> (Display, Peer) {
-    let (near, far) = tokio::io::duplex(4096);
-    let mut peer = Peer::new(far);
-    let (display, ()) = tokio::join!(builder.over(near), async {
-        peer.turn().await;
-        peer.answer().await;
-    });
-    (display.unwrap(), peer)
-}
-
-fn patient(seconds: u64) -> Builder {
-    Display::builder().timeout(Duration::from_secs(seconds))
-}
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(start_paused = true)]
 async fn a_display_that_stops_reading_is_told_of_by_the_deadline_and_memory_stays_bounded() {

@@ -3,6 +3,8 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+pub(crate) mod peer;
+
 use display_server::{Display as Screen, Server, ServerOptions};
 use draw_client::{Color, Display, Pixel, Position, Result, Size, blocking};
 use std::future::Future;

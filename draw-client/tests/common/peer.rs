@@ -1,0 +1,82 @@
+//! Servers that are moved by hand, in memory and over real sockets.
+
+use draw_client::{Builder, Color, Display};
+use draw_protocol::server::{Config, Connection, Step};
+use draw_protocol::{Answer, Code, Fault, Request, Size, limits};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+/// A state machine of a server of 10x10 pixels, for peers that are moved by hand.
+pub(crate) fn machine() -> Connection {
+    let size = Size { width: 10, height: 10 };
+    Connection::new(Config { server: "a test".into(), size, message: limits::MESSAGE }, Instant::now())
+}
+
+/// Greets a client back over a real socket.
+pub(crate) fn greet(stream: &mut TcpStream) -> Connection {
+    let mut machine = machine();
+    let mut buffer = [0; 1000];
+    let n = stream.read(&mut buffer).unwrap();
+    while !matches!(machine.handle_input(&mut &buffer[..n], Instant::now()), Step::Continue) {}
+    let bytes = machine.poll_transmit(Instant::now()).to_vec();
+    stream.write_all(&bytes).unwrap();
+    machine.handle_transmitted(bytes.len(), Instant::now());
+    machine
+}
+
+/// The server's side of a connection in memory, moved by hand.
+pub(crate) struct Peer {
+    pub(crate) stream: DuplexStream,
+    pub(crate) machine: Connection,
+}
+
+impl Peer {
+    pub(crate) fn new(stream: DuplexStream) -> Peer {
+        Peer { stream, machine: machine() }
+    }
+
+    /// Reads once and executes; drawing at x >= 10 fails.
+    pub(crate) async fn turn(&mut self) -> usize {
+        let mut buffer = vec![0; limits::READ];
+        let n = self.stream.read(&mut buffer).await.unwrap();
+        let mut input = &buffer[..n];
+        loop {
+            match self.machine.handle_input(&mut input, Instant::now()) {
+                Step::Execute(request) => {
+                    let result = match request {
+                        Request::DrawPixel { x: 10.., .. } => Err(Fault::new(Code::OutOfBounds, "as a test")),
+                        Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
+                        _ => Ok(Answer::Done(())),
+                    };
+                    self.machine.answer(result);
+                }
+                Step::Continue => {}
+                Step::Wait => break,
+            }
+        }
+        n
+    }
+
+    pub(crate) async fn answer(&mut self) {
+        let bytes = self.machine.poll_transmit(Instant::now()).to_vec();
+        self.stream.write_all(&bytes).await.unwrap();
+        self.machine.handle_transmitted(bytes.len(), Instant::now());
+    }
+}
+
+/// A client whose peer has greeted and does nothing more by itself.
+pub(crate) async fn greeted(builder: Builder) -> (Display, Peer) {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(far);
+    let (display, ()) = tokio::join!(builder.over(near), async {
+        peer.turn().await;
+        peer.answer().await;
+    });
+    (display.unwrap(), peer)
+}
+
+pub(crate) fn patient(seconds: u64) -> Builder {
+    Display::builder().timeout(Duration::from_secs(seconds))
+}
