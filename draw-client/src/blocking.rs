@@ -39,6 +39,8 @@ struct Inner {
     ended: Option<Lost>,
     buffer: Vec<u8>,
     timeout: Duration,
+    /// The socket's timeout for reads is less than `timeout` for the moment.
+    is_shortened: bool,
     stats: Stats,
 }
 
@@ -94,6 +96,7 @@ impl Builder {
             ended: None,
             buffer: vec![0; limits::READ],
             timeout: self.connect_timeout,
+            is_shortened: false,
             stats: Stats::default(),
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -158,6 +161,29 @@ fn would_block(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
+/// A read that blocks ends after `left`.
+fn limit_reads(stream: &TcpStream, left: Duration) -> std::io::Result<()> {
+    // The system takes a timeout of zero for none.
+    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
+}
+
+/// Reads that end by the deadline, however slowly the bytes trickle in.
+struct Until<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        limit_reads(self.stream, left)?;
+        self.stream.read(buffer)
+    }
+}
+
 impl Inner {
     /// Sends what waits and reads until `wanted` finds what it wants in an event or in how far the calls are done.
     fn run<T>(
@@ -165,15 +191,15 @@ impl Inner {
         deadline: Instant,
         mut wanted: impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<T, Failed> {
+        // The socket's own timeout is the whole deadline, so the usual call, written at once and answered at once, sets
+        // none.
+        let mut is_usual = true;
         while !self.machine.poll_transmit().is_empty() {
             match self.stream.write(self.machine.poll_transmit()) {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(n) => self.machine.handle_transmitted(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if would_block(&error) => {
-                    if Instant::now() >= deadline {
-                        return Err(Failed::TimedOut);
-                    }
                     self.stream.set_nonblocking(true)?;
                     let read = self.stream.read(&mut self.buffer);
                     self.stream.set_nonblocking(false)?;
@@ -189,29 +215,33 @@ impl Inner {
                 // The reason may be in what the other side said last.
                 Err(error) => return self.read_goodbye(error),
             }
+            is_usual &= self.machine.poll_transmit().is_empty();
+            // A peer that takes a little now and then does not stop the clock.
+            if !is_usual && Instant::now() >= deadline {
+                return Err(Failed::TimedOut);
+            }
         }
-        // The socket's own timeout is the whole deadline, so the usual call sets none.
-        let mut is_shortened = false;
         let result = loop {
-            match self.read_some() {
+            if !std::mem::take(&mut is_usual) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break Err(Failed::TimedOut);
+                }
+                self.is_shortened = true;
+                limit_reads(&self.stream, left)?;
+            }
+            match self.read_some(deadline) {
                 Ok(None) => break Err(Failed::Lost(Lost::Eof)),
                 Ok(Some(n)) => match self.take_in(n, &mut wanted) {
                     Ok(Some(found)) => break Ok(found),
                     Ok(None) => {}
                     Err(failed) => break Err(failed),
                 },
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if would_block(&error) && Instant::now() >= deadline => {
-                    break Err(Failed::TimedOut);
-                }
-                Err(error) if would_block(&error) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted || would_block(&error) => {}
                 Err(error) => break Err(error.into()),
             }
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            self.stream.set_read_timeout(Some(left))?;
-            is_shortened = true;
         };
-        if is_shortened {
+        if std::mem::take(&mut self.is_shortened) {
             self.stream.set_read_timeout(Some(self.timeout))?;
         }
         result
@@ -219,12 +249,13 @@ impl Inner {
 
     /// Reads once, and answers how much of the buffer there is to take in; a long answer goes straight to where it
     /// belongs. `None`: the other side has closed.
-    fn read_some(&mut self) -> std::io::Result<Option<usize>> {
+    fn read_some(&mut self, deadline: Instant) -> std::io::Result<Option<usize>> {
         let Some((body, room)) = self.machine.body() else {
             let n = self.stream.read(&mut self.buffer)?;
             return Ok((n > 0).then_some(n));
         };
-        let n = (&self.stream).take(room as u64).read_to_end(body)?;
+        self.is_shortened = true;
+        let n = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body)?;
         Ok((n == room).then_some(0))
     }
 
