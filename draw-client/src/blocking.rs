@@ -294,35 +294,52 @@ impl Inner {
             });
         }
         let now = Instant::now();
+        let deadline = now + self.timeout;
+        // Calls that were given up after their deadline are still under way, and their bytes may wait here.
+        if !self.machine.has_credit(request, 0) {
+            let waited = self.run(deadline, |event, machine| {
+                event.iter().for_each(report);
+                machine.has_credit(request, 0).then_some(())
+            });
+            waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
+        }
         let number = self.machine.call(request, now)?;
         self.stats.calls += 1;
         self.stats.waits += 1;
-        let done = self.run(now + self.timeout, |event, machine| match event {
+        let done = self.run(deadline, |event, machine| match event {
             Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
             Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
-            // Of a call that was given up after its deadline.
-            Some(Event::Fault(made, fault)) => {
-                tracing::warn!(call = made.number, "{} failed after its deadline: {fault}", made.call);
+            Some(event) => {
+                report(&event);
                 None
             }
-            Some(_) => None,
             None => {
                 (machine.done() >= number && !request.method().is_question()).then_some(Ok(Answer::Done(())))
             }
         });
-        done.unwrap_or_else(|failed| {
-            let failed = match (failed, self.machine.goodbye()) {
-                (Failed::Lost(Lost::Eof | Lost::Io(_)), Some(fault)) => {
-                    Failed::Lost(Lost::Goodbye(fault.clone()))
-                }
-                (failed, _) => failed,
-            };
-            if let Failed::Lost(reason) = &failed {
-                self.ended = Some(reason.clone());
-                let _ = self.stream.shutdown(Shutdown::Both);
+        done.unwrap_or_else(|failed| Err(self.fail(failed, Outcome::Unknown)))
+    }
+
+    /// What the caller is told; a connection that is lost stays so.
+    fn fail(&mut self, failed: Failed, outcome: Outcome) -> Error {
+        let failed = match (failed, self.machine.goodbye()) {
+            (Failed::Lost(Lost::Eof | Lost::Io(_)), Some(fault)) => {
+                Failed::Lost(Lost::Goodbye(fault.clone()))
             }
-            Err(failed.into_error(Outcome::Unknown, self.timeout))
-        })
+            (failed, _) => failed,
+        };
+        if let Failed::Lost(reason) = &failed {
+            self.ended = Some(reason.clone());
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+        failed.into_error(outcome, self.timeout)
+    }
+}
+
+/// What came of a call that was given up after its deadline: nobody waits for it any more.
+fn report(event: &Event) {
+    if let Event::Fault(made, fault) = event {
+        tracing::warn!(call = made.number, "{} failed after its deadline: {fault}", made.call);
     }
 }
 

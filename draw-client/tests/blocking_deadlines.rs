@@ -89,3 +89,26 @@ fn an_answer_that_trickles_in() {
     // What is still on its way does not give the next call more time, nor less.
     ends_in_time(|| display.draw_pixel(1, 1, Color::RED));
 }
+
+/// Each call that is given up leaves its bytes behind; a program that goes on all the same must not collect them.
+#[test]
+fn a_display_that_has_stopped_is_not_given_more_than_it_granted() {
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let display = against(Duration::from_millis(1), move |stream| {
+        let _ = wait.recv();
+        drop(stream);
+    });
+    let megabyte = vec![0; 1 << 20];
+    let outcomes: Vec<_> = (0..20)
+        .map(|_| match display.put_image(0, 0, 512, 512, &megabyte).unwrap_err() {
+            Error::Timeout { outcome, .. } => outcome,
+            other => panic!("{other}"),
+        })
+        .collect();
+    // 8 MiB, with what is around each image.
+    let taken = outcomes.iter().take_while(|&&outcome| outcome == Outcome::Unknown).count();
+    assert_eq!(taken, 7);
+    assert!(outcomes[taken..].iter().all(|&outcome| outcome == Outcome::Rejected), "{outcomes:?}");
+    assert_eq!(display.stats().calls, 7);
+    drop(done);
+}
