@@ -107,7 +107,7 @@ impl Builder {
                 let welcome = inner.machine.welcome();
                 welcome.map(|welcome| welcome.size()).ok_or(Failed::Lost(Lost::Eof))
             });
-        let size = size.map_err(|failed| failed.into_error(Outcome::Rejected, self.connect_timeout))?;
+        let size = size.map_err(|failed| inner.fail(failed, Outcome::Rejected))?;
         inner.timeout = self.timeout;
         inner.stream.set_read_timeout(Some(self.timeout)).map_err(unreachable)?;
         Ok(Display { inner: Arc::new(Mutex::new(inner)), size })

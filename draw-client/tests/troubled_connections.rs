@@ -186,6 +186,14 @@ fn whatever_is_no_display_is_an_error_that_says_so() {
         assert!(matches!(error, Error::Timeout { outcome: Outcome::Rejected, .. }), "{error}");
         assert!(error.to_string().starts_with("the display has not answered for 300ms"), "{error}");
     }
+    // A display that has no time for anybody says so before it greets.
+    for error in connect_to(|mut stream| {
+        let _ = stream.read(&mut [0; 1000]);
+        let _ = stream.write_all(b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa4over");
+    }) {
+        let want = "the connection to the display is lost: the display closed it: shutting_down: over; this call was not sent";
+        assert_eq!(error.to_string(), want);
+    }
     // A display of another version.
     for error in connect_to(|mut stream| {
         let fault = Fault::new(Code::UnsupportedVersion, "this display speaks version 7 to 9, not 1");
