@@ -111,8 +111,7 @@ impl Driver {
                 return Poll::Ready(Lost::Unfinished { after });
             }
             let farewell = farewell.map(|(end, _)| end);
-            // Those that have been woken look for themselves; only what lies ahead needs the timer.
-            let next = [state.next_deadline().filter(|&at| at > now), farewell].into_iter().flatten().min();
+            let next = [state.next_deadline(), farewell].into_iter().flatten().min();
             state.alarm = next;
             drop(state);
             if self.timer_at != next {

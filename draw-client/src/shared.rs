@@ -177,8 +177,9 @@ impl Shared {
         turn: &mut Option<(u64, Instant)>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(u64, Instant)>> {
-        let now = now();
         let mut state = self.lock();
+        // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
+        let now = now();
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
             Ok(true) => state.call(request, now).map(|number| (number, now + self.timeout)),
@@ -481,7 +482,7 @@ impl State {
         }
     }
 
-    /// Wakes those whose deadline has passed; they see it for themselves.
+    /// Wakes those whose deadline has passed; they see it for themselves. What is left lies ahead.
     pub(crate) fn wake_overdue(&mut self, now: Instant) {
         while let Some(first) = self.waiting.first_entry() {
             if first.get().1 > now {
@@ -489,8 +490,11 @@ impl State {
             }
             first.remove().0.wake();
         }
-        for turn in self.turns.iter().take_while(|turn| turn.deadline <= now) {
-            turn.waker.wake_by_ref();
+        // A turn that is over is given up here, since its future may never be polled again: the others go on.
+        let over = self.turns.iter().take_while(|turn| turn.deadline <= now).count();
+        if over > 0 {
+            self.turns.drain(..over).for_each(|turn| turn.waker.wake());
+            self.wake_turn();
         }
     }
 

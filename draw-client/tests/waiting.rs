@@ -1,0 +1,49 @@
+//! Waiting in the asynchronous client: for credit, for answers, for the end.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+mod common;
+
+use common::peer::{greeted, patient};
+use common::soon;
+use draw_client::{Color, Display, Error, Outcome};
+use draw_protocol::limits;
+use std::future::Future;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// Uses up all of the credit that the display has granted.
+async fn use_up_credit(display: &Display) {
+    for _ in 0..limits::CREDIT_CALLS {
+        display.draw_pixel(1, 1, Color::RED).await.unwrap();
+    }
+}
+
+/// A future that is kept and not polled, as `select!` in a loop does, has the first turn. Those behind it wait for their
+/// own deadlines, not for it.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_nobody_polls_holds_up_the_others_until_its_deadline_at_most() {
+    let (display, mut peer) = greeted(patient(7)).await;
+    use_up_credit(&display).await;
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut kept = Box::pin(display.draw_pixel(1, 1, Color::RED));
+    assert!(kept.as_mut().poll(&mut cx).is_pending());
+
+    let started = tokio::time::Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let error = soon(display.draw_pixel(1, 1, Color::RED)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { outcome: Outcome::Rejected, .. }), "{error}");
+    assert_eq!(started.elapsed().as_secs(), 8);
+
+    // One that nobody polls when there is credit again.
+    let mut kept_too = Box::pin(display.draw_pixel(1, 1, Color::RED));
+    assert!(kept_too.as_mut().poll(&mut cx).is_pending());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (accepted, ()) = tokio::join!(display.draw_pixel(1, 1, Color::RED), async {
+        peer.turn().await;
+        peer.answer().await;
+    });
+    accepted.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 15, "when the other's turn was over");
+    drop((kept, kept_too));
+}
