@@ -449,15 +449,22 @@ impl State {
     }
 
     fn refresh_turn(&mut self, id: u64, waker: &Waker) {
-        if let Some(turn) = self.turns.iter_mut().find(|turn| turn.id == id) {
-            turn.waker.clone_from(waker);
+        if let Ok(place) = self.place(id) {
+            self.turns[place].waker.clone_from(waker);
         }
     }
 
     /// Gives a place in the queue up; whoever is first then may go on.
     pub(crate) fn leave_queue(&mut self, id: u64) {
-        self.turns.retain(|turn| turn.id != id);
+        if let Ok(place) = self.place(id) {
+            self.turns.remove(place);
+        }
         self.wake_turn();
+    }
+
+    /// Where in the queue a turn is. Turns are numbered in their order; there may be very many.
+    fn place(&self, id: u64) -> Result<usize, usize> {
+        self.turns.binary_search_by_key(&id, |turn| turn.id)
     }
 
     /// What is to happen with the result of a call that is not settled.

@@ -47,3 +47,20 @@ async fn a_turn_that_nobody_polls_holds_up_the_others_until_its_deadline_at_most
     assert_eq!(started.elapsed().as_secs(), 15, "when the other's turn was over");
     drop((kept, kept_too));
 }
+
+/// So many that looking through all of them for each would take minutes.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_calls_may_wait() {
+    let (display, _peer) = greeted(patient(7)).await;
+    use_up_credit(&display).await;
+    let started = std::time::Instant::now();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiting: Vec<_> = (0..100_000).map(|_| Box::pin(display.draw_pixel(1, 1, Color::RED))).collect();
+    for _ in 0..2 {
+        for call in &mut waiting {
+            assert!(call.as_mut().poll(&mut cx).is_pending());
+        }
+    }
+    while waiting.pop().is_some() {}
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
