@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
@@ -21,6 +21,8 @@ pub(crate) struct Writer {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
     bytes: Vec<u8>,
     sent: usize,
+    /// The stream has taken bytes that it may still hold back, as a buffer or TLS does.
+    is_held_back: bool,
 }
 
 /// More capacity than this is not kept for the next write.
@@ -28,7 +30,7 @@ const KEPT_CAPACITY: usize = 4 * limits::READ;
 
 impl Writer {
     pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>) -> Writer {
-        Writer { stream, bytes: Vec::new(), sent: 0 }
+        Writer { stream, bytes: Vec::new(), sent: 0, is_held_back: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -50,15 +52,22 @@ impl Writer {
         self.stream = Box::new(tokio::io::sink());
     }
 
-    /// Writes until all is gone or the stream takes no more.
+    /// Writes until all is gone, out of the stream too, or the stream takes no more.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while !self.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.bytes[self.sent..]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => self.sent += n,
+                Poll::Ready(Ok(n)) => {
+                    self.sent += n;
+                    self.is_held_back = true;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
+        }
+        if self.is_held_back {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.is_held_back = false;
         }
         Poll::Ready(Ok(()))
     }

@@ -136,6 +136,26 @@ async fn the_driver_may_be_polled_by_the_caller() {
     assert_eq!(format!("{:?}", display), "Display { size: Size { width: 10, height: 10 }, .. }");
 }
 
+/// A stream may keep what it was given until it is told to let it go.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_buffers_is_flushed() {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(far);
+    let serve = async {
+        while peer.turn().await > 0 {
+            peer.answer().await;
+        }
+    };
+    let ask = async {
+        let display = Display::builder().over(tokio::io::BufStream::new(near)).await?;
+        display.draw_pixel(1, 1, Color::RED).await?.await?;
+        let color = display.get_pixel(1, 1).await?;
+        display.close().await.map(|()| color)
+    };
+    let (color, ()) = soon(async { tokio::join!(ask, serve) }).await;
+    assert_eq!(color.unwrap(), Color::RED);
+}
+
 /// Both clients' error of connecting to a listener that does this with its first connection.
 fn connect_to(behaviour: impl Fn(TcpStream) + Send + 'static) -> [Error; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
