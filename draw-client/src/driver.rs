@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Sleep;
@@ -176,6 +176,9 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Handles may live on; the other side is not to wait for them.
+        let mut cx = Context::from_waker(Waker::noop());
+        self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(&mut cx);
         self.shared.end(&mut self.shared.lock(), Lost::DriverGone);
     }
 }

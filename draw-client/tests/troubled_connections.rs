@@ -156,6 +156,24 @@ async fn a_stream_that_buffers_is_flushed() {
     assert_eq!(color.unwrap(), Color::RED);
 }
 
+/// The display must not keep a connection that nobody will ever use again.
+#[test]
+fn a_runtime_that_ends_closes_the_connection_although_handles_live_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let peer = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        greet(&mut stream);
+        stream.set_read_timeout(Some(common::DEADLINE)).unwrap();
+        stream.read(&mut [0])
+    });
+    let first = runtime();
+    let display = first.block_on(soon(Display::connect(&address))).unwrap();
+    drop(first);
+    assert_eq!(peer.join().unwrap().unwrap(), 0);
+    drop(display);
+}
+
 /// Both clients' error of connecting to a listener that does this with its first connection.
 fn connect_to(behaviour: impl Fn(TcpStream) + Send + 'static) -> [Error; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
