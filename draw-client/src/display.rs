@@ -114,7 +114,10 @@ impl Display {
                     (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
                 });
             }
-            state.bystanders.push(cx.waker().clone());
+            // Polled again and again beside something else, it still waits once.
+            if !state.bystanders.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.bystanders.push(cx.waker().clone());
+            }
             drop(state);
             match &mut deadline {
                 Some(deadline) => deadline.as_mut().poll(cx).map(|()| {

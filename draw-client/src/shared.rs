@@ -107,7 +107,7 @@ pub(crate) struct State {
     turns: VecDeque<Turn>,
     last_turn: u64,
     pub(crate) late: LateQueue,
-    /// Who waits in `close` for the callback to have heard everything, or in `connect` for the greeting.
+    /// Who waits in `close` for the end, and for the callback to have heard everything.
     pub(crate) bystanders: Vec<Waker>,
     /// Why no call can be made any more.
     pub(crate) ended: Option<Lost>,
@@ -327,13 +327,11 @@ impl Shared {
                     Fate::Ignored => {}
                 }
             }
-            Event::Answer(made, answer) => {
-                if *state.fate(made.number) == Fate::Awaited {
-                    state.results.insert(made.number, Ok(answer));
-                }
+            Event::Answer(made, answer) if *state.fate(made.number) == Fate::Awaited => {
+                state.results.insert(made.number, Ok(answer));
             }
-            // The greeting: `connect` waits for it.
-            _ => state.wake_bystanders(),
+            // An answer that nobody waits for any more, or the greeting, which `connect` looks for itself.
+            _ => {}
         }
     }
 

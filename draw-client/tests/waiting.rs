@@ -9,7 +9,8 @@ use common::soon;
 use draw_client::{Color, Display, Error, Outcome};
 use draw_protocol::limits;
 use std::future::Future;
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 /// Uses up all of the credit that the display has granted.
@@ -63,4 +64,24 @@ async fn a_hundred_thousand_calls_may_wait() {
     }
     while waiting.pop().is_some() {}
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+struct Idle;
+
+impl Wake for Idle {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_that_is_polled_often_waits_once() {
+    let (display, _peer) = greeted(patient(7)).await;
+    display.draw_pixel(1, 1, Color::RED).await.unwrap();
+    let idle = Arc::new(Idle);
+    let waker = Waker::from(Arc::clone(&idle));
+    let mut closing = Box::pin(display.close());
+    for _ in 0..1_000 {
+        assert!(closing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    // The runtime's timer has one too.
+    assert!(Arc::strong_count(&idle) < 10, "{} wakers are kept", Arc::strong_count(&idle));
 }
