@@ -100,8 +100,8 @@ impl Display {
         }
         let is_callback = crate::late::is_callback_of(Arc::as_ptr(shared).addr());
         // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:
-        // elsewhere than on a runtime the caller can only be the callback, or has chosen to wait.
-        let clock = tokio::runtime::Handle::try_current().is_ok();
+        // elsewhere than on a runtime the caller has chosen to wait. The callback does not wait for itself.
+        let clock = !is_callback && tokio::runtime::Handle::try_current().is_ok();
         let mut deadline = clock.then(|| Box::pin(tokio::time::sleep(shared.timeout.saturating_mul(2))));
         std::future::poll_fn(|cx| {
             let mut state = shared.lock();

@@ -108,7 +108,8 @@ impl Driver {
             if let Some((end, after)) = farewell
                 && end <= now
             {
-                return Poll::Ready(Lost::Unfinished { after });
+                let is_done = state.machine.in_flight() == 0;
+                return Poll::Ready(if is_done { Lost::Closed } else { Lost::Unfinished { after } });
             }
             let farewell = farewell.map(|(end, _)| end);
             let next = [state.next_deadline(), farewell].into_iter().flatten().min();

@@ -4,12 +4,12 @@
 
 mod common;
 
-use common::peer::{greeted, patient};
-use common::soon;
+use common::peer::{Peer, greeted, patient};
+use common::{TestServer, runtime, soon};
 use draw_client::{Color, Display, Error, Outcome};
 use draw_protocol::limits;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -84,4 +84,44 @@ async fn close_that_is_polled_often_waits_once() {
     }
     // The runtime's timer has one too.
     assert!(Arc::strong_count(&idle) < 10, "{} wakers are kept", Arc::strong_count(&idle));
+}
+
+/// A driver that gets its turn only when the time for closing is over.
+#[tokio::test(start_paused = true)]
+async fn closing_late_when_all_is_done_is_no_error() {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut peer = Peer::new(far);
+    let (made, ()) = tokio::join!(patient(7).over_with_driver(near), async {
+        peer.turn().await;
+        peer.answer().await;
+    });
+    let (display, driver) = made.unwrap();
+    let mut closing = Box::pin(display.close());
+    assert!(closing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    tokio::time::advance(Duration::from_secs(8)).await;
+    let (closed, ()) = tokio::join!(closing, driver);
+    closed.unwrap();
+}
+
+/// An error callback that brings a runtime of its own, with no clock.
+#[test]
+fn a_callback_may_close_on_a_runtime_without_timers() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let (give, take) = mpsc::channel::<Display>();
+        let (tell, told) = mpsc::channel();
+        let display = Display::builder()
+            .on_error(move |_| {
+                let display = take.recv().unwrap();
+                let plain = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                tell.send(plain.block_on(display.close())).unwrap();
+            })
+            .connect(&server.address)
+            .await
+            .unwrap();
+        display.draw_pixel(10, 0, Color::RED).await.unwrap();
+        give.send(display).unwrap();
+        let closed = tokio::task::spawn_blocking(move || told.recv()).await.unwrap();
+        closed.expect("the callback did not panic").unwrap();
+    }));
 }
