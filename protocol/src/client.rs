@@ -304,7 +304,10 @@ impl Connection {
                 Ok(hello::PROGRESS) => self.handle_progress(params),
                 Ok(hello::GOODBYE) => {
                     let said: Result<(Fault,), _> = rmp_serde::from_slice(params.rest());
-                    self.goodbye = Some(said.map_err(|_| violation("its goodbye has no reason"))?.0);
+                    let (mut fault,) = said.map_err(|_| violation("its goodbye has no reason"))?;
+                    fault.rejected = Vec::new();
+                    fault.shorten();
+                    self.goodbye = Some(fault);
                     Ok(())
                 }
                 // A later version may tell more; what is not understood is not needed.
@@ -488,7 +491,10 @@ fn rows_of(width: u32, message: usize) -> Result<u32, Fault> {
 
 fn read_fault(mut rest: Reader<'_>) -> Result<Fault, Ended> {
     let bytes = rest.skip().map_err(|_| violation("its error is cut off"))?;
-    rmp_serde::from_slice(bytes).map_err(|error| violation(format!("its error cannot be read: {error}")))
+    let mut fault: Fault = rmp_serde::from_slice(bytes)
+        .map_err(|error| violation(format!("its error cannot be read: {error}")))?;
+    fault.shorten();
+    Ok(fault)
 }
 
 /// An image must have the size that was asked for: the caller indexes it.

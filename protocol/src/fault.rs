@@ -1,5 +1,6 @@
 //! What can be wrong with a request, in a form that crosses the wire.
 
+use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -138,12 +139,22 @@ impl Fault {
     pub(crate) fn join(&mut self, later: Fault) {
         if later.message != self.message {
             self.message = format!("{}; {}", self.message, later.message);
+            shorten(&mut self.message);
         }
         for range in later.rejected {
             match self.rejected.last_mut() {
                 Some(last) if last.first + last.count == range.first => last.count += range.count,
                 _ => self.rejected.push(range),
             }
+        }
+    }
+
+    /// Cuts its texts to the length that a text may have: each call that fails, or that a goodbye leaves without an
+    /// answer, keeps them.
+    pub(crate) fn shorten(&mut self) {
+        shorten(&mut self.message);
+        if let Code::Other(text) = &mut self.code {
+            shorten(text);
         }
     }
 
@@ -160,6 +171,14 @@ impl Fault {
             range.first = range.first.saturating_add(offset);
             fits
         });
+    }
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > limits::STRING {
+        let end = (0..=limits::STRING).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+        text.shrink_to_fit();
     }
 }
 

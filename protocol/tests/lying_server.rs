@@ -185,6 +185,21 @@ fn a_fault_whose_ranges_lie_names_only_pixels_of_the_call() {
     assert_eq!(rejected, &[Range { first: 3, count: 2 }]);
 }
 
+/// A client keeps the text for each call that it concerns, so a long one would be its end.
+#[test]
+fn a_reason_is_cut_to_the_length_of_a_text() {
+    let long = "\u{20ac}".repeat(1_000_000);
+    let reason = |map: Raw| map.bytes(&[0x82]).str("code").str(&long).str("message").str(&long);
+    let mut world = five();
+    world.hear_from_server(&reason(Raw::response(1)).bytes(&[0xc0]).0);
+    let [Told::Fault(1, _, code, message, _)] = &world.told[..] else { panic!("one call has failed") };
+    let kept = limits::STRING / 3 * 3;
+    assert_eq!((code.as_str(), &message[..]), (&long[..kept], &long[..kept]));
+    world.hear_from_server(&reason(Raw::notification("goodbye").bytes(&[0x91])).0);
+    let goodbye = world.client.goodbye().expect("it was said");
+    assert_eq!((goodbye.code.as_str(), &goodbye.message[..]), (&long[..kept], &long[..kept]));
+}
+
 #[test]
 fn a_fault_that_was_known_before_the_lie_is_still_told() {
     let mut world = World::granted(SIZE, |welcome| welcome.batch = 2);
