@@ -147,8 +147,10 @@ impl Connection {
             return true;
         }
         let parts = self.parts(request);
-        self.flight.len() + extra + parts <= welcome.calls as usize
-            && self.flight_bytes + size(request) <= welcome.bytes as usize
+        // A display that grants without end does not get all of this side's memory.
+        let calls = welcome.calls.min(limits::CREDIT_CALLS_HARDEST) as usize;
+        let bytes = welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize;
+        self.flight.len() + extra + parts <= calls && self.flight_bytes + size(request) <= bytes
     }
 
     /// Bytes of memory that the buffers hold.

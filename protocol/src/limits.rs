@@ -47,6 +47,13 @@ pub const CREDIT_CALLS: u32 = 65_536;
 /// Bytes of requests that a client may have unanswered: 100 Mbit/s over a path of 600 ms.
 pub const CREDIT_BYTES: u32 = 8 << 20;
 
+/// The most of [`CREDIT_CALLS`] that a client believes: what a path of 600 ms carries at 1.7 M/s. A client keeps a
+/// record of some 100 bytes for each.
+pub const CREDIT_CALLS_HARDEST: u32 = 1 << 20;
+
+/// The most of [`CREDIT_BYTES`] that a client believes: one message of [`MESSAGE_HARDEST`].
+pub const CREDIT_BYTES_HARDEST: u32 = MESSAGE_HARDEST as u32;
+
 /// Calls that an error callback may make although the credit is used up, before they fail with "busy".
 /// Waiting there could wait for itself: the callback is what frees the credit.
 pub const CALLBACK_CALLS: u32 = 1_024;

@@ -359,6 +359,31 @@ fn a_welcome_that_grants_absurdly_much_is_believed_within_our_own_limits() {
     assert!(ended.to_string().ends_with(&format!("the limit is {}", limits::MESSAGE_HARDEST)), "{ended}");
 }
 
+#[test]
+fn a_server_that_grants_without_end_and_reads_nothing_does_not_fill_the_memory() {
+    let endless =
+        |welcome: &mut draw_protocol::Welcome| (welcome.calls, welcome.bytes) = (u32::MAX, u32::MAX);
+    let mut world = World::granted(SIZE, endless);
+    let accepted = (0..2 * limits::CREDIT_CALLS_HARDEST)
+        .take_while(|_| {
+            let has_credit = world.client.has_credit(&Request::Sync {}, 0);
+            if has_credit {
+                world.call(&Request::Sync {});
+            }
+            has_credit
+        })
+        .count();
+    assert_eq!(accepted, limits::CREDIT_CALLS_HARDEST as usize);
+
+    let mut world = World::granted(SIZE, endless);
+    let image = vec![0; 1 << 20];
+    let put = Request::PutImage { x: 0, y: 0, width: 512, height: 512, rgba: &image };
+    while world.client.has_credit(&put, 0) {
+        world.call(&put);
+    }
+    assert_eq!(world.client.in_flight(), 63, "64 MiB, with what is around each image");
+}
+
 /// A display that a test can hold in memory.
 fn huge_display() -> Size {
     Size { width: 10, height: 10 }
