@@ -58,8 +58,8 @@ impl Builder {
     /// Who hears of failed calls that nobody waits for.
     ///
     /// It runs on a thread of its own, for one error at a time, in the order of the calls; never inside a call or a
-    /// drop. It may call the display, except that up to 1,024 calls beyond the credit go ahead and more fail with
-    /// [`Error::Busy`], since waiting there could wait for itself. If it panics, that is reported as a `tracing` event
+    /// drop. It may call the display, except that up to 1,024 calls and 8 MiB beyond the credit go ahead and more fail
+    /// with [`Error::Busy`], since waiting there could wait for itself. If it panics, that is reported as a `tracing` event
     /// and the next error still arrives. Errors it has not heard yet count as calls under way: a slow callback slows
     /// the program down, and memory stays bounded. A lost connection is one call of it, naming every call left
     /// unanswered. A callback that keeps a clone of the display keeps the connection open until `close` is called.

@@ -60,7 +60,11 @@ pub enum Error {
     #[error("this display was closed by `close`")]
     Closed,
     /// An error callback made more calls than may be made without waiting; this one was not sent.
-    #[error("busy: an error callback may make {} calls while the display is behind", limits::CALLBACK_CALLS)]
+    #[error(
+        "busy: an error callback may make {} calls of {} bytes together while the display is behind",
+        limits::CALLBACK_CALLS,
+        limits::CALLBACK_BYTES
+    )]
     Busy,
     /// Earlier calls failed, and there was neither a reply waiting for them nor an error callback.
     #[error("{0}")]

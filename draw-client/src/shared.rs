@@ -433,9 +433,8 @@ impl State {
         }
         if crate::late::is_callback_of(shared) {
             // Waiting for credit here could wait for ever: it is this callback that gives it back.
-            let granted = self.machine.welcome().map_or(0, |welcome| u64::from(welcome.calls));
-            let used = self.machine.in_flight() + self.late.undelivered();
-            let is_within = used < granted + u64::from(limits::CALLBACK_CALLS);
+            let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
+            let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
             return if is_within { Ok(true) } else { Err(Error::Busy) };
         }
         Ok(false)

@@ -5,7 +5,7 @@
 mod common;
 
 use common::peer::{Peer, greeted, patient};
-use common::{TestServer, runtime, soon};
+use common::{DEADLINE, TestServer, runtime, soon};
 use draw_client::{Color, Display, Error, Outcome};
 use draw_protocol::limits;
 use std::future::Future;
@@ -64,6 +64,29 @@ async fn a_hundred_thousand_calls_may_wait() {
     }
     while waiting.pop().is_some() {}
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+/// Large calls of a callback are bounded as many calls are.
+#[tokio::test]
+async fn a_callback_may_not_keep_more_than_its_bytes_under_way() {
+    let (give, take) = mpsc::channel::<Display>();
+    let (tell, told) = mpsc::channel();
+    let builder = Display::builder().on_error(move |_| {
+        let Ok(display) = take.recv() else { return };
+        let megabyte = vec![0; 1 << 20];
+        let put = async || display.put_image(0, 0, 512, 512, &megabyte).await.map(|_| ());
+        tell.send((0..50).map(|_| futures::executor::block_on(put())).collect::<Vec<_>>()).unwrap();
+    });
+    let (display, mut peer) = greeted(builder).await;
+    display.draw_pixel(10, 0, Color::RED).await.unwrap();
+    peer.turn().await;
+    peer.answer().await;
+    give.send(display.clone()).unwrap();
+    // From here on the peer reads nothing.
+    let results = tokio::task::spawn_blocking(move || told.recv_timeout(DEADLINE).unwrap()).await.unwrap();
+    let accepted = results.iter().take_while(|result| result.is_ok()).count();
+    assert_eq!(accepted, 15, "twice 8 MiB, with what is around each image");
+    assert!(results[accepted..].iter().all(|result| matches!(result, Err(Error::Busy))));
 }
 
 struct Idle;

@@ -142,15 +142,22 @@ impl Connection {
 
     /// Whether the server has granted enough for this request now. `extra` more requests are counted as in flight.
     pub fn has_credit(&self, request: &Request<'_>, extra: usize) -> bool {
+        self.has_credit_beyond(request, extra, 0, 0)
+    }
+
+    /// The same, if so many more calls and bytes had been granted.
+    pub fn has_credit_beyond(&self, request: &Request<'_>, extra: usize, calls: u32, bytes: u32) -> bool {
         let Some(welcome) = &self.welcome else { return false };
-        if self.flight.is_empty() && extra == 0 {
+        let (more_calls, more_bytes) = (calls as usize, bytes as usize);
+        if self.flight.is_empty() && extra <= more_calls {
             return true;
         }
         let parts = self.parts(request);
         // A display that grants without end does not get all of this side's memory.
         let calls = welcome.calls.min(limits::CREDIT_CALLS_HARDEST) as usize;
         let bytes = welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize;
-        self.flight.len() + extra + parts <= calls && self.flight_bytes + size(request) <= bytes
+        self.flight.len() + extra + parts <= calls + more_calls
+            && self.flight_bytes + size(request) <= bytes + more_bytes
     }
 
     /// Bytes of memory that the buffers hold.

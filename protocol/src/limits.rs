@@ -58,6 +58,9 @@ pub const CREDIT_BYTES_HARDEST: u32 = MESSAGE_HARDEST as u32;
 /// Waiting there could wait for itself: the callback is what frees the credit.
 pub const CALLBACK_CALLS: u32 = 1_024;
 
+/// Bytes of requests that go with [`CALLBACK_CALLS`]: as much again as everybody else may have under way.
+pub const CALLBACK_BYTES: u32 = CREDIT_BYTES;
+
 /// Late errors kept for `sync` and `close` when there is no callback; beyond it they are only counted.
 pub const KEPT_ERRORS: usize = 1_000;
 
