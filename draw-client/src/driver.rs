@@ -9,12 +9,16 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Sleep;
 
 /// How many reads one turn may make before others get theirs.
 const READS_PER_TURN: usize = 16;
+
+/// How long a stream that takes no more bytes is still read. What the other side said before it went is here already; a
+/// runtime under load may take a while to notice.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
 ///
@@ -29,6 +33,8 @@ pub struct Driver {
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// Nothing can be written any more, since this; until when the other side's last words are waited for.
+    broken: Option<(Lost, Instant)>,
 }
 
 impl fmt::Debug for Driver {
@@ -47,6 +53,7 @@ impl Driver {
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
+            broken: None,
         }
     }
 
@@ -104,6 +111,12 @@ impl Driver {
             let mut state = self.shared.lock();
             let now = now();
             state.wake_overdue(now);
+            if let Some((lost, until)) = &self.broken
+                && *until <= now
+            {
+                return Poll::Ready(lost.clone());
+            }
+            let last_words = self.broken.as_ref().map(|(_, until)| *until);
             let farewell = state.farewell(self.shared.timeout);
             if let Some((end, after)) = farewell
                 && end <= now
@@ -112,7 +125,7 @@ impl Driver {
                 return Poll::Ready(if is_done { Lost::Closed } else { Lost::Unfinished { after } });
             }
             let farewell = farewell.map(|(end, _)| end);
-            let next = [state.next_deadline(), farewell].into_iter().flatten().min();
+            let next = [state.next_deadline(), farewell, last_words].into_iter().flatten().min();
             state.alarm = next;
             drop(state);
             if self.timer_at != next {
@@ -136,7 +149,9 @@ impl Driver {
         if let Poll::Ready(lost) = self.poll_read(cx) {
             return Poll::Ready(lost);
         }
-        if must_write && !self.has_yielded {
+        if self.broken.is_some() {
+            // Only reading is left.
+        } else if must_write && !self.has_yielded {
             self.has_yielded = true;
             cx.waker().wake_by_ref();
         } else {
@@ -147,7 +162,10 @@ impl Driver {
                         return Poll::Ready(lost);
                     }
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                // The other side may have said why it went.
+                Poll::Ready(Err(error)) => {
+                    self.broken = Some((Lost::Io(Arc::new(error)), now() + LAST_WORDS));
+                }
                 Poll::Pending => {}
             }
         }

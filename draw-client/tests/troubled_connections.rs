@@ -9,10 +9,14 @@ use common::{runtime, soon};
 use draw_client::{Color, Display, Error, Outcome, blocking};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, Code, Fault, Request, limits};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 #[tokio::test(start_paused = true)]
 async fn a_display_that_stops_reading_is_told_of_by_the_deadline_and_memory_stays_bounded() {
@@ -154,6 +158,80 @@ async fn a_stream_that_buffers_is_flushed() {
     };
     let (color, ()) = soon(async { tokio::join!(ask, serve) }).await;
     assert_eq!(color.unwrap(), Color::RED);
+}
+
+/// A stream that breaks while it is written to, before what the other side said last has been noticed.
+struct Breaking {
+    inner: DuplexStream,
+    /// From then on writing fails, and reading has nothing to show before it has.
+    is_broken: Arc<AtomicBool>,
+    has_failed: bool,
+    reader: Option<Waker>,
+}
+
+impl AsyncRead for Breaking {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_broken.load(Ordering::SeqCst) && !self.has_failed {
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Breaking {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            self.has_failed = true;
+            self.reader.take().into_iter().for_each(Waker::wake);
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_is_read_although_writing_has_failed() {
+    for (says, want) in [
+        (
+            &b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa4over"[..],
+            "shutting_down: over",
+        ),
+        // One that neither says nor closes anything is waited for, for a second.
+        (b"", "broken pipe"),
+    ] {
+        let (near, far) = tokio::io::duplex(4096);
+        let mut peer = Peer::new(far);
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let stream =
+            Breaking { inner: near, is_broken: Arc::clone(&is_broken), has_failed: false, reader: None };
+        let (display, ()) = tokio::join!(Display::builder().over(stream), async {
+            peer.turn().await;
+            peer.answer().await;
+        });
+        let display = display.unwrap();
+        // Something is under way, so the next call is the driver's to write.
+        display.draw_pixel(1, 1, Color::RED).await.unwrap();
+        peer.stream.write_all(says).await.unwrap();
+        if !says.is_empty() {
+            peer.stream.shutdown().await.unwrap();
+        }
+        is_broken.store(true, Ordering::SeqCst);
+        let error = soon(display.get_pixel(1, 1)).await.unwrap_err();
+        assert!(error.is_disconnected() && error.to_string().contains(want), "{error}");
+    }
 }
 
 /// The display must not keep a connection that nobody will ever use again.
