@@ -60,6 +60,7 @@ mod error;
 mod late;
 mod reply;
 mod shared;
+mod writer;
 
 pub use address::{DRAW_DISPLAY, default_address};
 pub use builder::Builder;

@@ -6,72 +6,14 @@
 
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
+use crate::writer::Writer;
 use draw_protocol::client::{Connection, Event};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWrite;
-
-/// The half of the stream that is written to, and what it has not taken yet.
-pub(crate) struct Writer {
-    stream: Box<dyn AsyncWrite + Send + Unpin>,
-    bytes: Vec<u8>,
-    sent: usize,
-    /// The stream has taken bytes that it may still hold back, as a buffer or TLS does.
-    is_held_back: bool,
-}
-
-/// More capacity than this is not kept for the next write.
-const KEPT_CAPACITY: usize = 4 * limits::READ;
-
-impl Writer {
-    pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>) -> Writer {
-        Writer { stream, bytes: Vec::new(), sent: 0, is_held_back: false }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sent == self.bytes.len()
-    }
-
-    /// Takes over what the machine has to send. To be called when empty.
-    pub(crate) fn refill(&mut self, machine: &mut Connection) {
-        let mut empty = std::mem::take(&mut self.bytes);
-        empty.clear();
-        empty.shrink_to(KEPT_CAPACITY);
-        self.bytes = machine.swap_transmit(empty);
-        self.sent = 0;
-    }
-
-    /// Tells the other side that nothing more comes, and lets go of the stream although handles may live on.
-    pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
-        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.stream = Box::new(tokio::io::sink());
-    }
-
-    /// Writes until all is gone, out of the stream too, or the stream takes no more.
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        while !self.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.bytes[self.sent..]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => {
-                    self.sent += n;
-                    self.is_held_back = true;
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        if self.is_held_back {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            self.is_held_back = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// What happens to the error of a call that is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
