@@ -13,7 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -91,9 +91,10 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio runtime with time and I/O enabled.
     pub async fn connect(self, address: &str) -> Result<Display> {
-        let stream = self.dial(address).await?;
+        let deadline = now() + self.connect_timeout;
+        let stream = self.dial(address, deadline).await?;
         let (reader, writer) = stream.into_split();
-        let (display, driver) = self.greet(Box::new(reader), Box::new(writer)).await?;
+        let (display, driver) = self.greet(Box::new(reader), Box::new(writer), deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -133,14 +134,14 @@ impl Builder {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
+        let deadline = now() + self.connect_timeout;
         let (reader, writer) = tokio::io::split(stream);
-        self.greet(Box::new(reader), Box::new(writer)).await
+        self.greet(Box::new(reader), Box::new(writer), deadline).await
     }
 
-    async fn dial(&self, address: &str) -> Result<TcpStream> {
+    async fn dial(&self, address: &str, deadline: Instant) -> Result<TcpStream> {
         let (host, port) = address::parse(address)?;
         let shown = address::show(&host, port);
-        let deadline = now() + self.connect_timeout;
         let found = tokio::time::timeout(self.connect_timeout, tokio::net::lookup_host((host, port))).await;
         let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
         let found: Vec<_> = match found.unwrap_or_else(|_| Err(late())) {
@@ -166,12 +167,13 @@ impl Builder {
         self,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Box<dyn AsyncWrite + Send + Unpin>,
+        deadline: Instant,
     ) -> Result<(Display, Driver)> {
         let machine = Connection::new(&hello());
         let shared =
             Arc::new(Shared::new(machine, Writer::new(writer), self.timeout, self.callback.is_some()));
         let mut driver = Driver::new(Arc::clone(&shared), reader);
-        let mut deadline = std::pin::pin!(tokio::time::sleep(self.connect_timeout));
+        let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
         let size = std::future::poll_fn(|cx| {
             let ended = std::pin::Pin::new(&mut driver).poll(cx).is_ready();
             let state = shared.lock();
