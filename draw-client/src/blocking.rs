@@ -69,7 +69,8 @@ impl Builder {
         self
     }
 
-    /// How long connecting may take, with all addresses of the name and the greeting. 5 seconds unless set.
+    /// How long connecting may take, with all addresses of the name and the greeting. 5 seconds unless set. Looking the
+    /// name up counts, but only the system can cut that short.
     pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
         self.connect_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
         self
@@ -381,7 +382,7 @@ impl Display {
         self.lock().stats
     }
 
-    /// Ends the connection, for all clones. Every call has been answered, so there is nothing to wait for.
+    /// Ends the connection, for all clones. Every call has been answered or given up, so there is nothing to wait for.
     ///
     /// # Errors
     /// [`Error::Disconnected`] if the connection was lost before.

@@ -169,8 +169,9 @@ macro_rules! methods {
                 $(#[doc = $draw_doc])+
                 ///
                 /// # Errors
-                /// When it could not be accepted: the connection is gone, or the display has taken nothing for as long
-                /// as the deadline of an answer. What the display finds wrong with it comes through the [`Reply`](crate::Reply).
+                /// When it could not be accepted: the connection is gone, it had no turn within the timeout because the
+                /// display is behind, or no display can execute it. What the display finds wrong with it comes through
+                /// the [`Reply`](crate::Reply).
                 pub fn $draw<'d, 'p>(&'d self, $($dp: argument!($dt, 'p)),*) -> Draw<'d, 'p> {
                     Draw::new(&self.handle.shared, Request::$Draw { $($dp: $dp.into()),* })
                 }
