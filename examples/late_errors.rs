@@ -1,14 +1,14 @@
 //! Draws partly outside of the display, and shows to whom an error goes: to whoever awaits it, else to the error
 //! callback, else to the next `sync`.
 
-use display_server::{Options, with_display};
+use display_server::{Options, Present, with_display};
 use draw_client::{Color, Display, Error, Pixel, Result};
 use std::sync::mpsc;
 
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> std::result::Result<(), Anything> {
-    let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
+    let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(draw(&own.address().to_string()))?;

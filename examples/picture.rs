@@ -2,7 +2,7 @@
 //! it; without a display it opens its own, compares what is shown with the file, and leaves picture.png.
 
 use clap::Parser;
-use display_server::{Options, snapshot, with_display};
+use display_server::{Options, Present, snapshot, with_display};
 use draw_client::{Size, blocking::Display};
 use std::error::Error;
 use std::fs::File;
@@ -54,7 +54,8 @@ fn run(args: &Args) -> Result<()> {
     let Size { width, height } = picture.size;
     let reach = |start: i32, length: u32| (i64::from(start) + i64::from(length)).clamp(1, 16_384) as u32;
     let size = Size { width: reach(args.x, width), height: reach(args.y, height) };
-    let options = Options { size, listen: "127.0.0.1:0".into(), ..Options::default() };
+    let options =
+        Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         send(args, &picture, &own.address().to_string())?;
         snapshot::write(own.display().framebuffer(), Path::new("picture.png"))?;

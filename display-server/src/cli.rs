@@ -1,17 +1,23 @@
 //! The command line: what it says, and what a process adds to the library: signals, standard output, the log.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
-use display_server::{Color, Display, Error, Size, bind, run, snapshot};
+use display_server::window::{End, Remote, Screen};
+use display_server::{Color, Display, Error, Present, Size, bind, run, snapshot};
 use draw_protocol::limits::SIDE;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What a shell reports for a program that SIGINT ended: 128 and the number of the signal.
 const INTERRUPTED: i32 = 130;
@@ -19,7 +25,7 @@ const INTERRUPTED: i32 = 130;
 /// A display that programs draw on over TCP.
 ///
 /// Its first line on standard output says where it listens. Logs go to standard error. SIGINT and SIGTERM end it with
-/// status 0; a second SIGINT ends it at once.
+/// status 0, and so does closing its window; a second SIGINT ends it at once.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {
@@ -31,8 +37,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WxH", default_value = "640x480", value_parser = parse_size)]
     size: Size,
 
-    /// Serve without a window
-    #[arg(long)]
+    /// Show it in a window: with a GPU or by software, whichever suits; or not at all
+    #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
+    present: Present,
+
+    /// Serve without a window: the same as --present none
+    #[arg(long, conflicts_with = "present")]
     headless: bool,
 
     /// Write the display to this PNG file on exit and on SIGUSR1
@@ -69,6 +79,11 @@ impl From<Level> for LevelFilter {
     }
 }
 
+/// Accepts the words that there are, and lists them.
+fn present() -> impl TypedValueParser<Value = Present> {
+    PossibleValuesParser::new(Present::WORDS.map(|(word, _)| word)).try_map(|word| word.parse::<Present>())
+}
+
 fn parse_size(text: &str) -> Result<Size, String> {
     let side = |text: &str| {
         let is_number = text.bytes().all(|b| b.is_ascii_digit());
@@ -79,7 +94,9 @@ fn parse_size(text: &str) -> Result<Size, String> {
         .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
 }
 
-/// Opens the display and serves it until a signal ends it.
+/// Opens the display and serves it until a signal, or the end of its window, ends it.
+///
+/// The calling thread has the window; everything else happens on others.
 pub(crate) fn execute(args: Args, runtime: Runtime) -> Result<(), Error> {
     start_log(args.log.into());
     // All that can be refused is refused before anything starts.
@@ -88,32 +105,70 @@ pub(crate) fn execute(args: Args, runtime: Runtime) -> Result<(), Error> {
     }
     let display = Display::new(args.size, args.background)?;
     let listener = bind(&args.listen, false)?;
-    if !args.headless {
-        warn!("this build has no window: serving without one, as with --headless");
-    }
-    let outcome = runtime.block_on(async {
-        let listener = TcpListener::from_std(listener).map_err(Error::Start)?;
-        serve(listener, &display, args.snapshot.as_deref()).await
+    let address = listener.local_addr().map_err(Error::Start)?;
+    let screen = Screen::open(if args.headless { Present::None } else { args.present });
+    let remote = screen.as_ref().map(Screen::remote);
+    let (close, closed) = oneshot::channel();
+    let outcome = thread::scope(|scope| {
+        let (display, runtime) = (&display, &runtime);
+        let serve = move || {
+            let _closed_at_the_end = remote.map(CloseOnDrop);
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).map_err(Error::Start)?;
+                serve(listener, display, args.snapshot.as_deref(), closed).await
+            })
+        };
+        let Some(screen) = screen else { return serve() };
+        let serving = thread::Builder::new().name("serve".into()).spawn_scoped(scope, serve);
+        let serving = serving.map_err(Error::Start)?;
+        if screen.show(display, address, || ()) == End::Closed {
+            _ = close.send(());
+        }
+        serving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     // A connection that was cut may still be in the middle of a long request.
     runtime.shutdown_background();
     outcome
 }
 
+/// Closes the window when the server has ended, however it did.
+struct CloseOnDrop(Remote);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 fn start_log(level: LevelFilter) {
-    tracing_subscriber::fmt()
+    // Libraries warn of what is no concern of who runs this, such as a monitor that does not say how large it is.
+    let others = if level >= LevelFilter::DEBUG { level } else { level.min(LevelFilter::ERROR) };
+    let filter = Targets::new().with_default(others).with_target("display_server", level);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
-        .with_max_level(level)
         // It would panic where standard error is closed.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
-async fn serve(listener: TcpListener, display: &Display, path: Option<&Path>) -> Result<(), Error> {
+/// Serves until a signal says to end, or `closed` does.
+async fn serve(
+    listener: TcpListener,
+    display: &Display,
+    path: Option<&Path>,
+    closed: oneshot::Receiver<()>,
+) -> Result<(), Error> {
     let mut snapshots = signal(SignalKind::user_defined1()).map_err(Error::Start)?;
-    let stopped = stop_signals().map_err(Error::Start)?;
+    let signalled = stop_signals().map_err(Error::Start)?;
+    let stopped = async {
+        tokio::select! {
+            () = signalled => {}
+            // A window that failed drops its end without a word: then only signals count.
+            Ok(()) = closed => info!("the window was closed: ending"),
+        }
+    };
     let address = listener.local_addr().map_err(Error::Start)?;
     announce(&format!("listening on {address}"));
     // A task of its own, so that clients are let in while a snapshot is being written.

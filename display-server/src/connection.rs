@@ -46,6 +46,7 @@ pub(crate) async fn serve<S>(
     let counters = display.counters();
     counters.accepted.fetch_add(1, Relaxed);
     counters.connections.fetch_add(1, Relaxed);
+    display.clients_changed();
     debug!(peer, "connected");
     let mut connection = Connection {
         stream,
@@ -329,5 +330,6 @@ impl<S> Drop for Connection<'_, S> {
         let counters = self.display.counters();
         counters.buffered.fetch_sub(self.buffered, Relaxed);
         counters.connections.fetch_sub(1, Relaxed);
+        self.display.clients_changed();
     }
 }

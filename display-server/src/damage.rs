@@ -64,6 +64,11 @@ impl Damage {
         }
     }
 
+    /// What `other` says has changed, too.
+    pub(crate) fn add(&mut self, other: &Damage) {
+        self.words.iter_mut().zip(other.words).for_each(|(word, more)| *word |= more);
+    }
+
     /// The bits themselves, for a framebuffer to take and to fill.
     pub(crate) fn words_mut(&mut self) -> &mut [u64; WORDS] {
         &mut self.words
@@ -89,6 +94,10 @@ mod tests {
         damage.mark_rows(1..63);
         damage.mark_rows(5..5);
         assert_eq!(rows(&damage), [0..66, 1023..1024]);
+        let mut other = Damage::none(1024);
+        other.mark_rows(60..70);
+        other.add(&damage);
+        assert_eq!(rows(&other), [0..70, 1023..1024]);
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::{Color, Position, Size};
+use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A display: what connections draw on and a presenter shows. Clones are the same display.
 #[derive(Debug, Clone)]
@@ -18,6 +19,17 @@ struct Inner {
     framebuffer: Framebuffer,
     pointer: Pointer,
     counters: Counters,
+    clients_changed: ClientsChanged,
+}
+
+/// What is to be called when clients come or go.
+#[derive(Default)]
+struct ClientsChanged(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for ClientsChanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.get().is_some() { "ClientsChanged(set)" } else { "ClientsChanged(not set)" })
+    }
 }
 
 impl Display {
@@ -27,7 +39,12 @@ impl Display {
     /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it.
     pub fn new(size: Size, background: Color) -> Result<Display, Error> {
         let framebuffer = Framebuffer::new(size, background)?;
-        let inner = Inner { framebuffer, pointer: Pointer::default(), counters: Counters::default() };
+        let inner = Inner {
+            framebuffer,
+            pointer: Pointer::default(),
+            counters: Counters::default(),
+            clients_changed: ClientsChanged::default(),
+        };
         Ok(Display { inner: Arc::new(inner) })
     }
 
@@ -68,6 +85,19 @@ impl Display {
             unheard_faults: unheard_faults.load(Relaxed),
             closed_for_fault: closed_for_fault.load(Relaxed),
             buffered: buffered.load(Relaxed),
+        }
+    }
+
+    /// Sets what is called when clients come or go, by the task that serves them, so it must be quick. Only the first
+    /// call sets anything.
+    pub(crate) fn on_clients(&self, changed: impl Fn() + Send + Sync + 'static) {
+        _ = self.inner.clients_changed.0.set(Box::new(changed));
+    }
+
+    /// To be called after the number of connections has changed.
+    pub(crate) fn clients_changed(&self) {
+        if let Some(changed) = self.inner.clients_changed.0.get() {
+            changed();
         }
     }
 

@@ -5,9 +5,9 @@
 //! its own process, calls [`with_display`].
 //!
 //! ```
-//! use display_server::{Options, Position, with_display};
+//! use display_server::{Options, Position, Present, with_display};
 //!
-//! let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
+//! let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
 //! with_display(options, |handle| {
 //!     println!("draw at {}", handle.address());
 //!     handle.display().set_mouse(Some(Position { x: 3, y: 4 }));
@@ -26,6 +26,7 @@
 //! - [`apply`](apply()) executes one request; it is a plain function.
 //! - The [`Framebuffer`] has no lock: its pixels are relaxed atomics, and any number of connections draw at once.
 //! - [`Damage`] says which rows have changed. A presenter is woken once, takes all of it, and copies those rows.
+//! - The [`window`] is one such presenter. It needs a screen; everything else does without.
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
 //!   and [`draw_protocol::limits`].
 
@@ -43,6 +44,7 @@ mod listen;
 mod local;
 mod server;
 pub mod snapshot;
+pub mod window;
 
 pub use apply::apply;
 pub use damage::Damage;
@@ -53,3 +55,4 @@ pub use framebuffer::{Area, Framebuffer};
 pub use listen::bind;
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};
+pub use window::Present;

@@ -4,11 +4,12 @@ use crate::display::Display;
 use crate::error::Error;
 use crate::listen;
 use crate::server::{Server, ServerOptions};
+use crate::window::{End, Present, Remote, Screen};
 use draw_protocol::limits::PORT;
 use draw_protocol::{Color, Size};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use tokio::sync::watch;
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub listen: String,
     /// Whether any free port will do if that one is taken: not by default.
     pub or_any_port: bool,
+    /// Whether it is to be seen: in a window if there is a screen, by default.
+    pub present: Present,
     /// What clients are allowed.
     pub server: ServerOptions,
 }
@@ -38,6 +41,7 @@ impl Default for Options {
             background: Color::BLACK,
             listen: format!("127.0.0.1:{PORT}"),
             or_any_port: false,
+            present: Present::default(),
             server: ServerOptions::default(),
         }
     }
@@ -49,6 +53,43 @@ pub struct Handle {
     display: Display,
     address: SocketAddr,
     stop: Arc<watch::Sender<bool>>,
+    window: Arc<Watched>,
+    remote: Option<Remote>,
+}
+
+/// What has become of the window, for those who wait for it.
+#[derive(Debug)]
+struct Watched {
+    /// Held only to look and to set.
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is not known yet whether there will be one.
+    Opening,
+    Open,
+    Closed,
+    /// There is none, or there is none any more because it failed.
+    Missing,
+}
+
+impl Watched {
+    fn new(state: State) -> Watched {
+        Watched { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    fn set(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the window is in no such state, and answers in which it is.
+    fn wait_while(&self, is_so: impl Fn(State) -> bool) -> State {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.changed.wait_while(state, |state| is_so(*state)).unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Handle {
@@ -62,23 +103,44 @@ impl Handle {
         &self.display
     }
 
-    /// Ends the server: clients are told and go, within two seconds. The body goes on, and so do the pixels.
+    /// Ends the server and closes the window: clients are told and go, within two seconds. The body goes on, and so do
+    /// the pixels.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+        if let Some(remote) = &self.remote {
+            remote.close();
+        }
+    }
+
+    /// Whether the display is seen in a window. Waits until that is known: for the first frame, or for what keeps it
+    /// from being shown.
+    pub fn has_window(&self) -> bool {
+        self.window.wait_while(|state| state == State::Opening) == State::Open
+    }
+
+    /// Waits as long as there is a window, and answers whether it was closed: by its user, by another program, or by
+    /// [`Handle::stop`]. Without a window, or when it fails, that is not so, and the answer comes at once.
+    ///
+    /// Closing the window ends the server, and the body goes on.
+    pub fn wait_closed(&self) -> bool {
+        let is_there = |state| matches!(state, State::Opening | State::Open);
+        self.window.wait_while(is_there) == State::Closed
     }
 }
 
 /// Opens a display in this process, runs `body` beside it, closes it, and returns what `body` returned.
 ///
 /// The display serves clients from threads of its own, and `body` has one of its own too, so it may block, or bring a
-/// runtime. The calling thread waits. Call this from the main thread: that is where a system wants its windows.
+/// runtime. The calling thread handles the events of the window, if there is one: see [`window`](crate::window). So call
+/// this from the main thread, which is where some systems want their windows. A process can have one window, once; a
+/// second display of the same process has none.
 ///
 /// ```
-/// use display_server::{Options, with_display};
+/// use display_server::{Options, Present, with_display};
 /// use std::io::Write;
 /// use std::net::TcpStream;
 ///
-/// let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
+/// let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
 /// let size = with_display(options, |handle| {
 ///     let client = TcpStream::connect(handle.address()).expect("a display that listens");
 ///     // [2, "clear", [0xff0000ff]]
@@ -103,7 +165,10 @@ where
     let listener = listen::bind(&options.listen, options.or_any_port)?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let (stop, stopped) = watch::channel(false);
-    let handle = Handle { display: display.clone(), address, stop: Arc::new(stop) };
+    let screen = Screen::open(options.present);
+    let remote = screen.as_ref().map(Screen::remote);
+    let window = Arc::new(Watched::new(if screen.is_some() { State::Opening } else { State::Missing }));
+    let handle = Handle { display: display.clone(), address, stop: Arc::new(stop), window, remote };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("display")
@@ -118,8 +183,14 @@ where
             .name("display-main".into())
             .spawn_scoped(scope, move || serve(runtime, server, listener, stopped))
             .map_err(Error::Start)?;
-        let body = thread::Builder::new().name("body".into()).spawn_scoped(scope, || body(&handle));
-        // The calling thread is free here: it is where the events of a window will be handled until the body ends.
+        let body = thread::Builder::new().name("body".into()).spawn_scoped(scope, || {
+            // The window, too, ends with the body, even if that panics.
+            let _stopped_at_the_end = StopOnDrop(&handle);
+            body(&handle)
+        });
+        if let (Some(screen), Ok(_)) = (screen, &body) {
+            show(screen, &handle);
+        }
         let outcome = body.map(thread::ScopedJoinHandle::join);
         handle.stop();
         let served = serving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -128,6 +199,26 @@ where
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+/// Shows the display until its window is closed.
+fn show(screen: Screen, handle: &Handle) {
+    let window = &handle.window;
+    match screen.show(&handle.display, handle.address, || window.set(State::Open)) {
+        End::Closed => {
+            window.set(State::Closed);
+            handle.stop();
+        }
+        End::Failed => window.set(State::Missing),
+    }
+}
+
+struct StopOnDrop<'a>(&'a Handle);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 fn serve(

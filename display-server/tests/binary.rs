@@ -15,6 +15,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
+    // These tests are to find no screen, wherever they run.
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -149,6 +151,9 @@ fn help_and_version_are_there() {
         "--size <WxH>",
         "640x480",
         "--headless",
+        "--present <HOW>",
+        "[possible values: auto, gpu, software, none]",
+        "closing its window",
         "--snapshot <FILE.png>",
         "SIGUSR1",
         "--background <COLOR>",
@@ -170,6 +175,7 @@ fn what_cannot_be_is_refused_before_anything_starts() {
         (&["--size", "0x480"][..], 2, "write width x height, for example 640x480"),
         (&["--size", "640"], 2, "each from 1 to 16384"),
         (&["--size", "70000x1"], 2, "each from 1 to 16384"),
+        (&["--present", "gpu"], 2, "cannot be used with"),
         (&["--background", "grue"], 2, "rrggbbaa"),
         (&["--log", "loud"], 2, "possible values: error, warn, info, debug, trace"),
         (&["--listen", &taken], 1, "is a display running there already? Choose another port"),
@@ -187,6 +193,38 @@ fn what_cannot_be_is_refused_before_anything_starts() {
             assert!(errors.starts_with("display-server: "), "{errors}");
         }
     }
+}
+
+#[test]
+fn a_screen_that_is_none_is_a_sentence_and_no_window() {
+    for (variable, value, says) in [
+        (
+            "WAYLAND_DISPLAY",
+            "wayland-of-nobody",
+            "no Wayland compositor answers at WAYLAND_DISPLAY=wayland-of-nobody",
+        ),
+        ("DISPLAY", "", "neither WAYLAND_DISPLAY nor DISPLAY is set"),
+    ] {
+        let mut command = command(&["--listen", "127.0.0.1:0", "--present", "gpu"]);
+        command.env(variable, value).env("XDG_RUNTIME_DIR", "/nowhere");
+        let program = Program::spawn(command);
+        draw(&program.address());
+        program.logged(says);
+        program.signal(Signal::TERM);
+        assert_eq!(program.status().code(), Some(0));
+    }
+    let mut command = command(&["--listen", "127.0.0.1:0", "--present", "none"]);
+    let program = Program::spawn({
+        command.env("DISPLAY", ":wrong");
+        command
+    });
+    draw(&program.address());
+    program.signal(Signal::TERM);
+    assert_eq!(program.status().code(), Some(0));
+    assert!(
+        program.log.iter().all(|line| !line.contains("no window")),
+        "none was wanted, so nothing is said"
+    );
 }
 
 #[test]
@@ -274,7 +312,7 @@ fn a_closed_standard_error_does_not_stop_it() {
 fn without_headless_and_off_the_loopback_it_says_what_that_means() {
     let program = Program::spawn(command(&["--listen", "0.0.0.0:0"]));
     program.address();
-    program.logged("this build has no window");
+    program.logged("no window, serving without one: neither WAYLAND_DISPLAY nor DISPLAY is set");
     program.logged("can draw on this display and read what is on it");
     let quiet = Program::start(&["--log", "warn"]);
     draw(&quiet.address());

@@ -1,14 +1,14 @@
 //! A display in the caller's own process.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use display_server::{Color, Error, Options, Position, Size, with_display};
+use display_server::{Color, Error, Options, Position, Present, Size, with_display};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 fn any_port() -> Options {
-    Options { listen: "127.0.0.1:0".into(), ..Options::default() }
+    Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() }
 }
 
 /// `[0, 1, "get_mouse", []]`
@@ -50,7 +50,7 @@ fn a_panic_of_the_body_is_the_callers() {
 fn a_port_that_is_taken_is_an_error_unless_any_will_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
-    let options = Options { listen: listen.clone(), ..Options::default() };
+    let options = Options { listen: listen.clone(), ..any_port() };
     let error = with_display(options.clone(), |_| ()).unwrap_err();
     assert!(matches!(error, Error::Listen { .. }) && error.to_string().contains(&listen), "{error}");
     let other = with_display(Options { or_any_port: true, ..options }, |handle| handle.address()).unwrap();
@@ -71,6 +71,12 @@ fn the_server_can_be_stopped_before_the_body_ends() {
     })
     .unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn without_a_window_nobody_waits_for_it() {
+    let seen = with_display(any_port(), |handle| (handle.has_window(), handle.wait_closed()));
+    assert_eq!(seen.unwrap(), (false, false));
 }
 
 #[test]

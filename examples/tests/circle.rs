@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
-use display_server::{Options, with_display};
+use display_server::{Options, Present, with_display};
 use draw_client::{Color, Display, Pixel, blocking};
 use draw_examples::{DelayLine, disc};
 use std::net::SocketAddr;
@@ -17,7 +17,8 @@ fn circle() -> Vec<Pixel> {
 /// Runs a mode against a fresh display; answers the picture that the display has, and what the mode answered.
 fn shown<T: Send>(mode: impl FnOnce(SocketAddr) -> T + Send) -> (Vec<u8>, T) {
     let size = display_server::Size { width: SIDE, height: SIDE };
-    let options = Options { size, listen: "127.0.0.1:0".into(), ..Options::default() };
+    let options =
+        Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         let answer = mode(own.address());
         let framebuffer = own.display().framebuffer();

@@ -1,0 +1,240 @@
+//! Presents with a GPU. The display's pixels are a texture, of which the rows that change are written; a shader of our own
+//! brings it into the window, since that of the library leaves out columns and rows at odd sizes.
+
+use super::layout::Layout;
+use super::presenter::{Frame, Outcome, Presenter};
+use super::shown::{BORDER, rgba_row};
+use crate::framebuffer::Framebuffer;
+use draw_protocol::Size;
+use pixels::wgpu::{self, SurfaceError};
+use pixels::{Pixels, PixelsBuilder, SurfaceTexture};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use winit::window::Window;
+
+/// Rows that are written to the texture at once, through a buffer of our own that has their colours over black.
+const ROWS: u32 = 64;
+
+pub(super) struct Gpu {
+    pixels: Pixels<'static>,
+    name: String,
+    texture: wgpu::Texture,
+    pipeline: wgpu::RenderPipeline,
+    uniform: wgpu::Buffer,
+    bindings: wgpu::BindGroup,
+    /// What the uniform and the surface have been made for.
+    layout: Option<Layout>,
+    /// What the device complained of since it was last asked. The library calls back where it would panic otherwise.
+    complaint: Arc<Mutex<Option<String>>>,
+    rgba: Vec<u8>,
+    has_all_rows: bool,
+}
+
+impl Gpu {
+    /// With `only_real`, a processor that stands in for a GPU is refused.
+    pub(super) fn open(
+        window: &Arc<Window>,
+        size: Size,
+        canvas: Size,
+        only_real: bool,
+    ) -> Result<Gpu, String> {
+        let surface = SurfaceTexture::new(size.width.max(1), size.height.max(1), Arc::clone(window));
+        // Its own canvas of one pixel is not used. Mailbox, since frames come at the monitor's rate already and one that
+        // waited would hold up the window's events; where there is none, it waits.
+        let pixels = PixelsBuilder::new(1, 1, surface)
+            .present_mode(wgpu::PresentMode::Mailbox)
+            .build()
+            .map_err(|error| describe(&error))?;
+        let info = pixels.adapter().get_info();
+        if only_real && info.device_type == wgpu::DeviceType::Cpu {
+            return Err(format!("there is no GPU, only {}", info.name));
+        }
+        let longest = pixels.device().limits().max_texture_dimension_2d;
+        if canvas.width > longest || canvas.height > longest {
+            return Err(format!(
+                "{} takes at most {longest} pixels a side, the display has {canvas}",
+                info.name
+            ));
+        }
+        let complaint = Arc::new(Mutex::new(None));
+        let heard = Arc::clone(&complaint);
+        pixels.device().on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        }));
+        let texture = texture(pixels.device(), canvas);
+        let (pipeline, uniform, bindings) = pipeline(&pixels, &texture);
+        Ok(Gpu {
+            name: format!("the GPU {} ({})", info.name, info.backend),
+            texture,
+            pipeline,
+            uniform,
+            bindings,
+            layout: None,
+            complaint,
+            rgba: vec![0; canvas.width as usize * 4 * ROWS.min(canvas.height) as usize],
+            has_all_rows: false,
+            pixels,
+        })
+    }
+
+    fn upload(&mut self, framebuffer: &Framebuffer, rows: Range<u32>) {
+        let stride = framebuffer.size().width * 4;
+        for first in rows.clone().step_by(ROWS as usize) {
+            let rows = first..rows.end.min(first + ROWS);
+            let bytes = &mut self.rgba[..rows.len() * stride as usize];
+            for (y, row) in rows.clone().zip(bytes.chunks_exact_mut(stride as usize)) {
+                rgba_row(framebuffer, y, row);
+            }
+            let mut place = self.texture.as_image_copy();
+            place.origin.y = rows.start;
+            let layout =
+                wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
+            let extent = wgpu::Extent3d {
+                width: framebuffer.size().width,
+                height: rows.len() as u32,
+                depth_or_array_layers: 1,
+            };
+            self.pixels.queue().write_texture(place, bytes, layout, extent);
+        }
+    }
+
+    fn place(&mut self, layout: &Layout) -> Result<(), String> {
+        let Size { width, height } = layout.window;
+        self.pixels.resize_surface(width, height).map_err(|error| error.to_string())?;
+        let Layout { left, top, columns, rows, scale, divisor, .. } = *layout;
+        let border = linear(BORDER).to_bits();
+        // The fields of `Place` in the shader.
+        let place = [left, top, columns, rows, scale, divisor, border, 0];
+        let bytes: Vec<u8> = place.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        self.pixels.queue().write_buffer(&self.uniform, 0, &bytes);
+        self.layout = Some(*layout);
+        Ok(())
+    }
+
+    fn take_complaint(&self) -> Option<String> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Presenter for Gpu {
+    fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
+        if self.layout != Some(*frame.layout) {
+            self.place(frame.layout)?;
+        }
+        if self.has_all_rows {
+            frame.damage.rows().for_each(|rows| self.upload(frame.framebuffer, rows));
+        } else {
+            self.upload(frame.framebuffer, 0..frame.framebuffer.size().height);
+            self.has_all_rows = true;
+        }
+        let rendered = self.pixels.render_with(|encoder, target, _| {
+            let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+                color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                    view: target,
+                    depth_slice: None,
+                    resolve_target: None,
+                    ops: wgpu::Operations {
+                        load: wgpu::LoadOp::Clear(wgpu::Color::BLACK),
+                        store: wgpu::StoreOp::Store,
+                    },
+                })],
+                ..Default::default()
+            });
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, &self.bindings, &[]);
+            pass.draw(0..3, 0..1);
+            Ok(())
+        });
+        match (rendered, self.take_complaint()) {
+            (Ok(()), None) => Ok(Outcome::Shown),
+            (_, Some(complaint)) => Err(complaint),
+            // The window has changed its size since it was asked, or its monitor is slow.
+            (Err(pixels::Error::Surface(SurfaceError::Timeout | SurfaceError::Outdated)), None) => {
+                self.layout = None;
+                Ok(Outcome::Later)
+            }
+            (Err(error), None) => Err(describe(&error)),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// An error and what it was caused by.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text} {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// A channel as the shader has it, which computes with light: the surface turns it back into the same number.
+/// The formula is that of IEC 61966-2-1.
+fn linear(channel: u8) -> f32 {
+    let value = f32::from(channel) / 255.0;
+    if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+}
+
+fn texture(device: &wgpu::Device, canvas: Size) -> wgpu::Texture {
+    device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("display"),
+        size: wgpu::Extent3d { width: canvas.width, height: canvas.height, depth_or_array_layers: 1 },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        // The surface is sRGB, too: what is read from one and written to the other has the same number.
+        format: wgpu::TextureFormat::Rgba8UnormSrgb,
+        usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+        view_formats: &[],
+    })
+}
+
+fn pipeline(
+    pixels: &Pixels<'_>,
+    texture: &wgpu::Texture,
+) -> (wgpu::RenderPipeline, wgpu::Buffer, wgpu::BindGroup) {
+    let device = pixels.device();
+    let shader = device.create_shader_module(wgpu::include_wgsl!("shader.wgsl"));
+    let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("place"),
+        size: 32,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+        label: Some("display"),
+        layout: None,
+        vertex: wgpu::VertexState {
+            module: &shader,
+            entry_point: Some("vertex"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            buffers: &[],
+        },
+        primitive: wgpu::PrimitiveState::default(),
+        depth_stencil: None,
+        multisample: wgpu::MultisampleState::default(),
+        fragment: Some(wgpu::FragmentState {
+            module: &shader,
+            entry_point: Some("fragment"),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            targets: &[Some(pixels.render_texture_format().into())],
+        }),
+        multiview: None,
+        cache: None,
+    });
+    let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+    let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("display"),
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view) },
+            wgpu::BindGroupEntry { binding: 1, resource: uniform.as_entire_binding() },
+        ],
+    });
+    (pipeline, uniform, bindings)
+}
