@@ -1,0 +1,168 @@
+"""Measures the window, presented by software, on an Xvfb of its own: memory, the first frame, what idle costs, how long a
+changed pixel takes to the screen, and how many frames of a film are seen.
+
+    python3 figures.py SERVER
+
+What depends on the machine alone, not on how busy it is, is checked; the rest is printed. "Seen" is what the screen's
+memory holds, so the times include the network, the server, and the X server.
+"""
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+
+from server import Server
+from x11 import Failure, Screen, until
+
+RESIDENT = 40_000_000
+FIRST_FRAME = 0.2
+IDLE = 5
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def ticks(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        # The name of the program, in brackets, may contain anything; fields are counted behind it (proc(5)).
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def wake_ups(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as status:
+            total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
+    return total
+
+
+def first_frame(program, screen):
+    """From the start of the process until its background is on the screen."""
+    times = []
+    for red in range(100, 105):
+        began = time.perf_counter()
+        server = Server(program, screen, "--present", "software", "--background", f"#{red:02x}0000")
+        try:
+            until("the first frame", lambda: screen.row(320, 240, 1)[2] == red, pause=0.0005)
+            times.append(time.perf_counter() - began)
+        finally:
+            server.kill()
+    print(f"  first frame: {statistics.median(times) * 1e3:.0f} ms after the start, at most {max(times) * 1e3:.0f}")
+    if statistics.median(times) > FIRST_FRAME:
+        raise Failure(f"the first frame takes more than {FIRST_FRAME} s")
+
+
+def small(program, screen):
+    server = Server(program, screen, "--present", "software")
+    try:
+        pid, client = server.process.pid, server.client()
+        screen.find(server.address)
+        client.call("clear", 0x000000FF)
+        time.sleep(1)
+        before, woken = ticks(pid), wake_ups(pid)
+        time.sleep(IDLE)
+        spent, woken = ticks(pid) - before, wake_ups(pid) - woken
+        print(f"  idle: {spent} ticks of processor time and {woken} wake-ups in {IDLE} s")
+        latency(screen, client)
+        bytes_ = resident(pid)
+        print(f"  memory: {bytes_ / 1e6:.1f} MB at 640x480")
+        if spent > 0:
+            raise Failure(f"it used {spent} ticks while nothing was drawn")
+        if bytes_ > RESIDENT:
+            raise Failure(f"it uses {bytes_} bytes, more than {RESIDENT}")
+    finally:
+        server.kill()
+
+
+def latency(screen, client):
+    times = []
+    for n in range(300):
+        value = n % 200 + 1
+        time.sleep(0.03)
+        began = time.perf_counter()
+        client.send("draw_pixel", 320, 240, value << 24 | 0xFF)
+        while screen.row(320, 240, 1)[2] != value:
+            if time.perf_counter() - began > 5:
+                raise Failure("a changed pixel was not shown within 5 s")
+        times.append(time.perf_counter() - began)
+        client.answer()
+    times.sort()
+    print(f"  a changed pixel is on the screen after {statistics.median(times) * 1e6:.0f} us (median), "
+          f"{times[len(times) * 99 // 100] * 1e6:.0f} us (99 of 100), {times[-1] * 1e6:.0f} us (longest)")
+
+
+def film(program, screen, present, seconds=5):
+    """Whole pictures one after the other; how many a second are drawn, and how many of them are seen."""
+    server = Server(program, screen, "--present", present, "--size", "1920x1080")
+    try:
+        client = server.client()
+        if present != "none":
+            screen.find(server.address)
+        half = 1920 * 540 * 4
+        frames = [bytes((n, n, n, 255)) * (1920 * 540) for n in range(1, 9)]
+        seen, is_over = [], threading.Event()
+
+        def watch():
+            # The first pixel of the lower half, which is drawn last.
+            last = None
+            while not is_over.is_set():
+                now = screen.row(0, 1079, 1)
+                if now != last:
+                    seen.append(now)
+                    last = now
+                time.sleep(0.0005)
+
+        def send(frame):
+            client.send("put_image", 0, 0, 1920, 540, frame)
+            client.send("put_image", 0, 540, 1920, 540, frame)
+
+        assert len(frames[0]) == half
+        watching = threading.Thread(target=watch)
+        watching.start()
+        before, began, drawn = ticks(server.process.pid), time.perf_counter(), 0
+        send(frames[0])
+        while time.perf_counter() - began < seconds:
+            drawn += 1
+            # One frame is always under way while the one before is being drawn.
+            send(frames[drawn % len(frames)])
+            client.answer(), client.answer()
+        client.answer(), client.answer()
+        took = time.perf_counter() - began
+        cpu = (ticks(server.process.pid) - before) / os.sysconf("SC_CLK_TCK") / took
+        is_over.set()
+        watching.join()
+        shown = f", {len(seen) / took:.1f} seen" if present != "none" else ""
+        print(f"  film, 1920x1080, {present}: {drawn / took:.1f} pictures a second drawn{shown}; "
+              f"the server used {cpu * 100:.0f} % of a core")
+        return drawn / took
+    finally:
+        server.kill()
+
+
+def main(program):
+    with tempfile.TemporaryDirectory() as directory:
+        screen = Screen(directory, 1920, 1080)
+        try:
+            screen.point(screen.root, 1919, 1079)
+            first_frame(program, screen)
+            small(program, screen)
+            ratios = []
+            for _ in range(3):
+                headless = film(program, screen, "none")
+                ratios.append(film(program, screen, "software") / headless)
+            print(f"  drawing with a window is {statistics.median(ratios) * 100:.0f} % of that without")
+        finally:
+            screen.stop()
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except Failure as failure:
+        sys.exit(f"figures.py: {failure}")

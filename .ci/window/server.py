@@ -1,0 +1,126 @@
+"""A display server of our own on a screen of our own, and what its window has to look like."""
+import os
+import signal
+import subprocess
+
+from draw import Draw
+from x11 import DEADLINE, Failure, until
+
+BORDER = b"\x30\x30\x30\0"
+
+
+class Server:
+    def __init__(self, program, screen, *options, **environment):
+        self.log_path = os.path.join(screen.directory, "server.log")
+        env = {name: value for name, value in os.environ.items() if name not in ("WAYLAND_DISPLAY", "WAYLAND_SOCKET")}
+        env |= {"DISPLAY": screen.display, "XDG_RUNTIME_DIR": screen.directory, **environment}
+        env = {name: value for name, value in env.items() if value is not None}
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen([program, "--listen", "127.0.0.1:0", *options], env=env,
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        line = self.process.stdout.readline().decode()
+        if not line.startswith("listening on "):
+            raise Failure(f"the server's first line is {line!r}; its log:\n{self.log()}")
+        self.address = line.split()[2]
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def logged(self, part):
+        until(f"{part!r} in the log", lambda: part in self.log() or self.process.poll() is not None)
+        if part not in self.log():
+            raise Failure(f"no {part!r} in the log:\n{self.log()}")
+
+    def client(self):
+        return Draw(self.address)
+
+    def ends(self, why, signalled=None):
+        """It ends with status 0, and without a panic that was hidden."""
+        if signalled is not None:
+            self.process.send_signal(signalled)
+        try:
+            status = self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failure(f"{why}: the server did not end; its log:\n{self.log()}") from None
+        if status != 0 or "panicked" in self.log():
+            raise Failure(f"{why}: the server ended with status {status}; its log:\n{self.log()}")
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(DEADLINE)
+
+
+class Layout:
+    """Where the pixels of a display of size `canvas` are in a window, computed apart from the server's code."""
+
+    def __init__(self, window, canvas):
+        self.window, self.canvas = window, canvas
+        self.scale = max(1, min(window[0] // canvas[0], window[1] // canvas[1]))
+        self.divisor = 1
+        while any(-(-side // self.divisor) > room for side, room in zip(canvas, window)):
+            self.divisor += 1
+        self.cells = tuple(-(-side // self.divisor) for side in canvas)
+        self.start = tuple((room - cells * self.scale) // 2 for room, cells in zip(window, self.cells))
+
+    def pixel(self, x, y):
+        return [(at - start) // self.scale * self.divisor for at, start in zip((x, y), self.start)]
+
+    def rows(self, picture):
+        """The rows of the window, as bytes B, G, R, 0."""
+        width, height = self.window
+        left, top = self.start
+        border = BORDER * width
+        rows = [border] * top
+        for y in range(0, self.canvas[1], self.divisor):
+            row = b"".join(pixel * self.scale for pixel in picture[y][::self.divisor])
+            row = BORDER * left + row + BORDER * (width - left - self.cells[0] * self.scale)
+            rows += [row] * self.scale
+        return rows + [border] * (height - len(rows))
+
+
+def over_black(rgba, width):
+    """The rows of a picture as it is shown: lists of pixels B, G, R, 0."""
+    def shown(r, g, b, a):
+        # Rounded to the nearest; 255 is odd, so there is no tie.
+        return bytes((2 * c * a + 255) // 510 for c in (b, g, r)) + b"\0"
+    pixels = [shown(*rgba[i:i + 4]) for i in range(0, len(rgba), 4)]
+    return [pixels[i:i + width] for i in range(0, len(pixels), width)]
+
+
+def difference(screen, window, layout, rows):
+    """What the window shows otherwise than expected, as a sentence; None if nothing."""
+    place = screen.place(window)
+    if place is None or place[2:] != layout.window:
+        return f"the window is {place}, not {layout.window}"
+    left, top, width, height = place
+    if left < 0 or top < 0 or left + width > screen.width or top + height > screen.height:
+        return f"the window is not wholly on the screen: {place}"
+    wrong, first = 0, None
+    for y, want in enumerate(rows):
+        got = screen.row(left, top + y, width)
+        # The fourth byte of a pixel means nothing.
+        if any(got[c::4] != want[c::4] for c in range(3)):
+            for x in range(width):
+                if got[x * 4:x * 4 + 3] != want[x * 4:x * 4 + 3]:
+                    wrong += 1
+                    first = first or (x, y, want[x * 4:x * 4 + 3].hex(), got[x * 4:x * 4 + 3].hex())
+    if not wrong:
+        return None
+    x, y, want, got = first
+    return (f"{wrong} of {width * height} pixels differ in a window of {width}x{height}; the first is ({x}, {y}), "
+            f"blue, green and red {got}, expected {want}")
+
+
+def same(screen, window, size, client):
+    """The window shows what the display answers over the network, every pixel, border and all."""
+    canvas = tuple(client.call("get_size"))
+    layout = Layout(size, canvas)
+    rows = layout.rows(over_black(client.call("get_image", 0, 0, *canvas), canvas[0]))
+    try:
+        until("the right picture", lambda: difference(screen, window, layout, rows) is None, 10, 0.02)
+    except Failure:
+        raise Failure(difference(screen, window, layout, rows) or "the right picture came too late") from None
+    return layout

@@ -1,0 +1,168 @@
+"""An X11 client of a few requests, with the standard library alone: finds a window by its title, changes its size, moves
+the pointer, closes and destroys it, and reads the screen that `Xvfb -fbdir` keeps in a file.
+
+The numbers are those of the X protocol, version 11: https://www.x.org/releases/current/doc/xproto/x11protocol.html
+"""
+import mmap
+import os
+import socket
+import struct
+import subprocess
+import time
+
+# Far above what anything here takes, so that what hangs is a failure and not a wait for ever.
+DEADLINE = 20
+
+
+class Failure(Exception):
+    pass
+
+
+def until(what, look, deadline=DEADLINE, pause=0.004):
+    """Looks until there is something, and answers it."""
+    end = time.monotonic() + deadline
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failure(f"{what}: not within {deadline} s")
+        time.sleep(pause)
+
+
+class Screen:
+    """An Xvfb of our own, and a connection to it."""
+
+    def __init__(self, directory, width, height):
+        self.directory, self.width, self.height = directory, width, height
+        reading, writing = os.pipe()
+        # Without -noreset it starts anew when its last client leaves, and refuses who comes in that moment.
+        with open(os.path.join(directory, "xvfb.log"), "wb") as log:
+            self.process = subprocess.Popen(
+                ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp",
+                 "-noreset", "-fbdir", directory], pass_fds=[writing], stdout=log, stderr=log)
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            self.number = pipe.readline().strip()
+        if not self.number:
+            raise Failure("Xvfb did not start: " + open(os.path.join(directory, "xvfb.log")).read())
+        self.display = f":{self.number}"
+        self._connect()
+        with open(os.path.join(directory, "Xvfb_screen0"), "rb") as file:
+            self.map = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        header = struct.unpack(">25I", self.map[:100])
+        size, version, order, bits, stride, masks, colors = (
+            header[0], header[1], header[7], header[11], header[12], header[14:17], header[19])
+        if (version, order, bits, masks) != (7, 0, 32, (0xFF0000, 0xFF00, 0xFF)):
+            raise Failure(f"the screen has a format that is not known here: {header}")
+        self.start, self.stride = size + 12 * colors, stride
+
+    def stop(self):
+        self.socket.close()
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+
+    def row(self, x, y, width):
+        """Pixels of the screen as bytes B, G, R and one that means nothing."""
+        at = self.start + y * self.stride + x * 4
+        return self.map[at:at + width * 4]
+
+    # The wire ---------------------------------------------------------------------------------------------------------
+
+    def _connect(self):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(DEADLINE)
+        self.socket.connect(f"/tmp/.X11-unix/X{self.number}")
+        self.socket.sendall(struct.pack("<BxHHHHxx", ord("l"), 11, 0, 0, 0))
+        status, length = struct.unpack("<BxxxxxH", self._read(8))
+        setup = self._read(length * 4)
+        if status != 1:
+            raise Failure(f"the X server refused: {setup}")
+        vendor, formats = struct.unpack_from("<H", setup, 16)[0], setup[21]
+        self.root = struct.unpack_from("<I", setup, 32 + (vendor + 3) // 4 * 4 + formats * 8)[0]
+        self.sequence = 0
+
+    def _read(self, count):
+        data = b""
+        while len(data) < count:
+            more = self.socket.recv(count - len(data))
+            if not more:
+                raise Failure("the X server closed the connection")
+            data += more
+        return data
+
+    def _send(self, opcode, detail, body=b""):
+        body += bytes(-len(body) % 4)
+        self.socket.sendall(struct.pack("<BBH", opcode, detail, 1 + len(body) // 4) + body)
+        self.sequence = (self.sequence + 1) % 65536
+
+    def _ask(self, opcode, detail, body=b""):
+        """The reply, or None for an error: a window may be gone at any time."""
+        self._send(opcode, detail, body)
+        while True:
+            message = self._read(32)
+            kind, sequence = message[0], struct.unpack_from("<H", message, 2)[0]
+            if kind == 1:
+                message += self._read(struct.unpack_from("<I", message, 4)[0] * 4)
+            if kind in (0, 1) and sequence == self.sequence:
+                return message if kind == 1 else None
+
+    def atom(self, name):
+        reply = self._ask(16, 0, struct.pack("<HH", len(name), 0) + name.encode())
+        return struct.unpack_from("<I", reply, 8)[0]
+
+    # Windows ----------------------------------------------------------------------------------------------------------
+
+    def title(self, window):
+        # GetProperty of WM_NAME (39), any type.
+        reply = self._ask(20, 0, struct.pack("<IIIII", window, 39, 0, 0, 1024))
+        if reply is None:
+            return None
+        length = struct.unpack_from("<I", reply, 16)[0]
+        return reply[32:32 + length].decode("utf-8", "replace")
+
+    def windows(self):
+        reply = self._ask(15, 0, struct.pack("<I", self.root))
+        return struct.unpack_from(f"<{struct.unpack_from('<H', reply, 16)[0]}I", reply, 32)
+
+    def is_seen(self, window):
+        reply = self._ask(3, 0, struct.pack("<I", window))
+        return reply is not None and reply[26] == 2
+
+    def find(self, start):
+        """The window whose title starts so, as soon as it is seen."""
+        def look():
+            return next((w for w in self.windows() if (self.title(w) or "").startswith(start) and self.is_seen(w)), None)
+        return until(f"a window {start!r}", look)
+
+    def place(self, window):
+        """Left, top, width, height."""
+        reply = self._ask(14, 0, struct.pack("<I", window))
+        return None if reply is None else struct.unpack_from("<hhHH", reply, 12)
+
+    def resize(self, window, width, height):
+        self._send(12, 0, struct.pack("<IHxxII", window, 4 | 8, width, height))
+
+    def move(self, window, x, y):
+        self._send(12, 0, struct.pack("<IHxxII", window, 1 | 2, x, y))
+
+    def point(self, window, x, y):
+        self._send(41, 0, struct.pack("<IIhhHHhh", 0, window, 0, 0, 0, 0, x, y))
+
+    def hide(self, window):
+        self._send(10, 0, struct.pack("<I", window))
+
+    def show(self, window):
+        self._send(8, 0, struct.pack("<I", window))
+
+    def destroy(self, window):
+        self._send(4, 0, struct.pack("<I", window))
+
+    def close(self, window):
+        """What a window manager does when its user clicks on the cross (ICCCM, 4.1.2.7)."""
+        event = struct.pack("<BBHIIIIIII", 33, 32, 0, window, self.atom("WM_PROTOCOLS"),
+                            self.atom("WM_DELETE_WINDOW"), 0, 0, 0, 0)
+        self._send(25, 0, struct.pack("<II", window, 0) + event)
+
+    def sync(self):
+        self._ask(43, 0)
