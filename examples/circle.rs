@@ -1,19 +1,20 @@
 //! Draws the lecture's circle on a display, pixel by pixel with synchronous calls, with asynchronous calls, and in
 //! batches, and says what each costs.
 //!
-//! `cargo run --release --example circle` needs nothing else: if no display is running it opens its own.
+//! `cargo run --release --example circle` needs nothing else: if no display is running it opens its own, in a window
+//! where there is a screen.
 
 use clap::{Parser, ValueEnum};
 use display_server::{Handle, Options, snapshot, with_display};
 use draw_client::{Color, Display, Pixel, Size, blocking};
-use draw_examples::{DelayLine, disc, parse_duration, progress};
+use draw_examples::{DelayLine, Interrupt, disc, parse_duration, progress};
 use std::error::Error;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -23,7 +24,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 #[command(
     version,
     after_help = "Without --display it uses DRAW_DISPLAY, else a display on localhost:3729 if one is \
-    running, else it opens one of its own in this process and leaves the picture in circle.png."
+    running, else it opens one of its own in this process, in a window where there is a screen, and leaves the picture \
+    in circle.png."
 )]
 struct Args {
     /// The display to draw on: host, host:port or [ipv6]:port
@@ -88,33 +90,43 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
     let given = args.display.clone().or_else(|| std::env::var(draw_client::DRAW_DISPLAY).ok());
     if let Some(address) = given.filter(|address| !address.is_empty()) {
         // Asked for by name: if it does not answer, that is an error.
         blocking::Display::connect(&address)?.close()?;
-        return draw(args, &address, &format!("on {address}"));
+        return draw(args, &interrupt, &address, &format!("on {address}"));
     }
     let default = draw_client::default_address();
     if let Ok(display) = blocking::Display::connect(&default) {
         display.close()?;
-        return draw(args, &default, &format!("on the display at {default}"));
+        return draw(args, &interrupt, &default, &format!("on the display at {default}"));
     }
     let side = args.diameter + 20;
     let size = Size { width: side.max(640), height: side.max(480) };
     let options = Options { size, or_any_port: true, ..Options::default() };
-    with_display(options, |own| draw_on_own(args, own))?
+    with_display(options, |own| draw_on_own(args, &interrupt, own))?
 }
 
-fn draw_on_own(args: &Args, own: &Handle) -> Result<()> {
+fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
     let address = own.address().to_string();
-    draw(args, &address, &format!("on {address}, a display of our own, with no window"))?;
+    let place = if own.has_window() { "in a window" } else { "with no window" };
+    match draw(args, interrupt, &address, &format!("on {address}, a display of our own, {place}")) {
+        Err(_) if own.is_closed() => return Err("the window was closed before the circle was drawn".into()),
+        drawn => drawn?,
+    }
     snapshot::write(own.display().framebuffer(), Path::new("circle.png"))?;
     println!("the picture is in circle.png");
+    if own.has_window() && !args.exit {
+        println!("close the window, or press Ctrl-C, to end");
+        interrupt.closes(own);
+        own.wait_closed();
+    }
     Ok(())
 }
 
 /// Draws in the modes asked for, compares what is shown with what was meant, and reports.
-fn draw(args: &Args, address: &str, place: &str) -> Result<()> {
+fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Result<()> {
     let far = match args.rtt {
         Duration::ZERO => None,
         rtt => Some(DelayLine::start(resolve(address)?, rtt)?),
@@ -123,7 +135,7 @@ fn draw(args: &Args, address: &str, place: &str) -> Result<()> {
     // Looks at the picture without the delay.
     let near = blocking::Display::connect(address)?;
     let circle = Circle::new(args, near.size())?;
-    let work = Work { stopped: stop_on_ctrl_c()?, drawn: Arc::default() };
+    let work = Work { interrupt: interrupt.clone(), drawn: Arc::default() };
 
     let behind = if far.is_some() { format!(", {:?} away", args.rtt) } else { String::new() };
     println!("a circle of {} pixels {place}{behind}", thousands(circle.pixels.len() as u64));
@@ -222,7 +234,7 @@ impl Done {
 }
 
 struct Work {
-    stopped: Arc<AtomicBool>,
+    interrupt: Interrupt,
     /// For the progress bar.
     drawn: Arc<AtomicU64>,
 }
@@ -251,7 +263,7 @@ impl Work {
         for pixel in pixels {
             display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color)?;
             self.drawn.fetch_add(1, Relaxed);
-            if self.stopped.load(Relaxed) {
+            if self.interrupt.is_pressed() {
                 return Err(Interrupted.into());
             }
         }
@@ -285,34 +297,17 @@ impl Work {
         let began = Instant::now();
         display.draw_pixels(pixels)?;
         self.drawn.store(pixels.len() as u64, Relaxed);
-        if self.stopped.load(Relaxed) {
+        if self.interrupt.is_pressed() {
             return Err(Interrupted.into());
         }
         Ok(Done { time: began.elapsed(), waits: display.stats().waits })
     }
 
     async fn wait_for_stop(&self) {
-        while !self.stopped.load(Relaxed) {
+        while !self.interrupt.is_pressed() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-/// The first Ctrl-C asks the program to stop, a second one ends it at once.
-fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stopped);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    std::thread::Builder::new().name("ctrl-c".into()).spawn(move || {
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if flag.swap(true, Relaxed) {
-                    std::process::exit(130);
-                }
-            }
-        });
-    })?;
-    Ok(stopped)
 }
 
 fn thousands(n: u64) -> String {

@@ -118,6 +118,11 @@ impl Handle {
         self.window.wait_while(|state| state == State::Opening) == State::Open
     }
 
+    /// Whether the window was closed, without waiting.
+    pub fn is_closed(&self) -> bool {
+        self.window.wait_while(|_| false) == State::Closed
+    }
+
     /// Waits as long as there is a window, and answers whether it was closed: by its user, by another program, or by
     /// [`Handle::stop`]. Without a window, or when it fails, that is not so, and the answer comes at once.
     ///

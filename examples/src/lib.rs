@@ -1,13 +1,15 @@
-//! What the examples share: the lecture's circle, a network that is far away, and how a time is written.
+//! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, and how a time is written.
 
 pub mod circle;
 pub mod delay;
 pub mod duration;
+pub mod interrupt;
 pub mod progress;
 
 pub use circle::disc;
 pub use delay::DelayLine;
 pub use duration::parse_duration;
+pub use interrupt::Interrupt;
 
 /// README's programs are compiled like this crate's own examples.
 #[cfg(doctest)]

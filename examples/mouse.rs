@@ -1,0 +1,135 @@
+//! Paints where the pointer is: `mouse [--display ADDR]`. Without a display it opens its own, and paints until its window
+//! is closed or Ctrl-C. Where there is no screen it moves the pointer itself, along a circle, and checks what it painted.
+
+use clap::Parser;
+use display_server::{Handle, Options, Position, with_display};
+use draw_client::{Color, Pixel, Size, blocking::Display};
+use draw_examples::{Interrupt, disc};
+use std::error::Error;
+use std::time::Duration;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Pixels across the brush.
+const BRUSH: u32 = 7;
+/// Between two questions where the pointer is: more often than a monitor shows a picture.
+const PAUSE: Duration = Duration::from_millis(8);
+
+/// Paints where the pointer is.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The display to paint on: host, host:port or [ipv6]:port [default: one of our own]
+    #[arg(long, value_name = "ADDR")]
+    display: Option<String>,
+    /// Colour: rrggbb, rrggbbaa, with or without #, or a name
+    #[arg(long, default_value = "orange")]
+    color: Color,
+}
+
+fn main() -> std::result::Result<(), String> {
+    run(&Args::parse()).map_err(|error| error.to_string())
+}
+
+fn run(args: &Args) -> Result<()> {
+    let interrupt = Interrupt::listen()?;
+    if let Some(address) = &args.display {
+        println!("painting where the pointer is, until Ctrl-C");
+        return Painter::new(address, args.color)?.follow(&interrupt);
+    }
+    let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
+    with_display(options, |own| {
+        let mut painter = Painter::new(&own.address().to_string(), args.color)?;
+        if !own.has_window() {
+            return move_it_ourselves(own, &mut painter);
+        }
+        interrupt.closes(own);
+        println!("painting where the pointer is, until the window is closed or Ctrl-C");
+        match painter.follow(&interrupt) {
+            Err(_) if own.is_closed() => Ok(()),
+            ended => ended,
+        }
+    })?
+}
+
+struct Painter {
+    display: Display,
+    size: Size,
+    color: Color,
+    last: Option<Position>,
+}
+
+impl Painter {
+    fn new(address: &str, color: Color) -> Result<Painter> {
+        let display = Display::connect(address)?;
+        Ok(Painter { size: display.size(), display, color, last: None })
+    }
+
+    /// Paints until Ctrl-C, or until the display ends, which is an error.
+    fn follow(&mut self, interrupt: &Interrupt) -> Result<()> {
+        while !interrupt.is_pressed() {
+            match self.paint() {
+                // Ctrl-C may have closed the display while it was being asked.
+                Err(_) if interrupt.is_pressed() => {}
+                painted => painted?,
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Asks where the pointer is, and paints from where it was last to there.
+    fn paint(&mut self) -> Result<()> {
+        let Some(to) = self.display.get_mouse()? else { return Ok(()) };
+        let from = self.last.replace(to);
+        if from == Some(to) {
+            return Ok(());
+        }
+        let mut pixels: Vec<Pixel> = stroke(from.unwrap_or(to), to)
+            .flat_map(|place| disc(BRUSH, place))
+            .filter_map(|(x, y)| {
+                // The pointer may be beside the picture.
+                let (x, y) = (u16::try_from(x).ok()?, u16::try_from(y).ok()?);
+                let is_inside = u32::from(x) < self.size.width && u32::from(y) < self.size.height;
+                is_inside.then(|| Pixel::new(x, y, self.color))
+            })
+            .collect();
+        pixels.sort_unstable_by_key(|pixel| (pixel.y, pixel.x));
+        pixels.dedup();
+        Ok(self.display.draw_pixels(&pixels)?)
+    }
+}
+
+/// The places from one to the other, each beside the one before.
+fn stroke(from: Position, to: Position) -> impl Iterator<Item = (i32, i32)> {
+    let (dx, dy) = (i64::from(to.x) - i64::from(from.x), i64::from(to.y) - i64::from(from.y));
+    let steps = dx.abs().max(dy.abs()).max(1);
+    (0..=steps).map(move |n| {
+        // Between two numbers of 32 bits, so it is one.
+        ((i64::from(from.x) + dx * n / steps) as i32, (i64::from(from.y) + dy * n / steps) as i32)
+    })
+}
+
+fn move_it_ourselves(own: &Handle, painter: &mut Painter) -> Result<()> {
+    let places: Vec<Position> = (0..=36)
+        .map(|n| f64::from(n) * std::f64::consts::TAU / 36.0)
+        .map(|angle| Position {
+            x: 320 + (150.0 * angle.cos()) as i32,
+            y: 240 + (150.0 * angle.sin()) as i32,
+        })
+        .collect();
+    painter.paint()?;
+    for &place in &places {
+        own.display().set_mouse(Some(place));
+        painter.paint()?;
+    }
+    let framebuffer = own.display().framebuffer();
+    for Position { x, y } in places {
+        for (x, y) in disc(BRUSH, (x, y)) {
+            assert_eq!(framebuffer.get_pixel(x, y), Some(painter.color), "({x}, {y}) is not painted");
+        }
+    }
+    assert_eq!(framebuffer.get_pixel(320, 240), Some(Color::BLACK), "the pointer was never in the middle");
+    println!("no screen: moved the pointer along a circle, and painted where it was");
+    Ok(())
+}
