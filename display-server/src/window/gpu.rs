@@ -44,7 +44,12 @@ impl Gpu {
         let pixels = PixelsBuilder::new(1, 1, surface)
             .present_mode(wgpu::PresentMode::Mailbox)
             .build()
-            .map_err(|error| describe(&error))?;
+            .map_err(|error| match error {
+                pixels::Error::AdapterNotFound | pixels::Error::CreateSurface(_) => {
+                    "there is no graphics driver for this window".to_owned()
+                }
+                error => describe(&error),
+            })?;
         let info = pixels.adapter().get_info();
         if only_real && info.device_type == wgpu::DeviceType::Cpu {
             return Err(format!("there is no GPU, only {}", info.name));

@@ -55,10 +55,12 @@ enum Kind {
     Software,
 }
 
+type Opened = Result<Box<dyn Presenter>, String>;
+
 /// The presenter of a window, and those to turn to when it fails.
 pub(super) struct Presenters {
-    window: Arc<Window>,
-    canvas: Size,
+    /// Opens a presenter in a window of that size.
+    open: Box<dyn Fn(Kind, Size) -> Opened>,
     /// The first is the current one.
     kinds: VecDeque<Kind>,
     current: Option<Box<dyn Presenter>>,
@@ -67,12 +69,21 @@ pub(super) struct Presenters {
 
 impl Presenters {
     pub(super) fn new(window: Arc<Window>, canvas: Size, present: Present) -> Presenters {
+        Presenters::with(present, move |kind, size| open(kind, &window, size, canvas))
+    }
+
+    fn with(present: Present, open: impl Fn(Kind, Size) -> Opened + 'static) -> Presenters {
         let kinds: &[Kind] = match present {
             Present::Auto => &[Kind::RealGpu, Kind::Software],
             Present::Gpu => &[Kind::AnyGpu, Kind::Software],
             Present::Software | Present::None => &[Kind::Software],
         };
-        Presenters { window, canvas, kinds: kinds.iter().copied().collect(), current: None, failures: 0 }
+        Presenters {
+            open: Box::new(open),
+            kinds: kinds.iter().copied().collect(),
+            current: None,
+            failures: 0,
+        }
     }
 
     /// Presents. `None` says that nothing works here and never will.
@@ -107,7 +118,7 @@ impl Presenters {
         let is_hopeless = self.kinds.is_empty();
         let mut reason = String::new();
         while let Some(&kind) = self.kinds.front() {
-            match open(kind, &self.window, size, self.canvas) {
+            match (self.open)(kind, size) {
                 Ok(presenter) => {
                     info!("presenting with {}{reason}", presenter.name());
                     self.current = Some(presenter);
@@ -126,13 +137,86 @@ impl Presenters {
     }
 }
 
-fn open(kind: Kind, window: &Arc<Window>, size: Size, canvas: Size) -> Result<Box<dyn Presenter>, String> {
-    let gpu = |only_real| -> Result<Box<dyn Presenter>, String> {
+fn open(kind: Kind, window: &Arc<Window>, size: Size, canvas: Size) -> Opened {
+    let gpu = |only_real| -> Opened {
         Ok(Box::new(quiet(|| Gpu::open(window, size, canvas, only_real)).and_then(|opened| opened)?))
     };
     match kind {
         Kind::RealGpu => gpu(true),
         Kind::AnyGpu => gpu(false),
         Kind::Software => Ok(Box::new(Software::open(window, canvas)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use draw_protocol::Color;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// What happened, and what is still to happen, one letter for each frame: `s`hown, `l`ater, `f`ailed, `p`anicked.
+    type Story = Rc<RefCell<(Vec<String>, VecDeque<char>)>>;
+
+    struct Scripted(Kind, Story);
+
+    impl Presenter for Scripted {
+        fn present(&mut self, _: &Frame<'_>) -> Result<Outcome, String> {
+            let next = self.1.borrow_mut().1.pop_front();
+            match next {
+                Some('s') => Ok(Outcome::Shown),
+                Some('l') => Ok(Outcome::Later),
+                Some('p') => std::panic::resume_unwind(Box::new("of a driver")),
+                _ => Err("the GPU was lost".to_owned()),
+            }
+        }
+
+        fn name(&self) -> String {
+            format!("{:?}", self.0)
+        }
+    }
+
+    /// Presents frame after frame as scripted, where the kinds in `missing` cannot be opened. Answers what was opened,
+    /// and how each frame ended.
+    fn run(present: Present, missing: &'static [Kind], script: &str) -> (Vec<String>, Vec<Option<Outcome>>) {
+        let story: Story = Rc::new(RefCell::new((Vec::new(), script.chars().collect())));
+        let teller = Rc::clone(&story);
+        let mut presenters = Presenters::with(present, move |kind, _| {
+            if missing.contains(&kind) {
+                return Err("there is none".to_owned());
+            }
+            teller.borrow_mut().0.push(format!("{kind:?}"));
+            Ok(Box::new(Scripted(kind, Rc::clone(&teller))))
+        });
+        let size = Size { width: 1, height: 1 };
+        let framebuffer = Framebuffer::new(size, Color::BLACK).unwrap();
+        let (damage, layout) = (framebuffer.no_damage(), Layout::new(size, size));
+        let frame = Frame { framebuffer: &framebuffer, damage: &damage, layout: &layout, is_whole: true };
+        let outcomes = script.chars().map(|_| presenters.present(&frame)).collect();
+        let opened = story.borrow().0.clone();
+        (opened, outcomes)
+    }
+
+    const SHOWN: Option<Outcome> = Some(Outcome::Shown);
+    const LATER: Option<Outcome> = Some(Outcome::Later);
+
+    #[test]
+    fn what_cannot_be_opened_gives_way_to_the_next() {
+        assert_eq!(run(Present::Auto, &[], "s"), (vec!["RealGpu".to_owned()], vec![SHOWN]));
+        assert_eq!(run(Present::Gpu, &[], "s"), (vec!["AnyGpu".to_owned()], vec![SHOWN]));
+        assert_eq!(run(Present::Auto, &[Kind::RealGpu], "s"), (vec!["Software".to_owned()], vec![SHOWN]));
+        assert_eq!(run(Present::Software, &[], "s"), (vec!["Software".to_owned()], vec![SHOWN]));
+        assert_eq!(run(Present::Software, &[Kind::Software], "ss"), (vec![], vec![None, None]));
+    }
+
+    #[test]
+    fn a_presenter_that_fails_is_opened_anew_and_after_three_failures_in_a_row_given_up() {
+        // A frame that failed is to be presented again, so nothing of the picture is lost.
+        let (opened, outcomes) = run(Present::Gpu, &[], "sfslfpfs");
+        assert_eq!(opened, ["AnyGpu", "AnyGpu", "AnyGpu", "AnyGpu", "Software"]);
+        assert_eq!(outcomes, [SHOWN, LATER, SHOWN, LATER, LATER, LATER, LATER, SHOWN]);
+        let (opened, outcomes) = run(Present::Software, &[], "fffs");
+        assert_eq!(opened, ["Software"; 3]);
+        assert_eq!(outcomes, [LATER, LATER, LATER, None]);
     }
 }
