@@ -173,6 +173,23 @@ def ends(program, screen, presenter):
     say(f"{', '.join(ways)}; idle and while it was drawn on: status 0, snapshot written")
 
 
+def scales(program, screen, presenter):
+    """A screen with small pixels: the window begins as large as the scale factor says, in whole numbers."""
+    for factor, size in (("1.5", (640, 480)), ("2", (1280, 960)), ("3", (1280, 960))):
+        server = Server(program, screen, "--present", presenter, WINIT_X11_SCALE_FACTOR=factor)
+        try:
+            window, client = screen.find(server.address), server.client()
+            client.call("put_image", 0, 0, *CANVAS, picture(factor))
+            pointer(screen, window, client, same(screen, window, size, client))
+            screen.resize(window, 901, 701)
+            pointer(screen, window, client, same(screen, window, (901, 701), client))
+            client.close()
+            server.ends("SIGTERM", signal.SIGTERM)
+        finally:
+            server.kill()
+    say("scale factors 1.5, 2, and 3, for which the screen is too small: 0 pixels differ, and the pointer")
+
+
 def presenter(program, screen, name, says):
     # Out of the way of where the window will be, so that the pointer is not seen at first.
     screen.point(screen.root, screen.width - 1, screen.height - 1)
@@ -193,6 +210,7 @@ def presenter(program, screen, name, says):
         server.ends("SIGTERM", signal.SIGTERM)
     finally:
         server.kill()
+    scales(program, screen, name)
     ends(program, screen, name)
 
 
@@ -207,9 +225,9 @@ def choice(program, screen):
         ("a dead compositor", "auto", {"DISPLAY": None, "WAYLAND_DISPLAY": "of-nobody"},
          "no Wayland compositor answers at WAYLAND_DISPLAY=of-nobody", False),
         ("a dead compositor beside an X server", "auto", {"WAYLAND_DISPLAY": "of-nobody"}, "presenting with", True),
-        ("auto, no GPU", "auto", {}, "presenting with software: ", True),
+        ("auto, no GPU", "auto", {}, "presenting with software: there is no GPU, only", True),
         ("gpu, no driver", "gpu", {"VK_ICD_FILENAMES": nowhere, "VK_DRIVER_FILES": nowhere, "WGPU_BACKEND": "vulkan"},
-         "presenting with software: ", True),
+         "presenting with software: there is no graphics driver", True),
         ("software", "software", {}, "presenting with software", True),
     ]
     for name, present, environment, says, has_window in cases:
@@ -230,6 +248,20 @@ def choice(program, screen):
             server.kill()
 
 
+def death(program, screen):
+    """The X server ends. Its library ends the process, as README says; it does not hang, and no port stays taken."""
+    server = Server(program, screen, "--present", "software")
+    try:
+        screen.find(server.address)
+        screen.stop()
+        status = server.process.wait(10)
+        if status != 1 or "panicked" in server.log():
+            raise Failure(f"the X server ended, and the server with status {status}; its log:\n{server.log()}")
+        say("the X server ends: status 1")
+    finally:
+        server.kill()
+
+
 def main(program, what):
     random.seed(1)
     with tempfile.TemporaryDirectory() as directory:
@@ -242,6 +274,7 @@ def main(program, what):
                     presenter(program, screen, what, "presenting with the GPU")
                 case "choice":
                     choice(program, screen)
+                    death(program, screen)
                 case _:
                     sys.exit(__doc__)
         finally:
