@@ -7,6 +7,8 @@ What depends on the machine alone, not on how busy it is, is checked; the rest i
 memory holds, so the times include the network, the server, and the X server.
 """
 import os
+import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -99,7 +101,7 @@ def latency(screen, client):
 
 def film(program, screen, present, seconds=5):
     """Whole pictures one after the other; how many a second are drawn, and how many of them are seen."""
-    server = Server(program, screen, "--present", present, "--size", "1920x1080")
+    server = Server(program, screen, "--present", present, "--size", "1920x1080", "--log", "debug")
     try:
         client = server.client()
         if present != "none":
@@ -137,7 +139,10 @@ def film(program, screen, present, seconds=5):
         cpu = (ticks(server.process.pid) - before) / os.sysconf("SC_CLK_TCK") / took
         is_over.set()
         watching.join()
-        shown = f", {len(seen) / took:.1f} seen" if present != "none" else ""
+        client.close()
+        server.ends("SIGTERM", signal.SIGTERM)
+        presented = re.search(r"the window has shown (\d+) frames", server.log())
+        shown = f", {int(presented[1]) / took:.1f} presented, {len(seen) / took:.1f} seen" if presented else ""
         print(f"  film, 1920x1080, {present}: {drawn / took:.1f} pictures a second drawn{shown}; "
               f"the server used {cpu * 100:.0f} % of a core")
         return drawn / took
