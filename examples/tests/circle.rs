@@ -82,14 +82,15 @@ fn every_mode_draws_the_same_circle_and_waits_as_often_as_the_lecture_says() {
     assert_eq!(count, 7_860);
     assert_eq!(circle().len(), count);
 
-    for (mode, (picture, waits), want) in [
-        ("synchronous", shown(synchronous), count as u64),
-        ("synchronous batch", shown(synchronous_batch), 1),
-        ("asynchronous", shown(asynchronous), 1),
-        ("asynchronous batch", shown(asynchronous_batch), 1),
+    // An asynchronous answer may be there before it is asked for, so that nobody waits at all.
+    for (mode, (picture, waits), least, most) in [
+        ("synchronous", shown(synchronous), count as u64, count as u64),
+        ("synchronous batch", shown(synchronous_batch), 1, 1),
+        ("asynchronous", shown(asynchronous), 0, 1),
+        ("asynchronous batch", shown(asynchronous_batch), 0, 1),
     ] {
         assert!(picture == model, "{mode}: another picture");
-        assert_eq!(waits, want, "{mode}: waits for so many round trips");
+        assert!((least..=most).contains(&waits), "{mode}: waits for {waits} round trips");
     }
 }
 
@@ -101,7 +102,11 @@ fn distance_costs_its_round_trips() {
         move |near: SocketAddr| {
             let line = DelayLine::start(near, RTT).unwrap();
             let began = Instant::now();
-            assert_eq!(mode(line.address()), 1);
+            assert_eq!(
+                mode(line.address()),
+                1,
+                "over this distance no answer is there before it is asked for"
+            );
             began.elapsed()
         }
     };
