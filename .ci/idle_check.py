@@ -4,13 +4,14 @@
 
 Linux and the msgpack package. Ends with a sentence and status 1 if a bound is exceeded.
 """
-import os
 import socket
 import struct
 import sys
 import time
 
 import msgpack
+
+from process import resident, ticks, wake_ups
 
 RESIDENT = 15_000_000
 PER_CONNECTION = 16 << 10
@@ -19,27 +20,6 @@ WATCHED = 2
 # A timer at the rate of a monitor would show as 120; what the system itself may cause is a handful.
 WAKE_UPS = 10
 BATCH = b"".join(struct.pack(">HHI", i % 200, i // 200, 0xFF0000FF) for i in range(8_000))
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS:"))
-    return int(line.split()[1]) * 1024
-
-
-def ticks(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        # The name of the program, in brackets, may contain anything; fields are counted behind it (proc(5)).
-        fields = stat.read().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def wake_ups(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status") as status:
-            total += sum(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches:"))
-    return total
 
 
 def idle(pid, when):

@@ -15,33 +15,14 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from process import resident, ticks, wake_ups
 from server import Server
 from x11 import Failure, Screen, until
 
 RESIDENT = 40_000_000
 FIRST_FRAME = 0.2
 IDLE = 5
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS:"))
-    return int(line.split()[1]) * 1024
-
-
-def ticks(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        # The name of the program, in brackets, may contain anything; fields are counted behind it (proc(5)).
-        fields = stat.read().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def wake_ups(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status") as status:
-            total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
-    return total
 
 
 def first_frame(program, screen):

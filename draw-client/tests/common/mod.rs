@@ -1,7 +1,6 @@
 //! What the tests of both clients share: a real server, and the two clients behind one trait.
 
-// Each test program uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 pub(crate) mod peer;
 
