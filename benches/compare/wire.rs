@@ -59,7 +59,12 @@ impl Conversation {
         let answer = self.server.poll_transmit(self.now).to_vec();
         self.server.handle_transmitted(answer.len(), self.now);
         let mut input = &answer[..];
-        while self.client.handle_input(&mut input).context("counting the bytes of a call")?.is_some() {}
+        while self
+            .client
+            .handle_input(&mut input, self.now)
+            .context("counting the bytes of a call")?
+            .is_some()
+        {}
         Ok((sent, answer.len()))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::damage::Damage;
 use crate::display::Pointer;
-use crate::framebuffer::{Area, Framebuffer};
+use crate::framebuffer::Framebuffer;
 use draw_protocol::{Answer, Code, Color, Fault, Pixels, Range, Request, Size};
 use std::fmt::Write;
 
@@ -26,21 +26,21 @@ pub fn apply(
     match *request {
         Request::DrawPixel { x, y, color } => {
             if !framebuffer.draw_pixel(x, y, color, damage) {
-                return Err(outside(x, y, size));
+                return Err(size.outside(x, y));
             }
         }
         Request::DrawPixels { pixels } => draw_pixels(pixels, framebuffer, damage)?,
         Request::FillRect { x, y, width, height, color } => {
-            let drawn = framebuffer.fill_rect((x, y), (width, height), color, damage);
-            check_drawn("rectangle", (x, y, width, height), drawn, size)?;
+            framebuffer.fill_rect((x, y), (width, height), color, damage);
+            size.check_drawn("rectangle", (x, y, width, height))?;
         }
         Request::PutImage { x, y, width, height, rgba } => {
-            let drawn = framebuffer.put_image((x, y), (width, height), rgba, damage);
-            check_drawn("image", (x, y, width, height), drawn, size)?;
+            framebuffer.put_image((x, y), (width, height), rgba, damage);
+            size.check_drawn("image", (x, y, width, height))?;
         }
         Request::Clear { color } => framebuffer.clear(color, damage),
         Request::GetPixel { x, y } => {
-            return framebuffer.get_pixel(x, y).map(Answer::Pixel).ok_or_else(|| outside(x, y, size));
+            return framebuffer.get_pixel(x, y).map(Answer::Pixel).ok_or_else(|| size.outside(x, y));
         }
         Request::GetImage { x, y, width, height } => {
             return get_image((x, y, width, height), framebuffer).map(Answer::Image);
@@ -79,10 +79,6 @@ pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
         | Request::GetMouse {}
         | Request::Sync {} => 1,
     }
-}
-
-fn outside(x: i32, y: i32, size: Size) -> Fault {
-    Fault::new(Code::OutOfBounds, format!("({x}, {y}) is outside {size}"))
 }
 
 fn draw_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage) -> Result<(), Fault> {
@@ -148,24 +144,6 @@ impl Rejected {
     }
 }
 
-/// An error if less than all was drawn.
-fn check_drawn(
-    what: &str,
-    (x, y, width, height): (i32, i32, u32, u32),
-    drawn: Area,
-    size: Size,
-) -> Result<(), Fault> {
-    let has_pixels = width > 0 && height > 0;
-    let asked = format_args!("the {what} {width}x{height} at ({x}, {y})");
-    let text = match (drawn.width, drawn.height) {
-        _ if !has_pixels => return Ok(()),
-        inside if inside == (width, height) => return Ok(()),
-        _ if drawn.is_empty() => format!("{asked} is outside {size}: nothing was drawn"),
-        _ => format!("{asked} is not all inside {size}: only {drawn} was drawn"),
-    };
-    Err(Fault::new(Code::OutOfBounds, text))
-}
-
 fn get_image(
     (x, y, width, height): (i32, i32, u32, u32),
     framebuffer: &Framebuffer,
@@ -173,11 +151,7 @@ fn get_image(
     if width == 0 || height == 0 {
         return Ok(Vec::new());
     }
-    let (area, size) = (framebuffer.clip(x, y, width, height), framebuffer.size());
-    if (area.width, area.height) != (width, height) {
-        let text = format!("the rectangle {width}x{height} at ({x}, {y}) is not all inside {size}");
-        return Err(Fault::new(Code::OutOfBounds, text));
-    }
+    let area = framebuffer.size().check_read(x, y, width, height)?;
     let bytes = width as usize * height as usize * 4;
     let mut image = Vec::new();
     image.try_reserve_exact(bytes).map_err(|_| no_memory(bytes))?;

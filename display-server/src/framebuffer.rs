@@ -3,7 +3,7 @@
 use crate::damage::{Damage, WORDS};
 use crate::error::Error;
 use draw_protocol::limits::SIDE_HARDEST;
-use draw_protocol::{Color, Pixel, Size};
+use draw_protocol::{Area, Color, Pixel, Size};
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -26,37 +26,6 @@ pub struct Framebuffer {
     /// Damage was published since a presenter last took it, so the presenter has been woken.
     is_dirty: AtomicBool,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
-}
-
-/// A rectangle that lies inside a framebuffer. It may be empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Area {
-    /// The leftmost column.
-    pub x: u32,
-    /// The topmost row.
-    pub y: u32,
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-impl Area {
-    /// Whether it has no pixel.
-    pub fn is_empty(&self) -> bool {
-        self.width == 0 || self.height == 0
-    }
-
-    fn rows(&self) -> Range<u32> {
-        self.y..self.y + self.height
-    }
-}
-
-impl fmt::Display for Area {
-    /// `40x30 at (600, 450)`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{} at ({}, {})", self.width, self.height, self.x, self.y)
-    }
 }
 
 fn value(color: Color) -> u32 {
@@ -98,17 +67,6 @@ impl Framebuffer {
     /// Damage that says nothing has changed, for drawing to mark.
     pub fn no_damage(&self) -> Damage {
         Damage::none(self.size.height)
-    }
-
-    /// The part of a rectangle that lies inside. Computed in 64 bits, in which no rectangle of 32-bit numbers overflows.
-    pub fn clip(&self, x: i32, y: i32, width: u32, height: u32) -> Area {
-        let cut = |from: i32, length: u32, side: u32| {
-            let start = i64::from(from).clamp(0, i64::from(side));
-            let end = (i64::from(from) + i64::from(length)).clamp(start, i64::from(side));
-            (start as u32, (end - start) as u32)
-        };
-        let ((x, width), (y, height)) = (cut(x, width, self.size.width), cut(y, height, self.size.height));
-        Area { x, y, width, height }
     }
 
     /// The colour at `(x, y)`; `None` outside.
@@ -170,7 +128,7 @@ impl Framebuffer {
         color: Color,
         damage: &mut Damage,
     ) -> Area {
-        let area = self.clip(x, y, width, height);
+        let area = self.size.clip(x, y, width, height);
         let value = value(color);
         for y in area.rows() {
             self.row(y, area.x, area.width).iter().for_each(|pixel| pixel.store(value, Relaxed));
@@ -188,7 +146,7 @@ impl Framebuffer {
         rgba: &[u8],
         damage: &mut Damage,
     ) -> Area {
-        let area = self.clip(x, y, width, height);
+        let area = self.size.clip(x, y, width, height);
         // How much of the image hangs over the left and the top edge.
         let (left, top) = (i64::from(area.x) - i64::from(x), i64::from(area.y) - i64::from(y));
         if area.is_empty() {
@@ -271,7 +229,7 @@ impl Framebuffer {
 
     fn inside(&self, area: Area) -> Area {
         let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-        self.clip(number(area.x), number(area.y), area.width, area.height)
+        self.size.clip(number(area.x), number(area.y), area.width, area.height)
     }
 
     fn mark(&self, area: Area, damage: &mut Damage) {
@@ -314,21 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_are_clipped_whatever_their_numbers() {
-        let fb = small(4, 3);
-        for (x, y, width, height, inside) in [
-            (0, 0, 4, 3, "4x3 at (0, 0)"),
-            (-1, -1, 2, 2, "1x1 at (0, 0)"),
-            (3, 2, u32::MAX, u32::MAX, "1x1 at (3, 2)"),
-            (i32::MIN, i32::MIN, u32::MAX, u32::MAX, "4x3 at (0, 0)"),
-            (i32::MAX, 0, u32::MAX, 1, "0x1 at (4, 0)"),
-            (1, 1, 0, 0, "0x0 at (1, 1)"),
-        ] {
-            assert_eq!(fb.clip(x, y, width, height).to_string(), inside, "{width}x{height} at ({x}, {y})");
-        }
-    }
-
-    #[test]
     fn pixels_are_the_bytes_r_g_b_a_and_alpha_is_kept() {
         let (fb, mut bytes) = (small(2, 2), Vec::new());
         let mut damage = fb.no_damage();
@@ -336,7 +279,7 @@ mod tests {
         assert!(
             !fb.draw_pixel(2, 0, Color::RED, &mut damage) && !fb.draw_pixel(0, -1, Color::RED, &mut damage)
         );
-        fb.read(fb.clip(0, 0, 2, 2), &mut bytes);
+        fb.read(fb.size().clip(0, 0, 2, 2), &mut bytes);
         assert_eq!(bytes, [0, 0, 0, 255, 1, 2, 3, 4, 0, 0, 0, 255, 0, 0, 0, 255]);
         let mut row = [9; 12];
         fb.copy_rows(0..9, &mut row);
@@ -400,7 +343,7 @@ mod tests {
             }
         });
         let mut all = Vec::new();
-        fb.read(fb.clip(0, 0, 8, 200), &mut all);
+        fb.read(fb.size().clip(0, 0, 8, 200), &mut all);
         assert!(all == shown, "the copy made from damage equals the framebuffer");
     }
 }

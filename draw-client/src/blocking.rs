@@ -266,11 +266,13 @@ impl Inner {
         n: usize,
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
-        let mut input = &self.buffer[..n];
+        let (mut input, now) = (&self.buffer[..n], Instant::now());
         let mut found = None;
         loop {
-            let event =
-                self.machine.handle_input(&mut input).map_err(|ended| Failed::Lost(Lost::Protocol(ended)))?;
+            let event = self
+                .machine
+                .handle_input(&mut input, now)
+                .map_err(|ended| Failed::Lost(Lost::Protocol(ended)))?;
             let is_last = event.is_none();
             let this = wanted(event, &self.machine);
             found = found.or(this);
@@ -406,21 +408,6 @@ impl Display {
     fn ask(&self, request: Request<'_>) -> Result<Answer> {
         self.lock().call(&request)
     }
-
-    /// An image that is too large for one message is asked for in bands of rows.
-    fn ask_image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Answer> {
-        let bands = self.lock().machine.bands(width, height)?;
-        let mut image = Vec::new();
-        for (first, rows) in bands {
-            let y = y.saturating_add_unsigned(first);
-            match self.ask(Request::GetImage { x, y, width, height: rows })? {
-                Answer::Image(band) if image.is_empty() => image = band,
-                Answer::Image(band) => image.extend_from_slice(&band),
-                other => return Ok(other),
-            }
-        }
-        Ok(Answer::Image(image))
-    }
 }
 
 macro_rules! methods {
@@ -445,7 +432,7 @@ macro_rules! methods {
                 /// # Errors
                 /// What the display finds wrong with it, or that no answer came.
                 pub fn $ask(&self, $($ap: $at),*) -> Result<$answer> {
-                    match ask!(self, $Ask $(, $ap)*)? {
+                    match self.ask(Request::$Ask { $($ap),* })? {
                         Answer::$Answer(value) => Ok(value),
                         other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
                     }

@@ -141,21 +141,6 @@ impl Display {
         }
         Ok(answer)
     }
-
-    /// An image that is too large for one message is asked for in bands of rows.
-    async fn ask_image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Answer> {
-        let bands = self.handle.shared.lock().machine.bands(width, height)?;
-        let mut image = Vec::new();
-        for (first, rows) in bands {
-            let y = y.saturating_add_unsigned(first);
-            match self.ask(Request::GetImage { x, y, width, height: rows }).await? {
-                Answer::Image(band) if image.is_empty() => image = band,
-                Answer::Image(band) => image.extend_from_slice(&band),
-                other => return Ok(other),
-            }
-        }
-        Ok(Answer::Image(image))
-    }
 }
 
 macro_rules! methods {
@@ -184,7 +169,7 @@ macro_rules! methods {
                 /// earlier, if there is no error callback: [`Error::Late`].
                 pub fn $ask(&self, $($ap: $at),*) -> impl Future<Output = Result<$answer>> + Send + use<'_> {
                     async move {
-                        match ask!(self, $Ask $(, $ap)*).await? {
+                        match self.ask(Request::$Ask { $($ap),* }).await? {
                             Answer::$Answer(value) => Ok(value),
                             other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
                         }

@@ -98,7 +98,8 @@ impl Driver {
             ready!(writer.poll_write(cx))?;
             let mut state = self.shared.lock();
             state.is_driver_woken = false;
-            if !state.machine.is_sending() {
+            state.pace.driver_ran();
+            if state.machine.unsent() == 0 {
                 return Poll::Ready(Ok(()));
             }
             writer.refill(&mut state.machine);
@@ -144,7 +145,7 @@ impl Driver {
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
-        let must_write = std::mem::replace(&mut state.is_driver_woken, false) || state.machine.is_sending();
+        let must_write = std::mem::replace(&mut state.is_driver_woken, false) || state.machine.unsent() > 0;
         drop(state);
         if let Poll::Ready(lost) = self.poll_read(cx) {
             return Poll::Ready(lost);

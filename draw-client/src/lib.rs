@@ -26,7 +26,7 @@
 //! tens of milliseconds, for each of the 7,860 pixels of a circle. Two things cure it. The specific one is to say more
 //! per call: [`draw_pixels`](Display::draw_pixels) takes them all at once. The general one is not to wait: the
 //! asynchronous [`Display`] sends the next call while the last is on its way, and only waits when the display falls
-//! behind by 65,536 calls or 8 MiB.
+//! behind.
 //!
 //! # What happens to an error
 //!
@@ -58,6 +58,7 @@ mod display;
 mod driver;
 mod error;
 mod late;
+mod pace;
 mod reply;
 mod shared;
 mod writer;

@@ -6,13 +6,3 @@ macro_rules! argument {
     (Bytes $(, $life:lifetime)?) => { &$($life)? [u8] };
     ($other:ident $(, $life:lifetime)?) => { $other };
 }
-
-/// Asks a question. An image may take several.
-macro_rules! ask {
-    ($self:ident, GetImage, $x:ident, $y:ident, $width:ident, $height:ident) => {
-        $self.ask_image($x, $y, $width, $height)
-    };
-    ($self:ident, $Ask:ident $(, $p:ident)*) => {
-        $self.ask(Request::$Ask { $($p),* })
-    };
-}

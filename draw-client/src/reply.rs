@@ -1,7 +1,7 @@
 //! The two futures of a drawing call: on its way to be accepted, and on its way to be done.
 
 use crate::error::{Error, Result};
-use crate::shared::{Fate, Shared};
+use crate::shared::{Fate, Shared, Wait};
 use draw_protocol::{Answer, Request};
 use std::fmt;
 use std::future::Future;
@@ -20,35 +20,33 @@ use std::time::Instant;
 pub struct Draw<'d, 'p> {
     shared: &'d Arc<Shared>,
     request: Request<'p>,
-    /// Its place in the queue for credit, once it has had to wait, and how long it will.
-    turn: Option<(u64, Instant)>,
+    wait: Wait,
 }
 
 impl<'d, 'p> Draw<'d, 'p> {
     pub(crate) fn new(shared: &'d Arc<Shared>, request: Request<'p>) -> Draw<'d, 'p> {
-        Draw { shared, request, turn: None }
+        Draw { shared, request, wait: Wait::default() }
     }
 }
 
 impl<'d> Future for Draw<'d, '_> {
     type Output = Result<Reply<'d>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        // A loop of calls that are always ready must let the driver run now and then, on one thread above all.
-        let coop = ready!(tokio::task::coop::poll_proceed(cx));
-        let call = ready!(this.shared.poll_call(&this.request, &mut this.turn, cx));
-        coop.made_progress();
+        let call = ready!(this.shared.poll_call(&this.request, &mut this.wait, cx));
         let shared = Handle::Borrowed(this.shared);
-        Poll::Ready(call.map(|(number, deadline)| Reply {
-            pending: Some(Pending { shared, number, deadline, has_waited: false, is_over: false }),
+        Poll::Ready(call.map(|number| Reply {
+            pending: Some(Pending { shared, number, deadline: None, is_over: false }),
         }))
     }
 }
 
 impl Drop for Draw<'_, '_> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some((id, _)) = self.turn {
+        if let Some((id, _)) = self.wait.turn {
             self.shared.lock().leave_queue(id);
         }
     }
@@ -110,16 +108,15 @@ impl Future for Reply<'_> {
 pub(crate) struct Pending<'d> {
     shared: Handle<'d>,
     number: u64,
-    deadline: Instant,
-    /// For the statistics: one wait, however often it is polled.
-    has_waited: bool,
+    /// Once it has had to wait.
+    deadline: Option<Instant>,
     /// The result was told, or the claim to it has gone elsewhere.
     is_over: bool,
 }
 
 impl Pending<'_> {
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
-        let result = ready!(self.shared.poll_result(self.number, self.deadline, &mut self.has_waited, cx));
+        let result = ready!(self.shared.poll_result(self.number, &mut self.deadline, cx));
         // After a timeout the true result may still come, and is not lost then.
         self.is_over = !matches!(result, Err(Error::Timeout { .. }));
         Poll::Ready(result)
@@ -127,23 +124,28 @@ impl Pending<'_> {
 
     fn into_owned(mut self) -> Pending<'static> {
         let shared = Handle::Owned(Arc::clone(&self.shared));
-        let Pending { number, deadline, has_waited, is_over, .. } = self;
+        let Pending { number, deadline, is_over, .. } = self;
         self.is_over = true;
-        Pending { shared, number, deadline, has_waited, is_over }
+        Pending { shared, number, deadline, is_over }
     }
 
     fn end(mut self, fate: Fate) {
         self.give_up(fate);
     }
 
+    #[inline]
     fn give_up(&mut self, fate: Fate) {
         if !std::mem::replace(&mut self.is_over, true) {
-            self.shared.forget(self.number, fate);
+            match fate {
+                Fate::Dropped => self.shared.drop_reply(self.number),
+                fate => self.shared.forget(self.number, fate),
+            }
         }
     }
 }
 
 impl Drop for Pending<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.give_up(Fate::Dropped);
     }

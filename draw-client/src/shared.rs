@@ -6,11 +6,14 @@
 
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
+use crate::pace::Pace;
 use crate::writer::Writer;
 use draw_protocol::client::{Connection, Event};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -28,6 +31,11 @@ pub(crate) enum Fate {
 
 pub(crate) struct Shared {
     state: Mutex<State>,
+    /// The number of a call whose reply was dropped and whose fate does not say so yet; 0 for none. Whoever locks the
+    /// state next writes it down, which spares the usual call, whose reply is dropped at once, a lock of its own.
+    dropped: AtomicU64,
+    /// Whether any call is done whose reply lives and has not been told.
+    has_results: AtomicBool,
     pub(crate) writer: Mutex<Writer>,
     /// Signals the callback's thread: a late error waits, or the end has come.
     late_ready: Condvar,
@@ -62,7 +70,17 @@ pub(crate) struct State {
     pub(crate) is_driver_woken: bool,
     /// When the driver will look for passed deadlines.
     pub(crate) alarm: Option<Instant>,
+    pub(crate) pace: Pace,
     pub(crate) stats: Stats,
+}
+
+/// What a call that is not accepted yet has behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Wait {
+    /// Its place in the queue for credit, and how long it will wait there.
+    pub(crate) turn: Option<(u64, Instant)>,
+    /// It has let others run.
+    has_yielded: bool,
 }
 
 /// A place in the queue for credit.
@@ -111,30 +129,82 @@ impl Shared {
             driver: None,
             is_driver_woken: false,
             alarm: None,
+            pace: Pace::new(now()),
             stats: Stats::default(),
         };
-        Shared { state: Mutex::new(state), writer: Mutex::new(writer), late_ready: Condvar::new(), timeout }
+        Shared {
+            state: Mutex::new(state),
+            dropped: AtomicU64::new(0),
+            has_results: AtomicBool::new(false),
+            writer: Mutex::new(writer),
+            late_ready: Condvar::new(),
+            timeout,
+        }
     }
 
     /// No code panics while it holds the lock; were it to, what it left is still whole enough to be ended.
+    #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hear_dropped(&mut state);
+        state
     }
 
-    /// Makes a call if it may go now. `turn` is its place in the queue, if it has had to wait before.
+    /// Writes down which reply was dropped.
+    #[inline]
+    fn hear_dropped(&self, state: &mut State) {
+        let number = self.dropped.load(SeqCst);
+        if number != 0 {
+            // Nobody else empties it: they would have to hold the lock.
+            self.dropped.store(0, Release);
+            if number > state.settled {
+                *state.fate(number) = Fate::Dropped;
+            } else {
+                self.forget_result(state, number, Fate::Dropped);
+            }
+        }
+    }
+
+    /// The reply of a call was dropped, which is what happens to nearly all.
+    #[inline]
+    pub(crate) fn drop_reply(&self, number: u64) {
+        if self.dropped.compare_exchange(0, number, SeqCst, Relaxed).is_err() {
+            self.forget(number, Fate::Dropped);
+        } else if self.has_results.load(SeqCst) {
+            // Perhaps its own, which nobody else will come for. (Whoever stores a result sets the flag before looking
+            // whether its reply was dropped, and this is the other way about: one of the two sees the other.)
+            drop(self.lock());
+        }
+    }
+
+    /// Makes a call if it may go now, and answers its number.
     pub(crate) fn poll_call(
         &self,
         request: &Request<'_>,
-        turn: &mut Option<(u64, Instant)>,
+        Wait { turn, has_yielded }: &mut Wait,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(u64, Instant)>> {
+    ) -> Poll<Result<u64>> {
         let mut state = self.lock();
+        if state.pace.is_same()
+            && let Some(number) = state.machine.join(request)
+        {
+            // The driver knows already: there are others to join.
+            state.pace.take_same();
+            state.accepted();
+            return Poll::Ready(Ok(number));
+        }
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
-        let now = now();
+        let at = state.pace.clock();
+        if !*has_yielded && state.must_yield(at) {
+            *has_yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
-            Ok(true) => state.call(request, now).map(|number| (number, now + self.timeout)),
+            Ok(true) => state.call(request, at),
             Ok(false) => {
+                let now = now();
                 let (id, deadline) = match *turn {
                     Some(turn) => turn,
                     None => state.queue(now + self.timeout, cx.waker()),
@@ -153,6 +223,7 @@ impl Shared {
             state.leave_queue(id);
         }
         if result.is_ok() {
+            state.pace.accepted();
             self.send(state);
         }
         Poll::Ready(result)
@@ -176,31 +247,31 @@ impl Shared {
         state.wake_driver();
     }
 
-    /// The result of a call, once it is done.
+    /// The result of a call, once it is done. Its deadline is set when it first has to wait.
     pub(crate) fn poll_result(
         &self,
         number: u64,
-        deadline: Instant,
-        has_waited: &mut bool,
+        deadline: &mut Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
         if number <= state.machine.done() {
             state.waiting.remove(&number);
-            let result = state.results.remove(&number);
-            if state.ended.is_some() {
-                self.late_ready.notify_all();
-            }
+            let result = self.take_result(&mut state, number);
             return Poll::Ready(match result {
                 None => Ok(Answer::Done(())),
                 Some(result) => result.map_err(|(_, error)| error),
             });
         }
+        let deadline = match *deadline {
+            Some(deadline) => deadline,
+            None => {
+                state.stats.waits += 1;
+                *deadline.insert(state.machine.made_at(number).unwrap_or_else(now) + self.timeout)
+            }
+        };
         if now() >= deadline {
             return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
-        }
-        if !std::mem::replace(has_waited, true) {
-            state.stats.waits += 1;
         }
         match state.waiting.get_mut(&number) {
             Some((waker, _)) => waker.clone_from(cx.waker()),
@@ -220,14 +291,35 @@ impl Shared {
             *state.fate(number) = fate;
             return;
         }
-        let result = state.results.remove(&number);
-        if let Some(Err((call, error))) = result
+        self.forget_result(&mut state, number, fate);
+    }
+
+    /// The same for a call that is done.
+    fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
+        if let Some(Err((call, error))) = self.take_result(state, number)
             && fate == Fate::Dropped
         {
-            self.tell(&mut state, LateError::one(call, error));
+            self.tell(state, LateError::one(call, error));
+        }
+    }
+
+    fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, (FailedCall, Error)>> {
+        let result = state.results.remove(&number);
+        if state.results.is_empty() {
+            self.has_results.store(false, SeqCst);
         }
         if state.ended.is_some() {
+            // The callback's thread waits for the last one.
             self.late_ready.notify_all();
+        }
+        result
+    }
+
+    /// Results may have come in for replies that live. To be called when their fates are settled.
+    fn keep_results(&self, state: &mut State) {
+        if !state.results.is_empty() {
+            self.has_results.store(true, SeqCst);
+            self.hear_dropped(state);
         }
     }
 
@@ -245,13 +337,14 @@ impl Shared {
     pub(crate) fn handle_input(&self, state: &mut State, mut input: &[u8]) -> Result<(), Lost> {
         let now = now();
         let result = loop {
-            match state.machine.handle_input(&mut input) {
+            match state.machine.handle_input(&mut input, now) {
                 Ok(Some(event)) => self.handle_event(state, event, now),
                 Ok(None) => break Ok(()),
                 Err(ended) => break Err(Lost::Protocol(ended)),
             }
         };
         state.settle();
+        self.keep_results(state);
         state.wake_waiting();
         state.wake_turn();
         result
@@ -306,6 +399,7 @@ impl Shared {
         if !dropped.is_empty() {
             state.late.push(LateError::lost(dropped, error));
         }
+        self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
         }
@@ -382,16 +476,28 @@ impl State {
         Ok(false)
     }
 
+    /// Whether a caller is to let others run before it goes on: the driver has something to write, and a write full
+    /// of it, or has waited for long. A loop of calls that are always ready would never stop otherwise.
+    fn must_yield(&mut self, now: Instant) -> bool {
+        self.is_driver_woken && self.pace.must_yield(self.machine.unsent(), now)
+    }
+
     fn call(&mut self, request: &Request<'_>, now: Instant) -> Result<u64> {
         let number = self.machine.call(request, now)?;
+        self.accepted();
+        Ok(number)
+    }
+
+    #[inline]
+    fn accepted(&mut self) {
         self.fates.push_back(Fate::Awaited);
         self.stats.calls += 1;
-        Ok(number)
     }
 
     fn queue(&mut self, deadline: Instant, waker: &Waker) -> (u64, Instant) {
         self.last_turn += 1;
         self.stats.waits += 1;
+        self.pace.check_next();
         self.turns.push_back(Turn { id: self.last_turn, waker: waker.clone(), deadline });
         (self.last_turn, deadline)
     }
@@ -490,6 +596,7 @@ impl State {
     /// No call is accepted from now on, not one that waits for credit either.
     pub(crate) fn close(&mut self, now: Instant) {
         self.closing.get_or_insert(now);
+        self.pace.check_next();
         self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         self.wake_driver();
     }

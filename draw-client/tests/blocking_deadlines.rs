@@ -75,8 +75,8 @@ fn a_display_that_talks_without_end_and_never_answers() {
 #[test]
 fn an_answer_that_trickles_in() {
     let display = against(TIMEOUT, |mut stream| {
-        // A bin of 16,000,000 bytes, of which a part is there at once.
-        let mut start = b"\x94\x01\x01\xc0\xc6\x00\xf4\x24\x00".to_vec();
+        // The first 32 rows, 256,000 bytes, of which a part is there at once.
+        let mut start = b"\x94\x01\x01\xc0\xc6\x00\x03\xe8\x00".to_vec();
         start.extend([0; 100_000]);
         let started = Instant::now();
         let mut sent = stream.write_all(&start);
@@ -105,10 +105,9 @@ fn a_display_that_has_stopped_is_not_given_more_than_it_granted() {
             other => panic!("{other}"),
         })
         .collect();
-    // 8 MiB, with what is around each image.
-    let taken = outcomes.iter().take_while(|&&outcome| outcome == Outcome::Unknown).count();
-    assert_eq!(taken, 7);
-    assert!(outcomes[taken..].iter().all(|&outcome| outcome == Outcome::Rejected), "{outcomes:?}");
-    assert_eq!(display.stats().calls, 7);
+    // One image is more than is worth having under way as long as nothing is known of the path.
+    assert_eq!(outcomes[0], Outcome::Unknown);
+    assert!(outcomes[1..].iter().all(|&outcome| outcome == Outcome::Rejected), "{outcomes:?}");
+    assert_eq!(display.stats().calls, 1);
     drop(done);
 }

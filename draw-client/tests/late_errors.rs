@@ -276,7 +276,7 @@ fn a_slow_callback_slows_the_program_down_and_is_busy_past_its_bound() {
                 let results: Vec<_> = (0..3_000)
                     .map(|_| {
                         futures::executor::block_on(async {
-                            display.draw_pixel(99, 0, Color::RED).await.map(|_| ())
+                            display.fill_rect(99, 0, 1, 1, Color::RED).await.map(|_| ())
                         })
                     })
                     .collect();
@@ -289,7 +289,7 @@ fn a_slow_callback_slows_the_program_down_and_is_busy_past_its_bound() {
         give.send(display.clone()).unwrap();
         let mut accepted = 0u32;
         let error = loop {
-            match display.draw_pixel(10, 0, Color::RED).await {
+            match display.fill_rect(10, 0, 1, 1, Color::RED).await {
                 Ok(_) => accepted += 1,
                 Err(error) => break error,
             }

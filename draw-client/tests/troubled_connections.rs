@@ -6,7 +6,7 @@ mod common;
 
 use common::peer::{Peer, greet, greeted, patient};
 use common::{runtime, soon};
-use draw_client::{Color, Display, Error, Outcome, blocking};
+use draw_client::{Color, Display, Error, Outcome, Pixel, blocking};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, Code, Fault, Request, limits};
 use std::io::{self, Read, Write};
@@ -31,17 +31,18 @@ async fn a_display_that_stops_reading_is_told_of_by_the_deadline_and_memory_stay
     };
     assert_eq!(error.to_string(), "the display has not answered for 7s; this call was not sent");
     assert_eq!(error.outcome(), Outcome::Rejected);
-    assert_eq!(accepted, limits::CREDIT_CALLS, "no more than the credit is kept");
+    let bytes = accepted as usize * Pixel::SIZE;
+    assert!(bytes <= limits::WINDOW_FIRST + 100, "{accepted} calls, more than is worth having under way");
     assert_eq!(started.elapsed().as_secs(), 7);
 
     // A call that was accepted is Unknown; one with too much data for the credit waits as well.
     let big = display.put_image(0, 0, 1024, 1024, &vec![0; 4 << 20]).await.unwrap_err();
     assert!(matches!(big, Error::Timeout { outcome: Outcome::Rejected, .. }));
 
-    let Err(Error::Late(late)) = display.close().await else { panic!("65,536 calls are unanswered") };
+    let Err(Error::Late(late)) = display.close().await else { panic!("the calls are unanswered") };
     assert!(late.to_string().contains("the display had not answered for 7s"), "{late}");
-    assert_eq!((late.total(), late.errors().len()), (u64::from(limits::CREDIT_CALLS), 1));
-    assert_eq!(late.errors()[0].calls().len(), limits::CREDIT_CALLS as usize);
+    assert_eq!((late.total(), late.errors().len()), (u64::from(accepted), 1));
+    assert_eq!(late.errors()[0].calls().len(), accepted as usize);
     assert_eq!(late.errors()[0].outcome(), Outcome::Unknown);
 }
 
@@ -137,7 +138,7 @@ async fn the_driver_may_be_polled_by_the_caller() {
     };
     let (color, (), ()) = soon(async { tokio::join!(ask, driver, serve) }).await;
     assert_eq!(color, Color::RED);
-    assert_eq!(format!("{:?}", display), "Display { size: Size { width: 10, height: 10 }, .. }");
+    assert_eq!(format!("{:?}", display), "Display { size: Size { width: 2000, height: 2000 }, .. }");
 }
 
 /// A stream may keep what it was given until it is told to let it go.

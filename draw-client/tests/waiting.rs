@@ -7,16 +7,20 @@ mod common;
 use common::peer::{Peer, greeted, patient};
 use common::{DEADLINE, TestServer, runtime, soon};
 use draw_client::{Color, Display, Error, Outcome};
-use draw_protocol::limits;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-/// Uses up all of the credit that the display has granted.
+/// Makes calls until one has to wait.
 async fn use_up_credit(display: &Display) {
-    for _ in 0..limits::CREDIT_CALLS {
-        display.draw_pixel(1, 1, Color::RED).await.unwrap();
+    loop {
+        let mut call = pin!(display.draw_pixel(1, 1, Color::RED));
+        // It may only let others run.
+        if futures::poll!(&mut call).is_pending() && futures::poll!(&mut call).is_pending() {
+            return;
+        }
     }
 }
 
@@ -85,7 +89,7 @@ async fn a_callback_may_not_keep_more_than_its_bytes_under_way() {
     // From here on the peer reads nothing.
     let results = tokio::task::spawn_blocking(move || told.recv_timeout(DEADLINE).unwrap()).await.unwrap();
     let accepted = results.iter().take_while(|result| result.is_ok()).count();
-    assert_eq!(accepted, 15, "twice 8 MiB, with what is around each image");
+    assert_eq!(accepted, 9, "8 MiB beyond what is worth having under way, and what that is exceeded by");
     assert!(results[accepted..].iter().all(|result| matches!(result, Err(Error::Busy))));
 }
 

@@ -23,7 +23,7 @@ fn shown<T: Send>(mode: impl FnOnce(SocketAddr) -> T + Send) -> (Vec<u8>, T) {
         let answer = mode(own.address());
         let framebuffer = own.display().framebuffer();
         let mut picture = Vec::new();
-        framebuffer.read(framebuffer.clip(0, 0, SIDE, SIDE), &mut picture);
+        framebuffer.read(framebuffer.size().clip(0, 0, SIDE, SIDE), &mut picture);
         (picture, answer)
     })
     .unwrap()

@@ -5,6 +5,7 @@
 
 use crate::color::Color;
 use crate::fault::{Code, Fault};
+use crate::geometry::{Position, Size};
 use crate::limits;
 use crate::pixels::Pixels;
 use crate::reader::{Reader, Unexpected};
@@ -239,30 +240,6 @@ impl Answer {
             Answer::Mouse(position) => position.write(out),
         }
     }
-}
-
-/// Width and height in pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Size {
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width, self.height)
-    }
-}
-
-/// A place on a display, in its pixels; `(0, 0)` is the top left corner. It may lie outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// Column.
-    pub x: i32,
-    /// Row.
-    pub y: i32,
 }
 
 /// How much data a call carries.

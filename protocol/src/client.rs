@@ -1,19 +1,28 @@
 //! The client's side of one connection, as a state machine without I/O.
 //!
 //! A program makes **calls**, numbered 1, 2, 3, ...; what travels are **requests**, numbered for themselves. One call
-//! may need several requests (a draw of more pixels than a batch may have), and one request may carry several calls.
-//! Both orders are the same, so one number says how far the calls are done.
+//! may need several requests (a large image travels in bands), and one request may carry several calls (consecutive
+//! single pixels travel together). Both orders are the same, so one number says how far the calls are done.
 
-use crate::calls::{Answer, Call, Request};
+mod flight;
+mod parts;
+mod window;
+
+pub use flight::Made;
+
+use crate::calls::{Answer, Call, Method, Request};
 use crate::envelope::{self, Head, Message};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
-use crate::pixels::Pixels;
-use crate::reader::Reader;
+use crate::pixels::{Pixel, Pixels};
+use crate::reader::{Reader, Unexpected};
+use flight::{Flight, InFlight, Load, Part, Run};
+use parts::{Most, size};
 use std::collections::VecDeque;
 use std::time::Instant;
+use window::Window;
 
 /// One connection, seen from the client. It greets with `hello` at once.
 #[derive(Debug)]
@@ -22,46 +31,29 @@ pub struct Connection {
     out: Outbox,
     /// The server's answer to `hello`; requests may be made once it is there.
     welcome: Option<Welcome>,
-    /// Requests sent, or waiting in `out`, that the server has not reported: `applied + 1` first.
-    flight: VecDeque<InFlight>,
-    applied: u64,
-    /// Bytes of all requests in `flight`.
-    flight_bytes: usize,
+    /// Requests sent, or waiting in `out`, that the server has not reported.
+    flight: Flight,
+    /// Single pixels that wait for others to travel with: they become a request when something is to be sent. The
+    /// calls are the last ones made.
+    run: Run,
+    /// How many may travel together.
+    most_joined: usize,
+    /// When the first of them was called.
+    run_began: Option<Instant>,
+    window: Window,
     /// Number of the last call made, and of the last that is done; every call up to it is.
     last_call: u64,
     done: u64,
     /// The fault of the call whose further parts are still in flight.
     partial: Option<Fault>,
+    /// What has come of the image whose further bands are still in flight.
+    image: Vec<u8>,
     /// What is to be told that has not been.
     events: VecDeque<Event>,
     /// Why the server said it will close.
     goodbye: Option<Fault>,
     /// Why nothing more is believed.
     ended: Option<Ended>,
-}
-
-/// A request that is not answered yet.
-#[derive(Debug)]
-struct InFlight {
-    made: Made,
-    bytes: usize,
-    /// Which pixels of the call it has.
-    first_pixel: u32,
-    pixels: u32,
-    /// The call ends with this request.
-    is_last: bool,
-}
-
-/// A call that was made: what can be told about it later.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct Made {
-    /// Its number on this connection, from 1.
-    pub number: u64,
-    /// What was called.
-    pub call: Call,
-    /// When.
-    pub at: Instant,
 }
 
 /// What [`Connection::handle_input`] found. That calls were done is no event: see [`Connection::done`].
@@ -103,12 +95,15 @@ impl Connection {
             inbox: Inbox::default(),
             out,
             welcome: None,
-            flight: VecDeque::new(),
-            applied: 0,
-            flight_bytes: 0,
+            flight: Flight::default(),
+            run: Run::default(),
+            most_joined: 0,
+            run_began: None,
+            window: Window::new(),
             last_call: 0,
             done: 0,
             partial: None,
+            image: Vec::new(),
             events: VecDeque::new(),
             goodbye: None,
             ended: None,
@@ -140,7 +135,8 @@ impl Connection {
         self.goodbye.as_ref()
     }
 
-    /// Whether the server has granted enough for this request now. `extra` more requests are counted as in flight.
+    /// Whether this call may be made now: the server has granted enough for it, and what is under way already is no
+    /// more than fills the path. `extra` more requests are counted as in flight.
     pub fn has_credit(&self, request: &Request<'_>, extra: usize) -> bool {
         self.has_credit_beyond(request, extra, 0, 0)
     }
@@ -148,26 +144,59 @@ impl Connection {
     /// The same, if so many more calls and bytes had been granted.
     pub fn has_credit_beyond(&self, request: &Request<'_>, extra: usize, calls: u32, bytes: u32) -> bool {
         let Some(welcome) = &self.welcome else { return false };
-        let (more_calls, more_bytes) = (calls as usize, bytes as usize);
-        if self.flight.is_empty() && extra <= more_calls {
+        let (calls_beyond, more_calls, more_bytes) = (calls, calls as usize, bytes as usize);
+        if self.in_flight() == 0 && extra <= more_calls {
             return true;
         }
-        let parts = self.parts(request);
+        let is_joining = single(request).is_some() && self.has_room();
+        let waiting = usize::from(self.run.len() > 0 && !is_joining);
+        let (parts, size) =
+            if is_joining { (1, Pixel::SIZE) } else { (Most::of(welcome).requests(request), size(request)) };
+        let under_way = self.flight.bytes() + self.run.0.len();
         // A display that grants without end does not get all of this side's memory.
-        let calls = welcome.calls.min(limits::CREDIT_CALLS_HARDEST) as usize;
-        let bytes = welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize;
-        self.flight.len() + extra + parts <= calls + more_calls
-            && self.flight_bytes + size(request) <= bytes + more_bytes
+        let calls = (welcome.calls as usize).min(limits::CALLS as usize);
+        // What is worth having under way may be exceeded by one call: a large image is not cut short by it.
+        self.in_flight() + (extra as u64) < limits::CALLS + u64::from(calls_beyond)
+            && self.flight.len() + waiting + extra + parts <= calls + more_calls
+            && under_way + size <= granted(welcome) + more_bytes
+            && under_way < self.window.bytes() + more_bytes
+    }
+
+    /// Whether a single pixel can be joined to those that wait to be sent.
+    #[inline]
+    fn has_room(&self) -> bool {
+        self.run_began.is_some() && self.run.len() < self.most_joined
+    }
+
+    /// When a call that is not done was made.
+    pub fn made_at(&self, number: u64) -> Option<Instant> {
+        let is_waiting = number <= self.last_call && number + self.run.len() as u64 > self.last_call;
+        if is_waiting { self.run_began } else { self.flight.made_at(number) }
     }
 
     /// Bytes of memory that the buffers hold.
     pub fn memory(&self) -> usize {
-        self.inbox.capacity() + self.out.capacity()
+        self.inbox.capacity() + self.out.capacity() + self.image.capacity()
     }
 
-    /// Whether a request waits to be sent.
-    pub fn is_sending(&self) -> bool {
-        !self.out.unsent().is_empty()
+    /// How many bytes wait to be sent, about.
+    #[inline]
+    pub fn unsent(&self) -> usize {
+        self.out.unsent().len() + self.run.0.len()
+    }
+
+    /// Makes a call if it is a single pixel that can be joined to others, which wait to be sent, and answers its number.
+    /// It then counts as made when the first of them was: the caller sees to it that this is less than
+    /// [`limits::JOIN_TIME`] ago, and asks now and then whether there is credit.
+    #[inline]
+    pub fn join(&mut self, request: &Request<'_>) -> Option<u64> {
+        let pixel = single(request)?;
+        if !self.has_room() {
+            return None;
+        }
+        self.run.0.extend_from_slice(&pixel.to_bytes());
+        self.last_call += 1;
+        Some(self.last_call)
     }
 
     /// Makes a call and answers its number. Whether there is credit for it is the caller's to ask first.
@@ -175,86 +204,57 @@ impl Connection {
     /// # Errors
     /// A fault, when it is certain that no display can execute it: see [`Request::check`]. Nothing is sent then.
     pub fn call(&mut self, request: &Request<'_>, now: Instant) -> Result<u64, Fault> {
-        let welcome =
-            self.welcome.as_ref().ok_or_else(|| Fault::new(Code::Malformed, "there was no greeting yet"))?;
-        let (batch, message) = (batch_of(welcome), message_of(welcome));
-        let made = Made { number: self.last_call + 1, call: request.call(), at: now };
-        match *request {
-            Request::DrawPixels { pixels } if pixels.len() > batch => {
-                let mut first = 0;
-                for part in pixels.parts(batch) {
-                    let is_last = first + part.len() == pixels.len();
-                    self.send(&Request::DrawPixels { pixels: part }, made, first as u32, is_last);
-                    first += part.len();
-                }
-            }
-            Request::PutImage { x, y, width, height, rgba } if rgba.len() + ENVELOPE > message => {
-                request.check()?;
-                let rows = rows_of(width, message)?;
-                let mut first = 0;
-                for band in rgba.chunks(rows as usize * width as usize * 4) {
-                    let band_rows = rows.min(height - first);
-                    let is_last = first + band_rows == height;
-                    // A band below the last row that i32 can name is outside every display, as that row is.
-                    let y = y.saturating_add_unsigned(first);
-                    let part = Request::PutImage { x, y, width, height: band_rows, rgba: band };
-                    self.send(&part, made, 0, is_last);
-                    first += band_rows;
-                }
-            }
-            _ => {
-                request.check()?;
-                self.send(request, made, 0, true);
-            }
-        }
-        self.last_call += 1;
-        Ok(self.last_call)
-    }
-
-    fn send(&mut self, request: &Request<'_>, made: Made, first_pixel: u32, is_last: bool) {
-        let number = self.applied + self.flight.len() as u64 + 1;
-        let start = self.out.bytes.len();
-        // On the wire a number is its low 32 bits.
-        envelope::write_request_head(&mut self.out.bytes, number as u32, request.method().name());
-        request.encode_parameters(&mut self.out.bytes);
-        let bytes = self.out.bytes.len() - start;
-        let pixels = match request {
-            Request::DrawPixels { pixels } => pixels.len() as u32,
-            _ => 0,
+        let Some(welcome) = &self.welcome else {
+            return Err(Fault::new(Code::Malformed, "there was no greeting yet"));
         };
-        self.flight_bytes += bytes;
-        self.flight.push_back(InFlight { made, bytes, first_pixel, pixels, is_last });
-    }
-
-    /// How many requests a call will take.
-    fn parts(&self, request: &Request<'_>) -> usize {
-        let Some(welcome) = &self.welcome else { return 1 };
-        match request {
-            Request::DrawPixels { pixels } => pixels.len().div_ceil(batch_of(welcome)).max(1),
-            Request::PutImage { width, height, rgba, .. } if rgba.len() + ENVELOPE > message_of(welcome) => {
-                // An image that cannot be sent is refused by `call`, with or without credit.
-                rows_of(*width, message_of(welcome)).map_or(1, |rows| height.div_ceil(rows) as usize)
+        if let Some(pixel) = single(request) {
+            // A time of its own is worth a request of its own: ages and deadlines are counted from it.
+            let is_late = self.run_began.is_some_and(|began| now > began + limits::JOIN_TIME);
+            if is_late || !self.has_room() {
+                self.seal();
+                self.run_began = Some(now);
             }
-            _ => 1,
+            self.run.0.extend_from_slice(&pixel.to_bytes());
+            self.last_call += 1;
+            return Ok(self.last_call);
         }
+        let most = Most::of(welcome);
+        if let Request::GetImage { x, y, width, height } = *request
+            && most.requests(request) > 1
+        {
+            // In one band the display says so itself; of many, none need be asked for.
+            welcome.size().check_read(x, y, width, height)?;
+        }
+        self.seal();
+        let (number, call) = (self.last_call + 1, request.call());
+        let (flight, out) = (&mut self.flight, &mut self.out.bytes);
+        most.cut(request, |part, first_pixel, pixels, is_last| {
+            let bytes = write_request(out, flight.next_number(), part);
+            let load = Load::Part(Part { call, first_pixel, pixels, is_last });
+            flight.push(InFlight { call: number, at: now, bytes, load });
+        })?;
+        self.last_call = number;
+        Ok(number)
     }
 
-    /// The bands of whole rows, `(first row, rows)`, in which an image of that size has to be asked for.
-    ///
-    /// # Errors
-    /// [`Code::TooLarge`] when not even one row fits a message.
-    pub fn bands(&self, width: u32, height: u32) -> Result<Vec<(u32, u32)>, Fault> {
-        let message = self.welcome.as_ref().map_or(limits::MESSAGE, message_of);
-        // Four times the product may not fit u64.
-        if u128::from(width) * u128::from(height) * 4 + ENVELOPE as u128 <= message as u128 {
-            return Ok(vec![(0, height)]);
-        }
-        let rows = rows_of(width, message)?;
-        // An image whose bands cannot be listed is larger than any display; one request says so.
-        if height > limits::SIDE_HARDEST {
-            return Ok(vec![(0, height)]);
-        }
-        Ok((0..height).step_by(rows as usize).map(|first| (first, rows.min(height - first))).collect())
+    /// Makes a request of the single pixels that wait.
+    fn seal(&mut self) {
+        let Some(at) = self.run_began.take() else { return };
+        let call = self.last_call + 1 - self.run.len() as u64;
+        let number = self.flight.next_number();
+        let out = &mut self.out.bytes;
+        let (bytes, load) = if self.run.len() == 1 {
+            let Pixel { x, y, color } = self.run.pixel(0);
+            let request = Request::DrawPixel { x: x.into(), y: y.into(), color };
+            self.run.0.clear();
+            let part = Part { call: request.call(), first_pixel: 0, pixels: 0, is_last: true };
+            (write_request(out, number, &request), Load::Part(part))
+        } else {
+            let run = std::mem::replace(&mut self.run, self.flight.spare_run());
+            let request = Request::DrawPixels { pixels: Pixels::of_run(&run.0) };
+            (write_request(out, number, &request), Load::Joined(run))
+        };
+        self.flight.push(InFlight { call, at, bytes, load });
     }
 
     /// Takes bytes from the front of `input` until there is something to tell; `None` when all was taken.
@@ -262,7 +262,7 @@ impl Connection {
     /// # Errors
     /// [`Ended`]: nothing more can be believed, then or later. Every event has been handed out; what is in flight is
     /// to be given up, see [`Connection::give_up`].
-    pub fn handle_input(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Ended> {
+    pub fn handle_input(&mut self, input: &mut &[u8], now: Instant) -> Result<Option<Event>, Ended> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
@@ -271,13 +271,13 @@ impl Connection {
                 return Err(ended.clone());
             }
             let limit = match &self.welcome {
-                Some(welcome) => message_of(welcome),
+                Some(welcome) => Most::of(welcome).message,
                 None => limits::FIRST_MESSAGE,
             };
             // Taken out for the moment: a message borrows from it while everything else changes.
             let mut inbox = std::mem::take(&mut self.inbox);
             let taken = match inbox.next(input, |_| limit) {
-                Ok(Some(found)) => self.handle_message(inbox.message(found)).map(|()| true),
+                Ok(Some(found)) => self.handle_message(inbox.message(found), now).map(|()| true),
                 Ok(None) if !Head::read(inbox.started()).is_possible() => {
                     Err(violation("its bytes are no message"))
                 }
@@ -303,19 +303,19 @@ impl Connection {
         self.inbox.body()
     }
 
-    fn handle_message(&mut self, message: &[u8]) -> Result<(), Ended> {
+    fn handle_message(&mut self, message: &[u8], now: Instant) -> Result<(), Ended> {
         match Head::read(message).message() {
             Some(Message::Response { msgid, rest }) if self.welcome.is_none() => {
                 self.handle_welcome(msgid, rest)
             }
-            Some(Message::Response { msgid, rest }) => self.handle_response(msgid, rest),
+            Some(Message::Response { msgid, rest }) => self.handle_response(msgid, rest, now),
             Some(Message::Notification { method, params }) => match std::str::from_utf8(method) {
-                Ok(hello::PROGRESS) => self.handle_progress(params),
+                Ok(hello::PROGRESS) => self.handle_progress(params, now),
                 Ok(hello::GOODBYE) => {
                     let said: Result<(Fault,), _> = rmp_serde::from_slice(params.rest());
                     let (mut fault,) = said.map_err(|_| violation("its goodbye has no reason"))?;
                     fault.rejected = Vec::new();
-                    fault.shorten();
+                    fault.shorten(limits::STRING);
                     self.goodbye = Some(fault);
                     Ok(())
                 }
@@ -340,99 +340,156 @@ impl Connection {
             let text = format!("it chose version {}; this side speaks {}", welcome.version, limits::VERSION);
             return Err(violation(text));
         }
+        self.most_joined = Most::of(&welcome).batch.min(limits::JOINED);
         self.welcome = Some(welcome);
         self.events.push_back(Event::Welcome);
         Ok(())
     }
 
-    fn handle_response(&mut self, msgid: u32, mut rest: Reader<'_>) -> Result<(), Ended> {
-        let distance = msgid.wrapping_sub(self.applied as u32);
+    fn handle_response(&mut self, msgid: u32, mut rest: Reader<'_>, now: Instant) -> Result<(), Ended> {
+        let applied = self.flight.applied();
+        let distance = msgid.wrapping_sub(applied as u32);
         if distance == 0 || u64::from(distance) > self.flight.len() as u64 {
             return Err(violation(format!("it answered request {msgid}, which is not in flight")));
         }
         // Requests are executed in order: the answer to one says that all before it are done.
-        self.advance(self.applied + u64::from(distance) - 1)?;
+        self.advance(applied + u64::from(distance) - 1)?;
         // Read before it is taken out: a call whose answer cannot be believed stays in flight, to be given up.
-        let call = self.flight.front().expect("the distance was checked").made.call;
-        let method = call.method();
-        if !rest.nil() {
-            let mut fault = read_fault(rest)?;
-            let request = self.pop();
-            let is_part = request.first_pixel > 0 || !request.is_last;
-            if is_part && fault.rejected.is_empty() && request.pixels > 0 {
-                // The request was rejected whole; of the call, only these pixels were.
-                fault.rejected.push(Range { first: 0, count: request.pixels });
+        let fault = if rest.nil() { None } else { Some(read_fault(rest)?) };
+        let answer = match (&fault, self.flight.first()) {
+            (None, Some(InFlight { load: Load::Part(part), .. })) => {
+                read_answer(part, &mut rest, &mut self.image)?
             }
-            fault.place(request.first_pixel, request.pixels);
-            match &mut self.partial {
-                Some(first) => first.join(fault),
-                None => self.partial = Some(fault),
-            }
-            self.finish(&request);
-            return Ok(());
-        }
-        let answer = method
-            .decode_answer(&mut rest)
-            .map_err(|what| violation(format!("it answered {} with {}", method.name(), what.0)))?;
-        check_answer(&call, &answer)?;
-        let request = self.pop();
-        if method.is_question() {
-            self.done = request.made.number;
-            self.events.push_back(Event::Answer(request.made, answer));
-        } else {
-            self.finish(&request);
-        }
+            _ => Answer::Done(()),
+        };
+        self.notice(applied + u64::from(distance), now);
+        let request = self.flight.pop().expect("the distance was checked");
+        self.land(request, fault, answer);
         Ok(())
     }
 
-    fn handle_progress(&mut self, mut params: Reader<'_>) -> Result<(), Ended> {
+    fn handle_progress(&mut self, mut params: Reader<'_>, now: Instant) -> Result<(), Ended> {
         let applied = match params.array() {
             Ok(1..) => params.int(),
             _ => return Err(violation("its progress names no number")),
         };
         let applied = applied.ok().and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX);
-        if applied < self.applied || applied - self.applied > self.flight.len() as u64 {
+        let before = self.flight.applied();
+        if applied < before || applied - before > self.flight.len() as u64 {
             return Err(violation(format!(
                 "it reported request {applied} as done; {} to {} are in flight",
-                self.applied + 1,
-                self.applied + self.flight.len() as u64
+                before + 1,
+                before + self.flight.len() as u64
             )));
         }
+        self.notice(applied, now);
         self.advance(applied)
+    }
+
+    /// Request number `applied`, which is in flight, was answered now: says how long the path is.
+    fn notice(&mut self, applied: u64, now: Instant) {
+        let (Some(request), Some(welcome)) = (self.flight.numbered(applied), &self.welcome) else { return };
+        self.window.answered(request.at, now, self.flight.bytes(), granted(welcome));
     }
 
     /// Every request up to number `applied`, which is in flight, is done.
     fn advance(&mut self, applied: u64) -> Result<(), Ended> {
-        while self.applied < applied {
-            let call = self.flight.front().expect("the caller has seen that it is in flight").made.call;
-            if call.method().is_question() {
+        while self.flight.applied() < applied {
+            if let Some(InFlight { load: Load::Part(Part { call, .. }), .. }) = self.flight.first()
+                && call.method().is_question()
+            {
                 return Err(violation(format!("it passed over {call}, which has an answer")));
             }
-            let request = self.pop();
-            self.finish(&request);
+            let request = self.flight.pop().expect("the caller has seen that it is in flight");
+            self.land(request, None, Answer::Done(()));
         }
         Ok(())
     }
 
-    fn pop(&mut self) -> InFlight {
-        let request = self.flight.pop_front().expect("the caller has seen that it is in flight");
-        self.applied += 1;
-        self.flight_bytes -= request.bytes;
-        request
-    }
-
-    /// A drawing request is done; if it was the last of its call, so is the call.
-    fn finish(&mut self, request: &InFlight) {
-        if request.is_last {
-            self.done = request.made.number;
-            if let Some(fault) = self.partial.take() {
-                self.events.push_back(Event::Fault(request.made, fault));
+    /// A request is done. If it was the last of its call, or calls, so are they.
+    fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
+        let last = request.last_call();
+        match request.load {
+            Load::Joined(run) => {
+                if let Some(fault) = fault {
+                    self.tell_pixels(request.call, request.at, &run, fault);
+                }
+                self.flight.recycle(run);
+                self.done = last;
+            }
+            Load::Part(part) => {
+                if let Some(fault) = fault {
+                    self.join_fault(&part, fault);
+                }
+                if !part.is_last {
+                    return;
+                }
+                self.done = last;
+                let made = Made { number: last, call: part.call, at: request.at };
+                let image = std::mem::take(&mut self.image);
+                if let Some(fault) = self.partial.take() {
+                    self.events.push_back(Event::Fault(made, fault));
+                } else if let Method::GetImage = part.call.method() {
+                    self.events.push_back(Event::Answer(made, Answer::Image(image)));
+                } else if part.call.method().is_question() {
+                    self.events.push_back(Event::Answer(made, answer));
+                }
             }
         }
     }
 
-    /// Bytes to send.
-    pub fn poll_transmit(&self) -> &[u8] {
+    /// A part of a call has failed; the others may not have.
+    fn join_fault(&mut self, part: &Part, mut fault: Fault) {
+        let is_cut = part.first_pixel > 0 || !part.is_last;
+        match part.call {
+            Call::DrawPixels { .. } => {
+                if is_cut && fault.rejected.is_empty() && part.pixels > 0 {
+                    // The request was rejected whole; of the call, only these pixels were.
+                    fault.rejected.push(Range { first: 0, count: part.pixels });
+                }
+                fault.place(part.first_pixel, part.pixels);
+            }
+            Call::PutImage { x, y, width, height, .. } if is_cut && fault.code == Code::OutOfBounds => {
+                // The display speaks of the band that it was sent, the program of its image.
+                let size = self.welcome.as_ref().map(Welcome::size);
+                if let Some(Err(whole)) = size.map(|size| size.check_drawn("image", (x, y, width, height))) {
+                    fault = whole;
+                }
+            }
+            _ => fault.place(0, 0),
+        }
+        match &mut self.partial {
+            Some(first) => first.join(fault),
+            None => self.partial = Some(fault),
+        }
+    }
+
+    /// Single pixels travelled together, and some of them have failed: each call is told of its own.
+    fn tell_pixels(&mut self, first: u64, at: Instant, run: &Run, mut fault: Fault) {
+        let count = run.len() as u32;
+        if fault.rejected.is_empty() {
+            fault.rejected.push(Range { first: 0, count });
+        }
+        fault.place(0, count);
+        // Each call keeps it.
+        fault.shorten(limits::STRING / 16);
+        let size = self.welcome.as_ref().map(Welcome::size);
+        let rejected = std::mem::take(&mut fault.rejected);
+        for i in rejected.into_iter().flat_map(|range| range.first..range.first + range.count) {
+            let Pixel { x, y, .. } = run.pixel(i as usize);
+            let fault = match (&fault.code, size) {
+                // The display speaks of the batch, the program of its pixel.
+                (Code::OutOfBounds, Some(size)) => size.outside(x.into(), y.into()),
+                _ => fault.clone(),
+            };
+            let made = Made { number: first + u64::from(i), call: run.call(i as usize), at };
+            self.events.push_back(Event::Fault(made, fault));
+        }
+    }
+
+    /// Bytes to send. The single pixels that wait are among them: those that come later travel apart.
+    pub fn poll_transmit(&mut self) -> &[u8] {
+        self.seal();
         self.out.unsent()
     }
 
@@ -444,90 +501,71 @@ impl Connection {
     /// All bytes to send, in exchange for an empty buffer: for a sender that must not hold up whoever calls
     /// meanwhile. Not to be mixed with [`Connection::handle_transmitted`].
     pub fn swap_transmit(&mut self, empty: Vec<u8>) -> Vec<u8> {
+        self.seal();
         self.out.swap(empty)
     }
 
     /// The connection is lost: answers every call that is not done, once each, in order. They may or may not have
     /// been executed.
     pub fn give_up(&mut self) -> Vec<Made> {
-        let mut lost: Vec<Made> = self.flight.drain(..).map(|request| request.made).collect();
-        lost.dedup_by_key(|made| made.number);
+        self.seal();
+        let lost = self.flight.give_up();
         self.done = self.last_call;
-        self.flight_bytes = 0;
         self.partial = None;
+        self.image = Vec::new();
         lost
     }
 }
 
-/// More than the envelope of a `put_image`, or of the answer to a `get_image`, takes.
-const ENVELOPE: usize = 64;
+/// Bytes of requests that may be unanswered.
+fn granted(welcome: &Welcome) -> usize {
+    welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize
+}
 
-/// Credit that a request takes, in bytes: its data and what is around it.
-fn size(request: &Request<'_>) -> usize {
-    ENVELOPE
-        + match request {
-            Request::DrawPixels { pixels } => pixels.len() * crate::Pixel::SIZE,
-            Request::PutImage { rgba, .. } => rgba.len(),
-            _ => 0,
+/// The pixel of a call that may travel with others like it.
+#[inline]
+fn single(request: &Request<'_>) -> Option<Pixel> {
+    match *request {
+        Request::DrawPixel { x, y, color } => {
+            Some(Pixel { x: u16::try_from(x).ok()?, y: u16::try_from(y).ok()?, color })
         }
-}
-
-fn batch_of(welcome: &Welcome) -> usize {
-    // A full batch must fit a message too.
-    let most = limits::BATCH.min((message_of(welcome) - ENVELOPE) / crate::Pixel::SIZE);
-    (welcome.batch as usize).clamp(1, most)
-}
-
-fn message_of(welcome: &Welcome) -> usize {
-    (welcome.message as usize).clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST)
-}
-
-/// How many rows of an image fit a message.
-fn rows_of(width: u32, message: usize) -> Result<u32, Fault> {
-    let most = message - ENVELOPE;
-    let rows = most as u64 / (u64::from(width) * 4).max(1);
-    match u32::try_from(rows) {
-        Ok(0) => Err(Fault::new(
-            Code::TooLarge,
-            format!(
-                "a row of {width} pixels has {} bytes; the limit of a message is {most}",
-                u64::from(width) * 4
-            ),
-        )),
-        rows => Ok(rows.unwrap_or(u32::MAX)),
+        _ => None,
     }
+}
+
+/// Writes a request, and answers its length. On the wire a number is its low 32 bits.
+fn write_request(out: &mut Vec<u8>, number: u64, request: &Request<'_>) -> usize {
+    let start = out.len();
+    envelope::write_request_head(out, number as u32, request.method().name());
+    request.encode_parameters(out);
+    out.len() - start
+}
+
+/// Reads the answer to a request. A band of an image is added to those before it.
+fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Vec<u8>) -> Result<Answer, Ended> {
+    let method = part.call.method();
+    let wrong = |what: Unexpected| violation(format!("it answered {} with {}", method.name(), what.0));
+    let Call::GetImage { width, height, .. } = part.call else {
+        return method.decode_answer(rest).map_err(wrong);
+    };
+    let band = rest.bytes().map_err(wrong)?;
+    // It must have the size that was asked for: the caller indexes it.
+    if band.len() as u64 != u64::from(part.pixels) * 4 {
+        return Err(violation(format!("it answered an image of {width}x{height} with {} bytes", band.len())));
+    }
+    if image.is_empty() {
+        // Of what is still to come, no more is believed than one message might have held.
+        let whole = u64::from(width) * u64::from(height) * 4;
+        image.reserve_exact(whole.min(limits::MESSAGE as u64) as usize);
+    }
+    image.extend_from_slice(band);
+    Ok(Answer::Done(()))
 }
 
 fn read_fault(mut rest: Reader<'_>) -> Result<Fault, Ended> {
     let bytes = rest.skip().map_err(|_| violation("its error is cut off"))?;
     let mut fault: Fault = rmp_serde::from_slice(bytes)
         .map_err(|error| violation(format!("its error cannot be read: {error}")))?;
-    fault.shorten();
+    fault.shorten(limits::STRING);
     Ok(fault)
-}
-
-/// An image must have the size that was asked for: the caller indexes it.
-fn check_answer(call: &Call, answer: &Answer) -> Result<(), Ended> {
-    match (call, answer) {
-        (&Call::GetImage { width, height, .. }, Answer::Image(bytes)) => {
-            let wanted = u128::from(width) * u128::from(height) * 4;
-            if bytes.len() as u128 == wanted {
-                return Ok(());
-            }
-            Err(violation(format!("it answered an image of {width}x{height} with {} bytes", bytes.len())))
-        }
-        _ => Ok(()),
-    }
-}
-
-impl<'a> Pixels<'a> {
-    /// Parts of at most `most` pixels.
-    fn parts(self, most: usize) -> impl Iterator<Item = Pixels<'a>> {
-        let mut rest = Some(self);
-        std::iter::from_fn(move || {
-            let (part, after) = rest?.split_at(most);
-            rest = (!after.is_empty()).then_some(after);
-            Some(part)
-        })
-    }
 }

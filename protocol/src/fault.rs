@@ -139,7 +139,7 @@ impl Fault {
     pub(crate) fn join(&mut self, later: Fault) {
         if later.message != self.message {
             self.message = format!("{}; {}", self.message, later.message);
-            shorten(&mut self.message);
+            shorten(&mut self.message, limits::STRING);
         }
         for range in later.rejected {
             match self.rejected.last_mut() {
@@ -149,12 +149,11 @@ impl Fault {
         }
     }
 
-    /// Cuts its texts to the length that a text may have: each call that fails, or that a goodbye leaves without an
-    /// answer, keeps them.
-    pub(crate) fn shorten(&mut self) {
-        shorten(&mut self.message);
+    /// Cuts its texts to so many bytes: each call that fails, or that a goodbye leaves without an answer, keeps them.
+    pub(crate) fn shorten(&mut self, most: usize) {
+        shorten(&mut self.message, most);
         if let Code::Other(text) = &mut self.code {
-            shorten(text);
+            shorten(text, most);
         }
     }
 
@@ -174,9 +173,9 @@ impl Fault {
     }
 }
 
-fn shorten(text: &mut String) {
-    if text.len() > limits::STRING {
-        let end = (0..=limits::STRING).rev().find(|&end| text.is_char_boundary(end));
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
         text.truncate(end.unwrap_or(0));
         text.shrink_to_fit();
     }

@@ -1,6 +1,6 @@
 //! What client and server tell each other first, when they say `hello` at all.
 
-use crate::calls::Size;
+use crate::geometry::Size;
 use crate::limits;
 use serde::{Deserialize, Serialize};
 

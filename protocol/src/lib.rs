@@ -29,7 +29,7 @@
 //!     let answered = server.poll_transmit(now).to_vec();
 //!     server.handle_transmitted(answered.len(), now);
 //!     let mut input = &answered[..];
-//!     while client.handle_input(&mut input).expect("an honest server").is_some() {}
+//!     while client.handle_input(&mut input, now).expect("an honest server").is_some() {}
 //! }
 //!
 //! carry(&mut client, &mut server, now);
@@ -52,6 +52,7 @@ pub mod client;
 mod color;
 mod envelope;
 mod fault;
+mod geometry;
 mod hello;
 mod inbox;
 pub mod limits;
@@ -60,9 +61,10 @@ mod reader;
 mod scan;
 pub mod server;
 
-pub use calls::{Answer, Call, Count, Method, Position, Request, Size};
+pub use calls::{Answer, Call, Count, Method, Request};
 pub use color::{Color, ParseColorError};
 pub use fault::{Code, Fault, Range};
+pub use geometry::{Area, Position, Size};
 pub use hello::{GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};
 pub use scan::{Scan, ScanError};

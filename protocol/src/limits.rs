@@ -44,12 +44,13 @@ pub const SIDE: u32 = 16_384;
 /// is 2,100 on one machine; a path of 50 ms needs as many more as it can carry.
 pub const CREDIT_CALLS: u32 = 65_536;
 
-/// Bytes of requests that a client may have unanswered: 100 Mbit/s over a path of 600 ms.
-pub const CREDIT_BYTES: u32 = 8 << 20;
+/// Calls that a client may have unanswered, in however few requests they travel: each may become a late error of a few
+/// hundred bytes. Single pixels at 5 M/s over a path of 50 ms are as many. No more of [`CREDIT_CALLS`] is believed.
+pub const CALLS: u64 = 1 << 18;
 
-/// The most of [`CREDIT_CALLS`] that a client believes: what a path of 600 ms carries at 1.7 M/s. A client keeps a
-/// record of some 100 bytes for each.
-pub const CREDIT_CALLS_HARDEST: u32 = 1 << 20;
+/// Bytes of requests that a client may have unanswered: three images of 1920x1080, so that one is drawn while the next
+/// travels; a gigabit over a path of 250 ms. It bounds memory; what is worth having under way is [`WINDOW_FIRST`] and on.
+pub const CREDIT_BYTES: u32 = 32 << 20;
 
 /// The most of [`CREDIT_BYTES`] that a client believes: one message of [`MESSAGE_HARDEST`].
 pub const CREDIT_BYTES_HARDEST: u32 = MESSAGE_HARDEST as u32;
@@ -58,8 +59,32 @@ pub const CREDIT_BYTES_HARDEST: u32 = MESSAGE_HARDEST as u32;
 /// Waiting there could wait for itself: the callback is what frees the credit.
 pub const CALLBACK_CALLS: u32 = 1_024;
 
-/// Bytes of requests that go with [`CALLBACK_CALLS`]: as much again as everybody else may have under way.
-pub const CALLBACK_BYTES: u32 = CREDIT_BYTES;
+/// Bytes of requests that go with [`CALLBACK_CALLS`].
+pub const CALLBACK_BYTES: u32 = 8 << 20;
+
+/// Single pixels that travel together at most: 32 KiB. More in one message would only be drawn later.
+pub const JOINED: usize = 4_096;
+
+/// How long after the first another single pixel may still be joined to it: they share one time, from which ages and
+/// deadlines are counted.
+pub const JOIN_TIME: Duration = Duration::from_millis(1);
+
+/// Bytes of an image in one request, about: a larger one goes as bands of rows. A band is still in the processor's
+/// cache when it is drawn, and is drawn while the next one travels.
+pub const BAND: usize = 256 << 10;
+
+/// Bytes under way on a path that is not known yet: what a path of 20 ms holds at 100 Mbit/s.
+pub const WINDOW_FIRST: usize = 256 << 10;
+
+/// The least that is worth having under way on any path: one full write.
+pub const WINDOW_LEAST: usize = 64 << 10;
+
+/// What an answer may take beyond twice the shortest time that one took, before there is a queue: waking threads takes
+/// this long on a busy machine.
+pub const WINDOW_SLACK: Duration = Duration::from_millis(1);
+
+/// How long a shortest time is believed. A path changes seldom, and finding out costs a pause of one round trip.
+pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);
 
 /// Late errors kept for `sync` and `close` when there is no callback; beyond it they are only counted.
 pub const KEPT_ERRORS: usize = 1_000;

@@ -64,6 +64,12 @@ impl<'a> From<&'a [Pixel]> for Pixels<'a> {
 }
 
 impl<'a> Pixels<'a> {
+    /// Records of [`Pixel::SIZE`] bytes, as they cross the wire.
+    pub(crate) fn of_run(records: &'a [u8]) -> Pixels<'a> {
+        debug_assert!(records.len().is_multiple_of(Pixel::SIZE));
+        Pixels(Form::Run(records))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match self.0 {

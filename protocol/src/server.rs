@@ -4,9 +4,10 @@
 //! Everything that is not for a display to execute (greetings, unknown methods, wrong types, limits, acknowledgements)
 //! is dealt with here.
 
-use crate::calls::{Answer, Method, Request, Size};
+use crate::calls::{Answer, Method, Request};
 use crate::envelope::{self, Head, Message};
 use crate::fault::{Code, Fault};
+use crate::geometry::Size;
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;

@@ -62,7 +62,7 @@ fn check(calls: &[Owned], world: &World) {
     assert_eq!(world.told[1..], told);
     assert!(world.host.display == display, "the picture differs");
     assert_eq!((world.client.done(), world.client.in_flight()), (calls.len() as u64, 0));
-    assert_eq!(world.host.server.stats().executed, calls.len() as u64);
+    assert!(world.host.server.stats().executed <= calls.len() as u64, "single pixels may travel together");
 }
 
 proptest! {
@@ -170,12 +170,14 @@ fn a_cut_connection_names_each_unfinished_call_once() {
 fn thousands_of_draws_are_acknowledged_by_one_message() {
     let mut world = World::new(SMALL);
     for i in 0..5000 {
+        // Between others a pixel travels alone.
         world.call(&Request::DrawPixel { x: i % 16, y: i / 16 % 16, color: Color::RED });
+        world.call(&Request::FillRect { x: i % 16, y: 0, width: 1, height: 1, color: Color::RED });
     }
     world.to_client.clear();
     world.round();
-    assert_eq!(world.to_client, *b"\x93\x02\xa8progress\x91\xcd\x13\x88", "[2, \"progress\", [5000]]");
-    assert_eq!(world.client.done(), 5000);
+    assert_eq!(world.to_client, *b"\x93\x02\xa8progress\x91\xcd\x27\x10", "[2, \"progress\", [10000]]");
+    assert_eq!(world.client.done(), 10_000);
     world.round();
     assert_eq!(world.to_client.len(), 15, "nothing is reported twice");
 }
@@ -184,7 +186,7 @@ fn thousands_of_draws_are_acknowledged_by_one_message() {
 fn a_fault_comes_before_the_progress_behind_it_and_stands_for_all_before() {
     let mut world = World::new(SMALL);
     for x in [1, 2, 99, 3] {
-        world.call(&Request::DrawPixel { x, y: 0, color: Color::RED });
+        world.call(&Request::FillRect { x, y: 0, width: 1, height: 1, color: Color::RED });
     }
     world.to_client.clear();
     world.round();

@@ -135,33 +135,73 @@ fn what_can_never_be_sent_is_refused_at_once() {
 }
 
 #[test]
-fn an_image_is_asked_for_in_bands_that_fit_a_message() {
-    let world = World::with(Config { message: limits::FIRST_MESSAGE, ..config(SIZE) }).greeted();
-    let client = &world.client;
-    assert_eq!(client.bands(10, 10), Ok(vec![(0, 10)]));
-    assert_eq!(client.bands(100, 25), Ok(vec![(0, 10), (10, 10), (20, 5)]));
-    assert_eq!(client.bands(u32::MAX, 0), Ok(vec![(0, 0)]));
-    // Four times 2^31 squared is 2^64, which a 64-bit product takes for nothing.
-    for side in [1009, 1 << 31, u32::MAX] {
-        assert_eq!(client.bands(side, side).map_err(|fault| fault.code), Err(Code::TooLarge), "{side}");
+fn a_large_image_is_asked_for_in_bands_and_is_one_answer() {
+    let mut world = World::with(Config { message: limits::FIRST_MESSAGE, ..config(SIZE) }).greeted();
+    for (i, color) in world.host.display.pixels.iter_mut().enumerate() {
+        *color = Color::from_u32(i as u32);
     }
-    assert_eq!(client.bands(1, u32::MAX), Ok(vec![(0, u32::MAX)]), "larger than any display");
+    for (x, y, width, height, requests) in
+        [(0, 0, 10, 10, 1), (17, 3, 100, 25, 3), (0, 479, 640, 1, 1), (5, 5, 0, 9, 1)]
+    {
+        let request = Request::GetImage { x, y, width, height };
+        let number = world.call(&request);
+        assert_eq!(messages(world.client.poll_transmit()).len(), requests, "{width}x{height}");
+        world.round();
+        let expected = world.host.display.apply(&request).unwrap();
+        assert!(std::mem::take(&mut world.told) == [Told::Answer(number, expected)], "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_band_of_an_image_that_fails_fails_the_image() {
+    let mut world = World::granted(SIZE, |welcome| welcome.message = 4096);
+    world.call(&Request::GetImage { x: 0, y: 0, width: 100, height: 25 });
+    let sent = world.client.poll_transmit().len();
+    world.client.handle_transmitted(sent);
+    let band =
+        |msgid: u32, rows: usize| common::Raw::response(msgid).bytes(&[0xc0]).bin(&vec![7; rows * 400]).0;
+    world.hear_from_server(&band(1, 10));
+    world.hear_from_server(b"\x94\x01\x02\x82\xa4code\xa9no_memory\xa7message\xa4full\xc0");
+    assert_eq!((world.told.len(), world.client.done()), (0, 0), "the call is not done");
+    world.hear_from_server(&band(3, 5));
+    let call = "get_image(0, 0, 100, 25)".to_owned();
+    assert_eq!(world.told, [Told::Fault(1, call, Code::NoMemory, "full".into(), vec![])]);
+    // Nothing of it is left for the next.
+    world.told.clear();
+    world.call(&Request::GetImage { x: 0, y: 0, width: 1, height: 1 });
+    world.hear_from_server(&common::Raw::response(4).bytes(&[0xc0]).bin(&[1, 2, 3, 4]).0);
+    assert_eq!(world.told, [Told::Answer(2, Answer::Image(vec![1, 2, 3, 4]))]);
+}
+
+#[test]
+fn an_image_that_no_display_can_answer_is_refused_at_once() {
+    let mut world = World::with(Config { message: limits::FIRST_MESSAGE, ..config(SIZE) }).greeted();
+    for (width, height, says) in [
+        (641, 480, "out_of_bounds: the rectangle 641x480 at (0, 0) is not all inside 640x480"),
+        (1009, 1009, "too_large: a row of 1009 pixels has 4036 bytes; the limit of a message is 4032"),
+        (1 << 31, 1 << 31, "too_large: a row of 2147483648 pixels"),
+        (1, u32::MAX, "out_of_bounds: the rectangle 1x4294967295 at (0, 0) is not all inside 640x480"),
+    ] {
+        let request = Request::GetImage { x: 0, y: 0, width, height };
+        let fault = world.client.call(&request, world.host.now).expect_err(says);
+        assert!(fault.to_string().starts_with(says), "{fault}");
+    }
+    assert_eq!((world.client.last_call(), world.client.poll_transmit()), (0, &[][..]), "nothing was sent");
 }
 
 #[test]
 fn an_answer_larger_than_a_message_names_the_remedy() {
-    let mut world = World::with(Config { message: limits::FIRST_MESSAGE, ..config(SIZE) }).greeted();
-    world.call(&Request::GetImage { x: 0, y: 0, width: 100, height: 25 });
-    world.call(&Request::GetImage { x: 0, y: 0, width: u32::MAX, height: u32::MAX });
-    world.call(&Request::GetImage { x: 0, y: 0, width: 100, height: 10 });
-    world.round();
-    let [Told::Fault(1, _, Code::TooLarge, text, _), Told::Fault(2, ..), Told::Answer(3, image)] =
-        &world.told[..]
-    else {
-        panic!("{:?}", world.told)
+    let mut host = common::Host::with(Config { message: limits::FIRST_MESSAGE, ..config(SIZE) });
+    let ask = |msgid, width, height| {
+        let request = common::Raw::request(msgid, "get_image").bytes(&[0x94, 0, 0]);
+        request.uint(width).uint(height).0
     };
-    assert_eq!(text, "an image of 100x25 has 10000 bytes; the limit is 4032: ask for bands of rows");
-    assert!(matches!(image, Answer::Image(bytes) if bytes.len() == 4000));
+    let answer = host.ask(&[ask(1, 100, 25), ask(2, u32::MAX, u32::MAX)].concat());
+    let faults = common::plain_faults(&answer);
+    let text = "too_large: an image of 100x25 has 10000 bytes; the limit is 4032: ask for bands of rows";
+    assert_eq!(faults[0], (1, text.to_owned()));
+    assert!(faults[1].1.starts_with("too_large: "), "{faults:?}");
+    assert!(host.ask(&ask(3, 100, 10)).len() > 4000);
 }
 
 #[test]
@@ -177,20 +217,36 @@ fn nothing_is_granted_before_the_greeting() {
 #[test]
 fn credit_in_calls_runs_out_and_comes_back_with_progress() {
     let mut world = World::granted(SIZE, |welcome| welcome.calls = 3);
-    for x in 0..3 {
-        assert!(world.client.has_credit(&pixel(x), 0), "call {x}");
-        world.call(&pixel(x));
+    let clear = Request::Clear { color: RED };
+    for i in 0..3 {
+        assert!(world.client.has_credit(&clear, 0), "call {i}");
+        world.call(&clear);
     }
-    assert!(!world.client.has_credit(&pixel(3), 0));
+    assert!(!world.client.has_credit(&clear, 0));
     // Only the first two arrive whole.
     let sent = world.client.swap_transmit(Vec::new());
     world.host.hear(&sent[..sent.len() - 1]);
     world.down(&mut uncut);
-    assert!(world.client.has_credit(&pixel(3), 1), "this one and another");
-    assert!(!world.client.has_credit(&pixel(3), 2));
+    assert!(world.client.has_credit(&clear, 1), "this one and another");
+    assert!(!world.client.has_credit(&clear, 2));
     world.host.hear(&sent[sent.len() - 1..]);
     world.down(&mut uncut);
-    assert!(world.client.has_credit(&pixel(3), 2));
+    assert!(world.client.has_credit(&clear, 2));
+}
+
+#[test]
+fn single_pixels_that_travel_together_take_the_credit_of_one_request() {
+    let mut world = World::granted(SIZE, |welcome| welcome.calls = 2);
+    world.call(&Request::Clear { color: RED });
+    for x in 0..100 {
+        assert!(world.client.has_credit(&pixel(x), 0), "call {x}");
+        world.call(&pixel(x));
+    }
+    assert!(!world.client.has_credit(&Request::Clear { color: RED }, 0));
+    world.client.poll_transmit();
+    assert!(!world.client.has_credit(&pixel(0), 0), "those that were sent are joined no more");
+    world.round();
+    assert_eq!((world.client.done(), world.host.server.stats().executed), (101, 2));
 }
 
 #[test]

@@ -130,11 +130,11 @@ fn check_client(mut world: World, bytes: &[u8], step: usize) {
     'all: for piece in bytes.chunks(step) {
         let mut input = piece;
         loop {
-            match world.client.handle_input(&mut input) {
+            match world.client.handle_input(&mut input, world.host.now) {
                 Ok(Some(event)) => told.push(event.into()),
                 Ok(None) => break,
                 Err(ended) => {
-                    assert_eq!(world.client.handle_input(&mut &bytes[..]).err(), Some(ended));
+                    assert_eq!(world.client.handle_input(&mut &bytes[..], world.host.now).err(), Some(ended));
                     break 'all;
                 }
             }

@@ -188,7 +188,7 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let mut ends = Host::new(SIZE).greeted();
     ends.server.close(Fault::new(Code::ShuttingDown, "the display ends"));
     let mut draws = World::new(SIZE);
-    (0..3).for_each(|x| _ = draws.call(&Request::DrawPixel { x, y: 0, color: RED }));
+    (0..3).for_each(|x| sent_apart(&mut draws, &Request::DrawPixel { x, y: 0, color: RED }));
     draws.to_client.clear();
     draws.round();
     BTreeMap::from([
@@ -223,6 +223,12 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     ])
 }
 
+/// Makes a call that travels with no other.
+fn sent_apart(world: &mut World, request: &Request<'_>) {
+    world.call(request);
+    world.client.poll_transmit();
+}
+
 /// The example at the end: what each side sends, turn by turn.
 fn example() -> BTreeMap<&'static str, Vec<u8>> {
     let mut world = World::silent(Size { width: 640, height: 480 });
@@ -250,7 +256,7 @@ fn example() -> BTreeMap<&'static str, Vec<u8>> {
     let mut said = BTreeMap::new();
     for (client, display, requests) in turns {
         (world.to_server, world.to_client) = (vec![], vec![]);
-        requests.iter().for_each(|request| _ = world.call(request));
+        requests.iter().for_each(|request| sent_apart(&mut world, request));
         world.round();
         said.insert(client, world.to_server.clone());
         said.insert(display, world.to_client.clone());

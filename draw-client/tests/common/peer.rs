@@ -8,9 +8,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// A state machine of a server of 10x10 pixels, for peers that are moved by hand.
+/// A state machine of a server of 2000x2000 pixels, for peers that are moved by hand.
 pub(crate) fn machine() -> Connection {
-    let size = Size { width: 10, height: 10 };
+    let size = Size { width: 2000, height: 2000 };
     Connection::new(Config { server: "a test".into(), size, message: limits::MESSAGE }, Instant::now())
 }
 

@@ -169,9 +169,12 @@ impl World {
     }
 
     pub(crate) fn hear_from_server(&mut self, bytes: &[u8]) {
+        // A server answers what was sent.
+        self.client.poll_transmit();
         let before = self.client.done();
         let mut input = bytes;
-        while let Some(event) = self.client.handle_input(&mut input).expect("an honest server") {
+        while let Some(event) = self.client.handle_input(&mut input, self.host.now).expect("an honest server")
+        {
             self.told.push(event.into());
         }
         assert!(input.is_empty(), "all of it was taken");

@@ -1,0 +1,75 @@
+//! When a loop of calls reads the clock, and when it lets others run. Both cost as much as a call, or more.
+
+use crate::shared::now;
+use std::time::{Duration, Instant};
+
+/// How long callers may keep the driver from writing.
+const TURN: Duration = Duration::from_micros(500);
+/// How much they may leave it to write: two such writes are as fast as one of twice the size.
+const WRITE: usize = 64 << 10;
+/// How many calls may share one reading of the clock and all else that is checked before a call, and how fast they must
+/// follow each other for that.
+const SHARED: u32 = 8;
+const FAST: Duration = Duration::from_micros(20);
+
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// The clock as it was read last, how many more calls may be taken as made then, and whether calls follow each other
+    /// closely.
+    last: Instant,
+    left: u32,
+    is_fast: bool,
+    /// When others are to run again, or how much is to be unsent before they do.
+    due: Instant,
+    most: usize,
+}
+
+impl Pace {
+    pub(crate) fn new(now: Instant) -> Pace {
+        Pace { last: now, left: 0, is_fast: false, due: now + TURN, most: WRITE }
+    }
+
+    /// The time of a call.
+    pub(crate) fn clock(&mut self) -> Instant {
+        let now = now();
+        self.is_fast = now.saturating_duration_since(self.last) < FAST;
+        self.last = now;
+        self.left = 0;
+        now
+    }
+
+    /// The call was accepted at that time.
+    pub(crate) fn accepted(&mut self) {
+        self.left = if self.is_fast { SHARED - 1 } else { 0 };
+    }
+
+    /// Whether one more call may go ahead as the last one did, unchecked and at the same time.
+    #[inline]
+    pub(crate) fn is_same(&self) -> bool {
+        self.left > 0
+    }
+
+    #[inline]
+    pub(crate) fn take_same(&mut self) {
+        self.left -= 1;
+    }
+
+    /// What the last call was checked for is not so any more.
+    pub(crate) fn check_next(&mut self) {
+        self.left = 0;
+    }
+
+    /// Whether others are to run now, before `unsent` bytes become more. Answers so once, until more has come up.
+    pub(crate) fn must_yield(&mut self, unsent: usize, now: Instant) -> bool {
+        let must = unsent >= self.most || now > self.due;
+        if must {
+            (self.due, self.most) = (now + TURN, unsent + WRITE);
+        }
+        must
+    }
+
+    /// The driver is about to take all that is unsent.
+    pub(crate) fn driver_ran(&mut self) {
+        (self.due, self.most) = (self.last + TURN, WRITE);
+    }
+}

@@ -1,0 +1,179 @@
+//! Requests that the server has not reported, and the calls that they carry.
+
+use crate::calls::Call;
+use crate::pixels::Pixel;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// A call that was made: what can be told about it later.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Made {
+    /// Its number on this connection, from 1.
+    pub number: u64,
+    /// What was called.
+    pub call: Call,
+    /// When. Single pixels that travel together share the time of the first, by less than
+    /// [`JOIN_TIME`](crate::limits::JOIN_TIME).
+    pub at: Instant,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    /// Number of the call that it carries, or of the first of several.
+    pub(super) call: u64,
+    pub(super) at: Instant,
+    /// Its bytes on the wire.
+    pub(super) bytes: usize,
+    pub(super) load: Load,
+}
+
+/// What a request carries.
+#[derive(Debug)]
+pub(super) enum Load {
+    /// A call, or a part of one.
+    Part(Part),
+    /// Calls of `draw_pixel` that travel as one `draw_pixels`: a record each.
+    Joined(Run),
+}
+
+/// A call, or a part of one.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) call: Call,
+    /// Which pixels of the call it has.
+    pub(super) first_pixel: u32,
+    pub(super) pixels: u32,
+    /// The call ends with this request.
+    pub(super) is_last: bool,
+}
+
+/// Single pixels on their way: records of [`Pixel::SIZE`] bytes, as they cross the wire.
+#[derive(Debug, Default)]
+pub(super) struct Run(pub(super) Vec<u8>);
+
+impl Run {
+    /// How many calls there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len() / Pixel::SIZE
+    }
+
+    pub(super) fn pixel(&self, i: usize) -> Pixel {
+        let mut record = [0; Pixel::SIZE];
+        record.copy_from_slice(&self.0[i * Pixel::SIZE..][..Pixel::SIZE]);
+        Pixel::from_bytes(record)
+    }
+
+    pub(super) fn call(&self, i: usize) -> Call {
+        let Pixel { x, y, color } = self.pixel(i);
+        Call::DrawPixel { x: x.into(), y: y.into(), color }
+    }
+}
+
+impl InFlight {
+    /// Number of the last call that it carries.
+    pub(super) fn last_call(&self) -> u64 {
+        match &self.load {
+            Load::Part(_) => self.call,
+            Load::Joined(run) => self.call + run.len() as u64 - 1,
+        }
+    }
+
+    /// Every call that it carries.
+    fn calls(&self) -> impl Iterator<Item = Made> + '_ {
+        let count = self.last_call() - self.call + 1;
+        (0..count).map(|i| Made {
+            number: self.call + i,
+            call: match &self.load {
+                Load::Part(part) => part.call,
+                Load::Joined(run) => run.call(i as usize),
+            },
+            at: self.at,
+        })
+    }
+}
+
+/// The requests in flight, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Flight {
+    requests: VecDeque<InFlight>,
+    /// Number of the last request that is done.
+    applied: u64,
+    /// Bytes of all of them.
+    bytes: usize,
+    /// Memory of runs that have landed, for those to come.
+    spare: Vec<Run>,
+}
+
+/// Runs kept for their memory. A few are filled while others are on their way; more are rare.
+const SPARE: usize = 16;
+
+impl Flight {
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The number of the request that is pushed next.
+    pub(super) fn next_number(&self) -> u64 {
+        self.applied + self.requests.len() as u64 + 1
+    }
+
+    pub(super) fn first(&self) -> Option<&InFlight> {
+        self.requests.front()
+    }
+
+    /// The request of that number.
+    pub(super) fn numbered(&self, number: u64) -> Option<&InFlight> {
+        self.requests.get(usize::try_from(number.checked_sub(self.applied + 1)?).ok()?)
+    }
+
+    /// When a call that is in flight was made.
+    pub(super) fn made_at(&self, call: u64) -> Option<Instant> {
+        let behind = self.requests.partition_point(|request| request.call <= call);
+        let request = self.requests.get(behind.checked_sub(1)?)?;
+        (call <= request.last_call()).then_some(request.at)
+    }
+
+    pub(super) fn push(&mut self, request: InFlight) {
+        self.bytes += request.bytes;
+        self.requests.push_back(request);
+    }
+
+    /// The first request has landed.
+    pub(super) fn pop(&mut self) -> Option<InFlight> {
+        let request = self.requests.pop_front()?;
+        self.applied += 1;
+        self.bytes -= request.bytes;
+        Some(request)
+    }
+
+    /// An empty run, with memory that served another.
+    pub(super) fn spare_run(&mut self) -> Run {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    pub(super) fn recycle(&mut self, mut run: Run) {
+        if self.spare.len() < SPARE {
+            run.0.clear();
+            self.spare.push(run);
+        }
+    }
+
+    /// Empties it, and answers every call that was in it, once each.
+    pub(super) fn give_up(&mut self) -> Vec<Made> {
+        let mut lost: Vec<Made> = self.requests.iter().flat_map(InFlight::calls).collect();
+        lost.dedup_by_key(|made| made.number);
+        self.requests.clear();
+        self.bytes = 0;
+        lost
+    }
+}
