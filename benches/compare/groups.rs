@@ -4,23 +4,18 @@ use crate::measure::Unit;
 use crate::ours::{Asynchronous, Blocking, Ours};
 use crate::placement::Place;
 use crate::raw::Raw;
-use crate::rows::{Row, Run, Scale, color};
-use crate::wire::{self, Messages, SIZE};
+use crate::rows::{Row, Run, Scale};
+use crate::wire::{self, Messages};
 use crate::{Context, Result};
+use benches::pictures::{BATCH, display, pixel, scattered, square};
 use draw_client::Pixel;
 use std::rc::Rc;
 use tokio::runtime::{Builder, Runtime};
-
-/// Pixels of a batch.
-pub(crate) const BATCH: usize = 1_000;
 
 /// Calls after which the size of a message is taken. All numbers from 256 to 65,535 are as wide as the early one, and that
 /// is what a row makes that waits for each call; the others soon go beyond.
 const EARLY: u32 = 1_000;
 const LATE: u32 = 70_000;
-
-/// Columns and rows of 256 and more, which all have the same width on the wire.
-const WIDE: u16 = 256;
 
 /// All groups of one placement. The first row of each is the raw one.
 pub(crate) fn all(place: Place, scale: &Scale, ours: &Rc<Ours>) -> Result<Vec<Vec<Row>>> {
@@ -29,10 +24,10 @@ pub(crate) fn all(place: Place, scale: &Scale, ours: &Rc<Ours>) -> Result<Vec<Ve
     let new = New { place, ours: Rc::clone(ours), runtime };
     let circle = circle();
     Ok(vec![
-        new.one_by_one(&square(scale.calls))?,
-        new.loops(&square(scale.singles))?,
-        new.batches("neighbouring", &display(), scale.passes)?,
-        new.batches("random", &scattered(), scale.passes)?,
+        new.one_by_one(&square(scale.calls).into())?,
+        new.loops(&square(scale.singles).into())?,
+        new.batches("neighbouring", &display().into(), scale.passes)?,
+        new.batches("random", &scattered().into(), scale.passes)?,
         new.circle_synchronous(&circle)?,
         new.circle_asynchronous(&circle)?,
         new.circle_as_batch(&circle)?,
@@ -105,13 +100,13 @@ impl New {
 
     /// Messages of the size of a `draw_pixel`, each acknowledged before the next.
     fn ping(&self, name: &str, unit: Unit, pixels: &Rc<[Pixel]>, before: u32) -> Result<Row> {
-        let messages = wire::draw_pixel(pixels[0], before)?;
+        let messages = wire::draw_pixel(pixels[0], before);
         self.raw(name, unit, pixels, messages, |raw, messages, pixels| raw.ping(messages, pixels.len()))
     }
 
     /// The same messages without a pause, acknowledged together; the far end only counts them.
     fn stream(&self, name: &str, unit: Unit, pixels: &Rc<[Pixel]>) -> Result<Row> {
-        let messages = wire::draw_pixel(pixels[0], LATE)?;
+        let messages = wire::draw_pixel(pixels[0], LATE);
         self.raw(name, unit, pixels, messages, |raw, messages, pixels| raw.stream(messages, pixels.len()))
     }
 
@@ -174,38 +169,9 @@ impl New {
     }
 }
 
-/// `count` pixels, row by row, over and over.
-fn square(count: usize) -> Rc<[Pixel]> {
-    let (columns, rows) = (256, SIZE.height as usize - usize::from(WIDE));
-    let at = |i: usize| (WIDE + (i % columns) as u16, WIDE + (i / columns % rows) as u16);
-    (0..count).map(|i| pixel(at(i), i)).collect()
-}
-
-/// The whole display, row by row, as far as full batches go.
-fn display() -> Rc<[Pixel]> {
-    let all = (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x as u16, y as u16)));
-    let pixels: Vec<_> = all.enumerate().map(|(i, at)| pixel(at, i)).collect();
-    pixels[..pixels.len() / BATCH * BATCH].into()
-}
-
-/// As many pixels, anywhere on the display; the same in every run.
-fn scattered() -> Rc<[Pixel]> {
-    let mut state = 1_u64;
-    // An ordinary linear congruential generator (Knuth's MMIX): its high bits are what is random.
-    let mut random = move |below: u32| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (((state >> 32) * u64::from(below)) >> 32) as u16
-    };
-    display().iter().enumerate().map(|(i, _)| pixel((random(SIZE.width), random(SIZE.height)), i)).collect()
-}
-
 /// The lecture's circle.
 fn circle() -> Rc<[Pixel]> {
     let center = (400, 360);
     let inside = |(x, y)| Some((u16::try_from(x).ok()?, u16::try_from(y).ok()?));
     draw_examples::disc(100, center).filter_map(inside).enumerate().map(|(i, at)| pixel(at, i)).collect()
-}
-
-fn pixel((x, y): (u16, u16), i: usize) -> Pixel {
-    Pixel::new(x, y, color(0, i))
 }

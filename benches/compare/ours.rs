@@ -2,8 +2,8 @@
 
 use crate::measure::{Clock, Timed, Used, each};
 use crate::placement::{Place, processor_time};
-use crate::wire::SIZE;
 use crate::{Context, Failure, Result};
+use benches::pictures::SIZE;
 use display_server::{Server, ServerOptions};
 use draw_client::{Color, Display, Pixel, blocking};
 use std::future::Future;

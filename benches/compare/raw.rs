@@ -2,8 +2,9 @@
 
 use crate::measure::{Clock, Timed, Used, each};
 use crate::placement::{Place, processor_time};
-use crate::wire::{Messages, SIZE};
+use crate::wire::Messages;
 use crate::{Context, Failure, Result};
+use benches::pictures::SIZE;
 use draw_protocol::{Color, Pixel};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

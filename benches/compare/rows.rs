@@ -1,12 +1,13 @@
 //! Rows, and how they take turns.
 
-use crate::groups::{self, BATCH};
+use crate::groups;
 use crate::measure::{Section, Timed, Unit};
 use crate::ours::Ours;
 use crate::placement::Place;
 use crate::raw::Raw;
 use crate::{Context, Result};
-use draw_client::{Color, Pixel};
+use benches::pictures::{BATCH, color};
+use draw_client::Pixel;
 use std::fmt;
 use std::rc::Rc;
 
@@ -63,13 +64,6 @@ impl Row {
         self.sections.push(Section::new(self.unit, timed, self.passes * pixels.len()));
         Ok(())
     }
-}
-
-/// A colour of its own for each pixel of each round, and none that is shorter on the wire than others.
-pub(crate) fn color(round: u32, i: usize) -> Color {
-    // An odd factor maps different numbers to different ones.
-    let mixed = (i as u32 + 1).wrapping_add(round << 20).wrapping_mul(0x9e37_79b1);
-    Color::from_u32(0x8000_0000 | mixed)
 }
 
 /// All rows of one placement.

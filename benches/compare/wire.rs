@@ -1,12 +1,9 @@
 //! How many bytes a call and its acknowledgement have: counted in a conversation of the two state machines, since they
 //! write what the clients and the server send.
 
-use crate::{Context, Failure, Result};
-use draw_protocol::{Answer, Hello, Pixel, Request, Size, client, limits, server};
-use std::time::Instant;
-
-/// The display that is drawn on.
-pub(crate) const SIZE: Size = Size { width: 640, height: 480 };
+use crate::{Failure, Result};
+use benches::conversation::{Conversation, draw_nothing};
+use draw_protocol::{Pixel, Request};
 
 /// What a row sends, as our client would.
 #[derive(Debug, Clone)]
@@ -20,75 +17,39 @@ pub(crate) struct Messages {
     pub(crate) acknowledgement: usize,
 }
 
-/// A client and a server that have greeted each other.
-struct Conversation {
-    client: client::Connection,
-    server: server::Connection,
-    now: Instant,
+/// A conversation in which `calls` calls were made before.
+fn after(calls: u32, request: &Request<'_>) -> Conversation {
+    let mut conversation = Conversation::new();
+    for _ in 0..calls {
+        conversation.client.call(request);
+        conversation.carry(draw_nothing);
+    }
+    conversation
 }
 
-impl Conversation {
-    /// One in which `calls` calls were made before.
-    fn after(calls: u32, request: &Request<'_>) -> Result<Conversation> {
-        let config = server::Config { server: "counted".into(), size: SIZE, message: limits::MESSAGE };
-        let now = Instant::now();
-        let mut new = Conversation {
-            client: client::Connection::new(&Hello::new("counted")),
-            server: server::Connection::new(config, now),
-            now,
-        };
-        new.carry()?;
-        for _ in 0..calls {
-            new.call(request)?;
-        }
-        Ok(new)
-    }
-
-    /// Hands over what the client has to say, executed without fault, and then the answer.
-    fn carry(&mut self) -> Result<(Vec<u8>, usize)> {
-        let sent = self.client.poll_transmit().to_vec();
-        self.client.handle_transmitted(sent.len());
-        let mut input = &sent[..];
-        loop {
-            match self.server.handle_input(&mut input, self.now) {
-                server::Step::Execute(_) => self.server.answer(Ok(Answer::Done(()))),
-                server::Step::Continue => {}
-                server::Step::Wait => break,
-            }
-        }
-        let answer = self.server.poll_transmit(self.now).to_vec();
-        self.server.handle_transmitted(answer.len(), self.now);
-        let mut input = &answer[..];
-        while self
-            .client
-            .handle_input(&mut input, self.now)
-            .context("counting the bytes of a call")?
-            .is_some()
-        {}
-        Ok((sent, answer.len()))
-    }
-
-    /// Makes a call, and answers its bytes and how many its acknowledgement has.
-    fn call(&mut self, request: &Request<'_>) -> Result<(Vec<u8>, usize)> {
-        self.client.call(request, self.now).context("counting the bytes of a call")?;
-        self.carry()
-    }
+/// Makes a call, and answers its bytes and how many its acknowledgement has.
+fn call(conversation: &mut Conversation, request: &Request<'_>) -> (Vec<u8>, usize) {
+    conversation.client.call(request);
+    let sent = conversation.client.unsent().to_vec();
+    let acknowledgement = conversation.carry(draw_nothing);
+    (sent, acknowledgement)
 }
 
 /// One `draw_pixel`, when `before` calls were made on its connection: numbers grow wider.
-pub(crate) fn draw_pixel(pixel: Pixel, before: u32) -> Result<Messages> {
+pub(crate) fn draw_pixel(pixel: Pixel, before: u32) -> Messages {
     let request = Request::DrawPixel { x: pixel.x.into(), y: pixel.y.into(), color: pixel.color };
-    let (bytes, acknowledgement) = Conversation::after(before, &request)?.call(&request)?;
-    Ok(Messages { size: bytes.len(), bytes, head: None, acknowledgement })
+    let (bytes, acknowledgement) = call(&mut after(before, &request), &request);
+    Messages { size: bytes.len(), bytes, head: None, acknowledgement }
 }
 
 /// The `draw_pixels` of all `pixels`, as many to each as `batch` says.
 pub(crate) fn draw_pixels(pixels: &[Pixel], batch: usize) -> Result<Messages> {
     // The numbers from 256 to 65,535 have the same width.
-    let mut conversation = Conversation::after(256, &Request::Sync {})?;
+    let mut conversation = after(256, &Request::Sync {});
     let mut all = Messages { bytes: Vec::new(), size: 0, head: None, acknowledgement: 0 };
     for pixels in pixels.chunks_exact(batch) {
-        let (bytes, acknowledgement) = conversation.call(&Request::DrawPixels { pixels: pixels.into() })?;
+        let (bytes, acknowledgement) =
+            call(&mut conversation, &Request::DrawPixels { pixels: pixels.into() });
         all.bytes.extend_from_slice(&bytes);
         all.size = bytes.len();
         all.head = bytes.len().checked_sub(batch * Pixel::SIZE);

@@ -20,7 +20,8 @@ fn executed(world: &World) -> u64 {
 #[test]
 fn consecutive_pixels_are_one_request_in_the_standard_form() {
     let mut world = World::new(SIZE);
-    (world.call(&pixel(1, 2)), world.call(&pixel(640, 3)));
+    world.call(&pixel(1, 2));
+    world.call(&pixel(640, 3));
     let expected =
         b"\x94\x00\x01\xabdraw_pixels\x91\xc4\x10\0\x01\0\x02\xff\0\0\xff\x02\x80\0\x03\xff\0\0\xff";
     assert_eq!(world.client.poll_transmit(), expected);

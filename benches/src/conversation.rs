@@ -1,0 +1,187 @@
+//! The two state machines of the protocol without a network in between: whatever the benchmarks need to know of how a
+//! machine is driven.
+//!
+//! Both ends are honest, so whatever one of them finds wrong is a defect, and panics.
+
+use crate::pictures::SIZE;
+use draw_protocol::{Answer, Fault, Hello, Request, client, limits, server};
+use std::time::Instant;
+
+/// The client's end.
+#[derive(Debug)]
+pub struct Client {
+    machine: client::Connection,
+    now: Instant,
+}
+
+impl Client {
+    /// Makes a call.
+    ///
+    /// # Panics
+    /// If no display could execute it.
+    #[inline]
+    pub fn call(&mut self, request: &Request<'_>) {
+        self.machine.call(request, self.now).expect("a call that is in order");
+    }
+
+    /// What it has to send.
+    pub fn unsent(&mut self) -> &[u8] {
+        self.machine.poll_transmit()
+    }
+
+    /// Hands over what it has to send.
+    #[inline]
+    pub fn send(&mut self, take: impl FnOnce(&[u8])) {
+        let bytes = self.unsent();
+        take(bytes);
+        let sent = bytes.len();
+        self.machine.handle_transmitted(sent);
+    }
+
+    /// Takes in what the server sent, and answers how many events that were.
+    ///
+    /// # Panics
+    /// If it is not what a server sends.
+    #[inline]
+    pub fn take(&mut self, mut input: &[u8]) -> usize {
+        let mut events = 0;
+        while self.machine.handle_input(&mut input, self.now).expect("an honest server").is_some() {
+            events += 1;
+        }
+        events
+    }
+
+    /// Calls that are neither done nor failed.
+    pub fn in_flight(&self) -> u64 {
+        self.machine.in_flight()
+    }
+}
+
+/// The server's end.
+#[derive(Debug)]
+pub struct Server {
+    machine: server::Connection,
+    now: Instant,
+}
+
+impl Server {
+    /// One that nobody has greeted yet, of a display of [`SIZE`].
+    pub fn new() -> Server {
+        let now = Instant::now();
+        let config = server::Config { server: "benches".into(), size: SIZE, message: limits::MESSAGE };
+        Server { machine: server::Connection::new(config, now), now }
+    }
+
+    /// Takes in what the client sent, and executes it.
+    ///
+    /// # Panics
+    /// If it is not what a client sends, or if more answers are unsent than a server lets wait.
+    #[inline]
+    pub fn take(&mut self, mut input: &[u8], mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) {
+        loop {
+            match self.machine.handle_input(&mut input, self.now) {
+                server::Step::Execute(request) => {
+                    let result = execute(&request);
+                    self.machine.answer(result);
+                }
+                server::Step::Continue => {}
+                server::Step::Wait => break,
+            }
+        }
+        assert!(input.is_empty(), "the server takes no more: {:?}", self.machine.closing());
+    }
+
+    /// Takes in one request and leaves it to be answered.
+    ///
+    /// # Panics
+    /// If it is anything else.
+    pub fn take_one(&mut self, mut input: &[u8]) {
+        let step = self.machine.handle_input(&mut input, self.now);
+        assert!(matches!(step, server::Step::Execute(_)), "one request, and not {step:?}");
+    }
+
+    /// Answers the request that was left.
+    #[inline]
+    pub fn answer(&mut self, result: Result<Answer, Fault>) {
+        self.machine.answer(result);
+    }
+
+    /// Hands over what it has to send.
+    #[inline]
+    pub fn send(&mut self, take: impl FnOnce(&[u8])) {
+        let bytes = self.machine.poll_transmit(self.now);
+        take(bytes);
+        let sent = bytes.len();
+        self.machine.handle_transmitted(sent, self.now);
+    }
+
+    /// Requests that were answered with a fault.
+    pub fn faults(&self) -> u64 {
+        self.machine.stats().faults
+    }
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server::new()
+    }
+}
+
+/// Answers every request as if it had been drawn: what is left are the machines.
+///
+/// # Errors
+/// None.
+#[inline]
+pub fn draw_nothing(_: &Request<'_>) -> Result<Answer, Fault> {
+    Ok(Answer::Done(()))
+}
+
+/// A client and a server that have greeted each other.
+#[derive(Debug)]
+pub struct Conversation {
+    /// Who calls.
+    pub client: Client,
+    /// Who executes.
+    pub server: Server,
+}
+
+impl Conversation {
+    /// One in which nothing was called yet.
+    pub fn new() -> Conversation {
+        let machine = client::Connection::new(&Hello::new("benches"));
+        let client = Client { machine, now: Instant::now() };
+        let mut new = Conversation { client, server: Server::new() };
+        new.carry(draw_nothing);
+        new
+    }
+
+    /// Hands over what the client has to say, executed by `execute`, and then the answers: as many bytes as it returns.
+    #[inline]
+    pub fn carry(&mut self, execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) -> usize {
+        let Conversation { client, server } = self;
+        client.send(|bytes| server.take(bytes, execute));
+        let mut answered = 0;
+        server.send(|bytes| {
+            answered = bytes.len();
+            client.take(bytes);
+        });
+        answered
+    }
+}
+
+impl Default for Conversation {
+    fn default() -> Conversation {
+        Conversation::new()
+    }
+}
+
+/// The bytes of these calls, which are the first that a client makes after the greeting. Each is a message of its own.
+pub fn recorded<'r>(requests: impl IntoIterator<Item = Request<'r>>) -> Vec<u8> {
+    let mut client = Conversation::new().client;
+    for request in requests {
+        client.call(&request);
+        // What has been handed over once is joined by no other.
+        client.unsent();
+    }
+    client.unsent().to_vec()
+}

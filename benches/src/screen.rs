@@ -1,0 +1,47 @@
+//! A display without a server: what requests are executed on.
+
+use crate::pictures::SIZE;
+use display_server::{Damage, Framebuffer, Pointer, apply};
+use draw_protocol::{Answer, Color, Fault, Request};
+
+/// Pixels, a pointer, and the damage of the one who draws.
+#[derive(Debug)]
+pub struct Screen {
+    /// What is drawn on.
+    pub framebuffer: Framebuffer,
+    /// What was drawn and not published yet.
+    pub damage: Damage,
+    pointer: Pointer,
+}
+
+impl Screen {
+    /// A black one of [`SIZE`].
+    ///
+    /// # Panics
+    /// If there is no memory for it.
+    pub fn new() -> Screen {
+        let framebuffer = Framebuffer::new(SIZE, Color::BLACK).expect("a display of a common size");
+        Screen { damage: framebuffer.no_damage(), framebuffer, pointer: Pointer::default() }
+    }
+
+    /// Executes a request.
+    ///
+    /// # Errors
+    /// What [`apply`](apply()) finds.
+    #[inline]
+    pub fn execute(&mut self, request: &Request<'_>) -> Result<Answer, Fault> {
+        apply(request, &self.framebuffer, &self.pointer, &mut self.damage)
+    }
+
+    /// Tells a presenter, as a server does when it has executed what it had read.
+    #[inline]
+    pub fn publish(&mut self) {
+        self.framebuffer.publish(&mut self.damage);
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Screen {
+        Screen::new()
+    }
+}
