@@ -95,12 +95,17 @@ fn times(rounds: u64, each: usize) -> usize {
     rounds as usize * each
 }
 
-/// What a client sends in each round if it makes these calls over and over, `each` of them to a round.
+/// What a client sends in each round if it makes these calls over and over, `each` of them to a round, and each a
+/// message of its own.
 fn sent<'r>(each: usize, requests: &[Request<'r>]) -> Vec<Vec<u8>> {
     let mut client = Conversation::new().client;
     let mut requests = requests.iter().cycle();
     let round = |_| {
-        requests.by_ref().take(each).for_each(|request| client.call(request));
+        for request in requests.by_ref().take(each) {
+            client.call(request);
+            // What has been handed over once is joined by no other.
+            client.unsent();
+        }
         let mut bytes = Vec::new();
         client.send(|sent| bytes.extend_from_slice(sent));
         bytes

@@ -50,7 +50,8 @@ impl Damage {
     pub(crate) fn mark(&mut self, y: u32) {
         debug_assert!(y < self.height);
         let band = y >> self.shift;
-        self.words[(band / 64) as usize] |= 1 << (band % 64);
+        // The remainder is the word itself, and saves a check.
+        self.words[(band / 64) as usize % WORDS] |= 1 << (band % 64);
     }
 
     /// All of `rows` have changed.

@@ -106,14 +106,17 @@ impl Framebuffer {
     /// Stores a run of records of [`Pixel::SIZE`] bytes, as they cross the wire; calls `outside` with the index of each
     /// that does not lie inside.
     pub fn draw_run(&self, run: &[u8], damage: &mut Damage, mut outside: impl FnMut(u32, Pixel)) {
-        let Size { width, height } = self.size;
+        let width = self.size.width as usize;
         let (records, _) = run.as_chunks::<{ Pixel::SIZE }>();
         for (i, &record) in records.iter().enumerate() {
             let pixel = Pixel::from_bytes(record);
-            let (x, y) = (u32::from(pixel.x), u32::from(pixel.y));
-            if x < width && y < height {
-                self.pixels[y as usize * width as usize + x as usize].store(value(pixel.color), Relaxed);
-                damage.mark(y);
+            let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
+            // A row that is too low begins behind the last pixel.
+            if x < width
+                && let Some(place) = self.pixels.get(y * width + x)
+            {
+                place.store(value(pixel.color), Relaxed);
+                damage.mark(pixel.y.into());
             } else {
                 outside(i as u32, pixel);
             }

@@ -73,17 +73,20 @@ impl Color {
     }
 
     /// From the number 0xRRGGBBAA, as the wire has it.
+    #[inline]
     pub const fn from_u32(rgba: u32) -> Color {
         let [r, g, b, a] = rgba.to_be_bytes();
         Color { r, g, b, a }
     }
 
     /// The number 0xRRGGBBAA.
+    #[inline]
     pub const fn to_u32(self) -> u32 {
         u32::from_be_bytes(self.to_bytes())
     }
 
     /// The bytes R, G, B, A, as a framebuffer and an image have them.
+    #[inline]
     pub const fn to_bytes(self) -> [u8; 4] {
         [self.r, self.g, self.b, self.a]
     }

@@ -60,9 +60,7 @@ impl Run {
     }
 
     pub(super) fn pixel(&self, i: usize) -> Pixel {
-        let mut record = [0; Pixel::SIZE];
-        record.copy_from_slice(&self.0[i * Pixel::SIZE..][..Pixel::SIZE]);
-        Pixel::from_bytes(record)
+        Pixel::from_bytes(self.0.as_chunks().0[i])
     }
 
     pub(super) fn call(&self, i: usize) -> Call {
