@@ -13,8 +13,8 @@ use std::time::Instant;
 
 /// A drawing call on its way: await it to have it accepted.
 ///
-/// It is ready at once unless the display is behind, by as many calls or bytes as it has granted. Nothing is sent
-/// before it is ready, and everything when it is: dropping it earlier draws nothing.
+/// It is ready at once unless the display is behind, or other tasks are to run first, the one that sends above all.
+/// Nothing is sent before it is ready, and everything when it is: dropping it earlier draws nothing.
 #[must_use = "a drawing call does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct Draw<'d, 'p> {

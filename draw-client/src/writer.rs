@@ -11,16 +11,18 @@ pub(crate) struct Writer {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
     bytes: Vec<u8>,
     sent: usize,
+    /// What a write has carried lately: the most, forgotten slowly.
+    usual: usize,
     /// The stream has taken bytes that it may still hold back, as a buffer or TLS does.
     is_held_back: bool,
 }
 
-/// More capacity than this is not kept for the next write.
+/// Capacity that is kept for the next write, whatever the last ones carried.
 const KEPT_CAPACITY: usize = 4 * limits::READ;
 
 impl Writer {
     pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>) -> Writer {
-        Writer { stream, bytes: Vec::new(), sent: 0, is_held_back: false }
+        Writer { stream, bytes: Vec::new(), sent: 0, usual: 0, is_held_back: false }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -30,8 +32,10 @@ impl Writer {
     /// Takes over what the machine has to send. To be called when empty.
     pub(crate) fn refill(&mut self, machine: &mut Connection) {
         let mut empty = std::mem::take(&mut self.bytes);
+        // While large images are sent their memory is kept: to map it anew for each costs a third of sending it.
+        self.usual = empty.len().max(self.usual - self.usual / 16);
         empty.clear();
-        empty.shrink_to(KEPT_CAPACITY);
+        empty.shrink_to(self.usual.max(KEPT_CAPACITY));
         self.bytes = machine.swap_transmit(empty);
         self.sent = 0;
     }

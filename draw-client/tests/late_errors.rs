@@ -374,8 +374,10 @@ fn dropping_a_future_at_any_point_loses_nothing() {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), heard.len(), "none is told twice");
-        // Two calls in each of three rounds, and the last question, which succeeds.
-        assert_eq!(display.stats().calls, 2 * 3 + 1);
-        assert_eq!(heard.len() + seen_by_polls, 2 * 3);
+        // Of two calls in each of three rounds those that were accepted, which takes a second poll where the first let
+        // others run; and the last question, which succeeds.
+        let accepted = display.stats().calls as usize - 1;
+        assert!((2 * 2..=2 * 3).contains(&accepted), "{accepted}");
+        assert_eq!(heard.len() + seen_by_polls, accepted);
     }));
 }

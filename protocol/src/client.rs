@@ -41,6 +41,9 @@ pub struct Connection {
     /// When the first of them was called.
     run_began: Option<Instant>,
     window: Window,
+    /// When the last of the calls was made whose first request the message at hand has answered. (Further requests of a
+    /// call wait for the first, which is no fault of the path.)
+    answered: Option<Instant>,
     /// Number of the last call made, and of the last that is done; every call up to it is.
     last_call: u64,
     done: u64,
@@ -100,6 +103,7 @@ impl Connection {
             most_joined: 0,
             run_began: None,
             window: Window::new(),
+            answered: None,
             last_call: 0,
             done: 0,
             partial: None,
@@ -277,7 +281,12 @@ impl Connection {
             // Taken out for the moment: a message borrows from it while everything else changes.
             let mut inbox = std::mem::take(&mut self.inbox);
             let taken = match inbox.next(input, |_| limit) {
-                Ok(Some(found)) => self.handle_message(inbox.message(found), now).map(|()| true),
+                Ok(Some(found)) => {
+                    let used = self.flight.bytes();
+                    let handled = self.handle_message(inbox.message(found));
+                    self.measure(used, now);
+                    handled.map(|()| true)
+                }
                 Ok(None) if !Head::read(inbox.started()).is_possible() => {
                     Err(violation("its bytes are no message"))
                 }
@@ -297,20 +306,27 @@ impl Connection {
         }
     }
 
+    /// Calls have been answered when `used` bytes were in flight: that says how long the path is.
+    fn measure(&mut self, used: usize, now: Instant) {
+        if let (Some(at), Some(welcome)) = (self.answered.take(), &self.welcome) {
+            self.window.answered(at, now, used, granted(welcome));
+        }
+    }
+
     /// Where the rest of a long message may be read to directly: append at most that many bytes, then call
     /// [`Connection::handle_input`] with no input.
     pub fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         self.inbox.body()
     }
 
-    fn handle_message(&mut self, message: &[u8], now: Instant) -> Result<(), Ended> {
+    fn handle_message(&mut self, message: &[u8]) -> Result<(), Ended> {
         match Head::read(message).message() {
             Some(Message::Response { msgid, rest }) if self.welcome.is_none() => {
                 self.handle_welcome(msgid, rest)
             }
-            Some(Message::Response { msgid, rest }) => self.handle_response(msgid, rest, now),
+            Some(Message::Response { msgid, rest }) => self.handle_response(msgid, rest),
             Some(Message::Notification { method, params }) => match std::str::from_utf8(method) {
-                Ok(hello::PROGRESS) => self.handle_progress(params, now),
+                Ok(hello::PROGRESS) => self.handle_progress(params),
                 Ok(hello::GOODBYE) => {
                     let said: Result<(Fault,), _> = rmp_serde::from_slice(params.rest());
                     let (mut fault,) = said.map_err(|_| violation("its goodbye has no reason"))?;
@@ -346,7 +362,7 @@ impl Connection {
         Ok(())
     }
 
-    fn handle_response(&mut self, msgid: u32, mut rest: Reader<'_>, now: Instant) -> Result<(), Ended> {
+    fn handle_response(&mut self, msgid: u32, mut rest: Reader<'_>) -> Result<(), Ended> {
         let applied = self.flight.applied();
         let distance = msgid.wrapping_sub(applied as u32);
         if distance == 0 || u64::from(distance) > self.flight.len() as u64 {
@@ -362,13 +378,12 @@ impl Connection {
             }
             _ => Answer::Done(()),
         };
-        self.notice(applied + u64::from(distance), now);
         let request = self.flight.pop().expect("the distance was checked");
         self.land(request, fault, answer);
         Ok(())
     }
 
-    fn handle_progress(&mut self, mut params: Reader<'_>, now: Instant) -> Result<(), Ended> {
+    fn handle_progress(&mut self, mut params: Reader<'_>) -> Result<(), Ended> {
         let applied = match params.array() {
             Ok(1..) => params.int(),
             _ => return Err(violation("its progress names no number")),
@@ -382,14 +397,7 @@ impl Connection {
                 before + self.flight.len() as u64
             )));
         }
-        self.notice(applied, now);
         self.advance(applied)
-    }
-
-    /// Request number `applied`, which is in flight, was answered now: says how long the path is.
-    fn notice(&mut self, applied: u64, now: Instant) {
-        let (Some(request), Some(welcome)) = (self.flight.numbered(applied), &self.welcome) else { return };
-        self.window.answered(request.at, now, self.flight.bytes(), granted(welcome));
     }
 
     /// Every request up to number `applied`, which is in flight, is done.
@@ -409,6 +417,9 @@ impl Connection {
     /// A request is done. If it was the last of its call, or calls, so are they.
     fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
         let last = request.last_call();
+        if request.is_first() {
+            self.answered = Some(request.at);
+        }
         match request.load {
             Load::Joined(run) => {
                 if let Some(fault) = fault {

@@ -16,7 +16,8 @@ fn over_black(channel: u8, alpha: u8) -> u8 {
 /// Whether all pixels of these bytes R, G, B, A are opaque, as most are: then there is nothing to compute.
 fn is_opaque(rgba: &[u8]) -> bool {
     let (pixels, _) = rgba.as_chunks::<4>();
-    pixels.iter().fold(255, |all, pixel| all & pixel[3]) == 255
+    // Whole pixels, not only their alpha: several of them are then compared at once.
+    pixels.iter().fold(u32::MAX, |all, &pixel| all & u32::from_le_bytes(pixel)) >> 24 == 255
 }
 
 /// A row as bytes R, G, B, 255, into `out`, which has to be as long as a row.
@@ -37,7 +38,11 @@ pub(super) const fn packed(r: u8, g: u8, b: u8) -> u32 {
 /// Every `divisor`th pixel of bytes R, G, B, 255 as `0x00RRGGBB`.
 pub(super) fn pack(rgba: &[u8], divisor: usize, out: &mut [u32]) {
     let (pixels, _) = rgba.as_chunks::<4>();
-    let place = |(out, &[r, g, b, _]): (&mut u32, &[u8; 4])| *out = packed(r, g, b);
+    let place = |(out, &pixel): (&mut u32, &[u8; 4])| {
+        // `packed`, in steps that every processor makes with several pixels at once; moving bytes it cannot.
+        let abgr = u32::from_le_bytes(pixel);
+        *out = (abgr & 0xff) << 16 | abgr & 0xff00 | abgr >> 16 & 0xff;
+    };
     if divisor == 1 {
         out.iter_mut().zip(pixels).for_each(place);
     } else {

@@ -78,6 +78,11 @@ impl InFlight {
         }
     }
 
+    /// Whether its call begins with it.
+    pub(super) fn is_first(&self) -> bool {
+        matches!(&self.load, Load::Joined(_) | Load::Part(Part { first_pixel: 0, .. }))
+    }
+
     /// Every call that it carries.
     fn calls(&self) -> impl Iterator<Item = Made> + '_ {
         let count = self.last_call() - self.call + 1;
@@ -127,11 +132,6 @@ impl Flight {
 
     pub(super) fn first(&self) -> Option<&InFlight> {
         self.requests.front()
-    }
-
-    /// The request of that number.
-    pub(super) fn numbered(&self, number: u64) -> Option<&InFlight> {
-        self.requests.get(usize::try_from(number.checked_sub(self.applied + 1)?).ok()?)
     }
 
     /// When a call that is in flight was made.
