@@ -8,13 +8,16 @@ use std::time::Instant;
 /// The display that is drawn on.
 pub(crate) const SIZE: Size = Size { width: 640, height: 480 };
 
+/// The display for whole frames.
+pub(crate) const FRAME: Size = Size { width: 1280, height: 720 };
+
 /// What a row sends, as our client would.
 #[derive(Debug, Clone)]
 pub(crate) struct Messages {
     /// Messages that draw, one after the other, each of `size` bytes.
     pub(crate) bytes: Vec<u8>,
     pub(crate) size: usize,
-    /// Bytes of each before its pixels, if it is a batch.
+    /// Bytes of each before its pixels, if it has many.
     pub(crate) head: Option<usize>,
     /// Bytes of the acknowledgement of one alone.
     pub(crate) acknowledgement: usize,
@@ -95,4 +98,12 @@ pub(crate) fn draw_pixels(pixels: &[Pixel], batch: usize) -> Result<Messages> {
         ));
     }
     Ok(all)
+}
+
+/// The `put_image` of a whole frame.
+pub(crate) fn put_image(rgba: &[u8]) -> Result<Messages> {
+    let request = Request::PutImage { x: 0, y: 0, width: FRAME.width, height: FRAME.height, rgba };
+    let (bytes, acknowledgement) = Conversation::after(256, &Request::Sync {})?.call(&request)?;
+    let head = bytes.len().checked_sub(rgba.len());
+    Ok(Messages { size: bytes.len(), bytes, head, acknowledgement })
 }

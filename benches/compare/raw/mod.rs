@@ -1,86 +1,84 @@
-//! The unit of everything: a TCP connection with nothing on top, std::net and blocking at both ends.
+//! The unit of everything: TCP connections with nothing on top, std::net and blocking at both ends.
 
-use crate::measure::{Clock, Timed, Used, each};
-use crate::placement::{Place, processor_time};
-use crate::wire::{Messages, SIZE};
+mod far;
+pub(crate) mod runtime;
+
+use crate::measure::{Ends, Watch, Wire};
+use crate::placement::Place;
+use crate::threads::{self, Side};
+use crate::wire::Messages;
 use crate::{Context, Failure, Result};
-use draw_protocol::{Color, Pixel};
+use draw_examples::DelayLine;
+use far::{Far, Job};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
-/// Bytes of one write of a stream, and of one read: what our client and server use.
-const BLOCK: usize = 64 << 10;
+pub(crate) use far::Work;
 
-/// Bytes that may be unacknowledged: about what our 65,536 single pixels are, and enough for any loopback.
+/// Bytes of one write of a stream, and of one read: what our client and server use.
+pub(crate) const BLOCK: usize = 64 << 10;
+
+/// Bytes that may be unacknowledged on all connections together: about what our 65,536 single pixels are, and enough
+/// for any loopback.
 const WINDOW: usize = 2 << 20;
 
 /// A peer that says nothing for so long is broken.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Messages that are exchanged one by one before the time is taken.
 const WARM: usize = 20;
 
-/// What the far end is to take in.
-struct Job {
-    messages: usize,
-    size: usize,
-    head: Option<usize>,
-    acknowledgement: usize,
-}
-
-/// What became of it.
-struct Report {
-    used: Option<Duration>,
-    /// The pixel that was stored last, as the framebuffer has it.
-    last: Option<u32>,
-}
-
-/// The near end, and the way to tell the far end what comes.
+/// The near end of some connections.
 pub(crate) struct Raw {
+    links: Vec<Link>,
+    far: Side,
+    /// What is between the ends, if anything.
+    _line: Option<DelayLine>,
+}
+
+/// One connection, and the way to tell its far end what comes.
+struct Link {
     stream: TcpStream,
     jobs: Sender<Job>,
-    reports: Receiver<Result<Report>>,
+    /// The bytes that were stored last, of each job.
+    reports: Receiver<Result<Vec<u8>>>,
     buffer: Vec<u8>,
+    sent: usize,
+    done: usize,
 }
 
 impl Raw {
-    pub(crate) fn start(place: Place) -> Result<Raw> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listening for a raw connection")?;
-        let address = listener.local_addr().context("listening for a raw connection")?;
-        let stream = prepared(TcpStream::connect(address))?;
-        let far = prepared(listener.accept().map(|(stream, _)| stream))?;
-        let (jobs, inbox) = channel();
-        let (outbox, reports) = channel();
-        thread::Builder::new()
-            .name("raw".into())
-            .spawn(move || {
-                let mut far = Far { stream: far, buffer: Vec::new(), filled: 0, framebuffer: Vec::new() };
-                let entered = place.enter_far().map(|()| Report { used: None, last: None });
-                if outbox.send(entered).is_err() {
-                    return;
-                }
-                for job in inbox {
-                    let report = far.run(&job);
-                    let is_broken = report.is_err();
-                    // Going away closes the stream, which the near end may be waiting for.
-                    if outbox.send(report).is_err() || is_broken {
-                        return;
-                    }
-                }
-            })
-            .context("starting the thread of a raw connection")?;
-        let raw = Raw { stream, jobs, reports, buffer: vec![0; BLOCK] };
-        raw.report()?;
-        Ok(raw)
+    pub(crate) fn start(place: Place, connections: usize) -> Result<Raw> {
+        let connect = |_| Link::start(place, Ok);
+        let (links, threads): (Vec<_>, Vec<_>) =
+            (0..connections).map(connect).collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        Ok(Raw { links, far: Side::of_threads(threads.into_iter().flatten()), _line: None })
+    }
+
+    /// One connection over a line that is made by `line` between it and the far end.
+    pub(crate) fn start_far_away(
+        place: Place,
+        line: impl FnOnce(SocketAddr) -> Result<DelayLine>,
+    ) -> Result<Raw> {
+        let mut between = None;
+        let (link, thread) = Link::start(place, |address| {
+            let line = between.insert(line(address)?);
+            Ok(line.address())
+        })?;
+        Ok(Raw { links: vec![link], far: Side::of_threads(thread), _line: between })
+    }
+
+    /// It and the calling thread.
+    pub(crate) fn ends(&self, wire: Wire) -> Ends {
+        Ends { near: Side::of_threads(threads::current()), far: self.far.clone(), wire }
     }
 
     /// The congestion control of its socket.
     #[cfg(target_os = "linux")]
     pub(crate) fn congestion(&self) -> Option<String> {
-        rustix::net::sockopt::tcp_congestion(&self.stream).ok()
+        rustix::net::sockopt::tcp_congestion(&self.links[0].stream).ok()
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -89,51 +87,113 @@ impl Raw {
     }
 
     /// One message at a time, each acknowledged before the next.
-    pub(crate) fn ping(&mut self, messages: &Messages, count: usize) -> Result<Timed> {
-        self.begin(messages, count)?;
-        let (laps, near) = each(0..count, |_| self.exchange(messages))?;
-        Ok((laps, Used { near, far: self.end(messages)? }))
+    pub(crate) fn ping(&mut self, watch: &mut Watch<'_>, messages: &Messages, count: usize) -> Result<()> {
+        let link = &mut self.links[0];
+        link.begin(messages, count, &Work::Count)?;
+        watch.each(0..count, |_| link.exchange(messages))?;
+        link.end(messages, &Work::Count)
     }
 
-    /// All messages, over and over until there were `count`, many to a write, acknowledged many at a time.
-    pub(crate) fn stream(&mut self, messages: &Messages, count: usize) -> Result<Timed> {
-        let Messages { size, acknowledgement, .. } = *messages;
+    /// All messages, over and over until there were `count`, many to a write, acknowledged many at a time; the
+    /// connections take turns, block by block.
+    pub(crate) fn stream(
+        &mut self,
+        watch: &mut Watch<'_>,
+        messages: &Messages,
+        count: usize,
+        work: &Work,
+    ) -> Result<()> {
+        let size = messages.size;
         // As many whole messages as a write has.
         let block = (BLOCK / size).max(1);
         let whole = messages.bytes.len() / size;
-        let bytes =
-            if whole < block { &messages.bytes.repeat(block.div_ceil(whole)) } else { &messages.bytes };
-        let different = bytes.len() / size;
-        self.begin(messages, count)?;
-        let mut clock = Clock::start(1);
-        let (mut sent, mut done) = (0, 0);
-        while sent < count {
-            let at = sent % different;
-            let next = block.min(different - at).min(count - sent);
-            self.stream.write_all(&bytes[at * size..][..next * size]).context("writing raw messages")?;
-            sent += next;
-            while (sent - done) * size > WINDOW {
-                done = self.acknowledged(acknowledgement)?;
+        let repeated = (whole < block).then(|| messages.bytes.repeat(block.div_ceil(whole)));
+        let bytes = repeated.as_ref().unwrap_or(&messages.bytes);
+        let share = count / self.links.len();
+        for link in &mut self.links {
+            link.begin(messages, share, work)?;
+        }
+        watch.whole(|| {
+            while self.links.iter().any(|link| link.sent < share) {
+                let window = WINDOW.max(2 * size) / self.links.len();
+                for link in &mut self.links {
+                    link.send_block(bytes, size, block, share)?;
+                    while (link.sent - link.done) * size > window {
+                        link.acknowledged(messages.acknowledgement)?;
+                    }
+                }
             }
-        }
-        while done < count {
-            done = self.acknowledged(acknowledgement)?;
-        }
-        clock.lap();
-        let (laps, near) = clock.stop();
-        Ok((laps, Used { near, far: self.end(messages)? }))
+            for link in &mut self.links {
+                while link.done < share {
+                    link.acknowledged(messages.acknowledgement)?;
+                }
+            }
+            Ok(())
+        })?;
+        self.links.iter_mut().try_for_each(|link| link.end(messages, work))
+    }
+
+    /// Asks `count` times for what the far end has stored, and reads it into `answer`, one after the other.
+    pub(crate) fn fetch(
+        &mut self,
+        watch: &mut Watch<'_>,
+        messages: &Messages,
+        count: usize,
+        answer: &mut [u8],
+    ) -> Result<()> {
+        let link = &mut self.links[0];
+        let work = Work::Send { bytes: answer.len() };
+        let job = Job { messages: count, size: messages.acknowledgement, acknowledgement: 8, work };
+        link.jobs.send(job).context("the raw far end is gone")?;
+        let request = vec![0; messages.acknowledgement];
+        watch.each(0..count, |_| {
+            link.stream.write_all(&request).context("asking for raw bytes")?;
+            link.stream.read_exact(answer).context("reading raw bytes")
+        })?;
+        link.report().map(drop)
+    }
+}
+
+impl Link {
+    /// Connects to what `detour` makes of the far end's address.
+    fn start(
+        place: Place,
+        detour: impl FnOnce(SocketAddr) -> Result<SocketAddr>,
+    ) -> Result<(Link, Option<threads::Id>)> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("listening for a raw connection")?;
+        let address = listener.local_addr().context("listening for a raw connection")?;
+        let stream = prepared(TcpStream::connect(detour(address)?))?;
+        let far = prepared(listener.accept().map(|(stream, _)| stream))?;
+        let (jobs, inbox) = channel();
+        let (outbox, reports) = channel();
+        let serve = move || {
+            let mut far = Far::new(far);
+            for job in inbox {
+                let report = far.run(&job);
+                let is_broken = report.is_err();
+                // Going away closes the stream, which the near end may be waiting for.
+                if outbox.send(report).is_err() || is_broken {
+                    return;
+                }
+            }
+        };
+        let thread = threads::start("raw", move || place.enter_far(), serve)?;
+        Ok((Link { stream, jobs, reports, buffer: vec![0; BLOCK], sent: 0, done: 0 }, thread))
     }
 
     /// Tells the far end what comes, and warms both ends up.
-    fn begin(&mut self, messages: &Messages, count: usize) -> Result<()> {
-        let Messages { size, head, acknowledgement, .. } = *messages;
-        for messages in [WARM, count] {
-            let job = Job { messages, size, head, acknowledgement };
+    fn begin(&mut self, messages: &Messages, count: usize, work: &Work) -> Result<()> {
+        let Messages { size, acknowledgement, .. } = *messages;
+        // A message that is larger than a block warms up by itself.
+        let warm = if size > BLOCK { 1 } else { WARM };
+        for messages in [warm, count] {
+            let job = Job { messages, size, acknowledgement, work: work.clone() };
             self.jobs.send(job).context("the raw far end is gone")?;
         }
-        for _ in 0..WARM {
+        for _ in 0..warm {
             self.exchange(messages)?;
         }
+        (self.sent, self.done) = (0, 0);
         self.report().map(drop)
     }
 
@@ -143,8 +203,18 @@ impl Raw {
         self.stream.read_exact(acknowledgement).context("reading a raw acknowledgement")
     }
 
-    /// Waits for acknowledgements, and answers how many messages the last of them covers.
-    fn acknowledged(&mut self, size: usize) -> Result<usize> {
+    /// Writes the next block of those that are still to come.
+    fn send_block(&mut self, bytes: &[u8], size: usize, block: usize, count: usize) -> Result<()> {
+        let different = bytes.len() / size;
+        let at = self.sent % different;
+        let next = block.min(different - at).min(count - self.sent);
+        self.stream.write_all(&bytes[at * size..][..next * size]).context("writing raw messages")?;
+        self.sent += next;
+        Ok(())
+    }
+
+    /// Waits for acknowledgements: the last of them says how many messages it covers.
+    fn acknowledged(&mut self, size: usize) -> Result<()> {
         let mut filled = self.stream.read(&mut self.buffer).context("reading raw acknowledgements")?;
         if filled == 0 {
             return Err(Failure::new("the raw far end closed the connection"));
@@ -157,92 +227,34 @@ impl Raw {
         }
         let mut count = [0; 8];
         count.copy_from_slice(&self.buffer[filled - size..][..8]);
-        Ok(u64::from_be_bytes(count) as usize)
+        self.done = u64::from_be_bytes(count) as usize;
+        Ok(())
     }
 
-    fn report(&self) -> Result<Report> {
+    fn report(&self) -> Result<Vec<u8>> {
         self.reports.recv_timeout(TIMEOUT).context("the raw far end does not report")?
     }
 
-    /// What processor time the far end took; checks that it stored what it was sent.
-    fn end(&mut self, messages: &Messages) -> Result<Option<Duration>> {
-        let report = self.report()?;
-        match report.last {
-            // The stream ends with the last message of a repetition, or the bytes would not be the same.
-            Some(stored) if messages.bytes[messages.bytes.len() - 4..] != stored.to_be_bytes() => {
-                Err(Failure::new("the raw far end has not stored the pixel that it was sent last"))
-            }
-            _ => Ok(report.used),
+    /// Checks that the far end has stored what it was sent.
+    fn end(&mut self, messages: &Messages, work: &Work) -> Result<()> {
+        let stored = self.report()?;
+        // The message that was sent last, whether they were all sent once or again and again.
+        let last = self.sent.checked_sub(1).map(|last| last % (messages.bytes.len() / messages.size));
+        let Some(last) = last.filter(|_| !matches!(work, Work::Count)) else { return Ok(()) };
+        let message = &messages.bytes[last * messages.size..][..messages.size];
+        if message.ends_with(&stored) && !stored.is_empty() {
+            return Ok(());
         }
+        Err(Failure::new("the raw far end has not stored what it was sent last"))
     }
 }
 
-fn prepared(stream: std::io::Result<TcpStream>) -> Result<TcpStream> {
+pub(crate) fn prepared(stream: std::io::Result<TcpStream>) -> Result<TcpStream> {
     let prepare = |stream: TcpStream| {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(stream)
     };
-    stream.and_then(prepare).context("opening a raw connection")
-}
-
-/// The far end.
-struct Far {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-    filled: usize,
-    framebuffer: Vec<u32>,
-}
-
-impl Far {
-    fn run(&mut self, job: &Job) -> Result<Report> {
-        self.buffer.resize(BLOCK.max(job.size), 0);
-        self.framebuffer.resize(SIZE.width as usize * SIZE.height as usize, 0);
-        let mut answer = vec![0; job.acknowledgement];
-        if answer.len() < 8 {
-            return Err(Failure::new("an acknowledgement has no room for a number"));
-        }
-        let before = processor_time();
-        let (mut done, mut last) = (0, None);
-        while done < job.messages {
-            let n = self.stream.read(&mut self.buffer[self.filled..]).context("reading raw messages")?;
-            if n == 0 {
-                return Err(Failure::new("the raw near end closed the connection"));
-            }
-            self.filled += n;
-            let whole = self.filled / job.size;
-            let (messages, rest) = (whole * job.size, self.filled - whole * job.size);
-            if let Some(head) = job.head {
-                for message in self.buffer[..messages].chunks_exact(job.size) {
-                    last = store(&message[head..], &mut self.framebuffer).or(last);
-                }
-            }
-            if whole > 0 {
-                self.buffer.copy_within(messages..self.filled, 0);
-                self.filled = rest;
-                done += whole;
-                answer[..8].copy_from_slice(&(done as u64).to_be_bytes());
-                self.stream.write_all(&answer).context("writing a raw acknowledgement")?;
-            }
-        }
-        let used = processor_time().zip(before).map(|(after, before)| after.saturating_sub(before));
-        let last = last.map(|place| self.framebuffer[place]);
-        Ok(Report { used, last })
-    }
-}
-
-/// The plain loop: decodes each pixel, checks that it lies inside, stores it. Answers where the last one went.
-fn store(records: &[u8], framebuffer: &mut [u32]) -> Option<usize> {
-    let mut last = None;
-    for record in records.chunks_exact(Pixel::SIZE) {
-        let mut bytes = [0; Pixel::SIZE];
-        bytes.copy_from_slice(record);
-        let Pixel { x, y, color } = Pixel::from_bytes(bytes);
-        if u32::from(x) < SIZE.width && u32::from(y) < SIZE.height {
-            let place = usize::from(y) * SIZE.width as usize + usize::from(x);
-            framebuffer[place] = Color::to_u32(color);
-            last = Some(place);
-        }
-    }
-    last
+    stream.and_then(prepare).context("opening a connection")
 }
