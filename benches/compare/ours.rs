@@ -57,15 +57,12 @@ impl Ours {
 
     /// That the display shows `pixels`, drawn in any order.
     pub(crate) fn check_any_order(&self, pixels: &[Pixel]) -> Result<()> {
-        let framebuffer = self.display.framebuffer();
-        let mut drawn: Vec<_> = pixels.iter().map(|pixel| (pixel.x, pixel.y, pixel.color.to_u32())).collect();
-        drawn.sort_unstable();
-        let is_there = |pixel: &Pixel| {
-            let shown = framebuffer.get_pixel(pixel.x.into(), pixel.y.into()).map(Color::to_u32);
-            shown.is_some_and(|shown| drawn.binary_search(&(pixel.x, pixel.y, shown)).is_ok())
+        let (framebuffer, drawn) = (self.display.framebuffer(), Drawn::new(pixels));
+        let is_there = |pixel: &&Pixel| {
+            let shown = framebuffer.get_pixel(pixel.x.into(), pixel.y.into());
+            shown.is_some_and(|shown| drawn.has(pixel.x, pixel.y, shown))
         };
-        let lost = pixels.iter().find(|pixel| !is_there(pixel));
-        lost.map_or(Ok(()), |Pixel { x, y, .. }| {
+        pixels.iter().find(|pixel| !is_there(pixel)).map_or(Ok(()), |Pixel { x, y, .. }| {
             Err(Failure::new(format!("none of the colours drawn at ({x}, {y}) is there")))
         })
     }
@@ -106,6 +103,21 @@ pub(crate) fn check(size: Size, pixels: &[Pixel], shown: impl Fn(u16, u16) -> Op
             format!("({x}, {y}) was drawn {wanted:?} and is {shown:?}, so no figure is worth printing");
         Err(Failure::new(says))
     })
+}
+
+/// Pixels that were drawn, to be looked up: where several clients draw the same place, any of its colours may be last.
+pub(crate) struct Drawn(Vec<(u16, u16, u32)>);
+
+impl Drawn {
+    pub(crate) fn new(pixels: &[Pixel]) -> Drawn {
+        let mut drawn: Vec<_> = pixels.iter().map(|pixel| (pixel.x, pixel.y, pixel.color.to_u32())).collect();
+        drawn.sort_unstable();
+        Drawn(drawn)
+    }
+
+    pub(crate) fn has(&self, x: u16, y: u16, color: Color) -> bool {
+        self.0.binary_search(&(x, y, color.to_u32())).is_ok()
+    }
 }
 
 /// As [`Server::run`] does, except that bytes are counted.

@@ -1,15 +1,15 @@
 //! breakwater, a server of Pixelflut, with its binary command PB: ten bytes a pixel, unanswered.
 
-use super::Program;
-use crate::groups::painted;
+use super::{Program, opaque};
 use crate::measure::{Ends, Load, Unit, Wire};
+use crate::ours::Drawn;
 use crate::placement::Place;
 use crate::raw::{BLOCK, TIMEOUT, prepared};
 use crate::rows::Row;
 use crate::threads::{self, Side};
 use crate::wire::SIZE;
 use crate::{Context, Failure, Result};
-use draw_client::Pixel;
+use draw_client::{Color, Pixel};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -46,13 +46,13 @@ impl Breakwater {
     }
 
     pub(super) fn batches(
-        self: &Rc<Self>,
+        &self,
         name: &str,
         pixels: &Rc<[Pixel]>,
         passes: usize,
         connections: usize,
     ) -> Result<Row> {
-        let (server, pixels) = (Rc::clone(self), Rc::clone(pixels));
+        let pixels = Rc::clone(pixels);
         let mut clients =
             (0..connections).map(|_| Client::connect(self.address)).collect::<Result<Vec<_>>>()?;
         let ends = Ends {
@@ -64,7 +64,7 @@ impl Breakwater {
         let load =
             Load { calls: passes * pixels.len() / crate::groups::BATCH, pixels: passes * pixels.len() };
         Ok(Row::new(name, Unit::Pixels, load, ends, move |watch, salt| {
-            let pixels = painted(&pixels, salt);
+            let pixels = opaque(&pixels, salt);
             let commands: Vec<_> = pixels.iter().flat_map(command).collect();
             let share = commands.len() / COMMAND / connections * COMMAND;
             for client in &mut clients {
@@ -82,25 +82,22 @@ impl Breakwater {
                 }
                 clients.iter_mut().try_for_each(Client::wait)
             })?;
-            server.check(&mut clients[0], &pixels[..share / COMMAND * connections])
+            check(&mut clients[0], &pixels[..share / COMMAND * connections])
         }))
     }
+}
 
-    /// That most of some pixels are there, of those which no other is drawn over.
-    fn check(&self, client: &mut Client, pixels: &[Pixel]) -> Result<()> {
-        let mut last = vec![None; SIZE.width as usize * SIZE.height as usize];
-        let place = |pixel: &Pixel| usize::from(pixel.y) * SIZE.width as usize + usize::from(pixel.x);
-        pixels.iter().for_each(|pixel| last[place(pixel)] = Some(*pixel));
-        let step = (pixels.len() / SAMPLES).max(1);
-        let mut missed = 0;
-        for pixel in pixels.iter().step_by(step).filter_map(|pixel| last[place(pixel)]) {
-            missed += usize::from(client.color(pixel.x, pixel.y)? != rgb(&pixel));
-        }
-        if missed <= MAY_MISS {
-            return Ok(());
-        }
-        Err(Failure::new(format!("breakwater lacks {missed} of {SAMPLES} pixels that were looked for")))
+/// That most of some pixels are there.
+fn check(client: &mut Client, pixels: &[Pixel]) -> Result<()> {
+    let (drawn, mut missed) = (Drawn::new(pixels), 0);
+    for &Pixel { x, y, .. } in pixels.iter().step_by((pixels.len() / SAMPLES).max(1)) {
+        let is_there = client.color(x, y)?.is_some_and(|shown| drawn.has(x, y, shown));
+        missed += usize::from(!is_there);
     }
+    if missed <= MAY_MISS {
+        return Ok(());
+    }
+    Err(Failure::new(format!("breakwater lacks {missed} of {SAMPLES} pixels that were looked for")))
 }
 
 fn start(place: Place, program: &OsString) -> Result<Breakwater> {
@@ -141,12 +138,12 @@ impl Client {
         self.color(0, 0).map(drop)
     }
 
-    fn color(&mut self, x: u16, y: u16) -> Result<String> {
+    fn color(&mut self, x: u16, y: u16) -> Result<Option<Color>> {
         self.send(format!("PX {x} {y}\n").as_bytes())?;
         let mut answer = String::new();
         self.stream.read_line(&mut answer).context("reading from breakwater")?;
-        let color = answer.trim().rsplit(' ').next().unwrap_or_default();
-        Ok(color.to_lowercase())
+        let color = answer.trim().rsplit(' ').next().and_then(|color| u32::from_str_radix(color, 16).ok());
+        Ok(color.map(|rgb| Color::from_u32(rgb << 8 | 0xff)))
     }
 }
 
@@ -154,9 +151,4 @@ fn command(pixel: &Pixel) -> [u8; COMMAND] {
     let ([x0, x1], [y0, y1]) = (pixel.x.to_le_bytes(), pixel.y.to_le_bytes());
     let [r, g, b, _] = pixel.color.to_bytes();
     [b'P', b'B', x0, x1, y0, y1, r, g, b, 0]
-}
-
-fn rgb(pixel: &Pixel) -> String {
-    let [r, g, b, _] = pixel.color.to_bytes();
-    format!("{r:02x}{g:02x}{b:02x}")
 }

@@ -8,12 +8,13 @@ mod tarpc;
 #[cfg(feature = "peers")]
 mod x11;
 
+use crate::groups::painted;
 use crate::measure::{Load, Unit};
 use crate::placement::Place;
 use crate::rows::Row;
 use crate::{Context, Result};
 use breakwater::Breakwater;
-use draw_client::Pixel;
+use draw_client::{Color, Pixel};
 use std::process::{Child, Command};
 use std::rc::Rc;
 use std::thread;
@@ -91,6 +92,12 @@ fn row<P>(
         Err(reason) => Err(reason.clone()),
     };
     made.unwrap_or_else(|reason| Row::missing(name, unit, &reason))
+}
+
+/// The pixels of a turn for a peer that keeps no alpha.
+fn opaque(pixels: &[Pixel], salt: u32) -> Vec<Pixel> {
+    let opaque = |pixel: Pixel| Pixel { color: Color { a: 255, ..pixel.color }, ..pixel };
+    painted(pixels, salt).into_iter().map(opaque).collect()
 }
 
 /// A peer's program. It ends when this does.

@@ -1,8 +1,8 @@
 //! X11: x11rb over TCP to an Xvfb of its own.
 
-use super::Program;
+use super::{Program, opaque};
+use crate::groups::color;
 use crate::groups::images::{PIXELS, in_turn, same, two_images};
-use crate::groups::{color, painted};
 use crate::measure::{Ends, Load, Unit, Wire};
 use crate::ours::check;
 use crate::placement::Place;
@@ -96,10 +96,7 @@ impl X11 {
         let (canvas, pixels) = (self.canvas(SIZE)?, Rc::clone(pixels));
         let load = Load { calls: pixels.len(), pixels: pixels.len() };
         Ok(Row::new(name, Unit::Calls, load, canvas.ends((HEAD - 4 + 4) as f64), move |watch, salt| {
-            let pixels: Vec<_> = painted(&pixels, salt)
-                .into_iter()
-                .map(|pixel| Pixel { color: Color { a: 255, ..pixel.color }, ..pixel })
-                .collect();
+            let pixels = opaque(&pixels, salt);
             canvas.wait()?;
             watch.whole(|| {
                 for pixel in &pixels {
@@ -130,7 +127,7 @@ impl X11 {
                 }
                 canvas.wait()
             })?;
-            same(&opaque(frames[load.calls - 1]), &opaque(&canvas.image()?))
+            same(&colors(frames[load.calls - 1]), &colors(&canvas.image()?))
         }))
     }
 
@@ -239,7 +236,7 @@ fn native(rgba: &[u8]) -> Vec<u8> {
 }
 
 /// Without the byte that means nothing.
-fn opaque(image: &[u8]) -> Vec<u8> {
+fn colors(image: &[u8]) -> Vec<u8> {
     image.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
 }
 
