@@ -18,11 +18,8 @@ pub(crate) fn load() -> String {
 pub(crate) fn describe(before: &str, stands: &[Stand], mut notes: Vec<String>) -> String {
     notes
         .extend(report::not_counted(stands).map(|reason| format!("system calls were not counted: {reason}")));
-    let mut lines = vec![
-        format!("machine: {}, {} cores; {} {}", processor(), cores(), std::env::consts::OS, kernel()),
-        format!("{}; built {}; {}", rustc(), profile(), today()),
-        format!("load average {before} before the run, {} after it", load()),
-        format!("TCP over loopback, congestion control {}, TCP_NODELAY at every end", congestion(stands)),
+    let mut lines = headline(before, stands);
+    lines.extend([
         "raw: std::net, blocking, both ends, a thread for each far end, 64 KiB to a write and a read".to_owned(),
         "server: tokio, current-thread runtime in a thread of its own; async client: the same in the thread that draws; \
          blocking client: std::net in the thread that draws"
@@ -31,11 +28,21 @@ pub(crate) fn describe(before: &str, stands: &[Stand], mut notes: Vec<String>) -
             "multi-thread: the thread that draws and {WORKERS} workers, all pinned where the client belongs; the far end \
              as elsewhere"
         ),
-    ];
+    ]);
     lines.extend(stands.iter().map(|stand| stand.place.describe()));
     lines.extend(notes.iter().map(|note| format!("NOTE: {note}")));
     lines.extend(report::LEGEND.map(str::to_owned));
     lines.iter().map(|line| format!("- {line}\n")).collect()
+}
+
+/// The machine and its state, in as many lines as a picture has room for.
+pub(crate) fn headline(before: &str, stands: &[Stand]) -> Vec<String> {
+    vec![
+        format!("machine: {}, {} cores; {} {}", processor(), cores(), std::env::consts::OS, kernel()),
+        format!("{}; built {}; {}", rustc(), profile(), today()),
+        format!("load average {before} before the run, {} after it", load()),
+        format!("TCP over loopback, congestion control {}, TCP_NODELAY at every end", congestion(stands)),
+    ]
 }
 
 fn processor() -> String {

@@ -11,6 +11,7 @@ mod measure;
 mod memory;
 mod ours;
 mod peers;
+mod picture;
 mod placement;
 mod raw;
 mod report;
@@ -23,7 +24,9 @@ mod wire;
 
 use clap::Parser;
 use std::fmt;
+use std::fs;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -36,6 +39,9 @@ struct Args {
     /// Few and short rounds, at most a minute: whether it runs, rather than what it costs.
     #[arg(long)]
     quick: bool,
+    /// Draws the medians as a picture, as SVG, in this file (cargo runs this in `benches/`).
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
     /// Only groups with this in their title or in the name of a row: for a profiler.
     filter: Option<String>,
     /// How many rounds [default: 30, or 4 with --quick].
@@ -107,6 +113,10 @@ fn run(args: &Args) -> Result<()> {
     progress("");
     stands.iter().try_for_each(rows::Stand::check)?;
 
+    if let Some(path) = &args.chart {
+        let chart = picture::chart(&stands, machine::headline(&load, &stands));
+        fs::write(path, chart.svg()).context(format_args!("writing {}", path.display()))?;
+    }
     let mut text = machine::describe(&load, &stands, notes);
     text += &format!("- {rounds} rounds; {:.0} s in all\n\n", began.elapsed().as_secs_f64());
     text += &report::table(&stands);

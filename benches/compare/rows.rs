@@ -5,6 +5,7 @@ use crate::placement::Place;
 use crate::scene::Scene;
 use crate::targets::Target;
 use crate::{Context, Failure, Result, groups};
+use benches::chart::Kind;
 
 /// How much each row does in a round.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,7 @@ impl Scale {
 /// One thing that is measured.
 pub(crate) struct Row {
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     pub(crate) unit: Unit,
     pub(crate) load: Load,
     pub(crate) targets: Vec<Target>,
@@ -83,7 +85,8 @@ impl Row {
     ) -> Row {
         let run: Run = Box::new(run);
         let (targets, sections, counted) = (Vec::new(), Vec::new(), Ok([None; 2]));
-        Row { name: name.into(), unit, load, targets, sections, counted, ends, run: Ok(run) }
+        let (name, kind) = (name.into(), Kind::Ours);
+        Row { name, kind, unit, load, targets, sections, counted, ends, run: Ok(run) }
     }
 
     /// One that cannot run here.
@@ -91,6 +94,11 @@ impl Row {
         let mut row = Row::new(name, unit, Load { calls: 1, pixels: 1 }, Ends::default(), |_, _| Ok(()));
         row.run = Err(reason.into());
         row
+    }
+
+    /// Its kind is [`Kind::Ours`] unless it is said to be another.
+    pub(crate) fn kind(self, kind: Kind) -> Row {
+        Row { kind, ..self }
     }
 
     pub(crate) fn target(mut self, target: Target) -> Row {

@@ -59,6 +59,18 @@ impl Target {
         });
         Verdict { reached, is_met }
     }
+
+    /// Where the bound lies in the row's unit, if the row that it refers to ran.
+    pub(crate) fn bound(self, group: &Group) -> Option<f64> {
+        let beside = || figure(group.row(self.beside()?)?);
+        match self {
+            Target::AtMost(bound) | Target::AtLeast(bound) => Some(bound),
+            Target::TimesTheTime(factor, name) if group.row(name)?.unit.is_rate() => Some(beside()? / factor),
+            Target::TimesTheTime(factor, _) | Target::TimesTheRate(factor, _) => Some(beside()? * factor),
+            Target::Above(bound, _) => Some(beside()? + bound),
+            Target::TimesTheP99(..) => None,
+        }
+    }
 }
 
 impl fmt::Display for Target {

@@ -12,6 +12,7 @@ use crate::targets::Target;
 use crate::wire::{self, FRAME};
 use crate::{Context, Failure, Result};
 
+use benches::chart::Kind;
 use std::rc::Rc;
 
 const RAW_PUT: &str = "raw stream, copied once";
@@ -108,7 +109,7 @@ fn get(scene: &Scene, load: Load) -> Result<Group> {
             Ok(())
         })
     });
-    let mut rows = vec![raw];
+    let mut rows = vec![raw.kind(Kind::Raw)];
     rows.extend([blocking, asynchronous].map(|row| {
         row.target(Target::TimesTheRate(0.8, RAW_GET)).target(Target::TimesTheRate(2.0, peers::X11_GET_FRAME))
     }));

@@ -10,6 +10,7 @@ use crate::rows::{Group, Row};
 use crate::scene::Scene;
 use crate::targets::Target;
 use crate::wire;
+use benches::chart::Kind;
 use std::rc::Rc;
 
 const RAW: &str = "raw ping-pong";
@@ -42,7 +43,8 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
         let mut raw = TokioPing::start(scene.place, client, messages.clone())?;
         let ends = raw.ends(Wire::Each(messages.size as f64));
         let load = Load { calls: count, pixels: count };
-        rows.push(Row::new(beside, unit, load, ends, move |watch, _| raw.ping(watch, count)));
+        let row = Row::new(beside, unit, load, ends, move |watch, _| raw.ping(watch, count));
+        rows.push(row.kind(Kind::Raw));
 
         let ours = Asynchronous::connect(&scene.ours, client, 1)?;
         let ends = ours.ends.clone();

@@ -8,6 +8,7 @@ use crate::targets::Target;
 use crate::threads::{self, Side};
 use crate::wire::SIZE;
 use crate::{Failure, Result};
+use benches::chart::Kind;
 use display_server::Framebuffer;
 use draw_client::Color;
 use std::hint::black_box;
@@ -92,7 +93,14 @@ fn group(
         let last = framebuffer.get_pixel((x + width - 1) as i32, (y + height - 1) as i32);
         last.map_or(!value, Color::to_u32)
     });
-    Group::new(title, vec![plain_loop, ours.target(Target::TimesTheTime(1.15, LOOP)), slice])
+    Group::new(
+        title,
+        vec![
+            plain_loop.kind(Kind::Raw),
+            ours.target(Target::TimesTheTime(1.15, LOOP)),
+            slice.kind(Kind::Raw),
+        ],
+    )
 }
 
 /// A row that fills with one value after the other, and answers what the last pixel is then.

@@ -18,6 +18,7 @@ use crate::rows::{Group, Row};
 use crate::scene::Scene;
 use crate::wire::{Messages, SIZE};
 use crate::{Failure, Result};
+use benches::chart::Kind;
 use draw_client::{Color, Pixel};
 use std::rc::Rc;
 
@@ -70,14 +71,14 @@ fn stream(name: &str, unit: Unit, mut raw: Raw, messages: Messages, load: Load, 
     let bytes = messages.size as f64 * load.calls as f64 / load.pixels as f64;
     let ends = raw.ends(Wire::Each(bytes));
     let run = move |watch: &mut Watch<'_>, _: u32| raw.stream(watch, &messages, load.calls, &work);
-    Row::new(name, unit, load, ends, run)
+    Row::new(name, unit, load, ends, run).kind(Kind::Raw)
 }
 
 /// Raw messages, each acknowledged before the next.
 fn ping(name: &str, unit: Unit, mut raw: Raw, messages: Messages, count: usize) -> Row {
     let ends = raw.ends(Wire::Each(messages.size as f64));
     let run = move |watch: &mut Watch<'_>, _: u32| raw.ping(watch, &messages, count);
-    Row::new(name, unit, Load { calls: count, pixels: count }, ends, run)
+    Row::new(name, unit, Load { calls: count, pixels: count }, ends, run).kind(Kind::Raw)
 }
 
 /// Where the pixels of these messages begin.

@@ -13,6 +13,7 @@ use crate::measure::{Load, Unit};
 use crate::placement::Place;
 use crate::rows::Row;
 use crate::{Context, Result};
+use benches::chart::Kind;
 use breakwater::Breakwater;
 use draw_client::{Color, Pixel};
 use std::process::{Child, Command};
@@ -91,7 +92,7 @@ fn row<P>(
         Ok(peer) => make(peer, name).map_err(|failure| failure.to_string()),
         Err(reason) => Err(reason.clone()),
     };
-    made.unwrap_or_else(|reason| Row::missing(name, unit, &reason))
+    made.unwrap_or_else(|reason| Row::missing(name, unit, &reason)).kind(Kind::Peer)
 }
 
 /// The pixels of a turn for a peer that keeps no alpha.
