@@ -5,6 +5,7 @@
 //! ratios are taken within a round.
 
 mod clients;
+mod descriptors;
 mod groups;
 mod machine;
 mod measure;

@@ -191,6 +191,12 @@ impl<'a> Watch<'a> {
         self.last = now;
     }
 
+    /// Sleeps between two laps.
+    pub(crate) fn pause(&mut self, time: Duration) {
+        thread::sleep(time);
+        self.last = Instant::now();
+    }
+
     pub(crate) fn stop(&mut self) {
         if let Some([near, far]) = &mut self.counters {
             near.stop();

@@ -5,7 +5,7 @@ use crate::ours::Ours;
 use crate::placement::Place;
 use crate::raw::prepared;
 use crate::wire::SIZE;
-use crate::{Context, Failure, Result};
+use crate::{Context, Failure, Result, descriptors};
 use draw_protocol::client::Connection;
 use draw_protocol::{Color, Hello, Pixel, Request};
 use std::fs;
@@ -38,10 +38,9 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn measure(place: Place) -> Memory {
-        measure(place).unwrap_or_else(|failure| {
-            let reason = failure.to_string();
-            Memory { resident: Err(reason.clone()), accounted: Err(reason) }
-        })
+        let measured =
+            descriptors::allow().and_then(|()| measure(place).map_err(|failure| failure.to_string()));
+        measured.unwrap_or_else(|reason| Memory { resident: Err(reason.clone()), accounted: Err(reason) })
     }
 }
 

@@ -1,7 +1,6 @@
 //! The table.
 
-use crate::measure::Section;
-use crate::measure::Unit;
+use crate::measure::{Section, Unit};
 use crate::rows::{Group, Row, Stand};
 use crate::targets::{all, p99, ratio, shown_ratio};
 use benches::stats::{median, min};
@@ -19,8 +18,8 @@ const HEADER: [&str; 17] = [
     "ratio",
     "p99 ratio",
     "B/pixel",
-    "calls client",
-    "calls server",
+    "syscalls client",
+    "syscalls server",
     "CPU client",
     "CPU server",
     "sections",
@@ -33,7 +32,7 @@ pub(crate) const LEGEND: [&str; 5] = [
     "ratio: to the first row of the group, the median of the ratios within each round; of times for us, ms and round \
      trips, of rates for the others. Targets are taken within each round too",
     "B/pixel: bytes on the connection for each pixel drawn or read, of the direction that carries more",
-    "calls client, server: system calls of each end for a thousand calls of the program (a batch, a frame is one), \
+    "syscalls client, server: system calls of each end for a thousand calls of the program (a batch, a frame is one), \
      counted in a section of its own",
     "CPU client, server: nanoseconds of processor time of each end for each call or pixel, as the unit says",
 ];

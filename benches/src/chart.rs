@@ -42,6 +42,12 @@ pub struct Bars {
     pub bounds: Vec<Option<f64>>,
 }
 
+impl Bars {
+    fn value(&self, series: usize) -> Option<f64> {
+        self.values.get(series).copied().flatten().filter(|value| value.is_finite())
+    }
+}
+
 /// Whose bars they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -173,22 +179,27 @@ impl Page {
         let most = all.flatten().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
         // Bars of nothing but zeros have no length.
         let scale = if most > 0.0 { LONGEST / most } else { 0.0 };
+        // Nothing stands in the place of a series that has no bar in the whole panel.
+        let has_bars = |series: &usize| panel.rows.iter().any(|row| row.value(*series).is_some());
+        let count = panel.rows.iter().map(|row| row.values.len()).max().unwrap_or(0);
+        let series: Vec<_> = (0..count).filter(has_bars).collect();
         for row in &panel.rows {
-            self.row(row, scale);
+            self.row(row, scale, &series);
         }
     }
 
-    fn row(&mut self, row: &Bars, scale: f64) {
+    fn row(&mut self, row: &Bars, scale: f64, series: &[usize]) {
         self.y += 5.0;
         let top = self.y;
-        let height = (BAR + 2.0) * row.values.len().max(1) as f64;
-        self.text("name", LEFT - 8.0, top + height / 2.0 + 3.0, &row.name);
-        if row.values.iter().all(Option::is_none) {
-            self.text("note", LEFT + 4.0, top + height / 2.0 + 3.0, "not run");
+        let height = (BAR + 2.0) * series.len().max(1) as f64;
+        let middle = top + height / 2.0 + 3.0;
+        self.text("name", LEFT - 8.0, middle, &row.name);
+        if series.iter().all(|&series| row.value(series).is_none()) {
+            self.text("note", LEFT + 4.0, middle, "not run");
         }
-        for (series, value) in row.values.iter().enumerate() {
-            let y = top + (BAR + 2.0) * series as f64;
-            let Some(value) = value.filter(|value| value.is_finite()) else { continue };
+        for (line, &series) in series.iter().enumerate() {
+            let y = top + (BAR + 2.0) * line as f64;
+            let Some(value) = row.value(series) else { continue };
             let width = (value * scale).max(0.5);
             self.bar(row.kind, series, (LEFT, y), width);
             let bound = row.bounds.get(series).copied().flatten().filter(|bound| bound.is_finite());

@@ -1,12 +1,12 @@
 //! The same work, shared by few clients and by many.
 
 use super::{display, painted};
-use crate::Result;
 use crate::clients::Asynchronous;
 use crate::measure::{Load, Unit};
 use crate::rows::{Group, Row};
 use crate::scene::Scene;
 use crate::targets::Target;
+use crate::{Result, descriptors};
 use draw_client::Pixel;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +18,10 @@ const BATCH: usize = 600;
 const EIGHT: &str = "8 clients";
 
 pub(super) fn group(scene: &Scene) -> Result<Group> {
+    let title = format!("draw_pixels, {BATCH} pixels a call, shared by clients");
+    if let Err(reason) = descriptors::allow() {
+        return Ok(Group::new(title, vec![Row::missing("512 clients", Unit::Pixels, &reason)]));
+    }
     // All the same connections, of which some have nothing to do.
     let clients = Rc::new(Asynchronous::connect(&scene.crowd, &scene.single, MANY)?);
     let passes = scene.scale.crowd_passes;
@@ -32,6 +36,5 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
         })
     };
     let all = row("512 clients", MANY).target(Target::TimesTheRate(0.8, EIGHT));
-    let rows = vec![row("1 client", 1), row(EIGHT, 8), row("64 clients", 64), all];
-    Ok(Group::new(format!("draw_pixels, {BATCH} pixels a call, shared by clients"), rows))
+    Ok(Group::new(title, vec![row("1 client", 1), row(EIGHT, 8), row("64 clients", 64), all]))
 }

@@ -24,6 +24,10 @@ const IDLE: &str = "get_mouse, nothing else";
 /// Microseconds that the other client may add.
 const MOST: f64 = 1_000.0;
 
+/// Between two questions, so that the other client streams again before the next: two ends that only ever wait for each
+/// other are what a scheduler prefers.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// How long the other client has to get under way, or to end.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,16 +55,19 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
 
 /// Asks where the pointer is, which is somewhere else each time.
 fn ask(watch: &mut Watch<'_>, client: &Blocking, ours: &Ours, questions: usize, salt: u32) -> Result<()> {
-    watch.each(0..questions, |i| {
+    watch.start(questions);
+    for i in 0..questions {
         let there = Some(Position { x: salt as i32, y: i as i32 });
         ours.display.set_mouse(there);
+        watch.pause(PAUSE);
         let answer = client.display.get_mouse().context("get_mouse")?;
-        if answer == there {
-            Ok(())
-        } else {
-            Err(Failure::new(format!("the pointer is at {there:?}, not {answer:?}")))
+        watch.lap();
+        if answer != there {
+            return Err(Failure::new(format!("the pointer is at {there:?}, not {answer:?}")));
         }
-    })
+    }
+    watch.stop();
+    Ok(())
 }
 
 /// The other client: a thread where the near end belongs, with a runtime of its own.
