@@ -1,6 +1,6 @@
 //! The lecture's circle, drawn in each way.
 
-use super::{LATE, drawing, head, ping, pixel, stream};
+use super::{EARLY, LATE, drawing, head, ping, pixel, stream};
 use crate::Result;
 use crate::clients::{Asynchronous, Blocking};
 use crate::measure::{Load, Unit};
@@ -20,7 +20,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
     let client = Blocking::connect(&scene.ours)?;
     let ends = client.ends.clone();
     let synchronous = vec![
-        ping("circle: raw ping-pong", unit, raw()?, message.clone(), count),
+        ping("circle: raw ping-pong", unit, raw()?, wire::draw_pixel(pixels[0], EARLY)?, count),
         drawing(
             "circle: blocking draw_pixel",
             unit,
