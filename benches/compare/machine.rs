@@ -1,5 +1,7 @@
 //! The circumstances, without which no figure means anything.
 
+use crate::clients::WORKERS;
+use crate::report;
 use crate::rows::Stand;
 use benches::date;
 use std::fs;
@@ -13,27 +15,34 @@ pub(crate) fn load() -> String {
 }
 
 /// What stands above the table. `before` is the load when the run began.
-pub(crate) fn describe(before: &str, stands: &[Stand], notes: &[String]) -> String {
-    let mut lines = vec![
+pub(crate) fn describe(before: &str, stands: &[Stand], mut notes: Vec<String>) -> String {
+    notes
+        .extend(report::not_counted(stands).map(|reason| format!("system calls were not counted: {reason}")));
+    let mut lines = headline(before, stands);
+    lines.extend([
+        "raw: std::net, blocking, both ends, a thread for each far end, 64 KiB to a write and a read".to_owned(),
+        "server: tokio, current-thread runtime in a thread of its own; async client: the same in the thread that draws; \
+         blocking client: std::net in the thread that draws"
+            .to_owned(),
+        format!(
+            "multi-thread: the thread that draws and {WORKERS} workers, all pinned where the client belongs; the far end \
+             as elsewhere"
+        ),
+    ]);
+    lines.extend(stands.iter().map(|stand| stand.place.describe()));
+    lines.extend(notes.iter().map(|note| format!("NOTE: {note}")));
+    lines.extend(report::LEGEND.map(str::to_owned));
+    lines.iter().map(|line| format!("- {line}\n")).collect()
+}
+
+/// The machine and its state, in as many lines as a picture has room for.
+pub(crate) fn headline(before: &str, stands: &[Stand]) -> Vec<String> {
+    vec![
         format!("machine: {}, {} cores; {} {}", processor(), cores(), std::env::consts::OS, kernel()),
         format!("{}; built {}; {}", rustc(), profile(), today()),
         format!("load average {before} before the run, {} after it", load()),
         format!("TCP over loopback, congestion control {}, TCP_NODELAY at every end", congestion(stands)),
-        "raw: std::net, blocking, both ends, a thread each, 64 KiB to a write and a read".to_owned(),
-        "server: tokio, current-thread runtime in a thread of its own; async client: the same in the thread that draws; \
-         blocking client: std::net in the thread that draws"
-            .to_owned(),
-    ];
-    lines.extend(stands.iter().map(|stand| stand.place.describe()));
-    lines.extend(notes.iter().map(|note| format!("NOTE: {note}")));
-    lines.extend([
-        "bytes in a row's name: of one message, of the acknowledgement of one message".to_owned(),
-        "min of a rate is that of the slowest section; ratios are of times (1 is as fast as raw, 2 takes twice as long), \
-         each to the raw row above it, the median of the ratios within each round"
-            .to_owned(),
-        "CPU: nanoseconds of the client's and of the server's thread for each call or pixel".to_owned(),
-    ]);
-    lines.iter().map(|line| format!("- {line}\n")).collect()
+    ]
 }
 
 fn processor() -> String {
@@ -74,8 +83,7 @@ fn today() -> String {
 
 /// As the sockets themselves say.
 fn congestion(stands: &[Stand]) -> String {
-    let mut names: Vec<_> =
-        stands.iter().map(|stand| stand.congestion.as_deref().unwrap_or("unknown")).collect();
+    let mut names: Vec<_> = stands.iter().map(|stand| stand.congestion().unwrap_or("unknown")).collect();
     names.dedup();
     names.join(", ")
 }

@@ -4,19 +4,30 @@
 //! The rows take turns, a short section each, for many rounds, so that whatever else the machine does meets them all;
 //! ratios are taken within a round.
 
+mod clients;
+mod descriptors;
 mod groups;
 mod machine;
 mod measure;
+mod memory;
 mod ours;
+mod peers;
+mod picture;
 mod placement;
 mod raw;
 mod report;
 mod rows;
+mod scene;
+mod syscalls;
+mod targets;
+mod threads;
 mod wire;
 
 use clap::Parser;
 use std::fmt;
+use std::fs;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -26,12 +37,15 @@ use std::time::Instant;
 #[derive(Debug, Parser)]
 #[command(name = "compare", bin_name = "cargo bench -p benches --bench compare --")]
 struct Args {
-    /// Few and short rounds, at most 20 s: whether it runs, rather than what it costs.
+    /// Few and short rounds, at most a minute: whether it runs, rather than what it costs.
     #[arg(long)]
     quick: bool,
-    /// Only groups that have a row with this in its name: for a profiler.
+    /// Draws the medians as a picture, as SVG, in this file (cargo runs this in `benches/`).
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
+    /// Only groups with this in their title or in the name of a row: for a profiler.
     filter: Option<String>,
-    /// How many rounds [default: 30, or 6 with --quick].
+    /// How many rounds [default: 30, or 4 with --quick].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
     /// What cargo adds. Without it nothing is measured.
@@ -90,33 +104,55 @@ fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
     let load = machine::load();
     let (places, notes) = placement::places()?;
+    let mut stands = stands(&places, &scale, args.filter.as_deref())?;
+    for round in 0..rounds {
+        progress(&format!("round {} of {rounds}", round + 1));
+        stands.iter_mut().try_for_each(|stand| stand.turn(round))?;
+    }
+    progress("counting system calls");
+    stands.iter_mut().try_for_each(rows::Stand::count_system_calls)?;
+    progress("");
+    stands.iter().try_for_each(rows::Stand::check)?;
+
+    if let Some(path) = &args.chart {
+        let chart = picture::chart(&stands, machine::headline(&load, &stands));
+        fs::write(path, chart.svg()).context(format_args!("writing {}", path.display()))?;
+    }
+    let mut text = machine::describe(&load, &stands, notes);
+    text += &format!("- {rounds} rounds; {:.0} s in all\n\n", began.elapsed().as_secs_f64());
+    text += &report::table(&stands);
+    std::io::stdout().write_all(text.as_bytes()).context("writing the table")
+}
+
+/// Everything that is measured, in every placement.
+fn stands(
+    places: &[placement::Place],
+    scale: &rows::Scale,
+    filter: Option<&str>,
+) -> Result<Vec<rows::Stand>> {
+    let mut memory = Some(memory::Memory::measure(places[0]));
     let mut stands = Vec::new();
-    for place in places {
-        let mut stand = rows::Stand::new(place, &scale)?;
-        if let Some(filter) = &args.filter {
-            stand.groups.retain(|rows| rows.iter().any(|row| row.name.contains(filter)));
+    for (i, &place) in places.iter().enumerate() {
+        let scene = scene::Scene::new(place, *scale, memory.take(), i + 1 == places.len())?;
+        let mut stand = rows::Stand::new(scene)?;
+        if let Some(filter) = filter {
+            stand.groups.retain(|group| {
+                group.title.contains(filter) || group.rows.iter().any(|row| row.name.contains(filter))
+            });
         }
         stands.push(stand);
     }
-    if let (true, Some(filter)) = (stands.iter().all(|stand| stand.groups.is_empty()), &args.filter) {
-        return Err(Failure(format!("no row has {filter:?} in its name")));
-    }
-    for round in 0..rounds {
-        if std::io::stderr().is_terminal() {
-            eprint!("\rround {} of {rounds}", round + 1);
+    match filter {
+        Some(filter) if stands.iter().all(|stand| stand.groups.is_empty()) => {
+            Err(Failure(format!("no group and no row has {filter:?} in its name")))
         }
-        for stand in &mut stands {
-            stand.turn(round)?;
-        }
+        _ => Ok(stands),
     }
+}
+
+/// What is being done, for who looks on.
+fn progress(what: &str) {
     if std::io::stderr().is_terminal() {
-        eprintln!();
+        eprint!("\r{what:<40}");
     }
-    for stand in &stands {
-        stand.check()?;
-    }
-    let mut text = machine::describe(&load, &stands, &notes);
-    text += &format!("- {rounds} rounds of {scale}; {:.0} s in all\n\n", began.elapsed().as_secs_f64());
-    text += &report::table(&stands);
-    std::io::stdout().write_all(text.as_bytes()).context("writing the table")
 }

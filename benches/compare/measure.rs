@@ -1,8 +1,20 @@
 //! What one section of a row measures.
 
 use crate::Result;
-use crate::placement::processor_time;
+use crate::syscalls::Counters;
+use crate::threads::Side;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
+
+/// The path that is far away: its round trip and what it carries in a second.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(50);
+pub(crate) const LINE_BITS: u64 = 100_000_000;
+
+/// How long the far end has to fall asleep after its last answer, which is when the system has counted its time.
+const SETTLED: Duration = Duration::from_micros(200);
 
 /// What a row's figures are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,79 +27,239 @@ pub(crate) enum Unit {
     Pixels,
     /// Milliseconds of all calls together, one figure a section.
     Total,
+    /// Megabits a second of the line that the records of pixels fill, 64 bits each.
+    Line,
+    /// Round trips of the path that is far away, for all calls together.
+    RoundTrips,
+    /// KiB for each connection.
+    Memory,
+}
+
+impl Unit {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Unit::Latency => "us",
+            Unit::Calls => "Mcalls/s",
+            Unit::Pixels => "Mpixel/s",
+            Unit::Total => "ms",
+            Unit::Line => "Mbit/s",
+            Unit::RoundTrips => "round trips",
+            Unit::Memory => "KiB",
+        }
+    }
+
+    /// Whether more is better.
+    pub(crate) fn is_rate(self) -> bool {
+        matches!(self, Unit::Calls | Unit::Pixels | Unit::Line)
+    }
+
+    /// What a row has measured, in this unit.
+    pub(crate) fn shown(self, value: f64) -> f64 {
+        match self {
+            Unit::Latency => value / 1e3,
+            Unit::Calls | Unit::Pixels => 1e3 / value,
+            Unit::Total => value / 1e6,
+            Unit::Line => 64.0 * 1e3 / value,
+            Unit::RoundTrips => value / ROUND_TRIP.as_nanos() as f64,
+            Unit::Memory => value / 1024.0,
+        }
+    }
+}
+
+/// What a row does in a section.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) calls: usize,
+    pub(crate) pixels: usize,
+}
+
+impl Load {
+    /// What a rate of this unit counts.
+    fn amount(self, unit: Unit) -> usize {
+        match unit {
+            Unit::Latency | Unit::Calls | Unit::RoundTrips => self.calls,
+            Unit::Pixels | Unit::Line | Unit::Total => self.pixels,
+            Unit::Memory => 1,
+        }
+    }
+}
+
+/// Who takes part in a row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ends {
+    pub(crate) near: Side,
+    pub(crate) far: Side,
+    pub(crate) wire: Wire,
+}
+
+/// How many bytes travel.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Wire {
+    /// None, or nobody knows.
+    #[default]
+    Unknown,
+    /// As many for each pixel, by the format.
+    Each(f64),
+    /// Those that the far end's sockets have read and written.
+    Counted(Arc<Traffic>),
+}
+
+/// Bytes that the far end has read and written so far.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) read: AtomicU64,
+    pub(crate) written: AtomicU64,
+}
+
+impl Wire {
+    /// Both directions.
+    fn so_far(&self) -> [u64; 2] {
+        match self {
+            Wire::Counted(traffic) => [traffic.read.load(Relaxed), traffic.written.load(Relaxed)],
+            Wire::Each(_) | Wire::Unknown => [0, 0],
+        }
+    }
 }
 
 /// What a row did in one turn.
 #[derive(Debug)]
 pub(crate) struct Section {
-    /// Nanoseconds: of each call, of the mean call or pixel, or of everything, as the unit says.
-    pub(crate) times: Vec<f64>,
-    /// Nanoseconds of processor time of the near and of the far end, for each call or pixel.
+    /// Nanoseconds of each call, of the mean call or pixel, or of everything, as the unit says; or bytes of memory.
+    pub(crate) values: Vec<f64>,
+    /// Nanoseconds of processor time of both ends, for each call or pixel.
     pub(crate) near: Option<f64>,
     pub(crate) far: Option<f64>,
+    /// Bytes for each pixel, of the direction that carries more.
+    pub(crate) bytes: Option<f64>,
 }
 
-/// Nanoseconds of what was waited for, one by one or all together, and what it took.
-pub(crate) type Timed = (Vec<f64>, Used);
+/// System calls of both ends for a thousand calls.
+pub(crate) type Counted = [Option<f64>; 2];
 
-/// Processor time of both ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Used {
-    pub(crate) near: Option<Duration>,
-    pub(crate) far: Option<Duration>,
+/// What is to be found out: the time, or the system calls, whose counting takes time.
+pub(crate) enum Mode {
+    Time,
+    SystemCalls,
 }
 
-impl Section {
-    /// Of what took these times and did `count` of what the unit counts.
-    pub(crate) fn new(unit: Unit, (times, used): Timed, count: usize) -> Section {
-        let each = |time: Option<Duration>| time.map(|time| time.as_nanos() as f64 / count as f64);
-        let total: f64 = times.iter().sum();
-        let times = match unit {
-            Unit::Latency => times,
-            Unit::Calls | Unit::Pixels => vec![total / count as f64],
-            Unit::Total => vec![total],
-        };
-        Section { times, near: each(used.near), far: each(used.far) }
-    }
-}
-
-/// Takes the time of each of `items`, one after the other: from the end of one to the end of the next, so that the sum
-/// is the time of all. Also answers the processor time of the calling thread.
-pub(crate) fn each<T>(
-    items: impl ExactSizeIterator<Item = T>,
-    mut call: impl FnMut(T) -> Result<()>,
-) -> Result<(Vec<f64>, Option<Duration>)> {
-    let mut clock = Clock::start(items.len());
-    for item in items {
-        call(item)?;
-        clock.lap();
-    }
-    Ok(clock.stop())
-}
-
-/// The time of laps, each from the end of the last.
-pub(crate) struct Clock {
+/// Looks on while a row works: each row starts it when both ends are warm, and stops it when the far end has
+/// acknowledged everything.
+pub(crate) struct Watch<'a> {
+    ends: &'a Ends,
     laps: Vec<f64>,
-    before: Option<Duration>,
     last: Instant,
+    counters: Option<[Counters; 2]>,
+    before: Usage,
+    used: Usage,
 }
 
-impl Clock {
-    /// Starts the first of at most `laps` laps.
-    pub(crate) fn start(laps: usize) -> Clock {
-        let laps = Vec::with_capacity(laps);
-        Clock { laps, before: processor_time(), last: Instant::now() }
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    near: Option<Duration>,
+    far: Option<Duration>,
+    bytes: [u64; 2],
+}
+
+impl<'a> Watch<'a> {
+    /// Fails if the system does not count what is wanted.
+    pub(crate) fn new(ends: &'a Ends, mode: &Mode) -> Result<Watch<'a>, String> {
+        let open = |side: &Side| Counters::open(&side.ids());
+        let counters = match mode {
+            Mode::Time => None,
+            Mode::SystemCalls => Some([open(&ends.near)?, open(&ends.far)?]),
+        };
+        let (before, used) = (Usage::default(), Usage::default());
+        Ok(Watch { ends, laps: Vec::new(), last: Instant::now(), counters, before, used })
     }
 
+    /// Starts the first of `laps` laps.
+    pub(crate) fn start(&mut self, laps: usize) {
+        self.laps.reserve(laps);
+        let (far, bytes) = (self.ends.far.processor_time(), self.ends.wire.so_far());
+        self.before = Usage { far, bytes, near: self.ends.near.processor_time() };
+        if let Some([near, far]) = &mut self.counters {
+            far.start();
+            near.start();
+        }
+        self.last = Instant::now();
+    }
+
+    /// From the end of one lap to the end of the next, so that the sum is the time of all.
     pub(crate) fn lap(&mut self) {
         let now = Instant::now();
         self.laps.push((now - self.last).as_nanos() as f64);
         self.last = now;
     }
 
-    /// Nanoseconds of each lap, and processor time of this thread since the start.
-    pub(crate) fn stop(self) -> (Vec<f64>, Option<Duration>) {
-        let used = processor_time().zip(self.before).map(|(after, before)| after.saturating_sub(before));
-        (self.laps, used)
+    /// Sleeps between two laps.
+    pub(crate) fn pause(&mut self, time: Duration) {
+        thread::sleep(time);
+        self.last = Instant::now();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some([near, far]) = &mut self.counters {
+            near.stop();
+            far.stop();
+        }
+        let near = self.ends.near.processor_time();
+        thread::sleep(SETTLED);
+        self.used = Usage { near, far: self.ends.far.processor_time(), bytes: self.ends.wire.so_far() };
+    }
+
+    /// Takes the time of each of `items`, one after the other.
+    pub(crate) fn each<T>(
+        &mut self,
+        items: impl ExactSizeIterator<Item = T>,
+        mut call: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        self.start(items.len());
+        for item in items {
+            call(item)?;
+            self.lap();
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// Takes the time of everything together.
+    pub(crate) fn whole(&mut self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let mut work = Some(work);
+        self.each([()].into_iter(), |()| work.take().map_or(Ok(()), |work| work()))
+    }
+
+    /// Takes a figure that was found elsewhere.
+    pub(crate) fn record(&mut self, value: f64) {
+        self.laps.push(value);
+    }
+
+    pub(crate) fn section(self, unit: Unit, load: Load) -> Section {
+        let amount = load.amount(unit) as f64;
+        let each = |after: Option<Duration>, before: Option<Duration>| {
+            Some(after?.saturating_sub(before?).as_nanos() as f64 / amount)
+        };
+        let bytes = match self.ends.wire {
+            Wire::Unknown => None,
+            Wire::Each(bytes) => Some(bytes),
+            Wire::Counted(_) => {
+                let [read, written] = [0, 1].map(|way| self.used.bytes[way] - self.before.bytes[way]);
+                Some(read.max(written) as f64 / load.pixels as f64)
+            }
+        };
+        let (near, far) = (each(self.used.near, self.before.near), each(self.used.far, self.before.far));
+        let total: f64 = self.laps.iter().sum();
+        let values = match unit {
+            Unit::Latency | Unit::Memory => self.laps,
+            Unit::Calls | Unit::Pixels | Unit::Line => vec![total / amount],
+            Unit::Total | Unit::RoundTrips => vec![total],
+        };
+        Section { values, near, far, bytes }
+    }
+
+    pub(crate) fn counted(self, load: Load) -> Counted {
+        let Some([mut near, mut far]) = self.counters else { return [None; 2] };
+        // The near end's call that stops its own counter is the last that is counted.
+        let counts = [near.count().map(|count| count.saturating_sub(1)), far.count()];
+        counts.map(|count| Some(count? as f64 * 1e3 / load.calls as f64))
     }
 }

@@ -1,74 +1,79 @@
-//! Our server, and our clients as programs use them.
+//! Our server, in a thread of its own, which is a current-thread runtime.
 
-use crate::measure::{Clock, Timed, Used, each};
-use crate::placement::{Place, processor_time};
+use crate::measure::{Ends, Traffic, Wire};
+use crate::placement::Place;
+use crate::threads::{self, Side};
 use crate::{Context, Failure, Result};
-use benches::pictures::SIZE;
 use display_server::{Server, ServerOptions};
-use draw_client::{Color, Display, Pixel, blocking};
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use draw_client::{Color, Pixel, Size};
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context as TaskContext, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 
-/// Calls that are waited for one by one before the time is taken.
-const WARM: usize = 20;
-
-/// How long the server has to say how much processor time it took.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-type Query = mpsc::Sender<Option<Duration>>;
-
-/// A display with a server of its own thread, which is a current-thread runtime.
+/// A display and who serves it.
 pub(crate) struct Ours {
-    display: display_server::Display,
-    address: SocketAddr,
-    queries: UnboundedSender<Query>,
+    pub(crate) display: display_server::Display,
+    pub(crate) address: SocketAddr,
+    thread: Side,
+    traffic: Arc<Traffic>,
 }
 
 impl Ours {
-    pub(crate) fn start(place: Place) -> Result<Ours> {
-        let display = display_server::Display::new(SIZE, Color::BLACK).context("opening a display")?;
+    pub(crate) fn start(place: Place, size: Size) -> Result<Ours> {
+        let display = display_server::Display::new(size, Color::BLACK).context("opening a display")?;
         let server = Server::new(display.clone(), ServerOptions::default());
         let listener = display_server::bind("127.0.0.1:0", false).context("opening a display")?;
         let address = listener.local_addr().context("opening a display")?;
-        let (queries, inbox) = unbounded_channel();
-        let (outbox, entered) = mpsc::channel();
-        thread::Builder::new()
-            .name("display".into())
-            .spawn(move || {
-                let is_entered = outbox.send(place.enter_far());
-                if is_entered.is_ok()
-                    && let Err(error) = serve(&server, listener, inbox)
-                {
+        let traffic = Arc::new(Traffic::default());
+        let counted = Arc::clone(&traffic);
+        let thread = threads::start(
+            "display",
+            move || place.enter_far(),
+            move || {
+                if let Err(error) = serve(&server, listener, &counted) {
                     eprintln!("compare: the display has ended: {error}");
                 }
-            })
-            .context("starting the thread of a display")?;
-        entered.recv().context("the display has ended")??;
-        Ok(Ours { display, address, queries })
+            },
+        )?;
+        Ok(Ours { display, address, thread: Side::of_threads(thread), traffic })
     }
 
-    /// The processor time that the server's thread has taken so far.
-    fn processor_time(&self) -> Result<Option<Duration>> {
-        let (query, answer) = mpsc::channel();
-        self.queries.send(query).map_err(|_| Failure::new("the display has ended"))?;
-        answer.recv_timeout(TIMEOUT).context("the display does not answer")
+    /// It and these clients.
+    pub(crate) fn ends(&self, near: Side) -> Ends {
+        Ends { near, far: self.thread.clone(), wire: Wire::Counted(Arc::clone(&self.traffic)) }
     }
 
-    /// That the display shows all of `pixels`.
+    /// That the display shows `pixels`, drawn in this order.
     pub(crate) fn check(&self, pixels: &[Pixel]) -> Result<()> {
         let framebuffer = self.display.framebuffer();
-        let shown = |pixel: &Pixel| framebuffer.get_pixel(pixel.x.into(), pixel.y.into());
-        match pixels.iter().find(|pixel| shown(pixel) != Some(pixel.color)) {
-            None => Ok(()),
-            Some(&pixel) => Err(missing(pixel, shown(&pixel))),
-        }
+        check(self.display.size(), pixels, |x, y| framebuffer.get_pixel(x.into(), y.into()))
+    }
+
+    /// That the display shows `pixels`, drawn in any order.
+    pub(crate) fn check_any_order(&self, pixels: &[Pixel]) -> Result<()> {
+        let (framebuffer, drawn) = (self.display.framebuffer(), Drawn::new(pixels));
+        let is_there = |pixel: &&Pixel| {
+            let shown = framebuffer.get_pixel(pixel.x.into(), pixel.y.into());
+            shown.is_some_and(|shown| drawn.has(pixel.x, pixel.y, shown))
+        };
+        pixels.iter().find(|pixel| !is_there(pixel)).map_or(Ok(()), |Pixel { x, y, .. }| {
+            Err(Failure::new(format!("none of the colours drawn at ({x}, {y}) is there")))
+        })
+    }
+
+    /// All that the display shows.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        let framebuffer = self.display.framebuffer();
+        let Size { width, height } = self.display.size();
+        let mut bytes = Vec::new();
+        framebuffer.read(framebuffer.size().clip(0, 0, width, height), &mut bytes);
+        bytes
     }
 
     /// That nothing it was asked for failed.
@@ -83,167 +88,109 @@ impl Ours {
     }
 }
 
-fn missing(pixel: Pixel, shown: Option<Color>) -> Failure {
-    let Pixel { x, y, color } = pixel;
-    Failure::new(format!("({x}, {y}) was drawn {color} and is {shown:?}, so no figure is worth printing"))
-}
-
-/// Until nobody asks any more.
-fn serve(
-    server: &Server,
-    listener: std::net::TcpListener,
-    mut inbox: UnboundedReceiver<Query>,
-) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let asked = async {
-            while let Some(query) = inbox.recv().await {
-                // Whoever asked may have given up.
-                _ = query.send(processor_time());
-            }
-        };
-        server.run(listener, asked).await
+/// That `shown` is what `pixels` leave when they are drawn in this order.
+pub(crate) fn check(size: Size, pixels: &[Pixel], shown: impl Fn(u16, u16) -> Option<Color>) -> Result<()> {
+    let place = |pixel: &Pixel| usize::from(pixel.y) * size.width as usize + usize::from(pixel.x);
+    let mut expected = vec![None; size.width as usize * size.height as usize];
+    for pixel in pixels {
+        expected[place(pixel)] = Some(pixel.color);
+    }
+    let wrong = pixels.iter().find(|pixel| shown(pixel.x, pixel.y) != expected[place(pixel)]);
+    wrong.map_or(Ok(()), |pixel| {
+        let (wanted, shown) = (expected[place(pixel)], shown(pixel.x, pixel.y));
+        let Pixel { x, y, .. } = pixel;
+        let says =
+            format!("({x}, {y}) was drawn {wanted:?} and is {shown:?}, so no figure is worth printing");
+        Err(Failure::new(says))
     })
 }
 
-/// The synchronous client.
-pub(crate) struct Blocking {
-    ours: Rc<Ours>,
-    display: blocking::Display,
+/// Pixels that were drawn, to be looked up: where several clients draw the same place, any of its colours may be last.
+pub(crate) struct Drawn(Vec<(u16, u16, u32)>);
+
+impl Drawn {
+    pub(crate) fn new(pixels: &[Pixel]) -> Drawn {
+        let mut drawn: Vec<_> = pixels.iter().map(|pixel| (pixel.x, pixel.y, pixel.color.to_u32())).collect();
+        drawn.sort_unstable();
+        Drawn(drawn)
+    }
+
+    pub(crate) fn has(&self, x: u16, y: u16, color: Color) -> bool {
+        self.0.binary_search(&(x, y, color.to_u32())).is_ok()
+    }
 }
 
-impl Blocking {
-    pub(crate) fn connect(ours: &Rc<Ours>) -> Result<Blocking> {
-        let display = blocking::Display::connect(&ours.address.to_string()).context("connecting")?;
-        Ok(Blocking { ours: Rc::clone(ours), display })
-    }
-
-    /// Pixel by pixel, each drawn before the next.
-    pub(crate) fn pixels(&self, pixels: &[Pixel]) -> Result<Timed> {
-        self.timed(pixels, |display| each(pixels.iter(), |pixel| draw(display, pixel)))
-    }
-
-    /// All in one call.
-    pub(crate) fn batch(&self, pixels: &[Pixel]) -> Result<Timed> {
-        self.timed(pixels, |display| {
-            each([pixels].iter(), |pixels| display.draw_pixels(pixels).context("draw_pixels"))
-        })
-    }
-
-    fn timed(
-        &self,
-        pixels: &[Pixel],
-        run: impl FnOnce(&blocking::Display) -> Result<(Vec<f64>, Option<Duration>)>,
-    ) -> Result<Timed> {
-        for pixel in pixels.iter().cycle().take(WARM) {
-            draw(&self.display, pixel)?;
+/// As [`Server::run`] does, except that bytes are counted.
+fn serve(server: &Server, listener: TcpListener, traffic: &Arc<Traffic>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (stream, peer) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let (server, traffic) = (server.clone(), Arc::clone(traffic));
+            tokio::spawn(async move {
+                server.serve(Tapped { stream, traffic }, &peer.to_string(), std::future::pending()).await;
+            });
         }
-        let before = self.ours.processor_time()?;
-        // The question has disturbed the server; this brings both ends back to where they wait for each other.
-        self.display.get_size().context("get_size")?;
-        let (laps, near) = run(&self.display)?;
-        let far = difference(self.ours.processor_time()?, before);
-        if let Some(&last) = pixels.last() {
-            let shown = self.display.get_pixel(last.x.into(), last.y.into()).context("get_pixel")?;
-            if shown != last.color {
-                return Err(missing(last, Some(shown)));
-            }
-        }
-        Ok((laps, Used { near, far }))
+    })
+}
+
+/// A connection whose bytes are counted.
+pub(crate) struct Tapped {
+    pub(crate) stream: TcpStream,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+impl AsyncRead for Tapped {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.traffic.read.fetch_add((buffer.filled().len() - before) as u64, Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 
-fn draw(display: &blocking::Display, pixel: &Pixel) -> Result<()> {
-    display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color).context("draw_pixel")
-}
-
-/// The asynchronous client, on a current-thread runtime in the thread that draws.
-pub(crate) struct Asynchronous {
-    ours: Rc<Ours>,
-    runtime: Rc<Runtime>,
-    display: Display,
-}
-
-impl Asynchronous {
-    pub(crate) fn connect(ours: &Rc<Ours>, runtime: &Rc<Runtime>) -> Result<Asynchronous> {
-        let address = ours.address.to_string();
-        let display = runtime.block_on(Display::connect(&address)).context("connecting")?;
-        Ok(Asynchronous { ours: Rc::clone(ours), runtime: Rc::clone(runtime), display })
-    }
-
-    /// Pixel by pixel, each drawn before the next.
-    pub(crate) fn two_awaits(&self, pixels: &[Pixel]) -> Result<Timed> {
-        self.timed(pixels, pixels.len(), async |clock| {
-            for pixel in pixels {
-                self.display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color).await?.await?;
-                clock.lap();
-            }
-            Ok(())
-        })
-    }
-
-    /// The simple loop.
-    pub(crate) fn pixels(&self, pixels: &[Pixel]) -> Result<Timed> {
-        self.timed(pixels, 1, async |clock| {
-            for pixel in pixels {
-                self.display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color).await?;
-            }
-            self.display.sync().await?;
-            clock.lap();
-            Ok(())
-        })
-    }
-
-    /// The same with batches, all of them as often as `passes` says.
-    pub(crate) fn batches(&self, pixels: &[Pixel], batch: usize, passes: usize) -> Result<Timed> {
-        self.timed(pixels, 1, async |clock| {
-            for _ in 0..passes {
-                for pixels in pixels.chunks(batch) {
-                    self.display.draw_pixels(pixels).await?;
-                }
-            }
-            self.display.sync().await?;
-            clock.lap();
-            Ok(())
-        })
-    }
-
-    fn timed(
-        &self,
-        pixels: &[Pixel],
-        laps: usize,
-        run: impl AsyncFnOnce(&mut Clock) -> draw_client::Result<()>,
-    ) -> Result<Timed> {
-        self.block_on(async {
-            for pixel in pixels.iter().cycle().take(WARM) {
-                self.display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color).await?.await?;
-            }
-            Ok(())
-        })?;
-        let before = self.ours.processor_time()?;
-        let (laps, near) = self.block_on(async {
-            // The question has disturbed the server; this brings both ends back to where they wait for each other.
-            self.display.get_size().await?;
-            let mut clock = Clock::start(laps);
-            run(&mut clock).await?;
-            Ok(clock.stop())
-        })?;
-        let far = difference(self.ours.processor_time()?, before);
-        if let Some(&last) = pixels.last() {
-            let shown = self.block_on(self.display.get_pixel(last.x.into(), last.y.into()))?;
-            if shown != last.color {
-                return Err(missing(last, Some(shown)));
-            }
-        }
-        Ok((laps, Used { near, far }))
-    }
-
-    fn block_on<T>(&self, future: impl Future<Output = draw_client::Result<T>>) -> Result<T> {
-        self.runtime.block_on(future).context("drawing asynchronously")
+impl Tapped {
+    fn written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let written = ready!(written)?;
+        self.traffic.written.fetch_add(written as u64, Relaxed);
+        Poll::Ready(Ok(written))
     }
 }
 
-fn difference(after: Option<Duration>, before: Option<Duration>) -> Option<Duration> {
-    Some(after?.saturating_sub(before?))
+impl AsyncWrite for Tapped {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.written(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

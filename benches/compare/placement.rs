@@ -2,7 +2,6 @@
 
 use crate::{Context, Failure, Result};
 use std::fmt;
-use std::time::Duration;
 
 /// Where the two ends are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,13 +118,6 @@ fn siblings_of(core: usize) -> Vec<usize> {
     ranges.flatten().collect()
 }
 
-/// Processor time of the calling thread, if the system counts it.
-#[cfg(target_os = "linux")]
-pub(crate) fn processor_time() -> Option<Duration> {
-    use rustix::time::{ClockId, clock_gettime};
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok()
-}
-
 #[cfg(not(target_os = "linux"))]
 fn allowed() -> Result<Vec<usize>> {
     Err(Failure::new("this program can pin threads on Linux only"))
@@ -134,9 +126,4 @@ fn allowed() -> Result<Vec<usize>> {
 #[cfg(not(target_os = "linux"))]
 fn pin(_: usize) -> Result<()> {
     allowed().map(drop)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn processor_time() -> Option<Duration> {
-    None
 }

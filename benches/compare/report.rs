@@ -1,77 +1,91 @@
 //! The table.
 
 use crate::measure::{Section, Unit};
-use crate::rows::{Row, Stand};
-use benches::stats::{median, median_ratio, min, percentile};
+use crate::rows::{Group, Row, Stand};
+use crate::targets::{all, p99, ratio, shown_ratio};
+use benches::stats::{median, min};
 use benches::table::{NOTHING, markdown, number};
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 17] = [
     "placement",
-    "what",
+    "work",
+    "done by",
     "unit",
+    "target: reached",
     "median",
     "min",
     "p99",
     "ratio",
     "p99 ratio",
+    "B/pixel",
+    "syscalls client",
+    "syscalls server",
     "CPU client",
     "CPU server",
+    "sections",
     "samples",
+];
+
+/// What the columns mean.
+pub(crate) const LEGEND: [&str; 5] = [
+    "median, min, p99: in the unit; min of a rate is that of the slowest section",
+    "ratio: to the first row of the group, the median of the ratios within each round; of times for us, ms and round \
+     trips, of rates for the others. Targets are taken within each round too",
+    "B/pixel: bytes on the connection for each pixel drawn or read, of the direction that carries more",
+    "syscalls client, server: system calls of each end for a thousand calls of the program (a batch, a frame is one), \
+     counted in a section of its own",
+    "CPU client, server: nanoseconds of processor time of each end for each call or pixel, as the unit says",
 ];
 
 /// Every row of every placement.
 pub(crate) fn table(stands: &[Stand]) -> String {
     let lines = |stand: &Stand| -> Vec<_> {
         let place = stand.place.to_string();
-        stand.groups.iter().flat_map(|rows| rows.iter().map(|row| line(&place, row, &rows[0]))).collect()
+        let of =
+            |group: &Group| -> Vec<_> { group.rows.iter().map(|row| line(&place, row, group)).collect() };
+        stand.groups.iter().flat_map(of).collect()
     };
     let rows: Vec<_> = stands.iter().flat_map(lines).collect();
-    markdown(&HEADER, 3, &rows)
+    markdown(&HEADER, 5, &rows)
 }
 
-fn line(place: &str, row: &Row, raw: &Row) -> Vec<String> {
-    let all: Vec<_> =
-        row.sections.iter().flat_map(|section| &section.times).map(|&ns| shown(row.unit, ns)).collect();
+/// Why system calls were not counted, if so.
+pub(crate) fn not_counted(stands: &[Stand]) -> Option<&str> {
+    let mut rows = stands.iter().flat_map(|stand| &stand.groups).flat_map(|group| &group.rows);
+    rows.find_map(|row| row.counted.as_ref().err()).map(String::as_str)
+}
+
+fn line(place: &str, row: &Row, group: &Group) -> Vec<String> {
+    let head = [place, &group.title, &row.name, row.unit.name()].map(str::to_owned);
+    if let Some(reason) = row.reason() {
+        return head.into_iter().chain([format!("not run: {reason}")]).collect();
+    }
+    let (all, first) = (all(row), &group.rows[0]);
     let is_latency = row.unit == Unit::Latency;
-    let p99 = |row: &Row| per_round(row, |times| percentile(times, 99.0));
-    // A circle takes too short a time for the clock of the processor time, and disturbs itself by reading it.
-    let cpu = |of: fn(&Section) -> Option<f64>| match row.unit {
-        Unit::Total => NOTHING.to_owned(),
-        _ => number(median(&row.sections.iter().filter_map(of).collect::<Vec<_>>())),
+    let of_latency = |text: &dyn Fn() -> Option<f64>| {
+        if is_latency { number(text()) } else { NOTHING.to_owned() }
     };
-    vec![
-        place.to_owned(),
-        row.name.clone(),
-        unit(row.unit).to_owned(),
+    let middle =
+        |of: fn(&Section) -> Option<f64>| median(&row.sections.iter().filter_map(of).collect::<Vec<_>>());
+    // A circle takes too short a time for the clock of the processor time, and disturbs itself by reading it.
+    let cpu = |of| if row.unit == Unit::Total { NOTHING.to_owned() } else { number(middle(of)) };
+    let [near, far] = row.counted.as_ref().copied().unwrap_or_default();
+    let targets: Vec<_> =
+        row.targets.iter().map(|target| format!("{target}: {}", target.verdict(row, group))).collect();
+    let figures = [
+        targets.join("; "),
         number(median(&all)),
         number(min(&all)),
-        if is_latency { number(percentile(&all, 99.0)) } else { NOTHING.to_owned() },
-        number(median_ratio(&per_round(row, median), &per_round(raw, median))),
-        if is_latency { number(median_ratio(&p99(row), &p99(raw))) } else { NOTHING.to_owned() },
+        of_latency(&|| p99(&all)),
+        number(shown_ratio(row.unit, ratio(row, first, median))),
+        of_latency(&|| ratio(row, first, p99)),
+        number(middle(|section| section.bytes)),
+        number(near),
+        number(far),
         cpu(|section| section.near),
         cpu(|section| section.far),
+        row.sections.len().to_string(),
         all.len().to_string(),
-    ]
-}
-
-fn per_round(row: &Row, of: fn(&[f64]) -> Option<f64>) -> Vec<f64> {
-    row.sections.iter().filter_map(|section| of(&section.times)).collect()
-}
-
-fn unit(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Latency => "us",
-        Unit::Calls => "Mcalls/s",
-        Unit::Pixels => "Mpixel/s",
-        Unit::Total => "ms",
-    }
-}
-
-/// Nanoseconds in the unit that is shown.
-fn shown(unit: Unit, ns: f64) -> f64 {
-    match unit {
-        Unit::Latency => ns / 1e3,
-        Unit::Calls | Unit::Pixels => 1e3 / ns,
-        Unit::Total => ns / 1e6,
-    }
+    ];
+    head.into_iter().chain(figures).collect()
 }

@@ -3,7 +3,11 @@
 
 use crate::{Failure, Result};
 use benches::conversation::{Conversation, draw_nothing};
-use draw_protocol::{Pixel, Request};
+pub(crate) use benches::pictures::SIZE;
+use draw_protocol::{Pixel, Request, Size};
+
+/// The display for whole frames.
+pub(crate) const FRAME: Size = Size { width: 1280, height: 720 };
 
 /// What a row sends, as our client would.
 #[derive(Debug, Clone)]
@@ -11,7 +15,7 @@ pub(crate) struct Messages {
     /// Messages that draw, one after the other, each of `size` bytes.
     pub(crate) bytes: Vec<u8>,
     pub(crate) size: usize,
-    /// Bytes of each before its pixels, if it is a batch.
+    /// Bytes of each before its pixels, if it has many.
     pub(crate) head: Option<usize>,
     /// Bytes of the acknowledgement of one alone.
     pub(crate) acknowledgement: usize,
@@ -61,4 +65,13 @@ pub(crate) fn draw_pixels(pixels: &[Pixel], batch: usize) -> Result<Messages> {
         ));
     }
     Ok(all)
+}
+
+/// The `put_image` of a whole frame: as many bytes as its bands have, those around the pixels in front.
+pub(crate) fn put_image(rgba: &[u8]) -> Messages {
+    let request = Request::PutImage { x: 0, y: 0, width: FRAME.width, height: FRAME.height, rgba };
+    let (sent, acknowledgement) = call(&mut after(256, &Request::Sync {}), &request);
+    let head = sent.len() - rgba.len();
+    let bytes = [&sent[..head], rgba].concat();
+    Messages { size: bytes.len(), bytes, head: Some(head), acknowledgement }
 }

@@ -18,7 +18,9 @@ fn pixels_of(size: Size) -> Throughput {
 fn runs(c: &mut Criterion) {
     let mut group = c.benchmark_group("draw_run of 1,000");
     group.throughput(Throughput::Elements(BATCH as u64));
-    for (name, pixels) in [("neighbouring", pictures::display()), ("random", pictures::scattered())] {
+    for (name, pixels) in
+        [("neighbouring", pictures::display(pictures::BATCH)), ("random", pictures::scattered())]
+    {
         let (run, mut screen, mut at) = (pictures::run(&pixels), Screen::new(), 0);
         let batches: Vec<_> = run.chunks_exact(run.len() / (pixels.len() / BATCH)).collect();
         group.bench_function(name, |b| {

@@ -30,11 +30,11 @@ pub fn square(count: usize) -> Vec<Pixel> {
     (0..count).map(|i| pixel(at(i), i)).collect()
 }
 
-/// The whole display, row by row, as far as full batches go.
-pub fn display() -> Vec<Pixel> {
+/// The whole display, row by row, as far as full batches of so many pixels go.
+pub fn display(batch: usize) -> Vec<Pixel> {
     let all = (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x as u16, y as u16)));
     let mut pixels: Vec<_> = all.enumerate().map(|(i, at)| pixel(at, i)).collect();
-    pixels.truncate(pixels.len() / BATCH * BATCH);
+    pixels.truncate(pixels.len() / batch * batch);
     pixels
 }
 
@@ -46,7 +46,11 @@ pub fn scattered() -> Vec<Pixel> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (((state >> 32) * u64::from(below)) >> 32) as u16
     };
-    display().iter().enumerate().map(|(i, _)| pixel((random(SIZE.width), random(SIZE.height)), i)).collect()
+    display(BATCH)
+        .iter()
+        .enumerate()
+        .map(|(i, _)| pixel((random(SIZE.width), random(SIZE.height)), i))
+        .collect()
 }
 
 /// Pixels as a batch has them on the wire.

@@ -24,13 +24,17 @@ const CHUNK: usize = 64;
 /// Bytes read at once: the size at which system calls no longer dominate.
 const READ: usize = 64 << 10;
 
+/// How much time the bytes that are read at once may take on a line with a rate: the granularity of tokio's timers, so
+/// that the first of them is not kept for the last.
+const PIECE: Duration = Duration::from_millis(1);
+
 /// How long to wait when no connection can be accepted, for instance for want of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// A relay on its own thread between clients and one server that puts half a round trip on every byte, each way.
 ///
-/// Bytes keep their order and are not limited in rate: all that was sent at one moment arrives together, half a
-/// round trip later, as it would over a long fast line. Up to 16 MiB are under way in each direction of a connection;
+/// Bytes keep their order and are not limited in rate, unless that is asked for: all that was sent at one moment arrives
+/// together, half a round trip later, as it would over a long fast line. Up to 16 MiB are under way in each direction of a connection;
 /// beyond it the sender is held back. The end of a stream travels as its bytes do, so one direction may end
 /// while the other goes on; a connection that breaks on one side is closed on the other. A server that refuses shows as
 /// a connection that is closed at once.
@@ -74,6 +78,26 @@ impl DelayLine {
     /// What the system says when there is no port, thread or poller to be had; [`io::ErrorKind::InvalidInput`] for a
     /// round trip above [`LONGEST`].
     pub fn start(target: SocketAddr, rtt: Duration) -> io::Result<DelayLine> {
+        DelayLine::start_path(target, rtt, None)
+    }
+
+    /// The same over a line that carries so many bits a second, in each direction of each connection: bytes leave one
+    /// after the other, and wait for those before them.
+    ///
+    /// # Errors
+    /// See [`DelayLine::start`]; [`io::ErrorKind::InvalidInput`] also for a rate of zero.
+    pub fn start_limited(target: SocketAddr, rtt: Duration, bits_per_second: u64) -> io::Result<DelayLine> {
+        if bits_per_second == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a line without any rate carries nothing",
+            ));
+        }
+        DelayLine::start_path(target, rtt, Some(bits_per_second))
+    }
+
+    fn start_path(target: SocketAddr, rtt: Duration, rate: Option<u64>) -> io::Result<DelayLine> {
+        let path = Path { delay: rtt / 2, rate };
         if rtt > LONGEST {
             let says = format!("a round trip of {rtt:?} was asked for; at most {LONGEST:?} is possible");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, says));
@@ -98,7 +122,7 @@ impl DelayLine {
                 drop(started.send(Ok(())));
                 tokio::select! {
                     _ = stopped => {}
-                    never = accept(&listener, target, rtt / 2) => match never {},
+                    never = accept(&listener, target, path) => match never {},
                 }
             });
         })?;
@@ -123,13 +147,13 @@ impl Drop for DelayLine {
     }
 }
 
-async fn accept(listener: &TcpListener, target: SocketAddr, delay: Duration) -> std::convert::Infallible {
+async fn accept(listener: &TcpListener, target: SocketAddr, path: Path) -> std::convert::Infallible {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
-                    connections.spawn(relay(client, target, delay));
+                    connections.spawn(relay(client, target, path));
                 }
                 Err(_) => sleep(BACK_OFF).await,
             },
@@ -139,14 +163,35 @@ async fn accept(listener: &TcpListener, target: SocketAddr, delay: Duration) -> 
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, delay: Duration) -> io::Result<()> {
+async fn relay(mut client: TcpStream, target: SocketAddr, path: Path) -> io::Result<()> {
     let mut server = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    tokio::try_join!(carry(from_client, to_server, delay), carry(from_server, to_client, delay))?;
+    tokio::try_join!(carry(from_client, to_server, path), carry(from_server, to_client, path))?;
     Ok(())
+}
+
+/// One direction of the line.
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    delay: Duration,
+    /// Bits a second, if it has a limit.
+    rate: Option<u64>,
+}
+
+impl Path {
+    /// How long so many bytes take to leave.
+    fn takes(self, bytes: usize) -> Duration {
+        self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(8.0 * bytes as f64 / rate as f64))
+    }
+
+    /// Bytes that may be taken for one piece.
+    fn most_at_once(self) -> usize {
+        let within = |rate: u64| (rate as f64 / 8.0 * PIECE.as_secs_f64()) as usize;
+        self.rate.map_or(READ, |rate| within(rate).clamp(1, READ))
+    }
 }
 
 /// What travels, and when it is due.
@@ -159,17 +204,20 @@ struct Due {
 ///
 /// When the receiver's side breaks, nothing more is carried but the connection stays: the receiver's last words, which
 /// may be under way in the other direction, are delivered first, and then that direction ends it.
-async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, delay: Duration) -> io::Result<()> {
+async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: Path) -> io::Result<()> {
     // Unbounded as far as the channel knows; `room` is what bounds it, in bytes.
     let (line, mut arriving) = mpsc::unbounded_channel();
     let room = Semaphore::new(UNDER_WAY);
     let room = &room;
 
     let collect = async move {
-        let mut buffer = vec![0; READ];
+        let mut buffer = vec![0; path.most_at_once()];
+        // When the last byte so far has left.
+        let mut free = Instant::now();
         loop {
             let what = from.read(&mut buffer).await.map(|n| buffer[..n].to_vec());
-            let at = Instant::now() + delay;
+            free = free.max(Instant::now()) + path.takes(what.as_ref().map_or(0, Vec::len));
+            let at = free + path.delay;
             let is_last = what.as_ref().map_or(true, Vec::is_empty);
             let cost = what.as_ref().map_or(0, Vec::len) + CHUNK;
             // Both fail only when the other half of this function has ended.
@@ -300,6 +348,32 @@ mod tests {
             (&client).read_to_end(&mut back).unwrap();
             assert!(back == expected, "{} bytes came back", back.len());
         });
+    }
+
+    #[test]
+    fn a_line_with_a_rate_takes_its_time_each_way_and_no_longer() {
+        // 250 kB at 10 Mbit/s: 200 ms, and half a round trip of 40 ms.
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let rtt = Duration::from_millis(40);
+        let line = DelayLine::start_limited(server.local_addr().unwrap(), rtt, 10_000_000).unwrap();
+        let client = patient(TcpStream::connect(line.address()).unwrap());
+        let server = patient(server.accept().unwrap().0);
+        let bytes = pattern(250_000);
+        for (mut from, mut to) in [(&client, &server), (&server, &client)] {
+            thread::scope(|scope| {
+                let began = Instant::now();
+                scope.spawn(|| from.write_all(&bytes).unwrap());
+                let mut arrived = vec![0; bytes.len()];
+                to.read_exact(&mut arrived[..1]).unwrap();
+                // Bytes do not wait for those behind them; the bound is for a machine that does other things as well.
+                assert!(began.elapsed() < Duration::from_millis(150), "first after {:?}", began.elapsed());
+                to.read_exact(&mut arrived[1..]).unwrap();
+                assert!(began.elapsed() >= Duration::from_millis(219), "all after {:?}", began.elapsed());
+                assert!(arrived == bytes);
+            });
+        }
+        let error = DelayLine::start_limited(line.address(), rtt, 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -1,0 +1,40 @@
+//! The same work, shared by few clients and by many.
+
+use super::{display, painted};
+use crate::clients::Asynchronous;
+use crate::measure::{Load, Unit};
+use crate::rows::{Group, Row};
+use crate::scene::Scene;
+use crate::targets::Target;
+use crate::{Result, descriptors};
+use draw_client::Pixel;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How many clients there are at most, and pixels of a call: 512 clients have one call each in a pass.
+const MANY: usize = 512;
+const BATCH: usize = 600;
+
+const EIGHT: &str = "8 clients";
+
+pub(super) fn group(scene: &Scene) -> Result<Group> {
+    let title = format!("draw_pixels, {BATCH} pixels a call, shared by clients");
+    if let Err(reason) = descriptors::allow() {
+        return Ok(Group::new(title, vec![Row::missing("512 clients", Unit::Pixels, &reason)]));
+    }
+    // All the same connections, of which some have nothing to do.
+    let clients = Rc::new(Asynchronous::connect(&scene.crowd, &scene.single, MANY)?);
+    let passes = scene.scale.crowd_passes;
+    let pixels: Rc<[Pixel]> = display(BATCH);
+    let load = Load { calls: passes * MANY, pixels: passes * pixels.len() };
+    let row = |name: &str, count: usize| {
+        let (clients, pixels, ours) = (Rc::clone(&clients), Rc::clone(&pixels), Rc::clone(&scene.crowd));
+        Row::new(name, Unit::Pixels, load, clients.ends.clone(), move |watch, salt| {
+            let pixels: Arc<[Pixel]> = painted(&pixels, salt).into();
+            clients.shared_batches(watch, &pixels, BATCH, passes, count)?;
+            ours.check(&pixels)
+        })
+    };
+    let all = row("512 clients", MANY).target(Target::TimesTheRate(0.8, EIGHT));
+    Ok(Group::new(title, vec![row("1 client", 1), row(EIGHT, 8), row("64 clients", 64), all]))
+}

@@ -1,0 +1,109 @@
+//! What is measured: groups of rows, each beside a raw connection that does the same work.
+
+mod batches;
+mod circle;
+mod crowd;
+mod fairness;
+mod idle;
+pub(crate) mod images;
+mod latency;
+mod local;
+mod path;
+mod singles;
+
+use crate::measure::{Ends, Load, Unit, Watch, Wire};
+use crate::ours::Ours;
+use crate::raw::{Raw, Work};
+use crate::rows::{Group, Row};
+use crate::scene::Scene;
+use crate::wire::Messages;
+use crate::{Failure, Result};
+use benches::chart::Kind;
+use benches::pictures;
+pub(crate) use benches::pictures::{BATCH, color};
+use draw_client::Pixel;
+use std::rc::Rc;
+
+/// Numbers of calls from 256 to 65,535 are as wide as that of the call after so many, which a row makes that waits for
+/// each; the others soon go beyond.
+const EARLY: u32 = 1_000;
+const LATE: u32 = 70_000;
+
+/// All groups of one placement.
+pub(crate) fn all(scene: &Scene) -> Result<Vec<Group>> {
+    let mut groups = vec![latency::group(scene)?, singles::group(scene)?];
+    groups.extend(batches::groups(scene)?);
+    groups.extend(images::groups(scene)?);
+    groups.extend(local::groups(scene));
+    groups.push(fairness::group(scene)?);
+    groups.push(crowd::group(scene)?);
+    groups.extend(circle::groups(scene)?);
+    groups.extend(path::groups(scene)?);
+    groups.extend(idle::groups(scene));
+    Ok(groups)
+}
+
+/// A row that draws pixels on one of our displays, in other colours each time, and finds them there.
+fn drawing(
+    name: &str,
+    unit: Unit,
+    (calls, passes): (usize, usize),
+    ends: Ends,
+    ours: &Rc<Ours>,
+    pixels: &Rc<[Pixel]>,
+    mut run: impl FnMut(&mut Watch<'_>, &[Pixel]) -> Result<()> + 'static,
+) -> Row {
+    let load = Load { calls, pixels: passes * pixels.len() };
+    let (ours, pixels) = (Rc::clone(ours), Rc::clone(pixels));
+    Row::new(name, unit, load, ends, move |watch, salt| {
+        let pixels = painted(&pixels, salt);
+        run(watch, &pixels)?;
+        ours.check(&pixels)
+    })
+}
+
+/// Messages without a pause over raw connections, each of which the far end treats as `work` says.
+fn stream(name: &str, unit: Unit, mut raw: Raw, messages: Messages, load: Load, work: Work) -> Row {
+    let bytes = messages.size as f64 * load.calls as f64 / load.pixels as f64;
+    let ends = raw.ends(Wire::Each(bytes));
+    let run = move |watch: &mut Watch<'_>, _: u32| raw.stream(watch, &messages, load.calls, &work);
+    Row::new(name, unit, load, ends, run).kind(Kind::Raw)
+}
+
+/// Raw messages, each acknowledged before the next.
+fn ping(name: &str, unit: Unit, mut raw: Raw, messages: Messages, count: usize) -> Row {
+    let ends = raw.ends(Wire::Each(messages.size as f64));
+    let run = move |watch: &mut Watch<'_>, _: u32| raw.ping(watch, &messages, count);
+    Row::new(name, unit, Load { calls: count, pixels: count }, ends, run).kind(Kind::Raw)
+}
+
+/// Where the pixels of these messages begin.
+fn head(messages: &Messages) -> Result<usize> {
+    messages.head.ok_or_else(|| Failure::new("a message for many pixels has none"))
+}
+
+/// `count` pixels, row by row, over and over.
+fn square(count: usize) -> Rc<[Pixel]> {
+    pictures::square(count).into()
+}
+
+/// The whole display, row by row, as far as full batches of so many pixels go.
+fn display(batch: usize) -> Rc<[Pixel]> {
+    pictures::display(batch).into()
+}
+
+/// As many pixels, anywhere on the display; the same in every run.
+fn scattered() -> Rc<[Pixel]> {
+    pictures::scattered().into()
+}
+
+/// The same pixels in the colours of this turn.
+pub(crate) fn painted(pixels: &[Pixel], salt: u32) -> Vec<Pixel> {
+    let paint = |(i, pixel): (usize, &Pixel)| Pixel { color: color(salt, i), ..*pixel };
+    pixels.iter().enumerate().map(paint).collect()
+}
+
+/// A whole image in the colours of this turn.
+fn image(pixels: usize, salt: u32) -> Vec<u8> {
+    (0..pixels).flat_map(|i| color(salt, i).to_bytes()).collect()
+}

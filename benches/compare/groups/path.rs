@@ -1,0 +1,92 @@
+//! A path of 50 ms and 100 Mbit/s.
+
+use super::{BATCH, display, drawing, head, square, stream};
+use crate::clients::Asynchronous;
+use crate::measure::{LINE_BITS, Load, ROUND_TRIP, Unit};
+use crate::placement::Place;
+use crate::raw::{Raw, Work};
+use crate::rows::Group;
+use crate::scene::Scene;
+use crate::targets::Target;
+use crate::threads;
+use crate::wire;
+use crate::{Context, Failure, Result};
+use draw_examples::DelayLine;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::mpsc::channel;
+
+/// Single pixels of the loop over this path.
+const SINGLES: usize = 7_500;
+
+/// Round trips that they may take.
+const ROUND_TRIPS: f64 = 2.2;
+
+/// How much of the line batches have to fill.
+const FILLED: f64 = 0.9 * LINE_BITS as f64 / 1e6;
+
+pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
+    // The path hides where the ends are.
+    if !scene.is_last {
+        return Ok(Vec::new());
+    }
+    let place = scene.place;
+    let (pixels, passes) = (display(BATCH), scene.scale.far_passes);
+    let messages = wire::draw_pixels(&pixels, BATCH)?;
+    let work = Work::Store { head: head(&messages)? };
+    let load = Load { calls: passes * pixels.len() / BATCH, pixels: passes * pixels.len() };
+    let raw = Raw::start_far_away(place, |address| line(place, address))?;
+
+    // It has to last as long as the rows that go through it.
+    let between = Rc::new(line(place, scene.ours.address)?);
+    let kept = Rc::clone(&between);
+    let connect = || Asynchronous::connect_through(&scene.ours, between.address(), &scene.single, 1);
+    let (batches, loops) = (connect()?, connect()?);
+    let ends = batches.ends.clone();
+    let streamed = drawing(
+        "async draw_pixels, far away",
+        Unit::Line,
+        (load.calls, passes),
+        ends,
+        &scene.ours,
+        &pixels,
+        move |watch, pixels| {
+            let _ = &kept;
+            batches.batches(watch, pixels, BATCH, passes)
+        },
+    );
+    let (ends, single) = (loops.ends.clone(), square(SINGLES));
+    let name = "7,500 async draw_pixel, then sync, far away";
+    let singles =
+        drawing(name, Unit::RoundTrips, (SINGLES, 1), ends, &scene.ours, &single, move |watch, pixels| {
+            let _ = &between;
+            loops.pixels(watch, pixels)
+        });
+    let pause = scene.scale.pause;
+    Ok(vec![
+        Group::new(
+            "Batches over 50 ms and 100 Mbit/s",
+            vec![
+                stream("raw stream, far away", Unit::Line, raw, messages, load, work),
+                streamed.target(Target::AtLeast(FILLED)),
+            ],
+        )
+        .every(pause),
+        Group::new(
+            "Single pixels over 50 ms and 100 Mbit/s",
+            vec![singles.target(Target::AtMost(ROUND_TRIPS))],
+        )
+        .every(pause),
+    ])
+}
+
+/// The path to `target`, whose thread runs where the far end does.
+fn line(place: Place, target: SocketAddr) -> Result<DelayLine> {
+    let (outbox, line) = channel();
+    let start = move || {
+        // Whoever waits for it may have given up.
+        _ = outbox.send(DelayLine::start_limited(target, ROUND_TRIP, LINE_BITS));
+    };
+    threads::start("line", move || place.enter_far(), start)?;
+    line.recv().map_err(|_| Failure::new("the line was not started"))?.context("starting the line")
+}

@@ -1,0 +1,43 @@
+//! The simple loop: one asynchronous call a pixel, each with its own colour.
+
+use super::{LATE, drawing, square, stream};
+use crate::Result;
+use crate::clients::Asynchronous;
+use crate::measure::{Load, Unit};
+use crate::peers;
+use crate::placement::Place;
+use crate::raw::{Raw, Work};
+use crate::rows::Group;
+use crate::scene::Scene;
+use crate::targets::Target;
+use crate::wire;
+
+pub(super) fn group(scene: &Scene) -> Result<Group> {
+    let count = scene.scale.singles;
+    let pixels = square(count);
+    let unit = Unit::Calls;
+    let messages = wire::draw_pixel(pixels[0], LATE);
+    let raw = Raw::start(scene.place, 1)?;
+    let load = Load { calls: count, pixels: count };
+
+    let client = Asynchronous::connect(&scene.ours, &scene.single, 1)?;
+    let ends = client.ends.clone();
+    let ours = drawing(
+        "async draw_pixel in a loop, then sync",
+        unit,
+        (count, 1),
+        ends,
+        &scene.ours,
+        &pixels,
+        move |watch, pixels| client.pixels(watch, pixels),
+    );
+    let millions = if matches!(scene.place, Place::TwoCores(..)) { 25.0 } else { 15.0 };
+    let ours = ours
+        .target(Target::AtLeast(millions))
+        .target(Target::TimesTheRate(10.0, peers::X11_PUT_PIXEL))
+        .target(Target::TimesTheRate(40.0, peers::TARPC_LOOP));
+
+    let mut rows = vec![stream("raw stream of such messages", unit, raw, messages, load, Work::Count), ours];
+    rows.extend(scene.peers.singles(&pixels, &square(scene.scale.slow_singles)));
+    Ok(Group::new("draw_pixel in a loop, not waited for", rows))
+}

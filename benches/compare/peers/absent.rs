@@ -1,0 +1,33 @@
+//! What stands for the peers that this program was built without.
+
+use crate::Result;
+use crate::measure::Load;
+use crate::placement::Place;
+use crate::rows::Row;
+use draw_client::Pixel;
+use std::rc::Rc;
+
+/// A peer that nobody has.
+pub(super) enum Absent {}
+
+impl Absent {
+    pub(super) fn start(_: Place) -> Result<Absent, String> {
+        Err("build with `--features peers`".into())
+    }
+
+    pub(super) fn call(&self, _: &str, _: &Rc<[Pixel]>) -> Result<Row> {
+        match *self {}
+    }
+
+    pub(super) fn singles(&self, _: &str, _: &Rc<[Pixel]>) -> Result<Row> {
+        match *self {}
+    }
+
+    pub(super) fn put_frames(&self, _: &str, _: Load) -> Result<Row> {
+        match *self {}
+    }
+
+    pub(super) fn get_frames(&self, _: &str, _: Load) -> Result<Row> {
+        match *self {}
+    }
+}

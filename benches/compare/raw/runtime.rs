@@ -1,0 +1,87 @@
+//! The ping-pong of the raw connection, but with tokio at both ends.
+
+use super::prepared;
+use crate::clients::Client;
+use crate::measure::{Ends, Watch, Wire};
+use crate::placement::Place;
+use crate::threads::{self, Side};
+use crate::wire::Messages;
+use crate::{Context, Result};
+use std::io;
+use std::rc::Rc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Messages that are exchanged before the time is taken.
+const WARM: usize = 20;
+
+/// The near end, on a runtime of the caller's; the far end has a current-thread runtime, as our server.
+pub(crate) struct TokioPing {
+    client: Rc<Client>,
+    stream: TcpStream,
+    messages: Messages,
+    far: Side,
+}
+
+impl TokioPing {
+    pub(crate) fn start(place: Place, client: &Rc<Client>, messages: Messages) -> Result<TokioPing> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening for a connection")?;
+        let address = listener.local_addr().context("listening for a connection")?;
+        let near = prepared(std::net::TcpStream::connect(address))?;
+        let far = prepared(listener.accept().map(|(stream, _)| stream))?;
+        let (size, acknowledgement) = (messages.size, messages.acknowledgement);
+        let serve = move || {
+            // It ends when the near end does, which is no error, and says nothing of others: whoever waits says it.
+            _ = echo(far, size, acknowledgement);
+        };
+        let thread = threads::start("tokio ping", move || place.enter_far(), serve)?;
+        let _entered = client.runtime.enter();
+        let stream = adopted(near).context("opening a connection")?;
+        Ok(TokioPing { client: Rc::clone(client), stream, messages, far: Side::of_threads(thread) })
+    }
+
+    pub(crate) fn ends(&self, wire: Wire) -> Ends {
+        Ends { near: self.client.side.clone(), far: self.far.clone(), wire }
+    }
+
+    /// One message at a time, each acknowledged before the next.
+    pub(crate) fn ping(&mut self, watch: &mut Watch<'_>, count: usize) -> Result<()> {
+        let message = &self.messages.bytes[..self.messages.size];
+        let mut acknowledgement = vec![0; self.messages.acknowledgement];
+        let stream = &mut self.stream;
+        let mut exchange = async || {
+            stream.write_all(message).await?;
+            stream.read_exact(&mut acknowledgement).await
+        };
+        let run = async {
+            for _ in 0..WARM {
+                exchange().await?;
+            }
+            watch.start(count);
+            for _ in 0..count {
+                exchange().await?;
+                watch.lap();
+            }
+            watch.stop();
+            Ok::<_, io::Error>(())
+        };
+        self.client.runtime.block_on(run).context("exchanging messages on a runtime")
+    }
+}
+
+fn adopted(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+fn echo(stream: std::net::TcpStream, size: usize, acknowledgement: usize) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut stream = adopted(stream)?;
+        let (mut message, answer) = (vec![0; size], vec![0; acknowledgement]);
+        loop {
+            stream.read_exact(&mut message).await?;
+            stream.write_all(&answer).await?;
+        }
+    })
+}
