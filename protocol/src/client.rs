@@ -29,6 +29,8 @@ use window::Window;
 pub struct Connection {
     inbox: Inbox,
     out: Outbox,
+    /// What has waited to be sent at a time lately: the most, forgotten slowly.
+    usual: usize,
     /// The server's answer to `hello`; requests may be made once it is there.
     welcome: Option<Welcome>,
     /// Requests sent, or waiting in `out`, that the server has not reported.
@@ -97,6 +99,7 @@ impl Connection {
         Connection {
             inbox: Inbox::default(),
             out,
+            usual: 0,
             welcome: None,
             flight: Flight::default(),
             run: Run::default(),
@@ -506,7 +509,11 @@ impl Connection {
 
     /// `n` bytes of [`Connection::poll_transmit`] have been sent.
     pub fn handle_transmitted(&mut self, n: usize) {
-        self.out.advance(n, limits::READ);
+        if n == self.out.unsent().len() {
+            // While large calls are made their memory is kept: to map it anew for each costs a third of sending it.
+            self.usual = self.out.bytes.len().max(self.usual - self.usual / 16);
+        }
+        self.out.advance(n, self.usual.max(limits::READ));
     }
 
     /// All bytes to send, in exchange for an empty buffer: for a sender that must not hold up whoever calls
