@@ -609,10 +609,11 @@ impl State {
     }
 
     pub(crate) fn wake_driver(&mut self) {
-        if !std::mem::replace(&mut self.is_driver_woken, true)
-            && let Some(driver) = &self.driver
-        {
-            driver.wake_by_ref();
+        if !std::mem::replace(&mut self.is_driver_woken, true) {
+            self.pace.driver_woken();
+            if let Some(driver) = &self.driver {
+                driver.wake_by_ref();
+            }
         }
     }
 
