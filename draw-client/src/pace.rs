@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How long callers may keep the driver from writing.
 const TURN: Duration = Duration::from_micros(500);
 /// How much they may leave it to write. Half of it costs more system calls, twice as much leaves the processor's cache
-/// (both were 10 to 20 % slower with one connection, and with 512).
+/// (both were 10 to 20 % slower with one connection; with 512 half was faster).
 const WRITE: usize = 32 << 10;
 /// How many calls may share one reading of the clock and all else that is checked before a call, and how fast they must
 /// follow each other for that.
