@@ -1,13 +1,13 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
-use crate::shared::{Shared, now};
+use crate::shared::{Shared, State, now};
 use bytes::BufMut;
 use draw_protocol::limits;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -29,6 +29,8 @@ pub struct Driver {
     shared: Arc<Shared>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
+    /// Who is to be woken, in memory that the state gets back.
+    woken: Vec<Waker>,
     /// Woken to write: others run once more first, so that one write carries what they all have.
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
@@ -49,6 +51,7 @@ impl Driver {
             shared,
             reader,
             buffer: vec![0; limits::READ],
+            woken: Vec::new(),
             has_yielded: false,
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
@@ -72,6 +75,7 @@ impl Driver {
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
                     return Poll::Ready(lost);
                 }
+                wake_done(state, &mut self.woken);
                 continue;
             }
             drop(state);
@@ -85,6 +89,7 @@ impl Driver {
             if let Err(lost) = self.shared.handle_input(&mut state, buffer.filled()) {
                 return Poll::Ready(lost);
             }
+            wake_done(state, &mut self.woken);
         }
         // There may be more, but others have waited long enough.
         cx.waker().wake_by_ref();
@@ -179,6 +184,13 @@ impl Driver {
         let wants_to = state.farewell(self.shared.timeout).is_some();
         (wants_to && state.machine.in_flight() == 0).then_some(Lost::Closed)
     }
+}
+
+/// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
+fn wake_done(mut state: MutexGuard<'_, State>, spare: &mut Vec<Waker>) {
+    std::mem::swap(&mut state.woken, spare);
+    drop(state);
+    spare.drain(..).for_each(Waker::wake);
 }
 
 impl Future for Driver {

@@ -53,6 +53,8 @@ pub(crate) struct State {
     /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
     /// rise with the numbers.
     waiting: BTreeMap<u64, (Waker, Instant)>,
+    /// Those whose call is done, to be woken when the lock is free: they come for it at once.
+    pub(crate) woken: Vec<Waker>,
     /// Calls that wait for credit, in the order in which they came; only the first may go on.
     turns: VecDeque<Turn>,
     last_turn: u64,
@@ -119,6 +121,7 @@ impl Shared {
             settled: 0,
             results: HashMap::new(),
             waiting: BTreeMap::new(),
+            woken: Vec::new(),
             turns: VecDeque::new(),
             last_turn: 0,
             late: LateQueue::new(has_callback),
@@ -405,6 +408,7 @@ impl Shared {
         }
         state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         state.wake_waiting();
+        state.woken.drain(..).for_each(Waker::wake);
         state.wake_bystanders();
         self.late_ready.notify_all();
     }
@@ -533,13 +537,13 @@ impl State {
         self.settled = done;
     }
 
-    /// Wakes those whose call is done.
+    /// Those whose call is done are to be woken.
     fn wake_waiting(&mut self) {
         while let Some(first) = self.waiting.first_entry() {
             if *first.key() > self.machine.done() {
                 break;
             }
-            first.remove().0.wake();
+            self.woken.push(first.remove().0);
         }
     }
 
