@@ -81,7 +81,7 @@ pub const WINDOW_LEAST: usize = 64 << 10;
 
 /// What an answer may take beyond twice the shortest time that one took, before there is a queue: waking threads takes
 /// this long on a busy machine.
-pub const WINDOW_SLACK: Duration = Duration::from_millis(1);
+pub const WINDOW_SLACK: Duration = Duration::from_millis(2);
 
 /// How long a shortest time is believed. A path changes seldom, and finding out costs a pause of one round trip.
 pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);
