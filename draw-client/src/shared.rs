@@ -189,7 +189,7 @@ impl Shared {
     ) -> Poll<Result<u64>> {
         let mut state = self.lock();
         if state.pace.is_same()
-            && let Some(number) = state.machine.join(request)
+            && let Some(number) = state.machine.join(request, None)
         {
             // The driver knows already: there are others to join.
             state.pace.take_same();
