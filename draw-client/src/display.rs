@@ -74,6 +74,10 @@ impl Display {
         Display { handle: Arc::new(Handle { shared, size }) }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
     /// Width and height, as the display told them when the connection was made.
     pub fn size(&self) -> Size {
         self.handle.size

@@ -14,9 +14,10 @@ use draw_protocol::client::{Connection, Event};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -114,11 +115,12 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Nobody waits any more for calls that the machine has in flight already.
     pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration, has_callback: bool) -> Shared {
         let state = State {
+            fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
+            settled: machine.done(),
             machine,
-            fates: VecDeque::new(),
-            settled: 0,
             results: HashMap::new(),
             waiting: BTreeMap::new(),
             turns: VecDeque::new(),
@@ -372,8 +374,19 @@ impl Shared {
         }
     }
 
-    /// The body of the thread that runs the error callback.
-    pub(crate) fn run_callback(&self, mut callback: crate::late::Callback) {
+    /// Starts the thread that runs the error callback, if there is one.
+    pub(crate) fn start_callback(
+        self: &Arc<Self>,
+        callback: Option<crate::late::Callback>,
+    ) -> io::Result<()> {
+        let Some(callback) = callback else { return Ok(()) };
+        let shared = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("draw-late-errors".into());
+        thread.spawn(move || shared.run_callback(callback)).map(drop)
+    }
+
+    /// The body of that thread.
+    fn run_callback(&self, mut callback: crate::late::Callback) {
         crate::late::enter_callback_of(std::ptr::from_ref(self).addr());
         let mut state = self.lock();
         loop {
