@@ -53,6 +53,33 @@ impl Blocking {
     }
 }
 
+/// The asynchronous client of a program without a runtime.
+pub(crate) struct Pipelined {
+    display: blocking::Pipeline,
+    pub(crate) ends: Ends,
+}
+
+impl Pipelined {
+    pub(crate) fn connect(ours: &Ours) -> Result<Pipelined> {
+        let connect = || blocking::Pipeline::connect(&ours.address.to_string());
+        let (display, started) = threads::started_by(connect);
+        let near = Side::of_threads(started.into_iter().chain(threads::current()));
+        Ok(Pipelined { display: display.context("connecting")?, ends: ours.ends(near) })
+    }
+
+    /// The simple loop.
+    pub(crate) fn pixels(&self, watch: &mut Watch<'_>, pixels: &[Pixel]) -> Result<()> {
+        self.display.sync().context("sync")?;
+        watch.whole(|| {
+            for pixel in pixels {
+                let accepted = self.display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color);
+                accepted.context("draw_pixel")?;
+            }
+            self.display.sync().context("sync")
+        })
+    }
+}
+
 /// A runtime, and all threads in which its tasks and whoever blocks on it run.
 pub(crate) struct Client {
     pub(crate) runtime: Runtime,

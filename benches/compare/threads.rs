@@ -64,6 +64,16 @@ pub(crate) fn start(
     entered.recv().context(format_args!("the thread {name} has ended"))?
 }
 
+/// The threads of this process that were not there before `work`, beside what it answers.
+pub(crate) fn started_by<T>(work: impl FnOnce() -> T) -> (T, Vec<Id>) {
+    let all =
+        || Id::try_from(std::process::id()).map_or_else(|_| Vec::new(), |id| Side::of_process(id).ids());
+    let before = all();
+    let answer = work();
+    let started = all().into_iter().filter(|id| !before.contains(id)).collect();
+    (answer, started)
+}
+
 /// The number of the calling thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn current() -> Option<Id> {

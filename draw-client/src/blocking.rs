@@ -1,14 +1,21 @@
-//! The synchronous display: every call waits for its answer, in the caller's own thread, with no runtime.
+//! For plain programs, with no runtime: the synchronous [`Display`], whose calls wait for their answer in the caller's
+//! own thread, and the [`Pipeline`], whose drawing calls do not wait.
+
+mod pipeline;
+mod thread;
+mod wait;
+
+pub use pipeline::{Pipeline, PipelineBuilder, Reply};
 
 use crate::address;
 use crate::builder::{LONGEST, hello};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
 use draw_protocol::client::{Connection, Event};
-use draw_protocol::{Answer, Color, Position, Request, Size, limits};
+use draw_protocol::{Answer, Color, Position, Request, Size, Welcome, limits};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +23,7 @@ use std::time::{Duration, Instant};
 /// answered, which costs a round trip. It has no late errors.
 ///
 /// The names are those of the asynchronous [`Display`](crate::Display). Clones share the connection and take turns.
+/// [`pipelined`](Display::pipelined) makes a [`Pipeline`] of it.
 ///
 /// ```no_run
 /// use draw_client::{Color, Pixel, blocking::Display};
@@ -33,15 +41,18 @@ pub struct Display {
 }
 
 struct Inner {
+    /// The connection, or why no further call can succeed.
+    link: Result<Link, Lost>,
+    stats: Stats,
+}
+
+struct Link {
     stream: TcpStream,
     machine: Connection,
-    /// Why no further call can succeed.
-    ended: Option<Lost>,
     buffer: Vec<u8>,
     timeout: Duration,
     /// The socket's timeout for reads is less than `timeout` for the moment.
     is_shortened: bool,
-    stats: Stats,
 }
 
 /// Sets up a [`Display`].
@@ -91,27 +102,22 @@ impl Builder {
         // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
         stream.set_nodelay(true).map_err(unreachable)?;
         stream.set_write_timeout(Some(WRITE_SLICE)).map_err(unreachable)?;
-        let mut inner = Inner {
+        let mut link = Link {
             stream,
             machine: Connection::new(&hello()),
-            ended: None,
             buffer: vec![0; limits::READ],
             timeout: self.connect_timeout,
             is_shortened: false,
-            stats: Stats::default(),
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        inner.stream.set_read_timeout(Some(left)).map_err(unreachable)?;
-        let size = inner
+        link.stream.set_read_timeout(Some(left)).map_err(unreachable)?;
+        let size = link
             .run(deadline, |event, _| matches!(event, Some(Event::Welcome)).then_some(()))
-            .and_then(|()| {
-                let welcome = inner.machine.welcome();
-                welcome.map(|welcome| welcome.size()).ok_or(Failed::Lost(Lost::Eof))
-            });
-        let size = size.map_err(|failed| inner.fail(failed, Outcome::Rejected))?;
-        inner.timeout = self.timeout;
-        inner.stream.set_read_timeout(Some(self.timeout)).map_err(unreachable)?;
-        Ok(Display { inner: Arc::new(Mutex::new(inner)), size })
+            .and_then(|()| link.size().ok_or(Failed::Lost(Lost::Eof)));
+        let size = size.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
+        link.timeout = self.timeout;
+        link.stream.set_read_timeout(Some(self.timeout)).map_err(unreachable)?;
+        Ok(Display { inner: Arc::new(Mutex::new(Inner { link: Ok(link), stats: Stats::default() })), size })
     }
 
     /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
@@ -185,7 +191,11 @@ impl Read for Until<'_> {
     }
 }
 
-impl Inner {
+impl Link {
+    fn size(&self) -> Option<Size> {
+        self.machine.welcome().map(Welcome::size)
+    }
+
     /// Sends what waits and reads until `wanted` finds what it wants in an event or in how far the calls are done.
     fn run<T>(
         &mut self,
@@ -289,13 +299,7 @@ impl Inner {
         Err(error.into())
     }
 
-    fn call(&mut self, request: &Request<'_>) -> Result<Answer> {
-        if let Some(reason) = &self.ended {
-            return Err(match reason {
-                Lost::Closed => Error::Closed,
-                reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
-            });
-        }
+    fn call(&mut self, request: &Request<'_>, stats: &mut Stats) -> Result<Answer> {
         let now = Instant::now();
         let deadline = now + self.timeout;
         // Calls that were given up after their deadline are still under way, and their bytes may wait here.
@@ -307,8 +311,8 @@ impl Inner {
             waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
         }
         let number = self.machine.call(request, now)?;
-        self.stats.calls += 1;
-        self.stats.waits += 1;
+        stats.calls += 1;
+        stats.waits += 1;
         let done = self.run(deadline, |event, machine| match event {
             Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
             Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
@@ -323,19 +327,35 @@ impl Inner {
         done.unwrap_or_else(|failed| Err(self.fail(failed, Outcome::Unknown)))
     }
 
-    /// What the caller is told; a connection that is lost stays so.
-    fn fail(&mut self, failed: Failed, outcome: Outcome) -> Error {
-        let failed = match (failed, self.machine.goodbye()) {
+    /// What the caller is told.
+    fn fail(&self, failed: Failed, outcome: Outcome) -> Error {
+        match (failed, self.machine.goodbye()) {
             (Failed::Lost(Lost::Eof | Lost::Io(_)), Some(fault)) => {
                 Failed::Lost(Lost::Goodbye(fault.clone()))
             }
             (failed, _) => failed,
-        };
-        if let Failed::Lost(reason) = &failed {
-            self.ended = Some(reason.clone());
-            let _ = self.stream.shutdown(Shutdown::Both);
         }
-        failed.into_error(outcome, self.timeout)
+        .into_error(outcome, self.timeout)
+    }
+}
+
+impl Inner {
+    fn call(&mut self, request: &Request<'_>) -> Result<Answer> {
+        let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
+        let result = link.call(request, &mut self.stats);
+        if let Err(Error::Disconnected { reason, .. }) = &result {
+            // It stays lost.
+            self.link = Err(reason.clone());
+        }
+        result
+    }
+}
+
+/// What a call is told that comes after the end.
+fn unsent(reason: &Lost) -> Error {
+    match reason {
+        Lost::Closed => Error::Closed,
+        reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
     }
 }
 
@@ -389,14 +409,37 @@ impl Display {
     /// # Errors
     /// [`Error::Disconnected`] if the connection was lost before.
     pub fn close(&self) -> Result<()> {
+        match std::mem::replace(&mut self.lock().link, Err(Lost::Closed)) {
+            Ok(_) | Err(Lost::Closed) => Ok(()),
+            Err(reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
+        }
+    }
+
+    /// The asynchronous form: drawing calls that do not wait, over this same connection. [`Pipeline::builder`] does it
+    /// with an error callback.
+    ///
+    /// Clones of this display can make no further call: they get [`Lost::Pipelined`]. A call of theirs that is being made
+    /// is waited for. Calls that were given up after their deadline stay under way; should they fail after all, that is a
+    /// late error. The numbers of calls and what [`stats`](Pipeline::stats) counts go on.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] and [`Error::Disconnected`] when the connection has ended before, or no thread can be had for it.
+    pub fn pipelined(self) -> Result<Pipeline> {
+        let (link, stats) = self.take()?;
+        let timeout = link.timeout;
+        thread::start(link, stats, timeout, None).map(Pipeline::new)
+    }
+
+    /// Takes the connection out.
+    fn take(&self) -> Result<(Link, Stats)> {
         let mut inner = self.lock();
-        match inner.ended.replace(Lost::Closed) {
-            None => {
-                let _ = inner.stream.shutdown(Shutdown::Both);
-                Ok(())
+        match std::mem::replace(&mut inner.link, Err(Lost::Pipelined)) {
+            Ok(link) => Ok((link, inner.stats)),
+            Err(reason) => {
+                let error = unsent(&reason);
+                inner.link = Err(reason);
+                Err(error)
             }
-            Some(Lost::Closed) => Ok(()),
-            Some(reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
         }
     }
 

@@ -189,16 +189,10 @@ impl Builder {
             deadline.as_mut().poll(cx).map(|()| Err::<Size, _>(late))
         })
         .await?;
-        if let Some(callback) = self.callback {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new()
-                .name("draw-late-errors".into())
-                .spawn(move || shared.run_callback(callback))
-                .map_err(|error| Error::Disconnected {
-                    reason: Lost::Io(Arc::new(error)),
-                    outcome: Outcome::Rejected,
-                })?;
-        }
+        shared.start_callback(self.callback).map_err(|error| Error::Disconnected {
+            reason: Lost::Io(Arc::new(error)),
+            outcome: Outcome::Rejected,
+        })?;
         Ok((Display::new(shared, size), driver))
     }
 }

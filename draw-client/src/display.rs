@@ -1,7 +1,7 @@
 //! The asynchronous display.
 
 use crate::builder::Builder;
-use crate::error::{Error, Lost, Outcome, Result};
+use crate::error::{Error, Result};
 use crate::reply::Draw;
 use crate::shared::{Shared, Stats, now};
 use draw_protocol::{Answer, Color, Position, Request, Size};
@@ -74,6 +74,10 @@ impl Display {
         Display { handle: Arc::new(Handle { shared, size }) }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
     /// Width and height, as the display told them when the connection was made.
     pub fn size(&self) -> Size {
         self.handle.size
@@ -94,37 +98,14 @@ impl Display {
     /// connection was lost before; [`Error::Timeout`] if the display, or the callback, does not come to an end.
     pub async fn close(&self) -> Result<()> {
         let shared = &self.handle.shared;
-        {
-            let mut state = shared.lock();
-            state.close(now());
-        }
-        let is_callback = crate::late::is_callback_of(Arc::as_ptr(shared).addr());
+        shared.lock().close(now());
         // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:
         // elsewhere than on a runtime the caller has chosen to wait. The callback does not wait for itself.
-        let clock = !is_callback && tokio::runtime::Handle::try_current().is_ok();
-        let mut deadline = clock.then(|| Box::pin(tokio::time::sleep(shared.timeout.saturating_mul(2))));
-        std::future::poll_fn(|cx| {
-            let mut state = shared.lock();
-            if let Some(reason) = state.ended.clone()
-                && (is_callback || state.late.undelivered() == 0)
-            {
-                return Poll::Ready(match (state.late.take_kept(), reason) {
-                    (Some(late), _) => Err(Error::Late(late)),
-                    (None, Lost::Closed) => Ok(()),
-                    (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
-                });
-            }
-            // Polled again and again beside something else, it still waits once.
-            if !state.bystanders.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.bystanders.push(cx.waker().clone());
-            }
-            drop(state);
-            match &mut deadline {
-                Some(deadline) => deadline.as_mut().poll(cx).map(|()| {
-                    Err(Error::Timeout { after: shared.timeout.saturating_mul(2), outcome: Outcome::Unknown })
-                }),
-                None => Poll::Pending,
-            }
+        let clock = !shared.is_callback() && tokio::runtime::Handle::try_current().is_ok();
+        let mut deadline = clock.then(|| Box::pin(tokio::time::sleep(shared.longest_close())));
+        std::future::poll_fn(|cx| match (shared.poll_closed(cx), &mut deadline) {
+            (Poll::Pending, Some(deadline)) => deadline.as_mut().poll(cx).map(|()| Err(shared.not_closed())),
+            (closed, _) => closed,
         })
         .await
     }

@@ -109,6 +109,10 @@ pub enum Lost {
     /// `close` was called.
     #[error("it was closed by `close`")]
     Closed,
+    /// A clone of this [`blocking::Display`](crate::blocking::Display) was made a
+    /// [`Pipeline`](crate::blocking::Pipeline), which has the connection now.
+    #[error("`pipelined` has given it to a `Pipeline`")]
+    Pipelined,
 }
 
 /// The late errors that nobody had taken: see [`Error::Late`].

@@ -4,6 +4,8 @@
 //! of its own, because the driver holds it during system calls. The order is writer, then state; a caller that holds
 //! the state may only *try* to get the writer.
 
+mod end;
+
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
 use crate::pace::Pace;
@@ -12,9 +14,10 @@ use draw_protocol::client::{Connection, Event};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -114,11 +117,12 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Nobody waits any more for calls that the machine has in flight already.
     pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration, has_callback: bool) -> Shared {
         let state = State {
+            fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
+            settled: machine.done(),
             machine,
-            fates: VecDeque::new(),
-            settled: 0,
             results: HashMap::new(),
             waiting: BTreeMap::new(),
             woken: Vec::new(),
@@ -332,7 +336,7 @@ impl Shared {
         if state.late.has_callback() {
             self.late_ready.notify_one();
         } else if state.ended.is_some() && state.abandoned.is_some() {
-            report_unheard(state);
+            end::report_unheard(state);
         }
     }
 
@@ -373,48 +377,19 @@ impl Shared {
         }
     }
 
-    /// The connection is over. Every call that is not done becomes Unknown, each named once.
-    pub(crate) fn end(&self, state: &mut State, reason: Lost) {
-        if state.ended.is_some() {
-            return;
-        }
-        let now = now();
-        // A reason that the other side gave is better than the one that the system has.
-        let reason = match (state.machine.goodbye(), reason) {
-            (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
-            (_, reason) => reason,
-        };
-        let last = state.machine.last_call();
-        let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
-        let mut dropped = Vec::new();
-        for made in state.machine.give_up() {
-            let failed = FailedCall::new(made, last, now);
-            match *state.fate(made.number) {
-                Fate::Awaited => {
-                    state.results.insert(made.number, Err((failed, error.clone())));
-                }
-                Fate::Dropped => dropped.push(failed),
-                Fate::Ignored => {}
-            }
-        }
-        state.settle();
-        state.ended = Some(reason);
-        if !dropped.is_empty() {
-            state.late.push(LateError::lost(dropped, error));
-        }
-        self.keep_results(state);
-        if state.abandoned.is_some() {
-            report_unheard(state);
-        }
-        state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
-        state.wake_waiting();
-        state.woken.drain(..).for_each(Waker::wake);
-        state.wake_bystanders();
-        self.late_ready.notify_all();
+    /// Starts the thread that runs the error callback, if there is one.
+    pub(crate) fn start_callback(
+        self: &Arc<Self>,
+        callback: Option<crate::late::Callback>,
+    ) -> io::Result<()> {
+        let Some(callback) = callback else { return Ok(()) };
+        let shared = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("draw-late-errors".into());
+        thread.spawn(move || shared.run_callback(callback)).map(drop)
     }
 
-    /// The body of the thread that runs the error callback.
-    pub(crate) fn run_callback(&self, mut callback: crate::late::Callback) {
+    /// The body of that thread.
+    fn run_callback(&self, mut callback: crate::late::Callback) {
         crate::late::enter_callback_of(std::ptr::from_ref(self).addr());
         let mut state = self.lock();
         loop {
@@ -439,13 +414,6 @@ impl Shared {
                 state = self.late_ready.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
-    }
-}
-
-/// Nobody is left to ask for the late errors: one event says that there were some.
-fn report_unheard(state: &mut State) {
-    if let Some(late) = state.late.take_kept() {
-        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
     }
 }
 
@@ -576,40 +544,12 @@ impl State {
         }
     }
 
-    pub(crate) fn wake_bystanders(&mut self) {
-        self.bystanders.drain(..).for_each(Waker::wake);
-    }
-
     /// Makes sure that the driver looks at the clock by then.
     fn set_alarm(&mut self, deadline: Instant) {
         if self.alarm.is_none_or(|alarm| deadline < alarm) {
             self.alarm = Some(deadline);
             self.wake_driver();
         }
-    }
-
-    /// The last handle is gone: what was accepted goes on for a while.
-    pub(crate) fn abandon(&mut self, now: Instant) {
-        self.abandoned = Some(now);
-        if self.ended.is_some() {
-            report_unheard(self);
-        }
-        self.wake_driver();
-    }
-
-    /// No call is accepted from now on, not one that waits for credit either.
-    pub(crate) fn close(&mut self, now: Instant) {
-        self.closing.get_or_insert(now);
-        self.pace.check_next();
-        self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
-        self.wake_driver();
-    }
-
-    /// Whether this side wants the connection to end, when it must at the latest, and how long that is.
-    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
-        let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
-        let closing = self.closing.map(|since| (since + timeout, timeout));
-        abandoned.into_iter().chain(closing).min()
     }
 
     pub(crate) fn wake_driver(&mut self) {

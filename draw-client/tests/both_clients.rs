@@ -1,10 +1,10 @@
-//! What both clients promise, by one test body over each.
+//! What all clients promise, by one test body over each.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 mod common;
 
-use common::{TestServer, over_both};
+use common::{TestServer, over_each};
 use draw_client::{Code, Color, Error, Outcome, Pixel, Position, Range, Size, blocking};
 
 fn image(width: u32, height: u32) -> Vec<u8> {
@@ -13,7 +13,7 @@ fn image(width: u32, height: u32) -> Vec<u8> {
 
 #[test]
 fn every_call_does_what_it_says() {
-    over_both(8, 6, |client, server| {
+    over_each(8, 6, |client, server| {
         assert_eq!(client.get_size().unwrap(), Size { width: 8, height: 6 });
         client.draw_pixel(7, 5, Color::RED).unwrap();
         assert_eq!(server.shown(7, 5), Color::RED);
@@ -52,7 +52,7 @@ fn every_call_does_what_it_says() {
 
 #[test]
 fn a_fault_reaches_whoever_waits_and_the_rest_is_drawn() {
-    over_both(640, 480, |client, server| {
+    over_each(640, 480, |client, server| {
         let error = client.draw_pixel(700, 10, Color::RED).unwrap_err();
         assert_eq!(error.to_string(), "out_of_bounds: (700, 10) is outside 640x480");
         assert_eq!(error.outcome(), Outcome::Rejected);
@@ -87,7 +87,7 @@ fn a_fault_reaches_whoever_waits_and_the_rest_is_drawn() {
 
 #[test]
 fn long_draws_are_split_and_stay_one_call() {
-    over_both(1000, 300, |client, server| {
+    over_each(1000, 300, |client, server| {
         // 200,000 pixels; those of the last row lie outside.
         let pixels: Vec<_> = (0..200_000u32)
             .map(|i| Pixel::new((i % 1000) as u16, (101 + i / 1000) as u16, Color::from_u32(i)))
@@ -101,7 +101,7 @@ fn long_draws_are_split_and_stay_one_call() {
 
 #[test]
 fn images_larger_than_a_message_travel_as_bands() {
-    over_both(2500, 2000, |client, _| {
+    over_each(2500, 2000, |client, _| {
         let picture = image(2500, 2000);
         client.put_image(0, 0, 2500, 2000, &picture).unwrap();
         assert!(client.get_image(0, 0, 2500, 2000).unwrap() == picture, "20 MB came back as they went");

@@ -520,7 +520,7 @@ impl Connection {
     }
 
     /// All bytes to send, in exchange for an empty buffer: for a sender that must not hold up whoever calls
-    /// meanwhile. Not to be mixed with [`Connection::handle_transmitted`].
+    /// meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
     pub fn swap_transmit(&mut self, empty: Vec<u8>) -> Vec<u8> {
         self.seal();
         self.out.swap(empty)

@@ -2,7 +2,7 @@
 
 use super::{LATE, drawing, square, stream};
 use crate::Result;
-use crate::clients::Asynchronous;
+use crate::clients::{Asynchronous, Pipelined};
 use crate::measure::{Load, Unit};
 use crate::peers;
 use crate::placement::Place;
@@ -37,7 +37,20 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
         .target(Target::TimesTheRate(10.0, peers::X11_PUT_PIXEL))
         .target(Target::TimesTheRate(40.0, peers::TARPC_LOOP));
 
-    let mut rows = vec![stream("raw stream of such messages", unit, raw, messages, load, Work::Count), ours];
+    let client = Pipelined::connect(&scene.ours)?;
+    let ends = client.ends.clone();
+    let pipelined = drawing(
+        "blocking::Pipeline draw_pixel in a loop, then sync",
+        unit,
+        (count, 1),
+        ends,
+        &scene.ours,
+        &pixels,
+        move |watch, pixels| client.pixels(watch, pixels),
+    );
+
+    let raw = stream("raw stream of such messages", unit, raw, messages, load, Work::Count);
+    let mut rows = vec![raw, ours, pipelined];
     rows.extend(scene.peers.singles(&pixels, &square(scene.scale.slow_singles)));
     Ok(Group::new("draw_pixel in a loop, not waited for", rows))
 }

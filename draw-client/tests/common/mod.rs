@@ -1,4 +1,4 @@
-//! What the tests of both clients share: a real server, and the two clients behind one trait.
+//! What the tests of the clients share: a real server, and the clients behind one trait.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
@@ -63,7 +63,7 @@ impl Drop for TestServer {
     }
 }
 
-/// Both clients, as one: each call waits for its outcome.
+/// All clients, as one: each call waits for its outcome.
 pub(crate) trait Client {
     fn draw_pixel(&self, x: i32, y: i32, color: Color) -> Result<()>;
     fn draw_pixels(&self, pixels: &[Pixel]) -> Result<()>;
@@ -89,6 +89,10 @@ macro_rules! client {
         impl Client for blocking::Display {
             $(fn $draw(&self, $($dp: $dt),*) -> Result<()> { blocking::Display::$draw(self, $($dp),*) })+
             $(fn $ask(&self, $($ap: $at),*) -> Result<$answer> { blocking::Display::$ask(self, $($ap),*) })+
+        }
+        impl Client for blocking::Pipeline {
+            $(fn $draw(&self, $($dp: $dt),*) -> Result<()> { blocking::Pipeline::$draw(self, $($dp),*)?.wait() })+
+            $(fn $ask(&self, $($ap: $at),*) -> Result<$answer> { blocking::Pipeline::$ask(self, $($ap),*) })+
         }
         impl Client for Asynchronous {
             $(fn $draw(&self, $($dp: $dt),*) -> Result<()> {
@@ -119,11 +123,16 @@ client! {
     }
 }
 
-/// Runs one test body over the blocking client and over the asynchronous one, each against a fresh server.
-pub(crate) fn over_both(width: u32, height: u32, body: impl Fn(&dyn Client, &TestServer)) {
+/// Runs one test body over the blocking client, over the pipeline made of one, and over the asynchronous client, each
+/// against a fresh server.
+pub(crate) fn over_each(width: u32, height: u32, body: impl Fn(&dyn Client, &TestServer)) {
     let server = TestServer::start(width, height);
     let display = blocking::Display::connect(&server.address).unwrap();
     body(&display, &server);
+
+    let server = TestServer::start(width, height);
+    let display = blocking::Display::connect(&server.address).unwrap();
+    body(&display.pipelined().unwrap(), &server);
 
     let server = TestServer::start(width, height);
     let runtime = runtime();

@@ -1,0 +1,65 @@
+//! The thread that carries a pipeline's bytes: the asynchronous client's driver on a runtime of its own.
+
+use super::Link;
+use crate::display::Display;
+use crate::driver::Driver;
+use crate::error::{Error, Lost, Outcome, Result};
+use crate::late::Callback;
+use crate::shared::{Shared, Stats};
+use crate::writer::Writer;
+use draw_protocol::Size;
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Hands the connection to a thread of its own, which ends when the connection has.
+pub(super) fn start(
+    link: Link,
+    stats: Stats,
+    timeout: Duration,
+    callback: Option<Callback>,
+) -> Result<Display> {
+    let failed =
+        |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)), outcome: Outcome::Rejected };
+    let (tell, told) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("draw-pipeline".into());
+    // Started there and not here: a program that is itself on a runtime could not end another one.
+    let body = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(async {
+            match take_over(link, stats, timeout, callback).await {
+                Ok((display, driver)) => {
+                    // Whoever waits for it gets it: there is nothing in between that could fail.
+                    _ = tell.send(Ok(display));
+                    driver.await;
+                }
+                Err(error) => _ = tell.send(Err(error)),
+            }
+        }),
+        Err(error) => _ = tell.send(Err(error)),
+    };
+    thread.spawn(body).map_err(failed)?;
+    told.recv().unwrap_or_else(|_| Err(io::Error::other("its thread has ended"))).map_err(failed)
+}
+
+async fn take_over(
+    link: Link,
+    stats: Stats,
+    timeout: Duration,
+    callback: Option<Callback>,
+) -> io::Result<(Display, Driver)> {
+    let size = link.size().unwrap_or(Size { width: 0, height: 0 });
+    let Link { stream, machine, .. } = link;
+    stream.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(stream)?;
+    if machine.in_flight() == 0 {
+        // The first call is to leave at once, which takes a stream that is known to have room. It has.
+        stream.writable().await?;
+    }
+    let (reader, writer) = stream.into_split();
+    let shared = Arc::new(Shared::new(machine, Writer::new(Box::new(writer)), timeout, callback.is_some()));
+    shared.lock().stats = stats;
+    shared.start_callback(callback)?;
+    let driver = Driver::new(Arc::clone(&shared), Box::new(reader));
+    Ok((Display::new(shared, size), driver))
+}

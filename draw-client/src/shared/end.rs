@@ -1,0 +1,123 @@
+//! How a connection ends: by `close`, with its last handle, or for a reason of its own.
+
+use super::{Fate, Shared, State, now};
+use crate::error::{Error, Lost, Outcome, Result};
+use crate::late::{FailedCall, LateError};
+use draw_protocol::limits;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+impl Shared {
+    /// The connection is over. Every call that is not done becomes Unknown, each named once.
+    pub(crate) fn end(&self, state: &mut State, reason: Lost) {
+        if state.ended.is_some() {
+            return;
+        }
+        let now = now();
+        // A reason that the other side gave is better than the one that the system has.
+        let reason = match (state.machine.goodbye(), reason) {
+            (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
+            (_, reason) => reason,
+        };
+        let last = state.machine.last_call();
+        let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
+        let mut dropped = Vec::new();
+        for made in state.machine.give_up() {
+            let failed = FailedCall::new(made, last, now);
+            match *state.fate(made.number) {
+                Fate::Awaited => {
+                    state.results.insert(made.number, Err((failed, error.clone())));
+                }
+                Fate::Dropped => dropped.push(failed),
+                Fate::Ignored => {}
+            }
+        }
+        state.settle();
+        state.ended = Some(reason);
+        if !dropped.is_empty() {
+            state.late.push(LateError::lost(dropped, error));
+        }
+        self.keep_results(state);
+        if state.abandoned.is_some() {
+            report_unheard(state);
+        }
+        state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
+        state.wake_waiting();
+        state.woken.drain(..).for_each(Waker::wake);
+        state.wake_bystanders();
+        self.late_ready.notify_all();
+    }
+
+    /// What `close` answers, once the connection has ended and the callback has heard of everything. The callback itself
+    /// does not wait for that.
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.lock();
+        if let Some(reason) = state.ended.clone()
+            && (self.is_callback() || state.late.undelivered() == 0)
+        {
+            return Poll::Ready(match (state.late.take_kept(), reason) {
+                (Some(late), _) => Err(Error::Late(late)),
+                (None, Lost::Closed) => Ok(()),
+                (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
+            });
+        }
+        // Polled again and again beside something else, it still waits once.
+        if !state.bystanders.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.bystanders.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// How long `close` waits at most: the driver bounds the wait for the display by the timeout, and the callback has as
+    /// long to hear of it.
+    pub(crate) fn longest_close(&self) -> Duration {
+        self.timeout.saturating_mul(2)
+    }
+
+    /// What `close` answers when that is over.
+    pub(crate) fn not_closed(&self) -> Error {
+        Error::Timeout { after: self.longest_close(), outcome: Outcome::Unknown }
+    }
+
+    /// Whether this is the thread of this connection's error callback.
+    pub(crate) fn is_callback(&self) -> bool {
+        crate::late::is_callback_of(std::ptr::from_ref(self).addr())
+    }
+}
+
+/// Nobody is left to ask for the late errors: one event says that there were some.
+pub(super) fn report_unheard(state: &mut State) {
+    if let Some(late) = state.late.take_kept() {
+        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
+    }
+}
+
+impl State {
+    /// The last handle is gone: what was accepted goes on for a while.
+    pub(crate) fn abandon(&mut self, now: Instant) {
+        self.abandoned = Some(now);
+        if self.ended.is_some() {
+            report_unheard(self);
+        }
+        self.wake_driver();
+    }
+
+    /// No call is accepted from now on, not one that waits for credit either.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.closing.get_or_insert(now);
+        self.pace.check_next();
+        self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
+        self.wake_driver();
+    }
+
+    /// Whether this side wants the connection to end, when it must at the latest, and how long that is.
+    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
+        let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
+        let closing = self.closing.map(|since| (since + timeout, timeout));
+        abandoned.into_iter().chain(closing).min()
+    }
+
+    pub(crate) fn wake_bystanders(&mut self) {
+        self.bystanders.drain(..).for_each(Waker::wake);
+    }
+}
