@@ -39,8 +39,8 @@
 //! | `reply.await?` | `Ok` | the error, here and only here |
 //! | `reply.ignore()` | nothing | nothing |
 //!
-//! A [`LateError`] says which call it was, with its parameters, how long ago, and its [`Outcome`]: rejected, or unknown
-//! when the connection broke before an answer came.
+//! A [`LateError`] says which line of the program made the call, with its parameters, how long ago, and its
+//! [`Outcome`]: rejected, or unknown when the connection broke before an answer came.
 //!
 //! # Colours, coordinates, sizes
 //!

@@ -10,7 +10,7 @@ use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
 use crate::pace::Pace;
 use crate::writer::Writer;
-use draw_protocol::client::{Connection, Event};
+use draw_protocol::client::{Connection, Event, Origin, Place};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -188,12 +188,13 @@ impl Shared {
     pub(crate) fn poll_call(
         &self,
         request: &Request<'_>,
+        place: Place,
         Wait { turn, has_yielded }: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
         let mut state = self.lock();
         if state.pace.is_same()
-            && let Some(number) = state.machine.join(request, None)
+            && let Some(number) = state.machine.join(request, Some(place))
         {
             // The driver knows already: there are others to join.
             state.pace.take_same();
@@ -209,7 +210,7 @@ impl Shared {
         }
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
-            Ok(true) => state.call(request, at),
+            Ok(true) => state.call(request, Origin { at, place: Some(place) }),
             Ok(false) => {
                 let now = now();
                 let (id, deadline) = match *turn {
@@ -360,7 +361,7 @@ impl Shared {
     fn handle_event(&self, state: &mut State, event: Event, now: Instant) {
         match event {
             Event::Fault(made, fault) => {
-                let failed = FailedCall::new(made, state.machine.last_call(), now);
+                let failed = FailedCall::new(made, &state.machine, now);
                 match *state.fate(made.number) {
                     Fate::Awaited => {
                         state.results.insert(made.number, Err((failed, Error::Fault(fault))));
@@ -454,8 +455,8 @@ impl State {
         self.is_driver_woken && self.pace.must_yield(self.machine.unsent(), now)
     }
 
-    fn call(&mut self, request: &Request<'_>, now: Instant) -> Result<u64> {
-        let number = self.machine.call(request, now)?;
+    fn call(&mut self, request: &Request<'_>, origin: Origin) -> Result<u64> {
+        let number = self.machine.call(request, origin)?;
         self.accepted();
         Ok(number)
     }

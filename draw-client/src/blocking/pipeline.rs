@@ -256,6 +256,7 @@ macro_rules! methods {
                 /// When it could not be accepted: the connection is gone, it had no turn within the timeout because the
                 /// display is behind, or no display can execute it. What the display finds wrong with it comes through
                 /// the [`Reply`].
+                #[track_caller]
                 #[inline]
                 pub fn $draw(&self, $($dp: argument!($dt)),*) -> Result<Reply<'_>> {
                     wait(self.display.$draw($($dp),*)).map(|inner| Reply { inner })
@@ -267,6 +268,7 @@ macro_rules! methods {
                 /// # Errors
                 /// What the display finds wrong with it, or that no answer came. `sync` also returns what failed
                 /// earlier, if there is no error callback: [`Error::Late`](crate::Error::Late).
+                #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> Result<$answer> {
                     wait(self.display.$ask($($ap),*))
                 }

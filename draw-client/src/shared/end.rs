@@ -19,11 +19,10 @@ impl Shared {
             (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
             (_, reason) => reason,
         };
-        let last = state.machine.last_call();
         let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
         let mut dropped = Vec::new();
         for made in state.machine.give_up() {
-            let failed = FailedCall::new(made, last, now);
+            let failed = FailedCall::new(made, &state.machine, now);
             match *state.fate(made.number) {
                 Fate::Awaited => {
                     state.results.insert(made.number, Err((failed, error.clone())));
