@@ -2,9 +2,11 @@
 
 use crate::address;
 use crate::builder::{LONGEST, hello};
+use crate::debug;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
 use draw_protocol::client::{Connection, Event};
+use draw_protocol::trace::{Direction, Printer};
 use draw_protocol::{Answer, Color, Position, Request, Size, limits};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -42,6 +44,7 @@ struct Inner {
     /// The socket's timeout for reads is less than `timeout` for the moment.
     is_shortened: bool,
     stats: Stats,
+    trace: Printer,
 }
 
 /// Sets up a [`Display`].
@@ -99,6 +102,7 @@ impl Builder {
             timeout: self.connect_timeout,
             is_shortened: false,
             stats: Stats::default(),
+            trace: debug::open(&format!("to {shown}")),
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         inner.stream.set_read_timeout(Some(left)).map_err(unreachable)?;
@@ -198,7 +202,10 @@ impl Inner {
         while !self.machine.poll_transmit().is_empty() {
             match self.stream.write(self.machine.poll_transmit()) {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(n) => self.machine.handle_transmitted(n),
+                Ok(n) => {
+                    self.trace.pass(Direction::ToDisplay, &self.machine.poll_transmit()[..n]);
+                    self.machine.handle_transmitted(n);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if would_block(&error) => {
                     self.stream.set_nonblocking(true)?;
@@ -232,7 +239,10 @@ impl Inner {
                 limit_reads(&self.stream, left)?;
             }
             match self.read_some(deadline) {
-                Ok(None) => break Err(Failed::Lost(Lost::Eof)),
+                Ok(None) => {
+                    self.trace.end(Direction::ToClient);
+                    break Err(Failed::Lost(Lost::Eof));
+                }
                 Ok(Some(n)) => match self.take_in(n, &mut wanted) {
                     Ok(Some(found)) => break Ok(found),
                     Ok(None) => {}
@@ -256,7 +266,10 @@ impl Inner {
             return Ok((n > 0).then_some(n));
         };
         self.is_shortened = true;
-        let n = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body)?;
+        let before = body.len();
+        let read = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body);
+        self.trace.pass(Direction::ToClient, &body[before..]);
+        let n = read?;
         Ok((n == room).then_some(0))
     }
 
@@ -267,6 +280,7 @@ impl Inner {
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
+        self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
             let event = self
@@ -393,6 +407,7 @@ impl Display {
         match inner.ended.replace(Lost::Closed) {
             None => {
                 let _ = inner.stream.shutdown(Shutdown::Both);
+                inner.trace.end(Direction::ToDisplay);
                 Ok(())
             }
             Some(Lost::Closed) => Ok(()),

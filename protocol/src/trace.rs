@@ -23,6 +23,11 @@
 //! ]);
 //! ```
 //!
+//! A line has the time in seconds, the number of the connection, and the direction: `->` goes to the display. Then comes
+//! a request, as its number and the call; or what came back, with the time since the request: the answer, the fault, or
+//! `progress 16: 15 done`, which says that every request up to 16 is done, 15 of which had not been reported. Data is shown
+//! as its length. `--` is a remark on the connection itself.
+//!
 //! A [`Tracer`] only listens: it takes what either side may say, right or wrong, and never more memory than a few
 //! megabytes. A [`Printer`] is a tracer that writes its lines to wherever it is told: that is what the environment
 //! variable [`DRAW_DEBUG`] turns on in every client and every display.
