@@ -53,6 +53,10 @@ use std::time::Instant;
 /// oldest are forgotten.
 const PENDING: usize = limits::CREDIT_CALLS as usize;
 
+/// How far an answer may be ahead of others on a plain connection, which a display of this project never lets happen. A
+/// peer whose answers are to nothing makes the search this long.
+const OUT_OF_ORDER: usize = 1_024;
+
 /// Follows one connection. It does no I/O and reads no clock.
 #[derive(Debug)]
 pub struct Tracer {
@@ -195,8 +199,7 @@ impl Tracer {
 
     /// A response came back.
     fn answered(&mut self, msgid: u32, rest: Reader<'_>, now: Instant) -> Said {
-        // Of several that wait under one number the oldest is meant: requests are executed in order.
-        let place = self.pending.iter().position(|pending| pending.msgid == msgid);
+        let place = self.place(msgid);
         let before = place.filter(|_| self.is_greeted).unwrap_or(0);
         self.pending.drain(..before);
         let asked = place.and_then(|place| self.pending.remove(place - before));
@@ -207,6 +210,18 @@ impl Tracer {
         }
         let took = asked.map(|asked| now.saturating_duration_since(asked.at));
         Said::Response { msgid, method: what.method(), outcome, took, before }
+    }
+
+    /// Which of the pending requests is meant.
+    fn place(&self, msgid: u32) -> Option<usize> {
+        let is_meant = |place: &usize| self.pending.get(*place).is_some_and(|pending| pending.msgid == msgid);
+        if self.is_greeted {
+            // Numbers are dense, but `hello` may have had any.
+            let first = self.pending.front()?.number as u32;
+            return [0, msgid.wrapping_sub(first) as usize].into_iter().find(is_meant);
+        }
+        // Of several that wait under one number the oldest: requests are executed in order.
+        (0..self.pending.len().min(OUT_OF_ORDER)).find(is_meant)
     }
 
     /// A notification came back. `None`: it is none that is known.

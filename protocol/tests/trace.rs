@@ -269,6 +269,35 @@ fn one_number_for_every_request_means_the_oldest() {
 }
 
 #[test]
+fn answers_are_found_however_many_wait() {
+    let hello = Raw::request(9, "hello").bytes(&[0x91, 0x80]).0;
+    let welcome = Raw::response(9).bytes(&[0xc0, 0x80]).0;
+    let many: Vec<u8> = (1..=20_000).flat_map(|n| draw(n, 1, 1).0).collect();
+    let done = |n| Raw::response(n).bytes(&[0xc0, 0xc0]).0;
+    let greeted: Passed = vec![
+        (ToDisplay, ms(0), hello),
+        (ToClient, ms(1), welcome),
+        (ToDisplay, ms(2), many.clone()),
+        (ToClient, ms(3), [done(15_000), done(15_000), done(20_000)].concat()),
+    ];
+    let said: Vec<_> = lines(&greeted).into_iter().filter(|line| line.contains(" <- ")).collect();
+    assert_eq!(
+        said,
+        [
+            "  0.001000 #1 <- 9 hello: {} (1.000 ms)",
+            "  0.003000 #1 <- 15000 draw_pixel: done (1.000 ms, 14999 before it done)",
+            "  0.003000 #1 <- 15000 done (of no request that was seen)",
+            "  0.003000 #1 <- 20000 draw_pixel: done (1.000 ms, 4999 before it done)",
+        ]
+    );
+    // A plain client may use any numbers, and a foreign display answer in any order.
+    let plain: Passed =
+        vec![(ToDisplay, ms(2), many), (ToClient, ms(3), [done(3), done(2), done(20_000), done(1)].concat())];
+    let said = lines(&plain)[20_000..].join("\n");
+    assert_eq!(said.matches("draw_pixel: done (1.000 ms)").count(), 3, "{said}");
+}
+
+#[test]
 fn a_refused_greeting_leaves_a_plain_connection() {
     let mut host = Host::new(SIZE);
     let hello = Raw::request(0, "hello").bytes(&[0x91, 0x81, 0xa7]).bytes(b"version\x09").0;

@@ -30,7 +30,7 @@ static START: OnceLock<Instant> = OnceLock::new();
 /// Prints the trace of one connection, or nothing at all. Clones are the same.
 ///
 /// What it is handed to write to, and the clock, are the caller's. Whatever the writer says of errors is ignored: what is
-/// traced goes on.
+/// traced goes on. A writer that takes its time holds up what is traced.
 #[derive(Clone, Default)]
 pub struct Printer(Option<Arc<Open>>);
 
