@@ -4,6 +4,7 @@ use crate::error::Lost;
 use crate::shared::{Shared, State, now};
 use bytes::BufMut;
 use draw_protocol::limits;
+use draw_protocol::trace::{Direction, Printer};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -37,6 +38,7 @@ pub struct Driver {
     timer_at: Option<Instant>,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
+    trace: Printer,
 }
 
 impl fmt::Debug for Driver {
@@ -46,7 +48,11 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, reader: Box<dyn AsyncRead + Send + Unpin>) -> Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+        trace: Printer,
+    ) -> Driver {
         Driver {
             shared,
             reader,
@@ -57,17 +63,29 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
             broken: None,
+            trace,
         }
     }
 
     /// Reads and takes in what has come. `Ready` is the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        let lost = ready!(self.poll_read_some(cx));
+        if let Lost::Eof = lost {
+            self.trace.end(Direction::ToClient);
+        }
+        Poll::Ready(lost)
+    }
+
+    fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         for _ in 0..READS_PER_TURN {
             let mut state = self.shared.lock();
             if let Some((body, room)) = state.machine.body() {
                 // A long answer: straight to where it belongs. The stream never blocks, so the lock is held shortly.
-                let mut room = body.limit(room);
-                match ready!(pin!(self.reader.read_buf(&mut room)).poll(cx)) {
+                let before = body.len();
+                let mut room = (&mut *body).limit(room);
+                let read = ready!(pin!(self.reader.read_buf(&mut room)).poll(cx));
+                self.trace.pass(Direction::ToClient, &body[before..]);
+                match read {
                     Ok(0) => return Poll::Ready(Lost::Eof),
                     Ok(_) => {}
                     Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
@@ -85,6 +103,7 @@ impl Driver {
                 Ok(()) => {}
                 Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
             }
+            self.trace.pass(Direction::ToClient, buffer.filled());
             let mut state = self.shared.lock();
             if let Err(lost) = self.shared.handle_input(&mut state, buffer.filled()) {
                 return Poll::Ready(lost);
