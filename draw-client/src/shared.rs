@@ -231,7 +231,10 @@ impl Shared {
             state.leave_queue(id);
         }
         if result.is_ok() {
-            state.pace.accepted();
+            // While others wait for credit each has to take its turn.
+            if state.turns.is_empty() {
+                state.pace.accepted();
+            }
             self.send(state);
         }
         Poll::Ready(result)
