@@ -20,7 +20,7 @@ pub(crate) struct Writer {
 }
 
 /// Capacity that is kept for the next write, whatever the last ones carried.
-const KEPT_CAPACITY: usize = 4 * limits::READ;
+const KEPT_CAPACITY: usize = limits::READ;
 
 impl Writer {
     pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>, trace: Printer) -> Writer {
@@ -37,7 +37,11 @@ impl Writer {
         // While large images are sent their memory is kept: to map it anew for each costs a third of sending it.
         self.usual = empty.len().max(self.usual - self.usual / 16);
         empty.clear();
-        empty.shrink_to(self.usual.max(KEPT_CAPACITY));
+        // Not for a little: what is given back is mapped anew with the next that is larger.
+        let enough = 2 * self.usual.max(KEPT_CAPACITY);
+        if empty.capacity() > 2 * enough {
+            empty.shrink_to(enough);
+        }
         self.bytes = machine.swap_transmit(empty);
         self.sent = 0;
         // Before they are written: another thread may read the answer as soon as they are.
