@@ -151,7 +151,7 @@ impl Connection {
     /// The same, if so many more calls and bytes had been granted.
     pub fn has_credit_beyond(&self, request: &Request<'_>, extra: usize, calls: u32, bytes: u32) -> bool {
         let Some(welcome) = &self.welcome else { return false };
-        let (calls_beyond, more_calls, more_bytes) = (calls, calls as usize, bytes as usize);
+        let (more_calls, more_bytes) = (calls as usize, bytes as usize);
         if self.in_flight() == 0 && extra <= more_calls {
             return true;
         }
@@ -163,7 +163,7 @@ impl Connection {
         // A display that grants without end does not get all of this side's memory.
         let calls = (welcome.calls as usize).min(limits::CALLS as usize);
         // What is worth having under way may be exceeded by one call: a large image is not cut short by it.
-        self.in_flight() + (extra as u64) < limits::CALLS + u64::from(calls_beyond)
+        self.in_flight() + (extra as u64) < limits::CALLS + more_calls as u64
             && self.flight.len() + waiting + extra + parts <= calls + more_calls
             && under_way + size <= granted(welcome) + more_bytes
             && under_way < self.window.bytes() + more_bytes

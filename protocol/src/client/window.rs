@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes that may be in flight, found by watching how long they take.
 ///
-/// It grows while it is used up and the answers come as fast as on an idle path, and shrinks when they take longer
-/// than twice that: then a queue has formed. (The idea is TCP Vegas': <https://doi.org/10.1145/190314.190317>.)
+/// It grows while it is used up and the answers come as fast as on an idle path, and shrinks when they take longer than
+/// twice that, and than [`limits::WINDOW_SLACK`] beyond it: then a queue has formed. (The idea is TCP Vegas':
+/// <https://doi.org/10.1145/190314.190317>.)
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: usize,
