@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// What happens to the error of a call that is not done.
@@ -71,6 +72,8 @@ pub(crate) struct State {
     /// The driver's task, and whether it was told that there is something to do.
     driver: Option<Waker>,
     pub(crate) is_driver_woken: bool,
+    /// The driver's thread, while it lets callers go on before it writes.
+    pub(crate) nap: Option<Thread>,
     /// When the driver will look for passed deadlines.
     pub(crate) alarm: Option<Instant>,
     pub(crate) pace: Pace,
@@ -132,6 +135,7 @@ impl Shared {
             abandoned: None,
             driver: None,
             is_driver_woken: false,
+            nap: None,
             alarm: None,
             pace: Pace::new(now()),
             stats: Stats::default(),
@@ -198,9 +202,10 @@ impl Shared {
             return Poll::Ready(Ok(number));
         }
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
-        let at = state.pace.clock();
+        let at = state.pace.clock(turn.is_some());
         if !*has_yielded && state.must_yield(at) {
             *has_yielded = true;
+            state.end_nap();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -217,6 +222,7 @@ impl Shared {
                 if deadline > now {
                     state.refresh_turn(id, cx.waker());
                     state.set_alarm(deadline);
+                    state.end_nap();
                     return Poll::Pending;
                 }
                 Err(Error::Timeout { after: self.timeout, outcome: Outcome::Rejected })
@@ -233,18 +239,23 @@ impl Shared {
         Poll::Ready(result)
     }
 
-    /// Sends what was just queued: at once if nothing else is under way, else through the driver, who will find more.
+    /// Sends what was just queued: at once if it comes alone, else through the driver, who will find more. (On one
+    /// processor an answer may be there before the next call of a loop: that alone makes no call a lone one.)
     fn send(&self, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
+            && !state.pace.is_fast()
             && let Ok(mut writer) = self.writer.try_lock()
             && writer.is_empty()
         {
             writer.refill(&mut state.machine);
             drop(state);
             // Should it not all go, the driver comes back with a waker of its own; a broken stream shows itself to it.
-            if !matches!(writer.poll_write(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))) {
-                drop(writer);
-                self.lock().wake_driver();
+            let written = writer.poll_write(&mut Context::from_waker(Waker::noop()));
+            drop(writer);
+            let mut state = self.lock();
+            state.pace.caller_wrote();
+            if !matches!(written, Poll::Ready(Ok(()))) {
+                state.wake_driver();
             }
             return;
         }
@@ -259,6 +270,7 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
+        state.pace.answer_waited_for();
         if number <= state.machine.done() {
             state.waiting.remove(&number);
             let result = self.take_result(&mut state, number);
@@ -284,6 +296,7 @@ impl Shared {
             }
         }
         state.set_alarm(deadline);
+        state.end_nap();
         Poll::Pending
     }
 
@@ -554,6 +567,21 @@ impl State {
             && let Some(driver) = &self.driver
         {
             driver.wake_by_ref();
+        }
+    }
+
+    /// Whether there is something to write, but more of it will come at once, and nobody waits for what there is.
+    pub(crate) fn may_nap(&self) -> bool {
+        let nobody_waits = self.turns.is_empty() && self.waiting.is_empty();
+        let goes_on = self.closing.is_none() && self.abandoned.is_none();
+        let unsent = self.machine.unsent();
+        nobody_waits && goes_on && unsent > 0 && self.pace.is_filling(unsent)
+    }
+
+    /// Somebody waits for what the driver is to do.
+    pub(crate) fn end_nap(&mut self) {
+        if let Some(driver) = self.nap.take() {
+            driver.unpark();
         }
     }
 

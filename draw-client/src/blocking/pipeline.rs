@@ -21,8 +21,9 @@ use std::time::{Duration, Instant};
 /// 2. **An error goes to whoever waits for it; if nobody does, to the error callback; if there is none, to the next
 ///    `sync` or `close`.** Never to nobody. See [`Reply`].
 ///
-/// Clones share the connection. Calls are executed in the order in which they were accepted. A call that is made while
-/// nothing is under way is written to the network before it returns.
+/// Clones share the connection. Calls are executed in the order in which they were accepted. A call that comes alone,
+/// with nothing under way, is written to the network before it returns; calls that follow each other at once travel
+/// together, some 0.1 ms later at most.
 ///
 /// Dropping the last clone waits until everything that was accepted is done, for at most five seconds, and then until the
 /// error callback has heard of what failed, for at most as long again: a program that draws and then returns from `main`
