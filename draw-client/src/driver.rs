@@ -1,13 +1,13 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
-use crate::shared::{Shared, now};
+use crate::shared::{Shared, State, now};
 use bytes::BufMut;
 use draw_protocol::limits;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError, TryLockError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -167,6 +167,18 @@ impl Driver {
         }
     }
 
+    /// Lets callers go on, unless one of them ends it: see [`State::end_nap`].
+    fn nap<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.nap = Some(std::thread::current());
+        // It comes back by itself.
+        state.is_driver_woken = true;
+        drop(state);
+        std::thread::park_timeout(NAP);
+        state = self.shared.lock();
+        state.nap = None;
+        state
+    }
+
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
@@ -174,11 +186,7 @@ impl Driver {
         let must_yield =
             must_write && self.callers == Callers::Tasks && !self.has_yielded && self.broken.is_none();
         if self.callers == Callers::Threads && state.may_nap() {
-            state.nap = Some(std::thread::current());
-            drop(state);
-            std::thread::park_timeout(NAP);
-            state = self.shared.lock();
-            state.nap = None;
+            state = self.nap(state);
         }
         // One that is to come back need not be woken meanwhile.
         state.is_driver_woken = must_yield;

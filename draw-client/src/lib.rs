@@ -26,7 +26,7 @@
 //! tens of milliseconds, for each of the 7,860 pixels of a circle. Two things cure it. The specific one is to say more
 //! per call: [`draw_pixels`](Display::draw_pixels) takes them all at once. The general one is not to wait: the
 //! asynchronous [`Display`] sends the next call while the last is on its way, and only waits when the display falls
-//! behind.
+//! behind. It runs on tokio; for a plain program [`blocking::Pipeline`] does the same without a runtime.
 //!
 //! # What happens to an error
 //!
@@ -36,7 +36,7 @@
 //! | what you do with the [`Reply`] of a drawing call | it worked | it failed |
 //! |---|---|---|
 //! | drop it, or never name it | nothing | the error callback gets it |
-//! | `reply.await?` | `Ok` | the error, here and only here |
+//! | `reply.await?`, or `reply.wait()?` of a [`blocking::Reply`] | `Ok` | the error, here and only here |
 //! | `reply.ignore()` | nothing | nothing |
 //!
 //! A [`LateError`] says which call it was, with its parameters, how long ago, and its [`Outcome`]: rejected, or unknown

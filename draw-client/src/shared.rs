@@ -72,7 +72,7 @@ pub(crate) struct State {
     /// The driver's task, and whether it was told that there is something to do.
     driver: Option<Waker>,
     pub(crate) is_driver_woken: bool,
-    /// The driver's thread, while it lets callers go on before it writes.
+    /// The driver's thread, while it lets callers go on before it writes. Whoever then waits ends that.
     pub(crate) nap: Option<Thread>,
     /// When the driver will look for passed deadlines.
     pub(crate) alarm: Option<Instant>,

@@ -4,7 +4,7 @@ use draw_client::{Builder, Color, Display};
 use draw_protocol::server::{Config, Connection, Step};
 use draw_protocol::{Answer, Code, Fault, Request, Size, limits};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -26,6 +26,52 @@ pub(crate) fn greet(stream: &mut TcpStream) -> Connection {
     machine
 }
 
+/// Executes what has come; drawing at x >= 10 fails. Answers how many requests there were.
+fn execute(machine: &mut Connection, mut input: &[u8]) -> usize {
+    let mut requests = 0;
+    loop {
+        match machine.handle_input(&mut input, Instant::now()) {
+            Step::Execute(request) => {
+                let result = match request {
+                    Request::DrawPixel { x: 10.., .. } => Err(Fault::new(Code::OutOfBounds, "as a test")),
+                    Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
+                    _ => Ok(Answer::Done(())),
+                };
+                machine.answer(result);
+                requests += 1;
+            }
+            Step::Continue => {}
+            Step::Wait => return requests,
+        }
+    }
+}
+
+/// Executes and answers over a real socket, until so many requests are answered or the client ends.
+pub(crate) fn serve(stream: &mut TcpStream, machine: &mut Connection, mut requests: usize) {
+    let mut buffer = vec![0; limits::READ];
+    while requests > 0 {
+        let Ok(n @ 1..) = stream.read(&mut buffer) else { return };
+        requests = requests.saturating_sub(execute(machine, &buffer[..n]));
+        let bytes = machine.poll_transmit(Instant::now()).to_vec();
+        if stream.write_all(&bytes).is_err() {
+            return;
+        }
+        machine.handle_transmitted(bytes.len(), Instant::now());
+    }
+}
+
+/// Listens for one client, and does this with it when it has been greeted. Answers where.
+pub(crate) fn listen(behaviour: impl FnOnce(TcpStream, Connection) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let machine = greet(&mut stream);
+        behaviour(stream, machine);
+    });
+    address
+}
+
 /// The server's side of a connection in memory, moved by hand.
 pub(crate) struct Peer {
     pub(crate) stream: DuplexStream,
@@ -41,21 +87,7 @@ impl Peer {
     pub(crate) async fn turn(&mut self) -> usize {
         let mut buffer = vec![0; limits::READ];
         let n = self.stream.read(&mut buffer).await.unwrap();
-        let mut input = &buffer[..n];
-        loop {
-            match self.machine.handle_input(&mut input, Instant::now()) {
-                Step::Execute(request) => {
-                    let result = match request {
-                        Request::DrawPixel { x: 10.., .. } => Err(Fault::new(Code::OutOfBounds, "as a test")),
-                        Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
-                        _ => Ok(Answer::Done(())),
-                    };
-                    self.machine.answer(result);
-                }
-                Step::Continue => {}
-                Step::Wait => break,
-            }
-        }
+        execute(&mut self.machine, &buffer[..n]);
         n
     }
 

@@ -1,0 +1,46 @@
+//! A program that draws, and returns from `main`.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+mod common;
+
+use common::TestServer;
+use draw_client::blocking::Pipeline;
+use draw_client::{Color, Size};
+use std::process::Command;
+
+/// Where the program is to draw: set for this test when it is run as that program.
+const ADDRESS: &str = "TEST_PIPELINE_EXIT";
+
+#[test]
+fn what_a_program_has_drawn_is_there_when_it_has_ended() {
+    if let Ok(address) = std::env::var(ADDRESS) {
+        return draw(&address);
+    }
+    let server = TestServer::start(300, 200);
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    let output = program
+        .args(["--exact", "what_a_program_has_drawn_is_there_when_it_has_ended", "--nocapture"])
+        .env(ADDRESS, &server.address)
+        .output()
+        .unwrap();
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}{complained}");
+    assert!((0..200).all(|y| (0..300).all(|x| server.shown(x, y) == Color::RED)));
+    assert!(
+        complained.contains("late: call 60001, draw_pixel(300, 0, #ff0000ff): out_of_bounds"),
+        "{complained}"
+    );
+}
+
+fn draw(address: &str) {
+    let display = Pipeline::builder().on_error(|late| eprintln!("late: {late}")).connect(address).unwrap();
+    let Size { width, height } = display.size();
+    for y in 0..height as i32 {
+        for x in 0..width as i32 {
+            display.draw_pixel(x, y, Color::RED).unwrap();
+        }
+    }
+    display.draw_pixel(width as i32, 0, Color::RED).unwrap();
+}
