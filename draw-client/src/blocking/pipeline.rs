@@ -4,9 +4,10 @@ use super::wait::{wait, wait_until};
 use super::{Builder, Display, thread};
 use crate::error::Result;
 use crate::late::{Callback, LateError};
-use crate::shared::{Shared, Stats};
-use draw_protocol::{Color, Position, Size, limits};
+use crate::shared::{Shared, Stats, Wait};
+use draw_protocol::{Color, Position, Request, Size, limits};
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,7 @@ impl Drop for Last {
         if !self.shared.is_callback() {
             // The driver bounds the wait for the display, and this what the callback takes.
             let deadline = Instant::now() + 2 * limits::FAREWELL;
-            _ = wait_until(std::future::poll_fn(|cx| self.shared.poll_closed(cx)), deadline);
+            _ = wait_until(poll_fn(|cx| self.shared.poll_closed(cx)), deadline);
         }
     }
 }
@@ -225,6 +226,16 @@ impl Pipeline {
         self.display.stats()
     }
 
+    /// What a `Draw` does when it is polled, without the moves from one future and one result into the next, which take a
+    /// third of a call's time. This one is never given up half-way.
+    #[inline]
+    fn draw(&self, request: &Request<'_>) -> Result<Reply<'_>> {
+        let shared = self.display.shared();
+        let mut turn = Wait::default();
+        let number = wait(poll_fn(|cx| shared.poll_call(request, &mut turn, cx)))?;
+        Ok(Reply { inner: crate::Reply::new(shared, number) })
+    }
+
     /// Ends the connection, for all clones: no further call is accepted, and it returns when everything that was accepted
     /// is done and the error callback has heard of what failed. The thread of the connection then ends by itself.
     ///
@@ -238,7 +249,7 @@ impl Pipeline {
         let shared = &self.last.shared;
         shared.lock().close(Instant::now());
         let deadline = Instant::now() + shared.longest_close();
-        let closed = wait_until(std::future::poll_fn(|cx| shared.poll_closed(cx)), deadline);
+        let closed = wait_until(poll_fn(|cx| shared.poll_closed(cx)), deadline);
         closed.unwrap_or_else(|| Err(shared.not_closed()))
     }
 }
@@ -259,7 +270,7 @@ macro_rules! methods {
                 /// the [`Reply`].
                 #[inline]
                 pub fn $draw(&self, $($dp: argument!($dt)),*) -> Result<Reply<'_>> {
-                    wait(self.display.$draw($($dp),*)).map(|inner| Reply { inner })
+                    self.draw(&Request::$Draw { $($dp: $dp.into()),* })
                 }
             )+
             $(
