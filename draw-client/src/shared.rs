@@ -193,7 +193,8 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
         let mut state = self.lock();
-        if state.pace.is_same()
+        if turn.is_none()
+            && state.pace.is_same()
             && let Some(number) = state.machine.join(request)
         {
             // The driver knows already: there are others to join.
