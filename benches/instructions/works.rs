@@ -77,9 +77,10 @@ pub(crate) const WORKS: &[Work] = &[
     work("server_machine_draw_pixel_drawn", "call", Part::All, server_machine_drawn),
     // The asynchronous client, as a program uses it, and what its calls cost the server's machine.
     work("client_loop", "call", Part::Near, client_loop),
-    work("client_loop_server", "call", Part::Far, client_loop),
     work("client_batches", "pixel", Part::Near, client_batches),
     work("client_one_by_one", "call", Part::Near, client_one_by_one),
+    // (Not of the loop: how many of its calls travel together depends on the time.)
+    work("client_one_by_one_server", "call", Part::Far, client_one_by_one),
 ];
 
 fn draw_pixel(pixel: &Pixel) -> Request<'static> {

@@ -6,7 +6,7 @@
 use benches::conversation::{Conversation, Server, draw_nothing, recorded};
 use benches::pictures::{self, BATCH, SIZE};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use draw_protocol::{Answer, Pixel, Request, Scan, limits};
+use draw_protocol::{Answer, Pixel, Request, Scan, Size, limits};
 use std::hint::black_box;
 
 fn draw_pixel(pixel: &Pixel) -> Request<'static> {
@@ -69,7 +69,7 @@ fn requests(c: &mut Criterion) {
     }
 }
 
-/// A server that has been asked for an image, and the client that waits for it.
+/// A client that has asked for an image, and the server that has heard of the first band. (Each band is a request.)
 fn asked() -> Conversation {
     let mut conversation = Conversation::new();
     let Conversation { client, server } = &mut conversation;
@@ -78,9 +78,12 @@ fn asked() -> Conversation {
     conversation
 }
 
+/// Rows of a band.
+const ROWS: u32 = (limits::BAND / (SIZE.width as usize * 4)) as u32;
+
 fn answers(c: &mut Criterion) {
-    let image = pictures::image(SIZE);
-    let mut group = c.benchmark_group("answer to get_image of 640x480");
+    let image = pictures::image(Size { height: ROWS, ..SIZE });
+    let mut group = c.benchmark_group("answer to get_image, one band");
     group.throughput(Throughput::Bytes(image.len() as u64));
     let answer = |server: &mut Server, image: Vec<u8>| server.answer(Ok(Answer::Image(image)));
     group.bench_function("encode", |b| {

@@ -25,7 +25,8 @@ const INTERRUPTED: i32 = 130;
 /// A display that programs draw on over TCP.
 ///
 /// Its first line on standard output says where it listens. Logs go to standard error. SIGINT and SIGTERM end it with
-/// status 0, and so does closing its window; a second SIGINT ends it at once.
+/// status 0, and so does closing its window; a second SIGINT ends it at once. With DRAW_DEBUG=1 in the environment it
+/// prints what its clients say and hear on standard error, one line per message, with DRAW_DEBUG=full the bytes too.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {

@@ -13,6 +13,7 @@ use crate::display::Display;
 use crate::farewell;
 use bytes::BufMut;
 use draw_protocol::server::{self, Stats, Step};
+use draw_protocol::trace::{DRAW_DEBUG, Direction, Printer};
 use draw_protocol::{Code, Fault, limits};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -48,6 +49,8 @@ pub(crate) async fn serve<S>(
     counters.connections.fetch_add(1, Relaxed);
     display.clients_changed();
     debug!(peer, "connected");
+    let trace = Printer::chosen(std::env::var_os(DRAW_DEBUG).as_deref(), io::stderr(), now);
+    trace.note(|| format!("a client at {peer}"));
     let mut connection = Connection {
         stream,
         machine,
@@ -61,6 +64,7 @@ pub(crate) async fn serve<S>(
         counted: Stats::default(),
         buffered: 0,
         peer,
+        trace,
     };
     let mut result = connection.converse(shutdown).await;
     if let Some(fault) = connection.machine.closing().cloned() {
@@ -77,8 +81,8 @@ pub(crate) async fn serve<S>(
         _ = connection.machine.poll_transmit(now());
         connection.settle();
         let limit = if is_shutdown { LAST_FAREWELL } else { FAREWELL };
-        let Connection { stream, machine, .. } = &mut connection;
-        result = farewell::take(stream, machine, limit).await;
+        let Connection { stream, machine, trace, .. } = &mut connection;
+        result = farewell::take(stream, machine, trace, limit).await;
     }
     connection.log_end(&result);
 }
@@ -101,6 +105,8 @@ struct Connection<'a, S> {
     counted: Stats,
     buffered: u64,
     peer: &'a str,
+    /// What [`DRAW_DEBUG`] asks for; off, it costs a branch for each read and each write.
+    trace: Printer,
 }
 
 /// How a turn of executing ended.
@@ -232,6 +238,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             match Pin::new(&mut self.stream).poll_write(cx, unsent)? {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(n) => {
+                    self.trace.pass(Direction::ToClient, &unsent[..n]);
                     self.machine.handle_transmitted(n, now);
                     (has_sent, self.needs_flush) = (true, true);
                 }
@@ -258,20 +265,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         }
         let read = if let Some((body, room)) = self.machine.body() {
             // Straight to where it is executed from. The future reads in one poll or not at all, so it may be dropped.
-            let mut body = body.limit(room);
-            let read = pin!(self.stream.read_buf(&mut body)).poll(cx)?;
+            let before = body.len();
+            let mut room = (&mut *body).limit(room);
+            let read = pin!(self.stream.read_buf(&mut room)).poll(cx)?;
+            self.trace.pass(Direction::ToDisplay, &body[before..]);
             read.map(|n| (self.is_at_end, self.is_streaming) = (n == 0, n >= limits::READ))
         } else {
             let mut buffer = ReadBuffer::take();
             let mut room = ReadBuf::new(buffer.room());
             let read = Pin::new(&mut self.stream).poll_read(cx, &mut room)?;
             let n = room.filled().len();
+            self.trace.pass(Direction::ToDisplay, room.filled());
             read.map(|()| {
                 (self.is_at_end, self.is_streaming) = (n == 0, n >= limits::READ);
                 buffer.fill(n);
                 self.input = (n > 0).then_some(buffer);
             })
         };
+        if read.is_ready() && self.is_at_end {
+            self.trace.end(Direction::ToDisplay);
+        }
         Ok(read.is_ready())
     }
 

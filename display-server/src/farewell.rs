@@ -6,6 +6,7 @@
 
 use crate::buffers::ReadBuffer;
 use crate::clock::now;
+use draw_protocol::trace::{Direction, Printer};
 use draw_protocol::{limits, server};
 use std::future::poll_fn;
 use std::io;
@@ -24,6 +25,7 @@ const DISCARDED: usize = 2 * limits::MESSAGE;
 pub(crate) async fn take<S>(
     stream: &mut S,
     machine: &mut server::Connection,
+    trace: &Printer,
     limit: Duration,
 ) -> io::Result<()>
 where
@@ -52,7 +54,10 @@ where
             }
             match std::task::ready!(stream.as_mut().poll_write(cx, unsent))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => machine.handle_transmitted(n, now),
+                n => {
+                    trace.pass(Direction::ToClient, &unsent[..n]);
+                    machine.handle_transmitted(n, now);
+                }
             }
         }
         if is_at_end || discarded >= DISCARDED { Poll::Ready(Ok(())) } else { Poll::Pending }

@@ -26,6 +26,7 @@
 //! - [`apply`](apply()) executes one request; it is a plain function.
 //! - The [`Framebuffer`] has no lock: its pixels are relaxed atomics, and any number of connections draw at once.
 //! - [`Damage`] says which rows have changed. A presenter is woken once, takes all of it, and copies those rows.
+//! - `DRAW_DEBUG=1` in the environment prints what each client says and hears: see [`draw_protocol::trace`].
 //! - The [`window`] is one such presenter. It needs a screen; everything else does without.
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
 //!   and [`draw_protocol::limits`].

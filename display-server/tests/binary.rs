@@ -160,6 +160,7 @@ fn help_and_version_are_there() {
         "rrggbbaa",
         "--log <LEVEL>",
         "error, warn, info, debug, trace",
+        "DRAW_DEBUG=1",
     ] {
         assert!(help.contains(part), "{part} is missing:\n{help}");
     }
@@ -280,6 +281,32 @@ fn a_second_interrupt_ends_it_at_once() {
     program.logged("interrupt again to end at once");
     program.signal(Signal::INT);
     assert_eq!(program.status().code(), Some(130));
+}
+
+#[test]
+fn draw_debug_prints_the_wire_of_each_connection() {
+    let mut command = command(&["--headless", "--listen", "127.0.0.1:0", "--log", "warn"]);
+    command.env("DRAW_DEBUG", "full");
+    let program = Program::spawn(command);
+    let address = program.address();
+    let client = draw(&address);
+    let from = client.local_addr().unwrap();
+    assert!(program.logged(" #1 -- ").ends_with(&format!(" #1 -- a client at {from}")));
+    assert!(program.logged(" -> ").ends_with(" #1 -> 5 draw_pixel(1, 2, #ff0000ff)"));
+    assert!(
+        program.logged(" 94").ends_with("94 00 05 aa 64 72 61 77 5f 70 69 78 65 6c 93 01 02 ce ff 00 00 ff")
+    );
+    assert!(program.logged(" <- ").contains(" #1 <- 5 draw_pixel: done ("));
+    drop(client);
+    assert!(program.logged(" -> ").ends_with(" #1 -> end"));
+    // What is said in the end is seen, too.
+    let mut stranger = TcpStream::connect(&address).unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    assert!(program.logged(" #2 -> ").contains("not understood: the message starts with byte 0x47"));
+    let mut greeted = TcpStream::connect(&address).unwrap();
+    greeted.write_all(b"\x94\x00\x00\xa5hello\x91\x81\xa7version\x01\x94\x00\x07\xa4sync\x90").unwrap();
+    program.logged(" #3 <- 0 hello: {version: 1, ");
+    program.logged(" #3 <- goodbye malformed: request 7 came where 1 was due");
 }
 
 #[test]

@@ -9,9 +9,11 @@ pub use pipeline::{Pipeline, PipelineBuilder, Reply};
 
 use crate::address;
 use crate::builder::{LONGEST, hello};
+use crate::debug;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
 use draw_protocol::client::{Connection, Event};
+use draw_protocol::trace::{Direction, Printer};
 use draw_protocol::{Answer, Color, Position, Request, Size, Welcome, limits};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -53,6 +55,7 @@ struct Link {
     timeout: Duration,
     /// The socket's timeout for reads is less than `timeout` for the moment.
     is_shortened: bool,
+    trace: Printer,
 }
 
 /// Sets up a [`Display`].
@@ -108,6 +111,7 @@ impl Builder {
             buffer: vec![0; limits::READ],
             timeout: self.connect_timeout,
             is_shortened: false,
+            trace: debug::open(&format!("to {shown}")),
         };
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         link.stream.set_read_timeout(Some(left)).map_err(unreachable)?;
@@ -208,7 +212,10 @@ impl Link {
         while !self.machine.poll_transmit().is_empty() {
             match self.stream.write(self.machine.poll_transmit()) {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(n) => self.machine.handle_transmitted(n),
+                Ok(n) => {
+                    self.trace.pass(Direction::ToDisplay, &self.machine.poll_transmit()[..n]);
+                    self.machine.handle_transmitted(n);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if would_block(&error) => {
                     self.stream.set_nonblocking(true)?;
@@ -242,7 +249,10 @@ impl Link {
                 limit_reads(&self.stream, left)?;
             }
             match self.read_some(deadline) {
-                Ok(None) => break Err(Failed::Lost(Lost::Eof)),
+                Ok(None) => {
+                    self.trace.end(Direction::ToClient);
+                    break Err(Failed::Lost(Lost::Eof));
+                }
                 Ok(Some(n)) => match self.take_in(n, &mut wanted) {
                     Ok(Some(found)) => break Ok(found),
                     Ok(None) => {}
@@ -266,7 +276,10 @@ impl Link {
             return Ok((n > 0).then_some(n));
         };
         self.is_shortened = true;
-        let n = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body)?;
+        let before = body.len();
+        let read = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body);
+        self.trace.pass(Direction::ToClient, &body[before..]);
+        let n = read?;
         Ok((n == room).then_some(0))
     }
 
@@ -277,6 +290,7 @@ impl Link {
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
+        self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
             let event = self
@@ -410,7 +424,11 @@ impl Display {
     /// [`Error::Disconnected`] if the connection was lost before.
     pub fn close(&self) -> Result<()> {
         match std::mem::replace(&mut self.lock().link, Err(Lost::Closed)) {
-            Ok(_) | Err(Lost::Closed) => Ok(()),
+            Ok(link) => {
+                link.trace.end(Direction::ToDisplay);
+                Ok(())
+            }
+            Err(Lost::Closed) => Ok(()),
             Err(reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
         }
     }

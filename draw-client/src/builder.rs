@@ -1,6 +1,7 @@
 //! How a connection is set up.
 
 use crate::address;
+use crate::debug;
 use crate::display::Display;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
@@ -8,6 +9,7 @@ use crate::late::{Callback, LateError};
 use crate::shared::{Shared, now};
 use crate::writer::Writer;
 use draw_protocol::client::Connection;
+use draw_protocol::trace::Printer;
 use draw_protocol::{Hello, Size, limits};
 use std::fmt;
 use std::future::Future;
@@ -94,7 +96,8 @@ impl Builder {
         let deadline = now() + self.connect_timeout;
         let stream = self.dial(address, deadline).await?;
         let (reader, writer) = stream.into_split();
-        let (display, driver) = self.greet(Box::new(reader), Box::new(writer), deadline).await?;
+        let trace = debug::open(&format!("to {address}"));
+        let (display, driver) = self.greet(Box::new(reader), Box::new(writer), trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -136,7 +139,7 @@ impl Builder {
     {
         let deadline = now() + self.connect_timeout;
         let (reader, writer) = tokio::io::split(stream);
-        self.greet(Box::new(reader), Box::new(writer), deadline).await
+        self.greet(Box::new(reader), Box::new(writer), debug::open("over a stream"), deadline).await
     }
 
     async fn dial(&self, address: &str, deadline: Instant) -> Result<TcpStream> {
@@ -167,12 +170,17 @@ impl Builder {
         self,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         writer: Box<dyn AsyncWrite + Send + Unpin>,
+        trace: Printer,
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
         let machine = Connection::new(&hello());
-        let shared =
-            Arc::new(Shared::new(machine, Writer::new(writer), self.timeout, self.callback.is_some()));
-        let mut driver = Driver::new(Arc::clone(&shared), reader, Callers::Tasks);
+        let shared = Arc::new(Shared::new(
+            machine,
+            Writer::new(writer, trace.clone()),
+            self.timeout,
+            self.callback.is_some(),
+        ));
+        let mut driver = Driver::new(Arc::clone(&shared), reader, Callers::Tasks, trace);
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
         let size = std::future::poll_fn(|cx| {
             let ended = std::pin::Pin::new(&mut driver).poll(cx).is_ready();

@@ -4,9 +4,11 @@ use crate::builder::Builder;
 use crate::error::{Error, Result};
 use crate::reply::Draw;
 use crate::shared::{Shared, Stats, now};
+use draw_protocol::client::Place;
 use draw_protocol::{Answer, Color, Position, Request, Size};
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -111,8 +113,8 @@ impl Display {
     }
 
     /// Makes a question and waits for its answer.
-    async fn ask(&self, request: Request<'_>) -> Result<Answer> {
-        let reply = Draw::new(&self.handle.shared, request).await?;
+    async fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
+        let reply = Draw::new(&self.handle.shared, request, place).await?;
         let Some(mut pending) = reply.into_pending() else { return Ok(Answer::Done(())) };
         let answer = std::future::poll_fn(|cx| pending.poll_answer(cx)).await?;
         if let Request::Sync {} = request
@@ -138,8 +140,10 @@ macro_rules! methods {
                 /// When it could not be accepted: the connection is gone, it had no turn within the timeout because the
                 /// display is behind, or no display can execute it. What the display finds wrong with it comes through
                 /// the [`Reply`](crate::Reply).
+                #[track_caller]
+                #[inline]
                 pub fn $draw<'d, 'p>(&'d self, $($dp: argument!($dt, 'p)),*) -> Draw<'d, 'p> {
-                    Draw::new(&self.handle.shared, Request::$Draw { $($dp: $dp.into()),* })
+                    Draw::new(&self.handle.shared, Request::$Draw { $($dp: $dp.into()),* }, Location::caller())
                 }
             )+
             $(
@@ -148,9 +152,11 @@ macro_rules! methods {
                 /// # Errors
                 /// What the display finds wrong with it, or that no answer came. `sync` also returns what failed
                 /// earlier, if there is no error callback: [`Error::Late`].
+                #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> impl Future<Output = Result<$answer>> + Send + use<'_> {
+                    let place = Location::caller();
                     async move {
-                        match self.ask(Request::$Ask { $($ap),* }).await? {
+                        match self.ask(Request::$Ask { $($ap),* }, place).await? {
                             Answer::$Answer(value) => Ok(value),
                             other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
                         }

@@ -4,6 +4,7 @@ use crate::error::Lost;
 use crate::shared::{Shared, State, now};
 use bytes::BufMut;
 use draw_protocol::limits;
+use draw_protocol::trace::{Direction, Printer};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -34,6 +35,8 @@ pub struct Driver {
     shared: Arc<Shared>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
+    /// Who is to be woken, in memory that the state gets back.
+    woken: Vec<Waker>,
     callers: Callers,
     /// Woken to write: callers run once more first, so that one write carries what they all have.
     has_yielded: bool,
@@ -41,6 +44,7 @@ pub struct Driver {
     timer_at: Option<Instant>,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
+    trace: Printer,
 }
 
 /// Whom the driver shares a processor with, and so how it lets them run.
@@ -63,28 +67,42 @@ impl Driver {
         shared: Arc<Shared>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         callers: Callers,
+        trace: Printer,
     ) -> Driver {
         Driver {
             shared,
             reader,
             buffer: vec![0; limits::READ],
+            woken: Vec::new(),
             callers,
             has_yielded: false,
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
             broken: None,
+            trace,
         }
     }
 
     /// Reads and takes in what has come. `Ready` is the end.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        let lost = ready!(self.poll_read_some(cx));
+        if let Lost::Eof = lost {
+            self.trace.end(Direction::ToClient);
+        }
+        Poll::Ready(lost)
+    }
+
+    fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         for _ in 0..READS_PER_TURN {
             let mut state = self.shared.lock();
             if let Some((body, room)) = state.machine.body() {
                 // A long answer: straight to where it belongs. The stream never blocks, so the lock is held shortly.
-                let mut room = body.limit(room);
-                match ready!(pin!(self.reader.read_buf(&mut room)).poll(cx)) {
+                let before = body.len();
+                let mut room = (&mut *body).limit(room);
+                let read = ready!(pin!(self.reader.read_buf(&mut room)).poll(cx));
+                self.trace.pass(Direction::ToClient, &body[before..]);
+                match read {
                     Ok(0) => return Poll::Ready(Lost::Eof),
                     Ok(_) => {}
                     Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
@@ -92,6 +110,7 @@ impl Driver {
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
                     return Poll::Ready(lost);
                 }
+                wake_done(state, &mut self.woken);
                 continue;
             }
             drop(state);
@@ -101,10 +120,12 @@ impl Driver {
                 Ok(()) => {}
                 Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
             }
+            self.trace.pass(Direction::ToClient, buffer.filled());
             let mut state = self.shared.lock();
             if let Err(lost) = self.shared.handle_input(&mut state, buffer.filled()) {
                 return Poll::Ready(lost);
             }
+            wake_done(state, &mut self.woken);
         }
         // There may be more, but others have waited long enough.
         cx.waker().wake_by_ref();
@@ -169,9 +190,7 @@ impl Driver {
 
     /// Lets callers go on, unless one of them ends it: see [`State::end_nap`].
     fn nap<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        state.nap = Some(std::thread::current());
-        // It comes back by itself.
-        state.is_driver_woken = true;
+        state.begin_nap(std::thread::current());
         drop(state);
         std::thread::park_timeout(NAP);
         state = self.shared.lock();
@@ -188,8 +207,8 @@ impl Driver {
         if self.callers == Callers::Threads && state.may_nap() {
             state = self.nap(state);
         }
-        // One that is to come back need not be woken meanwhile.
-        state.is_driver_woken = must_yield;
+        // One that was woken and is to come back need not be woken again meanwhile.
+        state.is_driver_woken &= must_yield;
         drop(state);
         if let Poll::Ready(lost) = self.poll_read(cx) {
             return Poll::Ready(lost);
@@ -223,6 +242,13 @@ impl Driver {
         let wants_to = state.farewell(self.shared.timeout).is_some();
         (wants_to && state.machine.in_flight() == 0).then_some(Lost::Closed)
     }
+}
+
+/// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
+fn wake_done(mut state: MutexGuard<'_, State>, spare: &mut Vec<Waker>) {
+    std::mem::swap(&mut state.woken, spare);
+    drop(state);
+    spare.drain(..).for_each(Waker::wake);
 }
 
 impl Future for Driver {

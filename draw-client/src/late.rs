@@ -1,10 +1,11 @@
 //! Errors of calls that nobody waits for, and the thread that tells them.
 
 use crate::error::{Error, Outcome};
-use draw_protocol::client::Made;
-use draw_protocol::{Call, Fault, limits};
+use draw_protocol::client::{Connection, Made};
+use draw_protocol::{Call, Code, Fault, Size, Welcome, limits};
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,12 +28,24 @@ pub struct FailedCall {
     made: Made,
     age: Duration,
     calls_since: u64,
+    /// Of the display, which its text names.
+    size: Option<Size>,
 }
 
 impl FailedCall {
-    pub(crate) fn new(made: Made, last_call: u64, now: Instant) -> FailedCall {
-        let age = now.saturating_duration_since(made.at);
-        FailedCall { made, age, calls_since: last_call.saturating_sub(made.number) }
+    pub(crate) fn new(made: Made, machine: &Connection, now: Instant) -> FailedCall {
+        FailedCall {
+            made,
+            age: now.saturating_duration_since(made.at),
+            calls_since: machine.last_call().saturating_sub(made.number),
+            size: machine.welcome().map(Welcome::size),
+        }
+    }
+
+    /// Which line of the program made it. A function of the program that is `#[track_caller]` is passed through to the
+    /// line that called it.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.made.place
     }
 
     /// Its number on its connection: the first call is 1.
@@ -40,7 +53,7 @@ impl FailedCall {
         self.made.number
     }
 
-    /// Method and parameters; data appears as its length. It prints as it was written: `draw_pixel(700, 10, #ff0000ff)`.
+    /// Method and parameters; data appears as its length. It prints as it was written, `draw_pixel(700, 10, #ff0000ff)`.
     pub fn call(&self) -> Call {
         self.made.call
     }
@@ -56,9 +69,42 @@ impl FailedCall {
     }
 }
 
+/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff)`.
 impl fmt::Display for FailedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "call {}, {}", self.made.number, self.made.call)
+        match self.made.place {
+            Some(place) => write!(f, "{place} {}", self.made.call),
+            None => write!(f, "call {}, {}", self.made.number, self.made.call),
+        }
+    }
+}
+
+/// What a display found wrong with a call, beside the call: what the call says already is not said again.
+struct Found<'a>(&'a FailedCall, &'a Fault);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Found(call, fault) = self;
+        f.write_str(&fault.code.as_str().replace('_', " "))?;
+        match (call.made.call, &fault.code, call.size) {
+            (Call::DrawPixel { .. } | Call::GetPixel { .. }, Code::OutOfBounds, Some(size)) => {
+                write!(f, ": the display is {size}")
+            }
+            _ => write!(f, ": {}", fault.message),
+        }
+    }
+}
+
+/// A time as a person reads it: `3.1 ms`.
+struct Age(Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs_f64() {
+            seconds if seconds < 1e-3 => write!(f, "{:.1} us", seconds * 1e6),
+            seconds if seconds < 1.0 => write!(f, "{:.1} ms", seconds * 1e3),
+            seconds => write!(f, "{seconds:.1} s"),
+        }
     }
 }
 
@@ -96,19 +142,19 @@ impl LateError {
     }
 }
 
-/// For instance `call 17, draw_pixel(700, 10, #ff0000ff): out_of_bounds: (700, 10) is outside 640x480 (212 calls and
-/// 3.1 ms ago)`.
+/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff): out of bounds: the display is 640x480 (212
+/// calls and 3.1 ms ago)`.
 impl fmt::Display for LateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls();
         match (calls.len(), calls.next()) {
             (1, Some(call)) => {
+                match &self.error {
+                    Error::Fault(fault) => write!(f, "{call}: {}", Found(call, fault))?,
+                    error => write!(f, "{call}: {error}")?,
+                }
                 let plural = if call.calls_since == 1 { "" } else { "s" };
-                write!(
-                    f,
-                    "{call}: {} ({} call{plural} and {:.1?} ago)",
-                    self.error, call.calls_since, call.age
-                )
+                write!(f, " ({} call{plural} and {} ago)", call.calls_since, Age(call.age))
             }
             (count, first) => {
                 write!(f, "{}; {count} calls were unanswered", self.error)?;

@@ -39,8 +39,14 @@
 //! | `reply.await?`, or `reply.wait()?` of a [`blocking::Reply`] | `Ok` | the error, here and only here |
 //! | `reply.ignore()` | nothing | nothing |
 //!
-//! A [`LateError`] says which call it was, with its parameters, how long ago, and its [`Outcome`]: rejected, or unknown
-//! when the connection broke before an answer came.
+//! A [`LateError`] says which line of the program made the call, with its parameters, how long ago, and its
+//! [`Outcome`]: rejected, or unknown when the connection broke before an answer came.
+//!
+//! # What crosses the wire
+//!
+//! `DRAW_DEBUG=1` in the environment prints every message of every connection on standard error, one line each, with
+//! its time, direction, number, method and parameters; an answer has the time since its request. `DRAW_DEBUG=full` prints
+//! the bytes too. [`draw_protocol::trace`] says how to read the lines.
 //!
 //! # Colours, coordinates, sizes
 //!
@@ -54,6 +60,7 @@ mod methods;
 mod address;
 pub mod blocking;
 mod builder;
+mod debug;
 mod display;
 mod driver;
 mod error;

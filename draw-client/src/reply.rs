@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::shared::{Fate, Shared, Wait};
+use draw_protocol::client::Place;
 use draw_protocol::{Answer, Request};
 use std::fmt;
 use std::future::Future;
@@ -20,12 +21,14 @@ use std::time::Instant;
 pub struct Draw<'d, 'p> {
     shared: &'d Arc<Shared>,
     request: Request<'p>,
+    place: Place,
     wait: Wait,
 }
 
 impl<'d, 'p> Draw<'d, 'p> {
-    pub(crate) fn new(shared: &'d Arc<Shared>, request: Request<'p>) -> Draw<'d, 'p> {
-        Draw { shared, request, wait: Wait::default() }
+    /// A call made by the line at `place`.
+    pub(crate) fn new(shared: &'d Arc<Shared>, request: Request<'p>, place: Place) -> Draw<'d, 'p> {
+        Draw { shared, request, place, wait: Wait::default() }
     }
 }
 
@@ -35,7 +38,7 @@ impl<'d> Future for Draw<'d, '_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let call = ready!(this.shared.poll_call(&this.request, &mut this.wait, cx));
+        let call = ready!(this.shared.poll_call(&this.request, this.place, &mut this.wait, cx));
         Poll::Ready(call.map(|number| Reply::new(this.shared, number)))
     }
 }

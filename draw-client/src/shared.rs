@@ -5,12 +5,13 @@
 //! the state may only *try* to get the writer.
 
 mod end;
+mod nap;
 
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
 use crate::pace::Pace;
 use crate::writer::Writer;
-use draw_protocol::client::{Connection, Event};
+use draw_protocol::client::{Connection, Event, Origin, Place};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -57,6 +58,8 @@ pub(crate) struct State {
     /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
     /// rise with the numbers.
     waiting: BTreeMap<u64, (Waker, Instant)>,
+    /// Those whose call is done, to be woken when the lock is free: they come for it at once.
+    pub(crate) woken: Vec<Waker>,
     /// Calls that wait for credit, in the order in which they came; only the first may go on.
     turns: VecDeque<Turn>,
     last_turn: u64,
@@ -126,6 +129,7 @@ impl Shared {
             machine,
             results: HashMap::new(),
             waiting: BTreeMap::new(),
+            woken: Vec::new(),
             turns: VecDeque::new(),
             last_turn: 0,
             late: LateQueue::new(has_callback),
@@ -189,13 +193,15 @@ impl Shared {
     pub(crate) fn poll_call(
         &self,
         request: &Request<'_>,
+        place: Place,
         Wait { turn, has_yielded }: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
         let mut state = self.lock();
+        // (One that has a turn takes that, or those behind it would wait for it.)
         if turn.is_none()
             && state.pace.is_same()
-            && let Some(number) = state.machine.join(request)
+            && let Some(number) = state.machine.join(request, Some(place))
         {
             // The driver knows already: there are others to join.
             state.pace.take_same();
@@ -212,7 +218,7 @@ impl Shared {
         }
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
-            Ok(true) => state.call(request, at),
+            Ok(true) => state.call(request, Origin { at, place: Some(place) }),
             Ok(false) => {
                 let now = now();
                 let (id, deadline) = match *turn {
@@ -234,7 +240,10 @@ impl Shared {
             state.leave_queue(id);
         }
         if result.is_ok() {
-            state.pace.accepted();
+            // While others wait for credit each has to take its turn.
+            if state.turns.is_empty() {
+                state.pace.accepted();
+            }
             self.send(state);
         }
         Poll::Ready(result)
@@ -371,7 +380,7 @@ impl Shared {
     fn handle_event(&self, state: &mut State, event: Event, now: Instant) {
         match event {
             Event::Fault(made, fault) => {
-                let failed = FailedCall::new(made, state.machine.last_call(), now);
+                let failed = FailedCall::new(made, &state.machine, now);
                 match *state.fate(made.number) {
                     Fate::Awaited => {
                         state.results.insert(made.number, Err((failed, Error::Fault(fault))));
@@ -465,8 +474,8 @@ impl State {
         self.is_driver_woken && self.pace.must_yield(self.machine.unsent(), now)
     }
 
-    fn call(&mut self, request: &Request<'_>, now: Instant) -> Result<u64> {
-        let number = self.machine.call(request, now)?;
+    fn call(&mut self, request: &Request<'_>, origin: Origin) -> Result<u64> {
+        let number = self.machine.call(request, origin)?;
         self.accepted();
         Ok(number)
     }
@@ -516,13 +525,13 @@ impl State {
         self.settled = done;
     }
 
-    /// Wakes those whose call is done.
+    /// Those whose call is done are to be woken.
     fn wake_waiting(&mut self) {
         while let Some(first) = self.waiting.first_entry() {
             if *first.key() > self.machine.done() {
                 break;
             }
-            first.remove().0.wake();
+            self.woken.push(first.remove().0);
         }
     }
 
@@ -564,25 +573,11 @@ impl State {
     }
 
     pub(crate) fn wake_driver(&mut self) {
-        if !std::mem::replace(&mut self.is_driver_woken, true)
-            && let Some(driver) = &self.driver
-        {
-            driver.wake_by_ref();
-        }
-    }
-
-    /// Whether there is something to write, but more of it will come at once, and nobody waits for what there is.
-    pub(crate) fn may_nap(&self) -> bool {
-        let nobody_waits = self.turns.is_empty() && self.waiting.is_empty();
-        let goes_on = self.closing.is_none() && self.abandoned.is_none();
-        let unsent = self.machine.unsent();
-        nobody_waits && goes_on && unsent > 0 && self.pace.is_filling(unsent)
-    }
-
-    /// Somebody waits for what the driver is to do.
-    pub(crate) fn end_nap(&mut self) {
-        if let Some(driver) = self.nap.take() {
-            driver.unpark();
+        if !std::mem::replace(&mut self.is_driver_woken, true) {
+            self.pace.driver_woken();
+            if let Some(driver) = &self.driver {
+                driver.wake_by_ref();
+            }
         }
     }
 

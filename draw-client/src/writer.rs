@@ -2,6 +2,7 @@
 
 use draw_protocol::client::Connection;
 use draw_protocol::limits;
+use draw_protocol::trace::{Direction, Printer};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
@@ -15,14 +16,15 @@ pub(crate) struct Writer {
     usual: usize,
     /// The stream has taken bytes that it may still hold back, as a buffer or TLS does.
     is_held_back: bool,
+    trace: Printer,
 }
 
 /// Capacity that is kept for the next write, whatever the last ones carried.
-const KEPT_CAPACITY: usize = 4 * limits::READ;
+const KEPT_CAPACITY: usize = limits::READ;
 
 impl Writer {
-    pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>) -> Writer {
-        Writer { stream, bytes: Vec::new(), sent: 0, usual: 0, is_held_back: false }
+    pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>, trace: Printer) -> Writer {
+        Writer { stream, bytes: Vec::new(), sent: 0, usual: 0, is_held_back: false, trace }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -35,14 +37,21 @@ impl Writer {
         // While large images are sent their memory is kept: to map it anew for each costs a third of sending it.
         self.usual = empty.len().max(self.usual - self.usual / 16);
         empty.clear();
-        empty.shrink_to(self.usual.max(KEPT_CAPACITY));
+        // Not for a little: what is given back is mapped anew with the next that is larger.
+        let enough = 2 * self.usual.max(KEPT_CAPACITY);
+        if empty.capacity() > 2 * enough {
+            empty.shrink_to(enough);
+        }
         self.bytes = machine.swap_transmit(empty);
         self.sent = 0;
+        // Before they are written: another thread may read the answer as soon as they are.
+        self.trace.pass(Direction::ToDisplay, &self.bytes);
     }
 
     /// Tells the other side that nothing more comes, and lets go of the stream although handles may live on.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
         let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        std::mem::take(&mut self.trace).end(Direction::ToDisplay);
         self.stream = Box::new(tokio::io::sink());
     }
 

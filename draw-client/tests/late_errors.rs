@@ -81,21 +81,60 @@ fn an_error_goes_to_whoever_waits_and_to_nobody_else() {
     }));
 }
 
+/// Its own text, which names lines of this file: each is told in a comment behind it.
 #[test]
-fn a_late_error_reads_well() {
+fn a_late_error_names_the_line_that_made_the_call() {
+    /// Makes its calls in the name of whoever calls it.
+    #[track_caller]
+    fn dot(display: &Display, x: i32) -> draw_client::Draw<'_, 'static> {
+        display.draw_pixel(x, 10, Color::RED)
+    }
     let server = TestServer::start(640, 480);
     runtime().block_on(soon(async {
         let (display, heard) = listening(&server).await;
-        display.draw_pixel(700, 10, Color::RED).await.unwrap();
-        display.draw_pixels(&[Pixel::new(0, 0, Color::RED), Pixel::new(9, 480, Color::RED)]).await.unwrap();
+        let mut lines = Vec::new();
+        for x in 638..642 {
+            display.draw_pixel(x, 10, Color::GREEN).await.unwrap();
+        }
+        lines.push(line!() - 2);
+        dot(&display, 700).await.unwrap();
+        lines.push(line!() - 1);
+        display.draw_pixel(0, 480, Color::RED).await.unwrap();
+        lines.push(line!() - 1);
+        let pixels: Vec<_> = (0..20).map(|x| Pixel::new(x, 470 + x, Color::RED)).collect();
+        display.draw_pixels(&pixels).await.unwrap();
+        lines.push(line!() - 1);
         display.close().await.unwrap();
+
         let heard = heard.lock().unwrap();
-        let text = heard[0].to_string();
-        let want = "call 1, draw_pixel(700, 10, #ff0000ff): out_of_bounds: (700, 10) is outside 640x480 (";
-        assert!(text.starts_with(want) && text.ends_with(" ago)"), "{text}");
-        let text = heard[1].to_string();
-        assert!(text.starts_with("call 2, draw_pixels(2 pixels): out_of_bounds: "), "{text}");
-        assert_eq!(heard[1].fault().unwrap().rejected_pixels(), 1);
+        let texts: Vec<_> = heard
+            .iter()
+            .map(|late| {
+                let call = late.calls().next().unwrap();
+                assert_eq!(late.outcome(), Outcome::Rejected);
+                let age = format!(" ({} call", call.calls_since());
+                let text = late.to_string();
+                let (text, age) = text.split_at(text.find(&age).expect("its age"));
+                assert!(age.ends_with(" us ago)") || age.ends_with("ms ago)"), "{age}");
+                text.to_owned()
+            })
+            .collect();
+        let at = |i: usize, column: u32| format!("draw-client/tests/late_errors.rs:{}:{column} ", lines[i]);
+        let size = "out of bounds: the display is 640x480";
+        let mut expected = vec![
+            at(0, 21) + "draw_pixel(640, 10, #00ff00ff): " + size,
+            at(0, 21) + "draw_pixel(641, 10, #00ff00ff): " + size,
+            at(1, 9) + "draw_pixel(700, 10, #ff0000ff): " + size,
+            at(2, 17) + "draw_pixel(0, 480, #ff0000ff): " + size,
+        ];
+        expected.push(
+            at(3, 17)
+                + "draw_pixels(20 pixels): out of bounds: 10 of 20 pixels are outside 640x480: (10, 480), (11, 481), \
+                   (12, 482), (13, 483), (14, 484), (15, 485), (16, 486), (17, 487), (18, 488), (19, 489)",
+        );
+        assert_eq!(texts, expected);
+        let location = heard[2].calls().next().unwrap().location().unwrap();
+        assert_eq!((location.file(), location.line()), ("draw-client/tests/late_errors.rs", lines[1]));
     }));
 }
 
@@ -109,15 +148,25 @@ fn without_a_callback_the_next_sync_or_close_tells() {
         }
         let Err(Error::Late(late)) = display.sync().await else { panic!("1,500 calls failed") };
         assert_eq!((late.total(), late.errors().len()), (1_500, 1_000));
-        let first =
-            "1500 earlier calls failed, the first: call 1, draw_pixel(10, 0, #ff0000ff): out_of_bounds";
-        assert!(late.to_string().starts_with(first), "{late}");
+        let text = late.to_string();
+        assert!(
+            text.starts_with("1500 earlier calls failed, the first: draw-client/tests/late_errors.rs:"),
+            "{text}"
+        );
+        assert!(
+            text.contains("draw_pixel(10, 0, #ff0000ff): out of bounds: the display is 10x10 ("),
+            "{text}"
+        );
         assert_eq!(late.errors()[999].calls().next().unwrap().number(), 1_000);
         display.sync().await.expect("they are told once");
 
         display.draw_pixel(10, 0, Color::RED).await.unwrap();
         let Err(Error::Late(late)) = display.close().await else { panic!("one call failed") };
-        assert!(late.to_string().starts_with("an earlier call failed: call 1503, "), "{late}");
+        assert!(
+            late.to_string().starts_with("an earlier call failed: draw-client/tests/late_errors.rs:"),
+            "{late}"
+        );
+        assert_eq!(late.errors()[0].calls().next().unwrap().number(), 1503);
     }));
 }
 

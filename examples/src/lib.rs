@@ -1,10 +1,12 @@
-//! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, and how a time is written.
+//! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, how a time is written, and
+//! a relay that prints what passes.
 
 pub mod circle;
 pub mod delay;
 pub mod duration;
 pub mod interrupt;
 pub mod progress;
+pub mod wire;
 
 pub use circle::disc;
 pub use delay::DelayLine;

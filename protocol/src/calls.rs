@@ -183,6 +183,20 @@ macro_rules! generate {
                     $(Call::$Ask { .. } => Method::$Ask,)+
                 }
             }
+
+            /// Reads the array of parameters as far as it tells the call. Of data the length is enough, and neither
+            /// need all of it be there nor is it checked.
+            pub(crate) fn glance(method: Method, parameters: &mut Reader<'_>) -> Result<Call, Fault> {
+                check_count(method, parameters)?;
+                Ok(match method {
+                    $(Method::$Draw => Call::$Draw {
+                        $($dp: <parameter!($dt, '_)>::glance(parameters, stringify!($dp))?),*
+                    },)+
+                    $(Method::$Ask => Call::$Ask {
+                        $($ap: <parameter!($at, '_)>::glance(parameters, stringify!($ap))?),*
+                    },)+
+                })
+            }
         }
 
         impl fmt::Display for Call {
@@ -265,6 +279,10 @@ trait Parameter<'a>: Sized {
     fn encode(&self, out: &mut Vec<u8>);
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<Self, Fault>;
     fn keep(&self) -> Self::Kept;
+    /// What is kept of it, read from bytes that may end within its data.
+    fn glance(reader: &mut Reader<'a>, name: &str) -> Result<Self::Kept, Fault> {
+        Self::decode(reader, name).map(|parameter| parameter.keep())
+    }
 }
 
 /// Reads a whole number within `T`; says what was wanted otherwise.
@@ -313,6 +331,10 @@ impl<'a> Parameter<'a> for Color {
     }
 }
 
+fn no_bin(name: &str, Unexpected(what): &Unexpected) -> Fault {
+    Fault::invalid(format!("{name} is to be a bin, not {what}"))
+}
+
 impl<'a> Parameter<'a> for &'a [u8] {
     type Kept = Count<'b'>;
     fn encode(&self, out: &mut Vec<u8>) {
@@ -320,12 +342,14 @@ impl<'a> Parameter<'a> for &'a [u8] {
         out.extend_from_slice(self);
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<&'a [u8], Fault> {
-        reader
-            .bytes()
-            .map_err(|Unexpected(what)| Fault::invalid(format!("{name} is to be a bin, not {what}")))
+        reader.bytes().map_err(|what| no_bin(name, &what))
     }
     fn keep(&self) -> Count<'b'> {
         Count::of(self.len())
+    }
+    fn glance(reader: &mut Reader<'a>, name: &str) -> Result<Count<'b'>, Fault> {
+        let length = reader.announced().map_err(|what| no_bin(name, &what))?.0;
+        Ok(Count(u32::try_from(length).unwrap_or(u32::MAX)))
     }
 }
 
@@ -339,6 +363,9 @@ impl<'a> Parameter<'a> for Pixels<'a> {
     }
     fn keep(&self) -> Count<'p'> {
         Count::of(self.len())
+    }
+    fn glance(reader: &mut Reader<'a>, _name: &str) -> Result<Count<'p'>, Fault> {
+        Pixels::first(reader, 0).map(|(count, _)| Count(count))
     }
 }
 
@@ -467,108 +494,4 @@ impl Request<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pixels::Pixel;
-
-    fn decode(method: Method, bytes: &[u8]) -> Result<String, String> {
-        Request::decode(method, &mut Reader::new(bytes))
-            .map(|r| r.call().to_string())
-            .map_err(|f| f.to_string())
-    }
-
-    #[test]
-    fn every_request_survives_its_parameters() {
-        let pixels = [Pixel::new(1, 2, Color::RED)];
-        for request in [
-            Request::DrawPixel { x: -1, y: 70_000, color: Color::from_u32(0x0102_0304) },
-            Request::DrawPixels { pixels: Pixels::from(&pixels[..]) },
-            Request::FillRect { x: i32::MIN, y: i32::MAX, width: u32::MAX, height: 0, color: Color::WHITE },
-            Request::PutImage { x: 0, y: 0, width: 1, height: 2, rgba: &[1, 2, 3, 4, 5, 6, 7, 8] },
-            Request::Clear { color: Color::BLACK },
-            Request::GetPixel { x: 5, y: 6 },
-            Request::GetImage { x: 0, y: 1, width: 2, height: 3 },
-            Request::GetSize {},
-            Request::GetMouse {},
-            Request::Sync {},
-        ] {
-            let mut out = Vec::new();
-            request.encode_parameters(&mut out);
-            let again = Request::decode(request.method(), &mut Reader::new(&out)).unwrap();
-            assert_eq!(again.call(), request.call());
-            let mut once_more = Vec::new();
-            again.encode_parameters(&mut once_more);
-            assert_eq!(once_more, out);
-        }
-    }
-
-    #[test]
-    fn a_call_prints_as_it_was_written() {
-        let color = Color::RED;
-        assert_eq!(
-            Request::DrawPixel { x: 700, y: 10, color }.call().to_string(),
-            "draw_pixel(700, 10, #ff0000ff)"
-        );
-        assert_eq!(Call::DrawPixels { pixels: Count(1) }.to_string(), "draw_pixels(1 pixel)");
-        let call = Call::PutImage { x: 0, y: -1, width: 2, height: 1, rgba: Count(8) };
-        assert_eq!(call.to_string(), "put_image(0, -1, 2, 1, 8 bytes)");
-        assert_eq!(Call::GetSize {}.to_string(), "get_size()");
-        // Kept for each of up to 65,536 calls in flight.
-        assert!(size_of::<Call>() <= 24, "{}", size_of::<Call>());
-    }
-
-    #[test]
-    fn wrong_parameters_are_explained() {
-        for (method, bytes, says) in [
-            (Method::DrawPixel, &[0x92, 1, 2][..], "draw_pixel(x, y, color) takes 3 parameters, not 2"),
-            (Method::Clear, &[0x90], "clear(color) takes 1 parameter, not 0"),
-            (Method::GetSize, &[0xc0], "the parameters of get_size() are to be an array, not nil"),
-            (Method::DrawPixel, &[0x93, 1, 0xa1, b'y', 3], "y is to be a whole number"),
-            (Method::DrawPixel, &[0x93, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 2, 3], "not 4294967296"),
-            (
-                Method::Clear,
-                &[0x91, 0xff],
-                "color is to be a number 0xRRGGBBAA, from 0 to 4294967295, not -1",
-            ),
-            (Method::FillRect, &[0x95, 0, 0, 0xff, 1, 0], "width is to be a whole number from 0"),
-            (Method::PutImage, &[0x95, 0, 0, 1, 1, 0xc4, 3, 1, 2, 3], "3 bytes; an image of 1x1 has 4"),
-            (Method::PutImage, &[0x95, 0, 0, 1, 1, 5], "rgba is to be a bin, not 5"),
-        ] {
-            let text = decode(method, bytes).unwrap_err();
-            assert!(text.starts_with("invalid_argument: ") && text.contains(says), "{text}");
-        }
-        let huge = [&[0x95, 0, 0][..], &[0xce, 255, 255, 255, 255], &[0xce, 255, 255, 255, 255], &[0xc4, 0]]
-            .concat();
-        let text = decode(Method::PutImage, &huge).unwrap_err();
-        assert!(text.contains("an image of 4294967295x4294967295 has 73786976260478468100"), "{text}");
-    }
-
-    #[test]
-    fn answers_survive_and_may_grow() {
-        for (method, answer) in [
-            (Method::Sync, Answer::Done(())),
-            (Method::GetPixel, Answer::Pixel(Color::from_u32(0xfffe_fdfc))),
-            (Method::GetImage, Answer::Image(vec![1, 2, 3, 4])),
-            (Method::GetSize, Answer::Size(Size { width: 640, height: 480 })),
-            (Method::GetMouse, Answer::Mouse(None)),
-            (Method::GetMouse, Answer::Mouse(Some(Position { x: -1, y: 70_000 }))),
-        ] {
-            let mut out = Vec::new();
-            answer.encode(&mut out);
-            assert_eq!(method.decode_answer(&mut Reader::new(&out)), Ok(answer));
-        }
-        let grown = [0x94, 1, 2, 0x91, 3, 0xc0];
-        assert_eq!(
-            Method::GetMouse.decode_answer(&mut Reader::new(&grown)),
-            Ok(Answer::Mouse(Some(Position { x: 1, y: 2 })))
-        );
-        for (method, lie) in [
-            (Method::GetMouse, &[0x91, 1][..]),
-            (Method::GetSize, &[0x92, 0xff, 1]),
-            (Method::GetPixel, &[0xff]),
-            (Method::GetImage, &[0x01]),
-        ] {
-            assert!(method.decode_answer(&mut Reader::new(lie)).is_err(), "{method:?} {lie:?}");
-        }
-    }
-}
+mod tests;

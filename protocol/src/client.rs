@@ -8,7 +8,7 @@ mod flight;
 mod parts;
 mod window;
 
-pub use flight::Made;
+pub use flight::{Made, Origin, Place};
 
 use crate::calls::{Answer, Call, Method, Request};
 use crate::envelope::{self, Head, Message};
@@ -159,7 +159,7 @@ impl Connection {
         let waiting = usize::from(self.run.len() > 0 && !is_joining);
         let (parts, size) =
             if is_joining { (1, Pixel::SIZE) } else { (Most::of(welcome).requests(request), size(request)) };
-        let under_way = self.flight.bytes() + self.run.0.len();
+        let under_way = self.flight.bytes() + self.run.records.len();
         // A display that grants without end does not get all of this side's memory.
         let calls = (welcome.calls as usize).min(limits::CALLS as usize);
         // What is worth having under way may be exceeded by one call: a large image is not cut short by it.
@@ -189,19 +189,19 @@ impl Connection {
     /// How many bytes wait to be sent, about.
     #[inline]
     pub fn unsent(&self) -> usize {
-        self.out.unsent().len() + self.run.0.len()
+        self.out.unsent().len() + self.run.records.len()
     }
 
     /// Makes a call if it is a single pixel that can be joined to others, which wait to be sent, and answers its number.
     /// It then counts as made when the first of them was: the caller sees to it that this is less than
     /// [`limits::JOIN_TIME`] ago, and asks now and then whether there is credit.
     #[inline]
-    pub fn join(&mut self, request: &Request<'_>) -> Option<u64> {
+    pub fn join(&mut self, request: &Request<'_>, place: Option<Place>) -> Option<u64> {
         let pixel = single(request)?;
         if !self.has_room() {
             return None;
         }
-        self.run.0.extend_from_slice(&pixel.to_bytes());
+        self.run.push(pixel, place);
         self.last_call += 1;
         Some(self.last_call)
     }
@@ -210,7 +210,8 @@ impl Connection {
     ///
     /// # Errors
     /// A fault, when it is certain that no display can execute it: see [`Request::check`]. Nothing is sent then.
-    pub fn call(&mut self, request: &Request<'_>, now: Instant) -> Result<u64, Fault> {
+    pub fn call(&mut self, request: &Request<'_>, origin: impl Into<Origin>) -> Result<u64, Fault> {
+        let Origin { at: now, place } = origin.into();
         let Some(welcome) = &self.welcome else {
             return Err(Fault::new(Code::Malformed, "there was no greeting yet"));
         };
@@ -221,7 +222,7 @@ impl Connection {
                 self.seal();
                 self.run_began = Some(now);
             }
-            self.run.0.extend_from_slice(&pixel.to_bytes());
+            self.run.push(pixel, place);
             self.last_call += 1;
             return Ok(self.last_call);
         }
@@ -237,7 +238,7 @@ impl Connection {
         let (flight, out) = (&mut self.flight, &mut self.out.bytes);
         most.cut(request, |part, first_pixel, pixels, is_last| {
             let bytes = write_request(out, flight.next_number(), part);
-            let load = Load::Part(Part { call, first_pixel, pixels, is_last });
+            let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
             flight.push(InFlight { call: number, at: now, bytes, load });
         })?;
         self.last_call = number;
@@ -253,12 +254,13 @@ impl Connection {
         let (bytes, load) = if self.run.len() == 1 {
             let Pixel { x, y, color } = self.run.pixel(0);
             let request = Request::DrawPixel { x: x.into(), y: y.into(), color };
-            self.run.0.clear();
-            let part = Part { call: request.call(), first_pixel: 0, pixels: 0, is_last: true };
+            let place = self.run.place(0);
+            self.run.clear();
+            let part = Part { call: request.call(), place, first_pixel: 0, pixels: 0, is_last: true };
             (write_request(out, number, &request), Load::Part(part))
         } else {
             let run = std::mem::replace(&mut self.run, self.flight.spare_run());
-            let request = Request::DrawPixels { pixels: Pixels::of_run(&run.0) };
+            let request = Request::DrawPixels { pixels: Pixels::of_run(&run.records) };
             (write_request(out, number, &request), Load::Joined(run))
         };
         self.flight.push(InFlight { call, at, bytes, load });
@@ -439,7 +441,7 @@ impl Connection {
                     return;
                 }
                 self.done = last;
-                let made = Made { number: last, call: part.call, at: request.at };
+                let made = Made { number: last, call: part.call, at: request.at, place: part.place };
                 let image = std::mem::take(&mut self.image);
                 if let Some(fault) = self.partial.take() {
                     self.events.push_back(Event::Fault(made, fault));
@@ -496,7 +498,8 @@ impl Connection {
                 (Code::OutOfBounds, Some(size)) => size.outside(x.into(), y.into()),
                 _ => fault.clone(),
             };
-            let made = Made { number: first + u64::from(i), call: run.call(i as usize), at };
+            let (number, i) = (first + u64::from(i), i as usize);
+            let made = Made { number, call: run.call(i), at, place: run.place(i) };
             self.events.push_back(Event::Fault(made, fault));
         }
     }

@@ -45,6 +45,7 @@
 //! - [`client::Connection`] and [`server::Connection`] are the two state machines. Their methods come in four kinds,
 //!   in this order: getters, `handle_*` (input), commands, `poll_*` (output).
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
+//! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
 //! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
 
 mod calls;
@@ -60,6 +61,7 @@ mod pixels;
 mod reader;
 mod scan;
 pub mod server;
+pub mod trace;
 
 pub use calls::{Answer, Call, Count, Method, Request};
 pub use color::{Color, ParseColorError};

@@ -79,9 +79,9 @@ pub const WINDOW_FIRST: usize = 256 << 10;
 /// The least that is worth having under way on any path: one full write.
 pub const WINDOW_LEAST: usize = 64 << 10;
 
-/// What an answer may take beyond twice the shortest time that one took, before there is a queue: waking threads takes
-/// this long on a busy machine.
-pub const WINDOW_SLACK: Duration = Duration::from_millis(1);
+/// What an answer may take beyond the shortest time before there is a queue, where that is shorter: a display that also
+/// presents whole frames, on a machine of few cores, pauses for so long, and a client that then stops would stop for it.
+pub const WINDOW_SLACK: Duration = Duration::from_millis(4);
 
 /// How long a shortest time is believed. A path changes seldom, and finding out costs a pause of one round trip.
 pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);

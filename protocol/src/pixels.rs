@@ -146,17 +146,28 @@ impl<'a> Pixels<'a> {
         }
     }
 
+    /// How many pixels there are, and the first ones of them up to `most`, read from bytes that may end within them.
+    pub(crate) fn first(reader: &mut Reader<'a>, most: usize) -> Result<(u32, Pixels<'a>), Fault> {
+        let mut array = *reader;
+        if let Ok(count) = array.array() {
+            *reader = array;
+            let mut listed = array;
+            let whole = (0..count).take(most).take_while(|_| triple(&mut listed).is_ok()).count();
+            return Ok((count, Pixels(Form::Listed { array, count: whole as u32 })));
+        }
+        let (length, there) = reader.announced().map_err(|what| wrong(&what))?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        check_length(length)?;
+        let whole = (there.len() / Pixel::SIZE).min(most) * Pixel::SIZE;
+        let count = u32::try_from(length / Pixel::SIZE).unwrap_or(u32::MAX);
+        Ok((count, Pixels::of_run(&there[..whole])))
+    }
+
     /// Reads a run, or the array that hand-written clients send, and checks all of it.
     pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Pixels<'a>, Fault> {
         if reader.is_bytes() {
             let bytes = reader.bytes().map_err(|what| wrong(&what))?;
-            if bytes.len() % Pixel::SIZE != 0 {
-                return Err(Fault::invalid(format!(
-                    "pixels has {} bytes, which is no multiple of {}: a pixel is x: u16, y: u16, color: u32, big-endian",
-                    bytes.len(),
-                    Pixel::SIZE
-                )));
-            }
+            check_length(bytes.len())?;
             return within_limit(Pixels(Form::Run(bytes)));
         }
         let count = reader.array().map_err(|what| wrong(&what))?;
@@ -169,6 +180,17 @@ impl<'a> Pixels<'a> {
         }
         Ok(pixels)
     }
+}
+
+/// A run is made of whole records.
+fn check_length(bytes: usize) -> Result<(), Fault> {
+    if bytes.is_multiple_of(Pixel::SIZE) {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!(
+        "pixels has {bytes} bytes, which is no multiple of {}: a pixel is x: u16, y: u16, color: u32, big-endian",
+        Pixel::SIZE
+    )))
 }
 
 fn within_limit(pixels: Pixels<'_>) -> Result<Pixels<'_>, Fault> {

@@ -4,6 +4,7 @@
 //! in which invalid UTF-8 is no error.
 
 use crate::limits;
+use crate::scan::header;
 use rmp::Marker;
 
 /// A cursor over MessagePack bytes whose boundaries a [`Scan`](crate::Scan) has checked. It still never trusts them.
@@ -169,6 +170,33 @@ impl<'a> Reader<'a> {
     /// Whether bytes come next (`bin` or `str`), and not an array.
     pub(crate) fn is_bytes(&self) -> bool {
         matches!(self.clone().value(), Ok(Value::Bin(_) | Value::Str(_)))
+    }
+
+    /// The length that a `bin` or `str` announces, and as much of its body as there is.
+    pub(crate) fn announced(&mut self) -> Result<(u64, &'a [u8]), Unexpected> {
+        let is_bytes = |marker| {
+            use Marker::{Bin8, Bin16, Bin32, FixStr, Str8, Str16, Str32};
+            matches!(marker, FixStr(_) | Str8 | Str16 | Str32 | Bin8 | Bin16 | Bin32)
+        };
+        let cut_off = || Unexpected(CUT_OFF.into());
+        let first = *self.rest.first().ok_or_else(cut_off)?;
+        if !is_bytes(Marker::from_u8(first)) {
+            return Err(self.value()?.unexpected());
+        }
+        let header = header(self.rest).ok_or_else(cut_off)?;
+        let body = &self.rest[header.length..];
+        let there = usize::try_from(header.body).unwrap_or(usize::MAX).min(body.len());
+        let (there, rest) = body.split_at(there);
+        self.rest = rest;
+        Ok((header.body, there))
+    }
+
+    /// The number of pairs of a map, which follow.
+    pub(crate) fn map(&mut self) -> Result<u32, Unexpected> {
+        match self.value()? {
+            Value::Map(n) => Ok(n),
+            other => Err(other.unexpected()),
+        }
     }
 
     /// Passes over one value with all that it holds, and answers its bytes.

@@ -45,10 +45,10 @@ pub enum ScanError {
 }
 
 /// One header: its own length, the bytes of body behind it, the values it owes.
-struct Header {
-    length: usize,
-    body: u64,
-    owes: u64,
+pub(crate) struct Header {
+    pub(crate) length: usize,
+    pub(crate) body: u64,
+    pub(crate) owes: u64,
 }
 
 impl Scan {
@@ -112,6 +112,16 @@ impl Scan {
         (self.at + 1).saturating_sub(have).max(1)
     }
 
+    /// Where the next header begins, counted from the start of what is handed in.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The first `n` bytes, which lie before [`Scan::position`], will not be handed in any more.
+    pub(crate) fn pass(&mut self, n: usize) {
+        self.at -= n;
+    }
+
     /// Whether every header has been seen, and at most the last body is missing.
     fn is_counted(&self) -> bool {
         self.values > 0 && self.depth == 0 && self.owed[0] == 0
@@ -123,7 +133,10 @@ fn is_array(first: u8) -> bool {
 }
 
 /// Reads the header at the start of `bytes`; `None` when it is not all there, or reserved.
-fn header(bytes: &[u8]) -> Option<Header> {
+///
+/// Inlined, or every message that a display reads costs a tenth more.
+#[inline]
+pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
     let plain = |body: u64| Some(Header { length: 1, body, owes: 0 });
     // The big-endian length of `width` bytes behind the marker.
     let sized = |width: usize| {

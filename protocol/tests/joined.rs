@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Raw, SIZE, Told, World};
-use draw_protocol::{Code, Color, Request, limits};
+use draw_protocol::{Code, Color, Request, client, limits};
 use std::time::Duration;
 
 const RED: Color = Color::RED;
@@ -76,15 +76,15 @@ fn what_ends_a_run() {
 #[test]
 fn a_caller_may_join_without_asking_the_time() {
     let mut world = World::new(SIZE);
-    assert_eq!(world.client.join(&pixel(1, 1)), None, "there is nothing to join");
+    assert_eq!(world.client.join(&pixel(1, 1), None), None, "there is nothing to join");
     world.call(&pixel(1, 1));
-    assert_eq!(world.client.join(&pixel(2, 1)), Some(2));
-    assert_eq!(world.client.join(&pixel(-2, 1)), None);
-    assert_eq!(world.client.join(&Request::Sync {}), None);
+    assert_eq!(world.client.join(&pixel(2, 1), None), Some(2));
+    assert_eq!(world.client.join(&pixel(-2, 1), None), None);
+    assert_eq!(world.client.join(&Request::Sync {}, None), None);
     for number in 3..=limits::JOINED as u64 {
-        assert_eq!(world.client.join(&pixel(3, 1)), Some(number));
+        assert_eq!(world.client.join(&pixel(3, 1), None), Some(number));
     }
-    assert_eq!(world.client.join(&pixel(4, 1)), None, "it is full");
+    assert_eq!(world.client.join(&pixel(4, 1), None), None, "it is full");
     world.round();
     assert_eq!((world.client.done(), executed(&world)), (limits::JOINED as u64, 1));
 }
@@ -129,4 +129,34 @@ fn each_knows_when_it_was_made() {
     (0..2).for_each(|x| _ = world.call(&pixel(x, 0)));
     let times: Vec<_> = (0..=6).map(|n| world.client.made_at(n).map(|at| (at - start).as_secs())).collect();
     assert_eq!(times, [None, Some(0), Some(0), Some(0), Some(1), Some(1), None]);
+}
+
+#[test]
+fn each_knows_the_line_that_made_it() {
+    #[track_caller]
+    fn here() -> Option<client::Place> {
+        Some(std::panic::Location::caller())
+    }
+    let mut world = World::new(SIZE);
+    let at = world.host.now;
+    let (first, second) = (here(), here());
+    for (x, place) in [(700, first), (701, first), (702, second), (703, None), (704, second)] {
+        world.client.call(&pixel(x, 1), client::Origin { at, place }).unwrap();
+    }
+    world.client.call(&Request::Sync {}, client::Origin { at, place: first }).unwrap();
+    let mut lost = world.client.give_up().into_iter().map(|made| made.place);
+    assert!(lost.by_ref().eq([first, first, second, None, second, first]));
+
+    let mut world = World::new(SIZE);
+    for (x, place) in [(1, first), (701, second), (702, first)] {
+        world.client.call(&pixel(x, 1), client::Origin { at, place }).unwrap();
+    }
+    let sent = world.client.poll_transmit().to_vec();
+    let said = world.host.ask(&sent);
+    let (mut input, mut places) = (&said[..], Vec::new());
+    while let Some(event) = world.client.handle_input(&mut input, at).unwrap() {
+        let client::Event::Fault(made, _) = event else { panic!("{event:?}") };
+        places.push((made.number, made.place));
+    }
+    assert_eq!(places, [(2, second), (3, first)]);
 }

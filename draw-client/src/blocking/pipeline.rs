@@ -8,6 +8,7 @@ use crate::shared::{Shared, Stats, Wait};
 use draw_protocol::{Color, Position, Request, Size, limits};
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -228,11 +229,12 @@ impl Pipeline {
 
     /// What a `Draw` does when it is polled, without the moves from one future and one result into the next, which take a
     /// third of a call's time. This one is never given up half-way.
+    #[track_caller]
     #[inline]
     fn draw(&self, request: &Request<'_>) -> Result<Reply<'_>> {
-        let shared = self.display.shared();
+        let (shared, place) = (self.display.shared(), Location::caller());
         let mut turn = Wait::default();
-        let number = wait(poll_fn(|cx| shared.poll_call(request, &mut turn, cx)))?;
+        let number = wait(poll_fn(|cx| shared.poll_call(request, place, &mut turn, cx)))?;
         Ok(Reply { inner: crate::Reply::new(shared, number) })
     }
 
@@ -268,6 +270,7 @@ macro_rules! methods {
                 /// When it could not be accepted: the connection is gone, it had no turn within the timeout because the
                 /// display is behind, or no display can execute it. What the display finds wrong with it comes through
                 /// the [`Reply`].
+                #[track_caller]
                 #[inline]
                 pub fn $draw(&self, $($dp: argument!($dt)),*) -> Result<Reply<'_>> {
                     self.draw(&Request::$Draw { $($dp: $dp.into()),* })
@@ -279,6 +282,7 @@ macro_rules! methods {
                 /// # Errors
                 /// What the display finds wrong with it, or that no answer came. `sync` also returns what failed
                 /// earlier, if there is no error callback: [`Error::Late`](crate::Error::Late).
+                #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> Result<$answer> {
                     wait(self.display.$ask($($ap),*))
                 }

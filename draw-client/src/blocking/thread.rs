@@ -49,7 +49,7 @@ async fn take_over(
     callback: Option<Callback>,
 ) -> io::Result<(Display, Driver)> {
     let size = link.size().unwrap_or(Size { width: 0, height: 0 });
-    let Link { stream, machine, .. } = link;
+    let Link { stream, machine, trace, .. } = link;
     stream.set_nonblocking(true)?;
     let stream = TcpStream::from_std(stream)?;
     if machine.in_flight() == 0 {
@@ -57,9 +57,10 @@ async fn take_over(
         stream.writable().await?;
     }
     let (reader, writer) = stream.into_split();
-    let shared = Arc::new(Shared::new(machine, Writer::new(Box::new(writer)), timeout, callback.is_some()));
+    let writer = Writer::new(Box::new(writer), trace.clone());
+    let shared = Arc::new(Shared::new(machine, writer, timeout, callback.is_some()));
     shared.lock().stats = stats;
     shared.start_callback(callback)?;
-    let driver = Driver::new(Arc::clone(&shared), Box::new(reader), Callers::Threads);
+    let driver = Driver::new(Arc::clone(&shared), Box::new(reader), Callers::Threads, trace);
     Ok((Display::new(shared, size), driver))
 }

@@ -19,11 +19,10 @@ impl Shared {
             (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
             (_, reason) => reason,
         };
-        let last = state.machine.last_call();
         let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
         let mut dropped = Vec::new();
         for made in state.machine.give_up() {
-            let failed = FailedCall::new(made, last, now);
+            let failed = FailedCall::new(made, &state.machine, now);
             match *state.fate(made.number) {
                 Fate::Awaited => {
                     state.results.insert(made.number, Err((failed, error.clone())));
@@ -43,6 +42,7 @@ impl Shared {
         }
         state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         state.wake_waiting();
+        state.woken.drain(..).for_each(Waker::wake);
         state.wake_bystanders();
         self.late_ready.notify_all();
     }

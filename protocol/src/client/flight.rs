@@ -3,7 +3,26 @@
 use crate::calls::Call;
 use crate::pixels::Pixel;
 use std::collections::VecDeque;
+use std::panic::Location;
 use std::time::Instant;
+
+/// A line of the program's source.
+pub type Place = &'static Location<'static>;
+
+/// When a call is made, and by which line of the program, if that is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// When.
+    pub at: Instant,
+    /// Where.
+    pub place: Option<Place>,
+}
+
+impl From<Instant> for Origin {
+    fn from(at: Instant) -> Origin {
+        Origin { at, place: None }
+    }
+}
 
 /// A call that was made: what can be told about it later.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +35,8 @@ pub struct Made {
     /// When. Single pixels that travel together share the time of the first, by less than
     /// [`JOIN_TIME`](crate::limits::JOIN_TIME).
     pub at: Instant,
+    /// Which line of the program made it, if the caller has said so. It never crosses the wire.
+    pub place: Option<Place>,
 }
 
 /// A request that is not answered yet.
@@ -42,6 +63,7 @@ pub(super) enum Load {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) call: Call,
+    pub(super) place: Option<Place>,
     /// Which pixels of the call it has.
     pub(super) first_pixel: u32,
     pub(super) pixels: u32,
@@ -49,18 +71,44 @@ pub(super) struct Part {
     pub(super) is_last: bool,
 }
 
-/// Single pixels on their way: records of [`Pixel::SIZE`] bytes, as they cross the wire.
+/// Single pixels on their way.
 #[derive(Debug, Default)]
-pub(super) struct Run(pub(super) Vec<u8>);
+pub(super) struct Run {
+    /// A record of [`Pixel::SIZE`] bytes each, as they cross the wire.
+    pub(super) records: Vec<u8>,
+    /// The first pixel that each line of the program has called for, until the next: mostly there is one.
+    places: Vec<(u32, Option<Place>)>,
+}
 
 impl Run {
+    #[inline]
+    pub(super) fn push(&mut self, pixel: Pixel, place: Option<Place>) {
+        // One line is one object in memory, or few: what is not the same object counts as another line.
+        let address = |place: Option<Place>| place.map_or(std::ptr::null(), std::ptr::from_ref);
+        if self.places.last().is_none_or(|&(_, last)| address(last) != address(place)) {
+            self.places.push((self.len() as u32, place));
+        }
+        self.records.extend_from_slice(&pixel.to_bytes());
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+        self.places.clear();
+    }
+
     /// How many calls there are.
     pub(super) fn len(&self) -> usize {
-        self.0.len() / Pixel::SIZE
+        self.records.len() / Pixel::SIZE
+    }
+
+    /// Which line has called for pixel `i`.
+    pub(super) fn place(&self, i: usize) -> Option<Place> {
+        let behind = self.places.partition_point(|&(first, _)| first as usize <= i);
+        self.places.get(behind.checked_sub(1)?)?.1
     }
 
     pub(super) fn pixel(&self, i: usize) -> Pixel {
-        Pixel::from_bytes(self.0.as_chunks().0[i])
+        Pixel::from_bytes(self.records.as_chunks().0[i])
     }
 
     pub(super) fn call(&self, i: usize) -> Call {
@@ -93,6 +141,10 @@ impl InFlight {
                 Load::Joined(run) => run.call(i as usize),
             },
             at: self.at,
+            place: match &self.load {
+                Load::Part(part) => part.place,
+                Load::Joined(run) => run.place(i as usize),
+            },
         })
     }
 }
@@ -161,7 +213,7 @@ impl Flight {
 
     pub(super) fn recycle(&mut self, mut run: Run) {
         if self.spare.len() < SPARE {
-            run.0.clear();
+            run.clear();
             self.spare.push(run);
         }
     }

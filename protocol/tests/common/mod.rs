@@ -3,6 +3,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod display;
+pub(crate) mod garbage;
 
 use display::Display;
 use draw_protocol::client::{self, Event};

@@ -1,0 +1,156 @@
+//! A relay that prints what passes: any client on one side, any display on the other.
+
+use draw_protocol::limits::{PORT, READ};
+use draw_protocol::trace::{Detail, Direction, Printer};
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// How long to wait when no connection can be accepted, for instance for want of file descriptors.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Stands between clients and a display. Clones are the same.
+///
+/// Every byte is forwarded as it is, in both directions, also where it is not understood. Either side may end its
+/// direction while the other goes on.
+#[derive(Debug, Clone)]
+pub struct Wire<W> {
+    display: String,
+    detail: Detail,
+    to: W,
+    seen: Arc<Seen>,
+}
+
+/// What has passed, of all connections together.
+#[derive(Debug, Default)]
+struct Seen {
+    connections: AtomicU64,
+    to_display: Counts,
+    to_client: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// The address with the port that a display has when none is said: `host`, `host:port` or `[ipv6]:port`.
+pub fn with_port(address: &str) -> String {
+    let has_port = match address.rsplit_once(':') {
+        Some((host, port)) => {
+            (host.ends_with(']') || !host.contains(':')) && port.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        None => false,
+    };
+    match (has_port, address.contains(':') && !address.starts_with('[')) {
+        (true, _) => address.to_owned(),
+        (false, true) => format!("[{address}]:{PORT}"),
+        (false, false) => format!("{address}:{PORT}"),
+    }
+}
+
+impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
+    /// A relay to the display at `display` that prints on `to`.
+    pub fn new(display: &str, detail: Detail, to: W) -> Wire<W> {
+        Wire { display: with_port(display), detail, to, seen: Arc::default() }
+    }
+
+    /// Relays whoever comes to `listener`, until it is dropped; then everybody is cut off.
+    pub async fn run(&self, listener: TcpListener) -> Infallible {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((client, _)) => {
+                        let wire = self.clone();
+                        connections.spawn(async move { wire.relay(client).await });
+                    }
+                    Err(_) => tokio::time::sleep(BACK_OFF).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    /// One line about all that has passed.
+    pub fn summary(&self) -> String {
+        let Seen { connections, to_display, to_client } = &*self.seen;
+        let says = |counts: &Counts| {
+            format!("{} messages, {} bytes", counts.messages.load(Relaxed), counts.bytes.load(Relaxed))
+        };
+        let connections = connections.load(Relaxed);
+        let plural = if connections == 1 { "" } else { "s" };
+        format!("{connections} connection{plural}; -> {}; <- {}", says(to_display), says(to_client))
+    }
+
+    async fn relay(&self, mut client: TcpStream) {
+        let printer = Printer::new(self.detail, self.to.clone(), Instant::now);
+        let from = client.peer_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
+        printer.note(|| format!("a client at {from}, to {}", self.display));
+        self.seen.connections.fetch_add(1, Relaxed);
+        let mut display = match TcpStream::connect(&self.display).await {
+            Ok(display) => display,
+            Err(error) => {
+                printer.note(|| {
+                    format!(
+                        "no display at {} ({error}), the client is cut off: start one with `display-server`",
+                        self.display
+                    )
+                });
+                return;
+            }
+        };
+        // What is small and waited for is not held back, here as little as by those who sent it.
+        _ = client.set_nodelay(true).and_then(|()| display.set_nodelay(true));
+        let (from_client, to_client) = client.split();
+        let (from_display, to_display) = display.split();
+        let carried = tokio::try_join!(
+            self.carry(&printer, Direction::ToDisplay, from_client, to_display),
+            self.carry(&printer, Direction::ToClient, from_display, to_client),
+        );
+        if let Err(error) = carried {
+            printer.note(|| format!("broken: {error}"));
+        }
+    }
+
+    /// Carries one direction to its end. An error is that of the sender's side: it ends the whole connection.
+    ///
+    /// When the receiver's side breaks, nothing more is carried but the connection stays: the receiver's last words
+    /// may still be under way in the other direction.
+    async fn carry(
+        &self,
+        printer: &Printer,
+        direction: Direction,
+        mut from: ReadHalf<'_>,
+        mut to: WriteHalf<'_>,
+    ) -> io::Result<()> {
+        let counts = match direction {
+            Direction::ToDisplay => &self.seen.to_display,
+            Direction::ToClient => &self.seen.to_client,
+        };
+        let mut buffer = vec![0; READ];
+        loop {
+            let n = from.read(&mut buffer).await?;
+            if n == 0 {
+                printer.end(direction);
+                _ = to.shutdown().await;
+                return Ok(());
+            }
+            // Before they are forwarded, so that no answer is printed before its request.
+            let messages = printer.pass(direction, &buffer[..n]);
+            counts.messages.fetch_add(messages as u64, Relaxed);
+            counts.bytes.fetch_add(n as u64, Relaxed);
+            if to.write_all(&buffer[..n]).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The relay that prints: what goes in on one side comes out on the other, whatever it is.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+use draw_examples::wire::{Wire, with_port};
+use draw_protocol::trace::Detail;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// Fails a test that hangs.
+const HANGS: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Paper {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// A relay to `display` on a thread of its own, for as long as the process lives.
+fn relay(display: SocketAddr) -> (SocketAddr, Wire<Paper>, Paper) {
+    let paper = Paper::default();
+    let wire = Wire::new(&display.to_string(), Detail::Line, paper.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let running = wire.clone();
+    thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            match running.run(tokio::net::TcpListener::from_std(listener).unwrap()).await {}
+        })
+    });
+    (address, wire, paper)
+}
+
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(HANGS)).unwrap();
+    stream.set_write_timeout(Some(HANGS)).unwrap();
+    stream
+}
+
+/// Bytes that show when two of them change places.
+fn noise(length: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed;
+    (0..length)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect()
+}
+
+#[test]
+fn every_byte_is_forwarded_in_both_directions_and_each_ends_by_itself() {
+    let display = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, wire, paper) = relay(display.local_addr().unwrap());
+    // A request that is understood, and then what is none; many at once.
+    let request = b"\x94\x00\x05\xa4sync\x90";
+    let up = |i: u32| [&request[..], &noise(300_000, i)].concat();
+    let down = |i: u32| [&b"\x94\x01\x05\xc0\xc0"[..], &noise(200_000, 1_000 + i)].concat();
+    let clients: Vec<_> = (0..8)
+        .map(|i| {
+            let mut client = patient(TcpStream::connect(address).unwrap());
+            let served = patient(display.accept().unwrap().0);
+            let display = thread::spawn(move || {
+                let mut heard = Vec::new();
+                // All of it, to the end of this direction; only then it answers.
+                (&served).read_to_end(&mut heard).unwrap();
+                (&served).write_all(&down(i)).unwrap();
+                heard
+            });
+            let client = thread::spawn(move || {
+                client.write_all(&up(i)).unwrap();
+                client.shutdown(Shutdown::Write).unwrap();
+                let mut heard = Vec::new();
+                client.read_to_end(&mut heard).unwrap();
+                heard
+            });
+            (i, client, display)
+        })
+        .collect();
+    for (i, client, display) in clients {
+        assert!(display.join().unwrap() == up(i), "the display of client {i} heard something else");
+        assert!(client.join().unwrap() == down(i), "client {i} heard something else");
+    }
+    let text = paper.text();
+    for part in
+        ["-> 5 sync()", "<- 5 sync: done (", "-> not understood: ", "<- not understood: ", "-> end", "<- end"]
+    {
+        assert_eq!(text.lines().filter(|line| line.contains(part)).count(), 8, "{part}\n{text}");
+    }
+    assert_eq!(
+        wire.summary(),
+        format!(
+            "8 connections; -> 16 messages, {} bytes; <- 16 messages, {} bytes",
+            8 * up(0).len(),
+            8 * down(0).len()
+        )
+    );
+}
+
+#[test]
+fn a_display_that_is_not_there_is_said_in_a_sentence() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (address, _, paper) = relay(nobody);
+    let mut client = patient(TcpStream::connect(address).unwrap());
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "the client is cut off");
+    let text = paper.text();
+    assert!(text.contains(&format!("no display at {nobody} (")), "{text}");
+    assert!(text.ends_with("the client is cut off: start one with `display-server`\n"), "{text}");
+}
+
+#[test]
+fn an_address_gets_the_port_that_it_does_not_name() {
+    for (address, whole) in [
+        ("localhost", "localhost:3729"),
+        ("localhost:80", "localhost:80"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("::1", "[::1]:3729"),
+        ("[::1]", "[::1]:3729"),
+        ("[::1]:80", "[::1]:80"),
+    ] {
+        assert_eq!(with_port(address), whole);
+    }
+}
