@@ -3,7 +3,7 @@
 use crate::address;
 use crate::debug;
 use crate::display::Display;
-use crate::driver::Driver;
+use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Callback, LateError};
 use crate::shared::{Shared, now};
@@ -180,7 +180,7 @@ impl Builder {
             self.timeout,
             self.callback.is_some(),
         ));
-        let mut driver = Driver::new(Arc::clone(&shared), reader, trace);
+        let mut driver = Driver::new(Arc::clone(&shared), reader, Callers::Tasks, trace);
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
         let size = std::future::poll_fn(|cx| {
             let ended = std::pin::Pin::new(&mut driver).poll(cx).is_ready();

@@ -8,7 +8,7 @@ use draw_protocol::trace::{Direction, Printer};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -21,6 +21,11 @@ const READS_PER_TURN: usize = 16;
 /// runtime under load may take a while to notice.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long a driver with a thread of its own lets callers go on that call again and again: a write then carries some
+/// 3,000 calls and not 300, which doubles the rate. What was called last leaves so much later at most, unless somebody
+/// waits for it; waking a thread on a busy machine takes as long.
+const NAP: Duration = Duration::from_micros(100);
+
 /// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
 ///
 /// [`Builder::connect`](crate::Builder::connect) and [`Builder::over`](crate::Builder::over) spawn it on the current
@@ -32,13 +37,23 @@ pub struct Driver {
     buffer: Vec<u8>,
     /// Who is to be woken, in memory that the state gets back.
     woken: Vec<Waker>,
-    /// Woken to write: others run once more first, so that one write carries what they all have.
+    callers: Callers,
+    /// Woken to write: callers run once more first, so that one write carries what they all have.
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
     trace: Printer,
+}
+
+/// Whom the driver shares a processor with, and so how it lets them run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Callers {
+    /// Tasks of its runtime.
+    Tasks,
+    /// Threads: its runtime has no other task.
+    Threads,
 }
 
 impl fmt::Debug for Driver {
@@ -51,6 +66,7 @@ impl Driver {
     pub(crate) fn new(
         shared: Arc<Shared>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
+        callers: Callers,
         trace: Printer,
     ) -> Driver {
         Driver {
@@ -58,6 +74,7 @@ impl Driver {
             reader,
             buffer: vec![0; limits::READ],
             woken: Vec::new(),
+            callers,
             has_yielded: false,
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
@@ -115,9 +132,14 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Writes what waits. `Ready(Ok)`: all of it is gone.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Writes what waits. `Ready(Ok)`: all of it is gone, or will be without the driver.
+    fn poll_write(&mut self, must_write: bool, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let mut writer = match self.shared.writer.try_lock() {
+            Ok(writer) => writer,
+            // A caller is writing a lone call, and says so if it does not all go.
+            Err(TryLockError::WouldBlock) if !must_write => return Poll::Ready(Ok(())),
+            Err(_) => self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner),
+        };
         loop {
             ready!(writer.poll_write(cx))?;
             let mut state = self.shared.lock();
@@ -166,22 +188,39 @@ impl Driver {
         }
     }
 
+    /// Lets callers go on, unless one of them ends it: see [`State::end_nap`].
+    fn nap<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.begin_nap(std::thread::current());
+        drop(state);
+        std::thread::park_timeout(NAP);
+        state = self.shared.lock();
+        state.nap = None;
+        state
+    }
+
     fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
-        let must_write = std::mem::replace(&mut state.is_driver_woken, false) || state.machine.unsent() > 0;
+        let must_write = state.is_driver_woken || state.machine.unsent() > 0;
+        let must_yield =
+            must_write && self.callers == Callers::Tasks && !self.has_yielded && self.broken.is_none();
+        if self.callers == Callers::Threads && state.may_nap() {
+            state = self.nap(state);
+        }
+        // One that was woken and is to come back need not be woken again meanwhile.
+        state.is_driver_woken &= must_yield;
         drop(state);
         if let Poll::Ready(lost) = self.poll_read(cx) {
             return Poll::Ready(lost);
         }
         if self.broken.is_some() {
             // Only reading is left.
-        } else if must_write && !self.has_yielded {
+        } else if must_yield {
             self.has_yielded = true;
             cx.waker().wake_by_ref();
         } else {
             self.has_yielded = false;
-            match self.poll_write(cx) {
+            match self.poll_write(must_write, cx) {
                 Poll::Ready(Ok(())) => {
                     if let Some(lost) = self.is_finished() {
                         return Poll::Ready(lost);

@@ -20,6 +20,9 @@ pub(crate) struct Pace {
     last: Instant,
     left: u32,
     is_fast: bool,
+    /// An answer was waited for since (first of all, to the greeting): however soon it came, the next call does not follow
+    /// the last one closely.
+    has_waited: bool,
     /// When the driver is to run at the latest, or how much is to be unsent before it does.
     due: Instant,
     most: usize,
@@ -27,16 +30,38 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(now: Instant) -> Pace {
-        Pace { last: now, left: 0, is_fast: false, due: now + TURN, most: WRITE }
+        Pace { last: now, left: 0, is_fast: false, has_waited: true, due: now + TURN, most: WRITE }
     }
 
-    /// The time of a call.
-    pub(crate) fn clock(&mut self) -> Instant {
+    /// The time of a call. One that had to wait for credit comes faster than the display takes them.
+    pub(crate) fn clock(&mut self, had_no_credit: bool) -> Instant {
         let now = now();
-        self.is_fast = now.saturating_duration_since(self.last) < FAST;
+        let is_close = now.saturating_duration_since(self.last) < FAST;
+        self.is_fast = had_no_credit || (is_close && !self.has_waited);
+        self.has_waited = false;
         self.last = now;
         self.left = 0;
         now
+    }
+
+    /// An answer is waited for.
+    pub(crate) fn answer_waited_for(&mut self) {
+        self.has_waited = true;
+    }
+
+    /// A caller has written its call itself. That takes longer than a call, and does not part it from the next.
+    pub(crate) fn caller_wrote(&mut self) {
+        self.last = now();
+    }
+
+    /// Whether calls follow each other so closely that others will be there to travel with this one.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.is_fast
+    }
+
+    /// The same, and a write of what is unsent would not be full.
+    pub(crate) fn is_filling(&self, unsent: usize) -> bool {
+        self.is_fast && unsent < WRITE
     }
 
     /// The call was accepted at that time.

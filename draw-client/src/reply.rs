@@ -39,10 +39,7 @@ impl<'d> Future for Draw<'d, '_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let call = ready!(this.shared.poll_call(&this.request, this.place, &mut this.wait, cx));
-        let shared = Handle::Borrowed(this.shared);
-        Poll::Ready(call.map(|number| Reply {
-            pending: Some(Pending { shared, number, deadline: None, is_over: false }),
-        }))
+        Poll::Ready(call.map(|number| Reply::new(this.shared, number)))
     }
 }
 
@@ -71,6 +68,12 @@ pub struct Reply<'d> {
 }
 
 impl<'d> Reply<'d> {
+    #[inline]
+    pub(crate) fn new(shared: &'d Arc<Shared>, number: u64) -> Reply<'d> {
+        let shared = Handle::Borrowed(shared);
+        Reply { pending: Some(Pending { shared, number, deadline: None, is_over: false }) }
+    }
+
     /// The number of the call on its connection, which late errors name.
     pub fn number(&self) -> u64 {
         self.pending.as_ref().map_or(0, |pending| pending.number)

@@ -5,6 +5,7 @@
 //! the state may only *try* to get the writer.
 
 mod end;
+mod nap;
 
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
@@ -19,6 +20,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// What happens to the error of a call that is not done.
@@ -73,6 +75,8 @@ pub(crate) struct State {
     /// The driver's task, and whether it was told that there is something to do.
     driver: Option<Waker>,
     pub(crate) is_driver_woken: bool,
+    /// The driver's thread, while it lets callers go on before it writes. Whoever then waits ends that.
+    pub(crate) nap: Option<Thread>,
     /// When the driver will look for passed deadlines.
     pub(crate) alarm: Option<Instant>,
     pub(crate) pace: Pace,
@@ -135,6 +139,7 @@ impl Shared {
             abandoned: None,
             driver: None,
             is_driver_woken: false,
+            nap: None,
             alarm: None,
             pace: Pace::new(now()),
             stats: Stats::default(),
@@ -193,7 +198,9 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
         let mut state = self.lock();
-        if state.pace.is_same()
+        // (One that has a turn takes that, or those behind it would wait for it.)
+        if turn.is_none()
+            && state.pace.is_same()
             && let Some(number) = state.machine.join(request, Some(place))
         {
             // The driver knows already: there are others to join.
@@ -202,9 +209,10 @@ impl Shared {
             return Poll::Ready(Ok(number));
         }
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
-        let at = state.pace.clock();
+        let at = state.pace.clock(turn.is_some());
         if !*has_yielded && state.must_yield(at) {
             *has_yielded = true;
+            state.end_nap();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -221,6 +229,7 @@ impl Shared {
                 if deadline > now {
                     state.refresh_turn(id, cx.waker());
                     state.set_alarm(deadline);
+                    state.end_nap();
                     return Poll::Pending;
                 }
                 Err(Error::Timeout { after: self.timeout, outcome: Outcome::Rejected })
@@ -240,18 +249,23 @@ impl Shared {
         Poll::Ready(result)
     }
 
-    /// Sends what was just queued: at once if nothing else is under way, else through the driver, who will find more.
+    /// Sends what was just queued: at once if it comes alone, else through the driver, who will find more. (On one
+    /// processor an answer may be there before the next call of a loop: that alone makes no call a lone one.)
     fn send(&self, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
+            && !state.pace.is_fast()
             && let Ok(mut writer) = self.writer.try_lock()
             && writer.is_empty()
         {
             writer.refill(&mut state.machine);
             drop(state);
             // Should it not all go, the driver comes back with a waker of its own; a broken stream shows itself to it.
-            if !matches!(writer.poll_write(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(()))) {
-                drop(writer);
-                self.lock().wake_driver();
+            let written = writer.poll_write(&mut Context::from_waker(Waker::noop()));
+            drop(writer);
+            let mut state = self.lock();
+            state.pace.caller_wrote();
+            if !matches!(written, Poll::Ready(Ok(()))) {
+                state.wake_driver();
             }
             return;
         }
@@ -266,6 +280,7 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
+        state.pace.answer_waited_for();
         if number <= state.machine.done() {
             state.waiting.remove(&number);
             let result = self.take_result(&mut state, number);
@@ -291,6 +306,7 @@ impl Shared {
             }
         }
         state.set_alarm(deadline);
+        state.end_nap();
         Poll::Pending
     }
 

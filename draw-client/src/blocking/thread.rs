@@ -2,7 +2,7 @@
 
 use super::Link;
 use crate::display::Display;
-use crate::driver::Driver;
+use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
 use crate::shared::{Shared, Stats};
@@ -61,6 +61,6 @@ async fn take_over(
     let shared = Arc::new(Shared::new(machine, writer, timeout, callback.is_some()));
     shared.lock().stats = stats;
     shared.start_callback(callback)?;
-    let driver = Driver::new(Arc::clone(&shared), Box::new(reader), trace);
+    let driver = Driver::new(Arc::clone(&shared), Box::new(reader), Callers::Threads, trace);
     Ok((Display::new(shared, size), driver))
 }

@@ -99,6 +99,7 @@ impl State {
             report_unheard(self);
         }
         self.wake_driver();
+        self.end_nap();
     }
 
     /// No call is accepted from now on, not one that waits for credit either.
@@ -107,6 +108,7 @@ impl State {
         self.pace.check_next();
         self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         self.wake_driver();
+        self.end_nap();
     }
 
     /// Whether this side wants the connection to end, when it must at the latest, and how long that is.
