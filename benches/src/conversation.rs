@@ -68,7 +68,7 @@ impl Server {
     /// One that nobody has greeted yet, of a display of [`SIZE`].
     pub fn new() -> Server {
         let now = Instant::now();
-        let config = server::Config { server: "benches".into(), size: SIZE, message: limits::MESSAGE };
+        let config = server::Config { server: "benches".into(), size: SIZE, message: limits::MESSAGE, instance: None };
         Server { machine: server::Connection::new(config, now), now }
     }
 
@@ -84,6 +84,7 @@ impl Server {
                     let result = execute(&request);
                     self.machine.answer(result);
                 }
+                server::Step::Resume(_) => self.machine.resume(&mut None),
                 server::Step::Continue => {}
                 server::Step::Wait => break,
             }

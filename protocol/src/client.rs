@@ -5,7 +5,9 @@
 //! single pixels travel together). Both orders are the same, so one number says how far the calls are done.
 
 mod flight;
+mod outbox;
 mod parts;
+mod resume;
 mod window;
 
 pub use flight::{Made, Origin, Place};
@@ -14,11 +16,13 @@ use crate::calls::{Answer, Call, Method, Request};
 use crate::envelope::{self, Head, Message};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::{self, Hello, Welcome};
-use crate::inbox::{Inbox, Outbox};
+use crate::inbox::Inbox;
 use crate::limits;
 use crate::pixels::{Pixel, Pixels};
 use crate::reader::{Reader, Unexpected};
+use crate::session::Standing;
 use flight::{Flight, InFlight, Load, Part, Run};
+use outbox::Outbox;
 use parts::{Most, size};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -29,8 +33,8 @@ use window::Window;
 pub struct Connection {
     inbox: Inbox,
     out: Outbox,
-    /// What has waited to be sent at a time lately: the most, forgotten slowly.
-    usual: usize,
+    /// What was said first.
+    hello: Hello,
     /// The server's answer to `hello`; requests may be made once it is there.
     welcome: Option<Welcome>,
     /// Requests sent, or waiting in `out`, that the server has not reported.
@@ -55,6 +59,12 @@ pub struct Connection {
     image: Vec<u8>,
     /// What is to be told that has not been.
     events: VecDeque<Event>,
+    /// What the server has been told that this side holds, and the bytes of answers and faults since.
+    acked: u64,
+    heard: usize,
+    /// What was in flight up to this number when the session was resumed had been executed before. The server may have
+    /// lost answers.
+    resumed_to: u64,
     /// Why the server said it will close.
     goodbye: Option<Fault>,
     /// Why nothing more is believed.
@@ -71,6 +81,9 @@ pub enum Event {
     Fault(Made, Fault),
     /// The question was answered. It is done.
     Answer(Made, Answer),
+    /// The server answered [`Connection::reconnect`]: how the session stands, and which calls are given up, of which nobody
+    /// knows whether they were executed. The others go on.
+    Resumed(Standing, Vec<Made>),
 }
 
 /// The connection cannot go on.
@@ -93,13 +106,11 @@ impl Connection {
     /// A connection that is about to send `hello`.
     pub fn new(hello: &Hello) -> Connection {
         let mut out = Outbox::default();
-        // The greeting is numbered apart, so that the first request after it is 1.
-        envelope::write_request_head(&mut out.bytes, 0, hello::HELLO);
-        envelope::write_map(&mut out.bytes, &(hello,));
+        out.greet(greeting(hello));
         Connection {
             inbox: Inbox::default(),
             out,
-            usual: 0,
+            hello: hello.clone(),
             welcome: None,
             flight: Flight::default(),
             run: Run::default(),
@@ -112,6 +123,9 @@ impl Connection {
             partial: None,
             image: Vec::new(),
             events: VecDeque::new(),
+            acked: 0,
+            heard: 0,
+            resumed_to: 0,
             goodbye: None,
             ended: None,
         }
@@ -166,7 +180,7 @@ impl Connection {
         self.in_flight() + (extra as u64) < limits::CALLS + more_calls as u64
             && self.flight.len() + waiting + extra + parts <= calls + more_calls
             && under_way + size <= granted(welcome) + more_bytes
-            && under_way < self.window.bytes() + more_bytes
+            && (under_way < self.window.bytes() + more_bytes || !self.out.is_open())
     }
 
     /// Whether a single pixel can be joined to those that wait to be sent.
@@ -189,7 +203,8 @@ impl Connection {
     /// How many bytes wait to be sent, about.
     #[inline]
     pub fn unsent(&self) -> usize {
-        self.out.unsent().len() + self.run.records.len()
+        let run = if self.out.is_open() { self.run.records.len() } else { 0 };
+        self.out.unsent().len() + run
     }
 
     /// Makes a call if it is a single pixel that can be joined to others, which wait to be sent, and answers its number.
@@ -235,9 +250,10 @@ impl Connection {
         }
         self.seal();
         let (number, call) = (self.last_call + 1, request.call());
+        let mut ack = self.write_ack();
         let (flight, out) = (&mut self.flight, &mut self.out.bytes);
         most.cut(request, |part, first_pixel, pixels, is_last| {
-            let bytes = write_request(out, flight.next_number(), part);
+            let bytes = std::mem::take(&mut ack) + write_request(out, flight.next_number(), part);
             let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
             flight.push(InFlight { call: number, at: now, bytes, load });
         })?;
@@ -250,6 +266,7 @@ impl Connection {
         let Some(at) = self.run_began.take() else { return };
         let call = self.last_call + 1 - self.run.len() as u64;
         let number = self.flight.next_number();
+        let ack = self.write_ack();
         let out = &mut self.out.bytes;
         let (bytes, load) = if self.run.len() == 1 {
             let Pixel { x, y, color } = self.run.pixel(0);
@@ -263,7 +280,7 @@ impl Connection {
             let request = Request::DrawPixels { pixels: Pixels::of_run(&run.records) };
             (write_request(out, number, &request), Load::Joined(run))
         };
-        self.flight.push(InFlight { call, at, bytes, load });
+        self.flight.push(InFlight { call, at, bytes: ack + bytes, load });
     }
 
     /// Takes bytes from the front of `input` until there is something to tell; `None` when all was taken.
@@ -326,7 +343,7 @@ impl Connection {
 
     fn handle_message(&mut self, message: &[u8]) -> Result<(), Ended> {
         match Head::read(message).message() {
-            Some(Message::Response { msgid, rest }) if self.welcome.is_none() => {
+            Some(Message::Response { msgid, rest }) if !self.out.is_open() => {
                 self.handle_welcome(msgid, rest)
             }
             Some(Message::Response { msgid, rest }) => self.handle_response(msgid, rest),
@@ -362,14 +379,13 @@ impl Connection {
             return Err(violation(text));
         }
         self.most_joined = Most::of(&welcome).batch.min(limits::JOINED);
-        self.welcome = Some(welcome);
-        self.events.push_back(Event::Welcome);
-        Ok(())
+        self.begin(welcome)
     }
 
     fn handle_response(&mut self, msgid: u32, mut rest: Reader<'_>) -> Result<(), Ended> {
         let applied = self.flight.applied();
         let distance = msgid.wrapping_sub(applied as u32);
+        self.heard += rest.rest().len();
         if distance == 0 || u64::from(distance) > self.flight.len() as u64 {
             return Err(violation(format!("it answered request {msgid}, which is not in flight")));
         }
@@ -385,6 +401,7 @@ impl Connection {
         };
         let request = self.flight.pop().expect("the distance was checked");
         self.land(request, fault, answer);
+        self.out.reported(self.flight.applied());
         Ok(())
     }
 
@@ -411,12 +428,24 @@ impl Connection {
             if let Some(InFlight { load: Load::Part(Part { call, .. }), .. }) = self.flight.first()
                 && call.method().is_question()
             {
+                if self.flight.applied() < self.resumed_to {
+                    self.land_lost();
+                    continue;
+                }
                 return Err(violation(format!("it passed over {call}, which has an answer")));
             }
             let request = self.flight.pop().expect("the caller has seen that it is in flight");
             self.land(request, None, Answer::Done(()));
         }
+        self.out.reported(self.flight.applied());
         Ok(())
+    }
+
+    /// The first request in flight is a question whose answer the server has not kept.
+    fn land_lost(&mut self) {
+        let request = self.flight.pop().expect("the caller has seen it");
+        let text = "the answer was lost with the connection; ask again";
+        self.land(request, Some(Fault::new(Code::AnswerLost, text)), Answer::Done(()));
     }
 
     /// A request is done. If it was the last of its call, or calls, so are they.
@@ -506,36 +535,53 @@ impl Connection {
 
     /// Bytes to send. The single pixels that wait are among them: those that come later travel apart.
     pub fn poll_transmit(&mut self) -> &[u8] {
-        self.seal();
+        if self.out.is_open() {
+            self.seal();
+        }
         self.out.unsent()
     }
 
     /// `n` bytes of [`Connection::poll_transmit`] have been sent.
     pub fn handle_transmitted(&mut self, n: usize) {
-        if n == self.out.unsent().len() {
-            // While large calls are made their memory is kept: to map it anew for each costs a third of sending it.
-            self.usual = self.out.bytes.len().max(self.usual - self.usual / 16);
-        }
-        self.out.advance(n, self.usual.max(limits::READ));
+        self.note_sent();
+        self.out.advance(n, self.flight.last_number());
     }
 
-    /// All bytes to send, in exchange for an empty buffer: for a sender that must not hold up whoever calls
-    /// meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
-    pub fn swap_transmit(&mut self, empty: Vec<u8>) -> Vec<u8> {
-        self.seal();
-        self.out.swap(empty)
+    /// All bytes to send, in exchange for those that were handed out before, which are sent by now: for a sender that must
+    /// not hold up whoever calls meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
+    pub fn swap_transmit(&mut self, gone: Vec<u8>) -> Vec<u8> {
+        if self.out.is_open() {
+            self.seal();
+        }
+        self.note_sent();
+        self.out.swap(gone, self.flight.last_number())
+    }
+
+    fn note_sent(&mut self) {
+        if self.out.is_open() {
+            self.flight.handle_sent();
+        }
     }
 
     /// The connection is lost: answers every call that is not done, once each, in order. They may or may not have
     /// been executed.
     pub fn give_up(&mut self) -> Vec<Made> {
         self.seal();
-        let lost = self.flight.give_up();
+        let lost = self.flight.give_up(self.flight.last_number());
         self.done = self.last_call;
         self.partial = None;
         self.image = Vec::new();
+        self.out.give_up();
         lost
     }
+}
+
+fn greeting(hello: &Hello) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // It is numbered apart, so that the first request after it is 1.
+    envelope::write_request_head(&mut bytes, 0, hello::HELLO);
+    envelope::write_map(&mut bytes, &(hello,));
+    bytes
 }
 
 /// Bytes of requests that may be unanswered.

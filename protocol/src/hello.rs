@@ -2,6 +2,7 @@
 
 use crate::geometry::Size;
 use crate::limits;
+use crate::session::{Id, Resume, Standing};
 use serde::{Deserialize, Serialize};
 
 /// The name of the greeting on the wire.
@@ -10,6 +11,10 @@ pub const HELLO: &str = "hello";
 pub const PROGRESS: &str = "progress";
 /// The notification with which a server says why it closes: `[fault]`.
 pub const GOODBYE: &str = "goodbye";
+/// The notification with which a client says up to where it holds the replies of its session: `[ack]`.
+pub const ACK: &str = "ack";
+/// The notification with which a client ends its session for good: `[]`.
+pub const END: &str = "end";
 
 /// The parameter of `hello`, a map. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +25,64 @@ pub struct Hello {
     /// What the client calls itself; only for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// The session that the client takes up or goes on with: random bytes of its own choice. Without it the requests
+    /// that a lost connection leaves unanswered stay unanswered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Id>,
+    /// The display that the session was on: [`Welcome::instance`] as it was last answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Id>,
+    /// The client holds every reply of the session up to this number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ack: u64,
+    /// Number of the first request of the session that was certainly not sent.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub next: u64,
+    /// The display has lost an end of the session, the client knows ([`Code::StateRegressed`](crate::Code::StateRegressed)), and
+    /// goes on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accepts_loss: bool,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn is_one(n: &u64) -> bool {
+    *n == 1
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Hello {
     /// A greeting in this crate's version.
     pub fn new(client: impl Into<String>) -> Hello {
-        Hello { version: limits::VERSION, client: Some(client.into()) }
+        Hello {
+            version: limits::VERSION,
+            client: Some(client.into()),
+            session: None,
+            instance: None,
+            ack: 0,
+            next: 1,
+            accepts_loss: false,
+        }
+    }
+
+    /// The same, for a session: 16 random bytes that were never used before.
+    pub fn with_session(self, session: Id) -> Hello {
+        Hello { session: Some(session), ..self }
+    }
+
+    /// What is asked for, if a session is.
+    pub fn resume(&self) -> Option<Resume> {
+        let Hello { instance, ack, next, accepts_loss, .. } = *self;
+        Some(Resume { session: self.session?, instance, ack, next, accepts_loss })
     }
 }
 
@@ -50,6 +107,18 @@ pub struct Welcome {
     pub message: u32,
     /// Pixels that one `draw_pixels` may have.
     pub batch: u32,
+    /// The display, told from every other that ever was: 16 random bytes, drawn when it was empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Id>,
+    /// How often this display has been started, from 1: a display that keeps a journal outlives its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<u64>,
+    /// If a session was asked for: how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Standing>,
+    /// The request of the session that was executed last, 0 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
 }
 
 impl Welcome {
@@ -64,6 +133,10 @@ impl Welcome {
             bytes: limits::CREDIT_BYTES,
             message: message as u32,
             batch: limits::BATCH as u32,
+            instance: None,
+            boot: None,
+            session: None,
+            applied: None,
         }
     }
 

@@ -151,14 +151,6 @@ impl Outbox {
             self.sent = 0;
         }
     }
-
-    /// Hands all unsent bytes over, in exchange for a buffer to fill.
-    pub(crate) fn swap(&mut self, empty: Vec<u8>) -> Vec<u8> {
-        debug_assert!(empty.is_empty(), "what it holds would be sent as well");
-        // There is a sent part only where the sender before this one stopped in the middle.
-        self.bytes.drain(..std::mem::take(&mut self.sent));
-        std::mem::replace(&mut self.bytes, empty)
-    }
 }
 
 #[cfg(test)]
@@ -192,16 +184,6 @@ mod tests {
         }
         let every: Vec<_> = (0..bytes.len()).collect();
         assert_eq!(split(&bytes, &every), messages);
-    }
-
-    #[test]
-    fn a_swap_hands_over_what_another_sender_has_left() {
-        let mut out = Outbox { bytes: vec![1, 2, 3], sent: 0 };
-        out.advance(1, 100);
-        assert_eq!(out.swap(Vec::new()), [2, 3]);
-        out.bytes.push(4);
-        assert_eq!(out.swap(Vec::new()), [4]);
-        assert_eq!(out.unsent(), []);
     }
 
     #[test]

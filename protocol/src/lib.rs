@@ -22,6 +22,7 @@
 //!     loop {
 //!         match server.handle_input(&mut input, now) {
 //!             server::Step::Execute(_request) => server.answer(Ok(Answer::Done(()))),
+//!             server::Step::Resume(_) => server.resume(&mut None),
 //!             server::Step::Continue => {}
 //!             server::Step::Wait => break,
 //!         }
@@ -44,6 +45,7 @@
 //! - [`calls!`] is the interface description: one table from which requests, client methods and SPEC.md come.
 //! - [`client::Connection`] and [`server::Connection`] are the two state machines. Their methods come in four kinds,
 //!   in this order: getters, `handle_*` (input), commands, `poll_*` (output).
+//! - [`session`] is what outlives a connection, so that a request is executed exactly once.
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
 //! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
@@ -61,12 +63,13 @@ mod pixels;
 mod reader;
 mod scan;
 pub mod server;
+pub mod session;
 pub mod trace;
 
 pub use calls::{Answer, Call, Count, Method, Request};
 pub use color::{Color, ParseColorError};
 pub use fault::{Code, Fault, Range};
 pub use geometry::{Area, Position, Size};
-pub use hello::{GOODBYE, HELLO, Hello, PROGRESS, Welcome};
+pub use hello::{ACK, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};
 pub use scan::{Scan, ScanError};

@@ -123,6 +123,29 @@ pub const IDLE_BUFFER: usize = 4 << 10;
 /// Bytes asked of the system in one read: below 16 KiB the system calls dominate, above 64 KiB nothing is gained.
 pub const READ: usize = 64 << 10;
 
+/// Requests that a client may have beyond those that it has acknowledged. It covers [`CREDIT_CALLS`], what a call of many parts
+/// and an error callback may add, and what [`ACK_CALLS`] leaves unsaid.
+pub const SESSION_WINDOW: u64 = 2 * CREDIT_CALLS as u64;
+
+/// How long a session waits for its client, from when its connection ended.
+pub const SESSION_LEASE: Duration = Duration::from_secs(120);
+
+/// Sessions that wait for their clients, at most: four times as many clients as there may be at a time ...
+pub const SESSIONS: usize = 4 * CONNECTIONS;
+
+/// ... and the bytes that they hold together. One that holds all of [`SESSION_WINDOW`] has 1 MiB.
+pub const SESSION_MEMORY: usize = 64 << 20;
+
+/// Bytes of answers that a session keeps until they are acknowledged. An answer beyond that is not kept: if it gets lost on
+/// its way, the client is told so, and may ask again.
+pub const SESSION_ANSWERS: usize = 1 << 20;
+
+/// Requests reported, or bytes of answers received, after which a client acknowledges: seldom enough to cost nothing, and
+/// small beside what a display keeps.
+pub const ACK_CALLS: u64 = 1_024;
+/// See [`ACK_CALLS`].
+pub const ACK_BYTES: usize = 64 << 10;
+
 /// How long `connect` may take, for all addresses of the name together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -11,6 +11,7 @@ use crate::geometry::Size;
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
+use crate::session::{self, Id, Resume, Session, Standing, Verdict};
 use std::time::{Duration, Instant};
 
 /// What a server tells its clients, the same for every connection.
@@ -22,6 +23,8 @@ pub struct Config {
     pub size: Size,
     /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`].
     pub message: usize,
+    /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
+    pub instance: Option<(Id, u64)>,
 }
 
 /// One connection, seen from the server.
@@ -42,6 +45,12 @@ struct Talk {
     /// After `hello`: the number of the last request that was executed, and of the last that the client knows of.
     applied: u64,
     reported: u64,
+    /// The session that goes on here. Its numbers are those above.
+    session: Option<(Id, Session)>,
+    /// Progress is to be said once more.
+    must_report: bool,
+    /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
+    resuming: Option<(u32, Resume)>,
     /// Why the connection closes. Whatever arrives afterwards is ignored.
     closing: Option<Fault>,
     malformed: Bucket,
@@ -90,6 +99,9 @@ pub struct Stats {
 pub enum Step<'a> {
     /// Execute this, then call [`Connection::answer`].
     Execute(Request<'a>),
+    /// The client asks for a session: find it, and call [`Connection::resume`] or [`Connection::close`]. Nothing is taken in
+    /// meanwhile.
+    Resume(Resume),
     /// A message was dealt with; there may be more.
     Continue,
     /// All of the input was taken, or none will be before [`Connection::wants_input`] says so.
@@ -108,6 +120,9 @@ impl Connection {
                 executing: None,
                 applied: 0,
                 reported: 0,
+                session: None,
+                must_report: false,
+                resuming: None,
                 closing: None,
                 malformed: Bucket { tokens: u64::from(limits::MALFORMED_BURST) * 1000, filled: now },
                 message_began: None,
@@ -130,7 +145,12 @@ impl Connection {
 
     /// Whether input would be taken. While too much is unsent nothing more is executed.
     pub fn wants_input(&self) -> bool {
-        self.talk.closing.is_none() && !self.talk.is_full()
+        self.talk.closing.is_none() && !self.talk.is_full() && self.talk.resuming.is_none()
+    }
+
+    /// The session that goes on here, if one does.
+    pub fn session(&self) -> Option<Id> {
+        self.talk.session.as_ref().map(|(id, _)| *id)
     }
 
     /// Why the connection is to be closed once everything is sent.
@@ -145,7 +165,8 @@ impl Connection {
 
     /// Bytes of memory that the buffers hold.
     pub fn memory(&self) -> usize {
-        self.inbox.capacity() + self.talk.out.capacity()
+        let session = self.talk.session.as_ref().map_or(0, |(_, session)| session.memory());
+        self.inbox.capacity() + self.talk.out.capacity() + session
     }
 
     /// Takes bytes from the front of `input` until there is something to execute.
@@ -239,6 +260,22 @@ impl Connection {
         self.talk.answer(result);
     }
 
+    /// Goes on with what was `found` of the session that [`Step::Resume`] asked for. What cannot be gone on with stays in
+    /// `found`, and the connection closes.
+    pub fn resume(&mut self, found: &mut Option<Session>) {
+        self.talk.resume(found);
+    }
+
+    /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
+    /// answered when it cannot be said what has been executed: in the middle of a request.
+    pub fn take_session(&mut self) -> Option<(Id, Session)> {
+        let (id, mut session) = self.talk.session.take()?;
+        let text = "the session goes on on another connection";
+        self.talk.end(None, Fault::new(Code::Superseded, text));
+        session.interrupt();
+        self.talk.executing.is_none().then_some((id, session))
+    }
+
     /// Closes the connection for a reason of the server's own, which a client that said `hello` is told.
     pub fn close(&mut self, fault: Fault) {
         self.talk.end(None, fault);
@@ -310,21 +347,15 @@ impl Talk {
             }
             Some(Message::Request { msgid, method, mut params }) => {
                 if is_first && method == hello::HELLO.as_bytes() {
-                    self.greet(msgid, params.rest(), now);
-                    return Step::Continue;
+                    return self.greet(msgid, params.rest(), now);
                 }
                 if is_first {
                     self.phase = Phase::Plain;
                 }
-                if self.phase == Phase::Greeted {
-                    let expected = self.applied.wrapping_add(1) as u32;
-                    if msgid != expected {
-                        let text = format!(
-                            "request {msgid} came where {expected} was due: after hello, requests are numbered 1, 2, 3, ..."
-                        );
-                        self.end(Some(msgid), Fault::new(Code::Malformed, text));
-                        return Step::Wait;
-                    }
+                if self.phase == Phase::Greeted
+                    && let Some(step) = self.check_number(msgid, message)
+                {
+                    return step;
                 }
                 match self.decode(method, &mut params) {
                     Ok(request) => {
@@ -343,6 +374,11 @@ impl Talk {
             Some(Message::Notification { method, mut params }) => {
                 if is_first {
                     self.phase = Phase::Plain;
+                }
+                if self.session.is_some()
+                    && (method == hello::ACK.as_bytes() || method == hello::END.as_bytes())
+                {
+                    return self.handle_session(method, params);
                 }
                 match self.decode(method, &mut params) {
                     Ok(request) if request.method().is_question() => {
@@ -393,17 +429,74 @@ impl Talk {
         Ok(request)
     }
 
-    fn greet(&mut self, msgid: u32, params: &[u8], now: Instant) {
+    /// After `hello`: whether this request is the next to be executed. If not, what is done instead.
+    fn check_number<'a>(&mut self, msgid: u32, message: &[u8]) -> Option<Step<'a>> {
+        let Some((_, session)) = &mut self.session else {
+            let expected = self.applied.wrapping_add(1) as u32;
+            if msgid == expected {
+                return None;
+            }
+            let text = format!(
+                "request {msgid} came where {expected} was due: after hello, requests are numbered 1, 2, 3, ..."
+            );
+            self.end(Some(msgid), Fault::new(Code::Malformed, text));
+            return Some(Step::Wait);
+        };
+        let number = session::number_near(self.applied, msgid);
+        match session.handle_request(number, message) {
+            Ok(Verdict::Execute) => return None,
+            Ok(Verdict::Again) => match session.response(number) {
+                Some(response) => self.out.bytes.extend_from_slice(response),
+                // It succeeded, which is said as it is of any other: all up to the last are executed.
+                None => self.must_report = true,
+            },
+            // Requests are executed one at a time, and the next is looked at when the last is answered.
+            Ok(Verdict::Attach) => {}
+            Ok(Verdict::Stale) => {
+                let text = format!("request {number} came again, and its reply has been acknowledged");
+                self.write_fault(msgid, &Fault::new(Code::Stale, text), true);
+            }
+            Err(misuse) => {
+                self.end(Some(msgid), Fault::new(Code::Malformed, misuse.to_string()));
+                return Some(Step::Wait);
+            }
+        }
+        Some(Step::Continue)
+    }
+
+    /// What a client tells of its session.
+    fn handle_session<'a>(&mut self, method: &[u8], mut params: crate::reader::Reader<'_>) -> Step<'a> {
+        let Some((_, session)) = &mut self.session else { return Step::Continue };
+        if method == hello::END.as_bytes() {
+            session.end();
+            return Step::Continue;
+        }
+        let ack = match params.array() {
+            Ok(1..) => params.int().ok().and_then(|ack| u64::try_from(ack).ok()),
+            _ => None,
+        };
+        let wrong = match ack.map(|ack| session.acknowledge(ack)) {
+            Some(Ok(())) => return Step::Continue,
+            Some(Err(misuse)) => misuse.to_string(),
+            None => "ack takes one parameter, the number up to which every reply has arrived".to_owned(),
+        };
+        self.end(None, Fault::new(Code::Malformed, wrong));
+        Step::Wait
+    }
+
+    fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
         let fault = match asked {
             Ok((hello,)) if hello.version == limits::VERSION => {
+                let resume = hello.resume().filter(|_| self.config.instance.is_some());
                 self.phase = Phase::Greeted;
                 self.client = hello.client.map(|name| name.chars().take(100).collect());
-                let welcome = Welcome::new(&*self.config.server, self.config.size, self.config.message);
-                envelope::write_response_head(&mut self.out.bytes, msgid);
-                self.out.bytes.push(0xc0);
-                envelope::write_map(&mut self.out.bytes, &welcome);
-                return;
+                let Some(resume) = resume else {
+                    self.welcome(msgid, None);
+                    return Step::Continue;
+                };
+                self.resuming = Some((msgid, resume));
+                return Step::Resume(resume);
             }
             Ok((hello,)) => {
                 let text = format!(
@@ -420,6 +513,36 @@ impl Talk {
         if self.count_malformed(Some(msgid), now) {
             self.write_fault(msgid, &fault, true);
         }
+        Step::Continue
+    }
+
+    fn welcome(&mut self, msgid: u32, standing: Option<Standing>) {
+        let mut welcome = Welcome::new(&*self.config.server, self.config.size, self.config.message);
+        if let Some((instance, boot)) = self.config.instance {
+            (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
+        }
+        (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
+        envelope::write_response_head(&mut self.out.bytes, msgid);
+        self.out.bytes.push(0xc0);
+        envelope::write_map(&mut self.out.bytes, &welcome);
+    }
+
+    fn resume(&mut self, found: &mut Option<Session>) {
+        let Some((msgid, asked)) = self.resuming.take() else { return };
+        let (instance, _) = self.config.instance.expect("a session is offered only with it");
+        match Session::enter(found, &asked, instance) {
+            Ok((session, standing)) => {
+                (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
+                self.welcome(msgid, Some(standing));
+                // What it had been told that did not arrive, in the order in which it was.
+                session.responses().for_each(|response| self.out.bytes.extend_from_slice(response));
+                self.session = Some((asked.session, session));
+            }
+            Err(fault) => {
+                self.write_fault(msgid, &fault, true);
+                self.end(None, fault);
+            }
+        }
     }
 
     fn answer(&mut self, result: Result<Answer, Fault>) {
@@ -432,6 +555,9 @@ impl Talk {
                 }
                 if self.phase == Phase::Greeted && !is_question && result.is_ok() {
                     self.applied += 1;
+                    if let Some((_, session)) = &mut self.session {
+                        session.executed();
+                    }
                 } else {
                     self.respond(msgid, result);
                 }
@@ -442,10 +568,18 @@ impl Talk {
 
     /// Writes a response. After `hello` it stands for progress too: everything before it is done.
     fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
+        let (start, is_answer) = (self.out.bytes.len(), result.is_ok());
+        self.write_response(msgid, result);
         if self.phase == Phase::Greeted {
             self.applied += 1;
             self.reported = self.applied;
         }
+        if let Some((_, session)) = &mut self.session {
+            session.responded(&self.out.bytes[start..], is_answer);
+        }
+    }
+
+    fn write_response(&mut self, msgid: u32, result: Result<Answer, Fault>) {
         match result {
             Ok(answer) => {
                 envelope::write_response_head(&mut self.out.bytes, msgid);
@@ -470,8 +604,12 @@ impl Talk {
 
     /// Tells a greeted client how far its requests have been executed.
     fn report(&mut self) {
-        if self.applied > self.reported {
+        if self.applied > self.reported || self.must_report {
+            self.must_report = false;
             self.reported = self.applied;
+            if let Some((_, session)) = &mut self.session {
+                session.tell();
+            }
             let out = &mut self.out.bytes;
             envelope::write_notification_head(out, hello::PROGRESS);
             envelope::write_map(out, &(self.applied,));

@@ -24,6 +24,7 @@ fn five() -> World {
 fn lie_to(world: &mut World, lie: &[u8]) -> (Vec<Told>, Ended, Vec<u64>) {
     let mut input = lie;
     let mut told = Vec::new();
+    let before = world.client.memory();
     let ended = loop {
         match world.client.handle_input(&mut input, world.host.now) {
             Ok(Some(event)) => told.push(event.into()),
@@ -40,7 +41,7 @@ fn lie_to(world: &mut World, lie: &[u8]) -> (Vec<Told>, Ended, Vec<u64>) {
         );
     }
     assert!(world.client.body().is_none());
-    assert!(world.client.memory() < 4096, "{} bytes", world.client.memory());
+    assert!(world.client.memory() < before + 4096, "{} bytes, {before} before", world.client.memory());
     assert_eq!(world.client.done(), done, "nothing more is believed");
     let lost = world.client.give_up().iter().map(|made| made.number).collect();
     (told, ended, lost)

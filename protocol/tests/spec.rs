@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Host, Raw, SIZE, World};
+use draw_protocol::session::Id;
 use draw_protocol::{
     Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Size, client, limits,
 };
@@ -74,10 +75,16 @@ fn the_tables_of_keys_are_what_is_sent() {
         cells.sort_unstable();
         cells
     };
-    let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
+    // One that comes back says everything there is to say.
+    let (session, instance) = (Id([1; 16]), Id([2; 16]));
+    let mut hello = Hello::new("demo").with_session(session);
+    (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
+    let hello = client::Connection::new(&hello).poll_transmit().to_vec();
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
     assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
-    let welcome = Host::new(SIZE).ask(&hello);
+    let mut config = common::config(SIZE);
+    config.instance = Some((instance, 1));
+    let welcome = Host::with(config).ask(&hello);
     let (_, _, _, keys): (u8, u32, Option<()>, Keys) = rmp_serde::from_slice(&welcome).unwrap();
     assert_eq!(sorted("### What the display answers"), keys.keys().collect::<Vec<_>>());
 }

@@ -40,6 +40,7 @@ fn execute(machine: &mut Connection, mut input: &[u8]) -> usize {
                 machine.answer(result);
                 requests += 1;
             }
+            Step::Resume(_) => machine.resume(&mut None),
             Step::Continue => {}
             Step::Wait => return requests,
         }

@@ -155,6 +155,8 @@ pub(super) struct Flight {
     requests: VecDeque<InFlight>,
     /// Number of the last request that is done.
     applied: u64,
+    /// Number of the last request that may have been sent, or a part of it.
+    sent: u64,
     /// Bytes of all of them.
     bytes: usize,
     /// Memory of runs that have landed, for those to come.
@@ -179,7 +181,32 @@ impl Flight {
 
     /// The number of the request that is pushed next.
     pub(super) fn next_number(&self) -> u64 {
-        self.applied + self.requests.len() as u64 + 1
+        self.last_number() + 1
+    }
+
+    /// The number of the request that was pushed last.
+    pub(super) fn last_number(&self) -> u64 {
+        self.applied + self.requests.len() as u64
+    }
+
+    /// All requests may have been sent.
+    pub(super) fn handle_sent(&mut self) {
+        self.sent = self.last_number();
+    }
+
+    /// Number of the last request of the calls of which any request may have been sent.
+    pub(super) fn last_begun(&self) -> u64 {
+        let mut number = self.sent.max(self.applied);
+        let is_last = |request: &InFlight| !matches!(&request.load, Load::Part(Part { is_last: false, .. }));
+        while number > self.applied && !is_last(&self.requests[(number - self.applied - 1) as usize]) {
+            number += 1;
+        }
+        number
+    }
+
+    /// Bytes of the requests after number `applied`.
+    pub(super) fn bytes_after(&self, applied: u64) -> usize {
+        self.requests.iter().skip((applied - self.applied) as usize).map(|request| request.bytes).sum()
     }
 
     pub(super) fn first(&self) -> Option<&InFlight> {
@@ -218,12 +245,16 @@ impl Flight {
         }
     }
 
-    /// Empties it, and answers every call that was in it, once each.
-    pub(super) fn give_up(&mut self) -> Vec<Made> {
-        let mut lost: Vec<Made> = self.requests.iter().flat_map(InFlight::calls).collect();
+    /// Takes the requests up to number `last` out, and answers every call that was in them, once each.
+    pub(super) fn give_up(&mut self, last: u64) -> Vec<Made> {
+        let gone = self.requests.drain(..(last - self.applied) as usize);
+        let mut lost = Vec::new();
+        for request in gone {
+            self.bytes -= request.bytes;
+            lost.extend(request.calls());
+        }
+        self.applied = last;
         lost.dedup_by_key(|made| made.number);
-        self.requests.clear();
-        self.bytes = 0;
         lost
     }
 }

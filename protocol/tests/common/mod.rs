@@ -35,7 +35,7 @@ impl From<Event> for Told {
 pub(crate) const SIZE: Size = Size { width: 640, height: 480 };
 
 pub(crate) fn config(size: Size) -> server::Config {
-    server::Config { server: "demo".into(), size, message: limits::MESSAGE }
+    server::Config { server: "demo".into(), size, message: limits::MESSAGE, instance: None }
 }
 
 /// A server machine with its display, as a client of any kind meets it.
@@ -70,6 +70,7 @@ impl Host {
                     let result = self.display.apply(&request);
                     self.server.answer(result);
                 }
+                Step::Resume(_) => self.server.resume(&mut None),
                 Step::Continue => {}
                 Step::Wait => return bytes.len() - input.len(),
             }

@@ -1,0 +1,123 @@
+//! How a session goes on on another connection.
+
+use super::flight::Made;
+use super::window::Window;
+use super::{Connection, Ended, Event, greeting, violation};
+use crate::envelope;
+use crate::hello::{self, Hello, Welcome};
+use crate::inbox::Inbox;
+use crate::limits;
+use crate::session::Standing;
+
+impl Connection {
+    /// Whether what is in flight can go on on another connection: the server has granted a session.
+    pub fn is_resumable(&self) -> bool {
+        self.welcome.as_ref().is_some_and(|welcome| welcome.session.is_some())
+    }
+
+    /// The connection is lost, and another may follow. `taken` is what a sender still has of
+    /// [`swap_transmit`](Connection::swap_transmit), all of it. Calls can still be made, within the credit; nothing
+    /// more is to be sent before [`reconnect`](Connection::reconnect).
+    pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
+        self.inbox = Inbox::default();
+        self.out.disconnect(taken);
+        self.window = Window::new();
+        self.answered = None;
+        self.goodbye = None;
+        self.ended = None;
+    }
+
+    /// There is a new connection: greets on it, with the same session. [`Event::Resumed`] is what comes of it, or
+    /// [`Ended::Refused`]: with the code [`StateRegressed`](crate::Code::StateRegressed) it can be tried once more on yet another
+    /// connection, `accepts_loss` being said.
+    pub fn reconnect(&mut self, accepts_loss: bool) {
+        let hello = Hello {
+            instance: self.welcome.as_ref().and_then(|welcome| welcome.instance),
+            ack: self.flight.applied(),
+            next: self.flight.last_begun() + 1,
+            accepts_loss,
+            ..self.hello.clone()
+        };
+        self.out.greet(greeting(&hello));
+    }
+
+    /// The greeting was answered.
+    pub(super) fn begin(&mut self, welcome: Welcome) -> Result<(), Ended> {
+        let (standing, applied) = (welcome.session, welcome.applied);
+        if self.welcome.is_none() {
+            self.welcome = Some(welcome);
+            self.out.open(standing.is_some());
+            self.events.push_back(Event::Welcome);
+            return Ok(());
+        }
+        let (first, last, begun) =
+            (self.flight.applied(), self.flight.last_number(), self.flight.last_begun());
+        let lost = match (standing, applied) {
+            (Some(Standing::Resumed), Some(applied)) if (first..=last).contains(&applied) => {
+                self.resumed_to = applied;
+                self.out.open(true);
+                self.out.rewind(self.flight.bytes_after(applied));
+                Vec::new()
+            }
+            (Some(Standing::Regressed), Some(applied)) if applied == first => {
+                self.out.open(true);
+                self.out.rewind(self.flight.bytes());
+                Vec::new()
+            }
+            (Some(Standing::Expired | Standing::StateLost), Some(applied)) if applied == begun => {
+                self.out.open(true);
+                self.give_up_to(begun)
+            }
+            (standing, applied) => {
+                return Err(violation(format!(
+                    "it says that the session stands at {applied:?} and is {standing:?}; {first} to {last} are in flight"
+                )));
+            }
+        };
+        self.acked = self.flight.applied();
+        self.heard = 0;
+        self.welcome = Some(welcome);
+        self.events.push_back(Event::Resumed(standing.unwrap_or(Standing::Fresh), lost));
+        Ok(())
+    }
+
+    /// Nobody knows what became of the requests up to number `last`. The others were not sent, and go on.
+    fn give_up_to(&mut self, last: u64) -> Vec<Made> {
+        let lost = self.flight.give_up(last);
+        self.out.rewind(self.flight.bytes());
+        self.done = match self.flight.first() {
+            Some(request) => request.call - 1,
+            None => self.last_call - self.run.len() as u64,
+        };
+        self.partial = None;
+        self.image = Vec::new();
+        lost
+    }
+
+    /// Tells the server what this side holds, when there is enough of it. Answers how many bytes that took: they belong to
+    /// the request that follows.
+    pub(super) fn write_ack(&mut self) -> usize {
+        let applied = self.flight.applied();
+        let is_due = applied - self.acked >= limits::ACK_CALLS || self.heard >= limits::ACK_BYTES;
+        if !is_due || applied == self.acked || !self.is_resumable() {
+            return 0;
+        }
+        (self.acked, self.heard) = (applied, 0);
+        let start = self.out.bytes.len();
+        envelope::write_notification_head(&mut self.out.bytes, hello::ACK);
+        envelope::write_map(&mut self.out.bytes, &(applied,));
+        self.out.bytes.len() - start
+    }
+
+    /// Ends the session for good, when everything is done: the server need not keep it. To be sent before the end.
+    pub fn end_session(&mut self) {
+        if self.is_resumable() && self.out.is_open() {
+            self.seal();
+            envelope::write_notification_head(&mut self.out.bytes, hello::END);
+            envelope::write_array_header(&mut self.out.bytes, 0);
+            if let Some(welcome) = &mut self.welcome {
+                welcome.session = None;
+            }
+        }
+    }
+}

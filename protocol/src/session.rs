@@ -1,0 +1,276 @@
+//! Sessions: what outlives a connection, so that every request is executed exactly once.
+//!
+//! A client that gives a session's [`Id`] in `hello` may come back on another connection and go on. Its requests are
+//! numbered through the whole session, 1, 2, 3, ...; one that it sends again has the number and the bytes that it had. The
+//! [`Filter`] decides what is to become of a request that arrives, and the [`Session`] keeps what the client may ask for
+//! once more: success is one number, so only faults and answers take memory, and only until they are acknowledged.
+
+mod filter;
+mod table;
+
+pub use filter::{Filter, Misuse, Verdict};
+pub use table::{Claim, Sessions};
+
+use crate::fault::{Code, Fault};
+use crate::limits;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// 16 random bytes that name a session or a display, a `bin` on the wire. Whoever knows the id of a session can take it over:
+/// it is secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub [u8; 16]);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Only its beginning: logs are read by more people than may draw.
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, ..] = self.0;
+        write!(f, "Id({a:02x}{b:02x}{c:02x}..)")
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Id;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("16 bytes")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
+                bytes.try_into().map(Id).map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
+
+/// How a session stands when a connection takes it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It begins.
+    Fresh,
+    /// It goes on; nothing is lost.
+    Resumed,
+    /// It goes on where the client says. The display was restarted, and an end of the session that was not written
+    /// to disk is lost, of which the client knew.
+    Regressed,
+    /// The display has forgotten it, because nobody came back for too long. The picture is there. It begins anew, with the
+    /// numbers that follow.
+    Expired,
+    /// It was on a display that is gone; this one is new, and empty. It begins anew, with the numbers that follow.
+    StateLost,
+}
+
+impl Standing {
+    const ALL: [Standing; 5] =
+        [Standing::Fresh, Standing::Resumed, Standing::Regressed, Standing::Expired, Standing::StateLost];
+
+    /// Its name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Fresh => "fresh",
+            Standing::Resumed => "resumed",
+            Standing::Regressed => "regressed",
+            Standing::Expired => "expired",
+            Standing::StateLost => "state_lost",
+        }
+    }
+}
+
+impl Serialize for Standing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Standing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Standing, D::Error> {
+        let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+        let found = Standing::ALL.into_iter().find(|standing| standing.as_str() == name);
+        found.ok_or_else(|| D::Error::custom(format!("a session cannot be {name:?}")))
+    }
+}
+
+/// What a client asks for when it gives a session in `hello`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// Which session.
+    pub session: Id,
+    /// The display that it was on, as it last said; nothing if no display ever answered.
+    pub instance: Option<Id>,
+    /// The client holds every reply up to this number.
+    pub ack: u64,
+    /// The number of the first request that has certainly not been sent.
+    pub next: u64,
+    /// The client has been told that the display lost an end of the session, and goes on nevertheless.
+    pub accepts_loss: bool,
+}
+
+/// What a display remembers of a client beyond its connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    filter: Filter,
+    /// The responses to requests that are executed and not acknowledged, where there was more to say than success.
+    responses: VecDeque<(u64, Box<[u8]>)>,
+    /// Bytes of all of them.
+    bytes: usize,
+    /// The client has ended it.
+    is_ended: bool,
+}
+
+/// What a response takes beside its bytes.
+const RESPONSE: usize = std::mem::size_of::<(u64, Box<[u8]>)>();
+
+impl Session {
+    /// A session of which the requests up to number `applied` count as executed and acknowledged.
+    pub fn new(applied: u64) -> Session {
+        Session { filter: Filter::new(applied), responses: VecDeque::new(), bytes: 0, is_ended: false }
+    }
+
+    /// The session with which a connection goes on, of what was `found` under its id on the display `instance`.
+    ///
+    /// # Errors
+    /// [`Code::StateRegressed`] if the client has seen more than there is and does not say that it accepts the loss; what
+    /// was found is to be kept. [`Code::Malformed`] if what the client says cannot be.
+    pub fn enter(
+        found: &mut Option<Session>,
+        asked: &Resume,
+        instance: Id,
+    ) -> Result<(Session, Standing), Fault> {
+        let Resume { ack, next, .. } = *asked;
+        if next <= ack {
+            let text = format!("{ack} is acknowledged, and {next} was not sent: one of the two is wrong");
+            return Err(Fault::new(Code::Malformed, text));
+        }
+        let Some(session) = found else {
+            let standing = match asked.instance {
+                None => Standing::Fresh,
+                Some(before) if before == instance => Standing::Expired,
+                Some(_) => Standing::StateLost,
+            };
+            return Ok((Session::new(next - 1), standing));
+        };
+        let applied = session.filter.applied();
+        if applied < ack {
+            if !asked.accepts_loss {
+                let text = format!(
+                    "the display was restarted: of this session it has the requests up to {applied}, and the client \
+                     has seen {ack} executed; accept the loss to go on"
+                );
+                return Err(Fault::new(Code::StateRegressed, text));
+            }
+            *found = None;
+            return Ok((Session::new(ack), Standing::Regressed));
+        }
+        session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
+        let session = found.take().expect("it was found above");
+        Ok((session, Standing::Resumed))
+    }
+
+    /// What decides about its requests.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Bytes of memory that it holds, about.
+    pub fn memory(&self) -> usize {
+        self.filter.memory() + self.bytes
+    }
+
+    /// The client holds every reply up to `ack`.
+    ///
+    /// # Errors
+    /// If it cannot: see [`Misuse`].
+    pub fn acknowledge(&mut self, ack: u64) -> Result<(), Misuse> {
+        self.filter.acknowledge(ack)?;
+        self.forget();
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        while let Some((number, response)) = self.responses.front()
+            && *number <= self.filter.ack()
+        {
+            self.bytes -= response.len() + RESPONSE;
+            self.responses.pop_front();
+        }
+    }
+
+    /// A request arrives, whole.
+    ///
+    /// # Errors
+    /// [`Misuse`]: the connection cannot go on.
+    pub fn handle_request(&mut self, number: u64, message: &[u8]) -> Result<Verdict, Misuse> {
+        self.filter.handle_request(number, filter::digest(message))
+    }
+
+    /// The request that was let through last has succeeded, and has no answer.
+    pub fn executed(&mut self) {
+        self.filter.executed();
+    }
+
+    /// The request that was let through last has failed, or has an answer: `response` is the message that says so. A fault
+    /// is kept; of answers only some, and for one that is not the client asks again.
+    pub fn responded(&mut self, response: &[u8], is_answer: bool) {
+        self.filter.executed();
+        self.filter.tell();
+        let size = response.len() + RESPONSE;
+        if !is_answer || self.bytes + size <= limits::SESSION_ANSWERS {
+            self.bytes += size;
+            self.responses.push_back((self.filter.applied(), response.into()));
+        }
+    }
+
+    /// The client is told that everything up to the last request executed is done.
+    pub fn tell(&mut self) {
+        self.filter.tell();
+    }
+
+    /// The client will not come back.
+    pub fn end(&mut self) {
+        self.is_ended = true;
+    }
+
+    /// A request that was let through was not executed after all, and never will be on its connection.
+    pub(crate) fn interrupt(&mut self) {
+        self.filter.interrupt();
+    }
+
+    /// The message that says what came of a request, if it is kept.
+    pub fn response(&self, number: u64) -> Option<&[u8]> {
+        let at = self.responses.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(&self.responses[at].1)
+    }
+
+    /// The messages of all requests that are not acknowledged, in order.
+    pub fn responses(&self) -> impl Iterator<Item = &[u8]> {
+        self.responses.iter().map(|(_, response)| &**response)
+    }
+}
+
+/// The low 32 bits of a number are on the wire: the number near `applied` that has them. 0, which no request has, for one that
+/// would lie before the first.
+pub(crate) fn number_near(applied: u64, msgid: u32) -> u64 {
+    let distance = msgid.wrapping_sub(applied as u32) as i32;
+    applied.checked_add_signed(distance.into()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;
