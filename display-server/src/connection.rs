@@ -185,6 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     }
                     machine.answer(result);
                 }
+                Step::Resume(_) => machine.resume(&mut None),
                 Step::Continue => done += 1,
                 Step::Wait if is_streaming => break Turn::Yield,
                 Step::Wait => break Turn::Over,

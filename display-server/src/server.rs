@@ -146,6 +146,7 @@ impl Server {
             server: concat!("display-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             size: self.display.size(),
             message: self.options.message,
+            instance: None,
         };
         let machine = server::Connection::new(config, now());
         connection::serve(stream, peer, machine, &self.display, self.budget.share(), shutdown).await;

@@ -1,7 +1,6 @@
 //! The side of the stream that is written to.
 
 use draw_protocol::client::Connection;
-use draw_protocol::limits;
 use draw_protocol::trace::{Direction, Printer};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,21 +9,17 @@ use tokio::io::AsyncWrite;
 /// The half of the stream that is written to, and what it has not taken yet.
 pub(crate) struct Writer {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
+    /// It is the machine's, which gets it back when all of it is sent.
     bytes: Vec<u8>,
     sent: usize,
-    /// What a write has carried lately: the most, forgotten slowly.
-    usual: usize,
     /// The stream has taken bytes that it may still hold back, as a buffer or TLS does.
     is_held_back: bool,
     trace: Printer,
 }
 
-/// Capacity that is kept for the next write, whatever the last ones carried.
-const KEPT_CAPACITY: usize = limits::READ;
-
 impl Writer {
     pub(crate) fn new(stream: Box<dyn AsyncWrite + Send + Unpin>, trace: Printer) -> Writer {
-        Writer { stream, bytes: Vec::new(), sent: 0, usual: 0, is_held_back: false, trace }
+        Writer { stream, bytes: Vec::new(), sent: 0, is_held_back: false, trace }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -33,16 +28,7 @@ impl Writer {
 
     /// Takes over what the machine has to send. To be called when empty.
     pub(crate) fn refill(&mut self, machine: &mut Connection) {
-        let mut empty = std::mem::take(&mut self.bytes);
-        // While large images are sent their memory is kept: to map it anew for each costs a third of sending it.
-        self.usual = empty.len().max(self.usual - self.usual / 16);
-        empty.clear();
-        // Not for a little: what is given back is mapped anew with the next that is larger.
-        let enough = 2 * self.usual.max(KEPT_CAPACITY);
-        if empty.capacity() > 2 * enough {
-            empty.shrink_to(enough);
-        }
-        self.bytes = machine.swap_transmit(empty);
+        self.bytes = machine.swap_transmit(std::mem::take(&mut self.bytes));
         self.sent = 0;
         // Before they are written: another thread may read the answer as soon as they are.
         self.trace.pass(Direction::ToDisplay, &self.bytes);
