@@ -68,7 +68,8 @@ impl Server {
     /// One that nobody has greeted yet, of a display of [`SIZE`].
     pub fn new() -> Server {
         let now = Instant::now();
-        let config = server::Config { server: "benches".into(), size: SIZE, message: limits::MESSAGE, instance: None };
+        let config =
+            server::Config { server: "benches".into(), size: SIZE, message: limits::MESSAGE, instance: None };
         Server { machine: server::Connection::new(config, now), now }
     }
 

@@ -11,7 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 /// A state machine of a server of 2000x2000 pixels, for peers that are moved by hand.
 pub(crate) fn machine() -> Connection {
     let size = Size { width: 2000, height: 2000 };
-    Connection::new(Config { server: "a test".into(), size, message: limits::MESSAGE }, Instant::now())
+    Connection::new(
+        Config { server: "a test".into(), size, message: limits::MESSAGE, instance: None },
+        Instant::now(),
+    )
 }
 
 /// Greets a client back over a real socket.
