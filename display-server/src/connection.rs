@@ -11,13 +11,16 @@ use crate::clock::now;
 use crate::damage::Damage;
 use crate::display::Display;
 use crate::farewell;
+use crate::sessions::Holder;
 use bytes::BufMut;
 use draw_protocol::server::{self, Stats, Step};
+use draw_protocol::session::{Id, Resume};
 use draw_protocol::trace::{DRAW_DEBUG, Direction, Printer};
 use draw_protocol::{Code, Fault, limits};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -61,13 +64,19 @@ pub(crate) async fn serve<S>(
         is_at_end: false,
         needs_flush: false,
         is_streaming: false,
+        resuming: None,
+        session: None,
+        holder: Arc::default(),
         counted: Stats::default(),
         buffered: 0,
         peer,
         trace,
     };
     let mut result = connection.converse(shutdown).await;
-    if let Some(fault) = connection.machine.closing().cloned() {
+    let closing = connection.machine.closing().cloned();
+    // Its client may be there again before this connection has said goodbye.
+    connection.give_session_back();
+    if let Some(fault) = closing {
         let is_shutdown = fault.code == Code::ShuttingDown;
         let client = connection.machine.client().unwrap_or("unnamed client");
         if is_shutdown {
@@ -101,6 +110,11 @@ struct Connection<'a, S> {
     needs_flush: bool,
     /// The last read brought all that was asked for, so there is likely more.
     is_streaming: bool,
+    /// The client has asked for this session, and waits.
+    resuming: Option<Resume>,
+    /// The session that this connection has, and how it hears that another wants it.
+    session: Option<Id>,
+    holder: Arc<Holder>,
     /// What of the machine's statistics and memory the display's counters have already.
     counted: Stats,
     buffered: u64,
@@ -139,6 +153,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     self.machine.close(Fault::new(Code::ShuttingDown, "the display ends"));
                     return Poll::Ready(Ok(()));
                 }
+                if self.poll_session(cx) {
+                    return Poll::Ready(Ok(()));
+                }
                 // Each is tried in each turn, whatever the others did.
                 let has_sent = self.poll_send(cx, now)?;
                 let has_read = self.poll_receive(cx)?;
@@ -157,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
     fn execute(&mut self) -> Turn {
-        let Connection { machine, display, share, damage, input, is_streaming, peer, .. } = self;
+        let Connection { machine, display, share, damage, input, is_streaming, peer, resuming, .. } = self;
         let (framebuffer, now) = (display.framebuffer(), now());
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
@@ -185,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     }
                     machine.answer(result);
                 }
-                Step::Resume(_) => machine.resume(&mut None),
+                Step::Resume(asked) => *resuming = Some(asked),
                 Step::Continue => done += 1,
                 Step::Wait if is_streaming => break Turn::Yield,
                 Step::Wait => break Turn::Over,
@@ -199,6 +216,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         framebuffer.publish(damage);
         self.settle();
         turn
+    }
+
+    /// Gets the session that the client asks for, or gives back the one that another connection asks for. Answers whether
+    /// anything has changed.
+    fn poll_session(&mut self, cx: &Context<'_>) -> bool {
+        if let Some(asked) = self.resuming {
+            let Poll::Ready(mut found) = self.display.sessions().poll_claim(asked.session, &self.holder, cx)
+            else {
+                return false;
+            };
+            (self.resuming, self.session) = (None, Some(asked.session));
+            self.machine.resume(&mut found);
+            if self.machine.session().is_none() {
+                // It was refused: what there is of it waits on.
+                self.session = None;
+                self.display.sessions().give_back(asked.session, found);
+            }
+            return true;
+        }
+        if self.session.is_some() && self.holder.is_wanted(cx) {
+            self.give_session_back();
+            return true;
+        }
+        false
     }
 
     /// Brings the display's counters, and the share of the memory, to what there is now.
@@ -338,9 +379,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 }
 
+impl<S> Connection<'_, S> {
+    fn give_session_back(&mut self) {
+        if let Some(id) = self.session.take() {
+            let session = self.machine.take_session().map(|(_, session)| session);
+            self.display.sessions().give_back(id, session);
+        }
+    }
+}
+
 impl<S> Drop for Connection<'_, S> {
     /// Also when the task is aborted or the display's code panics.
     fn drop(&mut self) {
+        self.give_session_back();
         let counters = self.display.counters();
         counters.buffered.fetch_sub(self.buffered, Relaxed);
         counters.connections.fetch_sub(1, Relaxed);

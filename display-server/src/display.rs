@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 use crate::framebuffer::Framebuffer;
+use crate::sessions::Sessions;
+use draw_protocol::session::Id;
 use draw_protocol::{Color, Position, Size};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +21,7 @@ struct Inner {
     framebuffer: Framebuffer,
     pointer: Pointer,
     counters: Counters,
+    sessions: Sessions,
     clients_changed: ClientsChanged,
 }
 
@@ -36,13 +39,17 @@ impl Display {
     /// A display filled with `background`.
     ///
     /// # Errors
-    /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it.
+    /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it,
+    /// [`Error::Random`] if the system gives no random bytes.
     pub fn new(size: Size, background: Color) -> Result<Display, Error> {
         let framebuffer = Framebuffer::new(size, background)?;
+        let mut instance = [0; 16];
+        getrandom::fill(&mut instance).map_err(|error| Error::Random(error.into()))?;
         let inner = Inner {
             framebuffer,
             pointer: Pointer::default(),
             counters: Counters::default(),
+            sessions: Sessions::new((Id(instance), 1)),
             clients_changed: ClientsChanged::default(),
         };
         Ok(Display { inner: Arc::new(inner) })
@@ -99,6 +106,10 @@ impl Display {
         if let Some(changed) = self.inner.clients_changed.0.get() {
             changed();
         }
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
     }
 
     pub(crate) fn counters(&self) -> &Counters {

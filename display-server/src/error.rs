@@ -48,6 +48,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The system gives no random bytes, with which a display is told from every other.
+    #[error("the system gives no random bytes: {0}")]
+    Random(#[source] io::Error),
     /// The system refuses threads, timers or signals.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),

@@ -44,6 +44,7 @@ mod framebuffer;
 mod listen;
 mod local;
 mod server;
+mod sessions;
 pub mod snapshot;
 pub mod window;
 

@@ -146,7 +146,7 @@ impl Server {
             server: concat!("display-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             size: self.display.size(),
             message: self.options.message,
-            instance: None,
+            instance: Some(self.display.sessions().instance()),
         };
         let machine = server::Connection::new(config, now());
         connection::serve(stream, peer, machine, &self.display, self.budget.share(), shutdown).await;

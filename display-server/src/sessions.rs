@@ -1,0 +1,98 @@
+//! Which connection has which session.
+//!
+//! A session is handed over whole: a connection that asks for one that another has tells that one so, and waits until it has
+//! given it back. Nothing of it is shared meanwhile, so what still arrives on the older connection cannot be executed.
+
+use crate::clock::now;
+use draw_protocol::session::{self, Claim, Id, Session};
+use futures::task::AtomicWaker;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// The sessions of a display.
+pub(crate) struct Sessions {
+    /// Which display this is, and how often it was started.
+    instance: (Id, u64),
+    /// Held only to look up and to move; nothing is called meanwhile.
+    table: Mutex<Table>,
+}
+
+struct Table {
+    sessions: session::Sessions<Arc<Holder>>,
+    /// Who waits for a session that another connection has. There are rarely any: all are woken when one is given back.
+    waiting: Vec<Waker>,
+}
+
+/// How a connection hears that another one wants its session.
+#[derive(Default)]
+pub(crate) struct Holder {
+    is_wanted: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Holder {
+    /// Whether another connection wants the session. Until then the task of `cx` is woken when one does.
+    pub(crate) fn is_wanted(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.is_wanted.load(Acquire)
+    }
+
+    fn want(&self) {
+        self.is_wanted.store(true, Release);
+        self.waker.wake();
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// None yet, of this display.
+    pub(crate) fn new(instance: (Id, u64)) -> Sessions {
+        let table = Table { sessions: session::Sessions::default(), waiting: Vec::new() };
+        Sessions { instance, table: Mutex::new(table) }
+    }
+
+    /// Which display this is, and how often it was started.
+    pub(crate) fn instance(&self) -> (Id, u64) {
+        self.instance
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready when no other connection has the session: it is the caller's then, with what there was of it.
+    pub(crate) fn poll_claim(&self, id: Id, holder: &Arc<Holder>, cx: &Context<'_>) -> Poll<Option<Session>> {
+        let Table { sessions, waiting } = &mut *self.lock();
+        match sessions.claim(id, Arc::clone(holder), now()) {
+            Claim::Granted(found) => Poll::Ready(found),
+            Claim::Held(other) => {
+                other.want();
+                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    waiting.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// A connection gives a session back. Without what there is of it, there is none any more.
+    pub(crate) fn give_back(&self, id: Id, session: Option<Session>) {
+        let waiting = {
+            let Table { sessions, waiting } = &mut *self.lock();
+            match session {
+                Some(session) => sessions.park(id, session, now()),
+                None => sessions.forget(id),
+            }
+            std::mem::take(waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
