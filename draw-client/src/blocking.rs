@@ -1,23 +1,21 @@
 //! For plain programs, with no runtime: the synchronous [`Display`], whose calls wait for their answer in the caller's
 //! own thread, and the [`Pipeline`], whose drawing calls do not wait.
 
+mod link;
 mod pipeline;
 mod thread;
 mod wait;
 
+use link::{Link, Peer};
 pub use pipeline::{Pipeline, PipelineBuilder, Reply};
 
 use crate::address;
-use crate::builder::{LONGEST, hello};
+use crate::builder::LONGEST;
 use crate::debug;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
-use draw_protocol::client::{Connection, Event};
-use draw_protocol::trace::{Direction, Printer};
-use draw_protocol::{Answer, Color, Position, Request, Size, Welcome, limits};
+use draw_protocol::{Answer, Color, Position, Request, Size, limits};
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,32 +46,23 @@ struct Inner {
     stats: Stats,
 }
 
-struct Link {
-    stream: TcpStream,
-    machine: Connection,
-    buffer: Vec<u8>,
-    timeout: Duration,
-    /// The socket's timeout for reads is less than `timeout` for the moment.
-    is_shortened: bool,
-    trace: Printer,
-}
-
 /// Sets up a [`Display`].
 #[derive(Debug, Clone)]
 pub struct Builder {
     timeout: Duration,
     connect_timeout: Duration,
+    reconnect: Duration,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
-        Builder { timeout: limits::ANSWER_TIMEOUT, connect_timeout: limits::CONNECT_TIMEOUT }
+        Builder {
+            timeout: limits::ANSWER_TIMEOUT,
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            reconnect: limits::RECONNECT,
+        }
     }
 }
-
-/// A write that takes longer looks whether there is something to read: else both sides could wait for the other to
-/// read first, for ever.
-const WRITE_SLICE: Duration = Duration::from_millis(100);
 
 impl Builder {
     /// How long a call waits for its answer. 30 seconds unless set.
@@ -90,6 +79,15 @@ impl Builder {
         self
     }
 
+    /// For how long a lost connection is tried to be made anew; 30 seconds unless set, zero for not at all. The call that
+    /// is being made waits meanwhile, within its own timeout: it is executed once, whatever the network does. If the
+    /// display has lost its state, or has forgotten this client, the call fails with [`Error::Forgotten`], and the next
+    /// one draws on what there is.
+    pub fn reconnect(mut self, within: Duration) -> Builder {
+        self.reconnect = within.min(LONGEST);
+        self
+    }
+
     /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given. Every address of the name is
     /// tried.
     ///
@@ -99,28 +97,12 @@ impl Builder {
     pub fn connect(&self, address: &str) -> Result<Display> {
         let (host, port) = address::parse(address)?;
         let shown = address::show(&host, port);
-        let unreachable = |error| address::unreachable(&shown, Some(error));
         let deadline = Instant::now() + self.connect_timeout;
-        let stream = dial(&host, port, deadline).map_err(|last| address::unreachable(&shown, last))?;
-        // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
-        stream.set_nodelay(true).map_err(unreachable)?;
-        stream.set_write_timeout(Some(WRITE_SLICE)).map_err(unreachable)?;
-        let mut link = Link {
-            stream,
-            machine: Connection::new(&hello()),
-            buffer: vec![0; limits::READ],
-            timeout: self.connect_timeout,
-            is_shortened: false,
-            trace: debug::open(&format!("to {shown}")),
-        };
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        link.stream.set_read_timeout(Some(left)).map_err(unreachable)?;
-        let size = link
-            .run(deadline, |event, _| matches!(event, Some(Event::Welcome)).then_some(()))
-            .and_then(|()| link.size().ok_or(Failed::Lost(Lost::Eof)));
-        let size = size.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
-        link.timeout = self.timeout;
-        link.stream.set_read_timeout(Some(self.timeout)).map_err(unreachable)?;
+        let trace = debug::open(&format!("to {shown}"));
+        let Builder { timeout, connect_timeout, reconnect } = *self;
+        let peer = Peer { host, port, connect_timeout, reconnect };
+        let link = Link::connect(peer, timeout, trace, deadline)?;
+        let size = link.size();
         Ok(Display { inner: Arc::new(Mutex::new(Inner { link: Ok(link), stats: Stats::default() })), size })
     }
 
@@ -130,226 +112,6 @@ impl Builder {
     /// See [`Builder::connect`].
     pub fn open(&self) -> Result<Display> {
         self.connect(&address::default_address())
-    }
-}
-
-fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Option<std::io::Error>> {
-    let found: Vec<_> = (host, port).to_socket_addrs().map_err(Some)?.collect();
-    let mut last = None;
-    for (i, one) in found.iter().enumerate() {
-        let share = address::share(deadline, Instant::now(), found.len() - i);
-        match TcpStream::connect_timeout(one, share) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last)
-}
-
-/// Why waiting for an event ended without it.
-enum Failed {
-    TimedOut,
-    Lost(Lost),
-}
-
-impl Failed {
-    fn into_error(self, outcome: Outcome, after: Duration) -> Error {
-        match self {
-            Failed::TimedOut => Error::Timeout { after, outcome },
-            Failed::Lost(reason) => Error::Disconnected { reason, outcome },
-        }
-    }
-}
-
-impl From<std::io::Error> for Failed {
-    fn from(error: std::io::Error) -> Failed {
-        Failed::Lost(Lost::Io(Arc::new(error)))
-    }
-}
-
-fn would_block(error: &std::io::Error) -> bool {
-    // Unix says the one, Windows the other.
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-/// A read that blocks ends after `left`.
-fn limit_reads(stream: &TcpStream, left: Duration) -> std::io::Result<()> {
-    // The system takes a timeout of zero for none.
-    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
-}
-
-/// Reads that end by the deadline, however slowly the bytes trickle in.
-struct Until<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl Read for Until<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        limit_reads(self.stream, left)?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Link {
-    fn size(&self) -> Option<Size> {
-        self.machine.welcome().map(Welcome::size)
-    }
-
-    /// Sends what waits and reads until `wanted` finds what it wants in an event or in how far the calls are done.
-    fn run<T>(
-        &mut self,
-        deadline: Instant,
-        mut wanted: impl FnMut(Option<Event>, &Connection) -> Option<T>,
-    ) -> Result<T, Failed> {
-        // The socket's own timeout is the whole deadline, so the usual call, written at once and answered at once, sets
-        // none.
-        let mut is_usual = true;
-        while !self.machine.poll_transmit().is_empty() {
-            match self.stream.write(self.machine.poll_transmit()) {
-                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(n) => {
-                    self.trace.pass(Direction::ToDisplay, &self.machine.poll_transmit()[..n]);
-                    self.machine.handle_transmitted(n);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if would_block(&error) => {
-                    self.stream.set_nonblocking(true)?;
-                    let read = self.stream.read(&mut self.buffer);
-                    self.stream.set_nonblocking(false)?;
-                    let n = match read {
-                        Ok(0) => return Err(Failed::Lost(Lost::Eof)),
-                        Err(error) if would_block(&error) => 0,
-                        read => read?,
-                    };
-                    if let Some(found) = self.take_in(n, &mut wanted)? {
-                        return Ok(found);
-                    }
-                }
-                // The reason may be in what the other side said last.
-                Err(error) => return self.read_goodbye(error),
-            }
-            is_usual &= self.machine.poll_transmit().is_empty();
-            // A peer that takes a little now and then does not stop the clock.
-            if !is_usual && Instant::now() >= deadline {
-                return Err(Failed::TimedOut);
-            }
-        }
-        let result = loop {
-            if !std::mem::take(&mut is_usual) {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    break Err(Failed::TimedOut);
-                }
-                self.is_shortened = true;
-                limit_reads(&self.stream, left)?;
-            }
-            match self.read_some(deadline) {
-                Ok(None) => {
-                    self.trace.end(Direction::ToClient);
-                    break Err(Failed::Lost(Lost::Eof));
-                }
-                Ok(Some(n)) => match self.take_in(n, &mut wanted) {
-                    Ok(Some(found)) => break Ok(found),
-                    Ok(None) => {}
-                    Err(failed) => break Err(failed),
-                },
-                Err(error) if error.kind() == ErrorKind::Interrupted || would_block(&error) => {}
-                Err(error) => break Err(error.into()),
-            }
-        };
-        if std::mem::take(&mut self.is_shortened) {
-            self.stream.set_read_timeout(Some(self.timeout))?;
-        }
-        result
-    }
-
-    /// Reads once, and answers how much of the buffer there is to take in; a long answer goes straight to where it
-    /// belongs. `None`: the other side has closed.
-    fn read_some(&mut self, deadline: Instant) -> std::io::Result<Option<usize>> {
-        let Some((body, room)) = self.machine.body() else {
-            let n = self.stream.read(&mut self.buffer)?;
-            return Ok((n > 0).then_some(n));
-        };
-        self.is_shortened = true;
-        let before = body.len();
-        let read = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body);
-        self.trace.pass(Direction::ToClient, &body[before..]);
-        let n = read?;
-        Ok((n == room).then_some(0))
-    }
-
-    /// Takes in the first `n` bytes of the buffer.
-    fn take_in<T>(
-        &mut self,
-        n: usize,
-        wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
-    ) -> Result<Option<T>, Failed> {
-        let (mut input, now) = (&self.buffer[..n], Instant::now());
-        self.trace.pass(Direction::ToClient, input);
-        let mut found = None;
-        loop {
-            let event = self
-                .machine
-                .handle_input(&mut input, now)
-                .map_err(|ended| Failed::Lost(Lost::Protocol(ended)))?;
-            let is_last = event.is_none();
-            let this = wanted(event, &self.machine);
-            found = found.or(this);
-            if is_last {
-                return Ok(found);
-            }
-        }
-    }
-
-    fn read_goodbye<T>(&mut self, error: std::io::Error) -> Result<T, Failed> {
-        if let Ok(n @ 1..) = self.stream.read(&mut self.buffer) {
-            self.take_in::<T>(n, &mut |_, _| None)?;
-        }
-        Err(error.into())
-    }
-
-    fn call(&mut self, request: &Request<'_>, stats: &mut Stats) -> Result<Answer> {
-        let now = Instant::now();
-        let deadline = now + self.timeout;
-        // Calls that were given up after their deadline are still under way, and their bytes may wait here.
-        if !self.machine.has_credit(request, 0) {
-            let waited = self.run(deadline, |event, machine| {
-                event.iter().for_each(report);
-                machine.has_credit(request, 0).then_some(())
-            });
-            waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
-        }
-        let number = self.machine.call(request, now)?;
-        stats.calls += 1;
-        stats.waits += 1;
-        let done = self.run(deadline, |event, machine| match event {
-            Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
-            Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
-            Some(event) => {
-                report(&event);
-                None
-            }
-            None => {
-                (machine.done() >= number && !request.method().is_question()).then_some(Ok(Answer::Done(())))
-            }
-        });
-        done.unwrap_or_else(|failed| Err(self.fail(failed, Outcome::Unknown)))
-    }
-
-    /// What the caller is told.
-    fn fail(&self, failed: Failed, outcome: Outcome) -> Error {
-        match (failed, self.machine.goodbye()) {
-            (Failed::Lost(Lost::Eof | Lost::Io(_)), Some(fault)) => {
-                Failed::Lost(Lost::Goodbye(fault.clone()))
-            }
-            (failed, _) => failed,
-        }
-        .into_error(outcome, self.timeout)
     }
 }
 
@@ -365,18 +127,19 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Ok(link) = &mut self.link {
+            link.finish();
+        }
+    }
+}
+
 /// What a call is told that comes after the end.
 fn unsent(reason: &Lost) -> Error {
     match reason {
         Lost::Closed => Error::Closed,
         reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
-    }
-}
-
-/// What came of a call that was given up after its deadline: nobody waits for it any more.
-fn report(event: &Event) {
-    if let Event::Fault(made, fault) = event {
-        tracing::warn!(call = made.number, "{} failed after its deadline: {fault}", made.call);
     }
 }
 
@@ -424,8 +187,8 @@ impl Display {
     /// [`Error::Disconnected`] if the connection was lost before.
     pub fn close(&self) -> Result<()> {
         match std::mem::replace(&mut self.lock().link, Err(Lost::Closed)) {
-            Ok(link) => {
-                link.trace.end(Direction::ToDisplay);
+            Ok(mut link) => {
+                link.finish();
                 Ok(())
             }
             Err(Lost::Closed) => Ok(()),

@@ -6,11 +6,13 @@ use crate::display::Display;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Callback, LateError};
+use crate::reconnect::{Halves, WhileGone, hello};
+use crate::returning::Returning;
 use crate::shared::{Shared, now};
 use crate::writer::Writer;
 use draw_protocol::client::Connection;
 use draw_protocol::trace::Printer;
-use draw_protocol::{Hello, Size, limits};
+use draw_protocol::{Size, limits};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -34,11 +36,19 @@ pub struct Builder {
     callback: Option<Callback>,
     timeout: Duration,
     connect_timeout: Duration,
+    reconnect: Duration,
+    while_gone: WhileGone,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
-        Builder { callback: None, timeout: limits::ANSWER_TIMEOUT, connect_timeout: limits::CONNECT_TIMEOUT }
+        Builder {
+            callback: None,
+            timeout: limits::ANSWER_TIMEOUT,
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            reconnect: limits::RECONNECT,
+            while_gone: WhileGone::default(),
+        }
     }
 }
 
@@ -48,13 +58,10 @@ impl fmt::Debug for Builder {
             .field("has_callback", &self.callback.is_some())
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("reconnect", &self.reconnect)
+            .field("while_gone", &self.while_gone)
             .finish()
     }
-}
-
-/// What this client calls itself.
-pub(crate) fn hello() -> Hello {
-    Hello::new(concat!("draw-client ", env!("CARGO_PKG_VERSION")))
 }
 
 impl Builder {
@@ -83,6 +90,23 @@ impl Builder {
         self
     }
 
+    /// For how long a lost connection is tried to be made anew; 30 seconds unless set, zero for not at all. What was
+    /// accepted goes on then as if nothing had happened: every call is executed once, in its order. If the display has lost its
+    /// state, or has forgotten this client, the calls that were under way fail with [`Error::Forgotten`], and those that
+    /// follow draw on what there is.
+    ///
+    /// Nothing can be made anew of a stream that was handed in ([`Builder::over`]): see [`Builder::through`].
+    pub fn reconnect(mut self, within: Duration) -> Builder {
+        self.reconnect = within.min(LONGEST);
+        self
+    }
+
+    /// What happens to calls that are made while the connection is lost. They wait, unless this is set.
+    pub fn while_gone(mut self, policy: WhileGone) -> Builder {
+        self.while_gone = policy;
+        self
+    }
+
     /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given. Every address of the name is
     /// tried. The connection is driven by a task of the current tokio runtime.
     ///
@@ -94,10 +118,14 @@ impl Builder {
     /// Outside of a tokio runtime with time and I/O enabled.
     pub async fn connect(self, address: &str) -> Result<Display> {
         let deadline = now() + self.connect_timeout;
-        let stream = self.dial(address, deadline).await?;
-        let (reader, writer) = stream.into_split();
+        let (host, port) = address::parse(address)?;
+        let shown = address::show(&host, port);
+        let stream =
+            dial(&host, port, deadline).await.map_err(|error| address::unreachable(&shown, error))?;
         let trace = debug::open(&format!("to {address}"));
-        let (display, driver) = self.greet(Box::new(reader), Box::new(writer), trace, deadline).await?;
+        let patience = self.connect_timeout;
+        let returning = returning(host, port, self.reconnect, patience);
+        let (display, driver) = self.greet(stream.into(), Some(returning), trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -138,49 +166,55 @@ impl Builder {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let deadline = now() + self.connect_timeout;
-        let (reader, writer) = tokio::io::split(stream);
-        self.greet(Box::new(reader), Box::new(writer), debug::open("over a stream"), deadline).await
+        self.greet(Halves::split(stream), None, debug::open("over a stream"), deadline).await
     }
 
-    async fn dial(&self, address: &str, deadline: Instant) -> Result<TcpStream> {
-        let (host, port) = address::parse(address)?;
-        let shown = address::show(&host, port);
-        let found = tokio::time::timeout(self.connect_timeout, tokio::net::lookup_host((host, port))).await;
-        let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
-        let found: Vec<_> = match found.unwrap_or_else(|_| Err(late())) {
-            Ok(found) => found.collect(),
-            Err(error) => return Err(address::unreachable(&shown, Some(error))),
+    /// Talks over streams that `connect` makes: the first, and another when one is lost. For a stream that is not TCP, and
+    /// still to be resumed: TLS, a Unix socket, a simulated network.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] with what `connect` says, and those of [`Builder::over`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled.
+    pub async fn through<C, F, S>(self, mut connect: C) -> Result<Display>
+    where
+        C: FnMut() -> F + Send + 'static,
+        F: Future<Output = std::io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let deadline = now() + self.connect_timeout;
+        let first = tokio::time::timeout_at(deadline.into(), connect()).await;
+        let first = first.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let stream =
+            first.map_err(|error| address::unreachable("the other end of the stream", Some(error)))?;
+        let trace = debug::open("over a stream");
+        let again = move || {
+            let dialing = connect();
+            async { dialing.await.map(Halves::split) }
         };
-        let mut last = None;
-        for (i, one) in found.iter().enumerate() {
-            let share = address::share(deadline, now(), found.len() - i);
-            match tokio::time::timeout(share, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {
-                Ok(stream) => {
-                    // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
-                    stream.set_nodelay(true).map_err(|error| address::unreachable(&shown, Some(error)))?;
-                    return Ok(stream);
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(address::unreachable(&shown, last))
+        let returning = Returning::new(again, self.reconnect, self.connect_timeout);
+        let (display, driver) = self.greet(Halves::split(stream), Some(returning), trace, deadline).await?;
+        tokio::spawn(driver);
+        Ok(display)
     }
 
     async fn greet(
         self,
-        reader: Box<dyn AsyncRead + Send + Unpin>,
-        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        stream: Halves,
+        returning: Option<Returning>,
         trace: Printer,
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
         let machine = Connection::new(&hello());
         let shared = Arc::new(Shared::new(
             machine,
-            Writer::new(writer, trace.clone()),
+            Writer::new(stream.writer, trace.clone()),
             self.timeout,
             self.callback.is_some(),
         ));
-        let mut driver = Driver::new(Arc::clone(&shared), reader, Callers::Tasks, trace);
+        shared.lock().while_gone = self.while_gone;
+        let mut driver = Driver::new(Arc::clone(&shared), stream.reader, Callers::Tasks, returning, trace);
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
         let size = std::future::poll_fn(|cx| {
             let ended = std::pin::Pin::new(&mut driver).poll(cx).is_ready();
@@ -203,6 +237,39 @@ impl Builder {
         })?;
         Ok((Display::new(shared, size), driver))
     }
+}
+
+/// How TCP connections to one address are made anew.
+pub(crate) fn returning(host: String, port: u16, within: Duration, patience: Duration) -> Returning {
+    let connect = move || {
+        let host = host.clone();
+        async move {
+            let dialed = dial(&host, port, now() + patience).await;
+            let stream = dialed
+                .map_err(|error| error.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))?;
+            Ok(stream.into())
+        }
+    };
+    Returning::new(connect, within, patience)
+}
+
+async fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Option<std::io::Error>> {
+    let found = tokio::time::timeout_at(deadline.into(), tokio::net::lookup_host((host, port))).await;
+    let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+    let found: Vec<_> = found.unwrap_or_else(|_| Err(late())).map_err(Some)?.collect();
+    let mut last = None;
+    for (i, one) in found.iter().enumerate() {
+        let share = address::share(deadline, now(), found.len() - i);
+        match tokio::time::timeout(share, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {
+            Ok(stream) => {
+                // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last)
 }
 
 /// A year: a deadline that lies too far ahead for the clock would make its arithmetic overflow.

@@ -1,6 +1,8 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
+use crate::reconnect::may_return;
+use crate::returning::Returning;
 use crate::shared::{Shared, State, now};
 use bytes::BufMut;
 use draw_protocol::limits;
@@ -44,6 +46,8 @@ pub struct Driver {
     timer_at: Option<Instant>,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
+    /// How another connection is made, where one can be.
+    returning: Option<Returning>,
     trace: Printer,
 }
 
@@ -67,6 +71,7 @@ impl Driver {
         shared: Arc<Shared>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         callers: Callers,
+        returning: Option<Returning>,
         trace: Printer,
     ) -> Driver {
         Driver {
@@ -80,6 +85,7 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
             broken: None,
+            returning,
             trace,
         }
     }
@@ -163,6 +169,13 @@ impl Driver {
             {
                 return Poll::Ready(lost.clone());
             }
+            if state.has_resumed() {
+                self.returning.iter_mut().for_each(Returning::resumed);
+            }
+            let greeting = self.returning.as_ref().and_then(Returning::greeting);
+            if greeting.is_some_and(|until| until <= now) {
+                return Poll::Ready(Lost::Io(Arc::new(std::io::ErrorKind::TimedOut.into())));
+            }
             let last_words = self.broken.as_ref().map(|(_, until)| *until);
             let farewell = state.farewell(self.shared.timeout);
             if let Some((end, after)) = farewell
@@ -172,7 +185,7 @@ impl Driver {
                 return Poll::Ready(if is_done { Lost::Closed } else { Lost::Unfinished { after } });
             }
             let farewell = farewell.map(|(end, _)| end);
-            let next = [state.next_deadline(), farewell, last_words].into_iter().flatten().min();
+            let next = [state.next_deadline(), farewell, last_words, greeting].into_iter().flatten().min();
             state.alarm = next;
             drop(state);
             if self.timer_at != next {
@@ -251,12 +264,71 @@ fn wake_done(mut state: MutexGuard<'_, State>, spare: &mut Vec<Waker>) {
     spare.drain(..).for_each(Waker::wake);
 }
 
+impl Driver {
+    /// Whether there may be another connection after this one was lost. What is to be said of the loss is in `lost` then.
+    fn may_return(&self, lost: &mut Lost) -> bool {
+        let state = self.shared.lock();
+        if let (Lost::Eof | Lost::Io(_), Some(fault)) = (&*lost, state.machine.goodbye()) {
+            *lost = Lost::Goodbye(fault.clone());
+        }
+        let is_over = state.machine.in_flight() == 0 && state.farewell(self.shared.timeout).is_some();
+        let is_possible = self.returning.as_ref().is_some_and(Returning::is_possible);
+        is_possible && !is_over && state.machine.is_resumable() && may_return(lost)
+    }
+
+    /// The connection is lost, and there may be another.
+    fn lose(&mut self, lost: Lost, cx: &mut Context<'_>) {
+        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.shared.lock();
+        state.machine.handle_disconnected(writer.disconnect(cx));
+        state.away = Some(lost.clone());
+        drop((state, writer));
+        // The other side is to see at once that nobody reads any more.
+        self.reader = Box::new(tokio::io::empty());
+        (self.broken, self.has_yielded) = (None, false);
+        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), now()));
+    }
+
+    /// While there is no connection: ready when there is one, to be greeted on, or with why there will be none.
+    fn poll_return(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        let mut state = self.shared.lock();
+        state.register_driver(cx.waker());
+        state.is_driver_woken = false;
+        state.pace.driver_ran();
+        drop(state);
+        if let Some(lost) = self.is_finished() {
+            return Poll::Ready(Err(lost));
+        }
+        if let Poll::Ready(lost) = self.poll_timer(cx) {
+            return Poll::Ready(Err(lost));
+        }
+        let Some(returning) = &mut self.returning else { return Poll::Ready(Err(Lost::Eof)) };
+        let halves = ready!(returning.poll(cx, now))?;
+        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.connect(halves.writer);
+        self.reader = halves.reader;
+        self.shared.lock().machine.reconnect(false);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Future for Driver {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let lost = ready!(this.poll_once(cx));
+        let lost = loop {
+            if this.returning.as_ref().is_some_and(Returning::is_away)
+                && let Err(lost) = ready!(this.poll_return(cx))
+            {
+                break lost;
+            }
+            let mut lost = ready!(this.poll_once(cx));
+            if !this.may_return(&mut lost) {
+                break lost;
+            }
+            this.lose(lost, cx);
+        };
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
         this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(cx);
         this.shared.end(&mut this.shared.lock(), lost);

@@ -2,6 +2,7 @@
 
 use crate::late::LateError;
 use draw_protocol::client::Ended;
+use draw_protocol::session::Standing;
 use draw_protocol::{Fault, limits};
 use std::fmt;
 use std::io;
@@ -56,6 +57,20 @@ pub enum Error {
         /// What became of this call.
         outcome: Outcome,
     },
+    /// The connection was lost and there is another, but the display does not know any more what was under way. The
+    /// connection goes on.
+    #[error("{}; whether this call was executed is unknown", forgotten(*.standing))]
+    Forgotten {
+        /// Why it does not.
+        standing: Standing,
+    },
+    /// The connection is lost for the moment, and calls are not to wait for the next: the policy is
+    /// [`WhileGone::Fail`](crate::WhileGone::Fail).
+    #[error("the display is gone for the moment ({reason}); this call was not sent")]
+    Gone {
+        /// Why the connection was lost, or why the last try to make another failed.
+        reason: Lost,
+    },
     /// This side has closed the connection; the call was not sent.
     #[error("this display was closed by `close`")]
     Closed,
@@ -109,6 +124,14 @@ pub enum Lost {
     /// `close` was called.
     #[error("it was closed by `close`")]
     Closed,
+    /// The display was gone, and it was not possible to connect to it again in time.
+    #[error("the display was gone for {:.1} s: {last}", after.as_secs_f64())]
+    Gone {
+        /// For how long it was tried.
+        after: std::time::Duration,
+        /// Why the last try failed.
+        last: Box<Lost>,
+    },
     /// A clone of this [`blocking::Display`](crate::blocking::Display) was made a
     /// [`Pipeline`](crate::blocking::Pipeline), which has the connection now.
     #[error("`pipelined` has given it to a `Pipeline`")]
@@ -167,9 +190,16 @@ impl Error {
         match self {
             Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } => *outcome,
             // The barrier itself was reached; what it tells of is in the late errors.
-            Error::Late(_) => Outcome::Unknown,
+            Error::Late(_) | Error::Forgotten { .. } => Outcome::Unknown,
             _ => Outcome::Rejected,
         }
+    }
+}
+
+fn forgotten(standing: Standing) -> &'static str {
+    match standing {
+        Standing::StateLost => "the display was started anew, and is empty",
+        _ => "the display was out of reach for longer than it remembers",
     }
 }
 

@@ -66,7 +66,9 @@ mod driver;
 mod error;
 mod late;
 mod pace;
+mod reconnect;
 mod reply;
+mod returning;
 mod shared;
 mod writer;
 
@@ -80,5 +82,6 @@ pub use draw_protocol::{
 pub use driver::Driver;
 pub use error::{Error, Late, Lost, Outcome, Result};
 pub use late::{FailedCall, LateError};
+pub use reconnect::WhileGone;
 pub use reply::{Draw, Reply};
 pub use shared::Stats;

@@ -10,6 +10,7 @@ mod nap;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError, LateQueue};
 use crate::pace::Pace;
+use crate::reconnect::WhileGone;
 use crate::writer::Writer;
 use draw_protocol::client::{Connection, Event, Origin, Place};
 use draw_protocol::{Answer, Request, limits};
@@ -68,6 +69,9 @@ pub(crate) struct State {
     pub(crate) bystanders: Vec<Waker>,
     /// Why no call can be made any more.
     pub(crate) ended: Option<Lost>,
+    /// The connection is lost, and the next is not greeted on: why. What calls are to do meanwhile.
+    pub(crate) away: Option<Lost>,
+    pub(crate) while_gone: WhileGone,
     /// Since when `close` has been called: no new calls, the driver ends when all is done.
     closing: Option<Instant>,
     /// Since when the last handle is gone.
@@ -135,6 +139,8 @@ impl Shared {
             late: LateQueue::new(has_callback),
             bystanders: Vec::new(),
             ended: None,
+            away: None,
+            while_gone: WhileGone::default(),
             closing: None,
             abandoned: None,
             driver: None,
@@ -392,6 +398,11 @@ impl Shared {
             Event::Answer(made, answer) if *state.fate(made.number) == Fate::Awaited => {
                 state.results.insert(made.number, Ok(answer));
             }
+            Event::Resumed(standing, lost) => {
+                state.away = None;
+                tracing::info!(lost = lost.len(), "connected again: the session is {}", standing.as_str());
+                self.give_up(state, lost, &Error::Forgotten { standing }, now);
+            }
             // An answer that nobody waits for any more, or the greeting, which `connect` looks for itself.
             _ => {}
         }
@@ -453,6 +464,9 @@ impl State {
         }
         if self.closing.is_some() {
             return Err(Error::Closed);
+        }
+        if let (Some(reason), WhileGone::Fail) = (&self.away, self.while_gone) {
+            return Err(Error::Gone { reason: reason.clone() });
         }
         let undelivered = usize::try_from(self.late.undelivered()).unwrap_or(usize::MAX);
         let is_its_turn = self.turns.front().is_none_or(|first| turn.is_some_and(|(id, _)| id == first.id));
@@ -562,6 +576,11 @@ impl State {
         if let Some(first) = self.turns.front() {
             first.waker.wake_by_ref();
         }
+    }
+
+    /// Whether there is a connection that was greeted on.
+    pub(crate) fn has_resumed(&self) -> bool {
+        self.away.is_none()
     }
 
     /// Makes sure that the driver looks at the clock by then.

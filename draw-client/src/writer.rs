@@ -34,6 +34,19 @@ impl Writer {
         self.trace.pass(Direction::ToDisplay, &self.bytes);
     }
 
+    /// The stream is lost. Answers what was taken over from the machine last, sent or not.
+    pub(crate) fn disconnect(&mut self, cx: &mut Context<'_>) -> Vec<u8> {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.stream = Box::new(tokio::io::sink());
+        (self.sent, self.is_held_back) = (0, false);
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// There is another stream.
+    pub(crate) fn connect(&mut self, stream: Box<dyn AsyncWrite + Send + Unpin>) {
+        self.stream = stream;
+    }
+
     /// Tells the other side that nothing more comes, and lets go of the stream although handles may live on.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
         let _ = Pin::new(&mut self.stream).poll_shutdown(cx);

@@ -149,6 +149,9 @@ pub const ACK_BYTES: usize = 64 << 10;
 /// How long `connect` may take, for all addresses of the name together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For how long a client tries to come back to a display whose connection it has lost: as long as it waits for an answer.
+pub const RECONNECT: Duration = ANSWER_TIMEOUT;
+
 /// How long a client waits for an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -131,6 +131,10 @@ pub struct Session {
     responses: VecDeque<(u64, Box<[u8]>)>,
     /// Bytes of all of them.
     bytes: usize,
+    /// The questions that are not acknowledged and whose answers were too much to keep.
+    unkept: VecDeque<u64>,
+    /// The last request that may have drawn.
+    drawn: u64,
     /// The client has ended it.
     is_ended: bool,
 }
@@ -141,7 +145,14 @@ const RESPONSE: usize = std::mem::size_of::<(u64, Box<[u8]>)>();
 impl Session {
     /// A session of which the requests up to number `applied` count as executed and acknowledged.
     pub fn new(applied: u64) -> Session {
-        Session { filter: Filter::new(applied), responses: VecDeque::new(), bytes: 0, is_ended: false }
+        Session {
+            filter: Filter::new(applied),
+            responses: VecDeque::new(),
+            bytes: 0,
+            unkept: VecDeque::new(),
+            drawn: applied,
+            is_ended: false,
+        }
     }
 
     /// The session with which a connection goes on, of what was `found` under its id on the display `instance`.
@@ -180,6 +191,7 @@ impl Session {
             return Ok((Session::new(ack), Standing::Regressed));
         }
         session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
+        session.unanswer();
         let session = found.take().expect("it was found above");
         Ok((session, Standing::Resumed))
     }
@@ -191,7 +203,7 @@ impl Session {
 
     /// Bytes of memory that it holds, about.
     pub fn memory(&self) -> usize {
-        self.filter.memory() + self.bytes
+        self.filter.memory() + self.bytes + self.unkept.capacity() * 8
     }
 
     /// The client holds every reply up to `ack`.
@@ -204,7 +216,27 @@ impl Session {
         Ok(())
     }
 
+    /// Questions whose answers are not kept count as not executed, if nothing was drawn after them: they are asked again,
+    /// and answered as they were.
+    fn unanswer(&mut self) {
+        // What lies before the last that has drawn cannot be answered as it was.
+        let first = self.unkept.iter().copied().find(|number| *number > self.drawn);
+        if let Some(number) = first {
+            self.unkept.retain(|unkept| *unkept < number);
+            self.filter.retract(number - 1);
+            while let Some((last, response)) = self.responses.back()
+                && *last >= number
+            {
+                self.bytes -= response.len() + RESPONSE;
+                self.responses.pop_back();
+            }
+        }
+    }
+
     fn forget(&mut self) {
+        while self.unkept.front().is_some_and(|number| *number <= self.filter.ack()) {
+            self.unkept.pop_front();
+        }
         while let Some((number, response)) = self.responses.front()
             && *number <= self.filter.ack()
         {
@@ -224,17 +256,23 @@ impl Session {
     /// The request that was let through last has succeeded, and has no answer.
     pub fn executed(&mut self) {
         self.filter.executed();
+        self.drawn = self.filter.applied();
     }
 
     /// The request that was let through last has failed, or has an answer: `response` is the message that says so. A fault
-    /// is kept; of answers only some, and for one that is not the client asks again.
+    /// is kept; of answers only some.
     pub fn responded(&mut self, response: &[u8], is_answer: bool) {
         self.filter.executed();
         self.filter.tell();
         let size = response.len() + RESPONSE;
+        if !is_answer {
+            self.drawn = self.filter.applied();
+        }
         if !is_answer || self.bytes + size <= limits::SESSION_ANSWERS {
             self.bytes += size;
             self.responses.push_back((self.filter.applied(), response.into()));
+        } else {
+            self.unkept.push_back(self.filter.applied());
         }
     }
 

@@ -1,13 +1,14 @@
 //! The thread that carries a pipeline's bytes: the asynchronous client's driver on a runtime of its own.
 
-use super::Link;
+use super::{Link, Peer};
+use crate::builder::returning;
 use crate::display::Display;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
+use crate::reconnect::Halves;
 use crate::shared::{Shared, Stats};
 use crate::writer::Writer;
-use draw_protocol::Size;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -48,19 +49,21 @@ async fn take_over(
     timeout: Duration,
     callback: Option<Callback>,
 ) -> io::Result<(Display, Driver)> {
-    let size = link.size().unwrap_or(Size { width: 0, height: 0 });
-    let Link { stream, machine, trace, .. } = link;
+    let size = link.size();
+    let Link { stream, machine, trace, peer, .. } = link;
     stream.set_nonblocking(true)?;
     let stream = TcpStream::from_std(stream)?;
     if machine.in_flight() == 0 {
         // The first call is to leave at once, which takes a stream that is known to have room. It has.
         stream.writable().await?;
     }
-    let (reader, writer) = stream.into_split();
-    let writer = Writer::new(Box::new(writer), trace.clone());
+    let Peer { host, port, connect_timeout, reconnect } = peer;
+    let returning = returning(host, port, reconnect, connect_timeout);
+    let Halves { reader, writer } = stream.into();
+    let writer = Writer::new(writer, trace.clone());
     let shared = Arc::new(Shared::new(machine, writer, timeout, callback.is_some()));
     shared.lock().stats = stats;
     shared.start_callback(callback)?;
-    let driver = Driver::new(Arc::clone(&shared), Box::new(reader), Callers::Threads, trace);
+    let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(returning), trace);
     Ok((Display::new(shared, size), driver))
 }

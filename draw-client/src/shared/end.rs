@@ -3,6 +3,7 @@
 use super::{Fate, Shared, State, now};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{FailedCall, LateError};
+use draw_protocol::client::Made;
 use draw_protocol::limits;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -20,22 +21,10 @@ impl Shared {
             (_, reason) => reason,
         };
         let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
-        let mut dropped = Vec::new();
-        for made in state.machine.give_up() {
-            let failed = FailedCall::new(made, &state.machine, now);
-            match *state.fate(made.number) {
-                Fate::Awaited => {
-                    state.results.insert(made.number, Err((failed, error.clone())));
-                }
-                Fate::Dropped => dropped.push(failed),
-                Fate::Ignored => {}
-            }
-        }
+        let lost = state.machine.give_up();
+        self.give_up(state, lost, &error, now);
         state.settle();
         state.ended = Some(reason);
-        if !dropped.is_empty() {
-            state.late.push(LateError::lost(dropped, error));
-        }
         self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
@@ -45,6 +34,24 @@ impl Shared {
         state.woken.drain(..).for_each(Waker::wake);
         state.wake_bystanders();
         self.late_ready.notify_all();
+    }
+
+    /// Nobody will know what became of these calls.
+    pub(super) fn give_up(&self, state: &mut State, lost: Vec<Made>, error: &Error, now: Instant) {
+        let mut dropped = Vec::new();
+        for made in lost {
+            let failed = FailedCall::new(made, &state.machine, now);
+            match *state.fate(made.number) {
+                Fate::Awaited => {
+                    state.results.insert(made.number, Err((failed, error.clone())));
+                }
+                Fate::Dropped => dropped.push(failed),
+                Fate::Ignored => {}
+            }
+        }
+        if !dropped.is_empty() {
+            self.tell(state, LateError::lost(dropped, error.clone()));
+        }
     }
 
     /// What `close` answers, once the connection has ended and the callback has heard of everything. The callback itself

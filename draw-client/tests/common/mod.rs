@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub(crate) mod cutter;
 pub(crate) mod peer;
 
 use display_server::{Display as Screen, Server, ServerOptions};

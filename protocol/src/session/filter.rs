@@ -157,6 +157,17 @@ impl Filter {
         }
     }
 
+    /// Requests after number `applied` count as not executed. They may have been told of; they have not been acknowledged.
+    pub(super) fn retract(&mut self, applied: u64) {
+        debug_assert!(
+            self.ack <= applied && applied <= self.applied && !self.is_executing,
+            "it is not known"
+        );
+        self.digests.truncate((applied - self.ack) as usize);
+        self.applied = applied;
+        self.told = self.told.min(applied);
+    }
+
     /// The client is told that every request up to [`Filter::applied`] is executed.
     pub fn tell(&mut self) {
         self.told = self.applied;

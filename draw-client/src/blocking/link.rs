@@ -1,0 +1,423 @@
+//! One connection of a synchronous client: writes and reads in the caller's own thread, and makes another when it is lost.
+
+use crate::address;
+use crate::error::{Error, Lost, Outcome, Result};
+use crate::reconnect::{Outage, hello, may_return};
+use crate::shared::Stats;
+use draw_protocol::client::{Connection, Event};
+use draw_protocol::trace::{Direction, Printer};
+use draw_protocol::{Answer, Request, Size, Welcome, limits};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Whom a connection goes to, and how long it may take to come about.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) connect_timeout: Duration,
+    /// For how long it is tried to make another when one is lost.
+    pub(super) reconnect: Duration,
+}
+
+pub(super) struct Link {
+    pub(super) stream: TcpStream,
+    pub(super) machine: Connection,
+    buffer: Vec<u8>,
+    pub(super) timeout: Duration,
+    /// The socket's timeout for reads is less than `timeout` for the moment.
+    is_shortened: bool,
+    pub(super) trace: Printer,
+    pub(super) peer: Peer,
+    /// The connection is lost, or another one has not been answered yet. Whether there is another one.
+    outage: Option<Outage>,
+    is_connected: bool,
+}
+
+/// A write that takes longer looks whether there is something to read: else both sides could wait for the other to
+/// read first, for ever.
+const WRITE_SLICE: Duration = Duration::from_millis(100);
+
+/// A connection, set up as calls need it.
+fn dial(peer: &Peer, deadline: Instant) -> Result<TcpStream, Option<std::io::Error>> {
+    let found: Vec<_> = (&*peer.host, peer.port).to_socket_addrs().map_err(Some)?.collect();
+    let mut last = None;
+    for (i, one) in found.iter().enumerate() {
+        let share = address::share(deadline, Instant::now(), found.len() - i);
+        match TcpStream::connect_timeout(one, share) {
+            Ok(stream) => {
+                // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
+                stream.set_nodelay(true)?;
+                stream.set_write_timeout(Some(WRITE_SLICE))?;
+                limit_reads(&stream, deadline.saturating_duration_since(Instant::now()))?;
+                return Ok(stream);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last)
+}
+
+/// Why waiting for an event ended without it.
+enum Failed {
+    TimedOut,
+    Lost(Lost),
+}
+
+impl Failed {
+    fn into_error(self, outcome: Outcome, after: Duration) -> Error {
+        match self {
+            Failed::TimedOut => Error::Timeout { after, outcome },
+            Failed::Lost(reason) => Error::Disconnected { reason, outcome },
+        }
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Failed {
+        Failed::Lost(Lost::Io(Arc::new(error)))
+    }
+}
+
+fn would_block(error: &std::io::Error) -> bool {
+    // Unix says the one, Windows the other.
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// A read that blocks ends after `left`.
+fn limit_reads(stream: &TcpStream, left: Duration) -> std::io::Result<()> {
+    // The system takes a timeout of zero for none.
+    stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
+}
+
+/// Reads that end by the deadline, however slowly the bytes trickle in.
+struct Until<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        limit_reads(self.stream, left)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Link {
+    /// Connects and is greeted.
+    pub(super) fn connect(peer: Peer, timeout: Duration, trace: Printer, deadline: Instant) -> Result<Link> {
+        let shown = address::show(&peer.host, peer.port);
+        let stream = dial(&peer, deadline).map_err(|last| address::unreachable(&shown, last))?;
+        let mut link = Link {
+            stream,
+            machine: Connection::new(&hello()),
+            buffer: vec![0; limits::READ],
+            timeout: peer.connect_timeout,
+            is_shortened: true,
+            trace,
+            peer,
+            outage: None,
+            is_connected: true,
+        };
+        let welcomed = link.run(deadline, |event, _| matches!(event, Some(Event::Welcome)).then_some(()));
+        welcomed.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
+        link.timeout = timeout;
+        let limited = link.stream.set_read_timeout(Some(timeout));
+        limited.map_err(|error| address::unreachable(&shown, Some(error)))?;
+        Ok(link)
+    }
+
+    pub(super) fn size(&self) -> Size {
+        self.machine.welcome().map_or(Size { width: 0, height: 0 }, Welcome::size)
+    }
+
+    /// Sends what waits and reads until `wanted` finds what it wants in an event or in how far the calls are done. Comes back
+    /// when the connection is lost meanwhile.
+    fn run<T>(
+        &mut self,
+        deadline: Instant,
+        mut wanted: impl FnMut(Option<Event>, &Connection) -> Option<T>,
+    ) -> Result<T, Failed> {
+        loop {
+            if !self.is_connected {
+                self.come_back(deadline)?;
+            }
+            let result = match self.outage {
+                None => self.talk(deadline, &mut wanted),
+                Some(_) => match self.greet_again(deadline, &mut wanted) {
+                    Ok(None) => continue,
+                    Ok(Some(found)) => return Ok(found),
+                    Err(failed) => Err(failed),
+                },
+            };
+            let reason = match (result, self.machine.goodbye()) {
+                (Err(Failed::Lost(Lost::Eof | Lost::Io(_))), Some(fault)) => Lost::Goodbye(fault.clone()),
+                (Err(Failed::Lost(reason)), _) => reason,
+                (Err(Failed::TimedOut), _) if self.outage.is_some() && Instant::now() < deadline => {
+                    Lost::Io(Arc::new(ErrorKind::TimedOut.into()))
+                }
+                (result, _) => return result,
+            };
+            if !self.machine.is_resumable() || self.peer.reconnect.is_zero() || !may_return(&reason) {
+                return Err(Failed::Lost(reason));
+            }
+            self.lose(reason);
+        }
+    }
+
+    /// The connection is lost; it is worth trying to make another.
+    fn lose(&mut self, reason: Lost) {
+        let now = Instant::now();
+        self.trace.end(Direction::ToClient);
+        self.machine.handle_disconnected(Vec::new());
+        self.is_connected = false;
+        match &mut self.outage {
+            Some(outage) => outage.failed(reason, now),
+            None => {
+                tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
+                let spread = u64::from(self.stream.local_addr().map_or(0, |address| address.port()));
+                self.outage = Some(Outage::new(reason, now, self.peer.reconnect, spread));
+            }
+        }
+    }
+
+    /// Makes another connection, and is about to greet on it.
+    fn come_back(&mut self, deadline: Instant) -> Result<(), Failed> {
+        while let Some(outage) = &mut self.outage {
+            let now = Instant::now();
+            if now >= outage.until() {
+                return Err(Failed::Lost(outage.give_up(now)));
+            }
+            if now >= deadline {
+                return Err(Failed::TimedOut);
+            }
+            let at = outage.next.min(outage.until());
+            if now < at {
+                std::thread::sleep(at.min(deadline) - now);
+                continue;
+            }
+            let patience = (now + self.peer.connect_timeout).min(deadline).min(outage.until());
+            match dial(&self.peer, patience) {
+                Ok(stream) => {
+                    self.stream = stream;
+                    self.is_shortened = true;
+                    self.is_connected = true;
+                    self.machine.reconnect(false);
+                    return Ok(());
+                }
+                Err(error) => {
+                    let error = error.unwrap_or_else(|| ErrorKind::AddrNotAvailable.into());
+                    outage.failed(Lost::Io(Arc::new(error)), Instant::now());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Greets on another connection. What comes with the answer may be what is `wanted` already.
+    fn greet_again<T>(
+        &mut self,
+        deadline: Instant,
+        wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
+    ) -> Result<Option<T>, Failed> {
+        // A display that takes the connection and then says nothing is as good as none.
+        let patience = (Instant::now() + self.peer.connect_timeout).min(deadline);
+        let mut found = None;
+        self.talk(patience, &mut |event, machine: &Connection| {
+            let resumed = match &event {
+                Some(Event::Resumed(standing, lost)) => {
+                    tracing::info!(
+                        lost = lost.len(),
+                        "connected again: the session is {}",
+                        standing.as_str()
+                    );
+                    Some(())
+                }
+                _ => None,
+            };
+            found = found.take().or_else(|| wanted(event, machine));
+            resumed
+        })?;
+        self.outage = None;
+        Ok(found)
+    }
+
+    /// Nothing more comes: the display need not remember this client.
+    pub(super) fn finish(&mut self) {
+        self.trace.end(Direction::ToDisplay);
+        if self.is_connected && self.machine.in_flight() == 0 {
+            self.machine.end_session();
+            let bytes = self.machine.poll_transmit();
+            // It is a courtesy. Where it cannot be done the display forgets by itself.
+            _ = self.stream.write(bytes);
+        }
+    }
+
+    /// The same, as long as there is this connection.
+    fn talk<T>(
+        &mut self,
+        deadline: Instant,
+        wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
+    ) -> Result<T, Failed> {
+        // The socket's own timeout is the whole deadline, so the usual call, written at once and answered at once, sets
+        // none.
+        let mut is_usual = true;
+        while !self.machine.poll_transmit().is_empty() {
+            match self.stream.write(self.machine.poll_transmit()) {
+                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(n) => {
+                    self.trace.pass(Direction::ToDisplay, &self.machine.poll_transmit()[..n]);
+                    self.machine.handle_transmitted(n);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if would_block(&error) => {
+                    self.stream.set_nonblocking(true)?;
+                    let read = self.stream.read(&mut self.buffer);
+                    self.stream.set_nonblocking(false)?;
+                    let n = match read {
+                        Ok(0) => return Err(Failed::Lost(Lost::Eof)),
+                        Err(error) if would_block(&error) => 0,
+                        read => read?,
+                    };
+                    if let Some(found) = self.take_in(n, wanted)? {
+                        return Ok(found);
+                    }
+                }
+                // The reason may be in what the other side said last.
+                Err(error) => return self.read_goodbye(error),
+            }
+            is_usual &= self.machine.poll_transmit().is_empty();
+            // A peer that takes a little now and then does not stop the clock.
+            if !is_usual && Instant::now() >= deadline {
+                return Err(Failed::TimedOut);
+            }
+        }
+        let result = loop {
+            if !std::mem::take(&mut is_usual) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break Err(Failed::TimedOut);
+                }
+                self.is_shortened = true;
+                limit_reads(&self.stream, left)?;
+            }
+            match self.read_some(deadline) {
+                Ok(None) => {
+                    self.trace.end(Direction::ToClient);
+                    break Err(Failed::Lost(Lost::Eof));
+                }
+                Ok(Some(n)) => match self.take_in(n, wanted) {
+                    Ok(Some(found)) => break Ok(found),
+                    Ok(None) => {}
+                    Err(failed) => break Err(failed),
+                },
+                Err(error) if error.kind() == ErrorKind::Interrupted || would_block(&error) => {}
+                Err(error) => break Err(error.into()),
+            }
+        };
+        if std::mem::take(&mut self.is_shortened) {
+            self.stream.set_read_timeout(Some(self.timeout))?;
+        }
+        result
+    }
+
+    /// Reads once, and answers how much of the buffer there is to take in; a long answer goes straight to where it
+    /// belongs. `None`: the other side has closed.
+    fn read_some(&mut self, deadline: Instant) -> std::io::Result<Option<usize>> {
+        let Some((body, room)) = self.machine.body() else {
+            let n = self.stream.read(&mut self.buffer)?;
+            return Ok((n > 0).then_some(n));
+        };
+        self.is_shortened = true;
+        let before = body.len();
+        let read = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body);
+        self.trace.pass(Direction::ToClient, &body[before..]);
+        let n = read?;
+        Ok((n == room).then_some(0))
+    }
+
+    /// Takes in the first `n` bytes of the buffer.
+    fn take_in<T>(
+        &mut self,
+        n: usize,
+        wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
+    ) -> Result<Option<T>, Failed> {
+        let (mut input, now) = (&self.buffer[..n], Instant::now());
+        self.trace.pass(Direction::ToClient, input);
+        let mut found = None;
+        loop {
+            let event = self
+                .machine
+                .handle_input(&mut input, now)
+                .map_err(|ended| Failed::Lost(Lost::Protocol(ended)))?;
+            let is_last = event.is_none();
+            let this = wanted(event, &self.machine);
+            found = found.or(this);
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn read_goodbye<T>(&mut self, error: std::io::Error) -> Result<T, Failed> {
+        if let Ok(n @ 1..) = self.stream.read(&mut self.buffer) {
+            self.take_in::<T>(n, &mut |_, _| None)?;
+        }
+        Err(error.into())
+    }
+
+    pub(super) fn call(&mut self, request: &Request<'_>, stats: &mut Stats) -> Result<Answer> {
+        let now = Instant::now();
+        let deadline = now + self.timeout;
+        // Calls that were given up after their deadline are still under way, and their bytes may wait here.
+        if !self.machine.has_credit(request, 0) {
+            let waited = self.run(deadline, |event, machine| {
+                event.iter().for_each(report);
+                machine.has_credit(request, 0).then_some(())
+            });
+            waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
+        }
+        let number = self.machine.call(request, now)?;
+        stats.calls += 1;
+        stats.waits += 1;
+        let done = self.run(deadline, |event, machine| match event {
+            Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
+            Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
+            Some(Event::Resumed(standing, lost)) if lost.iter().any(|made| made.number == number) => {
+                Some(Err(Error::Forgotten { standing }))
+            }
+            Some(event) => {
+                report(&event);
+                None
+            }
+            None => {
+                (machine.done() >= number && !request.method().is_question()).then_some(Ok(Answer::Done(())))
+            }
+        });
+        done.unwrap_or_else(|failed| Err(self.fail(failed, Outcome::Unknown)))
+    }
+
+    /// What the caller is told.
+    fn fail(&self, failed: Failed, outcome: Outcome) -> Error {
+        match (failed, self.machine.goodbye()) {
+            (Failed::Lost(Lost::Eof | Lost::Io(_)), Some(fault)) => {
+                Failed::Lost(Lost::Goodbye(fault.clone()))
+            }
+            (failed, _) => failed,
+        }
+        .into_error(outcome, self.timeout)
+    }
+}
+
+/// What came of a call that was given up after its deadline: nobody waits for it any more.
+fn report(event: &Event) {
+    if let Event::Fault(made, fault) = event {
+        tracing::warn!(call = made.number, "{} failed after its deadline: {fault}", made.call);
+    }
+}

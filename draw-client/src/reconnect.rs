@@ -1,0 +1,145 @@
+//! How to come back to a display whose connection was lost: when, and for how long to try.
+
+use crate::error::Lost;
+use draw_protocol::session::Id;
+use draw_protocol::{Code, Hello};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// What happens to calls that are made while the connection is lost and is tried to be made anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhileGone {
+    /// They are accepted, as far as the credit goes, and wait for the connection. Then the program waits, each call for as
+    /// long as [`timeout`](crate::Builder::timeout) says.
+    #[default]
+    Wait,
+    /// They fail at once, with [`Error::Gone`](crate::Error::Gone). What was accepted before goes on.
+    Fail,
+}
+
+/// A stream, in halves that two tasks can have.
+pub(crate) struct Halves {
+    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
+    pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+impl From<TcpStream> for Halves {
+    fn from(stream: TcpStream) -> Halves {
+        // These need no lock between them.
+        let (reader, writer) = stream.into_split();
+        Halves { reader: Box::new(reader), writer: Box::new(writer) }
+    }
+}
+
+impl Halves {
+    pub(crate) fn split<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Halves {
+        let (reader, writer) = tokio::io::split(stream);
+        Halves { reader: Box::new(reader), writer: Box::new(writer) }
+    }
+}
+
+/// The first pause before a new connection is tried, and the longest: each is twice the one before.
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The greeting of a new client. A system that gives no random bytes gives no session: the client then lives as long as its
+/// connection.
+pub(crate) fn hello() -> Hello {
+    let hello = Hello::new(concat!("draw-client ", env!("CARGO_PKG_VERSION")));
+    let mut session = [0; 16];
+    match getrandom::fill(&mut session) {
+        Ok(()) => hello.with_session(Id(session)),
+        Err(_) => hello,
+    }
+}
+
+/// Whether another connection may be better: the network failed or the display ended. A display that has refused what
+/// this client says, or a session that goes on elsewhere, would be no other.
+pub(crate) fn may_return(lost: &Lost) -> bool {
+    match lost {
+        Lost::Eof | Lost::Io(_) => true,
+        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow),
+        _ => false,
+    }
+}
+
+/// A time without a connection.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    pub(crate) since: Instant,
+    /// When it is given up.
+    until: Instant,
+    /// Why the last connection, or try, was none.
+    pub(crate) reason: Lost,
+    /// When the next is to be tried.
+    pub(crate) next: Instant,
+    pause: Duration,
+    chance: Chance,
+}
+
+impl Outage {
+    /// It begins. `spread` differs from client to client.
+    pub(crate) fn new(reason: Lost, now: Instant, within: Duration, spread: u64) -> Outage {
+        let mut chance = Chance(spread);
+        // The display may only have dropped this connection, so the first try is made soon.
+        let next = now + chance.spread(FIRST);
+        Outage { since: now, until: now + within, reason, next, pause: FIRST, chance }
+    }
+
+    /// A try has failed.
+    pub(crate) fn failed(&mut self, reason: Lost, now: Instant) {
+        self.reason = reason;
+        self.pause = (2 * self.pause).min(LONGEST);
+        self.next = now + self.chance.spread(self.pause);
+    }
+
+    /// When the whole of it is given up.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Why, when it is given up.
+    pub(crate) fn give_up(&self, now: Instant) -> Lost {
+        Lost::Gone { after: now.saturating_duration_since(self.since), last: Box::new(self.reason.clone()) }
+    }
+}
+
+/// Chance enough that clients which lost their display at the same moment do not all come back at the same moment.
+#[derive(Debug)]
+struct Chance(u64);
+
+impl Chance {
+    /// `time`, up to a fifth longer or shorter.
+    fn spread(&mut self, time: Duration) -> Duration {
+        // Knuth's multiplicative generator; its upper bits are the better ones.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let share = (self.0 >> 33) as f64 / (1u64 << 31) as f64;
+        time.mul_f64(0.8 + 0.4 * share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_double_up_to_five_seconds_and_are_spread_by_a_fifth() {
+        let began = Instant::now();
+        for spread in 0..1_000 {
+            let mut outage = Outage::new(Lost::Eof, began, Duration::from_secs(60), spread);
+            let mut expected = 0.1;
+            let mut now = began;
+            for _ in 0..10 {
+                let pause = (outage.next - now).as_secs_f64();
+                assert!((expected * 0.799..=expected * 1.201).contains(&pause), "{pause} for {expected}");
+                now = outage.next;
+                outage.failed(Lost::Eof, now);
+                expected = f64::min(2.0 * expected, 5.0);
+            }
+        }
+        let next = |spread| Outage::new(Lost::Eof, began, Duration::from_secs(60), spread).next;
+        assert_ne!(next(1), next(2));
+    }
+}

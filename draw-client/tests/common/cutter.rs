@@ -1,0 +1,96 @@
+//! A network that fails: a relay that cuts each connection after so many bytes.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+/// How many bytes a connection carries before it is cut: to the display, and from it.
+pub(crate) type Plan = (usize, usize);
+
+/// For a connection that is never cut.
+pub(crate) const WHOLE: Plan = (usize::MAX, usize::MAX);
+
+pub(crate) struct Cutter {
+    pub(crate) address: String,
+    connections: Arc<AtomicUsize>,
+    /// Connections after the first are closed at once.
+    refuses: Arc<AtomicBool>,
+}
+
+impl Cutter {
+    /// Relays to `target`. The first connections are cut as `plans` says, one after the other, the others never. The last
+    /// byte before a cut arrives; of the other direction, whatever has arrived by then.
+    pub(crate) fn start(target: &str, plans: Vec<Plan>) -> Cutter {
+        let target: SocketAddr = target.parse().unwrap();
+        Cutter::relay(plans, move |_| target)
+    }
+
+    /// The first connection goes to `first`, and is cut as planned, the others to `second`. Says whether there were any.
+    pub(crate) fn start_moving(first: &str, second: &str, plan: Plan) -> (Cutter, Arc<AtomicBool>) {
+        let (first, second): (SocketAddr, SocketAddr) = (first.parse().unwrap(), second.parse().unwrap());
+        let has_moved = Arc::new(AtomicBool::new(false));
+        let moved = Arc::clone(&has_moved);
+        let target = move |connection| {
+            moved.fetch_or(connection > 0, SeqCst);
+            if connection == 0 { first } else { second }
+        };
+        (Cutter::relay(vec![plan], target), has_moved)
+    }
+
+    fn relay(plans: Vec<Plan>, target: impl Fn(usize) -> SocketAddr + Send + 'static) -> Cutter {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (connections, refuses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let cutter = Cutter { address, connections: Arc::clone(&connections), refuses: Arc::clone(&refuses) };
+        std::thread::spawn(move || {
+            let mut plans = plans.into_iter();
+            for client in listener.incoming() {
+                let number = connections.fetch_add(1, SeqCst);
+                if number > 0 && refuses.load(SeqCst) {
+                    continue;
+                }
+                let (Ok(client), Ok(server)) = (client, TcpStream::connect(target(number))) else { return };
+                let (up, down) = plans.next().unwrap_or(WHOLE);
+                relay(client, server, up, down);
+            }
+        });
+        cutter
+    }
+
+    pub(crate) fn refuse_after_the_first(&self) {
+        self.refuses.store(true, SeqCst);
+    }
+
+    pub(crate) fn admit(&self) {
+        self.refuses.store(false, SeqCst);
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(SeqCst)
+    }
+}
+
+fn relay(client: TcpStream, server: TcpStream, up: usize, down: usize) {
+    for (from, to, most) in [(&client, &server, up), (&server, &client, down)] {
+        let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+        from.set_nodelay(true).unwrap();
+        std::thread::spawn(move || carry(&from, &to, most));
+    }
+}
+
+fn carry(mut from: &TcpStream, mut to: &TcpStream, mut left: usize) {
+    let mut buffer = [0; 4096];
+    while left > 0 {
+        let most = left.min(buffer.len());
+        match from.read(&mut buffer[..most]) {
+            Ok(n @ 1..) if to.write_all(&buffer[..n]).is_ok() => left -= n,
+            _ => break,
+        }
+    }
+    // Both directions end; either side sees it as the end of the connection.
+    _ = from.shutdown(Shutdown::Both);
+    _ = to.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,217 @@
+//! A network that fails, and a program that does not notice: every call is executed once, in its order.
+
+mod common;
+
+use common::cutter::{Cutter, Plan, WHOLE};
+use common::{Asynchronous, Client, TestServer, runtime, soon};
+use draw_client::{Color, Display, Error, Pixel, Result, WhileGone, blocking};
+use std::time::{Duration, Instant};
+
+/// What a program does: some of it fails, some of it depends on the order. Answers what it was told.
+fn program(display: &dyn Client) -> Result<Vec<String>> {
+    let mut told = Vec::new();
+    for i in 0..4 {
+        display.draw_pixel(i, 0, Color::from_u32(0x1_00ff << i))?;
+        told.push(display.get_pixel(i, 0)?.to_string());
+        display.draw_pixel(i, 0, Color::RED)?;
+        let row: Vec<_> = (0..40).map(|x| Pixel::new(x, 1, Color::GREEN)).collect();
+        display.draw_pixels(&row)?;
+        told.extend(display.draw_pixel(700, i, Color::RED).err().map(|error| error.to_string()));
+    }
+    told.push(format!("{:?}", display.get_image(0, 0, 4, 2)?));
+    Ok(told)
+}
+
+/// How many requests that is for a display.
+const REQUESTS: u64 = 4 * 5 + 1;
+
+/// The same over a network that is cut as planned, by each of the clients.
+fn runs_as_if_nothing_happened(plans: &[Plan]) {
+    let whole = TestServer::start(64, 48);
+    let expected = program(&blocking::Display::connect(&whole.address).unwrap()).unwrap();
+    let runtime = runtime();
+    for kind in 0..3 {
+        let server = TestServer::start(64, 48);
+        let cutter = Cutter::start(&server.address, plans.to_vec());
+        let display: Box<dyn Client> = match kind {
+            0 => Box::new(blocking::Display::connect(&cutter.address).unwrap()),
+            1 => Box::new(blocking::Display::connect(&cutter.address).unwrap().pipelined().unwrap()),
+            _ => {
+                let display = runtime.block_on(soon(Display::connect(&cutter.address))).unwrap();
+                Box::new(Asynchronous { runtime: common::runtime(), display })
+            }
+        };
+        let told = program(&*display);
+        assert_eq!(told.unwrap(), expected, "client {kind}, cut at {plans:?}");
+        assert_eq!(server.screen.stats().executed, REQUESTS, "each once: client {kind}, cut at {plans:?}");
+        assert_eq!(cutter.connections(), plans.len() + 1, "client {kind}, cut at {plans:?}");
+    }
+}
+
+/// More than the greetings have, less than the program.
+const FIRST: std::ops::Range<usize> = 150..700;
+
+#[test]
+fn a_connection_that_is_cut_on_the_way_to_the_display_is_not_noticed() {
+    for at in FIRST.step_by(101) {
+        runs_as_if_nothing_happened(&[(at, usize::MAX)]);
+    }
+}
+
+#[test]
+fn nor_one_that_is_cut_on_the_way_back() {
+    for at in (350..620).step_by(67) {
+        runs_as_if_nothing_happened(&[(usize::MAX, at)]);
+    }
+}
+
+#[test]
+fn nor_one_that_is_cut_again_and_again_and_in_the_middle_of_greeting() {
+    runs_as_if_nothing_happened(&[
+        (200, usize::MAX),
+        (10, usize::MAX),
+        (usize::MAX, 30),
+        (400, usize::MAX),
+        (usize::MAX, 500),
+    ]);
+}
+
+#[test]
+fn a_loop_that_does_not_wait_draws_all_of_it_once_and_hears_of_each_error_once() {
+    let server = TestServer::start(64, 48);
+    let cutter = Cutter::start(
+        &server.address,
+        vec![(40_000, usize::MAX), (usize::MAX, 1_000), (300_000, usize::MAX), (100, 100)],
+    );
+    let (tell, told) = std::sync::mpsc::channel();
+    runtime().block_on(soon(async {
+        let display = Display::builder()
+            .on_error(move |late| tell.send(late).unwrap())
+            .connect(&cutter.address)
+            .await
+            .unwrap();
+        for i in 0..200_000 {
+            // One in a thousand fails.
+            let x = if i % 1_000 == 999 { 700 } else { i % 64 };
+            display.draw_pixel(x, i / 64 % 48, Color::from_u32(i as u32)).await.unwrap();
+        }
+        display.sync().await.unwrap();
+        display.close().await.unwrap();
+    }));
+    let numbers: Vec<_> =
+        told.iter().flat_map(|late| late.calls().map(|call| call.number()).collect::<Vec<_>>()).collect();
+    assert_eq!(numbers, (1..=200).map(|i| i * 1_000).collect::<Vec<_>>());
+    assert!(cutter.connections() >= 4, "{} connections", cutter.connections());
+    for i in 200_000 - 64 * 48..200_000 {
+        if i % 1_000 != 999 {
+            assert_eq!(server.shown(i % 64, i / 64 % 48), Color::from_u32(i as u32));
+        }
+    }
+}
+
+#[test]
+fn large_images_are_cut_and_whole() {
+    let server = TestServer::start(1_000, 700);
+    let image: Vec<u8> = (0..1_000 * 700 * 4u32).map(|i| (i / 7) as u8).collect();
+    let cutter = Cutter::start(
+        &server.address,
+        vec![(1 << 20, usize::MAX), (1 << 20, usize::MAX), (usize::MAX, 1_500_000)],
+    );
+    let display = blocking::Display::connect(&cutter.address).unwrap();
+    display.put_image(0, 0, 1_000, 700, &image).unwrap();
+    assert!(display.get_image(0, 0, 1_000, 700).unwrap() == image);
+    assert_eq!(cutter.connections(), 4);
+}
+
+#[test]
+fn a_display_that_was_started_anew_says_so_and_is_drawn_on() {
+    let (first, second) = (TestServer::start(64, 48), TestServer::start(64, 48));
+    // The same address leads to another display after the first connection.
+    let (cutter, moved) = Cutter::start_moving(&first.address, &second.address, (300, usize::MAX));
+    let display = blocking::Display::connect(&cutter.address).unwrap();
+    let mut failed = Vec::new();
+    for i in 0..60 {
+        if let Err(error) = display.draw_pixel(i, 1, Color::RED) {
+            failed.push((i, error.to_string()));
+        }
+    }
+    assert!(moved.load(std::sync::atomic::Ordering::SeqCst), "there was a second connection");
+    let text = "the display was started anew, and is empty; whether this call was executed is unknown";
+    assert_eq!(failed.iter().map(|(_, text)| &text[..]).collect::<Vec<_>>(), [text]);
+    let at = failed[0].0;
+    assert_eq!((second.shown(at - 1, 1), second.shown(at + 1, 1)), (Color::BLACK, Color::RED));
+}
+
+#[test]
+fn calls_fail_at_once_while_it_is_gone_if_that_is_wanted() {
+    let server = TestServer::start(64, 48);
+    let cutter = Cutter::start(&server.address, vec![(200, usize::MAX)]);
+    cutter.refuse_after_the_first();
+    runtime().block_on(soon(async {
+        let display = Display::builder().while_gone(WhileGone::Fail).connect(&cutter.address).await.unwrap();
+        let error = loop {
+            if let Err(error) = display.draw_pixel(1, 1, Color::RED).await {
+                break error;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert!(matches!(error, Error::Gone { .. }), "{error}");
+        assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
+        assert!(!error.is_disconnected());
+        cutter.admit();
+        // What was accepted is drawn after all.
+        while display.sync().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(server.shown(1, 1), Color::RED);
+    }));
+}
+
+#[test]
+fn a_display_that_does_not_come_back_is_given_up() {
+    for kind in 0..2 {
+        let server = TestServer::start(64, 48);
+        let cutter = Cutter::start(&server.address, vec![(200, usize::MAX)]);
+        cutter.refuse_after_the_first();
+        let within = Duration::from_millis(300);
+        let began = Instant::now();
+        let error = if kind == 0 {
+            let display = blocking::Display::builder().reconnect(within).connect(&cutter.address).unwrap();
+            loop {
+                if let Err(error) = display.draw_pixel(1, 1, Color::RED) {
+                    break error;
+                }
+            }
+        } else {
+            runtime().block_on(soon(async {
+                let display = Display::builder().reconnect(within).connect(&cutter.address).await.unwrap();
+                loop {
+                    if let Err(error) = async { display.draw_pixel(1, 1, Color::RED).await?.await }.await {
+                        break error;
+                    }
+                }
+            }))
+        };
+        assert!(began.elapsed() >= within);
+        assert!(error.is_disconnected(), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the connection to the display is lost: the display was gone for 0."),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn without_reconnecting_a_lost_connection_is_lost() {
+    let server = TestServer::start(64, 48);
+    let cutter = Cutter::start(&server.address, vec![(200, usize::MAX), WHOLE]);
+    let display = blocking::Display::builder().reconnect(Duration::ZERO).connect(&cutter.address).unwrap();
+    let error = loop {
+        if let Err(error) = display.draw_pixel(1, 1, Color::RED) {
+            break error;
+        }
+    };
+    assert!(error.is_disconnected(), "{error}");
+    assert_eq!(cutter.connections(), 1);
+}
