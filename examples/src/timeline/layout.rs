@@ -23,8 +23,9 @@ const QUIET: Style = Style { class: "quiet", size: 14.0 };
 const LABEL: Style = Style { class: "label", size: 14.0 };
 const DONE: Style = Style { class: "label bold", size: 14.0 };
 
-/// Arrows of one direction that are drawn each for itself, with what it says. More are thinned.
-const SINGLE: usize = 100;
+/// Arrows of one direction that are drawn each for itself, with what it says. More are thinned. As many in both
+/// directions and sections of three runs take 280 kB where each says as much as is kept of it.
+const SINGLE: usize = 80;
 /// Of thinned arrows at most one is sent in so many units: enough to see requests and answers beside each other.
 const COLUMN: f64 = 6.0;
 
