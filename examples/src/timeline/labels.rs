@@ -7,6 +7,9 @@ const GAP: f64 = 8.0;
 const MOST_JOINED: usize = 6;
 const NEAR: f64 = 120.0;
 
+/// Messages this close to each other are one bundle of arrows.
+const CLOSE: f64 = 12.0;
+
 /// How wide a text is at most in units of its size. The programs that show it choose the font: the numbers are of
 /// DejaVu Sans, which is wider than what else is in use.
 pub(super) fn width(text: &str, size: f64) -> f64 {
@@ -69,8 +72,8 @@ enum Detail {
 /// Labels for `tags`, which come from left to right, and where each begins.
 ///
 /// A label says as much as there is room for before the next message; if there is none for its name, one label may speak
-/// for a few different messages that are close together. Where that does not help either there are numbers, and not of
-/// all.
+/// for a few different messages that are close together. Where that does not help either there are numbers, of a bundle
+/// the first and the last, and not of all.
 pub(super) fn row(tags: &[Tag<'_>], left: f64, right: f64, size: f64) -> Vec<(f64, String)> {
     let with = |most| labels(tags, left, right, size, most);
     let is_manner = |labels: &Vec<Label>, detail| {
@@ -127,6 +130,14 @@ fn label<'a>(tags: &[Tag<'a>], free: f64, right: f64, size: f64, most: Detail) -
             }
         }
     }
+    let bundle = 1 + tags.windows(2).take_while(|pair| pair[1].x - pair[0].x < CLOSE).count();
+    if let ([first, .., last], others) = tags.split_at(bundle) {
+        let text = format!("{} to {}", first.number, last.number);
+        let limit = others.first().map_or(right, |next| next.x.min(right) - GAP);
+        if last.x - x <= NEAR / 2.0 && x + width(&text, size) <= limit {
+            return Some(Label { x, text, detail: Detail::Number, tags: bundle });
+        }
+    }
     let text = tags[0].number.to_string();
     (x + width(&text, size) <= right).then_some(Label { x, text, detail: Detail::Number, tags: 1 })
 }
@@ -152,7 +163,7 @@ mod tests {
         assert_eq!(texts(&[100.0, 400.0]), ["draw_pixel(318, 237, red)"; 2]);
         assert_eq!(texts(&[100.0, 220.0, 400.0]), ["draw_pixel"; 3]);
         assert_eq!(texts(&[0.0, 30.0, 60.0, 90.0, 120.0]), ["1", "2", "3", "4", "5"]);
-        assert_eq!(texts(&[0.0, 10.0, 20.0, 30.0, 40.0]), ["1", "3", "5"]);
+        assert_eq!(texts(&[0.0, 13.0, 26.0, 39.0, 52.0]), ["1", "3", "5"]);
         // At the right end it may begin before its message.
         assert_eq!(texts(&[995.0]), ["draw_pixel(318, 237, red)"]);
         assert_eq!(texts(&[700.0, 995.0]), ["draw_pixel(318, 237, red)", "draw_pixel"]);
@@ -170,7 +181,7 @@ mod tests {
         assert_eq!(both(400.0), ["draw_pixel(1, 2), 31 as one", "sync()"]);
         assert_eq!(both(5.0), ["draw_pixel(1, 2), 31 as one, sync()"]);
         // The same again and again is not written out.
-        assert_eq!(texts(&[0.0, 1.0, 2.0]), ["1"]);
+        assert_eq!(texts(&[0.0, 1.0, 2.0, 90.0, 95.0]), ["1 to 3", "4 to 5"]);
     }
 
     #[test]
