@@ -8,7 +8,7 @@ const MOST_JOINED: usize = 6;
 const NEAR: f64 = 120.0;
 
 /// Messages this close to each other are one bundle of arrows.
-const CLOSE: f64 = 12.0;
+const CLOSE: f64 = 7.0;
 
 /// How wide a text is at most in units of its size. The programs that show it choose the font: the numbers are of
 /// DejaVu Sans, which is wider than what else is in use.
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(texts(&[100.0, 400.0]), ["draw_pixel(318, 237, red)"; 2]);
         assert_eq!(texts(&[100.0, 220.0, 400.0]), ["draw_pixel"; 3]);
         assert_eq!(texts(&[0.0, 30.0, 60.0, 90.0, 120.0]), ["1", "2", "3", "4", "5"]);
-        assert_eq!(texts(&[0.0, 13.0, 26.0, 39.0, 52.0]), ["1", "3", "5"]);
+        assert_eq!(texts(&[0.0, 10.0, 20.0, 30.0, 40.0]), ["1", "3", "5"]);
         // At the right end it may begin before its message.
         assert_eq!(texts(&[995.0]), ["draw_pixel(318, 237, red)"]);
         assert_eq!(texts(&[700.0, 995.0]), ["draw_pixel(318, 237, red)", "draw_pixel"]);

@@ -181,6 +181,8 @@ impl Conversation {
     }
 
     fn read(&self, said: &Said, calls: u64) -> Message {
+        // A batch that is too long for one request is still one call.
+        let noun = if self.draws_pixels { "call" } else { "request" };
         let (text, name, is_fault) = match said {
             Said::Request { asked, .. } => match asked.call {
                 Some(Call::DrawPixels { .. }) if self.draws_pixels => {
@@ -197,15 +199,15 @@ impl Conversation {
                 (format!("progress {upto}: done"), "done".into(), false)
             }
             Said::Progress { upto, .. } => {
-                let done = format!("{} calls done", thousands(calls));
+                let done = format!("{} {noun}s done", thousands(calls));
                 (format!("progress {upto}: {done}"), done, false)
             }
             Said::Response { method, outcome, .. } => {
                 let name = method.unwrap_or("response").to_owned();
                 let before = match calls.saturating_sub(1) {
                     0 => String::new(),
-                    1 => ", and the call before it".into(),
-                    calls => format!(", and {} calls before it", thousands(calls)),
+                    1 => format!(", and the {noun} before it"),
+                    calls => format!(", and {} {noun}s before it", thousands(calls)),
                 };
                 let is_fault = matches!(outcome, Outcome::Fault(_) | Outcome::Error(_));
                 (format!("{name}: {outcome}{before}"), format!("{name}: {outcome}"), is_fault)
@@ -295,10 +297,10 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_the_program_made_is_one_call() {
+    fn a_batch_that_the_program_made_is_no_calls_of_one_pixel() {
         let recorded = conversation(false);
         assert_eq!(told(&recorded.requests)[1].2, "draw_pixels(2 pixels)");
-        assert_eq!(told(&recorded.answers)[1].2, "sync: done, and the call before it");
+        assert_eq!(told(&recorded.answers)[1].2, "sync: done, and the request before it");
     }
 
     #[test]
