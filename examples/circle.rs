@@ -7,6 +7,8 @@
 use clap::{Parser, ValueEnum};
 use display_server::{Handle, Options, snapshot, with_display};
 use draw_client::{Color, Display, Pixel, Size, blocking};
+use draw_examples::figures::{seconds, thousands};
+use draw_examples::timeline::{Recorder, Run, Target, Timeline};
 use draw_examples::{DelayLine, Interrupt, disc, parse_duration, progress};
 use std::error::Error;
 use std::fmt;
@@ -43,6 +45,10 @@ struct Args {
     /// Colour: rrggbb, rrggbbaa, with or without #, or a name
     #[arg(long, default_value = "orange")]
     color: Color,
+    /// Draw the messages of the run as arrows between client and server, to FILE.svg or FILE.html. They pass a relay
+    /// in this process, which adds latency of its own to every call
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<Target>,
     /// Leave when the circle is drawn, also where it is shown in a window
     #[arg(long)]
     exit: bool,
@@ -63,6 +69,17 @@ enum Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{self:?}").to_lowercase())
+    }
+}
+
+impl Mode {
+    /// The calls that it makes of the library, in words.
+    fn calls(self, pixels: &str) -> String {
+        match self {
+            Mode::Sync => format!("{pixels} draw_pixel"),
+            Mode::Batch => format!("1 draw_pixels of {pixels} pixels"),
+            Mode::Async | Mode::All => format!("{pixels} draw_pixel, then sync"),
+        }
     }
 }
 
@@ -91,6 +108,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let interrupt = Interrupt::listen()?;
+    if let Some(timeline) = &args.timeline {
+        timeline.check()?;
+    }
     let given = args.display.clone().or_else(|| std::env::var(draw_client::DRAW_DISPLAY).ok());
     if let Some(address) = given.filter(|address| !address.is_empty()) {
         // Asked for by name: if it does not answer, that is an error.
@@ -127,9 +147,11 @@ fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
 
 /// Draws in the modes asked for, compares what is shown with what was meant, and reports.
 fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Result<()> {
-    let far = match args.rtt {
-        Duration::ZERO => None,
-        rtt => Some(DelayLine::start(resolve(address)?, rtt)?),
+    let recorder = args.timeline.as_ref().map(|_| Recorder::new());
+    let far = match (&recorder, args.rtt) {
+        (Some(recorder), rtt) => Some(DelayLine::start_tapped(resolve(address)?, rtt, recorder.clone())?),
+        (None, Duration::ZERO) => None,
+        (None, rtt) => Some(DelayLine::start(resolve(address)?, rtt)?),
     };
     let far_address = far.as_ref().map_or_else(|| address.to_owned(), |line| line.address().to_string());
     // Looks at the picture without the delay.
@@ -137,21 +159,31 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
     let circle = Circle::new(args, near.size())?;
     let work = Work { interrupt: interrupt.clone(), drawn: Arc::default() };
 
-    let behind = if far.is_some() { format!(", {:?} away", args.rtt) } else { String::new() };
-    println!("a circle of {} pixels {place}{behind}", thousands(circle.pixels.len() as u64));
+    let behind = if args.rtt.is_zero() { String::new() } else { format!(", {:?} away", args.rtt) };
+    let relay = if recorder.is_some() { ", through a relay" } else { "" };
+    let pixels = thousands(circle.pixels.len() as u64);
+    println!("a circle of {pixels} pixels {place}{behind}{relay}");
     println!("mode     pixels  round trips        time    ratio   at a round trip of 50 ms");
     let modes = match args.mode {
         Mode::All => vec![Mode::Sync, Mode::Async, Mode::Batch],
         mode => vec![mode],
     };
     let mut first = None;
+    let mut runs = Vec::new();
     for mode in modes {
         near.fill_rect(circle.corner.0, circle.corner.1, circle.side, circle.side, Color::BLACK)?;
+        if let Some(recorder) = &recorder {
+            recorder.begin(mode == Mode::Async);
+        }
         let done = work.measure(mode, &circle, &far_address)?;
+        if let Some(recorder) = &recorder {
+            let Done { began, time, waits } = done;
+            let calls = mode.calls(&pixels);
+            runs.push(Run { name: mode.to_string(), calls, waits, time, recorded: recorder.take(began) });
+        }
         let slowest = *first.get_or_insert(done.time);
         println!(
-            "{mode:<5} {:>9} {:>12} {:>11} {:>8}   {}",
-            thousands(circle.pixels.len() as u64),
+            "{mode:<5} {pixels:>9} {:>12} {:>11} {:>8}   {}",
             thousands(done.waits),
             seconds(done.time),
             format!("{:.1}", slowest.as_secs_f64() / done.time.as_secs_f64()),
@@ -161,6 +193,11 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
     }
     if args.mode == Mode::All {
         println!("the three pictures are the same, pixel for pixel");
+    }
+    if let Some(target) = &args.timeline {
+        let title = format!("A circle of {pixels} pixels, message by message");
+        target.write(&Timeline { title, place: format!("Drawn {place}{behind}."), rtt: args.rtt, runs })?;
+        println!("the timeline is in {}", target.path().display());
     }
     Ok(())
 }
@@ -221,6 +258,7 @@ impl Circle {
 
 /// What one mode took.
 struct Done {
+    began: Instant,
     time: Duration,
     waits: u64,
 }
@@ -267,7 +305,7 @@ impl Work {
                 return Err(Interrupted.into());
             }
         }
-        Ok(Done { time: began.elapsed(), waits: display.stats().waits })
+        Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
     }
 
     /// The general remedy: no call waits, and errors come to a callback.
@@ -286,7 +324,7 @@ impl Work {
             drawn = drawing => drawn?,
             () = self.wait_for_stop() => return Err(Interrupted.into()),
         }
-        let done = Done { time: began.elapsed(), waits: display.stats().waits };
+        let done = Done { began, time: began.elapsed(), waits: display.stats().waits };
         display.close().await?;
         Ok(done)
     }
@@ -300,27 +338,12 @@ impl Work {
         if self.interrupt.is_pressed() {
             return Err(Interrupted.into());
         }
-        Ok(Done { time: began.elapsed(), waits: display.stats().waits })
+        Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
     }
 
     async fn wait_for_stop(&self) {
         while !self.interrupt.is_pressed() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-}
-
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    groups.join(",")
-}
-
-fn seconds(time: Duration) -> String {
-    match time.as_secs_f64() {
-        s if s < 0.001 => format!("{:.0} us", s * 1e6),
-        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
-        s if s < 120.0 => format!("{s:.1} s"),
-        s => format!("{} min {:02} s", s as u64 / 60, s as u64 % 60),
     }
 }

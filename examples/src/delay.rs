@@ -1,7 +1,12 @@
 //! A network that is far away, in the same process: a TCP relay that holds back every byte.
 
+#[cfg(test)]
+mod tests;
+
+use draw_protocol::trace::Direction;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +35,21 @@ const PIECE: Duration = Duration::from_millis(1);
 
 /// How long to wait when no connection can be accepted, for instance for want of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Where on a line bytes are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// The line has taken them from their sender.
+    Sent,
+    /// The line is about to hand them to their receiver, who cannot have answered them yet.
+    Arrived,
+}
+
+/// Is told what passes a [`DelayLine`], on the line's own thread: whatever takes its time holds up the line.
+pub trait Tap: Send + Sync + 'static {
+    /// `bytes` of a connection are at `point`. Connections are numbered from 0 as they are accepted.
+    fn pass(&self, connection: u64, direction: Direction, point: Point, bytes: &[u8]);
+}
 
 /// A relay on its own thread between clients and one server that puts half a round trip on every byte, each way.
 ///
@@ -78,7 +98,15 @@ impl DelayLine {
     /// What the system says when there is no port, thread or poller to be had; [`io::ErrorKind::InvalidInput`] for a
     /// round trip above [`LONGEST`].
     pub fn start(target: SocketAddr, rtt: Duration) -> io::Result<DelayLine> {
-        DelayLine::start_path(target, rtt, None)
+        DelayLine::start_line(Line { target, path: Path::new(rtt, None), tap: None })
+    }
+
+    /// The same, and `tap` is told of every byte, when it was sent and when it arrives. The round trip may be zero.
+    ///
+    /// # Errors
+    /// See [`DelayLine::start`].
+    pub fn start_tapped(target: SocketAddr, rtt: Duration, tap: Arc<dyn Tap>) -> io::Result<DelayLine> {
+        DelayLine::start_line(Line { target, path: Path::new(rtt, None), tap: Some(tap) })
     }
 
     /// The same over a line that carries so many bits a second, in each direction of each connection: bytes leave one
@@ -93,11 +121,11 @@ impl DelayLine {
                 "a line without any rate carries nothing",
             ));
         }
-        DelayLine::start_path(target, rtt, Some(bits_per_second))
+        DelayLine::start_line(Line { target, path: Path::new(rtt, Some(bits_per_second)), tap: None })
     }
 
-    fn start_path(target: SocketAddr, rtt: Duration, rate: Option<u64>) -> io::Result<DelayLine> {
-        let path = Path { delay: rtt / 2, rate };
+    fn start_line(line: Line) -> io::Result<DelayLine> {
+        let rtt = line.path.delay.saturating_mul(2);
         if rtt > LONGEST {
             let says = format!("a round trip of {rtt:?} was asked for; at most {LONGEST:?} is possible");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, says));
@@ -122,7 +150,7 @@ impl DelayLine {
                 drop(started.send(Ok(())));
                 tokio::select! {
                     _ = stopped => {}
-                    never = accept(&listener, target, path) => match never {},
+                    never = accept(&listener, &line) => match never {},
                 }
             });
         })?;
@@ -147,13 +175,14 @@ impl Drop for DelayLine {
     }
 }
 
-async fn accept(listener: &TcpListener, target: SocketAddr, path: Path) -> std::convert::Infallible {
+async fn accept(listener: &TcpListener, line: &Line) -> std::convert::Infallible {
     let mut connections = JoinSet::new();
+    let mut numbers = 0..;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
-                    connections.spawn(relay(client, target, path));
+                    connections.spawn(relay(client, line.clone(), numbers.next().unwrap_or(u64::MAX)));
                 }
                 Err(_) => sleep(BACK_OFF).await,
             },
@@ -163,14 +192,33 @@ async fn accept(listener: &TcpListener, target: SocketAddr, path: Path) -> std::
     }
 }
 
-async fn relay(mut client: TcpStream, target: SocketAddr, path: Path) -> io::Result<()> {
-    let mut server = TcpStream::connect(target).await?;
+async fn relay(mut client: TcpStream, line: Line, number: u64) -> io::Result<()> {
+    let mut server = TcpStream::connect(line.target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    tokio::try_join!(carry(from_client, to_server, path), carry(from_server, to_client, path))?;
+    let tap = |direction| {
+        let tap = line.tap.as_deref();
+        move |point, bytes: &[u8]| {
+            if let Some(tap) = tap {
+                tap.pass(number, direction, point, bytes);
+            }
+        }
+    };
+    tokio::try_join!(
+        carry(from_client, to_server, line.path, tap(Direction::ToDisplay)),
+        carry(from_server, to_client, line.path, tap(Direction::ToClient)),
+    )?;
     Ok(())
+}
+
+/// Where it leads, and how.
+#[derive(Clone)]
+struct Line {
+    target: SocketAddr,
+    path: Path,
+    tap: Option<Arc<dyn Tap>>,
 }
 
 /// One direction of the line.
@@ -182,6 +230,10 @@ struct Path {
 }
 
 impl Path {
+    fn new(rtt: Duration, rate: Option<u64>) -> Path {
+        Path { delay: rtt / 2, rate }
+    }
+
     /// How long so many bytes take to leave.
     fn takes(self, bytes: usize) -> Duration {
         self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(8.0 * bytes as f64 / rate as f64))
@@ -204,7 +256,13 @@ struct Due {
 ///
 /// When the receiver's side breaks, nothing more is carried but the connection stays: the receiver's last words, which
 /// may be under way in the other direction, are delivered first, and then that direction ends it.
-async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: Path) -> io::Result<()> {
+async fn carry(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    path: Path,
+    tap: impl Fn(Point, &[u8]),
+) -> io::Result<()> {
+    let tap = &tap;
     // Unbounded as far as the channel knows; `room` is what bounds it, in bytes.
     let (line, mut arriving) = mpsc::unbounded_channel();
     let room = Semaphore::new(UNDER_WAY);
@@ -216,6 +274,9 @@ async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: Path) -> io:
         let mut free = Instant::now();
         loop {
             let what = from.read(&mut buffer).await.map(|n| buffer[..n].to_vec());
+            if let Ok(bytes) = &what {
+                tap(Point::Sent, bytes);
+            }
             free = free.max(Instant::now()) + path.takes(what.as_ref().map_or(0, Vec::len));
             let at = free + path.delay;
             let is_last = what.as_ref().map_or(true, Vec::is_empty);
@@ -235,6 +296,7 @@ async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: Path) -> io:
                 sleep_until(at).await;
             }
             let bytes = what?;
+            tap(Point::Arrived, &bytes);
             let done = if bytes.is_empty() { to.shutdown().await } else { to.write_all(&bytes).await };
             if done.is_err() || bytes.is_empty() {
                 break;
@@ -250,262 +312,4 @@ async fn carry(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, path: Path) -> io:
         () = collect => {}
     }
     deliver.await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::{ErrorKind, Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::time::Instant;
-
-    /// Fails a test that hangs; nothing here takes a tenth of it.
-    const HANGS: Duration = Duration::from_secs(30);
-
-    fn patient(stream: TcpStream) -> TcpStream {
-        stream.set_read_timeout(Some(HANGS)).unwrap();
-        stream.set_write_timeout(Some(HANGS)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-    }
-
-    /// A delay line, and both ends of one connection through it.
-    fn connected(rtt: Duration) -> (DelayLine, TcpStream, TcpStream) {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let line = DelayLine::start(server.local_addr().unwrap(), rtt).unwrap();
-        let client = TcpStream::connect(line.address()).unwrap();
-        (line, patient(client), patient(server.accept().unwrap().0))
-    }
-
-    /// Bytes that show when two of them change places.
-    fn pattern(length: usize) -> Vec<u8> {
-        let mut state = 1_u32;
-        let mut next = || {
-            // Numerical Recipes' generator.
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
-        (0..length).map(|_| next()).collect()
-    }
-
-    #[test]
-    fn a_ping_takes_a_round_trip_however_its_bytes_are_split() {
-        let rtt = Duration::from_millis(20);
-        let (_line, mut client, mut server) = connected(rtt);
-        let bytes = pattern(1_000);
-        let echo = thread::spawn(move || {
-            let mut buffer = [0; 333];
-            loop {
-                match server.read(&mut buffer).unwrap() {
-                    0 => return,
-                    n => server.write_all(&buffer[..n]).unwrap(),
-                }
-            }
-        });
-        for size in [1_000, 999, 500, 100, 7, 1] {
-            let sent = Instant::now();
-            for piece in bytes.chunks(size) {
-                client.write_all(piece).unwrap();
-            }
-            let mut back = vec![0; bytes.len()];
-            client.read_exact(&mut back[..1]).unwrap();
-            assert!(sent.elapsed() >= rtt, "pieces of {size}: back after {:?}", sent.elapsed());
-            client.read_exact(&mut back[1..]).unwrap();
-            assert_eq!(back, bytes);
-        }
-        client.shutdown(Shutdown::Write).unwrap();
-        echo.join().unwrap();
-    }
-
-    #[test]
-    fn each_way_takes_half() {
-        let (_line, client, server) = connected(Duration::from_millis(40));
-        for (mut from, mut to) in [(&client, &server), (&server, &client)] {
-            let sent = Instant::now();
-            from.write_all(b"x").unwrap();
-            to.read_exact(&mut [0]).unwrap();
-            assert!(sent.elapsed() >= Duration::from_millis(20));
-        }
-    }
-
-    #[test]
-    fn eight_mebibytes_each_way_arrive_in_order() {
-        let (_line, client, mut server) = connected(Duration::from_millis(10));
-        let bytes = pattern(8 << 20);
-        let expected = bytes.clone();
-        thread::scope(|scope| {
-            let mut sender = client.try_clone().unwrap();
-            scope.spawn(move || {
-                sender.write_all(&bytes).unwrap();
-                sender.shutdown(Shutdown::Write).unwrap();
-            });
-            scope.spawn(move || {
-                let mut all = Vec::new();
-                server.read_to_end(&mut all).unwrap();
-                server.write_all(&all).unwrap();
-            });
-            let mut back = Vec::new();
-            (&client).read_to_end(&mut back).unwrap();
-            assert!(back == expected, "{} bytes came back", back.len());
-        });
-    }
-
-    #[test]
-    fn a_line_with_a_rate_takes_its_time_each_way_and_no_longer() {
-        // 250 kB at 10 Mbit/s: 200 ms, and half a round trip of 40 ms.
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let rtt = Duration::from_millis(40);
-        let line = DelayLine::start_limited(server.local_addr().unwrap(), rtt, 10_000_000).unwrap();
-        let client = patient(TcpStream::connect(line.address()).unwrap());
-        let server = patient(server.accept().unwrap().0);
-        let bytes = pattern(250_000);
-        for (mut from, mut to) in [(&client, &server), (&server, &client)] {
-            thread::scope(|scope| {
-                let began = Instant::now();
-                scope.spawn(|| from.write_all(&bytes).unwrap());
-                let mut arrived = vec![0; bytes.len()];
-                to.read_exact(&mut arrived[..1]).unwrap();
-                // Bytes do not wait for those behind them; the bound is for a machine that does other things as well.
-                assert!(began.elapsed() < Duration::from_millis(150), "first after {:?}", began.elapsed());
-                to.read_exact(&mut arrived[1..]).unwrap();
-                assert!(began.elapsed() >= Duration::from_millis(219), "all after {:?}", began.elapsed());
-                assert!(arrived == bytes);
-            });
-        }
-        let error = DelayLine::start_limited(line.address(), rtt, 0).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    }
-
-    #[test]
-    fn an_end_travels_like_a_byte_and_ends_one_direction_only() {
-        let rtt = Duration::from_millis(30);
-        let (_line, mut client, mut server) = connected(rtt);
-        let ended = Instant::now();
-        client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(server.read(&mut [0]).unwrap(), 0);
-        assert!(ended.elapsed() >= rtt / 2);
-        server.write_all(b"and yet it answers").unwrap();
-        drop(server);
-        let mut last = String::new();
-        client.read_to_string(&mut last).unwrap();
-        assert_eq!(last, "and yet it answers");
-        assert!(ended.elapsed() >= rtt);
-    }
-
-    #[test]
-    fn last_words_arrive_although_nobody_listens_any_more() {
-        let (_line, mut client, mut server) = connected(Duration::from_millis(30));
-        server.write_all(b"goodbye").unwrap();
-        drop(server);
-        // Meets a closed port: the relay's write fails while the goodbye is still under way.
-        client.write_all(b"are you there?").unwrap();
-        let mut last = [0; 7];
-        client.read_exact(&mut last).unwrap();
-        assert_eq!(&last, b"goodbye");
-        assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)));
-    }
-
-    #[test]
-    fn a_connection_that_breaks_is_closed_on_the_other_side() {
-        let (_line, client, mut server) = connected(Duration::from_millis(10));
-        server.write_all(b"unread").unwrap();
-        client.peek(&mut [0]).unwrap();
-        // Closing with unread bytes breaks a TCP connection instead of ending it.
-        drop(client);
-        match server.read(&mut [0]) {
-            Ok(n) => assert_eq!(n, 0, "nobody sent anything"),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-        }
-    }
-
-    #[test]
-    fn a_server_that_refuses_closes_the_connection() {
-        // Bound but not listening: refuses, and nobody else can take the port meanwhile.
-        let nobody = tokio::net::TcpSocket::new_v4().unwrap();
-        nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let line = DelayLine::start(nobody.local_addr().unwrap(), Duration::ZERO).unwrap();
-        let mut client = patient(TcpStream::connect(line.address()).unwrap());
-        assert_eq!(client.read(&mut [0]).unwrap(), 0);
-    }
-
-    #[test]
-    fn a_sender_is_held_back_when_nobody_reads_and_loses_nothing() {
-        let (_line, mut client, mut server) = connected(Duration::from_millis(2));
-        // The system's own buffers on both sides of the relay take some MiB each.
-        let most = UNDER_WAY + (48 << 20);
-        let bytes = pattern(1 << 20);
-        client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-        let mut sent = 0;
-        while sent < most {
-            match client.write(&bytes[sent % bytes.len()..]) {
-                Ok(n) => sent += n,
-                Err(error) => {
-                    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-                    break;
-                }
-            }
-        }
-        assert!((UNDER_WAY..most).contains(&sent), "{sent} bytes were taken");
-        drop(client);
-        let mut received = 0;
-        let mut piece = vec![0; 64 << 10];
-        loop {
-            let n = server.read(&mut piece).unwrap();
-            if n == 0 {
-                break;
-            }
-            let expected = bytes.iter().cycle().skip(received % bytes.len());
-            assert!(piece[..n].iter().eq(expected.take(n)), "byte {received} and on");
-            received += n;
-        }
-        assert_eq!(received, sent);
-    }
-
-    #[test]
-    fn fifty_connections_are_far_away_at_the_same_time() {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let rtt = Duration::from_millis(20);
-        let line = DelayLine::start(server.local_addr().unwrap(), rtt).unwrap();
-        let mut ends: Vec<_> = (0..50_u8)
-            .map(|n| {
-                let mut client = patient(TcpStream::connect(line.address()).unwrap());
-                client.write_all(&[n]).unwrap();
-                (client, patient(server.accept().unwrap().0))
-            })
-            .collect();
-        for (_, served) in &mut ends {
-            let mut name = [0];
-            served.read_exact(&mut name).unwrap();
-            served.write_all(&name).unwrap();
-        }
-        for (n, (client, _)) in ends.iter_mut().enumerate() {
-            let mut name = [0];
-            client.read_exact(&mut name).unwrap();
-            assert_eq!(usize::from(name[0]), n);
-        }
-    }
-
-    #[test]
-    fn dropping_it_ends_everything() {
-        let (line, mut client, mut server) = connected(Duration::from_secs(1_000));
-        let address = line.address();
-        client.write_all(b"never arrives").unwrap();
-        drop(line);
-        for end in [&mut client, &mut server] {
-            assert!(matches!(end.read(&mut [0]), Ok(0) | Err(_)));
-        }
-        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    }
-
-    #[test]
-    fn a_round_trip_without_end_is_refused() {
-        let error = DelayLine::start("127.0.0.1:1".parse().unwrap(), Duration::MAX).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    }
-
-    #[tokio::test]
-    async fn it_starts_and_ends_within_a_runtime() {
-        let line = DelayLine::start("127.0.0.1:1".parse().unwrap(), Duration::ZERO).unwrap();
-        drop(line);
-    }
 }

@@ -1,11 +1,13 @@
-//! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, how a time is written, and
-//! a relay that prints what passes.
+//! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, how a time is written, a relay
+//! that prints what passes, and a picture of it.
 
 pub mod circle;
 pub mod delay;
 pub mod duration;
+pub mod figures;
 pub mod interrupt;
 pub mod progress;
+pub mod timeline;
 pub mod wire;
 
 pub use circle::disc;
