@@ -2,8 +2,8 @@
 //!
 //! Each connection has a part of its own, set aside when the server starts: one read buffer, and what an idle machine
 //! needs to take in one buffer full. With that any number of clients can draw and ask small things, whatever others do.
-//! Everything beyond it, which is long messages on their way in and long answers on their way out, comes out of one
-//! shared [`Budget`]. A connection asks *before* its buffers grow, for the most that one step can make of them:
+//! Everything beyond it, which is long messages on their way in, long answers on their way out, and the larger buffer
+//! that a stream is read with while there is room for it, comes out of one shared [`Budget`]. A connection asks *before* its buffers grow, for the most that one step can make of them:
 //! a `Vec` at most doubles, and one read adds [`limits::READ`] bytes. Before it sleeps it gives back what it does not
 //! hold. When the budget is used up,
 //!
@@ -28,10 +28,13 @@ const UNIT: usize = 1 << 10;
 /// [`limits::IDLE_BUFFER`] for each direction, and may need [`growth`] of that.
 const OWN: usize = growth(2 * limits::IDLE_BUFFER);
 
-/// The most that buffers of `held` bytes can become within one step.
+/// The most that buffers of `held` bytes can become within one step, of one read of [`limits::READ`] bytes.
 pub(crate) const fn growth(held: usize) -> usize {
     2 * held + limits::READ
 }
+
+/// What a large read buffer, and a step that takes in all of it, take beyond a usual one.
+pub(crate) const LARGE: usize = 2 * (limits::STREAM_READ - limits::READ);
 
 /// The shared part.
 #[derive(Debug, Clone)]

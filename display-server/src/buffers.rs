@@ -6,15 +6,15 @@
 use draw_protocol::limits;
 use std::cell::RefCell;
 
-/// Buffers that a thread keeps. One connection at a time is polled on it; another buffer is spare for one that went
-/// to wait with something unread in it and came back.
+/// Buffers of each size that a thread keeps. One connection at a time is polled on it; another buffer is spare for one
+/// that went to wait with something unread in it and came back.
 const KEPT: usize = 2;
 
 thread_local! {
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of [`limits::READ`] bytes and what was read into it. Dropping it gives it back.
+/// A buffer of [`limits::READ`] or [`limits::STREAM_READ`] bytes and what was read into it. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     bytes: Box<[u8]>,
@@ -24,11 +24,22 @@ pub(crate) struct ReadBuffer {
 
 impl ReadBuffer {
     /// An empty one.
-    pub(crate) fn take() -> ReadBuffer {
+    pub(crate) fn take(is_large: bool) -> ReadBuffer {
+        let size = if is_large { limits::STREAM_READ } else { limits::READ };
+        let find = |spare: &RefCell<Vec<Box<[u8]>>>| {
+            let mut spare = spare.borrow_mut();
+            let place = spare.iter().position(|bytes| bytes.len() == size)?;
+            Some(spare.swap_remove(place))
+        };
         // A thread that is ending has no spare buffers any more.
-        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
-        let bytes = spare.unwrap_or_else(|| vec![0; limits::READ].into_boxed_slice());
+        let spare = SPARE.try_with(find).ok().flatten();
+        let bytes = spare.unwrap_or_else(|| vec![0; size].into_boxed_slice());
         ReadBuffer { bytes, start: 0, end: 0 }
+    }
+
+    /// Bytes of memory that it has.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
     }
 
     /// All of it, to be read into.
@@ -57,9 +68,28 @@ impl Drop for ReadBuffer {
         let bytes = std::mem::take(&mut self.bytes);
         _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() < KEPT {
+            if spare.iter().filter(|other| other.len() == bytes.len()).count() < KEPT {
                 spare.push(bytes);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_a_few_buffers_of_each_size() {
+        let taken = |is_large| (0..KEPT + 1).map(move |_| ReadBuffer::take(is_large)).collect::<Vec<_>>();
+        for is_large in [false, true, false, true] {
+            let buffers = taken(is_large);
+            let size = if is_large { limits::STREAM_READ } else { limits::READ };
+            assert!(buffers.iter().all(|buffer| buffer.capacity() == size && buffer.unread().is_empty()));
+        }
+        let kept = SPARE.with_borrow(|spare| spare.iter().map(|bytes| bytes.len()).collect::<Vec<_>>());
+        for size in [limits::READ, limits::STREAM_READ] {
+            assert_eq!(kept.iter().filter(|&&kept| kept == size).count(), KEPT);
+        }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! A turn executes what was read, publishes the damage once, and then waits for whatever can go on: unsent bytes that
 //! the stream takes, bytes to read, memory, a deadline, the end of the server. None of these ever waits for another.
-//! What bounds a turn: one buffer of [`limits::READ`] bytes, and about [`WORK`] pixels.
+//! What bounds a turn: one buffer of [`limits::STREAM_READ`] bytes, and about [`WORK`] pixels.
 
 use crate::apply::{answer_bytes, apply, no_memory, work};
-use crate::budget::{Share, growth};
+use crate::budget::{LARGE, Share, growth};
 use crate::buffers::ReadBuffer;
 use crate::clock::now;
 use crate::damage::Damage;
@@ -67,6 +67,7 @@ pub(crate) async fn serve<S>(
         resuming: None,
         session: None,
         holder: Arc::default(),
+        is_large: false,
         counted: Stats::default(),
         buffered: 0,
         peer,
@@ -115,6 +116,8 @@ struct Connection<'a, S> {
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
     holder: Arc<Holder>,
+    /// The last read brought so much that a larger buffer is worth having.
+    is_large: bool,
     /// What of the machine's statistics and memory the display's counters have already.
     counted: Stats,
     buffered: u64,
@@ -178,12 +181,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         let (framebuffer, now) = (display.framebuffer(), now());
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
+        let large = input.as_ref().map_or(0, extra);
         let mut done = 0;
         let turn = loop {
             if done >= WORK {
                 break Turn::Yield;
             }
-            let step = growth(machine.memory());
+            let step = growth(machine.memory()) + large;
             if !share.try_cover(step) {
                 break Turn::Over;
             }
@@ -252,8 +256,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             self.counted = stats;
         }
         let memory = self.machine.memory();
-        self.share.shrink(memory);
-        self.count_buffered(memory + self.input.as_ref().map_or(0, |_| limits::READ));
+        let large = self.input.as_ref().map_or(0, extra);
+        // What is unread in a large buffer was granted together with the buffer, and is not to be waited for.
+        self.share.shrink(if large > 0 { growth(memory) + large } else { memory });
+        self.count_buffered(memory + self.input.as_ref().map_or(0, ReadBuffer::capacity));
     }
 
     fn count_buffered(&mut self, bytes: usize) {
@@ -299,7 +305,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             self.share.stop_waiting();
             return Ok(false);
         }
-        if self.share.poll_cover(cx, growth(self.machine.memory())).is_pending() {
+        let (step, large) = (growth(self.machine.memory()), self.input.as_ref().map_or(0, extra));
+        if self.share.poll_cover(cx, step + large).is_pending() {
             return Ok(false);
         }
         if self.input.is_some() {
@@ -313,17 +320,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             self.trace.pass(Direction::ToDisplay, &body[before..]);
             read.map(|n| (self.is_at_end, self.is_streaming) = (n == 0, n >= limits::READ))
         } else {
-            let mut buffer = ReadBuffer::take();
+            let is_large = self.is_large && self.share.try_cover_all(step + LARGE);
+            let mut buffer = ReadBuffer::take(is_large);
             let mut room = ReadBuf::new(buffer.room());
             let read = Pin::new(&mut self.stream).poll_read(cx, &mut room)?;
             let n = room.filled().len();
             self.trace.pass(Direction::ToDisplay, room.filled());
             read.map(|()| {
-                (self.is_at_end, self.is_streaming) = (n == 0, n >= limits::READ);
+                (self.is_at_end, self.is_streaming) = (n == 0, n == buffer.capacity());
+                self.is_large = n >= limits::READ;
                 buffer.fill(n);
                 self.input = (n > 0).then_some(buffer);
             })
         };
+        if read.is_pending() {
+            // There is no buffer now, and others may want a large one.
+            self.share.shrink(step);
+        }
         if read.is_ready() && self.is_at_end {
             self.trace.end(Direction::ToDisplay);
         }
@@ -386,6 +399,11 @@ impl<S> Connection<'_, S> {
             self.display.sessions().give_back(id, session);
         }
     }
+}
+
+/// What a buffer takes beyond the one that each connection may have, and a step of it: see [`LARGE`].
+fn extra(buffer: &ReadBuffer) -> usize {
+    if buffer.capacity() > limits::READ { LARGE } else { 0 }
 }
 
 impl<S> Drop for Connection<'_, S> {

@@ -21,6 +21,22 @@ pub struct Damage {
     height: u32,
 }
 
+/// What a long run of pixels has changed: a byte for each band, which is stored without being read before. A bit among
+/// others has to wait for the one that was set before it, which made random pixels a fifth slower.
+pub(crate) struct Marks {
+    bands: [u8; BANDS as usize],
+    shift: u32,
+}
+
+impl Marks {
+    /// Row `y` has changed. It must be a row of the display.
+    #[inline]
+    pub(crate) fn mark(&mut self, y: u32) {
+        // The remainder is the band itself, and saves a check.
+        self.bands[(y >> self.shift) as usize % BANDS as usize] = 1;
+    }
+}
+
 impl Damage {
     /// Nothing has changed on a display of `height` rows.
     pub(crate) fn none(height: u32) -> Damage {
@@ -52,6 +68,24 @@ impl Damage {
         let band = y >> self.shift;
         // The remainder is the word itself, and saves a check.
         self.words[(band / 64) as usize % WORDS] |= 1 << (band % 64);
+    }
+
+    /// Marks for a long run of pixels, to be added.
+    #[inline]
+    pub(crate) fn marks(&self) -> Marks {
+        Marks { bands: [0; BANDS as usize], shift: self.shift }
+    }
+
+    /// What `marks` says has changed, too.
+    pub(crate) fn add_marks(&mut self, marks: &Marks) {
+        let used = self.height.div_ceil(1 << self.shift).div_ceil(64) as usize;
+        for (word, bands) in self.words.iter_mut().zip(marks.bands.as_chunks::<64>().0).take(used) {
+            for (i, &eight) in bands.as_chunks::<8>().0.iter().enumerate() {
+                // Each byte is 0 or 1: the product has all eight of them side by side in its highest byte.
+                let bits = u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+                *word |= bits << (8 * i);
+            }
+        }
     }
 
     /// All of `rows` have changed.
@@ -99,6 +133,22 @@ mod tests {
         other.mark_rows(60..70);
         other.add(&damage);
         assert_eq!(rows(&other), [0..70, 1023..1024]);
+    }
+
+    #[test]
+    fn marks_are_bits_in_the_end() {
+        for height in [1, 64, 480, 1024, 1025, 65_535] {
+            let (mut damage, mut expected) = (Damage::none(height), Damage::none(height));
+            let mut marks = damage.marks();
+            for y in [0, 7, 8, 63, 64, 100, 479, 1000, 1023, 1024, 40_000, 65_534, height - 1] {
+                if y < height {
+                    marks.mark(y);
+                    expected.mark(y);
+                }
+            }
+            damage.add_marks(&marks);
+            assert_eq!(rows(&damage), rows(&expected), "{height} rows");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ where
     let farewell = poll_fn(|cx| {
         // Reading goes on while there is something to send: a client that is stuck in its own sending reads nothing.
         while !is_at_end && discarded < DISCARDED {
-            let mut buffer = ReadBuffer::take();
+            let mut buffer = ReadBuffer::take(false);
             let mut room = ReadBuf::new(buffer.room());
             if Pin::new(&mut *stream).poll_read(cx, &mut room)?.is_pending() {
                 break;

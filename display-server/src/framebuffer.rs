@@ -13,6 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 /// Bytes of a pixel: R, G, B, A.
 const BYTES: usize = 4;
 
+/// Records of a run that are worth [`Marks`](crate::damage::Marks), which cost as much as 100 pixels to add in the end.
+const MANY: usize = 256;
+
+/// Records that are looked at together. Neighbours mostly lie in one row, which then is found and marked once: a pixel
+/// takes 0.64 ns and not 1.07. (To look at each pixel whether its row is the last one's costs random pixels 30 %: the
+/// processor cannot foresee it. Of a block it can, and random ones lose nothing.)
+const BLOCK: usize = 8;
+
 /// A rectangle of pixels, row by row from the top, each four bytes in memory: R, G, B, A.
 ///
 /// Every pixel is an atomic of its own and all access is relaxed: two connections that draw the same pixel at the same
@@ -105,22 +113,59 @@ impl Framebuffer {
 
     /// Stores a run of records of [`Pixel::SIZE`] bytes, as they cross the wire; calls `outside` with the index of each
     /// that does not lie inside.
-    pub fn draw_run(&self, run: &[u8], damage: &mut Damage, mut outside: impl FnMut(u32, Pixel)) {
-        let width = self.size.width as usize;
+    pub fn draw_run(&self, run: &[u8], damage: &mut Damage, outside: impl FnMut(u32, Pixel)) {
         let (records, _) = run.as_chunks::<{ Pixel::SIZE }>();
-        for (i, &record) in records.iter().enumerate() {
-            let pixel = Pixel::from_bytes(record);
-            let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
-            // A row that is too low begins behind the last pixel.
-            if x < width
-                && let Some(place) = self.pixels.get(y * width + x)
-            {
-                place.store(value(pixel.color), Relaxed);
-                damage.mark(pixel.y.into());
-            } else {
-                outside(i as u32, pixel);
-            }
+        if records.len() < MANY {
+            return self.store_run(records, |y| damage.mark(y), outside);
         }
+        let mut marks = damage.marks();
+        self.store_run(records, |y| marks.mark(y), outside);
+        damage.add_marks(&marks);
+    }
+
+    /// Stores records, and calls `mark` with the rows that they lie in.
+    #[inline]
+    fn store_run(
+        &self,
+        records: &[[u8; Pixel::SIZE]],
+        mut mark: impl FnMut(u32),
+        mut outside: impl FnMut(u32, Pixel),
+    ) {
+        // Not read anew for each pixel, as if storing the last one could have moved them.
+        let (pixels, width) = (&self.pixels[..], self.size.width as usize);
+        let mut store = |common_row: Option<usize>, i: u32, block: &[[u8; Pixel::SIZE]]| {
+            if let Some(y) = common_row
+                && let Some(row) = pixels.get(y * width..(y + 1) * width)
+            {
+                mark(y as u32);
+                for (i, &record) in (i..).zip(block) {
+                    let pixel = Pixel::from_bytes(record);
+                    match row.get(usize::from(pixel.x)) {
+                        Some(place) => place.store(value(pixel.color), Relaxed),
+                        None => outside(i, pixel),
+                    }
+                }
+                return;
+            }
+            for (i, &record) in (i..).zip(block) {
+                let pixel = Pixel::from_bytes(record);
+                let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
+                // A row that is too low begins behind the last pixel.
+                if x < width
+                    && let Some(place) = pixels.get(y * width + x)
+                {
+                    place.store(value(pixel.color), Relaxed);
+                    mark(pixel.y.into());
+                } else {
+                    outside(i, pixel);
+                }
+            }
+        };
+        let (blocks, rest) = records.as_chunks::<BLOCK>();
+        for (i, block) in (0..).step_by(BLOCK).zip(blocks) {
+            store(common_row(block), i, block);
+        }
+        store(None, (records.len() - rest.len()) as u32, rest);
     }
 
     /// Fills the part of a rectangle that lies inside, and answers that part.
@@ -242,6 +287,16 @@ impl Framebuffer {
     }
 }
 
+/// The row that all records of a block lie in, if it is one.
+#[inline]
+fn common_row(block: &[[u8; Pixel::SIZE]; BLOCK]) -> Option<usize> {
+    let row = |&[_, _, y0, y1, ..]: &[u8; Pixel::SIZE]| u16::from_be_bytes([y0, y1]);
+    let (first, last) = (row(&block[0]), row(&block[BLOCK - 1]));
+    // The last one tells most random blocks at once.
+    let is_common = first == last && block.iter().fold(0, |bits, record| bits | (row(record) ^ first)) == 0;
+    is_common.then_some(first.into())
+}
+
 fn copy(row: &[AtomicU32], out: &mut [u8]) {
     let (colors, _) = out.as_chunks_mut::<BYTES>();
     for (pixel, color) in row.iter().zip(colors) {
@@ -290,6 +345,44 @@ mod tests {
         fb.publish(&mut damage);
         assert_eq!(fb.take_damage().rows().collect::<Vec<_>>(), [const { 0..1 }]);
         assert!(fb.take_damage().is_empty() && damage.is_empty());
+    }
+
+    #[test]
+    fn a_run_draws_and_marks_what_single_pixels_do() {
+        let size = Size { width: 50, height: 40 };
+        // Short and long runs; rows of neighbours that end anywhere in a block, random ones, and some that lie outside.
+        for (seed, count) in (0_u32..).zip([0, 1, 7, 8, 9, 255, 256, 257, 1000, 1003].repeat(8)) {
+            let mut random = seed + 1;
+            let mut next = |below: u32| {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                ((random >> 8) % below) as u16
+            };
+            let (mut at, mut pixels) = ((0, 0), Vec::new());
+            for i in 0..count {
+                at = if next(10) < seed as u16 % 8 { (next(55), next(44)) } else { (at.0 + 1, at.1) };
+                pixels.push(Pixel::new(at.0, at.1, Color::from_u32(i)));
+            }
+            let run: Vec<_> = pixels.iter().flat_map(|pixel| pixel.to_bytes()).collect();
+            let (one, other) = (small(50, 40), small(50, 40));
+            let (mut marked, mut expected) = (one.no_damage(), other.no_damage());
+            let (mut outside, mut not_drawn) = (Vec::new(), Vec::new());
+            one.draw_run(&run, &mut marked, |i, pixel| outside.push((i, pixel)));
+            for (i, &pixel) in (0..).zip(&pixels) {
+                if !other.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color, &mut expected) {
+                    not_drawn.push((i, pixel));
+                }
+            }
+            assert_eq!(outside, not_drawn, "run {seed} of {count}");
+            let image = |framebuffer: &Framebuffer| {
+                let mut bytes = Vec::new();
+                framebuffer.read(size.clip(0, 0, 50, 40), &mut bytes);
+                bytes
+            };
+            assert!(image(&one) == image(&other), "run {seed} of {count}");
+            let is_marked = |damage: &Damage, y| damage.rows().any(|rows| rows.contains(&y));
+            let mut missing = (0..40).filter(|&y| is_marked(&expected, y) && !is_marked(&marked, y));
+            assert_eq!(missing.next(), None, "run {seed} of {count}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use display_server::ServerOptions;
+use display_server::{Color, ServerOptions};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
@@ -184,6 +184,45 @@ async fn one_client_too_many_waits_until_another_goes() {
     drop(inside);
     third.expect(&done(1)).await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_leaves_its_memory_to_others_when_it_pauses() {
+    // What two connections have of their own, and nothing, or what one of them can use for a larger read buffer.
+    for shared in [0, 600 << 10] {
+        let memory = 2 * ((64 + 16 + 64) << 10) + shared;
+        let running = start(ServerOptions { connections: 2, memory, ..ServerOptions::default() }).await;
+        let (mut first, mut second) = (running.connect().await, running.connect().await);
+        for round in 1..=3 {
+            let stream: Vec<_> = (0..1500)
+                .flat_map(|id| request(id, "draw_pixels", (Bin([0, 1, 0, 1, 9, 9, 9, round].repeat(100)),)))
+                .collect();
+            // The answers are read meanwhile, or the display would stop for them.
+            let (mut reading, mut writing) = first.stream.split();
+            let mut answers = vec![0; 1500 * done(1500).len()];
+            let short: usize = (0..1500).map(|id| done(1500).len() - done(id).len()).sum();
+            let length = answers.len() - short;
+            let both = async {
+                tokio::join!(writing.write_all(&stream), reading.read_exact(&mut answers[..length]))
+            };
+            let (sent, read) = within("the stream to be drawn", both).await;
+            assert!(sent.is_ok() && read.is_ok() && answers[..length].ends_with(&done(1499)));
+            assert!(running.display.stats().buffered <= memory as u64);
+
+            // It takes more than all that is shared, so it waits for whoever has any of that.
+            second
+                .send(&request(
+                    round.into(),
+                    "draw_pixels",
+                    (Bin([0, 2, 0, 2, 9, 9, 9, round].repeat(65_536)),),
+                ))
+                .await;
+            second.expect(&done(round.into())).await;
+            let shown = [1, 2].map(|at| running.display.framebuffer().get_pixel(at, at));
+            assert_eq!(shown, [Some(Color::rgba(9, 9, 9, round)); 2]);
+        }
+        running.stop().await;
+    }
 }
 
 #[tokio::test]
