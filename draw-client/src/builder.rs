@@ -174,12 +174,7 @@ impl Builder {
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
         let machine = Connection::new(&hello());
-        let shared = Arc::new(Shared::new(
-            machine,
-            Writer::new(writer, trace.clone()),
-            self.timeout,
-            self.callback.is_some(),
-        ));
+        let shared = Arc::new(Shared::new(machine, Writer::new(writer, trace.clone()), self.timeout));
         let mut driver = Driver::new(Arc::clone(&shared), reader, Callers::Tasks, trace);
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
         let size = std::future::poll_fn(|cx| {
@@ -197,10 +192,12 @@ impl Builder {
             deadline.as_mut().poll(cx).map(|()| Err::<Size, _>(late))
         })
         .await?;
-        shared.start_callback(self.callback).map_err(|error| Error::Disconnected {
-            reason: Lost::Io(Arc::new(error)),
-            outcome: Outcome::Rejected,
-        })?;
+        if let Some(callback) = self.callback {
+            shared.set_callback(&shared.outermost, callback).map_err(|error| Error::Disconnected {
+                reason: Lost::Io(Arc::new(error)),
+                outcome: Outcome::Rejected,
+            })?;
+        }
         Ok((Display::new(shared, size), driver))
     }
 }

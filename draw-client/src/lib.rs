@@ -67,6 +67,7 @@ mod error;
 mod late;
 mod pace;
 mod reply;
+mod scope;
 mod shared;
 mod writer;
 

@@ -58,9 +58,11 @@ async fn take_over(
     }
     let (reader, writer) = stream.into_split();
     let writer = Writer::new(Box::new(writer), trace.clone());
-    let shared = Arc::new(Shared::new(machine, writer, timeout, callback.is_some()));
+    let shared = Arc::new(Shared::new(machine, writer, timeout));
     shared.lock().stats = stats;
-    shared.start_callback(callback)?;
+    if let Some(callback) = callback {
+        shared.set_callback(&shared.outermost, callback)?;
+    }
     let driver = Driver::new(Arc::clone(&shared), Box::new(reader), Callers::Threads, trace);
     Ok((Display::new(shared, size), driver))
 }
