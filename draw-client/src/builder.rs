@@ -66,6 +66,9 @@ impl Builder {
     /// and the next error still arrives. Errors it has not heard yet count as calls under way: a slow callback slows
     /// the program down, and memory stays bounded. A lost connection is one call of it, naming every call left
     /// unanswered. A callback that keeps a clone of the display keeps the connection open until `close` is called.
+    ///
+    /// [`Display::scope`] gives a part of the program a callback of its own. [`LateError`] says what a program gets, and
+    /// how `tracing` gets the same.
     pub fn on_error(mut self, callback: impl FnMut(LateError) + Send + 'static) -> Builder {
         self.callback = Some(Box::new(callback));
         self

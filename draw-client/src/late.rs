@@ -15,7 +15,18 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer.
+/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of those, each
+/// callback is told of its own).
+///
+/// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
+/// from [`FailedCall`].
+///
+/// When it is told to a callback, or kept for the next `sync` or `close`, it is also a `tracing` event of level `WARN` and
+/// target `draw_client::late`, one for each call, whatever becomes of it then: a storm of errors is as many events, of
+/// which the subscriber takes what it likes. Its fields are `location`, `method`, `parameters`, `call` (the number), `age`,
+/// `calls_since`, `scope`, `code`, `fault` (the last two if the display has said what is wrong) and `outcome`. It
+/// belongs to the span that was current when the call was made, which is when its future was awaited; the span is kept
+/// until the call is done and its error is told, if a subscriber listened to that level at the time.
 #[derive(Debug, Clone)]
 pub struct LateError {
     calls: Calls,

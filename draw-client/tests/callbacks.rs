@@ -193,6 +193,7 @@ fn a_callback_draws_and_asks_and_syncs_and_sets_up_another_scope() {
     }));
 }
 
+/// Even when the connection has ended meanwhile: the other hears of what had failed before.
 #[test]
 fn a_callback_may_put_another_in_its_own_place() {
     let server = TestServer::start(10, 10);
@@ -207,11 +208,18 @@ fn a_callback_may_put_another_in_its_own_place() {
     });
     scope.draw_pixel(10, 0, Color::RED).unwrap();
     scope.draw_pixel(11, 0, Color::RED).unwrap();
-    give.send(scope.clone()).unwrap();
-    scope.sync().unwrap();
     scope.draw_pixel(12, 0, Color::RED).unwrap();
-    display.close().unwrap();
-    assert_eq!(told.iter().collect::<Vec<_>>(), [("first", 1), ("second", 2), ("second", 4)]);
+    scope.sync().unwrap();
+    let closing = std::thread::spawn(move || display.close());
+    // Nothing is accepted any more once it has begun.
+    let began = Instant::now();
+    while !matches!(scope.draw_pixel(1, 1, Color::RED), Err(Error::Closed)) {
+        assert!(began.elapsed() < DEADLINE, "it is not closed");
+        std::thread::yield_now();
+    }
+    give.send(scope.clone()).unwrap();
+    closing.join().unwrap().unwrap();
+    assert_eq!(told.iter().collect::<Vec<_>>(), [("first", 1), ("second", 2), ("second", 3)]);
 }
 
 /// The handles are given away first, so that those in the callbacks are the last.

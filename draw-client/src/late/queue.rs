@@ -47,7 +47,8 @@ impl LateQueue {
         callback: Callback,
         start: impl FnOnce(Receiver<Work>) -> io::Result<()>,
     ) -> Result<Option<Callback>, (Callback, io::Error)> {
-        if self.is_over {
+        // What has come up before the end may still be on its way to this scope.
+        if self.is_over && self.undelivered == 0 {
             return Ok(Some(callback));
         }
         let thread = match &self.thread {
