@@ -1,5 +1,5 @@
-//! Draws partly outside of the display, and shows to whom an error goes: to whoever awaits it, else to the error
-//! callback, else to the next `sync`.
+//! Draws partly outside of the display, and shows to whom an error goes: to whoever awaits it, else to the callback of the
+//! scope, else to that of the display, else to the next `sync`.
 
 use display_server::{Options, Present, with_display};
 use draw_client::{Color, Display, Error, Pixel, Result};
@@ -35,6 +35,14 @@ async fn draw(address: &str) -> Result<()> {
         display.draw_pixel(x, 10, Color::GREEN).await?;
     }
 
+    // A part of the program with a callback of its own: the calls through this handle are its calls.
+    let (tell, told_legend) = mpsc::channel();
+    let legend = display.scope("legend").on_error(move |late| {
+        println!("the legend hears:      {late}");
+        tell.send(late).expect("the program waits for it");
+    });
+    legend.fill_rect(630, 470, 20, 20, Color::BLUE).await?;
+
     // Somebody waits for this one: the error is here, and only here.
     let pixels = [Pixel::new(0, 479, Color::BLUE), Pixel::new(0, 480, Color::BLUE)];
     let error = display.draw_pixels(&pixels).await?.await.expect_err("the second pixel is outside");
@@ -48,6 +56,8 @@ async fn draw(address: &str) -> Result<()> {
     let numbers: Vec<_> =
         told.iter().flat_map(|late| late.calls().map(|call| call.number()).collect::<Vec<_>>()).collect();
     assert_eq!(numbers, [3, 4], "each failed call is named, once");
+    let late = told_legend.iter().next().expect("its rectangle is not all inside");
+    assert_eq!(late.calls().next().and_then(|call| call.scope()), Some("legend"));
 
     // Without a callback the next sync says what failed before it.
     let display = Display::connect(address).await?;

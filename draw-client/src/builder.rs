@@ -73,6 +73,9 @@ impl Builder {
     /// and the next error still arrives. Errors it has not heard yet count as calls under way: a slow callback slows
     /// the program down, and memory stays bounded. A lost connection is one call of it, naming every call left
     /// unanswered. A callback that keeps a clone of the display keeps the connection open until `close` is called.
+    ///
+    /// [`Display::scope`] gives a part of the program a callback of its own. [`LateError`] says what a program gets, and
+    /// how `tracing` gets the same.
     pub fn on_error(mut self, callback: impl FnMut(LateError) + Send + 'static) -> Builder {
         self.callback = Some(Box::new(callback));
         self
@@ -207,12 +210,8 @@ impl Builder {
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
         let machine = Connection::new(&hello());
-        let shared = Arc::new(Shared::new(
-            machine,
-            Writer::new(stream.writer, trace.clone()),
-            self.timeout,
-            self.callback.is_some(),
-        ));
+        let writer = Writer::new(stream.writer, trace.clone());
+        let shared = Arc::new(Shared::new(machine, writer, self.timeout));
         shared.lock().while_gone = self.while_gone;
         let mut driver = Driver::new(Arc::clone(&shared), stream.reader, Callers::Tasks, returning, trace);
         let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
@@ -231,10 +230,12 @@ impl Builder {
             deadline.as_mut().poll(cx).map(|()| Err::<Size, _>(late))
         })
         .await?;
-        shared.start_callback(self.callback).map_err(|error| Error::Disconnected {
-            reason: Lost::Io(Arc::new(error)),
-            outcome: Outcome::Rejected,
-        })?;
+        if let Some(callback) = self.callback {
+            shared.set_callback(&shared.outermost, callback).map_err(|error| Error::Disconnected {
+                reason: Lost::Io(Arc::new(error)),
+                outcome: Outcome::Rejected,
+            })?;
+        }
         Ok((Display::new(shared, size), driver))
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::builder::Builder;
 use crate::error::{Error, Result};
+use crate::late::LateError;
 use crate::reply::Draw;
-use crate::shared::{Shared, Stats, now};
+use crate::scope::{Caller, Scope};
+use crate::shared::{Shared, State, Stats, now};
 use draw_protocol::client::Place;
 use draw_protocol::{Answer, Color, Position, Request, Size};
 use std::fmt;
@@ -29,6 +31,8 @@ use std::task::Poll;
 #[derive(Clone)]
 pub struct Display {
     handle: Arc<Handle>,
+    /// Whose calls this handle makes.
+    scope: Arc<Scope>,
 }
 
 /// Gone with the last clone of the display.
@@ -41,6 +45,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.abandon(now());
+        State::release(state);
     }
 }
 
@@ -73,11 +78,18 @@ impl Display {
     }
 
     pub(crate) fn new(shared: Arc<Shared>, size: Size) -> Display {
-        Display { handle: Arc::new(Handle { shared, size }) }
+        let scope = Arc::clone(&shared.outermost);
+        Display { handle: Arc::new(Handle { shared, size }), scope }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
+    }
+
+    /// The line at `place`, with this handle.
+    #[inline]
+    pub(crate) fn caller(&self, place: Place) -> Caller<'_> {
+        Caller { place, scope: &self.scope }
     }
 
     /// Width and height, as the display told them when the connection was made.
@@ -88,6 +100,44 @@ impl Display {
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
         self.handle.shared.lock().stats
+    }
+
+    /// A part of the program whose late errors are told apart: a handle of the same connection, whose calls, and those of
+    /// its clones, belong to the scope. [`Display::on_error`] gives it a callback of its own.
+    ///
+    /// ```no_run
+    /// # async fn example(display: draw_client::Display) -> draw_client::Result<()> {
+    /// use draw_client::Color;
+    ///
+    /// let legend = display.scope("legend").on_error(|late| eprintln!("the legend is not whole: {late}"));
+    /// legend.draw_pixel(10, 10, Color::RED).await?;
+    /// display.draw_pixel(10, 10, Color::RED).await?;      // this one's error goes to the display's callback
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// A late error names its scope: [`FailedCall::scope`](crate::FailedCall::scope), and `draw_pixel(700, 10, #ff0000ff)
+    /// in legend` in its text. Scopes lie within each other: `display.scope("chart").scope("legend")` is `chart/legend`,
+    /// and what it has no callback for goes to that of `chart`, then to the display's, then to the next `sync` or
+    /// `close`. Two scopes of the same name are two scopes.
+    ///
+    /// A scope ends with its last handle and its last call. What is under way then is still executed, and its errors are
+    /// still told.
+    #[must_use = "calls through the handle that this answers belong to the scope"]
+    pub fn scope(&self, name: &str) -> Display {
+        Display { handle: Arc::clone(&self.handle), scope: Arc::new(Scope::within(&self.scope, name)) }
+    }
+
+    /// Who hears of failed calls of this handle's scope that nobody waits for; for a handle of no scope, of the display's
+    /// own calls and of those of scopes without a callback. It takes the place of one that was set before.
+    ///
+    /// The rules are those of [`Builder::on_error`]. All callbacks of a connection run on one thread, one at a time, in the
+    /// order in which the errors came up; that thread drops them too, when their scope has ended, or the connection. If
+    /// the system has no thread to spare, that is reported as a `tracing` event, and errors go where they went before.
+    pub fn on_error(self, callback: impl FnMut(LateError) + Send + 'static) -> Display {
+        if let Err(error) = self.handle.shared.set_callback(&self.scope, Box::new(callback)) {
+            tracing::error!("there is no thread for an error callback: {error}");
+        }
+        self
     }
 
     /// Ends the connection, for all clones: no further call is accepted, and it is ready when everything that was
@@ -113,8 +163,8 @@ impl Display {
     }
 
     /// Makes a question and waits for its answer.
-    async fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
-        let reply = Draw::new(&self.handle.shared, request, place).await?;
+    async fn ask(&self, request: Request<'_>, caller: Caller<'_>) -> Result<Answer> {
+        let reply = Draw::new(&self.handle.shared, request, caller).await?;
         let Some(mut pending) = reply.into_pending() else { return Ok(Answer::Done(())) };
         let answer = std::future::poll_fn(|cx| pending.poll_answer(cx)).await?;
         if let Request::Sync {} = request
@@ -143,7 +193,8 @@ macro_rules! methods {
                 #[track_caller]
                 #[inline]
                 pub fn $draw<'d, 'p>(&'d self, $($dp: argument!($dt, 'p)),*) -> Draw<'d, 'p> {
-                    Draw::new(&self.handle.shared, Request::$Draw { $($dp: $dp.into()),* }, Location::caller())
+                    let caller = self.caller(Location::caller());
+                    Draw::new(&self.handle.shared, Request::$Draw { $($dp: $dp.into()),* }, caller)
                 }
             )+
             $(
@@ -154,9 +205,9 @@ macro_rules! methods {
                 /// earlier, if there is no error callback: [`Error::Late`].
                 #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> impl Future<Output = Result<$answer>> + Send + use<'_> {
-                    let place = Location::caller();
+                    let caller = self.caller(Location::caller());
                     async move {
-                        match self.ask(Request::$Ask { $($ap),* }, place).await? {
+                        match self.ask(Request::$Ask { $($ap),* }, caller).await? {
                             Answer::$Answer(value) => Ok(value),
                             other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
                         }

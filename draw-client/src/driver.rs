@@ -260,7 +260,7 @@ impl Driver {
 /// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
 fn wake_done(mut state: MutexGuard<'_, State>, spare: &mut Vec<Waker>) {
     std::mem::swap(&mut state.woken, spare);
-    drop(state);
+    State::release(state);
     spare.drain(..).for_each(Waker::wake);
 }
 
@@ -331,7 +331,7 @@ impl Future for Driver {
         };
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
         this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(cx);
-        this.shared.end(&mut this.shared.lock(), lost);
+        this.shared.end(lost);
         Poll::Ready(())
     }
 }
@@ -341,6 +341,6 @@ impl Drop for Driver {
         // Handles may live on; the other side is not to wait for them.
         let mut cx = Context::from_waker(Waker::noop());
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(&mut cx);
-        self.shared.end(&mut self.shared.lock(), Lost::DriverGone);
+        self.shared.end(Lost::DriverGone);
     }
 }

@@ -96,6 +96,16 @@ pub enum Outcome {
     Unknown,
 }
 
+/// `rejected`, or `unknown`.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Rejected => "rejected",
+            Outcome::Unknown => "unknown",
+        })
+    }
+}
+
 /// Why a connection is gone.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -1,15 +1,32 @@
-//! Errors of calls that nobody waits for, and the thread that tells them.
+//! Errors of calls that nobody waits for: what they say.
+
+mod queue;
+mod report;
+
+pub(crate) use queue::{Callback, LateQueue, Work, enter_callback_of, is_callback_of};
+pub(crate) use report::Telling;
 
 use crate::error::{Error, Outcome};
+use crate::scope::Tag;
 use draw_protocol::client::{Connection, Made};
-use draw_protocol::{Call, Code, Fault, Size, Welcome, limits};
-use std::collections::VecDeque;
+use draw_protocol::{Call, Code, Count, Fault, Method, Size, Welcome};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer.
+/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of those, each
+/// callback is told of its own).
+///
+/// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
+/// from [`FailedCall`].
+///
+/// When it is told to a callback, or kept for the next `sync` or `close`, it is also a `tracing` event of level `WARN` and
+/// target `draw_client::late`, one for each call, whatever becomes of it then: a storm of errors is as many events, of
+/// which the subscriber takes what it likes. Its fields are `location`, `method`, `parameters`, `call` (the number), `age`,
+/// `calls_since`, `scope`, `code`, `fault` (the last two if the display has said what is wrong) and `outcome`. It
+/// belongs to the span that was current when the call was made, which is when its future was awaited; the span is kept
+/// until the call is done and its error is told, if a subscriber listened to that level at the time.
 #[derive(Debug, Clone)]
 pub struct LateError {
     calls: Calls,
@@ -23,21 +40,32 @@ enum Calls {
 }
 
 /// A call that failed: what it was, and when it was made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct FailedCall {
     made: Made,
     age: Duration,
     calls_since: u64,
+    scope: Option<Arc<str>>,
     /// Of the display, which its text names.
     size: Option<Size>,
 }
 
+/// A call that failed, with all that is kept of it until somebody hears of it.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) call: FailedCall,
+    pub(crate) error: Error,
+    pub(crate) tag: Tag,
+}
+
 impl FailedCall {
-    pub(crate) fn new(made: Made, machine: &Connection, now: Instant) -> FailedCall {
+    pub(crate) fn new(made: Made, machine: &Connection, tag: &Tag, now: Instant) -> FailedCall {
         FailedCall {
             made,
             age: now.saturating_duration_since(made.at),
             calls_since: machine.last_call().saturating_sub(made.number),
+            // Not the scope itself: whoever keeps the error does not keep the callback.
+            scope: tag.scope.as_ref().map(|scope| Arc::clone(scope.path())),
             size: machine.welcome().map(Welcome::size),
         }
     }
@@ -58,6 +86,22 @@ impl FailedCall {
         self.made.call
     }
 
+    /// Which method it called.
+    pub fn method(&self) -> Method {
+        self.made.call.method()
+    }
+
+    /// Its parameters as text, `700, 10, #ff0000ff`; [`FailedCall::call`] has them as numbers.
+    pub fn parameters(&self) -> impl fmt::Display {
+        Parameters(self.made.call)
+    }
+
+    /// The scope that it was made in, with those around it, `chart/legend`: see [`Display::scope`](crate::Display::scope).
+    /// Nothing for the display's own.
+    pub fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
     /// How long before the error was known the call was made.
     pub fn age(&self) -> Duration {
         self.age
@@ -69,13 +113,25 @@ impl FailedCall {
     }
 }
 
-/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff)`.
+/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff)`, and ` in chart/legend` behind it if it was made
+/// in that scope.
 impl fmt::Display for FailedCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.made.place {
-            Some(place) => write!(f, "{place} {}", self.made.call),
-            None => write!(f, "call {}, {}", self.made.number, self.made.call),
+            Some(place) => write!(f, "{place} {}", self.made.call)?,
+            None => write!(f, "call {}, {}", self.made.number, self.made.call)?,
         }
+        self.scope().map_or(Ok(()), |scope| write!(f, " in {scope}"))
+    }
+}
+
+struct Parameters(Call);
+
+impl fmt::Display for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let inner = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        f.write_str(inner.unwrap_or_default())
     }
 }
 
@@ -90,7 +146,42 @@ impl fmt::Display for Found<'_> {
             (Call::DrawPixel { .. } | Call::GetPixel { .. }, Code::OutOfBounds, Some(size)) => {
                 write!(f, ": the display is {size}")
             }
+            (Call::DrawPixels { pixels: Count(of) }, code, size) if speaks_of_parts(fault, of) => {
+                let rejected = fault.rejected_pixels();
+                let (s, were) = (if of == 1 { "" } else { "s" }, if rejected == 1 { "was" } else { "were" });
+                write!(f, ": {rejected} of {of} pixel{s} {were} not drawn, by index {}", Indexes(fault))?;
+                match (code, size) {
+                    (Code::OutOfBounds, Some(size)) => write!(f, ": the display is {size}"),
+                    _ => write!(f, ": {}", fault.message),
+                }
+            }
             _ => write!(f, ": {}", fault.message),
+        }
+    }
+}
+
+/// Whether the text of a fault does not count the pixels of the whole call: that travelled in several requests, each with
+/// a text of its own and names of its own.
+fn speaks_of_parts(fault: &Fault, of: u32) -> bool {
+    let whole = format!("{} of {of} pixel", fault.rejected_pixels());
+    !fault.rejected.is_empty() && !fault.message.starts_with(&whole)
+}
+
+/// Pixels that a text names by their index. The rest is counted.
+const NAMED: usize = 10;
+
+/// Which pixels of a call a fault concerns.
+struct Indexes<'a>(&'a Fault);
+
+impl fmt::Display for Indexes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut indexes = self.0.rejected.iter().flat_map(|range| range.first..range.first + range.count);
+        for (i, index) in indexes.by_ref().take(NAMED).enumerate() {
+            write!(f, "{}{index}", if i == 0 { "" } else { ", " })?;
+        }
+        match self.0.rejected_pixels().saturating_sub(NAMED as u64) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
         }
     }
 }
@@ -142,20 +233,28 @@ impl LateError {
     }
 }
 
+/// One call and what became of it, in one line.
+struct Told<'a>(&'a FailedCall, &'a Error);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Told(call, error) = self;
+        match error {
+            Error::Fault(fault) => write!(f, "{call}: {}", Found(call, fault))?,
+            error => write!(f, "{call}: {error}")?,
+        }
+        let plural = if call.calls_since == 1 { "" } else { "s" };
+        write!(f, " ({} call{plural} and {} ago)", call.calls_since, Age(call.age))
+    }
+}
+
 /// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff): out of bounds: the display is 640x480 (212
 /// calls and 3.1 ms ago)`.
 impl fmt::Display for LateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls();
         match (calls.len(), calls.next()) {
-            (1, Some(call)) => {
-                match &self.error {
-                    Error::Fault(fault) => write!(f, "{call}: {}", Found(call, fault))?,
-                    error => write!(f, "{call}: {error}")?,
-                }
-                let plural = if call.calls_since == 1 { "" } else { "s" };
-                write!(f, " ({} call{plural} and {} ago)", call.calls_since, Age(call.age))
-            }
+            (1, Some(call)) => Told(call, &self.error).fmt(f),
             (count, first) => {
                 write!(f, "{}; {count} calls were unanswered", self.error)?;
                 first.map_or(Ok(()), |first| write!(f, ", from {first}"))?;
@@ -169,82 +268,4 @@ impl std::error::Error for LateError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
     }
-}
-
-/// What an error callback is.
-pub(crate) type Callback = Box<dyn FnMut(LateError) + Send>;
-
-/// Late errors on their way to whoever hears them. Lives under the connection's lock.
-#[derive(Debug, Default)]
-pub(crate) struct LateQueue {
-    /// Whether a callback takes them; else they are kept for `sync` and `close`.
-    has_callback: bool,
-    queue: VecDeque<LateError>,
-    /// Calls whose error the callback has not finished with. They count against credit.
-    undelivered: u64,
-    /// Failed calls while there is no callback, with those beyond what is kept.
-    total: u64,
-}
-
-impl LateQueue {
-    pub(crate) fn new(has_callback: bool) -> LateQueue {
-        LateQueue { has_callback, ..LateQueue::default() }
-    }
-
-    pub(crate) fn push(&mut self, error: LateError) {
-        let calls = error.calls().len() as u64;
-        if self.has_callback {
-            self.undelivered += calls;
-        } else {
-            self.total += calls;
-            if self.queue.len() >= limits::KEPT_ERRORS {
-                return;
-            }
-        }
-        self.queue.push_back(error);
-    }
-
-    /// Whether a callback takes them.
-    pub(crate) fn has_callback(&self) -> bool {
-        self.has_callback
-    }
-
-    /// Calls that the callback has not been told of yet.
-    pub(crate) fn undelivered(&self) -> u64 {
-        self.undelivered
-    }
-
-    /// The next error for the callback.
-    pub(crate) fn pop(&mut self) -> Option<LateError> {
-        self.queue.pop_front()
-    }
-
-    /// The callback has been told of so many calls.
-    pub(crate) fn delivered(&mut self, calls: u64) {
-        self.undelivered -= calls;
-    }
-
-    /// What was kept for want of a callback; it is forgotten.
-    pub(crate) fn take_kept(&mut self) -> Option<crate::error::Late> {
-        if self.has_callback || self.total == 0 {
-            return None;
-        }
-        let errors = self.queue.drain(..).collect();
-        Some(crate::error::Late { errors, total: std::mem::take(&mut self.total) })
-    }
-}
-
-thread_local! {
-    /// The connection whose error callback this thread runs; 0 for none.
-    static CALLBACK_OF: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// From now on this thread runs the callback of `connection`, which is told by its address.
-pub(crate) fn enter_callback_of(connection: usize) {
-    CALLBACK_OF.set(connection);
-}
-
-/// Whether this is the thread that runs the callback of `connection`.
-pub(crate) fn is_callback_of(connection: usize) -> bool {
-    CALLBACK_OF.get() == connection
 }

@@ -32,6 +32,7 @@
 //!
 //! The price of not waiting is that errors come later, so they have a rule: **an error goes to whoever is waiting for
 //! it; if nobody is, to the error callback; if there is none, to the next `sync()` or `close()`. Never to nobody.**
+//! A part of a program may have a callback of its own: see [`Display::scope`].
 //!
 //! | what you do with the [`Reply`] of a drawing call | it worked | it failed |
 //! |---|---|---|
@@ -39,8 +40,9 @@
 //! | `reply.await?`, or `reply.wait()?` of a [`blocking::Reply`] | `Ok` | the error, here and only here |
 //! | `reply.ignore()` | nothing | nothing |
 //!
-//! A [`LateError`] says which line of the program made the call, with its parameters, how long ago, and its
-//! [`Outcome`]: rejected, or unknown when the connection broke before an answer came.
+//! A [`LateError`] says which line of the program made the call, with its parameters, in which scope, how long ago, and
+//! its [`Outcome`]: rejected, or unknown when the connection broke before an answer came. It is one line for a person,
+//! fields for the program, and a `tracing` event inside the span that was current at the call.
 //!
 //! # What crosses the wire
 //!
@@ -69,6 +71,7 @@ mod pace;
 mod reconnect;
 mod reply;
 mod returning;
+mod scope;
 mod shared;
 mod writer;
 

@@ -1,8 +1,8 @@
 //! The two futures of a drawing call: on its way to be accepted, and on its way to be done.
 
 use crate::error::{Error, Result};
+use crate::scope::Caller;
 use crate::shared::{Fate, Shared, Wait};
-use draw_protocol::client::Place;
 use draw_protocol::{Answer, Request};
 use std::fmt;
 use std::future::Future;
@@ -21,14 +21,13 @@ use std::time::Instant;
 pub struct Draw<'d, 'p> {
     shared: &'d Arc<Shared>,
     request: Request<'p>,
-    place: Place,
+    caller: Caller<'d>,
     wait: Wait,
 }
 
 impl<'d, 'p> Draw<'d, 'p> {
-    /// A call made by the line at `place`.
-    pub(crate) fn new(shared: &'d Arc<Shared>, request: Request<'p>, place: Place) -> Draw<'d, 'p> {
-        Draw { shared, request, place, wait: Wait::default() }
+    pub(crate) fn new(shared: &'d Arc<Shared>, request: Request<'p>, caller: Caller<'d>) -> Draw<'d, 'p> {
+        Draw { shared, request, caller, wait: Wait::default() }
     }
 }
 
@@ -38,7 +37,7 @@ impl<'d> Future for Draw<'d, '_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let call = ready!(this.shared.poll_call(&this.request, this.place, &mut this.wait, cx));
+        let call = ready!(this.shared.poll_call(&this.request, &this.caller, &mut this.wait, cx));
         Poll::Ready(call.map(|number| Reply::new(this.shared, number)))
     }
 }

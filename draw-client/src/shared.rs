@@ -4,25 +4,29 @@
 //! of its own, because the driver holds it during system calls. The order is writer, then state; a caller that holds
 //! the state may only *try* to get the writer.
 
+mod after;
 mod end;
 mod nap;
+mod tags;
+mod tell;
 
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::late::{FailedCall, LateError, LateQueue};
+use crate::late::{Failed, FailedCall, LateQueue};
 use crate::pace::Pace;
 use crate::reconnect::WhileGone;
+use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::writer::Writer;
-use draw_protocol::client::{Connection, Event, Origin, Place};
+use draw_protocol::client::{Connection, Event, Origin};
 use draw_protocol::{Answer, Request, limits};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::io;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
+use tracing::Span;
 
 /// What happens to the error of a call that is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,19 +47,19 @@ pub(crate) struct Shared {
     /// Whether any call is done whose reply lives and has not been told.
     has_results: AtomicBool,
     pub(crate) writer: Mutex<Writer>,
-    /// Signals the callback's thread: a late error waits, or the end has come.
-    late_ready: Condvar,
+    /// The display's own scope, around all others.
+    pub(crate) outermost: Arc<Scope>,
     pub(crate) timeout: Duration,
 }
 
-/// Everything that calls, replies, the driver and the callback's thread change.
+/// Everything that calls, replies, the driver and the thread for callbacks change.
 pub(crate) struct State {
     pub(crate) machine: Connection,
     /// The fate of each call after number `settled`. Outside of [`Shared::handle_input`] that is `machine.done()`.
     fates: VecDeque<Fate>,
     settled: u64,
     /// Of calls that are done and whose reply still lives: what it will say, unless that is simply `Ok`.
-    results: HashMap<u64, Result<Answer, (FailedCall, Error)>>,
+    results: HashMap<u64, Result<Answer, Failed>>,
     /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
     /// rise with the numbers.
     waiting: BTreeMap<u64, (Waker, Instant)>,
@@ -65,7 +69,11 @@ pub(crate) struct State {
     turns: VecDeque<Turn>,
     last_turn: u64,
     pub(crate) late: LateQueue,
-    /// Who waits in `close` for the end, and for the callback to have heard everything.
+    /// Which scope and span the calls after number `settled` came from.
+    tags: tags::Tags,
+    /// What is done when the lock is free again.
+    after: after::After,
+    /// Who waits in `close` for the end, and for the callbacks to have heard everything.
     pub(crate) bystanders: Vec<Waker>,
     /// Why no call can be made any more.
     pub(crate) ended: Option<Lost>,
@@ -126,7 +134,8 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Nobody waits any more for calls that the machine has in flight already.
-    pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration, has_callback: bool) -> Shared {
+    pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration) -> Shared {
+        let outermost = Arc::new(Scope::outermost());
         let state = State {
             fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
             settled: machine.done(),
@@ -136,7 +145,9 @@ impl Shared {
             woken: Vec::new(),
             turns: VecDeque::new(),
             last_turn: 0,
-            late: LateQueue::new(has_callback),
+            late: LateQueue::default(),
+            tags: tags::Tags::new(&outermost),
+            after: after::After::default(),
             bystanders: Vec::new(),
             ended: None,
             away: None,
@@ -155,7 +166,7 @@ impl Shared {
             dropped: AtomicU64::new(0),
             has_results: AtomicBool::new(false),
             writer: Mutex::new(writer),
-            late_ready: Condvar::new(),
+            outermost,
             timeout,
         }
     }
@@ -191,7 +202,7 @@ impl Shared {
         } else if self.has_results.load(SeqCst) {
             // Perhaps its own, which nobody else will come for. (Whoever stores a result sets the flag before looking
             // whether its reply was dropped, and this is the other way about: one of the two sees the other.)
-            drop(self.lock());
+            State::release(self.lock());
         }
     }
 
@@ -199,7 +210,36 @@ impl Shared {
     pub(crate) fn poll_call(
         &self,
         request: &Request<'_>,
-        place: Place,
+        caller: &Caller<'_>,
+        wait: &mut Wait,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u64>> {
+        if is_traced() {
+            return self.poll_call_traced(request, caller, wait, cx);
+        }
+        self.poll_call_within(None, request, caller, wait, cx)
+    }
+
+    #[cold]
+    fn poll_call_traced(
+        &self,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        wait: &mut Wait,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u64>> {
+        // Found, and let go of, outside of the lock.
+        let span = current_span();
+        self.poll_call_within(span.as_ref(), request, caller, wait, cx)
+    }
+
+    // Made twice, with all that it calls once: the usual call, of which there are millions, knows that it has no span.
+    #[inline(always)]
+    fn poll_call_within(
+        &self,
+        span: Option<&Arc<Span>>,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
         Wait { turn, has_yielded }: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
@@ -207,11 +247,11 @@ impl Shared {
         // (One that has a turn takes that, or those behind it would wait for it.)
         if turn.is_none()
             && state.pace.is_same()
-            && let Some(number) = state.machine.join(request, Some(place))
+            && let Some(number) = state.machine.join(request, Some(caller.place))
         {
             // The driver knows already: there are others to join.
             state.pace.take_same();
-            state.accepted();
+            state.accepted(number, caller.scope, span);
             return Poll::Ready(Ok(number));
         }
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
@@ -224,7 +264,7 @@ impl Shared {
         }
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
-            Ok(true) => state.call(request, Origin { at, place: Some(place) }),
+            Ok(true) => state.call(request, at, caller, span),
             Ok(false) => {
                 let now = now();
                 let (id, deadline) = match *turn {
@@ -257,6 +297,7 @@ impl Shared {
 
     /// Sends what was just queued: at once if it comes alone, else through the driver, who will find more. (On one
     /// processor an answer may be there before the next call of a loop: that alone makes no call a lone one.)
+    #[inline(always)]
     fn send(&self, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
             && !state.pace.is_fast()
@@ -290,9 +331,11 @@ impl Shared {
         if number <= state.machine.done() {
             state.waiting.remove(&number);
             let result = self.take_result(&mut state, number);
+            self.check_over(&mut state);
+            drop(state);
             return Poll::Ready(match result {
                 None => Ok(Answer::Done(())),
-                Some(result) => result.map_err(|(_, error)| error),
+                Some(result) => result.map_err(|failed| failed.error),
             });
         }
         let deadline = match *deadline {
@@ -325,25 +368,24 @@ impl Shared {
             return;
         }
         self.forget_result(&mut state, number, fate);
+        State::release(state);
     }
 
     /// The same for a call that is done.
     fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
-        if let Some(Err((call, error))) = self.take_result(state, number)
-            && fate == Fate::Dropped
-        {
-            self.tell(state, LateError::one(call, error));
+        match self.take_result(state, number) {
+            Some(Err(failed)) if fate == Fate::Dropped => self.tell(state, failed),
+            Some(Err(failed)) => state.after.drop(failed.tag),
+            _ => {}
         }
+        // This may have been the last.
+        self.check_over(state);
     }
 
-    fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, (FailedCall, Error)>> {
+    fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
         let result = state.results.remove(&number);
         if state.results.is_empty() {
             self.has_results.store(false, SeqCst);
-        }
-        if state.ended.is_some() {
-            // The callback's thread waits for the last one.
-            self.late_ready.notify_all();
         }
         result
     }
@@ -353,16 +395,6 @@ impl Shared {
         if !state.results.is_empty() {
             self.has_results.store(true, SeqCst);
             self.hear_dropped(state);
-        }
-    }
-
-    /// A late error: to the callback, or kept.
-    fn tell(&self, state: &mut State, error: LateError) {
-        state.late.push(error);
-        if state.late.has_callback() {
-            self.late_ready.notify_one();
-        } else if state.ended.is_some() && state.abandoned.is_some() {
-            end::report_unheard(state);
         }
     }
 
@@ -386,12 +418,12 @@ impl Shared {
     fn handle_event(&self, state: &mut State, event: Event, now: Instant) {
         match event {
             Event::Fault(made, fault) => {
-                let failed = FailedCall::new(made, &state.machine, now);
+                let tag = state.tags.of(made.number);
+                let call = FailedCall::new(made, &state.machine, &tag, now);
+                let failed = Failed { call, error: Error::Fault(fault), tag };
                 match *state.fate(made.number) {
-                    Fate::Awaited => {
-                        state.results.insert(made.number, Err((failed, Error::Fault(fault))));
-                    }
-                    Fate::Dropped => self.tell(state, LateError::one(failed, Error::Fault(fault))),
+                    Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
+                    Fate::Dropped => self.tell(state, failed),
                     Fate::Ignored => {}
                 }
             }
@@ -401,55 +433,19 @@ impl Shared {
             Event::Resumed(standing, lost) => {
                 state.away = None;
                 tracing::info!(lost = lost.len(), "connected again: the session is {}", standing.as_str());
-                self.give_up(state, lost, &Error::Forgotten { standing }, now);
+                let error = Error::Forgotten { standing };
+                let dropped = self.give_up(state, lost, &error, now);
+                self.tell_lost(state, dropped, &error);
             }
             // An answer that nobody waits for any more, or the greeting, which `connect` looks for itself.
             _ => {}
-        }
-    }
-
-    /// Starts the thread that runs the error callback, if there is one.
-    pub(crate) fn start_callback(
-        self: &Arc<Self>,
-        callback: Option<crate::late::Callback>,
-    ) -> io::Result<()> {
-        let Some(callback) = callback else { return Ok(()) };
-        let shared = Arc::clone(self);
-        let thread = std::thread::Builder::new().name("draw-late-errors".into());
-        thread.spawn(move || shared.run_callback(callback)).map(drop)
-    }
-
-    /// The body of that thread.
-    fn run_callback(&self, mut callback: crate::late::Callback) {
-        crate::late::enter_callback_of(std::ptr::from_ref(self).addr());
-        let mut state = self.lock();
-        loop {
-            if let Some(error) = state.late.pop() {
-                drop(state);
-                let calls = error.calls().len() as u64;
-                let text = error.to_string();
-                // A callback that panics loses its own work, not the errors that come after it.
-                let run = std::panic::AssertUnwindSafe(|| callback(error));
-                if std::panic::catch_unwind(run).is_err() {
-                    tracing::error!(error = text, "the error callback panicked");
-                }
-                state = self.lock();
-                state.late.delivered(calls);
-                state.wake_turn();
-                if state.late.undelivered() == 0 {
-                    state.wake_bystanders();
-                }
-            } else if state.ended.is_some() && state.results.is_empty() {
-                return;
-            } else {
-                state = self.late_ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
         }
     }
 }
 
 impl State {
     /// Whether this call may be made now, rather than wait for its turn or for credit.
+    #[inline(always)]
     fn may_call(
         &mut self,
         request: &Request<'_>,
@@ -488,15 +484,22 @@ impl State {
         self.is_driver_woken && self.pace.must_yield(self.machine.unsent(), now)
     }
 
-    fn call(&mut self, request: &Request<'_>, origin: Origin) -> Result<u64> {
-        let number = self.machine.call(request, origin)?;
-        self.accepted();
+    fn call(
+        &mut self,
+        request: &Request<'_>,
+        at: Instant,
+        caller: &Caller<'_>,
+        span: Option<&Arc<Span>>,
+    ) -> Result<u64> {
+        let number = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
+        self.accepted(number, caller.scope, span);
         Ok(number)
     }
 
     #[inline]
-    fn accepted(&mut self) {
+    fn accepted(&mut self, number: u64, scope: &Arc<Scope>, span: Option<&Arc<Span>>) {
         self.fates.push_back(Fate::Awaited);
+        self.tags.note(number, scope, span);
         self.stats.calls += 1;
     }
 
@@ -537,6 +540,7 @@ impl State {
         let done = self.machine.done();
         self.fates.drain(..(done - self.settled) as usize);
         self.settled = done;
+        self.tags.settle(done, self.machine.last_call(), |tag| self.after.drop(tag));
     }
 
     /// Those whose call is done are to be woken.

@@ -232,10 +232,31 @@ impl Pipeline {
     #[track_caller]
     #[inline]
     fn draw(&self, request: &Request<'_>) -> Result<Reply<'_>> {
-        let (shared, place) = (self.display.shared(), Location::caller());
+        let (shared, caller) = (self.display.shared(), self.display.caller(Location::caller()));
         let mut turn = Wait::default();
-        let number = wait(poll_fn(|cx| shared.poll_call(request, place, &mut turn, cx)))?;
+        let number = wait(poll_fn(|cx| shared.poll_call(request, &caller, &mut turn, cx)))?;
         Ok(Reply { inner: crate::Reply::new(shared, number) })
+    }
+
+    /// A part of the program whose late errors are told apart: see [`Display::scope`](crate::Display::scope).
+    ///
+    /// ```no_run
+    /// use draw_client::{Color, blocking::Pipeline};
+    ///
+    /// # fn example(display: &Pipeline) -> draw_client::Result<()> {
+    /// let legend = display.scope("legend").on_error(|late| eprintln!("the legend is not whole: {late}"));
+    /// legend.draw_pixel(10, 10, Color::RED)?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use = "calls through the handle that this answers belong to the scope"]
+    pub fn scope(&self, name: &str) -> Pipeline {
+        Pipeline { display: self.display.scope(name), last: Arc::clone(&self.last) }
+    }
+
+    /// Who hears of failed calls of this handle's scope, of the pipeline's own for a handle of none, that nobody waits
+    /// for: see [`Display::on_error`](crate::Display::on_error).
+    pub fn on_error(self, callback: impl FnMut(LateError) + Send + 'static) -> Pipeline {
+        Pipeline { display: self.display.on_error(callback), last: self.last }
     }
 
     /// Ends the connection, for all clones: no further call is accepted, and it returns when everything that was accepted

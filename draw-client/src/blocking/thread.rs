@@ -61,9 +61,11 @@ async fn take_over(
     let returning = returning(host, port, reconnect, connect_timeout);
     let Halves { reader, writer } = stream.into();
     let writer = Writer::new(writer, trace.clone());
-    let shared = Arc::new(Shared::new(machine, writer, timeout, callback.is_some()));
+    let shared = Arc::new(Shared::new(machine, writer, timeout));
     shared.lock().stats = stats;
-    shared.start_callback(callback)?;
+    if let Some(callback) = callback {
+        shared.set_callback(&shared.outermost, callback)?;
+    }
     let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(returning), trace);
     Ok((Display::new(shared, size), driver))
 }

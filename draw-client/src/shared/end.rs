@@ -2,18 +2,26 @@
 
 use super::{Fate, Shared, State, now};
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::late::{FailedCall, LateError};
+use crate::late::{Failed, FailedCall, LateError, Telling};
+use crate::scope::Scope;
 use draw_protocol::client::Made;
 use draw_protocol::limits;
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 impl Shared {
     /// The connection is over. Every call that is not done becomes Unknown, each named once.
-    pub(crate) fn end(&self, state: &mut State, reason: Lost) {
-        if state.ended.is_some() {
-            return;
+    pub(crate) fn end(&self, reason: Lost) {
+        let mut state = self.lock();
+        if state.ended.is_none() {
+            self.end_now(&mut state, reason);
         }
+        State::release(state);
+    }
+
+    fn end_now(&self, state: &mut State, reason: Lost) {
         let now = now();
         // A reason that the other side gave is better than the one that the system has.
         let reason = match (state.machine.goodbye(), reason) {
@@ -22,9 +30,10 @@ impl Shared {
         };
         let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
         let lost = state.machine.give_up();
-        self.give_up(state, lost, &error, now);
+        let dropped = self.give_up(state, lost, &error, now);
         state.settle();
         state.ended = Some(reason);
+        self.tell_lost(state, dropped, &error);
         self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
@@ -33,28 +42,50 @@ impl Shared {
         state.wake_waiting();
         state.woken.drain(..).for_each(Waker::wake);
         state.wake_bystanders();
-        self.late_ready.notify_all();
+        self.check_over(state);
     }
 
-    /// Nobody will know what became of these calls.
-    pub(super) fn give_up(&self, state: &mut State, lost: Vec<Made>, error: &Error, now: Instant) {
+    /// Nobody will know what became of these calls. Those that nobody waits for are answered: they are to be told.
+    pub(super) fn give_up(
+        &self,
+        state: &mut State,
+        lost: Vec<Made>,
+        error: &Error,
+        now: Instant,
+    ) -> Vec<Failed> {
         let mut dropped = Vec::new();
         for made in lost {
-            let failed = FailedCall::new(made, &state.machine, now);
+            let tag = state.tags.of(made.number);
+            let call = FailedCall::new(made, &state.machine, &tag, now);
+            let failed = Failed { call, error: error.clone(), tag };
             match *state.fate(made.number) {
-                Fate::Awaited => {
-                    state.results.insert(made.number, Err((failed, error.clone())));
-                }
+                Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),
                 Fate::Ignored => {}
             }
         }
-        if !dropped.is_empty() {
-            self.tell(state, LateError::lost(dropped, error.clone()));
+        dropped
+    }
+
+    /// Tells of calls of which nobody knows what became: each callback is called once, with all that are its.
+    pub(super) fn tell_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
+        let (mut places, mut tellings) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
+        for Failed { call, tag, .. } in lost {
+            let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
+            let place = *places.entry(listener.map(Arc::as_ptr)).or_insert_with(|| {
+                tellings.push((listener.cloned(), Vec::new(), Vec::new()));
+                tellings.len() - 1
+            });
+            tellings[place].1.push(call);
+            tellings[place].2.push(tag.span.clone());
+            state.after.drop(tag);
+        }
+        for (listener, calls, spans) in tellings {
+            self.pass_on(state, listener, Telling::new(LateError::lost(calls, error.clone()), spans));
         }
     }
 
-    /// What `close` answers, once the connection has ended and the callback has heard of everything. The callback itself
+    /// What `close` answers, once the connection has ended and the callbacks have heard of everything. A callback itself
     /// does not wait for that.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
@@ -74,8 +105,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// How long `close` waits at most: the driver bounds the wait for the display by the timeout, and the callback has as
-    /// long to hear of it.
+    /// How long `close` waits at most: the driver bounds the wait for the display by the timeout, and the callbacks have
+    /// as long to hear of it.
     pub(crate) fn longest_close(&self) -> Duration {
         self.timeout.saturating_mul(2)
     }
@@ -85,7 +116,7 @@ impl Shared {
         Error::Timeout { after: self.longest_close(), outcome: Outcome::Unknown }
     }
 
-    /// Whether this is the thread of this connection's error callback.
+    /// Whether this is the thread of this connection's error callbacks.
     pub(crate) fn is_callback(&self) -> bool {
         crate::late::is_callback_of(std::ptr::from_ref(self).addr())
     }
@@ -94,7 +125,7 @@ impl Shared {
 /// Nobody is left to ask for the late errors: one event says that there were some.
 pub(super) fn report_unheard(state: &mut State) {
     if let Some(late) = state.late.take_kept() {
-        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
+        state.after.report_unheard(late);
     }
 }
 

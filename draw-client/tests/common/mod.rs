@@ -6,9 +6,10 @@ pub(crate) mod cutter;
 pub(crate) mod peer;
 
 use display_server::{Display as Screen, Server, ServerOptions};
-use draw_client::{Color, Display, Pixel, Position, Result, Size, blocking};
+use draw_client::{Color, Display, LateError, Pixel, Position, Result, Size, blocking};
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -22,6 +23,35 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// What a callback has heard.
+pub(crate) type Heard = Arc<Mutex<Vec<LateError>>>;
+
+/// A callback that writes down what it hears, and where it does.
+pub(crate) fn ear() -> (impl FnMut(LateError) + Send + 'static, Heard) {
+    let heard = Heard::default();
+    let writes = Arc::clone(&heard);
+    (move |late| writes.lock().unwrap().push(late), heard)
+}
+
+/// The numbers of the calls that it has heard of.
+pub(crate) fn numbers(heard: &Heard) -> Vec<u64> {
+    heard.lock().unwrap().iter().flat_map(|late| late.calls().map(|call| call.number())).collect()
+}
+
+/// The text of an error of one call without its end, which says how many calls and how long ago: that differs.
+pub(crate) fn text(late: &LateError) -> String {
+    let text = late.to_string();
+    let since = late.calls().next().unwrap().calls_since();
+    let age = format!(" ({since} call{} and ", if since == 1 { "" } else { "s" });
+    let (text, age) = text.split_at(text.rfind(&age).expect("its age"));
+    assert!(age.ends_with(" us ago)") || age.ends_with(" ms ago)"), "{age}");
+    text.to_owned()
+}
+
+pub(crate) fn texts(heard: &Heard) -> Vec<String> {
+    heard.lock().unwrap().iter().map(text).collect()
 }
 
 /// A display server on a port of its own, ended when dropped.

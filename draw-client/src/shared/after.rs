@@ -1,0 +1,64 @@
+//! What has to wait until the lock of the state is free.
+
+use super::State;
+use crate::error::Late;
+use crate::late::Telling;
+use crate::scope::{Tag, is_traced};
+use std::sync::MutexGuard;
+
+/// What runs code of the program or of a `tracing` subscriber, either of which may call the display. Mostly that is
+/// nothing. Whoever may have added to it gives the lock back by [`State::release`].
+#[derive(Default)]
+pub(crate) struct After(Option<Box<Work>>);
+
+#[derive(Default)]
+struct Work {
+    /// To be dropped: they may be the last to hold a span or a scope.
+    tags: Vec<Tag>,
+    /// Late errors that are kept.
+    reports: Vec<Telling>,
+    /// Nobody is left to ask for these.
+    unheard: Option<Late>,
+}
+
+impl After {
+    fn work(&mut self) -> &mut Work {
+        self.0.get_or_insert_default()
+    }
+
+    pub(super) fn drop(&mut self, tag: Tag) {
+        if !tag.is_plain() {
+            self.work().tags.push(tag);
+        }
+    }
+
+    pub(super) fn report(&mut self, telling: Telling) {
+        if is_traced() || telling.has_spans() {
+            self.work().reports.push(telling);
+        }
+    }
+
+    pub(super) fn report_unheard(&mut self, late: Late) {
+        self.work().unheard = Some(late);
+    }
+}
+
+impl State {
+    /// Gives the lock back, and does what waited for that.
+    #[inline]
+    pub(crate) fn release(mut state: MutexGuard<'_, State>) {
+        let work = state.after.0.take();
+        drop(state);
+        if let Some(work) = work {
+            do_it(*work);
+        }
+    }
+}
+
+#[cold]
+fn do_it(work: Work) {
+    work.reports.iter().for_each(Telling::report);
+    if let Some(late) = work.unheard {
+        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
+    }
+}
