@@ -3,6 +3,7 @@
 use crate::address;
 use crate::debug;
 use crate::display::Display;
+use crate::doctor::{self, Client};
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Callback, LateError};
@@ -34,11 +35,17 @@ pub struct Builder {
     callback: Option<Callback>,
     timeout: Duration,
     connect_timeout: Duration,
+    doctor: Option<bool>,
 }
 
 impl Default for Builder {
     fn default() -> Builder {
-        Builder { callback: None, timeout: limits::ANSWER_TIMEOUT, connect_timeout: limits::CONNECT_TIMEOUT }
+        Builder {
+            callback: None,
+            timeout: limits::ANSWER_TIMEOUT,
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            doctor: None,
+        }
     }
 }
 
@@ -48,6 +55,7 @@ impl fmt::Debug for Builder {
             .field("has_callback", &self.callback.is_some())
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
+            .field("doctor", &self.doctor)
             .finish()
     }
 }
@@ -80,6 +88,14 @@ impl Builder {
     /// How long connecting may take, with all addresses of the name and the greeting. 5 seconds unless set.
     pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
         self.connect_timeout = timeout.min(LONGEST);
+        self
+    }
+
+    /// Whether the round-trip doctor says, when the connection ends, which lines of the program waited for the display
+    /// and what would cure that: see [`Diagnosis`](crate::Diagnosis). It is printed on standard error, once. Unless set,
+    /// the environment variable [`DRAW_DOCTOR`](crate::DRAW_DOCTOR) decides. It costs some nanoseconds a call.
+    pub fn doctor(mut self, doctor: bool) -> Builder {
+        self.doctor = Some(doctor);
         self
     }
 
@@ -197,6 +213,7 @@ impl Builder {
             deadline.as_mut().poll(cx).map(|()| Err::<Size, _>(late))
         })
         .await?;
+        shared.lock().doctor = doctor::open(self.doctor, Client::Asynchronous, now());
         shared.start_callback(self.callback).map_err(|error| Error::Disconnected {
             reason: Lost::Io(Arc::new(error)),
             outcome: Outcome::Rejected,

@@ -1,6 +1,7 @@
 //! The asynchronous display.
 
 use crate::builder::Builder;
+use crate::doctor::Diagnosis;
 use crate::error::{Error, Result};
 use crate::reply::Draw;
 use crate::shared::{Shared, Stats, now};
@@ -88,6 +89,12 @@ impl Display {
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
         self.handle.shared.lock().stats
+    }
+
+    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
+    /// doctor is not on: [`Builder::doctor`].
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        self.handle.shared.diagnosis()
     }
 
     /// Ends the connection, for all clones: no further call is accepted, and it is ready when everything that was

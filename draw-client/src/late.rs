@@ -224,6 +224,11 @@ impl LateQueue {
         self.undelivered -= calls;
     }
 
+    /// How many failed calls are kept for want of a callback.
+    pub(crate) fn untaken(&self) -> u64 {
+        if self.has_callback { 0 } else { self.total }
+    }
+
     /// What was kept for want of a callback; it is forgotten.
     pub(crate) fn take_kept(&mut self) -> Option<crate::error::Late> {
         if self.has_callback || self.total == 0 {
