@@ -12,10 +12,13 @@ pub use pipeline::{Pipeline, PipelineBuilder, Reply};
 use crate::address;
 use crate::builder::LONGEST;
 use crate::debug;
+use crate::doctor::{self, Client, Diagnosis, Doctor};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
+use draw_protocol::client::Place;
 use draw_protocol::{Answer, Color, Position, Request, Size, limits};
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +47,8 @@ struct Inner {
     /// The connection, or why no further call can succeed.
     link: Result<Link, Lost>,
     stats: Stats,
+    /// Who accounts for the waits, if somebody asked for it.
+    doctor: Option<Box<Doctor>>,
 }
 
 /// Sets up a [`Display`].
@@ -52,6 +57,7 @@ pub struct Builder {
     timeout: Duration,
     connect_timeout: Duration,
     reconnect: Duration,
+    doctor: Option<bool>,
 }
 
 impl Default for Builder {
@@ -60,6 +66,7 @@ impl Default for Builder {
             timeout: limits::ANSWER_TIMEOUT,
             connect_timeout: limits::CONNECT_TIMEOUT,
             reconnect: limits::RECONNECT,
+            doctor: None,
         }
     }
 }
@@ -88,6 +95,14 @@ impl Builder {
         self
     }
 
+    /// Whether the round-trip doctor says, when the connection ends, which lines of the program waited for the display
+    /// and what would cure that: see [`Diagnosis`]. It is printed on standard error, once. Unless set, the environment
+    /// variable [`DRAW_DOCTOR`](crate::DRAW_DOCTOR) decides. It costs some nanoseconds a call, beside microseconds.
+    pub fn doctor(mut self, doctor: bool) -> Builder {
+        self.doctor = Some(doctor);
+        self
+    }
+
     /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given. Every address of the name is
     /// tried.
     ///
@@ -99,11 +114,13 @@ impl Builder {
         let shown = address::show(&host, port);
         let deadline = Instant::now() + self.connect_timeout;
         let trace = debug::open(&format!("to {shown}"));
-        let Builder { timeout, connect_timeout, reconnect } = *self;
+        let Builder { timeout, connect_timeout, reconnect, doctor } = *self;
         let peer = Peer { host, port, connect_timeout, reconnect };
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
-        Ok(Display { inner: Arc::new(Mutex::new(Inner { link: Ok(link), stats: Stats::default() })), size })
+        let doctor = doctor::open(doctor, Client::Blocking, Instant::now());
+        let inner = Inner { link: Ok(link), stats: Stats::default(), doctor };
+        Ok(Display { inner: Arc::new(Mutex::new(inner)), size })
     }
 
     /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
@@ -116,19 +133,34 @@ impl Builder {
 }
 
 impl Inner {
-    fn call(&mut self, request: &Request<'_>) -> Result<Answer> {
+    fn call(&mut self, request: &Request<'_>, place: Place) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
+        let watched = self.doctor.as_ref().map(|_| (Instant::now(), self.stats.calls));
         let result = link.call(request, &mut self.stats);
+        if let (Some(doctor), Some((began, before))) = (&mut self.doctor, watched)
+            // What no display could execute was not sent.
+            && self.stats.calls > before
+        {
+            doctor.called(request, place, began, Instant::now());
+        }
         if let Err(Error::Disconnected { reason, .. }) = &result {
             // It stays lost.
             self.link = Err(reason.clone());
         }
         result
     }
+
+    fn say_last_words(&mut self) {
+        if let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_words(Instant::now())) {
+            doctor::print(&diagnosis);
+        }
+    }
 }
 
+/// What `close` does, where it was not called.
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.say_last_words();
         if let Ok(link) = &mut self.link {
             link.finish();
         }
@@ -181,12 +213,20 @@ impl Display {
         self.lock().stats
     }
 
+    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
+    /// doctor is not on ([`Builder::doctor`]), or a [`Pipeline`] has the connection.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        self.lock().doctor.as_ref().map(|doctor| doctor.diagnosis(0, Instant::now()))
+    }
+
     /// Ends the connection, for all clones. Every call has been answered or given up, so there is nothing to wait for.
     ///
     /// # Errors
     /// [`Error::Disconnected`] if the connection was lost before.
     pub fn close(&self) -> Result<()> {
-        match std::mem::replace(&mut self.lock().link, Err(Lost::Closed)) {
+        let mut inner = self.lock();
+        inner.say_last_words();
+        match std::mem::replace(&mut inner.link, Err(Lost::Closed)) {
             Ok(mut link) => {
                 link.finish();
                 Ok(())
@@ -206,16 +246,20 @@ impl Display {
     /// # Errors
     /// [`Error::Closed`] and [`Error::Disconnected`] when the connection has ended before, or no thread can be had for it.
     pub fn pipelined(self) -> Result<Pipeline> {
-        let (link, stats) = self.take()?;
+        let (link, stats, doctor) = self.take()?;
         let timeout = link.timeout;
-        thread::start(link, stats, timeout, None).map(Pipeline::new)
+        thread::start(link, stats, doctor, timeout, None).map(Pipeline::new)
     }
 
-    /// Takes the connection out.
-    fn take(&self) -> Result<(Link, Stats)> {
+    /// Takes the connection out, for a pipeline.
+    fn take(&self) -> Result<(Link, Stats, Option<Box<Doctor>>)> {
         let mut inner = self.lock();
         match std::mem::replace(&mut inner.link, Err(Lost::Pipelined)) {
-            Ok(link) => Ok((link, inner.stats)),
+            Ok(link) => {
+                let mut doctor = inner.doctor.take();
+                doctor.iter_mut().for_each(|doctor| doctor.handed_to(Client::Pipeline));
+                Ok((link, inner.stats, doctor))
+            }
             Err(reason) => {
                 let error = unsent(&reason);
                 inner.link = Err(reason);
@@ -229,8 +273,8 @@ impl Display {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, request: Request<'_>) -> Result<Answer> {
-        self.lock().call(&request)
+    fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
+        self.lock().call(&request, place)
     }
 }
 
@@ -246,8 +290,9 @@ macro_rules! methods {
                 ///
                 /// # Errors
                 /// What the display finds wrong with it, or that no answer came.
+                #[track_caller]
                 pub fn $draw(&self, $($dp: argument!($dt)),*) -> Result<()> {
-                    self.ask(Request::$Draw { $($dp: $dp.into()),* }).map(|_| ())
+                    self.ask(Request::$Draw { $($dp: $dp.into()),* }, Location::caller()).map(|_| ())
                 }
             )+
             $(
@@ -255,8 +300,9 @@ macro_rules! methods {
                 ///
                 /// # Errors
                 /// What the display finds wrong with it, or that no answer came.
+                #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> Result<$answer> {
-                    match self.ask(Request::$Ask { $($ap),* })? {
+                    match self.ask(Request::$Ask { $($ap),* }, Location::caller())? {
                         Answer::$Answer(value) => Ok(value),
                         other => unreachable!("{} is decoded as its own answer, not {other:?}", stringify!($ask)),
                     }

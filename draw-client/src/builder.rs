@@ -3,6 +3,7 @@
 use crate::address;
 use crate::debug;
 use crate::display::Display;
+use crate::doctor::{self, Client};
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Callback, LateError};
@@ -38,6 +39,7 @@ pub struct Builder {
     connect_timeout: Duration,
     reconnect: Duration,
     while_gone: WhileGone,
+    doctor: Option<bool>,
 }
 
 impl Default for Builder {
@@ -48,6 +50,7 @@ impl Default for Builder {
             connect_timeout: limits::CONNECT_TIMEOUT,
             reconnect: limits::RECONNECT,
             while_gone: WhileGone::default(),
+            doctor: None,
         }
     }
 }
@@ -60,6 +63,7 @@ impl fmt::Debug for Builder {
             .field("connect_timeout", &self.connect_timeout)
             .field("reconnect", &self.reconnect)
             .field("while_gone", &self.while_gone)
+            .field("doctor", &self.doctor)
             .finish()
     }
 }
@@ -107,6 +111,14 @@ impl Builder {
     /// What happens to calls that are made while the connection is lost. They wait, unless this is set.
     pub fn while_gone(mut self, policy: WhileGone) -> Builder {
         self.while_gone = policy;
+        self
+    }
+
+    /// Whether the round-trip doctor says, when the connection ends, which lines of the program waited for the display
+    /// and what would cure that: see [`Diagnosis`](crate::Diagnosis). It is printed on standard error, once. Unless set,
+    /// the environment variable [`DRAW_DOCTOR`](crate::DRAW_DOCTOR) decides. It costs some nanoseconds a call.
+    pub fn doctor(mut self, doctor: bool) -> Builder {
+        self.doctor = Some(doctor);
         self
     }
 
@@ -230,6 +242,7 @@ impl Builder {
             deadline.as_mut().poll(cx).map(|()| Err::<Size, _>(late))
         })
         .await?;
+        shared.lock().doctor = doctor::open(self.doctor, Client::Asynchronous, now());
         if let Some(callback) = self.callback {
             shared.set_callback(&shared.outermost, callback).map_err(|error| Error::Disconnected {
                 reason: Lost::Io(Arc::new(error)),

@@ -1,6 +1,7 @@
 //! The asynchronous display.
 
 use crate::builder::Builder;
+use crate::doctor::Diagnosis;
 use crate::error::{Error, Result};
 use crate::late::LateError;
 use crate::reply::Draw;
@@ -138,6 +139,12 @@ impl Display {
             tracing::error!("there is no thread for an error callback: {error}");
         }
         self
+    }
+
+    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
+    /// doctor is not on: [`Builder::doctor`].
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        self.handle.shared.diagnosis()
     }
 
     /// Ends the connection, for all clones: no further call is accepted, and it is ready when everything that was

@@ -50,6 +50,18 @@
 //! its time, direction, number, method and parameters; an answer has the time since its request. `DRAW_DEBUG=full` prints
 //! the bytes too. [`draw_protocol::trace`] says how to read the lines.
 //!
+//! # Which line waits
+//!
+//! `DRAW_DOCTOR=1` in the environment, or `doctor(true)` of a builder, prints on standard error, when a connection ends,
+//! which lines of the program waited for the display, how long, and what would cure that, as far as the numbers say:
+//!
+//! ```text
+//! doctor: 7,860 calls waited for their answer at examples/circle.rs:264:21 draw_pixel, 3.2 ms each, 25 s of the program's 25 s.
+//!         One draw_pixels, or the asynchronous Display, would take about 7 ms.
+//! ```
+//!
+//! [`Diagnosis`] says what is counted, and is the same as a value: [`Display::diagnosis`].
+//!
 //! # Colours, coordinates, sizes
 //!
 //! `(0, 0)` is the top left corner. Coordinates are pixels; those outside of the display are errors, not crashes, and
@@ -64,6 +76,7 @@ pub mod blocking;
 mod builder;
 mod debug;
 mod display;
+mod doctor;
 mod driver;
 mod error;
 mod late;
@@ -78,6 +91,7 @@ mod writer;
 pub use address::{DRAW_DISPLAY, default_address};
 pub use builder::Builder;
 pub use display::Display;
+pub use doctor::{Cure, DRAW_DOCTOR, Diagnosis, Finding, Site};
 pub use draw_protocol::limits::PORT;
 pub use draw_protocol::{
     Call, Code, Color, Count, Fault, Method, ParseColorError, Pixel, Position, Range, Size,

@@ -142,7 +142,8 @@ impl Pending<'_> {
     fn give_up(&mut self, fate: Fate) {
         if !std::mem::replace(&mut self.is_over, true) {
             match fate {
-                Fate::Dropped => self.shared.drop_reply(self.number),
+                // One that has waited is to be known as not waiting any more.
+                Fate::Dropped if self.deadline.is_none() => self.shared.drop_reply(self.number),
                 fate => self.shared.forget(self.number, fate),
             }
         }

@@ -5,11 +5,14 @@
 //! the state may only *try* to get the writer.
 
 mod after;
+mod deadlines;
 mod end;
 mod nap;
 mod tags;
 mod tell;
+mod waits;
 
+use crate::doctor::{self, Doctor};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Failed, FailedCall, LateQueue};
 use crate::pace::Pace;
@@ -93,6 +96,8 @@ pub(crate) struct State {
     pub(crate) alarm: Option<Instant>,
     pub(crate) pace: Pace,
     pub(crate) stats: Stats,
+    /// Who accounts for the waits, if somebody asked for it.
+    pub(crate) doctor: Option<Box<Doctor>>,
 }
 
 /// What a call that is not accepted yet has behind it.
@@ -160,6 +165,7 @@ impl Shared {
             alarm: None,
             pace: Pace::new(now()),
             stats: Stats::default(),
+            doctor: None,
         };
         Shared {
             state: Mutex::new(state),
@@ -252,6 +258,7 @@ impl Shared {
             // The driver knows already: there are others to join.
             state.pace.take_same();
             state.accepted(number, caller.scope, span);
+            state.note_call(number, request, Some(caller.place), None);
             return Poll::Ready(Ok(number));
         }
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
@@ -269,7 +276,11 @@ impl Shared {
                 let now = now();
                 let (id, deadline) = match *turn {
                     Some(turn) => turn,
-                    None => state.queue(now + self.timeout, cx.waker()),
+                    None => {
+                        let turn = state.queue(now + self.timeout, cx.waker());
+                        state.note_turn(turn.0, request, caller.place, now);
+                        turn
+                    }
                 };
                 *turn = Some((id, deadline));
                 if deadline > now {
@@ -330,6 +341,7 @@ impl Shared {
         state.pace.answer_waited_for();
         if number <= state.machine.done() {
             state.waiting.remove(&number);
+            state.note_wait_ended(doctor::Wait::Answer(number));
             let result = self.take_result(&mut state, number);
             self.check_over(&mut state);
             drop(state);
@@ -342,10 +354,12 @@ impl Shared {
             Some(deadline) => deadline,
             None => {
                 state.stats.waits += 1;
+                state.note_wait(number);
                 *deadline.insert(state.machine.made_at(number).unwrap_or_else(now) + self.timeout)
             }
         };
         if now() >= deadline {
+            state.note_wait_ended(doctor::Wait::Answer(number));
             return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
         }
         match state.waiting.get_mut(&number) {
@@ -363,6 +377,7 @@ impl Shared {
     pub(crate) fn forget(&self, number: u64, fate: Fate) {
         let mut state = self.lock();
         state.waiting.remove(&number);
+        state.note_wait_ended(doctor::Wait::Answer(number));
         if number > state.settled {
             *state.fate(number) = fate;
             return;
@@ -409,6 +424,7 @@ impl Shared {
             }
         };
         state.settle();
+        state.note_done(now);
         self.keep_results(state);
         state.wake_waiting();
         state.wake_turn();
@@ -493,6 +509,7 @@ impl State {
     ) -> Result<u64> {
         let number = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
         self.accepted(number, caller.scope, span);
+        self.note_call(number, request, Some(caller.place), Some(at));
         Ok(number)
     }
 
@@ -522,6 +539,7 @@ impl State {
         if let Ok(place) = self.place(id) {
             self.turns.remove(place);
         }
+        self.note_wait_ended(doctor::Wait::Credit(id));
         self.wake_turn();
     }
 
@@ -553,29 +571,6 @@ impl State {
         }
     }
 
-    /// Wakes those whose deadline has passed; they see it for themselves. What is left lies ahead.
-    pub(crate) fn wake_overdue(&mut self, now: Instant) {
-        while let Some(first) = self.waiting.first_entry() {
-            if first.get().1 > now {
-                break;
-            }
-            first.remove().0.wake();
-        }
-        // A turn that is over is given up here, since its future may never be polled again: the others go on.
-        let over = self.turns.iter().take_while(|turn| turn.deadline <= now).count();
-        if over > 0 {
-            self.turns.drain(..over).for_each(|turn| turn.waker.wake());
-            self.wake_turn();
-        }
-    }
-
-    /// The earliest deadline of anybody.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.waiting.first_key_value().map(|(_, (_, deadline))| *deadline);
-        let turn = self.turns.front().map(|turn| turn.deadline);
-        [waiting, turn].into_iter().flatten().min()
-    }
-
     fn wake_turn(&mut self) {
         if let Some(first) = self.turns.front() {
             first.waker.wake_by_ref();
@@ -585,14 +580,6 @@ impl State {
     /// Whether there is a connection that was greeted on.
     pub(crate) fn has_resumed(&self) -> bool {
         self.away.is_none()
-    }
-
-    /// Makes sure that the driver looks at the clock by then.
-    fn set_alarm(&mut self, deadline: Instant) {
-        if self.alarm.is_none_or(|alarm| deadline < alarm) {
-            self.alarm = Some(deadline);
-            self.wake_driver();
-        }
     }
 
     pub(crate) fn wake_driver(&mut self) {

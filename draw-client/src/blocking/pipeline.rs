@@ -2,6 +2,7 @@
 
 use super::wait::{wait, wait_until};
 use super::{Builder, Display, thread};
+use crate::doctor::{self, Client, Diagnosis};
 use crate::error::Result;
 use crate::late::{Callback, LateError};
 use crate::shared::{Shared, Stats, Wait};
@@ -115,6 +116,13 @@ impl PipelineBuilder {
         self
     }
 
+    /// Whether the round-trip doctor says which lines waited for the display: see
+    /// [`Builder::doctor`](crate::Builder::doctor).
+    pub fn doctor(mut self, doctor: bool) -> PipelineBuilder {
+        self.display = self.display.doctor(doctor);
+        self
+    }
+
     /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given.
     ///
     /// # Errors
@@ -134,13 +142,20 @@ impl PipelineBuilder {
     }
 
     /// Takes over the connection of a synchronous display, as [`Display::pipelined`] does; the timeout of calls is this
-    /// builder's.
+    /// builder's. A doctor goes on with its account, unless this builder says that there is to be none.
     ///
     /// # Errors
     /// See [`Display::pipelined`].
     pub fn over(self, display: Display) -> Result<Pipeline> {
-        let (link, stats) = display.take()?;
-        thread::start(link, stats, self.display.timeout, self.callback).map(Pipeline::new)
+        let (link, stats, mut doctor) = display.take()?;
+        match self.display.doctor {
+            Some(false) => doctor = None,
+            Some(true) if doctor.is_none() => {
+                doctor = doctor::open(Some(true), Client::Pipeline, Instant::now());
+            }
+            _ => {}
+        }
+        thread::start(link, stats, doctor, self.display.timeout, self.callback).map(Pipeline::new)
     }
 }
 
@@ -225,6 +240,12 @@ impl Pipeline {
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
         self.display.stats()
+    }
+
+    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
+    /// doctor is not on: [`PipelineBuilder::doctor`].
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        self.display.diagnosis()
     }
 
     /// What a `Draw` does when it is polled, without the moves from one future and one result into the next, which take a

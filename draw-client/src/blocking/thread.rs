@@ -3,6 +3,7 @@
 use super::{Link, Peer};
 use crate::builder::returning;
 use crate::display::Display;
+use crate::doctor::Doctor;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
@@ -18,6 +19,7 @@ use tokio::net::TcpStream;
 pub(super) fn start(
     link: Link,
     stats: Stats,
+    doctor: Option<Box<Doctor>>,
     timeout: Duration,
     callback: Option<Callback>,
 ) -> Result<Display> {
@@ -28,7 +30,7 @@ pub(super) fn start(
     // Started there and not here: a program that is itself on a runtime could not end another one.
     let body = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
-            match take_over(link, stats, timeout, callback).await {
+            match take_over(link, stats, doctor, timeout, callback).await {
                 Ok((display, driver)) => {
                     // Whoever waits for it gets it: there is nothing in between that could fail.
                     _ = tell.send(Ok(display));
@@ -46,6 +48,7 @@ pub(super) fn start(
 async fn take_over(
     link: Link,
     stats: Stats,
+    doctor: Option<Box<Doctor>>,
     timeout: Duration,
     callback: Option<Callback>,
 ) -> io::Result<(Display, Driver)> {
@@ -63,6 +66,7 @@ async fn take_over(
     let writer = Writer::new(writer, trace.clone());
     let shared = Arc::new(Shared::new(machine, writer, timeout));
     shared.lock().stats = stats;
+    shared.lock().doctor = doctor;
     if let Some(callback) = callback {
         shared.set_callback(&shared.outermost, callback)?;
     }

@@ -111,6 +111,11 @@ impl LateQueue {
         self.listeners.drain(..).filter_map(|scope| scope.upgrade()).collect()
     }
 
+    /// How many failed calls are kept for want of a callback.
+    pub(crate) fn untaken(&self) -> u64 {
+        self.total
+    }
+
     /// What was kept for want of a callback; it is forgotten.
     pub(crate) fn take_kept(&mut self) -> Option<Late> {
         if self.total == 0 {

@@ -38,6 +38,7 @@ impl Shared {
         if state.abandoned.is_some() {
             report_unheard(state);
         }
+        state.note_end(now);
         state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         state.wake_waiting();
         state.woken.drain(..).for_each(Waker::wake);
@@ -124,6 +125,7 @@ impl Shared {
 
 /// Nobody is left to ask for the late errors: one event says that there were some.
 pub(super) fn report_unheard(state: &mut State) {
+    state.note_untold();
     if let Some(late) = state.late.take_kept() {
         state.after.report_unheard(late);
     }
@@ -136,6 +138,7 @@ impl State {
         if self.ended.is_some() {
             report_unheard(self);
         }
+        self.say_last_words(now);
         self.wake_driver();
         self.end_nap();
     }
@@ -143,6 +146,7 @@ impl State {
     /// No call is accepted from now on, not one that waits for credit either.
     pub(crate) fn close(&mut self, now: Instant) {
         self.closing.get_or_insert(now);
+        self.say_last_words(now);
         self.pace.check_next();
         self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         self.wake_driver();

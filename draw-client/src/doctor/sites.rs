@@ -1,0 +1,182 @@
+//! An account for each line of the program that makes calls.
+
+use super::diagnosis::Site;
+use super::span::Span;
+use draw_protocol::Method;
+use draw_protocol::client::Place;
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+use std::time::{Duration, Instant};
+
+/// How many sites have an account of their own. A program with more lines that draw was made by another, and nobody reads
+/// that many; the others share one account.
+pub(super) const MOST_SITES: usize = 1_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SiteId(u32);
+
+/// A line and a method, told by where in memory the line's description is.
+type Address = (usize, Method);
+/// The same, told by its text.
+type Line = (&'static str, u32, u32, Method);
+
+/// One line may have several addresses, one for each unit of code that the compiler made of it. So the text decides, and
+/// the address, which costs less to look up, is remembered. The usual call comes from where the last one came from.
+#[derive(Debug)]
+pub(super) struct Sites {
+    /// How many have an account of their own; behind them comes that of all others.
+    most: usize,
+    accounts: Vec<Account>,
+    last: Option<(Address, SiteId)>,
+    by_address: HashMap<Address, SiteId>,
+    by_line: HashMap<Line, SiteId>,
+}
+
+impl Sites {
+    pub(super) fn new(most: usize) -> Sites {
+        Sites { most, accounts: Vec::new(), last: None, by_address: HashMap::new(), by_line: HashMap::new() }
+    }
+
+    /// Counts a call.
+    #[inline]
+    pub(super) fn called(&mut self, place: Place, method: Method, weight: u64) -> SiteId {
+        let site = self.find(place, method);
+        let account = &mut self[site];
+        account.calls += 1;
+        account.bytes = account.bytes.saturating_add(weight);
+        site
+    }
+
+    #[inline]
+    pub(super) fn find(&mut self, place: Place, method: Method) -> SiteId {
+        let address = (std::ptr::from_ref(place).addr(), method);
+        match self.last {
+            Some((last, site)) if last == address => site,
+            _ => self.look_up(address, place),
+        }
+    }
+
+    fn look_up(&mut self, address: Address, place: Place) -> SiteId {
+        let site = match self.by_address.get(&address) {
+            Some(site) => *site,
+            None => self.enter(address, place),
+        };
+        self.last = Some((address, site));
+        site
+    }
+
+    fn enter(&mut self, address: Address, place: Place) -> SiteId {
+        let method = address.1;
+        let line = (place.file(), place.line(), place.column(), method);
+        let site = match self.by_line.get(&line) {
+            Some(site) => *site,
+            None if self.accounts.len() < self.most => {
+                let site = self.open(Account::new(Some((place, method))));
+                self.by_line.insert(line, site);
+                site
+            }
+            None if self.accounts.len() == self.most => self.open(Account::new(None)),
+            None => SiteId(self.most as u32),
+        };
+        // Addresses are bounded too; without an entry the text is looked up each time.
+        if self.by_address.len() < 4 * self.most {
+            self.by_address.insert(address, site);
+        }
+        site
+    }
+
+    fn open(&mut self, account: Account) -> SiteId {
+        self.accounts.push(account);
+        SiteId(self.accounts.len() as u32 - 1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter()
+    }
+}
+
+impl Index<SiteId> for Sites {
+    type Output = Account;
+
+    #[inline]
+    fn index(&self, SiteId(site): SiteId) -> &Account {
+        &self.accounts[site as usize]
+    }
+}
+
+impl IndexMut<SiteId> for Sites {
+    #[inline]
+    fn index_mut(&mut self, SiteId(site): SiteId) -> &mut Account {
+        &mut self.accounts[site as usize]
+    }
+}
+
+/// What is known of one site: see [`Site`].
+#[derive(Debug)]
+pub(super) struct Account {
+    /// Nothing for the account that the sites beyond [`MOST_SITES`] share.
+    of: Option<(Place, Method)>,
+    calls: u64,
+    bytes: u64,
+    waits: u64,
+    waited: Duration,
+    held: Span,
+    shortest: Option<Duration>,
+    rows: u64,
+    credit_waits: u64,
+    credit_waited: Duration,
+}
+
+impl Account {
+    fn new(of: Option<(Place, Method)>) -> Account {
+        Account {
+            of,
+            calls: 0,
+            bytes: 0,
+            waits: 0,
+            waited: Duration::ZERO,
+            held: Span::default(),
+            shortest: None,
+            rows: 0,
+            credit_waits: 0,
+            credit_waited: Duration::ZERO,
+        }
+    }
+
+    /// A call waits for its answer; whether that follows at once upon another wait of this site.
+    #[inline]
+    pub(super) fn wait_began(&mut self, follows: bool, now: Instant) {
+        self.rows += u64::from(!follows);
+        self.waits += 1;
+        self.held.begin(now);
+    }
+
+    #[inline]
+    pub(super) fn wait_ended(&mut self, took: Duration, now: Instant) {
+        self.held.end(now);
+        self.waited = self.waited.saturating_add(took);
+        self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
+    }
+
+    /// A call has waited for credit.
+    pub(super) fn had_no_credit(&mut self, took: Duration) {
+        self.credit_waits += 1;
+        self.credit_waited = self.credit_waited.saturating_add(took);
+    }
+
+    pub(super) fn site(&self, now: Instant) -> Site {
+        Site {
+            location: self.of.map(|(place, _)| place),
+            method: self.of.map(|(_, method)| method),
+            calls: self.calls,
+            bytes: self.bytes,
+            waits: self.waits,
+            waited: self.waited,
+            held: self.held.total(now),
+            shortest: self.shortest,
+            rows: self.rows,
+            credit_waits: self.credit_waits,
+            credit_waited: self.credit_waited,
+        }
+    }
+}

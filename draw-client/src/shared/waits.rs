@@ -1,0 +1,96 @@
+//! What the doctor is told of, if there is one.
+
+use super::{Shared, State, now};
+use crate::doctor::{self, Diagnosis, Wait};
+use draw_protocol::Request;
+use draw_protocol::client::Place;
+use std::time::Instant;
+
+impl Shared {
+    /// What the doctor has found by now.
+    pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
+        let state = self.lock();
+        let doctor = state.doctor.as_ref()?;
+        Some(doctor.diagnosis(state.late.untaken(), now()))
+    }
+}
+
+impl State {
+    /// A call was made; when need not be said if it joined others.
+    #[inline]
+    pub(super) fn note_call(
+        &mut self,
+        number: u64,
+        request: &Request<'_>,
+        place: Option<Place>,
+        at: Option<Instant>,
+    ) {
+        if self.doctor.is_some() {
+            self.tell_call(number, request, place, at);
+        }
+    }
+
+    /// Apart from where every call passes, so that it costs a branch there and no more.
+    #[cold]
+    #[inline(never)]
+    fn tell_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
+        if let (Some(doctor), Some(place)) = (&mut self.doctor, place) {
+            doctor.made(number, request, place, at);
+        }
+    }
+
+    /// What has come may have done some of the calls.
+    pub(super) fn note_done(&mut self, now: Instant) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.done(self.machine.done(), now);
+        }
+    }
+
+    /// Somebody begins to wait for the answer to this call.
+    pub(super) fn note_wait(&mut self, number: u64) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.answer_waited_for(number, now());
+        }
+    }
+
+    /// Somebody takes a turn, to wait for credit.
+    pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: Place, now: Instant) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.credit_waited_for(turn, request.method(), place, now);
+        }
+    }
+
+    /// A wait is over, if it was one.
+    #[inline]
+    pub(super) fn note_wait_ended(&mut self, wait: Wait) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.wait_ended(wait, now);
+        }
+    }
+
+    /// Late errors are about to be forgotten, and the program has let go of everything that could take them.
+    pub(super) fn note_untold(&mut self) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.nobody_told(self.late.untaken());
+        }
+    }
+
+    /// The connection has ended. Nobody need wait any more, although some have not come for their result yet.
+    pub(super) fn note_end(&mut self, now: Instant) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.ended(self.machine.done(), now);
+        }
+        self.say_last_words(now);
+    }
+
+    /// Prints the last diagnosis if the connection has ended as the program wanted, or nobody is left to want anything.
+    /// It is printed here, before `close` or the drop of the last handle returns: the process may end then.
+    pub(super) fn say_last_words(&mut self, now: Instant) {
+        if self.ended.is_some()
+            && (self.closing.is_some() || self.abandoned.is_some())
+            && let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
+        {
+            doctor::print(&diagnosis);
+        }
+    }
+}

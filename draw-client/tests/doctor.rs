@@ -1,0 +1,345 @@
+//! The round-trip doctor, as somebody meets it who runs a program that draws: lines, methods and counts are exact, and
+//! the times of the text are replaced.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+mod common;
+
+use common::peer::{Peer, greeted, patient};
+use common::{TestServer, soon};
+use draw_client::{Color, Diagnosis, Display, Method, Pixel, Result, blocking};
+use std::future::Future;
+use std::process::{Command, Stdio};
+
+const FILE: &str = file!();
+
+/// The method, line, calls, waits and rows of every site, in the order of the lines.
+fn sites(diagnosis: &Diagnosis) -> Vec<(Method, u32, u64, u64, u64)> {
+    let mut sites: Vec<_> = diagnosis
+        .sites
+        .iter()
+        .map(|site| {
+            let location = site.location.unwrap();
+            assert_eq!(location.file(), FILE);
+            (site.method.unwrap(), location.line(), site.calls, site.waits, site.rows)
+        })
+        .collect();
+    sites.sort_by_key(|&(_, line, ..)| line);
+    sites
+}
+
+/// A text with its figures replaced: times by `T`, shares by `P`.
+fn without_times(text: &str) -> String {
+    let line = |line: &str| {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            let unit = word.trim_end_matches(['.', ',', ':']);
+            let is_figure = words.last().is_some_and(|last| last.parse::<f64>().is_ok());
+            if is_figure && ["us", "ms", "s", "%"].contains(&unit) {
+                words.pop();
+                words.push(format!("{}{}", if unit == "%" { 'P' } else { 'T' }, &word[unit.len()..]));
+            } else {
+                words.push(word.to_owned());
+            }
+        }
+        words.join(" ")
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn figures_are_replaced_and_nothing_else() {
+    let text =
+        "7 calls, 1.1 ms each, 8.2 s of the program's 8.4 s.\n        About 9 ms.\nidle 99 % of its 60 s: so";
+    assert_eq!(
+        without_times(text),
+        "7 calls, T each, T of the program's T.\n        About T.\nidle P of its T: so"
+    );
+}
+
+/// Fifty pixels, a question, and a batch, and which lines those are.
+fn synchronous(display: &blocking::Display) -> Result<[u32; 3]> {
+    let first = line!() + 2;
+    for x in 0..50 {
+        display.draw_pixel(x, 1, Color::RED)?;
+    }
+    display.get_pixel(1, 1)?;
+    display.draw_pixels(&[Pixel::new(1, 1, Color::RED)])?;
+    Ok([first, first + 2, first + 3])
+}
+
+#[test]
+fn every_synchronous_call_waits_at_its_line() {
+    let server = TestServer::start(100, 100);
+    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
+    let [pixels, get, batch] = synchronous(&display).unwrap();
+    // What no display can execute is not sent, and does not wait.
+    display.put_image(0, 0, 10, 10, &[0; 3]).unwrap_err();
+    let diagnosis = display.diagnosis().unwrap();
+    assert_eq!(
+        sites(&diagnosis),
+        [
+            (Method::DrawPixel, pixels, 50, 50, 1),
+            (Method::GetPixel, get, 1, 1, 1),
+            (Method::DrawPixels, batch, 1, 1, 1)
+        ]
+    );
+    assert_eq!((diagnosis.calls, diagnosis.waits, diagnosis.bytes), (52, 52, 50 * 8 + 32 + 32 + 8));
+    assert!(diagnosis.held <= diagnosis.lasted && diagnosis.idle <= diagnosis.lasted - diagnosis.held);
+    let worst = &diagnosis.sites[0];
+    assert!(worst.shortest.unwrap() * 50 <= worst.waited && worst.waited == worst.held);
+    let text = without_times(&diagnosis.to_string());
+    let expected = format!(
+        "doctor: 50 calls waited for their answer at {FILE}:{pixels}:17 draw_pixel, T each, T of the program's T.\n"
+    );
+    assert!(text.starts_with(&expected), "{text}");
+}
+
+#[test]
+fn a_function_that_passes_its_caller_on_is_no_site() {
+    #[track_caller]
+    fn dot(display: &blocking::Display, x: i32) {
+        display.draw_pixel(x, 5, Color::GREEN).unwrap();
+    }
+    #[track_caller]
+    fn late_dot<'d>(display: &'d blocking::Pipeline, x: i32) -> blocking::Reply<'d> {
+        display.draw_pixel(x, 5, Color::GREEN).unwrap()
+    }
+    let server = TestServer::start(100, 100);
+    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
+    let first = line!() + 1;
+    dot(&display, 1);
+    (0..2).for_each(|x| dot(&display, x));
+    assert_eq!(
+        sites(&display.diagnosis().unwrap()),
+        [(Method::DrawPixel, first, 1, 1, 1), (Method::DrawPixel, first + 1, 2, 2, 1)]
+    );
+    let display = display.pipelined().unwrap();
+    late_dot(&display, 1).wait().unwrap();
+    let [.., (method, line, calls, ..)] = sites(&display.diagnosis().unwrap())[..] else { panic!() };
+    assert_eq!((method, line, calls), (Method::DrawPixel, line!() - 2, 1));
+    assert_eq!(display.diagnosis().unwrap().calls, 4, "the pipeline goes on with the account");
+}
+
+/// Answers until `waiting` has what it waits for: before it is waited for, nothing is answered.
+async fn served<T>(peer: &mut Peer, waiting: impl Future<Output = T>) -> T {
+    let serving = async {
+        loop {
+            peer.turn().await;
+            peer.answer().await;
+        }
+    };
+    soon(async {
+        tokio::select! {
+            biased;
+            value = waiting => value,
+            never = serving => never,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_asynchronous_client_waits_where_replies_are_awaited_and_questions_asked() {
+    let (display, mut peer) = greeted(patient(60).doctor(true)).await;
+    let first = line!() + 1;
+    display.draw_pixel(1, 1, Color::RED).await.unwrap(); // never waited for
+    for _ in 0..3 {
+        let reply = display.draw_pixel(2, 2, Color::RED).await.unwrap();
+        served(&mut peer, reply).await.unwrap();
+    }
+    let asked = async { tokio::join!(display.get_pixel(1, 1), display.get_pixel(2, 2)) };
+    let (one, other) = served(&mut peer, asked).await;
+    one.unwrap();
+    other.unwrap();
+    let diagnosis = display.diagnosis().unwrap();
+    assert_eq!(
+        sites(&diagnosis),
+        [
+            (Method::DrawPixel, first, 1, 0, 0),
+            (Method::DrawPixel, first + 2, 3, 3, 1),
+            (Method::GetPixel, first + 5, 1, 1, 1),
+            (Method::GetPixel, first + 5, 1, 1, 1)
+        ]
+    );
+    let together: std::time::Duration = diagnosis.sites.iter().map(|site| site.waited).sum();
+    assert!(diagnosis.held < together, "two questions were asked at the same time");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_given_up_is_over() {
+    let (display, _peer) = greeted(patient(60).doctor(true)).await;
+    let reply = display.draw_pixel(1, 1, Color::RED).await.unwrap();
+    let mut reply = Box::pin(reply);
+    assert!(futures::poll!(&mut reply).is_pending());
+    drop(reply);
+    let before = display.diagnosis().unwrap();
+    assert_eq!((before.waits, before.sites[0].held), (1, before.sites[0].waited));
+    tokio::task::yield_now().await;
+    assert_eq!(display.diagnosis().unwrap().held, before.held, "it has stopped");
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_credit_are_told() {
+    let (display, mut peer) = greeted(patient(60).doctor(true)).await;
+    let until_one_has_waited = async {
+        while display.diagnosis().unwrap().sites.iter().all(|site| site.credit_waits == 0) {
+            display.draw_pixel(1, 1, Color::RED).await.unwrap();
+        }
+    };
+    served(&mut peer, until_one_has_waited).await;
+    let diagnosis = display.diagnosis().unwrap();
+    let [site] = &diagnosis.sites[..] else { panic!("{diagnosis}") };
+    assert_eq!((site.credit_waits, site.waits), (1, 0));
+    assert_eq!(diagnosis.held_by_credit, site.credit_waited);
+}
+
+#[test]
+fn without_a_doctor_there_is_no_diagnosis() {
+    let server = TestServer::start(10, 10);
+    let display = blocking::Display::builder().doctor(false).connect(&server.address).unwrap();
+    assert!(display.diagnosis().is_none());
+    let pipeline = blocking::Pipeline::builder().doctor(true).over(display).unwrap();
+    assert_eq!(pipeline.diagnosis().unwrap().calls, 0);
+    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
+    let pipeline = blocking::Pipeline::builder().doctor(false).over(display).unwrap();
+    assert!(pipeline.diagnosis().is_none());
+}
+
+#[tokio::test]
+async fn late_errors_are_told_until_somebody_takes_them() {
+    let (display, mut peer) = greeted(patient(60).doctor(true)).await;
+    display.draw_pixel(10, 1, Color::RED).await.unwrap();
+    served(&mut peer, display.get_pixel(1, 1)).await.unwrap();
+    let diagnosis = display.diagnosis().unwrap();
+    assert_eq!(diagnosis.untold, 1);
+    let told = "doctor: 1 call failed and nobody was told: an error callback would hear of it, and so would a sync or close.\n";
+    assert!(diagnosis.to_string().contains(told), "{diagnosis}");
+    served(&mut peer, display.sync()).await.unwrap_err();
+    assert_eq!(display.diagnosis().unwrap().untold, 0);
+}
+
+/// How the program that the next tests run ends, and which client it draws with.
+const PROGRAM: &str = "TEST_DOCTOR";
+
+/// Draws on the display that the environment names.
+#[test]
+#[ignore = "the program that the other tests run"]
+fn program() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    match std::env::var(PROGRAM).unwrap().as_str() {
+        "blocking, closed" => {
+            let display = blocking::Display::open().unwrap();
+            (0..30).for_each(|x| display.draw_pixel(x, 1, Color::RED).unwrap());
+            display.close().unwrap();
+        }
+        "blocking, dropped" => {
+            let display = blocking::Display::open().unwrap();
+            let clone = display.clone();
+            (0..30).for_each(|x| clone.draw_pixel(x, 1, Color::RED).unwrap());
+        }
+        "blocking, off" => {
+            let display = blocking::Display::builder().doctor(false).open().unwrap();
+            display.draw_pixel(1, 1, Color::RED).unwrap();
+        }
+        "asynchronous, closed" => runtime.block_on(async {
+            let display = Display::open().await.unwrap();
+            for x in 0..30 {
+                display.draw_pixel(x, 1, Color::RED).await.unwrap();
+            }
+            display.close().await.unwrap();
+        }),
+        "asynchronous, dropped" => runtime.block_on(async {
+            let display = Display::open().await.unwrap();
+            display.draw_pixel(1_000, 1, Color::RED).await.unwrap();
+            // The error is there, and nobody asks for it.
+            display.get_pixel(1, 1).await.unwrap();
+        }),
+        "pipeline, closed" => {
+            let display = blocking::Pipeline::open().unwrap();
+            (0..30).for_each(|x| display.draw_pixel(x, 1, Color::RED).unwrap().wait().unwrap());
+            display.close().unwrap();
+            display.close().unwrap();
+        }
+        "pipeline, dropped" => {
+            let display = blocking::Pipeline::open().unwrap();
+            (0..30).for_each(|x| drop(display.draw_pixel(x, 1, Color::RED).unwrap()));
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// What it prints on standard error, its times replaced.
+fn printed(program: &str, doctor: Option<&str>) -> String {
+    let server = TestServer::start(100, 100);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "program", "--ignored"]).env(PROGRAM, program);
+    command.env("DRAW_DISPLAY", &server.address).stdin(Stdio::null());
+    command.env_remove("DRAW_DOCTOR").envs(doctor.map(|doctor| ("DRAW_DOCTOR", doctor)));
+    let output = command.output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}{}", String::from_utf8_lossy(&output.stdout));
+    without_times(&errors)
+}
+
+/// Where in this file a piece of text is that is there once beside here.
+fn place(text: &str, call: &str) -> String {
+    let source = include_str!("doctor.rs");
+    let (i, line) = source.lines().enumerate().find(|(_, line)| line.contains(text)).unwrap();
+    format!("{FILE}:{}:{}", i + 1, line.find(call).unwrap() + 1)
+}
+
+#[test]
+fn the_environment_turns_it_on_and_it_prints_once_at_the_end() {
+    let closed = place("(0..30).for_each(|x| display.draw_pixel(x, 1, Color::RED).unwrap());", "draw_pixel");
+    let dropped = place("(0..30).for_each(|x| clone.draw_pixel", "draw_pixel");
+    let waited = |place: &str| {
+        format!(
+            "doctor: 30 calls waited for their answer at {place} draw_pixel, T each, T of the program's T.\n"
+        )
+    };
+    // Whether the advice pays is for the machine to say: a loop of thirty is little more than its batch.
+    for (program, place) in [("blocking, closed", closed), ("blocking, dropped", dropped)] {
+        let text = printed(program, Some("1"));
+        assert!(text.starts_with(&waited(&place)), "{program}: {text}");
+        assert_eq!(text.matches("doctor: ").count(), 1, "{program}: {text}");
+        assert!(text.lines().count() <= 2, "{program}: {text}");
+    }
+    let text = printed("pipeline, closed", Some("1"));
+    assert_eq!(text.matches("doctor: ").count(), 1, "{text}");
+    assert!(text.starts_with("doctor: ") && text.contains(" waited for their answer at "), "{text}");
+}
+
+#[test]
+fn a_program_that_never_waits_is_told_that_it_is_well() {
+    for program in ["asynchronous, closed", "pipeline, dropped"] {
+        assert_eq!(
+            printed(program, Some("1")),
+            "doctor: nothing to cure: 30 calls in T, and none waited.\n",
+            "{program}"
+        );
+    }
+}
+
+#[test]
+fn late_errors_of_a_program_that_just_ends_are_told() {
+    let text = printed("asynchronous, dropped", Some("1"));
+    let last = text.lines().last().unwrap();
+    assert_eq!(
+        last,
+        "doctor: 1 call failed and nobody was told: an error callback would hear of it, and so would a sync or close."
+    );
+}
+
+#[test]
+fn it_is_off_unless_it_is_asked_for() {
+    for setting in [None, Some(""), Some("0")] {
+        assert_eq!(printed("blocking, closed", setting), "", "{setting:?}");
+        assert_eq!(printed("asynchronous, closed", setting), "", "{setting:?}");
+    }
+    assert_eq!(printed("blocking, off", Some("1")), "", "the builder wins");
+    assert_eq!(
+        printed("pipeline, closed", Some("yes")),
+        "DRAW_DOCTOR=\"yes\" is not known: 1 prints which lines wait for the display, 0 nothing\n"
+    );
+}
