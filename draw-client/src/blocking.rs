@@ -248,7 +248,7 @@ impl Display {
     pub fn pipelined(self) -> Result<Pipeline> {
         let (link, stats, doctor) = self.take()?;
         let timeout = link.timeout;
-        thread::start(link, stats, doctor, timeout, None).map(Pipeline::new)
+        thread::start(link, stats, doctor, timeout, thread::Settings::default()).map(Pipeline::new)
     }
 
     /// Takes the connection out, for a pipeline.

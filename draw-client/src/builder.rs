@@ -10,6 +10,7 @@ use crate::late::{Callback, LateError};
 use crate::reconnect::{Halves, WhileGone, hello};
 use crate::returning::Returning;
 use crate::shared::{Shared, now};
+use crate::status::{Status, StatusCallback};
 use crate::writer::Writer;
 use draw_protocol::client::Connection;
 use draw_protocol::trace::Printer;
@@ -39,6 +40,8 @@ pub struct Builder {
     connect_timeout: Duration,
     reconnect: Duration,
     while_gone: WhileGone,
+    accepts_loss: bool,
+    watcher: Option<StatusCallback>,
     doctor: Option<bool>,
 }
 
@@ -50,6 +53,8 @@ impl Default for Builder {
             connect_timeout: limits::CONNECT_TIMEOUT,
             reconnect: limits::RECONNECT,
             while_gone: WhileGone::default(),
+            accepts_loss: false,
+            watcher: None,
             doctor: None,
         }
     }
@@ -63,6 +68,8 @@ impl fmt::Debug for Builder {
             .field("connect_timeout", &self.connect_timeout)
             .field("reconnect", &self.reconnect)
             .field("while_gone", &self.while_gone)
+            .field("accepts_loss", &self.accepts_loss)
+            .field("has_status_callback", &self.watcher.is_some())
             .field("doctor", &self.doctor)
             .finish()
     }
@@ -108,6 +115,22 @@ impl Builder {
         self
     }
 
+    /// Who hears what becomes of the connection: that it is lost and tried to be made anew, that it is resumed, and what was
+    /// lost with it. After [`Status::StateLost`] it is the place to draw again what is to be there.
+    ///
+    /// It runs on the thread of the error callbacks, with their rules: one at a time, in order; it may call the display.
+    pub fn on_status(mut self, callback: impl FnMut(Status) + Send + 'static) -> Builder {
+        self.watcher = Some(Box::new(callback));
+        self
+    }
+
+    /// Whether to go on with a display that was restarted from its journal and has lost the last of what it had executed.
+    /// Unless set the connection is lost then, since the program believes what is not so. [`Status::Regressed`] tells of it.
+    pub fn accept_loss(mut self, accept: bool) -> Builder {
+        self.accepts_loss = accept;
+        self
+    }
+
     /// What happens to calls that are made while the connection is lost. They wait, unless this is set.
     pub fn while_gone(mut self, policy: WhileGone) -> Builder {
         self.while_gone = policy;
@@ -139,7 +162,7 @@ impl Builder {
             dial(&host, port, deadline).await.map_err(|error| address::unreachable(&shown, error))?;
         let trace = debug::open(&format!("to {address}"));
         let patience = self.connect_timeout;
-        let returning = returning(host, port, self.reconnect, patience);
+        let returning = returning(host, port, self.reconnect, patience).accept_loss(self.accepts_loss);
         let (display, driver) = self.greet(stream.into(), Some(returning), trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
@@ -208,7 +231,8 @@ impl Builder {
             let dialing = connect();
             async { dialing.await.map(Halves::split) }
         };
-        let returning = Returning::new(again, self.reconnect, self.connect_timeout);
+        let returning =
+            Returning::new(again, self.reconnect, self.connect_timeout).accept_loss(self.accepts_loss);
         let (display, driver) = self.greet(Halves::split(stream), Some(returning), trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
@@ -243,12 +267,10 @@ impl Builder {
         })
         .await?;
         shared.lock().doctor = doctor::open(self.doctor, Client::Asynchronous, now());
-        if let Some(callback) = self.callback {
-            shared.set_callback(&shared.outermost, callback).map_err(|error| Error::Disconnected {
-                reason: Lost::Io(Arc::new(error)),
-                outcome: Outcome::Rejected,
-            })?;
-        }
+        shared.set_callbacks(self.callback, self.watcher).map_err(|error| Error::Disconnected {
+            reason: Lost::Io(Arc::new(error)),
+            outcome: Outcome::Rejected,
+        })?;
         Ok((Display::new(shared, size), driver))
     }
 }

@@ -4,6 +4,7 @@ use crate::error::Lost;
 use crate::reconnect::may_return;
 use crate::returning::Returning;
 use crate::shared::{Shared, State, now};
+use crate::status::Status;
 use bytes::BufMut;
 use draw_protocol::limits;
 use draw_protocol::trace::{Direction, Printer};
@@ -169,8 +170,11 @@ impl Driver {
             {
                 return Poll::Ready(lost.clone());
             }
-            if state.has_resumed() {
+            if let Some(status) = state.resumed.take() {
+                drop(state);
                 self.returning.iter_mut().for_each(Returning::resumed);
+                self.shared.tell_status(status);
+                continue;
             }
             let greeting = self.returning.as_ref().and_then(Returning::greeting);
             if greeting.is_some_and(|until| until <= now) {
@@ -273,7 +277,9 @@ impl Driver {
         }
         let is_over = state.machine.in_flight() == 0 && state.farewell(self.shared.timeout).is_some();
         let is_possible = self.returning.as_ref().is_some_and(Returning::is_possible);
-        is_possible && !is_over && state.machine.is_resumable() && may_return(lost)
+        let may_return =
+            may_return(lost) || self.returning.as_ref().is_some_and(|returning| returning.may_accept(lost));
+        is_possible && !is_over && state.machine.is_resumable() && may_return
     }
 
     /// The connection is lost, and there may be another.
@@ -287,6 +293,14 @@ impl Driver {
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
         self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), now()));
+        self.tell_news();
+    }
+
+    /// Says when another connection is tried next.
+    fn tell_news(&mut self) {
+        if let Some(status) = self.returning.as_mut().and_then(Returning::take_news) {
+            self.shared.tell_status(status);
+        }
     }
 
     /// While there is no connection: ready when there is one, to be greeted on, or with why there will be none.
@@ -303,11 +317,13 @@ impl Driver {
             return Poll::Ready(Err(lost));
         }
         let Some(returning) = &mut self.returning else { return Poll::Ready(Err(Lost::Eof)) };
-        let halves = ready!(returning.poll(cx, now))?;
+        let (accepts_loss, found) = (returning.accepts_loss(), returning.poll(cx, now));
+        self.tell_news();
+        let halves = ready!(found)?;
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.connect(halves.writer);
         self.reader = halves.reader;
-        self.shared.lock().machine.reconnect(false);
+        self.shared.lock().machine.reconnect(accepts_loss);
         Poll::Ready(Ok(()))
     }
 }
@@ -329,6 +345,9 @@ impl Future for Driver {
             }
             this.lose(lost, cx);
         };
+        if !matches!(lost, Lost::Closed) {
+            this.shared.tell_status(Status::Lost(lost.clone()));
+        }
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
         this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(cx);
         this.shared.end(lost);

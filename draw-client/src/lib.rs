@@ -86,6 +86,7 @@ mod reply;
 mod returning;
 mod scope;
 mod shared;
+mod status;
 mod writer;
 
 pub use address::{DRAW_DISPLAY, default_address};
@@ -102,3 +103,4 @@ pub use late::{FailedCall, LateError};
 pub use reconnect::WhileGone;
 pub use reply::{Draw, Reply};
 pub use shared::Stats;
+pub use status::Status;

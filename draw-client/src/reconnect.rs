@@ -1,6 +1,7 @@
 //! How to come back to a display whose connection was lost: when, and for how long to try.
 
 use crate::error::Lost;
+use crate::status::Status;
 use draw_protocol::session::Id;
 use draw_protocol::{Code, Hello};
 use std::time::{Duration, Instant};
@@ -93,6 +94,11 @@ impl Outage {
         self.reason = reason;
         self.pause = (2 * self.pause).min(LONGEST);
         self.next = now + self.chance.spread(self.pause);
+    }
+
+    /// What the program is told of it.
+    pub(crate) fn status(&self, now: Instant) -> Status {
+        Status::Reconnecting { reason: self.reason.clone(), next: self.next.saturating_duration_since(now) }
     }
 
     /// When the whole of it is given up.

@@ -2,6 +2,9 @@
 
 use crate::error::Lost;
 use crate::reconnect::{Halves, Outage};
+use crate::status::Status;
+use draw_protocol::Code;
+use draw_protocol::client::Ended;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -26,6 +29,10 @@ pub(crate) struct Returning {
     greeting: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     spread: u64,
+    /// A display that has lost an end of what it had executed will do.
+    accepts_loss: bool,
+    /// What is to be told.
+    news: Option<Status>,
 }
 
 impl Returning {
@@ -49,7 +56,31 @@ impl Returning {
             greeting: None,
             timer: Box::pin(tokio::time::sleep(patience)),
             spread: u64::from_ne_bytes(spread),
+            accepts_loss: false,
+            news: None,
         }
+    }
+
+    /// A display that has lost an end of what it had executed will do.
+    pub(crate) fn accept_loss(self, accepts_loss: bool) -> Returning {
+        Returning { accepts_loss, ..self }
+    }
+
+    /// Whether the display may be told so.
+    pub(crate) fn accepts_loss(&self) -> bool {
+        self.accepts_loss
+    }
+
+    /// Whether the display has said that it has, and it will do.
+    pub(crate) fn may_accept(&self, lost: &Lost) -> bool {
+        let has_regressed =
+            matches!(lost, Lost::Protocol(Ended::Refused(fault)) if fault.code == Code::StateRegressed);
+        has_regressed && self.accepts_loss
+    }
+
+    /// What is to be told.
+    pub(crate) fn take_news(&mut self) -> Option<Status> {
+        self.news.take()
     }
 
     /// Whether it is tried at all.
@@ -72,11 +103,9 @@ impl Returning {
         self.greeting = None;
         match &mut self.outage {
             Some(outage) => outage.failed(reason, now),
-            None => {
-                tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
-                self.outage = Some(Outage::new(reason, now, self.within, self.spread));
-            }
+            None => self.outage = Some(Outage::new(reason, now, self.within, self.spread)),
         }
+        self.news = self.outage.as_ref().map(|outage| outage.status(now));
     }
 
     /// The display has greeted back.
@@ -106,6 +135,7 @@ impl Returning {
                     Poll::Ready(Err(error)) => {
                         self.dialing = None;
                         outage.failed(Lost::Io(Arc::new(error)), now());
+                        self.news = Some(outage.status(now()));
                         continue;
                     }
                     Poll::Pending => outage.until(),

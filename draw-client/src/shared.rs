@@ -18,6 +18,7 @@ use crate::late::{Failed, FailedCall, LateQueue};
 use crate::pace::Pace;
 use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Scope, current_span, is_traced};
+use crate::status::Status;
 use crate::writer::Writer;
 use draw_protocol::client::{Connection, Event, Origin};
 use draw_protocol::{Answer, Request, limits};
@@ -83,6 +84,8 @@ pub(crate) struct State {
     /// The connection is lost, and the next is not greeted on: why. What calls are to do meanwhile.
     pub(crate) away: Option<Lost>,
     pub(crate) while_gone: WhileGone,
+    /// There is another connection, and nobody has been told.
+    pub(crate) resumed: Option<Status>,
     /// Since when `close` has been called: no new calls, the driver ends when all is done.
     closing: Option<Instant>,
     /// Since when the last handle is gone.
@@ -157,6 +160,7 @@ impl Shared {
             ended: None,
             away: None,
             while_gone: WhileGone::default(),
+            resumed: None,
             closing: None,
             abandoned: None,
             driver: None,
@@ -448,7 +452,7 @@ impl Shared {
             }
             Event::Resumed(standing, lost) => {
                 state.away = None;
-                tracing::info!(lost = lost.len(), "connected again: the session is {}", standing.as_str());
+                state.resumed = Some(Status::resumed(standing, lost.len()));
                 let error = Error::Forgotten { standing };
                 let dropped = self.give_up(state, lost, &error, now);
                 self.tell_lost(state, dropped, &error);
@@ -575,11 +579,6 @@ impl State {
         if let Some(first) = self.turns.front() {
             first.waker.wake_by_ref();
         }
-    }
-
-    /// Whether there is a connection that was greeted on.
-    pub(crate) fn has_resumed(&self) -> bool {
-        self.away.is_none()
     }
 
     pub(crate) fn wake_driver(&mut self) {

@@ -1,10 +1,13 @@
 //! A network that fails, and a program that does not notice: every call is executed once, in its order.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
 mod common;
 
 use common::cutter::{Cutter, Plan, WHOLE};
 use common::{Asynchronous, Client, TestServer, runtime, soon};
-use draw_client::{Color, Display, Error, Pixel, Result, WhileGone, blocking};
+use draw_client::{Color, Display, Error, Lost, Pixel, Result, Status, WhileGone, blocking};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 /// What a program does: some of it fails, some of it depends on the order. Answers what it was told.
@@ -140,6 +143,74 @@ fn a_display_that_was_started_anew_says_so_and_is_drawn_on() {
     assert_eq!(failed.iter().map(|(_, text)| &text[..]).collect::<Vec<_>>(), [text]);
     let at = failed[0].0;
     assert_eq!((second.shown(at - 1, 1), second.shown(at + 1, 1)), (Color::BLACK, Color::RED));
+}
+
+#[test]
+fn the_program_hears_what_becomes_of_the_connection_and_may_draw_again_what_was_lost() {
+    let (first, second) = (TestServer::start(64, 48), TestServer::start(64, 48));
+    let (cutter, _) = Cutter::start_moving(&first.address, &second.address, (3_000, usize::MAX));
+    let (tell, told) = mpsc::channel();
+    let again = Arc::new(OnceLock::<blocking::Pipeline>::new());
+    let redraw = Arc::clone(&again);
+    let display = blocking::Pipeline::builder()
+        .on_error(|_| {})
+        .on_status(move |status| {
+            if let Status::StateLost { .. } = status {
+                // What is to be there, whatever became of the rest.
+                redraw.get().unwrap().fill_rect(0, 40, 64, 1, Color::BLUE).unwrap().wait().unwrap();
+            }
+            tell.send(status).unwrap();
+        })
+        .connect(&cutter.address)
+        .unwrap();
+    again.set(display.clone()).unwrap();
+    display.fill_rect(0, 40, 64, 1, Color::BLUE).unwrap().wait().unwrap();
+    for i in 0..20_000 {
+        display.draw_pixel(i % 64, i / 64 % 40, Color::RED).unwrap();
+    }
+    let status = told.recv_timeout(common::DEADLINE).unwrap();
+    let text = status.to_string();
+    assert!(matches!(status, Status::Reconnecting { .. }), "{text}");
+    assert!(
+        text.starts_with("the connection to the display is lost: ") && text.ends_with("; next try in 0.1 s"),
+        "{text}"
+    );
+    let status = told.recv_timeout(common::DEADLINE).unwrap();
+    let Status::StateLost { unknown } = status else { panic!("{status}") };
+    assert!((1..=20_000).contains(&unknown));
+    assert_eq!(
+        status.to_string(),
+        format!(
+            "connected again; the display was started anew, and is empty; what became of {unknown} calls is unknown"
+        )
+    );
+    display.sync().unwrap();
+    assert_eq!((second.shown(5, 40), second.shown(5, 5)), (Color::BLUE, Color::RED));
+    display.close().unwrap();
+    // (Its own clone is not gone before the callback is.)
+    drop((display, again));
+    assert!(told.recv_timeout(common::DEADLINE).is_err(), "nothing more is told");
+}
+
+#[test]
+fn a_connection_that_is_given_up_is_told_as_well() {
+    let server = TestServer::start(64, 48);
+    let cutter = Cutter::start(&server.address, vec![(200, usize::MAX)]);
+    cutter.refuse_after_the_first();
+    let (tell, told) = mpsc::channel();
+    let display = blocking::Pipeline::builder()
+        .reconnect(Duration::from_millis(500))
+        .on_status(move |status| tell.send(status).unwrap())
+        .connect(&cutter.address)
+        .unwrap();
+    while display.get_pixel(1, 1).is_ok() {}
+    let told: Vec<_> = told.iter().collect();
+    let (last, tries) = told.split_last().unwrap();
+    assert!(
+        tries.len() >= 2 && tries.iter().all(|status| matches!(status, Status::Reconnecting { .. })),
+        "{told:?}"
+    );
+    assert!(matches!(last, Status::Lost(Lost::Gone { .. })), "{told:?}");
 }
 
 #[test]

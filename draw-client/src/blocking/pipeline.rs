@@ -1,11 +1,14 @@
 //! The asynchronous display without a runtime.
 
+use super::thread::{self, Settings};
 use super::wait::{wait, wait_until};
-use super::{Builder, Display, thread};
+use super::{Builder, Display};
 use crate::doctor::{self, Client, Diagnosis};
 use crate::error::Result;
-use crate::late::{Callback, LateError};
+use crate::late::LateError;
+use crate::reconnect::WhileGone;
 use crate::shared::{Shared, Stats, Wait};
+use crate::status::Status;
 use draw_protocol::{Color, Position, Request, Size, limits};
 use std::fmt;
 use std::future::poll_fn;
@@ -82,14 +85,14 @@ impl Drop for Last {
 /// ```
 #[derive(Default)]
 pub struct PipelineBuilder {
-    callback: Option<Callback>,
+    settings: Settings,
     display: Builder,
 }
 
 impl fmt::Debug for PipelineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PipelineBuilder")
-            .field("has_callback", &self.callback.is_some())
+            .field("settings", &self.settings)
             .field("display", &self.display)
             .finish()
     }
@@ -100,13 +103,37 @@ impl PipelineBuilder {
     /// [`Builder::on_error`](crate::Builder::on_error). A callback that keeps a clone of the pipeline keeps the connection
     /// open until `close` is called.
     pub fn on_error(mut self, callback: impl FnMut(LateError) + Send + 'static) -> PipelineBuilder {
-        self.callback = Some(Box::new(callback));
+        self.settings.error = Some(Box::new(callback));
         self
     }
 
     /// How long a call waits to be accepted, and how long for its answer. 30 seconds unless set.
     pub fn timeout(mut self, timeout: Duration) -> PipelineBuilder {
         self.display = self.display.timeout(timeout);
+        self
+    }
+
+    /// For how long a lost connection is tried to be made anew: see [`crate::Builder::reconnect`].
+    pub fn reconnect(mut self, within: Duration) -> PipelineBuilder {
+        self.display = self.display.reconnect(within);
+        self
+    }
+
+    /// What happens to calls that are made while the connection is lost: see [`crate::Builder::while_gone`].
+    pub fn while_gone(mut self, policy: WhileGone) -> PipelineBuilder {
+        self.settings.while_gone = policy;
+        self
+    }
+
+    /// Whether to go on with a display that has lost the last of what it had executed: see [`crate::Builder::accept_loss`].
+    pub fn accept_loss(mut self, accept: bool) -> PipelineBuilder {
+        self.settings.accepts_loss = accept;
+        self
+    }
+
+    /// Who hears what becomes of the connection: see [`crate::Builder::on_status`].
+    pub fn on_status(mut self, callback: impl FnMut(Status) + Send + 'static) -> PipelineBuilder {
+        self.settings.status = Some(Box::new(callback));
         self
     }
 
@@ -155,7 +182,7 @@ impl PipelineBuilder {
             }
             _ => {}
         }
-        thread::start(link, stats, doctor, self.display.timeout, self.callback).map(Pipeline::new)
+        thread::start(link, stats, doctor, self.display.timeout, self.settings).map(Pipeline::new)
     }
 }
 

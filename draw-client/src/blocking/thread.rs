@@ -7,13 +7,35 @@ use crate::doctor::Doctor;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
-use crate::reconnect::Halves;
+use crate::reconnect::{Halves, WhileGone};
 use crate::shared::{Shared, Stats};
+use crate::status::StatusCallback;
 use crate::writer::Writer;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// What a pipeline has that a synchronous display has not.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) error: Option<Callback>,
+    pub(super) status: Option<StatusCallback>,
+    pub(super) while_gone: WhileGone,
+    pub(super) accepts_loss: bool,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("has_callback", &self.error.is_some())
+            .field("has_status_callback", &self.status.is_some())
+            .field("while_gone", &self.while_gone)
+            .field("accepts_loss", &self.accepts_loss)
+            .finish()
+    }
+}
 
 /// Hands the connection to a thread of its own, which ends when the connection has.
 pub(super) fn start(
@@ -21,7 +43,7 @@ pub(super) fn start(
     stats: Stats,
     doctor: Option<Box<Doctor>>,
     timeout: Duration,
-    callback: Option<Callback>,
+    settings: Settings,
 ) -> Result<Display> {
     let failed =
         |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)), outcome: Outcome::Rejected };
@@ -30,7 +52,7 @@ pub(super) fn start(
     // Started there and not here: a program that is itself on a runtime could not end another one.
     let body = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
-            match take_over(link, stats, doctor, timeout, callback).await {
+            match take_over(link, stats, doctor, timeout, settings).await {
                 Ok((display, driver)) => {
                     // Whoever waits for it gets it: there is nothing in between that could fail.
                     _ = tell.send(Ok(display));
@@ -50,7 +72,7 @@ async fn take_over(
     stats: Stats,
     doctor: Option<Box<Doctor>>,
     timeout: Duration,
-    callback: Option<Callback>,
+    settings: Settings,
 ) -> io::Result<(Display, Driver)> {
     let size = link.size();
     let Link { stream, machine, trace, peer, .. } = link;
@@ -61,15 +83,14 @@ async fn take_over(
         stream.writable().await?;
     }
     let Peer { host, port, connect_timeout, reconnect } = peer;
-    let returning = returning(host, port, reconnect, connect_timeout);
+    let returning = returning(host, port, reconnect, connect_timeout).accept_loss(settings.accepts_loss);
     let Halves { reader, writer } = stream.into();
     let writer = Writer::new(writer, trace.clone());
     let shared = Arc::new(Shared::new(machine, writer, timeout));
     shared.lock().stats = stats;
     shared.lock().doctor = doctor;
-    if let Some(callback) = callback {
-        shared.set_callback(&shared.outermost, callback)?;
-    }
+    shared.lock().while_gone = settings.while_gone;
+    shared.set_callbacks(settings.error, settings.status)?;
     let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(returning), trace);
     Ok((Display::new(shared, size), driver))
 }

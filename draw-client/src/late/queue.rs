@@ -3,6 +3,7 @@
 use super::{LateError, Telling};
 use crate::error::Late;
 use crate::scope::Scope;
+use crate::status::{Status, StatusCallback};
 use draw_protocol::limits;
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -12,12 +13,15 @@ use std::sync::{Arc, Weak};
 pub(crate) type Callback = Box<dyn FnMut(LateError) + Send>;
 
 /// What the thread for callbacks is given to do. It does it in order.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Work {
     /// Tells this scope's callback.
     Tell(Arc<Scope>, Telling),
     /// Drops a callback that is not needed any more.
     Dispose(Callback),
+    /// From now on this callback hears of the connection.
+    Watch(StatusCallback),
+    /// Tells it.
+    Status(Status),
     /// The connection has ended, and there is nothing more to tell.
     Over,
 }
@@ -27,6 +31,8 @@ pub(crate) enum Work {
 pub(crate) struct LateQueue {
     /// To the thread for callbacks, once there is one.
     thread: Option<Sender<Work>>,
+    /// Somebody hears of the connection.
+    is_watched: bool,
     /// Every scope that has had a callback, to be told when the connection has ended. Some are gone.
     listeners: Vec<Weak<Scope>>,
     /// That has happened, or there was nobody to be told.
@@ -51,23 +57,44 @@ impl LateQueue {
         if self.is_over && self.undelivered == 0 {
             return Ok(Some(callback));
         }
-        let thread = match &self.thread {
-            Some(thread) => thread,
-            None => {
-                let (thread, inbox) = mpsc::channel();
-                match start(inbox) {
-                    Ok(()) => self.thread.insert(thread),
-                    Err(error) => return Err((callback, error)),
-                }
-            }
+        let thread = match self.thread(start) {
+            Ok(thread) => thread.clone(),
+            Err(error) => return Err((callback, error)),
         };
-        scope.listen(callback, thread.clone());
+        scope.listen(callback, thread);
         if self.listeners.len() == self.listeners.capacity() {
             // Of scopes that come and go, about as many are kept here as there are at a time.
             self.listeners.retain(|scope| scope.strong_count() > 0);
         }
         self.listeners.push(Arc::downgrade(scope));
         Ok(None)
+    }
+
+    /// From now on this callback hears of the connection.
+    pub(crate) fn watch(
+        &mut self,
+        callback: StatusCallback,
+        start: impl FnOnce(Receiver<Work>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        _ = self.thread(start)?.send(Work::Watch(callback));
+        self.is_watched = true;
+        Ok(())
+    }
+
+    /// What has become of the connection: for its callback, if there is one.
+    pub(crate) fn tell_status(&self, status: Status) {
+        if let (true, Some(thread)) = (self.is_watched, &self.thread) {
+            _ = thread.send(Work::Status(status));
+        }
+    }
+
+    fn thread(&mut self, start: impl FnOnce(Receiver<Work>) -> io::Result<()>) -> io::Result<&Sender<Work>> {
+        if self.thread.is_none() {
+            let (thread, inbox) = mpsc::channel();
+            start(inbox)?;
+            self.thread = Some(thread);
+        }
+        self.thread.as_ref().ok_or_else(|| io::Error::other("there is no thread"))
     }
 
     /// To the callback of this scope, which has one.

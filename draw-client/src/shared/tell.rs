@@ -3,7 +3,9 @@
 use super::{Shared, State, end};
 use crate::late::{Callback, Failed, LateError, Telling, Work};
 use crate::scope::Scope;
+use crate::status::{Status, StatusCallback};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -35,12 +37,7 @@ impl Shared {
     /// first one starts the thread that runs them all.
     pub(crate) fn set_callback(self: &Arc<Self>, scope: &Arc<Scope>, callback: Callback) -> io::Result<()> {
         let mut state = self.lock();
-        let start = |inbox| {
-            let shared = Arc::clone(self);
-            let thread = std::thread::Builder::new().name("draw-late-errors".into());
-            thread.spawn(move || shared.run_callbacks(&inbox)).map(drop)
-        };
-        let refused = state.late.listen(scope, callback, start);
+        let refused = state.late.listen(scope, callback, |inbox| self.start(inbox));
         // What the program's callback holds may lock the state when it is dropped.
         drop(state);
         match refused {
@@ -53,11 +50,41 @@ impl Shared {
         Ok(())
     }
 
+    /// Who hears of the errors of the display's own scope, and of the connection.
+    pub(crate) fn set_callbacks(
+        self: &Arc<Self>,
+        callback: Option<Callback>,
+        watcher: Option<StatusCallback>,
+    ) -> io::Result<()> {
+        if let Some(callback) = callback {
+            self.set_callback(&self.outermost, callback)?;
+        }
+        if let Some(watcher) = watcher {
+            self.lock().late.watch(watcher, |inbox| self.start(inbox))?;
+        }
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, inbox: Receiver<Work>) -> io::Result<()> {
+        let shared = Arc::clone(self);
+        let thread = std::thread::Builder::new().name("draw-late-errors".into());
+        thread.spawn(move || shared.run_callbacks(&inbox)).map(drop)
+    }
+
+    /// What has become of the connection. No lock is held.
+    pub(crate) fn tell_status(&self, status: Status) {
+        status.report();
+        self.lock().late.tell_status(status);
+    }
+
     /// The body of that thread.
     fn run_callbacks(&self, inbox: &Receiver<Work>) {
         crate::late::enter_callback_of(std::ptr::from_ref(self).addr());
+        let mut watcher = None;
         for work in inbox {
             match work {
+                Work::Watch(callback) => watcher = Some(callback),
+                Work::Status(status) => hear(&mut watcher, status),
                 Work::Tell(listener, telling) => self.tell_now(&listener, telling),
                 Work::Dispose(callback) => crate::scope::drop_quietly(callback),
                 Work::Over => break,
@@ -89,5 +116,14 @@ impl Shared {
         if state.ended.is_some() && state.results.is_empty() {
             state.late.finish();
         }
+    }
+}
+
+/// Calls the status callback. One that panics is called again with the next status.
+fn hear(watcher: &mut Option<StatusCallback>, status: Status) {
+    if let Some(callback) = watcher
+        && catch_unwind(AssertUnwindSafe(|| callback(status.clone()))).is_err()
+    {
+        tracing::error!(status = status.to_string(), "the status callback panicked");
     }
 }
