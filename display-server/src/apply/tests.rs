@@ -97,7 +97,12 @@ fn as_run(run: &[u8]) -> Pixels<'static> {
     message.extend([0x91, 0xc4, run.len() as u8]);
     message.extend(run);
     let (mut input, now) = (&*message.leak(), std::time::Instant::now());
-    let config = Config { server: String::new(), size: Size { width: 1, height: 1 }, message: 1 << 20 };
+    let config = Config {
+        server: String::new(),
+        size: Size { width: 1, height: 1 },
+        message: 1 << 20,
+        instance: None,
+    };
     let connection = Box::leak(Box::new(Connection::new(config, now)));
     match connection.handle_input(&mut input, now) {
         Step::Execute(Request::DrawPixels { pixels }) if pixels.as_run().is_some() => pixels,
