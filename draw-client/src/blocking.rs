@@ -14,7 +14,7 @@ use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
 use draw_protocol::client::{Connection, Event};
 use draw_protocol::trace::{Direction, Printer};
-use draw_protocol::{Answer, Color, Position, Request, Size, Welcome, limits};
+use draw_protocol::{Answer, Color, Digest, Position, Request, Size, Welcome, limits};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::reply::Draw;
 use crate::shared::{Shared, Stats, now};
 use draw_protocol::client::Place;
-use draw_protocol::{Answer, Color, Position, Request, Size};
+use draw_protocol::{Answer, Color, Digest, Position, Request, Size};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;

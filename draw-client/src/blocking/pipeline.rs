@@ -5,7 +5,7 @@ use super::{Builder, Display, thread};
 use crate::error::Result;
 use crate::late::{Callback, LateError};
 use crate::shared::{Shared, Stats, Wait};
-use draw_protocol::{Color, Position, Request, Size, limits};
+use draw_protocol::{Color, Digest, Position, Request, Size, limits};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
