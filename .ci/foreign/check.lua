@@ -48,6 +48,8 @@ local function main()
   expect(40, 21, 0x808182ff)
   local image = call('get_image', 40, 20, 1, 2)
   check(image == '\1\2\3\255\128\129\130\255', 'get_image answered %q', tostring(image))
+  call('add_pixel', 40, 21, 0x01000001)
+  expect(40, 21, 0x81818300)
   local mouse = call('get_mouse')
   check(mouse == vim.NIL or #mouse >= 2, 'get_mouse answers nil or [x, y]')
 

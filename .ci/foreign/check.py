@@ -5,6 +5,7 @@ specification would. Its own model of the display says what every pixel has to b
 
 Needs the msgpack package and no other. Ends with a sentence and a status that is not 0 at the first difference.
 """
+import hashlib
 import re
 import socket
 import struct
@@ -89,6 +90,11 @@ class Model:
         if 0 <= x < self.width and 0 <= y < self.height:
             struct.pack_into(">I", self.bytes, (y * self.width + x) * 4, color)
 
+    def add(self, x, y, amount):
+        if 0 <= x < self.width and 0 <= y < self.height:
+            old, = struct.unpack_from(">I", self.bytes, (y * self.width + x) * 4)
+            self.pixel(x, y, (old + amount) % 2**32)
+
     def rect(self, x, y, width, height, color):
         for row in range(y, y + height):
             for column in range(x, x + width):
@@ -138,6 +144,29 @@ def main(address, picture=None):
         model.pixel(*pixel)
     client.draw("draw_pixels", b"")
     model.compare(client, "every drawing call")
+
+    for amount in (1, 0xFF00, 0xFFFFFFFF):
+        client.draw("add_pixel", 100, 30, amount)
+        model.add(100, 30, amount)
+    sums = [(100 + i % 20, 30, 0x01020304 + i) for i in range(50)]
+    client.draw("add_pixels", run(sums))
+    client.draw("add_pixels", [list(one) for one in sums])
+    for one in sums + sums:
+        model.add(*one)
+    client.refused("out_of_bounds", "add_pixel", width, 0, 1)
+    client.refused("out_of_bounds", "add_pixels", run([(99, 30, 1), (width, 3, 1)]), says=rf"\({width}, 3\)")
+    model.add(99, 30, 1)
+    model.compare(client, "adding")
+
+    for rectangle in (0, 0, width, height), (90, 25, 41, 13), (5, 5, 0, 9):
+        digest = client.call("get_digest", *rectangle)
+        image = client.call("get_image", *rectangle)
+        check(digest == hashlib.sha256(image).digest(), f"get_digest{rectangle} is not the SHA-256 of get_image")
+    check(client.call("get_digest", 0, 0, width, height) == hashlib.sha256(model.bytes).digest(),
+          "get_digest is not the SHA-256 of the picture expected")
+    client.refused("out_of_bounds", "get_digest", width - 1, 0, 2, 1)
+    client.refused("too_large", "get_digest", 0, 0, 4096, 4096, says="bands")
+    print("  get_digest: the SHA-256 of what get_image answers")
 
     # The forms that clients written by hand, or for older MessagePack, send.
     client.draw("draw_pixels", [[100 + i, 50, BLUE] for i in range(20)])

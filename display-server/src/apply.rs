@@ -1,5 +1,7 @@
 //! Executes a request on a display: a plain function over plain types.
 
+mod digest;
+
 use crate::damage::Damage;
 use crate::display::Pointer;
 use crate::framebuffer::Framebuffer;
@@ -39,11 +41,20 @@ pub fn apply(
             size.check_drawn("image", (x, y, width, height))?;
         }
         Request::Clear { color } => framebuffer.clear(color, damage),
+        Request::AddPixel { x, y, amount } => {
+            if !framebuffer.add_pixel(x, y, amount, damage) {
+                return Err(size.outside(x, y));
+            }
+        }
+        Request::AddPixels { pixels } => add_pixels(pixels, framebuffer, damage)?,
         Request::GetPixel { x, y } => {
             return framebuffer.get_pixel(x, y).map(Answer::Pixel).ok_or_else(|| size.outside(x, y));
         }
         Request::GetImage { x, y, width, height } => {
             return get_image((x, y, width, height), framebuffer).map(Answer::Image);
+        }
+        Request::GetDigest { x, y, width, height } => {
+            return digest::of((x, y, width, height), framebuffer).map(Answer::Digest);
         }
         Request::GetSize {} => return Ok(Answer::Size(size)),
         Request::GetMouse {} => return Ok(Answer::Mouse(pointer.position())),
@@ -63,17 +74,19 @@ pub(crate) fn answer_bytes(request: &Request<'_>) -> usize {
     }
 }
 
-/// How many pixels executing a request touches, at most.
+/// How many pixels executing a request touches, at most, counted in what it takes to fill one.
 pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
     let area =
         |width: u32, height: u32| u64::from(width.min(size.width)) * u64::from(height.min(size.height));
     match *request {
-        Request::DrawPixels { pixels } => pixels.len() as u64,
+        Request::DrawPixels { pixels } | Request::AddPixels { pixels } => pixels.len() as u64,
         Request::FillRect { width, height, .. }
         | Request::PutImage { width, height, .. }
         | Request::GetImage { width, height, .. } => area(width, height),
+        Request::GetDigest { width, height, .. } => area(width, height) * digest::COST,
         Request::Clear { .. } => area(size.width, size.height),
         Request::DrawPixel { .. }
+        | Request::AddPixel { .. }
         | Request::GetPixel { .. }
         | Request::GetSize {}
         | Request::GetMouse {}
@@ -104,6 +117,16 @@ fn draw_one(
     if !framebuffer.draw_pixel(x, y, color, damage) {
         rejected.add(i, x, y);
     }
+}
+
+fn add_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage) -> Result<(), Fault> {
+    let mut rejected = Rejected::default();
+    for (i, (x, y, amount)) in (0..).zip(pixels.iter()) {
+        if !framebuffer.add_pixel(x, y, amount.to_u32(), damage) {
+            rejected.add(i, x, y);
+        }
+    }
+    rejected.into_result(pixels.len(), framebuffer.size())
 }
 
 /// The pixels of a batch that lie outside.

@@ -111,6 +111,19 @@ impl Framebuffer {
         true
     }
 
+    /// Adds `amount` to one pixel, taken as the number 0xRRGGBBAA, and wraps. Answers whether it lies inside.
+    ///
+    /// It is one step: whatever other connections do to the pixel comes before it or after it, so what many of them add
+    /// at once is all there.
+    pub fn add_pixel(&self, x: i32, y: i32, amount: u32, damage: &mut Damage) -> bool {
+        let Some(pixel) = self.at(x, y) else { return false };
+        // In memory the bytes are R, G, B, A: the number in network byte order, whatever the machine's is.
+        let sum = |stored: u32| u32::from_be(stored).wrapping_add(amount).to_be();
+        _ = pixel.fetch_update(Relaxed, Relaxed, |stored| Some(sum(stored)));
+        damage.mark(y as u32);
+        true
+    }
+
     /// Stores a run of records of [`Pixel::SIZE`] bytes, as they cross the wire; calls `outside` with the index of each
     /// that does not lie inside.
     pub fn draw_run(&self, run: &[u8], damage: &mut Damage, outside: impl FnMut(u32, Pixel)) {

@@ -10,6 +10,8 @@ use tokio::io::AsyncWriteExt;
 /// One conversation with everything in it, and what comes back.
 fn conversation() -> (Vec<u8>, Vec<u8>) {
     let run = Bin([[0, 3, 0, 4, 1, 2, 3, 4], [0, 64, 0, 0, 9, 9, 9, 9]].concat());
+    let twice =
+        Bin([[0, 20, 0, 20, 0, 0, 1, 1], [0, 0, 0, 48, 0, 0, 0, 1], [0, 20, 0, 20, 0, 0, 1, 1]].concat());
     let image = Bin([[1, 1, 1, 255], [2, 2, 2, 255]].concat());
     let sent = [
         request(1, "draw_pixel", (1, 2, 0xff00_00ffu32)),
@@ -25,6 +27,13 @@ fn conversation() -> (Vec<u8>, Vec<u8>) {
         request(9, "erase", (1,)),
         request(10, "clear", ("red",)),
         request(11, "sync", NONE),
+        request(18, "draw_pixel", (20, 20, 0xff)),
+        request(12, "add_pixel", (20, 20, 0x0001_0000)),
+        request(13, "add_pixel", (64, 20, 1)),
+        request(14, "add_pixels", (twice,)),
+        request(15, "get_pixel", (20, 20)),
+        request(16, "get_digest", (1, 2, 2, 1)),
+        request(17, "get_digest", (0, 0, 65_536, 65_536)),
     ];
     let (black, green) = ([0, 0, 0, 255], [0, 255, 0, 255]);
     let answers = [
@@ -42,12 +51,26 @@ fn conversation() -> (Vec<u8>, Vec<u8>) {
             "invalid_argument: color is to be a number 0xRRGGBBAA, from 0 to 4294967295, not a string of 3 bytes",
         ),
         done(11),
+        done(18),
+        done(12),
+        fault(13, "out_of_bounds: (64, 20) is outside 64x48"),
+        fault(14, "out_of_bounds: 1 of 3 pixels is outside 64x48: (0, 48)"),
+        answer(15, 0x0001_0301u32),
+        answer(16, Bin(DIGEST.to_vec())),
+        fault(
+            17,
+            "too_large: a rectangle of 65536x65536 has 4294967296 pixels; the limit of a digest is 8388608: ask for \
+             bands of rows",
+        ),
     ];
     (sent.concat(), answers.concat())
 }
 
-const METHODS: &str =
-    "draw_pixel, draw_pixels, fill_rect, put_image, clear, get_pixel, get_image, get_size, get_mouse, sync";
+/// The SHA-256 of a red pixel and a black one: the same picture and the same bytes are in SPEC.md.
+const DIGEST: [u8; 32] = *b"\x21\x83\xb4\x74\x1d\xa9\x2e\x26\xb9\x22\x30\x11\xcb\xb8\x72\x6e\
+    \xe0\xde\xac\x7f\x78\x30\x25\x75\x75\xf8\x77\x93\xab\x33\x32\x1b";
+
+const METHODS: &str = "draw_pixel, draw_pixels, fill_rect, put_image, clear, add_pixel, add_pixels, get_pixel, get_image, get_digest, get_size, get_mouse, sync";
 
 fn check_picture(display: &Display) {
     let at = |x, y| display.framebuffer().get_pixel(x, y).expect("inside");
@@ -67,7 +90,7 @@ async fn a_client_of_any_language_draws_asks_and_gets_errors() {
     client.expect(&answers).await;
     check_picture(&running.display);
     let stats = running.display.stats();
-    assert_eq!((stats.connections, stats.faults, stats.unheard_faults), (1, 2, 0));
+    assert_eq!((stats.connections, stats.faults, stats.unheard_faults), (1, 4, 0));
     running.stop().await;
     assert_eq!(client.rest().await, [], "a plain client is told nothing that it did not ask for");
 }

@@ -1,5 +1,7 @@
 //! Sessions over real sockets: a client whose connection is cut goes on, and nothing is executed twice.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod common;
 
 use common::*;

@@ -16,7 +16,7 @@ use crate::doctor::{self, Client, Diagnosis, Doctor};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
 use draw_protocol::client::Place;
-use draw_protocol::{Answer, Color, Position, Request, Size, limits};
+use draw_protocol::{Answer, Color, Digest, Position, Request, Size, limits};
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -8,7 +8,7 @@ use crate::reply::Draw;
 use crate::scope::{Caller, Scope};
 use crate::shared::{Shared, State, Stats, now};
 use draw_protocol::client::Place;
-use draw_protocol::{Answer, Color, Position, Request, Size};
+use draw_protocol::{Answer, Color, Digest, Position, Request, Size};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;

@@ -75,6 +75,7 @@ mod address;
 pub mod blocking;
 mod builder;
 mod debug;
+mod digest;
 mod display;
 mod doctor;
 mod driver;
@@ -91,11 +92,13 @@ mod writer;
 
 pub use address::{DRAW_DISPLAY, default_address};
 pub use builder::Builder;
+pub use digest::digest_of_image;
 pub use display::Display;
 pub use doctor::{Cure, DRAW_DOCTOR, Diagnosis, Finding, Site};
 pub use draw_protocol::limits::PORT;
 pub use draw_protocol::{
-    Call, Code, Color, Count, Fault, Method, ParseColorError, Pixel, Position, Range, Size,
+    Call, Code, Color, Count, Digest, Fault, Method, ParseColorError, ParseDigestError, Pixel, Position,
+    Range, Size,
 };
 pub use driver::Driver;
 pub use error::{Error, Late, Lost, Outcome, Result};

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{TestServer, over_each};
-use draw_client::{Code, Color, Error, Outcome, Pixel, Position, Range, Size, blocking};
+use draw_client::{Code, Color, Error, Outcome, Pixel, Position, Range, Size, blocking, digest_of_image};
 
 fn image(width: u32, height: u32) -> Vec<u8> {
     (0..width * height).flat_map(|i| [i as u8, (i >> 8) as u8, (i >> 16) as u8, 255]).collect()
@@ -48,6 +48,84 @@ fn every_call_does_what_it_says() {
         client.close().unwrap();
         assert!(matches!(client.draw_pixel(0, 0, Color::RED), Err(Error::Closed)));
     });
+}
+
+#[test]
+fn adding_counts_and_wraps() {
+    over_each(640, 480, |client, server| {
+        client.clear(Color::from_u32(0)).unwrap();
+        for _ in 0..3 {
+            client.add_pixel(639, 479, 0xff).unwrap();
+        }
+        assert_eq!(server.shown(639, 479), Color::from_u32(3 * 0xff));
+        client.add_pixels(&[Pixel::adding(639, 479, u32::MAX), Pixel::adding(639, 479, 4)]).unwrap();
+        assert_eq!(client.get_pixel(639, 479).unwrap(), Color::from_u32(3 * 0xff + 3));
+        client.add_pixels(&[]).unwrap();
+
+        let error = client.add_pixel(640, 0, 1).unwrap_err();
+        assert_eq!(error.to_string(), "out_of_bounds: (640, 0) is outside 640x480");
+        assert_eq!(error.outcome(), Outcome::Rejected);
+
+        // Several requests, one call: each place gets what it is due once, and what lies outside is named.
+        let pixels: Vec<_> =
+            (0..200_000u32).map(|i| Pixel::adding((i % 641) as u16, (i % 7) as u16, i % 2)).collect();
+        let before = client.get_pixel(0, 0).unwrap();
+        let error = client.add_pixels(&pixels).unwrap_err();
+        let outside = pixels.iter().filter(|pixel| pixel.x == 640).count();
+        assert_eq!(error.fault().map(|fault| fault.rejected_pixels()), Some(outside as u64));
+        let due =
+            pixels.iter().filter(|pixel| (pixel.x, pixel.y) == (0, 0)).map(|pixel| pixel.color.to_u32());
+        assert_eq!(server.shown(0, 0).to_u32(), before.to_u32() + due.sum::<u32>());
+        client.sync().unwrap();
+    });
+}
+
+#[test]
+fn a_digest_says_what_is_shown_after_all_calls_before() {
+    over_each(700, 300, |client, _| {
+        // The image travels in bands, its digest in one answer.
+        let mut picture = image(700, 300);
+        client.put_image(0, 0, 700, 300, &picture).unwrap();
+        assert_eq!(client.get_digest(0, 0, 700, 300).unwrap(), digest_of_image(&picture));
+        client.add_pixel(699, 299, 1).unwrap();
+        assert_ne!(client.get_digest(0, 0, 700, 300).unwrap(), digest_of_image(&picture));
+        picture.splice(700 * 300 * 4 - 4.., {
+            let last = picture.as_chunks::<4>().0[700 * 300 - 1];
+            u32::from_be_bytes(last).wrapping_add(1).to_be_bytes()
+        });
+        assert_eq!(client.get_digest(0, 0, 700, 300).unwrap(), digest_of_image(&picture));
+        let part = client.get_image(600, 200, 77, 33).unwrap();
+        assert_eq!(client.get_digest(600, 200, 77, 33).unwrap(), digest_of_image(&part));
+        assert_eq!(client.get_digest(-1, 7, 0, 9).unwrap(), digest_of_image(&[]));
+        let error = client.get_digest(699, 0, 2, 1).unwrap_err();
+        assert_eq!(error.fault().map(|fault| &fault.code), Some(&Code::OutOfBounds), "{error}");
+        let error = client.get_digest(0, 0, 4096, 4096).unwrap_err();
+        assert!(error.to_string().starts_with("too_large: a rectangle of 4096x4096"), "{error}");
+    });
+}
+
+/// Each client adds to the same places, one by one and in batches, and nothing gets lost between them.
+#[test]
+fn what_many_clients_add_to_the_same_places_is_all_there() {
+    let server = TestServer::start(4, 1);
+    blocking::Display::connect(&server.address).unwrap().clear(Color::from_u32(0)).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let display = blocking::Display::connect(&server.address).unwrap().pipelined().unwrap();
+                let batch: Vec<_> = (0..1000).map(|i| Pixel::adding(i % 4, 0, 1)).collect();
+                for i in 0..2000 {
+                    display.add_pixel(i % 4, 0, 1).unwrap();
+                }
+                for _ in 0..20 {
+                    display.add_pixels(&batch).unwrap();
+                }
+                display.sync().unwrap();
+            });
+        }
+    });
+    let counts = [0, 1, 2, 3].map(|x| server.shown(x, 0).to_u32());
+    assert_eq!(counts, [4 * (500 + 20 * 250); 4]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! [`Call`] and [`Answer`]; the client library makes its methods from them, SPEC.md's table is tested against them.
 
 use crate::color::Color;
+use crate::digest::Digest;
 use crate::fault::{Code, Fault};
 use crate::geometry::{Position, Size};
 use crate::limits;
@@ -31,12 +32,23 @@ macro_rules! calls {
                 PutImage: put_image(x: i32, y: i32, width: u32, height: u32, rgba: Bytes);
                 /// Fills the whole display.
                 Clear: clear(color: Color);
+                /// Adds to the colour of one pixel, taken as the number 0xRRGGBBAA, and wraps: 0xffffffff and 1 make 0. No other
+                /// connection comes in between, so counts add up exactly; executed twice, it adds twice. Outside the display
+                /// it is an error and nothing is added.
+                AddPixel: add_pixel(x: i32, y: i32, amount: u32);
+                /// Adds to many pixels, as `add_pixel` does, in order: in a record the amount stands in place of the colour.
+                /// A place that is named twice gets both. Those outside the display are named by the error; to all others it
+                /// is added.
+                AddPixels: add_pixels(pixels: Pixels);
             }
             ask {
                 /// The colour of one pixel.
                 GetPixel: get_pixel(x: i32, y: i32) -> Pixel(Color);
                 /// A rectangle of the display as bytes R, G, B, A, rows from the top. It must lie inside the display.
                 GetImage: get_image(x: i32, y: i32, width: u32, height: u32) -> Image(Vec<u8>);
+                /// The SHA-256 of exactly the bytes that `get_image` would answer: whether a picture is shown, without moving
+                /// it. The rectangle must lie inside the display.
+                GetDigest: get_digest(x: i32, y: i32, width: u32, height: u32) -> Digest(Digest);
                 /// Width and height of the display in pixels.
                 GetSize: get_size() -> Size(Size);
                 /// Where the pointer is, in pixels of the display; nothing before it was seen.
@@ -238,6 +250,8 @@ pub enum Answer {
     Pixel(Color),
     /// Bytes R, G, B, A, rows from the top.
     Image(Vec<u8>),
+    /// 32 bytes.
+    Digest(Digest),
     /// `[width, height]`.
     Size(Size),
     /// `[x, y]`, or nil before any pointer was seen.
@@ -250,6 +264,7 @@ impl Answer {
             Answer::Done(()) => ().write(out),
             Answer::Pixel(color) => color.write(out),
             Answer::Image(bytes) => bytes.write(out),
+            Answer::Digest(digest) => digest.write(out),
             Answer::Size(size) => size.write(out),
             Answer::Mouse(position) => position.write(out),
         }
@@ -403,6 +418,19 @@ impl Returned for Vec<u8> {
     }
 }
 
+impl Returned for Digest {
+    fn write(&self, out: &mut Vec<u8>) {
+        crate::envelope::write_bin_header(out, Digest::SIZE);
+        out.extend_from_slice(self.as_bytes());
+    }
+    fn read(reader: &mut Reader<'_>) -> Result<Digest, Unexpected> {
+        let bytes = reader.bytes()?;
+        let bytes: [u8; Digest::SIZE] =
+            bytes.try_into().map_err(|_| Unexpected(format!("a digest of {} bytes", bytes.len())))?;
+        Ok(Digest::from(bytes))
+    }
+}
+
 impl Returned for Size {
     fn write(&self, out: &mut Vec<u8>) {
         crate::envelope::write_array_header(out, 2);
@@ -469,7 +497,7 @@ impl Request<'_> {
     ///
     /// # Errors
     /// [`Code::InvalidArgument`] for an image whose bytes are not `width * height * 4`.
-    /// [`Code::TooLarge`] for a batch of more than [`limits::BATCH`] pixels.
+    /// [`Code::TooLarge`] for a batch of more than [`limits::BATCH`] pixels, or the digest of more than [`limits::DIGEST`].
     pub fn check(&self) -> Result<(), Fault> {
         match *self {
             Request::PutImage { width, height, rgba, .. } => {
@@ -484,10 +512,28 @@ impl Request<'_> {
                     u128::from(wanted) * 4
                 )))
             }
-            Request::DrawPixels { pixels } if pixels.len() > limits::BATCH => Err(Fault::new(
-                Code::TooLarge,
-                format!("{} pixels in one call; the limit is {}", pixels.len(), limits::BATCH),
-            )),
+            Request::DrawPixels { pixels } | Request::AddPixels { pixels }
+                if pixels.len() > limits::BATCH =>
+            {
+                Err(Fault::new(
+                    Code::TooLarge,
+                    format!("{} pixels in one call; the limit is {}", pixels.len(), limits::BATCH),
+                ))
+            }
+            Request::GetDigest { width, height, .. } => {
+                let pixels = u64::from(width) * u64::from(height);
+                if pixels <= limits::DIGEST {
+                    return Ok(());
+                }
+                Err(Fault::new(
+                    Code::TooLarge,
+                    format!(
+                        "a rectangle of {width}x{height} has {pixels} pixels; the limit of a digest is {}: \
+                         ask for bands of rows",
+                        limits::DIGEST
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }

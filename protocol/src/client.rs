@@ -487,7 +487,7 @@ impl Connection {
     fn join_fault(&mut self, part: &Part, mut fault: Fault) {
         let is_cut = part.first_pixel > 0 || !part.is_last;
         match part.call {
-            Call::DrawPixels { .. } => {
+            Call::DrawPixels { .. } | Call::AddPixels { .. } => {
                 if is_cut && fault.rejected.is_empty() && part.pixels > 0 {
                     // The request was rejected whole; of the call, only these pixels were.
                     fault.rejected.push(Range { first: 0, count: part.pixels });

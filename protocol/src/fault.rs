@@ -7,7 +7,7 @@ use std::fmt;
 /// Why a request was not executed, or not wholly.
 ///
 /// On a plain connection it travels as `[0, "code: message"]`, the one shape that every existing MessagePack-RPC
-/// client shows whole. After `hello` it is a map with the keys `code`, `message` and, for `draw_pixels`, `rejected`.
+/// client shows whole. After `hello` it is a map with the keys `code`, `message` and, for `draw_pixels` and `add_pixels`, `rejected`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 #[non_exhaustive]
@@ -16,7 +16,7 @@ pub struct Fault {
     pub code: Code,
     /// One sentence for a person: what was asked, what is allowed.
     pub message: String,
-    /// Of `draw_pixels`: the indexes of the pixels that were not drawn, as ranges `[first, count]` in rising order.
+    /// Of `draw_pixels` and `add_pixels`: the indexes of the pixels that were not drawn, as ranges `[first, count]` in rising order.
     /// Every other pixel of the call was drawn. Empty for other methods, and when the whole request was rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Range>,
@@ -129,7 +129,7 @@ impl Fault {
         Fault { code, message: message.into(), rejected: Vec::new() }
     }
 
-    /// A fault of some pixels of a `draw_pixels`.
+    /// A fault of some pixels of a `draw_pixels` or an `add_pixels`.
     pub fn of_pixels(code: Code, message: impl Into<String>, rejected: Vec<Range>) -> Fault {
         Fault { code, message: message.into(), rejected }
     }
@@ -138,7 +138,7 @@ impl Fault {
         Fault::new(Code::InvalidArgument, message)
     }
 
-    /// How many pixels of a `draw_pixels` were rejected one by one.
+    /// How many pixels of a `draw_pixels` or an `add_pixels` were rejected one by one.
     pub fn rejected_pixels(&self) -> u64 {
         self.rejected.iter().map(|r| u64::from(r.count)).sum()
     }

@@ -105,7 +105,7 @@ pub struct Welcome {
     pub bytes: u32,
     /// Bytes that one message may have.
     pub message: u32,
-    /// Pixels that one `draw_pixels` may have.
+    /// Pixels that one `draw_pixels` or `add_pixels` may have.
     pub batch: u32,
     /// The display, told from every other that ever was: 16 random bytes, drawn when it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -54,6 +54,7 @@
 mod calls;
 pub mod client;
 mod color;
+mod digest;
 mod envelope;
 mod fault;
 mod geometry;
@@ -69,6 +70,7 @@ pub mod trace;
 
 pub use calls::{Answer, Call, Count, Method, Request};
 pub use color::{Color, ParseColorError};
+pub use digest::{Digest, ParseDigestError};
 pub use fault::{Code, Fault, Range};
 pub use geometry::{Area, Position, Size};
 pub use hello::{ACK, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};

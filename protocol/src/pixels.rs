@@ -12,7 +12,7 @@ pub struct Pixel {
     pub x: u16,
     /// Row.
     pub y: u16,
-    /// What to store there.
+    /// What to store there. For `add_pixels`: how much to add, see [`Pixel::adding`].
     pub color: Color,
 }
 
@@ -23,6 +23,11 @@ impl Pixel {
     /// A pixel at `(x, y)`.
     pub const fn new(x: u16, y: u16, color: Color) -> Pixel {
         Pixel { x, y, color }
+    }
+
+    /// What `add_pixels` adds at `(x, y)`: in its records the amount stands in place of the colour.
+    pub const fn adding(x: u16, y: u16, amount: u32) -> Pixel {
+        Pixel { x, y, color: Color::from_u32(amount) }
     }
 
     /// Its record in a run.
@@ -40,7 +45,7 @@ impl Pixel {
     }
 }
 
-/// The pixels of a `draw_pixels`, borrowed from where they are.
+/// The pixels of a `draw_pixels` or an `add_pixels`, borrowed from where they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Pixels<'a>(Form<'a>);
 

@@ -36,6 +36,19 @@ fn consecutive_pixels_are_one_request_in_the_standard_form() {
 }
 
 #[test]
+fn what_adds_ends_a_run_and_is_never_joined() {
+    let mut world = World::new(SIZE);
+    let add = Request::AddPixel { x: 1, y: 2, amount: 1 };
+    for request in [pixel(1, 2), pixel(2, 2), add, add, pixel(3, 2), pixel(4, 2)] {
+        world.call(&request);
+    }
+    world.round();
+    assert_eq!(executed(&world), 4, "1 2 | add | add | 3 4");
+    assert_eq!(world.host.display.pixel(1, 2), Some(Color::from_u32(RED.to_u32() + 2)), "in order");
+    assert_eq!((world.client.done(), world.told.len()), (6, 0));
+}
+
+#[test]
 fn every_pixel_that_fails_is_told_of_in_order() {
     let mut world = World::new(SIZE);
     for x in 0..5_000 {

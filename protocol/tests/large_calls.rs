@@ -51,6 +51,25 @@ fn a_long_draw_is_one_call_and_several_requests() {
 }
 
 #[test]
+fn a_long_addition_is_cut_like_a_long_draw_and_adds_everything_once() {
+    let mut world = World::granted(SIZE, |welcome| welcome.batch = 1_000);
+    let mut pixels = vec![Pixel::adding(5, 6, 3); 2_500];
+    for i in [999, 1_000, 2_499] {
+        pixels[i].x = 640;
+    }
+    let before = world.host.display.pixel(5, 6).unwrap().to_u32();
+    assert_eq!(world.call(&Request::AddPixels { pixels: Pixels::from(&pixels[..]) }), 1);
+    assert_eq!(messages(world.client.poll_transmit()).len(), 3);
+    world.round();
+    let [Told::Fault(1, call, Code::OutOfBounds, _, rejected)] = &world.told[..] else {
+        panic!("{:?}", world.told)
+    };
+    assert_eq!(call, "add_pixels(2500 pixels)");
+    assert_eq!(rejected, &[(999, 2), (2_499, 1)].map(Range::from));
+    assert_eq!(world.host.display.pixel(5, 6), Some(Color::from_u32(before + 3 * 2_497)));
+}
+
+#[test]
 fn a_long_draw_that_is_cut_off_is_named_once() {
     let mut world = World::granted(SIZE, |welcome| welcome.batch = 2);
     let pixels = [Pixel::new(0, 0, RED); 9];

@@ -42,6 +42,7 @@ fn the_table_of_methods_is_the_code_s() {
             let answer = match method {
                 Method::GetPixel => "`Color`",
                 Method::GetImage => "`Bytes`",
+                Method::GetDigest => "bin of 32 bytes",
                 Method::GetSize => "`[width, height]`",
                 Method::GetMouse => "`[x, y]` or nil",
                 _ => "nil",
@@ -115,7 +116,8 @@ fn the_table_of_limits_is_the_code_s() {
         ("values in a message", grouped(limits::VALUES.into())),
         ("levels of nesting", grouped(limits::DEPTH as u64)),
         ("method name", bytes(limits::STRING as u64)),
-        ("pixels in a `draw_pixels`", grouped(limits::BATCH as u64)),
+        ("pixels in a `draw_pixels` or `add_pixels`", grouped(limits::BATCH as u64)),
+        ("pixels of a `get_digest`", grouped(limits::DIGEST)),
         ("side of a display, usually", grouped(limits::SIDE.into())),
         ("side of a display, at the very most", grouped(limits::SIDE_HARDEST.into())),
         ("unanswered requests", grouped(limits::CREDIT_CALLS.into())),
@@ -161,6 +163,7 @@ fn blocks() -> BTreeMap<&'static str, Vec<u8>> {
 }
 
 const RED: Color = Color::RED;
+const AMOUNTS: [Pixel; 2] = [Pixel::adding(1, 2, 1), Pixel::adding(640, 3, 256)];
 const PIXELS: [Pixel; 2] = [Pixel::new(1, 2, RED), Pixel::new(640, 3, Color::BLUE)];
 
 /// The request that a client sends first, after its greeting.
@@ -185,6 +188,7 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let draw_pixel = request(&Request::DrawPixel { x: 1, y: 2, color: RED });
     let get_pixel = request(&Request::GetPixel { x: 1, y: 2 });
     let get_image = request(&Request::GetImage { x: 1, y: 2, width: 2, height: 1 });
+    let get_digest = request(&Request::GetDigest { x: 1, y: 2, width: 2, height: 1 });
     let get_size = request(&Request::GetSize {});
     let get_mouse = request(&Request::GetMouse {});
     let sync = request(&Request::Sync {});
@@ -205,10 +209,13 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
             request(&Request::FillRect { x: -5, y: 10, width: 300, height: 20, color: RED }),
         ),
         ("put_image-request", request(&Request::PutImage { x: 1, y: 2, width: 2, height: 1, rgba: &rgba })),
+        ("add_pixel-request", request(&Request::AddPixel { x: 1, y: 2, amount: 1 })),
+        ("add_pixels-request", request(&Request::AddPixels { pixels: Pixels::from(&AMOUNTS[..]) })),
         ("clear-request", request(&Request::Clear { color: Color::WHITE })),
         ("done-response", host().ask(&draw_pixel)),
         ("get_pixel-response", host().ask(&get_pixel)),
         ("get_image-response", host().ask(&get_image)),
+        ("get_digest-response", host().ask(&get_digest)),
         ("get_size-response", host().ask(&get_size)),
         ("get_mouse-response", host().ask(&get_mouse)),
         ("get_mouse-unseen-response", Host::new(SIZE).ask(&get_mouse)),
@@ -224,6 +231,7 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
         ("draw_pixels-request", draw_pixels),
         ("get_pixel-request", get_pixel),
         ("get_image-request", get_image),
+        ("get_digest-request", get_digest),
         ("get_size-request", get_size),
         ("get_mouse-request", get_mouse),
         ("sync-request", sync),

@@ -93,7 +93,8 @@ fn a_plain_conversation_reads_like_this() {
             "  0.061000 #1 <- 5 sync: done (1.000 ms)",
             "  0.070000 #1 -> 6 explode(true, 1 byte, {a: [nil]})",
             "  0.071000 #1 <- 6 unknown_method: there is no method \"explode\"; there are draw_pixel, draw_pixels, \
-             fill_rect, put_image, clear, get_pixel, get_image, get_size, get_mouse, sync (1.000 ms)",
+             fill_rect, put_image, clear, add_pixel, add_pixels, get_pixel, get_image, get_digest, get_size, \
+             get_mouse, sync (1.000 ms)",
             "  0.080000 #1 -> 7 clear(\"red\")",
             "  0.081000 #1 <- 7 clear: invalid_argument: the parameters of clear(color) are to be an array, not a \
              string of 3 bytes (1.000 ms)",
@@ -132,6 +133,10 @@ fn greeted_conversation() -> Passed {
     step(&mut world, 40, &[clear, Request::GetPixel { x: 0, y: 0 }]);
     step(&mut world, 50, &[Request::PutImage { x: 0, y: 0, width: 300, height: 300, rgba: &image }]);
     step(&mut world, 60, &[Request::GetImage { x: 0, y: 0, width: 300, height: 100 }]);
+    let amounts = [Pixel::adding(1, 3, 1), Pixel::adding(2, 3, u32::MAX)];
+    let add = Request::AddPixel { x: 1, y: 3, amount: 256 };
+    let digest = Request::GetDigest { x: 0, y: 0, width: 0, height: 5 };
+    step(&mut world, 65, &[add, add, Request::AddPixels { pixels: Pixels::from(&amounts[..]) }, digest]);
     world.host.server.close(draw_protocol::Fault::new(draw_protocol::Code::ShuttingDown, "the display ends"));
     passed.push((ToClient, ms(70), world.host.say()));
     passed
@@ -162,6 +167,12 @@ fn a_greeted_conversation_reads_like_this() {
             "  0.052000 #1 <- progress 9: 2 done, after 2.000 to 2.000 ms",
             "  0.060000 #1 -> 10 get_image(0, 0, 300, 100)",
             "  0.062000 #1 <- 10 get_image: 300x100, 120000 bytes (2.000 ms)",
+            "  0.065000 #1 -> 11 add_pixel(1, 3, 256)",
+            "  0.065000 #1 -> 12 add_pixel(1, 3, 256)",
+            "  0.065000 #1 -> 13 add_pixels(2 pixels: (1, 3, 1), (2, 3, 4294967295))",
+            "  0.065000 #1 -> 14 get_digest(0, 0, 0, 5)",
+            "  0.067000 #1 <- 14 get_digest: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 \
+             (2.000 ms, 3 before it done)",
             "  0.070000 #1 <- goodbye shutting_down: the display ends",
         ]
     );

@@ -1,7 +1,7 @@
 //! Requests and the pictures that they leave. `.` is black; R, G, B and W are the colours of those letters.
 
 use super::*;
-use draw_protocol::{Pixel, Position};
+use draw_protocol::{Digest, Pixel, Position};
 use proptest::prelude::*;
 
 struct Screen {
@@ -185,6 +185,137 @@ fn questions_are_answered_or_refused_whole() {
     assert_eq!(screen.apply(Request::GetMouse {}), Ok(Answer::Mouse(Some(Position { x: 2, y: -1 }))));
 }
 
+fn hash(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest::from(<[u8; 32]>::from(sha2::Sha256::digest(bytes)))
+}
+
+#[test]
+fn adding_counts_in_one_number_and_wraps() {
+    let mut screen = Screen::new(4, 2);
+    screen.apply(Request::Clear { color: Color::from_u32(0) }).unwrap();
+    screen.damage = screen.framebuffer.no_damage();
+    let add = |amount| Request::AddPixel { x: 3, y: 1, amount };
+    for (amount, sum) in [
+        (1, 0x0000_0001),
+        (0xff, 0x0000_0100),        // alpha carries to blue,
+        (0x00ff_ff00, 0x0100_0000), // and through green to red,
+        (0xff00_0000, 0x0000_0000), // and from red nowhere.
+        (u32::MAX, 0xffff_ffff),
+        (2, 0x0000_0001),
+        (0, 0x0000_0001),
+    ] {
+        assert_eq!(screen.apply(add(amount)), Ok(Answer::Done(())));
+        let color = Color::from_u32(sum);
+        assert_eq!(screen.framebuffer.get_pixel(3, 1), Some(color), "after adding {amount:#x}");
+    }
+    assert_eq!(screen.changed(), [const { 1..2 }]);
+    let text = screen.fault(Request::AddPixel { x: 4, y: 0, amount: 1 });
+    assert_eq!(text, "out_of_bounds: (4, 0) is outside 4x2");
+    let text = screen.fault(Request::AddPixel { x: 0, y: -1, amount: 1 });
+    assert_eq!(text, "out_of_bounds: (0, -1) is outside 4x2");
+}
+
+#[test]
+fn of_a_batch_of_additions_all_inside_are_added_and_the_rest_is_named() {
+    let at = |x, y, amount| Pixel::adding(x, y, amount);
+    let slice = [at(0, 0, 5), at(4, 0, 1), at(0, 2, 1), at(0, 0, 7), at(65_535, 65_535, 1), at(1, 1, 1)];
+    let run: Vec<u8> = slice.iter().flat_map(|p| p.to_bytes()).collect();
+    for (form, pixels) in [("slice", Pixels::from(&slice[..])), ("run", as_run(&run))] {
+        let mut screen = Screen::new(4, 2);
+        let fault = screen.apply(Request::AddPixels { pixels }).unwrap_err();
+        assert_eq!(fault.rejected, [(1, 2), (4, 1)].map(Range::from), "{form}");
+        assert_eq!(fault.message, "3 of 6 pixels are outside 4x2: (4, 0), (0, 2), (65535, 65535)");
+        let shown = |x, y| screen.framebuffer.get_pixel(x, y).unwrap().to_u32();
+        assert_eq!([shown(0, 0), shown(1, 1), shown(1, 0)], [0xff + 12, 0xff + 1, 0xff], "{form}");
+        assert_eq!(screen.changed(), [const { 0..2 }]);
+    }
+}
+
+#[test]
+fn what_two_connections_add_at_once_is_all_there() {
+    // Enough for the two to be at the same pixel at the same time, even on a machine that is busy with other things.
+    const ROUNDS: u32 = 500;
+    const BATCH: u32 = 1_000;
+    let mut screen = Screen::new(2, 1);
+    screen.apply(Request::Clear { color: Color::from_u32(0) }).unwrap();
+    let framebuffer = &screen.framebuffer;
+    let start = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for amount in [1, 0x0001_0001] {
+            let start = &start;
+            scope.spawn(move || {
+                let (pointer, mut damage) = (Pointer::default(), framebuffer.no_damage());
+                let mut add = |request| apply(&request, framebuffer, &pointer, &mut damage).unwrap();
+                let batch = [Pixel::adding(1, 0, amount); BATCH as usize];
+                start.wait();
+                for _ in 0..ROUNDS {
+                    (0..BATCH).for_each(|_| _ = add(Request::AddPixel { x: 0, y: 0, amount }));
+                    add(Request::AddPixels { pixels: Pixels::from(&batch[..]) });
+                }
+            });
+        }
+    });
+    let expected = (1u32 + 0x0001_0001).wrapping_mul(ROUNDS * BATCH);
+    for x in [0, 1] {
+        assert_eq!(framebuffer.get_pixel(x, 0), Some(Color::from_u32(expected)), "({x}, 0)");
+    }
+}
+
+#[test]
+fn a_digest_is_that_of_the_image() {
+    // Wider than what is hashed at a time, and not by a whole number of pieces.
+    let (width, height) = (9_001, 3);
+    let mut screen = Screen::new(width, height);
+    let pixels: Vec<u8> =
+        (0..width * height).flat_map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
+    screen.apply(Request::PutImage { x: 0, y: 0, width, height, rgba: &pixels }).unwrap();
+    for (x, y, width, height) in [
+        (0, 0, width, height),
+        (1, 1, width - 1, 2),
+        (0, 0, 4_096, 1),
+        (4_095, 2, 2, 1),
+        (7, 0, 1, 3),
+        (-9, 70_000, 0, 5),
+        (0, 0, 5, 0),
+    ] {
+        let Ok(Answer::Image(image)) = screen.apply(Request::GetImage { x, y, width, height }) else {
+            panic!("{width}x{height} at ({x}, {y})")
+        };
+        let digest = screen.apply(Request::GetDigest { x, y, width, height });
+        assert_eq!(digest, Ok(Answer::Digest(hash(&image))), "{width}x{height} at ({x}, {y})");
+    }
+    let get = |x, y, width, height| Request::GetDigest { x, y, width, height };
+    assert_eq!(
+        screen.fault(get(9_000, 0, 2, 1)),
+        "out_of_bounds: the rectangle 2x1 at (9000, 0) is not all inside 9001x3"
+    );
+    let text = screen.fault(get(0, 0, u32::MAX, u32::MAX));
+    assert!(text.starts_with("too_large: ") && text.ends_with("ask for bands of rows"), "{text}");
+}
+
+/// For clients in other languages: the same picture and the same digits are in SPEC.md.
+#[test]
+fn a_known_picture_has_a_known_digest() {
+    let mut screen = Screen::new(2, 1);
+    screen.apply(Request::DrawPixel { x: 0, y: 0, color: Color::RED }).unwrap();
+    let Ok(Answer::Digest(digest)) = screen.apply(Request::GetDigest { x: 0, y: 0, width: 2, height: 1 })
+    else {
+        panic!("it is inside")
+    };
+    assert_eq!(digest.to_string(), "2183b4741da92e26b9223011cbb8726ee0deac7f7830257575f87793ab33321b");
+}
+
+#[test]
+fn hashing_counts_as_more_work_than_filling() {
+    let size = Size { width: 1_000, height: 1_000 };
+    let rectangle = |width, height| Request::GetDigest { x: 0, y: 0, width, height };
+    assert_eq!(work(&rectangle(100, 10), size), 64_000);
+    assert_eq!(work(&rectangle(u32::MAX, u32::MAX), size), 64_000_000, "refused before, and bounded anyway");
+    let pixels = [Pixel::adding(0, 0, 1); 7];
+    assert_eq!(work(&Request::AddPixels { pixels: Pixels::from(&pixels[..]) }, size), 7);
+}
+
 /// What a display is to do, written as simply as possible.
 struct Model {
     width: i64,
@@ -201,12 +332,21 @@ impl Model {
         }
         inside
     }
+
+    /// What is there after adding; outside it matters not.
+    fn sum(&self, x: i64, y: i64, amount: u32) -> Color {
+        let inside = (0..self.width).contains(&x) && (0..self.height).contains(&y);
+        let old = if inside { self.pixels[(y * self.width + x) as usize] } else { Color::BLACK };
+        Color::from_u32(((u64::from(old.to_u32()) + u64::from(amount)) % (1 << 32)) as u32)
+    }
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Pixel(i32, i32, Color),
     Pixels(Vec<Pixel>),
+    Add(i32, i32, u32),
+    Additions(Vec<Pixel>),
     Fill(i32, i32, u32, u32, Color),
     Image(i32, i32, u32, u32, u8),
     Clear(Color),
@@ -216,10 +356,12 @@ fn steps() -> impl Strategy<Value = Step> {
     let color = || any::<u32>().prop_map(Color::from_u32);
     let place = || prop_oneof![8 => -4..12i32, 1 => any::<i32>()];
     let length = || prop_oneof![8 => 0..9u32, 1 => any::<u32>()];
-    let pixel = (0..12u16, 0..12u16, color()).prop_map(|(x, y, c)| Pixel::new(x, y, c));
+    let pixel = || (0..12u16, 0..12u16, color()).prop_map(|(x, y, c)| Pixel::new(x, y, c));
     prop_oneof![
         (place(), place(), color()).prop_map(|(x, y, c)| Step::Pixel(x, y, c)),
-        proptest::collection::vec(pixel, 0..20).prop_map(Step::Pixels),
+        proptest::collection::vec(pixel(), 0..20).prop_map(Step::Pixels),
+        (place(), place(), any::<u32>()).prop_map(|(x, y, amount)| Step::Add(x, y, amount)),
+        proptest::collection::vec(pixel(), 0..20).prop_map(Step::Additions),
         (place(), place(), length(), length(), color()).prop_map(|(x, y, w, h, c)| Step::Fill(x, y, w, h, c)),
         (place(), place(), 0..9u32, 0..9u32, any::<u8>())
             .prop_map(|(x, y, w, h, seed)| Step::Image(x, y, w, h, seed)),
@@ -244,10 +386,26 @@ proptest! {
                     let inside = model.draw(x.into(), y.into(), color);
                     (screen.apply(Request::DrawPixel { x, y, color }), inside)
                 }
-                Step::Pixels(pixels) => {
-                    let drawn: Vec<bool> =
-                        pixels.iter().map(|p| model.draw(p.x.into(), p.y.into(), p.color)).collect();
-                    let result = screen.apply(Request::DrawPixels { pixels: Pixels::from(&pixels[..]) });
+                &Step::Add(x, y, amount) => {
+                    let color = model.sum(x.into(), y.into(), amount);
+                    let inside = model.draw(x.into(), y.into(), color);
+                    (screen.apply(Request::AddPixel { x, y, amount }), inside)
+                }
+                Step::Pixels(pixels) | Step::Additions(pixels) => {
+                    let adds = matches!(step, Step::Additions(_));
+                    let drawn: Vec<bool> = pixels
+                        .iter()
+                        .map(|p| {
+                            let (x, y) = (p.x.into(), p.y.into());
+                            let color = if adds { model.sum(x, y, p.color.to_u32()) } else { p.color };
+                            model.draw(x, y, color)
+                        })
+                        .collect();
+                    let pixels = Pixels::from(&pixels[..]);
+                    let result = screen.apply(match adds {
+                        true => Request::AddPixels { pixels },
+                        false => Request::DrawPixels { pixels },
+                    });
                     let mut expected = vec![true; pixels.len()];
                     for range in result.as_ref().err().map_or(&[][..], |fault| &fault.rejected) {
                         expected[range.first as usize..][..range.count as usize].fill(false);

@@ -9,7 +9,7 @@ use crate::late::LateError;
 use crate::reconnect::WhileGone;
 use crate::shared::{Shared, Stats, Wait};
 use crate::status::Status;
-use draw_protocol::{Color, Position, Request, Size, limits};
+use draw_protocol::{Color, Digest, Position, Request, Size, limits};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;

@@ -6,7 +6,7 @@ pub(crate) mod cutter;
 pub(crate) mod peer;
 
 use display_server::{Display as Screen, Server, ServerOptions};
-use draw_client::{Color, Display, LateError, Pixel, Position, Result, Size, blocking};
+use draw_client::{Color, Digest, Display, LateError, Pixel, Position, Result, Size, blocking};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -101,8 +101,11 @@ pub(crate) trait Client {
     fn fill_rect(&self, x: i32, y: i32, width: u32, height: u32, color: Color) -> Result<()>;
     fn put_image(&self, x: i32, y: i32, width: u32, height: u32, rgba: &[u8]) -> Result<()>;
     fn clear(&self, color: Color) -> Result<()>;
+    fn add_pixel(&self, x: i32, y: i32, amount: u32) -> Result<()>;
+    fn add_pixels(&self, pixels: &[Pixel]) -> Result<()>;
     fn get_pixel(&self, x: i32, y: i32) -> Result<Color>;
     fn get_image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Vec<u8>>;
+    fn get_digest(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Digest>;
     fn get_size(&self) -> Result<Size>;
     fn get_mouse(&self) -> Result<Option<Position>>;
     fn sync(&self) -> Result<()>;
@@ -143,10 +146,13 @@ client! {
         fill_rect(x: i32, y: i32, width: u32, height: u32, color: Color);
         put_image(x: i32, y: i32, width: u32, height: u32, rgba: &[u8]);
         clear(color: Color);
+        add_pixel(x: i32, y: i32, amount: u32);
+        add_pixels(pixels: &[Pixel]);
     }
     ask {
         get_pixel(x: i32, y: i32) -> Color;
         get_image(x: i32, y: i32, width: u32, height: u32) -> Vec<u8>;
+        get_digest(x: i32, y: i32, width: u32, height: u32) -> Digest;
         get_size() -> Size;
         get_mouse() -> Option<Position>;
         sync() -> ();

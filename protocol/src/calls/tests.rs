@@ -14,8 +14,11 @@ fn every_request_survives_its_parameters() {
         Request::FillRect { x: i32::MIN, y: i32::MAX, width: u32::MAX, height: 0, color: Color::WHITE },
         Request::PutImage { x: 0, y: 0, width: 1, height: 2, rgba: &[1, 2, 3, 4, 5, 6, 7, 8] },
         Request::Clear { color: Color::BLACK },
+        Request::AddPixel { x: -1, y: 70_000, amount: u32::MAX },
+        Request::AddPixels { pixels: Pixels::from(&pixels[..]) },
         Request::GetPixel { x: 5, y: 6 },
         Request::GetImage { x: 0, y: 1, width: 2, height: 3 },
+        Request::GetDigest { x: 0, y: 1, width: 2, height: 3 },
         Request::GetSize {},
         Request::GetMouse {},
         Request::Sync {},
@@ -38,6 +41,8 @@ fn a_call_prints_as_it_was_written() {
         "draw_pixel(700, 10, #ff0000ff)"
     );
     assert_eq!(Call::DrawPixels { pixels: Count(1) }.to_string(), "draw_pixels(1 pixel)");
+    assert_eq!(Call::AddPixel { x: 1, y: -2, amount: 3 }.to_string(), "add_pixel(1, -2, 3)");
+    assert_eq!(Call::AddPixels { pixels: Count(2) }.to_string(), "add_pixels(2 pixels)");
     let call = Call::PutImage { x: 0, y: -1, width: 2, height: 1, rgba: Count(8) };
     assert_eq!(call.to_string(), "put_image(0, -1, 2, 1, 8 bytes)");
     assert_eq!(Call::GetSize {}.to_string(), "get_size()");
@@ -55,6 +60,12 @@ fn wrong_parameters_are_explained() {
         (Method::DrawPixel, &[0x93, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0, 2, 3], "not 4294967296"),
         (Method::Clear, &[0x91, 0xff], "color is to be a number 0xRRGGBBAA, from 0 to 4294967295, not -1"),
         (Method::FillRect, &[0x95, 0, 0, 0xff, 1, 0], "width is to be a whole number from 0"),
+        (
+            Method::AddPixel,
+            &[0x93, 1, 2, 0xff],
+            "amount is to be a whole number from 0 to 4294967295, not -1",
+        ),
+        (Method::AddPixels, &[0x91, 0xc4, 3, 1, 2, 3], "pixels has 3 bytes, which is no multiple of 8"),
         (Method::PutImage, &[0x95, 0, 0, 1, 1, 0xc4, 3, 1, 2, 3], "3 bytes; an image of 1x1 has 4"),
         (Method::PutImage, &[0x95, 0, 0, 1, 1, 5], "rgba is to be a bin, not 5"),
     ] {
@@ -68,11 +79,30 @@ fn wrong_parameters_are_explained() {
 }
 
 #[test]
+fn more_than_a_limit_is_refused_by_whoever_looks_first() {
+    let digest = |width, height| Request::GetDigest { x: 0, y: 0, width, height };
+    for (width, height) in [(3840, 2160), (0, u32::MAX), (8 << 20, 1)] {
+        assert_eq!(digest(width, height).check(), Ok(()));
+    }
+    assert_eq!(
+        digest(4096, 2049).check().unwrap_err().to_string(),
+        "too_large: a rectangle of 4096x2049 has 8392704 pixels; the limit of a digest is 8388608: ask for bands of rows"
+    );
+    assert_eq!(digest(u32::MAX, u32::MAX).check().unwrap_err().code, Code::TooLarge);
+    let pixels = vec![Pixel::adding(0, 0, 1); limits::BATCH + 1];
+    let add = |pixels| Request::AddPixels { pixels: Pixels::from(pixels) };
+    assert_eq!(add(&pixels[1..]).check(), Ok(()));
+    let fault = add(&pixels).check().unwrap_err();
+    assert_eq!(fault.to_string(), "too_large: 65537 pixels in one call; the limit is 65536");
+}
+
+#[test]
 fn answers_survive_and_may_grow() {
     for (method, answer) in [
         (Method::Sync, Answer::Done(())),
         (Method::GetPixel, Answer::Pixel(Color::from_u32(0xfffe_fdfc))),
         (Method::GetImage, Answer::Image(vec![1, 2, 3, 4])),
+        (Method::GetDigest, Answer::Digest(Digest::from([7; 32]))),
         (Method::GetSize, Answer::Size(Size { width: 640, height: 480 })),
         (Method::GetMouse, Answer::Mouse(None)),
         (Method::GetMouse, Answer::Mouse(Some(Position { x: -1, y: 70_000 }))),
@@ -91,6 +121,7 @@ fn answers_survive_and_may_grow() {
         (Method::GetSize, &[0x92, 0xff, 1]),
         (Method::GetPixel, &[0xff]),
         (Method::GetImage, &[0x01]),
+        (Method::GetDigest, &[0xc4, 4, 1, 2, 3, 4]),
     ] {
         assert!(method.decode_answer(&mut Reader::new(lie)).is_err(), "{method:?} {lie:?}");
     }

@@ -13,7 +13,7 @@ pub(super) const ENVELOPE: usize = 64;
 /// What one request may have, as the display granted it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Most {
-    /// Pixels of a `draw_pixels`.
+    /// Pixels of a `draw_pixels` or an `add_pixels`.
     pub(super) batch: usize,
     /// Bytes of a message.
     pub(super) message: usize,
@@ -53,7 +53,9 @@ impl Most {
     /// How many requests a call takes. One that can take none is refused by [`Connection::call`](super::Connection::call).
     pub(super) fn requests(&self, request: &Request<'_>) -> usize {
         match *request {
-            Request::DrawPixels { pixels } => pixels.len().div_ceil(self.batch).max(1),
+            Request::DrawPixels { pixels } | Request::AddPixels { pixels } => {
+                pixels.len().div_ceil(self.batch).max(1)
+            }
             Request::PutImage { width, height, .. } | Request::GetImage { width, height, .. } => {
                 self.bands(width, height).map_or(1, |bands| bands.len())
             }
@@ -69,12 +71,17 @@ impl Most {
         mut send: impl FnMut(&Request<'_>, u32, u32, bool),
     ) -> Result<(), Fault> {
         match *request {
-            Request::DrawPixels { pixels } => {
+            Request::DrawPixels { pixels } | Request::AddPixels { pixels } => {
                 let mut first = 0;
                 for part in pixels.parts(self.batch) {
                     let is_last = first + part.len() == pixels.len();
-                    send(&Request::DrawPixels { pixels: part }, first as u32, part.len() as u32, is_last);
-                    first += part.len();
+                    let count = part.len() as u32;
+                    let part = match request {
+                        Request::AddPixels { .. } => Request::AddPixels { pixels: part },
+                        _ => Request::DrawPixels { pixels: part },
+                    };
+                    send(&part, first as u32, count, is_last);
+                    first += count as usize;
                 }
             }
             Request::PutImage { x, y, width, height, rgba } => {
@@ -108,7 +115,7 @@ impl Most {
 pub(super) fn size(request: &Request<'_>) -> usize {
     ENVELOPE
         + match request {
-            Request::DrawPixels { pixels } => pixels.len() * Pixel::SIZE,
+            Request::DrawPixels { pixels } | Request::AddPixels { pixels } => pixels.len() * Pixel::SIZE,
             Request::PutImage { rgba, .. } => rgba.len(),
             _ => 0,
         }

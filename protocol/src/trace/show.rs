@@ -16,7 +16,7 @@ const TEXT: usize = 400;
 const WORD: usize = 100;
 /// Elements of an array or a map that are shown.
 const ELEMENTS: u32 = 12;
-/// Pixels of a `draw_pixels` that are shown.
+/// Pixels of a `draw_pixels` or an `add_pixels` that are shown.
 const PIXELS: usize = 3;
 
 /// What a request or a notification calls.
@@ -49,11 +49,15 @@ fn parameters(call: Call, mut params: Reader<'_>) -> String {
     let text = call.to_string();
     let (_, text) = text.split_once('(').unwrap_or_default();
     let mut text = text.strip_suffix(')').unwrap_or(text).to_owned();
-    if let Call::DrawPixels { pixels } = call {
+    if let Call::DrawPixels { pixels } | Call::AddPixels { pixels } = call {
         _ = params.array();
         if let Ok((_, first)) = Pixels::first(&mut params, PIXELS) {
             for (i, (x, y, color)) in first.iter().enumerate() {
-                _ = write!(text, "{}({x}, {y}, {color})", if i == 0 { ": " } else { ", " });
+                let comma = if i == 0 { ": " } else { ", " };
+                _ = match call {
+                    Call::AddPixels { .. } => write!(text, "{comma}({x}, {y}, {})", color.to_u32()),
+                    _ => write!(text, "{comma}({x}, {y}, {color})"),
+                };
             }
             if !first.is_empty() && pixels.0 as usize > first.len() {
                 text.push_str(", ...");
@@ -79,6 +83,7 @@ pub(super) fn outcome(what: What, mut rest: Reader<'_>) -> Outcome {
         What::Call(call) => {
             call.method().decode_answer(&mut whole.clone()).ok().and_then(|answer| match answer {
                 Answer::Pixel(color) => Some(color.to_string()),
+                Answer::Digest(digest) => Some(digest.to_string()),
                 Answer::Size(size) => Some(size.to_string()),
                 Answer::Mouse(Some(position)) => Some(format!("({}, {})", position.x, position.y)),
                 Answer::Mouse(None) => Some("not seen yet".to_owned()),

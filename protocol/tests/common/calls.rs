@@ -8,6 +8,7 @@ use proptest::prelude::*;
 pub(crate) enum Owned {
     Plain(Request<'static>),
     Pixels(Vec<Pixel>),
+    Additions(Vec<Pixel>),
     Image { x: i32, y: i32, width: u32, rgba: Vec<u8> },
 }
 
@@ -16,6 +17,7 @@ impl Owned {
         match self {
             Owned::Plain(request) => *request,
             Owned::Pixels(pixels) => Request::DrawPixels { pixels: Pixels::from(&pixels[..]) },
+            Owned::Additions(pixels) => Request::AddPixels { pixels: Pixels::from(&pixels[..]) },
             Owned::Image { x, y, width, rgba } => {
                 let height = (rgba.len() / 4) as u32 / width.max(&1);
                 Request::PutImage { x: *x, y: *y, width: *width, height, rgba }
@@ -39,7 +41,7 @@ fn length() -> impl Strategy<Value = u32> {
 
 /// Any call; on a display of 16x16 about half of them succeed.
 pub(crate) fn call() -> impl Strategy<Value = Owned> {
-    let pixel = (0..18u16, 0..18u16, color()).prop_map(|(x, y, color)| Pixel::new(x, y, color));
+    let pixel = || (0..18u16, 0..18u16, color()).prop_map(|(x, y, color)| Pixel::new(x, y, color));
     let image = (place(), place(), 0..9u32, 0..9u32).prop_flat_map(|(x, y, width, height)| {
         let bytes = prop::collection::vec(any::<u8>(), (width * height * 4) as usize);
         bytes.prop_map(move |rgba| Owned::Image { x, y, width, rgba })
@@ -47,7 +49,10 @@ pub(crate) fn call() -> impl Strategy<Value = Owned> {
     prop_oneof![
         6 => (place(), place(), color())
             .prop_map(|(x, y, color)| Owned::Plain(Request::DrawPixel { x, y, color })),
-        3 => prop::collection::vec(pixel, 0..40).prop_map(Owned::Pixels),
+        3 => prop::collection::vec(pixel(), 0..40).prop_map(Owned::Pixels),
+        2 => (place(), place(), any::<u32>())
+            .prop_map(|(x, y, amount)| Owned::Plain(Request::AddPixel { x, y, amount })),
+        2 => prop::collection::vec(pixel(), 0..40).prop_map(Owned::Additions),
         2 => (place(), place(), length(), length(), color()).prop_map(|(x, y, width, height, color)| {
             Owned::Plain(Request::FillRect { x, y, width, height, color })
         }),
@@ -57,6 +62,9 @@ pub(crate) fn call() -> impl Strategy<Value = Owned> {
         // Small enough for its answer to fit a message: too large is a case of its own.
         1 => (place(), place(), 0..18u32, 0..18u32).prop_map(|(x, y, width, height)| {
             Owned::Plain(Request::GetImage { x, y, width, height })
+        }),
+        1 => (place(), place(), 0..18u32, 0..18u32).prop_map(|(x, y, width, height)| {
+            Owned::Plain(Request::GetDigest { x, y, width, height })
         }),
         1 => Just(Owned::Plain(Request::GetSize {})),
         1 => Just(Owned::Plain(Request::GetMouse {})),

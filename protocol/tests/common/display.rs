@@ -1,6 +1,11 @@
 //! A display in memory, as simple as it can be: what the wire is tested against.
 
-use draw_protocol::{Answer, Code, Color, Fault, Position, Range, Request, Size};
+use draw_protocol::{Answer, Code, Color, Digest, Fault, Pixels, Position, Range, Request, Size};
+use sha2::{Digest as _, Sha256};
+
+fn sum(color: Color, amount: u32) -> Color {
+    Color::from_u32(color.to_u32().wrapping_add(amount))
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Display {
@@ -30,21 +35,12 @@ impl Display {
                 let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(x, y))?;
                 self.pixels[i] = color;
             }
-            Request::DrawPixels { pixels } => {
-                let mut rejected: Vec<Range> = Vec::new();
-                for (i, (x, y, color)) in (0..).zip(pixels.iter()) {
-                    match (self.index(x.into(), y.into()), rejected.last_mut()) {
-                        (Some(at), _) => self.pixels[at] = color,
-                        (None, Some(range)) if range.first + range.count == i => range.count += 1,
-                        (None, _) => rejected.push(Range { first: i, count: 1 }),
-                    }
-                }
-                if !rejected.is_empty() {
-                    let bad: u32 = rejected.iter().map(|range| range.count).sum();
-                    let text = format!("{bad} of {} pixels are outside {}", pixels.len(), self.size);
-                    return Err(Fault::of_pixels(Code::OutOfBounds, text, rejected));
-                }
+            Request::DrawPixels { pixels } => self.each(pixels, |_, color| color)?,
+            Request::AddPixel { x, y, amount } => {
+                let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(x, y))?;
+                self.pixels[i] = sum(self.pixels[i], amount);
             }
+            Request::AddPixels { pixels } => self.each(pixels, |old, amount| sum(old, amount.to_u32()))?,
             Request::FillRect { x, y, width, height, color } => {
                 self.rectangle(x, y, width, height, |_| color)?;
             }
@@ -57,12 +53,36 @@ impl Display {
             Request::GetPixel { x, y } => {
                 return self.pixel(x, y).map(Answer::Pixel).ok_or_else(|| self.outside(x, y));
             }
-            Request::GetImage { x, y, width, height } => return self.image(x, y, width, height),
+            Request::GetImage { x, y, width, height } => {
+                return self.image(x, y, width, height).map(Answer::Image);
+            }
+            Request::GetDigest { x, y, width, height } => {
+                let image = self.image(x, y, width, height)?;
+                return Ok(Answer::Digest(Digest::from(<[u8; 32]>::from(Sha256::digest(image)))));
+            }
             Request::GetSize {} => return Ok(Answer::Size(self.size)),
             Request::GetMouse {} => return Ok(Answer::Mouse(self.mouse)),
             Request::Sync {} => {}
         }
         Ok(Answer::Done(()))
+    }
+
+    /// Makes of each pixel what `new` makes of its colour and of that in the record.
+    fn each(&mut self, pixels: Pixels<'_>, new: impl Fn(Color, Color) -> Color) -> Result<(), Fault> {
+        let mut rejected: Vec<Range> = Vec::new();
+        for (i, (x, y, color)) in (0..).zip(pixels.iter()) {
+            match (self.index(x.into(), y.into()), rejected.last_mut()) {
+                (Some(at), _) => self.pixels[at] = new(self.pixels[at], color),
+                (None, Some(range)) if range.first + range.count == i => range.count += 1,
+                (None, _) => rejected.push(Range { first: i, count: 1 }),
+            }
+        }
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let bad: u32 = rejected.iter().map(|range| range.count).sum();
+        let text = format!("{bad} of {} pixels are outside {}", pixels.len(), self.size);
+        Err(Fault::of_pixels(Code::OutOfBounds, text, rejected))
     }
 
     fn outside(&self, x: i32, y: i32) -> Fault {
@@ -110,7 +130,7 @@ impl Display {
         if is_inside { Ok(()) } else { Err(self.rectangle_outside(x, y, width, height)) }
     }
 
-    fn image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Answer, Fault> {
+    fn image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Vec<u8>, Fault> {
         let (columns, rows, is_inside) = self.inside(x, y, width, height);
         if !is_inside {
             return Err(self.rectangle_outside(x, y, width, height));
@@ -121,6 +141,6 @@ impl Display {
                 bytes.extend(self.pixels[self.index(column, row).expect("inside")].to_bytes());
             }
         }
-        Ok(Answer::Image(bytes))
+        Ok(bytes)
     }
 }

@@ -1,0 +1,163 @@
+//! Counts where a strange attractor passes, by several clients at once: `density [--display ADDR] [--clients N]
+//! [--points N]`. That no count gets lost between them is what the digest of the display proves. Without a display it opens
+//! its own, and leaves density.png.
+
+use clap::Parser;
+use clap::builder::RangedU64ValueParser;
+use display_server::{Options, Present, snapshot, with_display};
+use draw_client::blocking::{Display, Pipeline};
+use draw_client::{Color, Pixel, Size, digest_of_image};
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Columns and rows of the picture, unless the display is smaller.
+const SIDE: u32 = 600;
+/// What counts one: the lowest byte is alpha, which stays 255, so the counting can be watched.
+const ONE: u32 = 1 << 8;
+/// What is above alpha counts to this.
+const MOST: u64 = (1 << 24) - 1;
+/// Points that a client sends at a time.
+const BATCH: usize = 1000;
+
+/// Counts where a strange attractor passes, by several clients at once.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The display to count on: host, host:port or [ipv6]:port [default: one of our own, 600x600]
+    #[arg(long, value_name = "ADDR")]
+    display: Option<String>,
+    /// How many clients count at once; every second sends each point by itself, the others 1,000 at a time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    clients: usize,
+    /// How many points they count together
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=MOST))]
+    points: u64,
+}
+
+fn main() -> std::result::Result<(), String> {
+    run(&Args::parse()).map_err(|error| error.to_string())
+}
+
+fn run(args: &Args) -> Result<()> {
+    if let Some(address) = &args.display {
+        return draw(args, address);
+    }
+    let size = Size { width: SIDE, height: SIDE };
+    let options =
+        Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
+    with_display(options, |own| {
+        draw(args, &own.address().to_string())?;
+        snapshot::write(own.display().framebuffer(), Path::new("density.png"))?;
+        println!("the picture is in density.png");
+        Ok(())
+    })?
+}
+
+fn draw(args: &Args, address: &str) -> Result<()> {
+    let display = Display::connect(address)?;
+    let Size { width, height } = display.size();
+    let side = width.min(height).min(SIDE);
+    display.fill_rect(0, 0, side, side, Color::BLACK)?;
+    let began = Instant::now();
+    let counts = count(args, address, side)?;
+    let s = |n: u64| if n == 1 { "" } else { "s" };
+    let (clients, points) = (args.clients as u64, args.points);
+    println!("{clients} client{} counted {points} point{} in {:.1?}", s(clients), s(points), began.elapsed());
+
+    // Each client knows what it added. If the display has the sum of that everywhere, none came in another's way.
+    let sums: Vec<u8> = counts.iter().flat_map(|n| (Color::BLACK.to_u32() + n * ONE).to_be_bytes()).collect();
+    let digest = display.get_digest(0, 0, side, side)?;
+    if digest != digest_of_image(&sums) {
+        return Err("the display has other counts than were added; does somebody else draw there?".into());
+    }
+    println!("the display has every one of them: its digest is the one of our copy, {digest}");
+    let image = display.get_image(0, 0, side, side)?;
+    let numbers = image.as_chunks().0.iter().map(|&color| u32::from_be_bytes(color));
+    let counted: u64 = numbers.map(|number| u64::from(number / ONE)).sum();
+    assert_eq!(counted, args.points, "what the digest says of all, counted one by one");
+
+    let picture = picture(&counts);
+    display.put_image(0, 0, side, side, &picture)?;
+    if display.get_digest(0, 0, side, side)? != digest_of_image(&picture) {
+        return Err("the display shows another picture; does somebody else draw there?".into());
+    }
+    display.close()?;
+    Ok(())
+}
+
+/// Lets all clients count at once. Answers how often each pixel was hit, rows from the top.
+fn count(args: &Args, address: &str, side: u32) -> Result<Vec<u32>> {
+    let clients = args.clients as u64;
+    std::thread::scope(|scope| {
+        let started: Vec<_> = (0..clients)
+            .map(|i| {
+                let points = args.points / clients + u64::from(i < args.points % clients);
+                scope.spawn(move || client(i, points, address, side))
+            })
+            .collect();
+        let mut counts = vec![0; (side * side) as usize];
+        for client in started {
+            let own = client.join().expect("a client panics only if this program is wrong")?;
+            counts.iter_mut().zip(own).for_each(|(sum, n)| *sum += n);
+        }
+        Ok(counts)
+    })
+}
+
+/// Adds `points` to the display without waiting for it, and counts them here too.
+fn client(index: u64, points: u64, address: &str, side: u32) -> Result<Vec<u32>> {
+    let display = Pipeline::connect(address)?;
+    let mut counts = vec![0; (side * side) as usize];
+    let mut batch = Vec::with_capacity(BATCH);
+    // Two paths from different places never meet, and soon pass the same places equally often.
+    let mut point = (0.1 + index as f64 * 0.01, 0.1);
+    for _ in 0..points {
+        point = step(point);
+        let (x, y) = place(point, side);
+        counts[usize::from(y) * side as usize + usize::from(x)] += 1;
+        if index % 2 == 1 {
+            display.add_pixel(x.into(), y.into(), ONE)?;
+            continue;
+        }
+        batch.push(Pixel::adding(x, y, ONE));
+        if batch.len() == BATCH {
+            display.add_pixels(&batch)?;
+            batch.clear();
+        }
+    }
+    display.add_pixels(&batch)?;
+    // Everything has been added when it returns, or it says what failed.
+    display.close()?;
+    Ok(counts)
+}
+
+/// The next point of an attractor of Clifford Pickover's: it stays within 2 of the middle.
+fn step((x, y): (f64, f64)) -> (f64, f64) {
+    const A: f64 = -1.4;
+    const B: f64 = 1.6;
+    const C: f64 = 1.0;
+    const D: f64 = 0.7;
+    ((A * y).sin() + C * (A * x).cos(), (B * x).sin() + D * (B * y).cos())
+}
+
+/// The pixel of a point.
+fn place((x, y): (f64, f64), side: u32) -> (u16, u16) {
+    // The edge at 2 belongs to the last pixel.
+    let pixel = |n: f64| (((n + 2.0) / 4.0 * f64::from(side)) as u32).min(side - 1) as u16;
+    (pixel(x), pixel(y))
+}
+
+/// Counts as colours, from black through red to white, by their logarithm: a few places are hit a thousand times as often as
+/// most.
+fn picture(counts: &[u32]) -> Vec<u8> {
+    let most = counts.iter().max().map_or(1.0, |&n| f64::from(n).ln_1p());
+    let color = |n: u32| {
+        let light = f64::from(n).ln_1p() / most;
+        let channel = |power: f64| (255.0 * light.powf(power)) as u8;
+        [channel(0.8), channel(1.6), channel(3.0), 255]
+    };
+    counts.iter().flat_map(|&n| color(n)).collect()
+}
