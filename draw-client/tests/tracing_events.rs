@@ -212,7 +212,7 @@ fn a_subscriber_may_call_the_display() {
                 let _entered = span.enter();
                 // Some fail, of which some are kept, and of some the reply is dropped late.
                 let handle = if x % 4 == 0 { &display } else { &listening };
-                let reply = handle.draw_pixel(x % 2 * -1, 0, Color::RED).unwrap();
+                let reply = handle.draw_pixel(-(x % 2), 0, Color::RED).unwrap();
                 if x % 8 == 3 {
                     display.get_pixel(1, 1).unwrap();
                     drop(reply);
