@@ -129,7 +129,8 @@ impl Display {
     }
 
     /// Who hears of failed calls of this handle's scope that nobody waits for; for a handle of no scope, of the display's
-    /// own calls and of those of scopes without a callback. It takes the place of one that was set before.
+    /// own calls and of those of scopes without a callback. It takes the place of one that was set before. What was kept
+    /// before for want of a callback still waits for the next `sync` or `close`.
     ///
     /// The rules are those of [`Builder::on_error`]. All callbacks of a connection run on one thread, one at a time, in the
     /// order in which the errors came up; that thread drops them too, when their scope has ended, or the connection. If

@@ -75,7 +75,8 @@ pub(crate) struct State {
     pub(crate) late: LateQueue,
     /// Which scope and span the calls after number `settled` came from.
     tags: tags::Tags,
-    /// What is done when the lock is free again.
+    /// What is done when the lock is free again. Whatever adds to it is followed by a [`State::release`]: that of the
+    /// driver, or that of whoever dropped a reply.
     after: after::After,
     /// Who waits in `close` for the end, and for the callbacks to have heard everything.
     pub(crate) bystanders: Vec<Waker>,

@@ -253,7 +253,7 @@ fn callbacks_may_drop_the_last_handle() {
 #[test]
 fn a_callback_that_holds_the_last_handle_goes_with_its_scope() {
     let server = TestServer::start(10, 10);
-    for fails in [true, false] {
+    for (fails, by_another) in [(true, false), (false, false), (true, true), (false, true)].repeat(25) {
         let display = Pipeline::connect(&server.address).unwrap();
         let (tell, told) = mpsc::channel();
         let mut keep = Some(display.clone());
@@ -264,8 +264,15 @@ fn a_callback_that_holds_the_last_handle_goes_with_its_scope() {
         });
         let began = Instant::now();
         scope.draw_pixel(if fails { 10 } else { 3 }, 3, Color::GREEN).unwrap();
-        drop(display);
-        drop(scope);
+        if by_another {
+            // Both at once: each may be the last.
+            let other = std::thread::spawn(move || drop(display));
+            drop(scope);
+            other.join().unwrap();
+        } else {
+            drop(display);
+            drop(scope);
+        }
         assert_eq!(told.iter().count(), usize::from(fails));
         // Waiting for itself takes ten seconds.
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());

@@ -63,8 +63,9 @@ impl LateQueue {
         };
         scope.listen(callback, thread);
         if self.listeners.len() == self.listeners.capacity() {
-            // Of scopes that come and go, about as many are kept here as there are at a time.
+            // Of scopes that come and go, a few times as many are kept here as there are at a time.
             self.listeners.retain(|scope| scope.strong_count() > 0);
+            self.listeners.reserve(self.listeners.len() + 1);
         }
         self.listeners.push(Arc::downgrade(scope));
         Ok(None)
