@@ -57,6 +57,10 @@ struct Link {
     machine: Connection,
     buffer: Vec<u8>,
     timeout: Duration,
+    /// When the last call was made, and when anything was heard last: the doctor reads no clock of its own, since two more
+    /// readings cost more than all that it does.
+    called_at: Instant,
+    heard_at: Instant,
     /// The socket's timeout for reads is less than `timeout` for the moment.
     is_shortened: bool,
     trace: Printer,
@@ -123,6 +127,8 @@ impl Builder {
             machine: Connection::new(&hello()),
             buffer: vec![0; limits::READ],
             timeout: self.connect_timeout,
+            called_at: deadline,
+            heard_at: deadline,
             is_shortened: false,
             trace: debug::open(&format!("to {shown}")),
         };
@@ -305,6 +311,7 @@ impl Link {
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
+        self.heard_at = now;
         self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
@@ -340,6 +347,7 @@ impl Link {
             waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
         }
         let number = self.machine.call(request, now)?;
+        self.called_at = now;
         stats.calls += 1;
         stats.waits += 1;
         let done = self.run(deadline, |event, machine| match event {
@@ -371,13 +379,15 @@ impl Link {
 impl Inner {
     fn call(&mut self, request: &Request<'_>, place: Place) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
-        let watched = self.doctor.as_ref().map(|_| (Instant::now(), self.stats.calls));
+        let before = self.stats.calls;
         let result = link.call(request, &mut self.stats);
-        if let (Some(doctor), Some((began, before))) = (&mut self.doctor, watched)
+        if let Some(doctor) = &mut self.doctor
             // What no display could execute was not sent.
             && self.stats.calls > before
         {
-            doctor.called(request, place, began, Instant::now());
+            let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
+            let ended_at = if was_given_up { Instant::now() } else { link.heard_at };
+            doctor.called(request, place, link.called_at, ended_at);
         }
         if let Err(Error::Disconnected { reason, .. }) = &result {
             // It stays lost.
