@@ -135,13 +135,15 @@ impl Builder {
 impl Inner {
     fn call(&mut self, request: &Request<'_>, place: Place) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
-        let watched = self.doctor.as_ref().map(|_| (Instant::now(), self.stats.calls));
+        let before = self.stats.calls;
         let result = link.call(request, &mut self.stats);
-        if let (Some(doctor), Some((began, before))) = (&mut self.doctor, watched)
+        if let Some(doctor) = &mut self.doctor
             // What no display could execute was not sent.
             && self.stats.calls > before
         {
-            doctor.called(request, place, began, Instant::now());
+            let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
+            let ended_at = if was_given_up { Instant::now() } else { link.heard_at };
+            doctor.called(request, place, link.called_at, ended_at);
         }
         if let Err(Error::Disconnected { reason, .. }) = &result {
             // It stays lost.

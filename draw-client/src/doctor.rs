@@ -12,6 +12,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 mod text;
+mod waiting;
 
 pub use choice::DRAW_DOCTOR;
 pub(crate) use choice::open;
@@ -22,8 +23,9 @@ use draw_protocol::client::Place;
 use draw_protocol::{Method, Request};
 use sites::{SiteId, Sites};
 use span::Span;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
+use waiting::Waiting;
 
 /// Whose calls are accounted for: the advice speaks of what that client can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +55,8 @@ pub(crate) struct Doctor {
     /// Who made the calls that are not done: the first number of each row of calls of one site. Not longer than what is
     /// under way, and a loop is one entry.
     under_way: VecDeque<(u64, SiteId)>,
-    /// Who waits at the moment, and since when.
-    waits: HashMap<Wait, (SiteId, Instant)>,
+    /// Who waits at the moment.
+    waits: Waiting,
     /// The call that was waited for last, if nothing was called since it was made: one that follows it could have been
     /// called together with it.
     previous: Option<(u64, SiteId)>,
@@ -94,7 +96,7 @@ impl Doctor {
             sites: Sites::new(sites::MOST_SITES),
             last_made: 0,
             under_way: VecDeque::new(),
-            waits: HashMap::new(),
+            waits: Waiting::default(),
             previous: None,
             waited: Span::default(),
             short_of_credit: Span::default(),
@@ -169,7 +171,7 @@ impl Doctor {
     /// That wait is over, if there was one.
     pub(crate) fn wait_ended(&mut self, wait: Wait, now: impl FnOnce() -> Instant) {
         // Most answers are there before they are asked for: the clock is not read for them.
-        if let Some((site, since)) = self.waits.remove(&wait) {
+        if let Some((site, since)) = self.waits.remove(wait) {
             self.end(wait, site, since, now());
         }
     }
@@ -201,7 +203,7 @@ impl Doctor {
 
     /// The connection has ended: everything is done, up to this number, and nobody waits any more.
     pub(crate) fn ended(&mut self, number: u64, now: Instant) {
-        for (wait, (site, since)) in std::mem::take(&mut self.waits) {
+        for (wait, (site, since)) in self.waits.take() {
             self.end(wait, site, since, now);
         }
         self.done(number, now);

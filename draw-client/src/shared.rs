@@ -355,15 +355,19 @@ impl Shared {
                 Some(result) => result.map_err(|failed| failed.error),
             });
         }
+        let has_waited = deadline.is_some();
         let deadline = match *deadline {
             Some(deadline) => deadline,
             None => {
                 state.stats.waits += 1;
-                state.note_wait(number);
                 *deadline.insert(state.machine.made_at(number).unwrap_or_else(now) + self.timeout)
             }
         };
-        if now() >= deadline {
+        let now = now();
+        if !has_waited {
+            state.note_wait(number, now);
+        }
+        if now >= deadline {
             state.note_wait_ended(doctor::Wait::Answer(number));
             return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
         }

@@ -27,6 +27,10 @@ pub(super) struct Link {
     pub(super) machine: Connection,
     buffer: Vec<u8>,
     pub(super) timeout: Duration,
+    /// When the last call was made, and when anything was heard last: the doctor reads no clock of its own, since two more
+    /// readings cost more than all that it does.
+    pub(super) called_at: Instant,
+    pub(super) heard_at: Instant,
     /// The socket's timeout for reads is less than `timeout` for the moment.
     is_shortened: bool,
     pub(super) trace: Printer,
@@ -119,6 +123,8 @@ impl Link {
             machine: Connection::new(&hello()),
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
+            called_at: deadline,
+            heard_at: deadline,
             is_shortened: true,
             trace,
             peer,
@@ -349,6 +355,7 @@ impl Link {
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
+        self.heard_at = now;
         self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
@@ -384,6 +391,7 @@ impl Link {
             waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
         }
         let number = self.machine.call(request, now)?;
+        self.called_at = now;
         stats.calls += 1;
         stats.waits += 1;
         let done = self.run(deadline, |event, machine| match event {

@@ -47,9 +47,9 @@ impl State {
     }
 
     /// Somebody begins to wait for the answer to this call.
-    pub(super) fn note_wait(&mut self, number: u64) {
+    pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
         if let Some(doctor) = &mut self.doctor {
-            doctor.answer_waited_for(number, now());
+            doctor.answer_waited_for(number, now);
         }
     }
 

@@ -325,7 +325,7 @@ impl Page {
         self.paragraph(&format!(
             "Measured by a relay in the same process: an arrow goes from when the relay took a message from its sender to \
              when it handed it on. It adds {relay}. 0 is when the program made its first call, and its time ends when it \
-             had its last answer. The greeting of each connection came before and is not drawn. Calls that succeed need \
+             had its last answer. Greetings and acknowledgements of the session are not drawn. Calls that succeed need \
              no answer each: one answer stands for all calls before it."
         ));
     }

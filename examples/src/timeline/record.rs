@@ -5,7 +5,7 @@ use crate::delay::{Point, Tap};
 use crate::figures::thousands;
 use draw_protocol::limits;
 use draw_protocol::trace::{Direction, Entry, Outcome, Said, Tracer};
-use draw_protocol::{Call, HELLO};
+use draw_protocol::{ACK, Call, END, HELLO};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -126,7 +126,7 @@ impl Conversation {
     fn sent(&mut self, direction: Direction, mut bytes: &[u8], now: Instant) {
         while let Some(entry) = self.tracer.handle_input(direction, &mut bytes, now) {
             let calls = self.calls(&entry);
-            let message = (!is_greeting(&entry.said)).then(|| {
+            let message = (!is_housekeeping(&entry.said)).then(|| {
                 let sent = now.saturating_duration_since(self.opened);
                 let flight = Flight { sent, arrived: sent };
                 let lane = self.lane(direction);
@@ -219,8 +219,10 @@ impl Conversation {
     }
 }
 
-fn is_greeting(said: &Said) -> bool {
+/// What is said for the sake of the connection, and is no call.
+fn is_housekeeping(said: &Said) -> bool {
     match said {
+        Said::Notification { asked } => [ACK, END].contains(&&*asked.method),
         Said::Request { asked, .. } => asked.method == HELLO,
         Said::Response { method, .. } => *method == Some(HELLO),
         _ => false,

@@ -1,0 +1,77 @@
+//! `cargo bench -p benches --bench doctor`: what the round-trip doctor costs a call, in a loop that does not wait and
+//! beside one that does. On Linux `taskset -c 0` before it takes the waking of another core out of the second, which still
+//! differs more from one moment to the next than the doctor takes.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use display_server::{Options, Present, with_display};
+use draw_client::{Color, Display, blocking};
+use std::sync::mpsc;
+use tokio::runtime::Builder;
+
+const CALLS: i32 = 10_000;
+
+/// A display in a thread of its own, for as long as the process lives.
+fn display() -> String {
+    let (tell, told) = mpsc::channel();
+    let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
+    std::thread::spawn(move || {
+        with_display(options, |own| {
+            tell.send(own.address().to_string()).expect("somebody waits for it");
+            loop {
+                std::thread::park();
+            }
+        })
+    });
+    told.recv().expect("a display")
+}
+
+fn off_and_on() -> [(&'static str, bool); 2] {
+    [("off", false), ("on", true)]
+}
+
+/// Draws a round of pixels by `sites` lines in turn, and waits once.
+async fn draw(display: &Display, sites: i32) -> draw_client::Result<()> {
+    for i in 0..CALLS {
+        let (x, y) = (i % 640, i / 640);
+        // Lines of their own: what is called from another line than the last call is looked up.
+        if i % sites == 0 {
+            display.draw_pixel(x, y, Color::RED).await?;
+        } else {
+            display.draw_pixel(x, y, Color::BLUE).await?;
+        }
+    }
+    display.sync().await
+}
+
+fn asynchronous(c: &mut Criterion) {
+    let (address, runtime) =
+        (display(), Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    for (name, sites) in [("one line", 1), ("two lines in turn", 2)] {
+        let mut group = c.benchmark_group(format!("draw_pixel in a loop, {name}"));
+        group.throughput(Throughput::Elements(CALLS as u64));
+        for (name, doctor) in off_and_on() {
+            let connecting = Display::builder().doctor(doctor).connect(&address);
+            let display = runtime.block_on(connecting).expect("a connection");
+            group.bench_function(format!("doctor {name}"), |b| {
+                b.iter(|| runtime.block_on(draw(&display, sites)).expect("a display that draws"));
+            });
+            runtime.block_on(display.close()).expect("a display that takes everything");
+        }
+        group.finish();
+    }
+}
+
+fn synchronous(c: &mut Criterion) {
+    let address = display();
+    let mut group = c.benchmark_group("one blocking draw_pixel");
+    for (name, doctor) in off_and_on() {
+        let display = blocking::Display::builder().doctor(doctor).connect(&address).expect("a connection");
+        group.bench_function(format!("doctor {name}"), |b| {
+            b.iter(|| display.draw_pixel(1, 1, Color::RED).expect("a display that draws"));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(doctor, asynchronous, synchronous);
+criterion_main!(doctor);
