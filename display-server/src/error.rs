@@ -48,6 +48,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
     /// The system refuses threads, timers or signals.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),

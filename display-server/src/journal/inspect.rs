@@ -1,0 +1,310 @@
+//! Looks at a journal without changing it, also while a server writes to it.
+
+use super::error::{Damage, JournalError};
+use super::files::{Catalogue, NoSnapshot, journal_name, read_snapshot, snapshot_header, snapshot_name};
+use super::recover::{Errors, Found, find_base, read_header, replay};
+use super::replay::{Owner, Place, Step, walk};
+use super::storage::{Directory, Storage};
+use crate::display::Display;
+use draw_protocol::Size;
+use std::collections::HashSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often a journal is looked at anew when a server has just removed a file of it.
+const TRIES: u32 = 10;
+
+/// What a journal is, as its newest files say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// Born with an empty display.
+    pub instance: [u8; 16],
+    /// How often it was started.
+    pub boot: u64,
+    /// Of the display.
+    pub size: Size,
+    /// Oldest first.
+    pub snapshots: Vec<FileInfo>,
+    /// Oldest first.
+    pub journals: Vec<FileInfo>,
+}
+
+/// A file of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileInfo {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Of a snapshot the number of the last record in it, of a journal that of the first.
+    pub record: u64,
+    /// When it was begun.
+    pub begun: SystemTime,
+}
+
+/// What a journal has in it, and whether all of that is as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Drawing calls.
+    pub records: u64,
+    /// The numbers of the first and the last of them.
+    pub numbers: Option<(u64, u64)>,
+    /// When they were drawn.
+    pub times: Option<(SystemTime, SystemTime)>,
+    /// Sessions that made them.
+    pub sessions: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Snapshots that are whole, and journal files.
+    pub files: (u64, u64),
+    /// An end that was being written, and how many bytes it has: a server that starts cuts it off.
+    pub torn: Option<(Damage, u64)>,
+    /// What is not as it was written.
+    pub damage: Vec<Damage>,
+}
+
+/// A moment in the life of a display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Moment {
+    /// After the last record.
+    #[default]
+    End,
+    /// After everything that was drawn up to then.
+    At(SystemTime),
+    /// So long before the last record.
+    Before(Duration),
+}
+
+/// From milliseconds since 1970.
+fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)).unwrap_or(UNIX_EPOCH)
+}
+
+/// Opens a directory that has a journal, and does `look` with it, again if files went away meanwhile.
+fn with<T>(
+    directory: &Path,
+    mut look: impl FnMut(&dyn Storage, &Catalogue, &Errors<'_>) -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    let errors = Errors(directory);
+    for n in 1.. {
+        let storage = Directory::read_only(directory).map_err(errors.io("read it"))?;
+        let catalogue = Catalogue::read(&storage).map_err(errors.io("list it"))?;
+        if catalogue.is_empty() {
+            return Err(JournalError::Missing(directory.to_owned()));
+        }
+        match look(&storage, &catalogue, &errors) {
+            Err(JournalError::Io { source, .. }) if n < TRIES && source.kind() == io::ErrorKind::NotFound => {
+            }
+            looked => return looked,
+        }
+    }
+    unreachable!("the last try returns")
+}
+
+fn no_snapshot(errors: &Errors<'_>, number: u64, why: NoSnapshot) -> Result<Damage, JournalError> {
+    match why {
+        NoSnapshot::Damaged(what) => Ok(Damage { file: snapshot_name(number), offset: 0, record: 0, what }),
+        NoSnapshot::Io(error) => Err(errors.io(format!("read {}", snapshot_name(number)))(error)),
+        NoSnapshot::Display(error) => Err(errors.display(error)),
+    }
+}
+
+/// What the headers of the files in `directory` say.
+///
+/// # Errors
+/// If there is no journal, if it cannot be read, or if a header is damaged.
+pub fn info(directory: &Path) -> Result<Info, JournalError> {
+    with(directory, |storage, catalogue, errors| {
+        let length = |name: &str| {
+            let length = storage.open(name).and_then(|file| file.length());
+            length.map_err(errors.io(format!("read {name}")))
+        };
+        let damaged = |damage| JournalError::Damaged { directory: directory.to_owned(), damage };
+        let (mut snapshots, mut journals, mut newest) = (Vec::new(), Vec::new(), None);
+        for &number in &catalogue.snapshots {
+            let name = snapshot_name(number);
+            let header = snapshot_header(storage, number);
+            let header =
+                header.map_err(|why| no_snapshot(errors, number, why).map_or_else(|error| error, damaged))?;
+            newest = Some((header.instance, header.boot, header.size));
+            let (bytes, begun) = (length(&name)?, time(header.taken));
+            snapshots.push(FileInfo { bytes, name, record: header.sequence, begun });
+        }
+        for &number in &catalogue.journals {
+            let name = journal_name(number);
+            let header = read_header(storage, number).map_err(errors.io(format!("read {name}")))?;
+            // The last one may not have one yet.
+            let is_last = catalogue.journals.last() == Some(&number);
+            match header {
+                Ok(header) => {
+                    newest = Some((header.instance, header.boot, header.size));
+                    let (bytes, begun) = (length(&name)?, time(header.time));
+                    journals.push(FileInfo { bytes, name, record: header.first, begun });
+                }
+                Err(_) if is_last && newest.is_some() => {}
+                Err(what) => return Err(damaged(Damage { file: name, offset: 0, record: 0, what })),
+            }
+        }
+        let (instance, boot, size) = newest.ok_or_else(|| JournalError::Missing(directory.to_owned()))?;
+        Ok(Info { instance, boot, size, snapshots, journals })
+    })
+}
+
+/// Reads all of the journal in `directory`. `progress` is told how many bytes of how many have been read.
+///
+/// # Errors
+/// If there is no journal or it cannot be read. Damage is no error here but in the report.
+pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
+    with(directory, |storage, catalogue, errors| {
+        let mut report = Report::default();
+        for name in catalogue.journals.iter().map(|&n| journal_name(n)) {
+            let length = storage.open(&name).and_then(|file| file.length());
+            report.bytes += length.map_err(errors.io(format!("read {name}")))?;
+        }
+        let total = report.bytes;
+        let mut snapshots = Vec::new();
+        for &number in &catalogue.snapshots {
+            match read_snapshot(storage, number) {
+                Ok(snapshot) => snapshots.push((number, snapshot.header)),
+                Err(why) => report.damage.push(no_snapshot(errors, number, why)?),
+            }
+            let length = storage.open(&snapshot_name(number)).and_then(|file| file.length());
+            report.bytes += length.map_err(errors.io(format!("read {}", snapshot_name(number))))?;
+        }
+        report.files = (snapshots.len() as u64, catalogue.journals.len() as u64);
+        let Some(&first) = catalogue.journals.first() else { return Ok(report) };
+
+        let mut sessions = HashSet::new();
+        // From the oldest file on, and then from every snapshot that begins a new instance, after a loss was accepted.
+        let mut from = match read_header(storage, first).map_err(errors.io(journal_name(first)))? {
+            Ok(header) => {
+                let owner = Owner { instance: header.instance, size: header.size };
+                let (next, checksum) = (header.first, header.previous);
+                Some((owner, Place { file: first, next, checksum, time: 0, boot: 0 }))
+            }
+            Err(what) => {
+                report.damage.push(Damage { file: journal_name(first), offset: 0, record: 0, what });
+                None
+            }
+        };
+        let (mut done, mut told) = (0, 0);
+        while let Some((owner, place)) = from.take() {
+            let end = walk(storage, catalogue, owner, place, &mut |place, bytes, step| {
+                match step {
+                    Step::File(header) => {
+                        let snapshot = snapshots.iter().find(|(number, _)| *number == place.file);
+                        if let Some((number, snapshot)) = snapshot
+                            && (snapshot.sequence + 1, snapshot.checksum) != (header.first, header.previous)
+                        {
+                            let what = "it is of another place than the journal behind it".into();
+                            let (file, record) = (snapshot_name(*number), header.first);
+                            report.damage.push(Damage { file, offset: 0, record, what });
+                        }
+                    }
+                    Step::Record(frame, entry) => {
+                        let (number, at) = (frame.sequence, time(frame.time));
+                        report.records += 1;
+                        report.numbers = Some((report.numbers.map_or(number, |(first, _)| first), number));
+                        report.times = Some((report.times.map_or(at, |(first, _)| first), at));
+                        sessions.extend(entry.session.map(|session| session.id));
+                    }
+                }
+                if bytes - told >= 1 << 20 {
+                    told = bytes;
+                    progress(done + bytes, total);
+                }
+                ControlFlow::Continue(())
+            });
+            let end = end.map_err(errors.io("read it"))?;
+            (done, told) = (done + end.bytes, 0);
+            if let Some(broken) = end.broken {
+                let renewed = snapshots
+                    .iter()
+                    .find(|(number, header)| *number > broken.file && header.instance != owner.instance);
+                if let Some((number, header)) = renewed {
+                    let owner = Owner { instance: header.instance, size: header.size };
+                    let (next, checksum) = (header.sequence + 1, header.checksum);
+                    from = Some((owner, Place { file: *number, next, checksum, time: header.time, boot: 0 }));
+                } else if let Some(proof) = broken.proof {
+                    let what = format!("{} ({proof})", broken.damage.what);
+                    report.damage.push(Damage { what, ..broken.damage });
+                } else {
+                    report.torn = Some((broken.damage, broken.bytes));
+                }
+            }
+        }
+        report.sessions = sessions.len() as u64;
+        Ok(report)
+    })
+}
+
+/// The display as it was at a moment. `progress` is told how many bytes of how many have been replayed.
+///
+/// # Errors
+/// If the journal does not reach back so far, if it is damaged before that moment, or if it cannot be read.
+pub fn export(
+    directory: &Path,
+    moment: Moment,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Display, JournalError> {
+    with(directory, |storage, catalogue, errors| {
+        let until = match moment {
+            Moment::End => u64::MAX,
+            Moment::At(at) => milliseconds(at.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            Moment::Before(before) => {
+                let end = last_time(storage, catalogue, errors)?;
+                end.saturating_sub(milliseconds(before))
+            }
+        };
+        let Found { base, damaged } = find_base(storage, catalogue, errors, |time| time <= until)?;
+        let Some(base) = base else {
+            return Err(nothing_before(storage, catalogue, errors, damaged));
+        };
+        let end = replay(storage, catalogue, &base, progress, |_, _, _| (), |time| time <= until);
+        match end.map_err(errors.io("read it"))?.broken {
+            Some(broken) if broken.proof.is_some() => Err(errors.damaged(broken)),
+            _ => Ok(base.display),
+        }
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When the last record was written.
+fn last_time(storage: &dyn Storage, catalogue: &Catalogue, errors: &Errors<'_>) -> Result<u64, JournalError> {
+    let base = find_base(storage, catalogue, errors, |_| true)?.base;
+    let Some(base) = base else { return Ok(0) };
+    let end = walk(storage, catalogue, base.owner, base.place, &mut |_, _, _| ControlFlow::Continue(()));
+    Ok(end.map_err(errors.io("read it"))?.place.time)
+}
+
+/// Why there is no picture to start from.
+fn nothing_before(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    errors: &Errors<'_>,
+    damaged: Vec<(u64, String)>,
+) -> JournalError {
+    let directory = errors.0.to_owned();
+    match (damaged.into_iter().next(), catalogue.snapshots.first()) {
+        (Some((number, what)), _) => {
+            let damage = Damage { file: snapshot_name(number), offset: 0, record: 0, what };
+            JournalError::Damaged { directory, damage }
+        }
+        (None, Some(&oldest)) => match snapshot_header(storage, oldest) {
+            Ok(header) => {
+                let begin = humantime::format_rfc3339_millis(time(header.time)).to_string();
+                JournalError::TooEarly { directory, begin }
+            }
+            Err(_) => JournalError::Missing(directory),
+        },
+        (None, None) => JournalError::Missing(directory),
+    }
+}

@@ -1,0 +1,7 @@
+//! Whatever happens to the disk, the picture is one that there was.
+
+mod flips;
+mod format;
+mod lives;
+mod served;
+mod world;
