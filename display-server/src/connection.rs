@@ -183,8 +183,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     // Once as the answer, once as the bytes to send.
                     let result = if answer == 0 || share.try_cover_all(step.saturating_add(2 * answer)) {
                         journaling
-                            .record(&request)
-                            .and_then(|()| apply(&request, framebuffer, display.pointer(), damage))
+                            .record(None, &request)
+                            .and_then(|_| apply(&request, framebuffer, display.pointer(), damage))
                     } else {
                         Err(no_memory(answer))
                     };

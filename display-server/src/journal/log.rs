@@ -1,7 +1,8 @@
 //! The file that is being written.
 
 use super::files::journal_name;
-use super::format::{Entry, Frame, Header, encode_record};
+use super::format::Header;
+use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
 use super::storage::{Storage, StoredFile, append_all};
 use draw_protocol::Color;
@@ -45,6 +46,7 @@ pub(crate) struct Log {
     is_stuck: bool,
     /// Bytes since the last snapshot.
     pub(crate) since: u64,
+    now: u64,
 }
 
 /// Makes the file `place.file`; answers it and the checksum of its header.
@@ -103,6 +105,7 @@ impl Log {
             buffer: Vec::new(),
             is_stuck: false,
             since: 0,
+            now: 0,
         })
     }
 
@@ -120,14 +123,19 @@ impl Log {
         !self.is_stuck && !self.is_short
     }
 
+    /// A turn begins: its records have the time of now. It does not go back, whatever somebody does to the clock, since
+    /// what was drawn when is a matter of order.
+    pub(crate) fn begin_turn(&mut self) {
+        self.now = wall_clock();
+    }
+
     /// Takes a record, or nothing of it.
     pub(crate) fn append(&mut self, entry: &Entry<'_>, durable: u64) -> io::Result<u64> {
         if self.is_stuck {
             self.retry()?;
         }
         let (start, before) = (self.buffer.len(), self.place);
-        // It does not go back, whatever somebody does to the clock: what was drawn when is a matter of order.
-        let time = wall_clock().max(before.time);
+        let time = self.now.max(before.time);
         let frame = Frame { sequence: before.next, durable, time };
         let Some(checksum) = encode_record(&mut self.buffer, frame, entry, before.checksum) else {
             return Err(io::ErrorKind::InvalidInput.into());

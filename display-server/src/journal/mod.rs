@@ -19,6 +19,7 @@
 //! Locks: a connection holds the log for a turn, while it appends and draws, so that records are in the order of the
 //! drawing. Nobody syncs, or waits for one who does, while holding it. Without a journal there is no lock.
 
+mod base;
 mod error;
 mod files;
 mod format;
@@ -26,8 +27,10 @@ pub mod inspect;
 mod log;
 #[cfg(test)]
 mod memory;
+mod record;
 mod recover;
 mod replay;
+mod shared;
 mod snapshots;
 mod storage;
 mod sync;
@@ -36,34 +39,27 @@ mod tests;
 mod turn;
 
 pub use error::{Damage, JournalError};
-pub use format::{Entry, Stamp};
+pub use record::{Entry, Stamp};
 
 use crate::display::Display;
+use base::Errors;
 use draw_protocol::{Answer, Color, Fault, Size};
-use format::HEADER;
-use log::Log;
-use recover::{Errors, Recovered, recover};
-use replay::{Owner, Place};
+use shared::Core;
 use std::fmt::Debug;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
-use storage::{Directory, Storage};
-use sync::{Syncer, locked};
+use storage::Directory;
+use sync::locked;
 use tokio::sync::watch;
-use tracing::{info, warn};
 pub(crate) use turn::Turn;
 
 /// The size of a display when nobody says another.
 pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
 
-/// Files behind a snapshot that a start may find before it takes a new one: each start leaves one.
-const FILES: u64 = 8;
-
-/// What is kept beside the picture and survives with it. All of it is called while nothing is drawn.
+/// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
+/// a call does so in the turn of that call.
 pub trait Companion: Debug + Send + Sync {
     /// Takes back what [`Companion::save`] gave. At most once, and before anything is replayed.
     ///
@@ -117,22 +113,6 @@ pub struct Journal {
 struct Handle {
     core: Arc<Core>,
     syncing: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// A journal without its threads.
-#[derive(Debug)]
-pub(crate) struct Core {
-    directory: PathBuf,
-    storage: Arc<dyn Storage>,
-    display: Display,
-    companion: Arc<dyn Companion>,
-    log: Mutex<Log>,
-    syncer: Syncer,
-    snapshot_after: u64,
-    /// The log has been told that it cannot be written.
-    is_refusing: AtomicBool,
-    /// The thread that is taking a snapshot, or has taken the last. Held to look and to start one.
-    snapshot: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Journal {
@@ -241,92 +221,4 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-impl Core {
-    /// Recovers what there is, or begins anew.
-    pub(crate) fn open(
-        directory: &Path,
-        storage: Arc<dyn Storage>,
-        options: &Options,
-        companion: Arc<dyn Companion>,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Core, JournalError> {
-        let (errors, began) = (Errors(directory), Instant::now());
-        let recovered = recover(&*storage, options, &*companion, &errors, progress)?;
-        let is_new = recovered.is_none();
-        let recovered = match recovered {
-            Some(recovered) => recovered,
-            None => empty(options).map_err(|error| errors.display(error))?,
-        };
-        let Recovered { display, mut owner, mut place, bytes, files, is_cut } = recovered;
-        if is_new || is_cut {
-            let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
-            random.map_err(errors.io("find a random number"))?;
-            place.boot = 0;
-        }
-        place.boot += 1;
-        let durable = place.next - 1;
-        let log = Log::begin(storage.clone(), owner, options.background, place, durable);
-        let log = log.and_then(|log| log.file.sync().and_then(|()| storage.sync_directory()).map(|()| log));
-        let mut log = log.map_err(errors.io("begin a new file"))?;
-        log.since = bytes.saturating_sub(files * HEADER as u64);
-        let core = Core {
-            directory: directory.to_owned(),
-            syncer: Syncer::new(storage.clone(), durable),
-            storage,
-            display,
-            companion,
-            log: Mutex::new(log),
-            snapshot_after: options.snapshot_after,
-            is_refusing: AtomicBool::new(false),
-            snapshot: Mutex::new(None),
-        };
-        if is_cut {
-            core.take_snapshot()?;
-        } else if (files >= FILES || bytes > options.snapshot_after)
-            && let Err(error) = core.take_snapshot()
-        {
-            warn!("no snapshot was taken: {error}");
-        }
-        let took = began.elapsed();
-        let path = directory.display();
-        if is_new {
-            info!("a new journal in {path}");
-        } else {
-            info!("{durable} calls are back from {path}: {bytes} bytes in {took:.1?}");
-        }
-        Ok(core)
-    }
-
-    /// Has all that was drawn in the files and synced, with a snapshot if there can be one.
-    pub(crate) fn finish(&self) -> Result<(), JournalError> {
-        let failed = |why: String| JournalError::Failed { directory: self.directory.clone(), why };
-        if let Some(failure) = self.syncer.failure() {
-            return Err(failed(failure.to_string()));
-        }
-        let is_new = {
-            let mut log = locked(&self.log);
-            log.flush().map_err(|error| {
-                failed(format!(
-                    "what was drawn last could not be written ({error}), and is lost with this process"
-                ))
-            })?;
-            self.syncer.want(&log.file, log.place.next - 1, false);
-            log.since > 0
-        };
-        if is_new && let Err(error) = self.take_snapshot() {
-            warn!("no snapshot was taken, so the next start takes longer: {error}");
-        }
-        self.syncer.sync().map_err(|why| failed(why.to_string()))
-    }
-}
-
-/// An empty display that nobody has drawn on.
-fn empty(options: &Options) -> Result<Recovered, crate::Error> {
-    let size = options.size.unwrap_or(DEFAULT_SIZE);
-    let display = Display::new(size, options.background)?;
-    let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
-    let owner = Owner { instance: [0; 16], size };
-    Ok(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: false })
 }

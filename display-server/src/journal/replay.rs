@@ -2,9 +2,8 @@
 
 use super::error::Damage;
 use super::files::{Catalogue, journal_name};
-use super::format::{
-    Entry, Frame, HEADER, Header, SUM, check_record, decode_entry, decode_frame, record_length,
-};
+use super::format::{HEADER, Header, SUM};
+use super::record::{Entry, Frame, check_record, decode_entry, decode_frame, record_length};
 use super::storage::{FileReader, Storage};
 use draw_protocol::Size;
 use std::io;

@@ -1,16 +1,16 @@
 //! Takes snapshots, and removes what they make superfluous.
 
-use super::Core;
 use super::error::JournalError;
 use super::files::{Catalogue, journal_name, snapshot_name, write_snapshot};
 use super::format::SnapshotHeader;
 use super::log::wall_clock;
+use super::shared::Core;
 use super::sync::locked;
 use std::io;
 use tracing::{debug, warn};
 
 /// Snapshots that are kept: if the newest is damaged, there is another.
-const KEPT: usize = 2;
+pub(crate) const KEPT: usize = 2;
 
 impl Core {
     /// Takes a snapshot. Drawing stops while the picture is copied, and for nothing else.

@@ -1,9 +1,10 @@
 //! What a connection draws before others do.
 
-use super::format::Entry;
+use super::Journal;
 use super::log::Log;
+use super::record::{Entry, Stamp};
+use super::shared::Core;
 use super::sync::locked;
-use super::{Core, Journal};
 use draw_protocol::{Code, Fault, Request};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,23 +24,33 @@ impl<'a> Turn<'a> {
         Turn { journal, log: None }
     }
 
-    /// Journals `request`, which is to be drawn then and only then. Of a question nothing is kept; but one about pixels
-    /// waits for the turns of others, so that what it answers is in the file.
+    /// Journals `request`, which is to be drawn then and only then, before the turn ends; answers its number. Of a
+    /// question nothing is kept; but one about pixels waits for the turns of others, so that what it answers is in the
+    /// file. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
     ///
     /// # Errors
     /// What is wrong with the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync
     /// has failed.
     #[inline]
-    pub(crate) fn record(&mut self, request: &Request<'_>) -> Result<(), Fault> {
+    pub(crate) fn record(
+        &mut self,
+        session: Option<Stamp>,
+        request: &Request<'_>,
+    ) -> Result<Option<u64>, Fault> {
         match self.journal {
-            Some(journal) => self.record_in(journal.core(), request),
-            None => Ok(()),
+            Some(journal) => self.record_in(journal.core(), session, request),
+            None => Ok(None),
         }
     }
 
-    fn record_in(&mut self, core: &'a Core, request: &Request<'_>) -> Result<(), Fault> {
+    fn record_in(
+        &mut self,
+        core: &'a Core,
+        session: Option<Stamp>,
+        request: &Request<'_>,
+    ) -> Result<Option<u64>, Fault> {
         if matches!(request, Request::GetSize {} | Request::GetMouse {} | Request::Sync {}) {
-            return Ok(());
+            return Ok(None);
         }
         let is_question = request.method().is_question();
         if !is_question {
@@ -50,11 +61,15 @@ impl<'a> Turn<'a> {
                 return Err(Fault::new(Code::ShuttingDown, &*failure));
             }
         }
-        let log = self.log.get_or_insert_with(|| locked(&core.log));
-        if !is_question {
-            core.append(log, &Entry { session: None, request: *request, exceptions: &[] })?;
+        let log = self.log.get_or_insert_with(|| {
+            let mut log = locked(&core.log);
+            log.begin_turn();
+            log
+        });
+        if is_question {
+            return Ok(None);
         }
-        Ok(())
+        core.append(log, &Entry { session, request: *request, exceptions: &[] }).map(Some)
     }
 }
 
@@ -76,8 +91,7 @@ impl Core {
         let taken = log.append(entry, self.syncer.durable());
         self.say(log, taken.as_ref().err());
         taken.map_err(|error| {
-            let text =
-                format!("the journal cannot be written ({error}), so nothing is drawn: free some space");
+            let text = format!("the journal cannot be written ({error}), so nothing is drawn until it can");
             Fault::new(Code::NoSpace, text)
         })
     }

@@ -127,7 +127,7 @@ fn a_loss_that_is_accepted_makes_a_new_instance() {
     let third = records(&bytes)[2].clone();
     let damaged = storage.with_file(&name, flipped(&bytes, third.start * 8 + 400));
     assert!(open(&damaged).is_err() && open(&damaged).is_err(), "it stays refused");
-    let old = crate::journal::recover::read_header(&damaged, 1).expect("a disk in order").expect("a header");
+    let old = crate::journal::base::read_header(&damaged, 1).expect("a disk in order").expect("a header");
 
     let accept = Options { accept_loss: true, ..Options::default() };
     let world = open_with(&damaged, &accept).unwrap_or_else(|error| panic!("{error}"));

@@ -1,7 +1,7 @@
 //! The bytes of records and headers.
 
 use crate::journal::format::*;
-use crate::journal::{Entry, Stamp};
+use crate::journal::record::*;
 use draw_protocol::{Color, Pixel, Request, Size};
 use proptest::prelude::*;
 

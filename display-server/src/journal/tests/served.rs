@@ -2,7 +2,8 @@
 
 use super::world::SIZE;
 use crate::journal::memory::{Memory, Trouble};
-use crate::journal::{Core, Journal, Options};
+use crate::journal::shared::Core;
+use crate::journal::{Journal, Options};
 use crate::{Server, ServerOptions};
 use draw_protocol::Color;
 use serde::Serialize;
@@ -94,8 +95,7 @@ async fn a_full_disk_refuses_drawing_and_answers_questions() {
     timeout(DEADLINE, durable.wait_for(|&number| number == 1)).await.expect("in time").expect("it is open");
     storage.set_trouble(Trouble::Error { from: 0, count: u64::MAX, kind: ErrorKind::StorageFull });
     client.send((0, 2, "clear", (0,))).await;
-    let why =
-        "no_space: the journal cannot be written (no storage space), so nothing is drawn: free some space";
+    let why = "no_space: the journal cannot be written (no storage space), so nothing is drawn until it can";
     client.expect((1, 2, (0, why), ())).await;
     client.send((0, 3, "get_pixel", (1, 2))).await;
     client.expect((1, 3, (), 0xff00_00ffu32)).await;

@@ -2,8 +2,9 @@
 
 use crate::apply::apply;
 use crate::journal::memory::{Dice, Memory};
+use crate::journal::shared::Core;
 use crate::journal::sync::locked;
-use crate::journal::{Companion, Core, Entry, JournalError, Options, Stamp};
+use crate::journal::{Companion, Entry, JournalError, Options, Stamp};
 use draw_protocol::{Answer, Color, Fault, Pixel, Request, Size};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -99,6 +100,7 @@ impl World {
     /// all of them are in the file.
     pub(super) fn turn(&self, dice: &mut Dice, calls: u64) -> (Vec<Picture>, bool) {
         let mut log = locked(&self.core.log);
+        log.begin_turn();
         let mut pictures = Vec::new();
         for _ in 0..calls {
             let session = dice.one_in(2).then(|| Stamp {
