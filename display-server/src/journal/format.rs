@@ -74,6 +74,11 @@ const JOURNAL_MAGIC: &[u8; 8] = b"DRAWJRNL";
 const SNAPSHOT_MAGIC: &[u8; 8] = b"DRAWSNAP";
 const VERSION: u32 = 1;
 
+/// Numbers of records and starts are smaller: what says otherwise is no journal, and counting on from it would overflow.
+const MOST: u64 = 1 << 62;
+
+const IMPOSSIBLE: &str = "its header has numbers that cannot be";
+
 /// The start of a `journal-N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -186,7 +191,10 @@ impl Header {
             })
         })();
         match (header, fields.u64()) {
-            (Some(header), Some(sum)) if sum == xxh3_64(&bytes[..HEADER - SUM]) => Ok((header, sum)),
+            (Some(header), Some(sum)) if sum == xxh3_64(&bytes[..HEADER - SUM]) => {
+                let is_possible = (1..MOST).contains(&header.first) && header.boot < MOST;
+                is_possible.then_some((header, sum)).ok_or_else(|| IMPOSSIBLE.into())
+            }
             _ => Err("the checksum of its header is wrong".into()),
         }
     }
@@ -217,6 +225,9 @@ impl SnapshotHeader {
                 state: fields.u64()?,
             })
         })();
-        header.ok_or_else(|| format!("its header has {} of {SNAPSHOT_HEADER} bytes", bytes.len()))
+        let header =
+            header.ok_or_else(|| format!("its header has {} of {SNAPSHOT_HEADER} bytes", bytes.len()))?;
+        let is_possible = header.sequence < MOST && header.boot < MOST;
+        is_possible.then_some(header).ok_or_else(|| IMPOSSIBLE.into())
     }
 }

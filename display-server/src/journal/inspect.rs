@@ -61,9 +61,12 @@ pub enum Moment {
     Before(Duration),
 }
 
+/// The last millisecond that RFC 3339 can write: years have four digits.
+const LAST: u64 = 253_402_300_799_999;
+
 /// From milliseconds since 1970.
 fn time(milliseconds: u64) -> SystemTime {
-    UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds)).unwrap_or(UNIX_EPOCH)
+    UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST))
 }
 
 /// Opens a directory that has a journal, and does `look` with it, again if files went away meanwhile.

@@ -123,10 +123,10 @@ impl Log {
         !self.is_stuck && !self.is_short
     }
 
-    /// A turn begins: its records have the time of now. It does not go back, whatever somebody does to the clock, since
-    /// what was drawn when is a matter of order.
-    pub(crate) fn begin_turn(&mut self) {
-        self.now = wall_clock();
+    /// A turn begins: its records have the time of `now`. In the file it does not go back, whatever somebody does to the
+    /// clock, since what was drawn when is a matter of order.
+    pub(crate) fn begin_turn(&mut self, now: u64) {
+        self.now = now;
     }
 
     /// Takes a record, or nothing of it.

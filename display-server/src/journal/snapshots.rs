@@ -22,17 +22,19 @@ impl Core {
         let (framebuffer, size) = (self.display.framebuffer(), self.display.size());
         let mut picture = Vec::new();
         let bytes = u64::from(size.width) * u64::from(size.height) * 4;
+        // Its memory is had, and touched, before anybody has to wait.
         usize::try_from(bytes)
             .ok()
             .and_then(|bytes| picture.try_reserve_exact(bytes).ok())
             .ok_or_else(|| io("copy the picture")(io::ErrorKind::OutOfMemory.into()))?;
+        picture.resize(picture.capacity(), 0);
 
         let mut log = locked(&self.log);
         let before = log.place;
         let old = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
         self.syncer.want(&old, before.next - 1, false);
         self.syncer.want(&log.file, before.next - 1, true);
-        framebuffer.read(size.clip(0, 0, size.width, size.height), &mut picture);
+        framebuffer.copy_rows(0..size.height, &mut picture);
         let state = self.companion.save();
         let (owner, number) = (log.owner(), log.place.file);
         drop(log);

@@ -70,7 +70,13 @@ impl Directory {
 
     /// A directory to write, made if there is none. `None` if another process writes to it.
     pub(crate) fn lock(path: &Path) -> io::Result<Option<Directory>> {
+        let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
         fs::create_dir_all(path)?;
+        for parent in missing.iter().filter_map(|path| path.parent()) {
+            // Or a loss of power takes the directory with all that is in it.
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
         let mut options = OpenOptions::new();
         let lock = options.create(true).truncate(false).write(true).open(path.join("lock"))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {

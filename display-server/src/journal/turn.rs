@@ -1,7 +1,7 @@
 //! What a connection draws before others do.
 
 use super::Journal;
-use super::log::Log;
+use super::log::{Log, wall_clock};
 use super::record::{Entry, Stamp};
 use super::shared::Core;
 use super::sync::locked;
@@ -63,7 +63,7 @@ impl<'a> Turn<'a> {
         }
         let log = self.log.get_or_insert_with(|| {
             let mut log = locked(&core.log);
-            log.begin_turn();
+            log.begin_turn(wall_clock());
             log
         });
         if is_question {

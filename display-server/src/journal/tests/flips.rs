@@ -107,6 +107,27 @@ fn a_damaged_snapshot_is_replaced_by_the_one_before_it() {
 }
 
 #[test]
+fn whatever_is_in_the_files_nothing_panics() {
+    let (storage, pictures) = made(1);
+    let names = [journal_name(1), journal_name(2), snapshot_name(2)];
+    for seed in 0..2_000 {
+        let dice = &mut Dice::new(seed);
+        let name = &names[dice.below(3) as usize];
+        let mut bytes = storage.read(name);
+        for _ in 0..1 + dice.below(3) {
+            let at = dice.below(bytes.len() as u64 + 1) as usize;
+            let (end, count) = ((at + dice.below(40) as usize).min(bytes.len()), dice.below(40));
+            let new: Vec<_> =
+                (0..count).map(|_| [0, 255, dice.below(256) as u8][dice.below(3) as usize]).collect();
+            bytes.splice(at..end, new);
+        }
+        if let Ok(world) = open(&storage.with_file(name, bytes)) {
+            assert!(picture(&world.core) == pictures[world.last() as usize], "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_missing_or_of_another_journal_is_damage() {
     let (storage, _) = made(2);
     let newest_gone = storage.with_file(&snapshot_name(3), vec![]);

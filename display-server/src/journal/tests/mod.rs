@@ -3,5 +3,6 @@
 mod flips;
 mod format;
 mod lives;
+mod looked_at;
 mod served;
 mod world;

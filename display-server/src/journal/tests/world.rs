@@ -100,7 +100,8 @@ impl World {
     /// all of them are in the file.
     pub(super) fn turn(&self, dice: &mut Dice, calls: u64) -> (Vec<Picture>, bool) {
         let mut log = locked(&self.core.log);
-        log.begin_turn();
+        let now = 1_000 * log.place.next;
+        log.begin_turn(now);
         let mut pictures = Vec::new();
         for _ in 0..calls {
             let session = dice.one_in(2).then(|| Stamp {
