@@ -11,7 +11,7 @@
 //! | 0 | 8 | `DRAWJRNL` |
 //! | 8 | 4 | version: 1 |
 //! | 12 | 4, 4 | width and height of the display |
-//! | 20 | 4 | the colour of the empty display, 0xRRGGBBAA |
+//! | 20 | 4 | in `journal-1` the colour of the empty display, 0xRRGGBBAA; means nothing in others |
 //! | 24 | 16 | instance: random, born with an empty display |
 //! | 40 | 8 | boot: counts the starts of the instance, from 1 |
 //! | 48 | 8 | the sequence number of the first record that may follow; the first of all is 1 |

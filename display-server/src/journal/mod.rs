@@ -16,6 +16,10 @@
 //! | anything else was changed | the display does not start, and says where |
 //! | the newest snapshot is damaged | the one before it is used, and the files since then |
 //!
+//! A connection writes in its own thread, to the system's cache, once a turn. A disk that cannot follow makes the system
+//! hold the writer up, and with it its client. What is drawn in a turn can be seen in the window a moment before it is
+//! written; no client is answered before.
+//!
 //! Locks: a connection holds the log for a turn, while it appends and draws, so that records are in the order of the
 //! drawing. Nobody syncs, or waits for one who does, while holding it. Without a journal there is no lock.
 

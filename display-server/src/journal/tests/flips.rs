@@ -104,6 +104,12 @@ fn a_damaged_snapshot_is_replaced_by_the_one_before_it() {
     let both = storage.with_file(&name, vec![]).with_file(&snapshot_name(2), vec![]);
     let error = open(&both).expect_err("nothing is whole").to_string();
     assert!(error.contains("no snapshot is whole"), "{error}");
+    let accept = Options { size: Some(SIZE), accept_loss: true, ..Options::default() };
+    let world = open_with(&both, &accept).unwrap_or_else(|error| panic!("{error}"));
+    assert!(picture(&world.core) == pictures[0] && world.last() == 0, "an empty display");
+    let (more, _) = world.turn(&mut Dice::new(1), 2);
+    let again = open(&both.after_kill()).expect("the loss was accepted");
+    assert!(Some(&picture(&again.core)) == more.last());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A journal on a real disk, and what is seen of it from outside.
 
 use super::world::*;
-use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::files::Catalogue;
 use crate::journal::inspect::{Moment, check, export, info};
 use crate::journal::storage::Directory;
 use crate::journal::sync::locked;
