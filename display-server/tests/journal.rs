@@ -289,7 +289,7 @@ fn a_torn_end_is_cut_off_and_said() {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("cutting off")).expect("it says so");
-    assert!(line.contains("cutting off 32 bytes that were never synced, from record 2 on"), "{line}");
+    assert!(line.contains("cutting off 32 bytes that nothing vouches for, from record 2 on"), "{line}");
     lines.find(|line| line.contains("serving")).expect("it starts");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -70,7 +70,7 @@ pub(crate) fn recover(
             warn!("dropping {bytes} bytes from record {} on, which were promised: {damage}", damage.record);
         } else {
             info!(
-                "cutting off {bytes} bytes that were never synced, from record {} on: {damage}",
+                "cutting off {bytes} bytes that nothing vouches for, from record {} on: {damage}",
                 damage.record
             );
             cut(storage, &catalogue, broken).map_err(errors.io("cut off its torn end"))?;
