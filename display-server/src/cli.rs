@@ -1,13 +1,19 @@
 //! The command line: what it says, and what a process adds to the library: signals, standard output, the log.
 
+mod journal;
+mod progress;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::window::{End, Remote, Screen};
-use display_server::{Color, Display, Error, Present, Size, bind, run, snapshot};
+use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, snapshot};
 use draw_protocol::limits::SIDE;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -28,15 +34,18 @@ const INTERRUPTED: i32 = 130;
 /// status 0, and so does closing its window; a second SIGINT ends it at once. With DRAW_DEBUG=1 in the environment it
 /// prints what its clients say and hear on standard error, one line per message, with DRAW_DEBUG=full the bytes too.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Address to listen on. Port 0 is any free one; without a port it is 3729
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3729")]
     listen: String,
 
-    /// Width and height in pixels
-    #[arg(long, value_name = "WxH", default_value = "640x480", value_parser = parse_size)]
-    size: Size,
+    /// Width and height in pixels [default: that of the journal, or 640x480]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    size: Option<Size>,
 
     /// Show it in a window: with a GPU or by software, whichever suits; or not at all
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
@@ -54,9 +63,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
+    /// Keep what is drawn in this directory, so that it is there again after whatever happens
+    #[arg(long, value_name = "DIR")]
+    journal: Option<PathBuf>,
+
+    /// MiB of journal after which a snapshot replaces it
+    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..1 << 32),
+          requires = "journal")]
+    journal_size: u64,
+
+    /// Use a damaged journal as far as it is whole, as a new instance
+    #[arg(long, requires = "journal")]
+    accept_loss: bool,
+
     /// How much is logged
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Level,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look at a journal
+    Journal(journal::JournalArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -95,28 +123,43 @@ fn parse_size(text: &str) -> Result<Size, String> {
         .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
 }
 
+/// Does what the command line says.
+pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
+    start_log(args.log.into());
+    if let Some(Command::Journal(args)) = args.command.take() {
+        return journal::execute(args);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Two connections that draw at once use both; idle, they cost nothing but their stacks.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::Start)?;
+    open(args, runtime).map(|()| ExitCode::SUCCESS)
+}
+
 /// Opens the display and serves it until a signal, or the end of its window, ends it.
 ///
 /// The calling thread has the window; everything else happens on others.
-pub(crate) fn execute(args: Args, runtime: Runtime) -> Result<(), Error> {
-    start_log(args.log.into());
+fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     // All that can be refused is refused before anything starts.
     if let Some(path) = &args.snapshot {
         snapshot::check_writable(path)?;
     }
-    let display = Display::new(args.size, args.background)?;
     let listener = bind(&args.listen, false)?;
+    let server = server(&args)?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let screen = Screen::open(if args.headless { Present::None } else { args.present });
     let remote = screen.as_ref().map(Screen::remote);
     let (close, closed) = oneshot::channel();
     let outcome = thread::scope(|scope| {
-        let (display, runtime) = (&display, &runtime);
+        let (display, runtime) = (server.display(), &runtime);
+        let (server, snapshot) = (server.clone(), args.snapshot.as_deref());
         let serve = move || {
             let _closed_at_the_end = remote.map(CloseOnDrop);
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).map_err(Error::Start)?;
-                serve(listener, display, args.snapshot.as_deref(), closed).await
+                serve(listener, server, snapshot, closed).await
             })
         };
         let Some(screen) = screen else { return serve() };
@@ -129,7 +172,32 @@ pub(crate) fn execute(args: Args, runtime: Runtime) -> Result<(), Error> {
     });
     // A connection that was cut may still be in the middle of a long request.
     runtime.shutdown_background();
-    outcome
+    match server.journal() {
+        // Whatever else went wrong, the picture is to be kept.
+        Some(journal) => journal.close().map_err(Error::from).and(outcome),
+        None => outcome,
+    }
+}
+
+/// The server of a new display, or of the one that a journal has.
+fn server(args: &Args) -> Result<Server, Error> {
+    let options = ServerOptions::default();
+    let Some(directory) = &args.journal else {
+        return Ok(Server::new(Display::new(args.size.unwrap_or(DEFAULT_SIZE), args.background)?, options));
+    };
+    let mut bar = progress::Bar::new("recovering");
+    let journal = Journal::open(
+        directory,
+        &journaling::Options {
+            size: args.size,
+            background: args.background,
+            snapshot_after: args.journal_size << 20,
+            accept_loss: args.accept_loss,
+        },
+        Arc::new(()),
+        &mut |done, total| bar.set(done, total),
+    )?;
+    Ok(Server::new(journal.display().clone(), options).journaled(journal))
 }
 
 /// Closes the window when the server has ended, however it did.
@@ -157,7 +225,7 @@ fn start_log(level: LevelFilter) {
 /// Serves until a signal says to end, or `closed` does.
 async fn serve(
     listener: TcpListener,
-    display: &Display,
+    server: Server,
     path: Option<&Path>,
     closed: oneshot::Receiver<()>,
 ) -> Result<(), Error> {
@@ -173,10 +241,12 @@ async fn serve(
     let address = listener.local_addr().map_err(Error::Start)?;
     announce(&format!("listening on {address}"));
     // A task of its own, so that clients are let in while a snapshot is being written.
-    let mut server = tokio::spawn(run(listener, display.clone(), stopped));
+    let (display, running) = (server.display().clone(), server);
+    let mut running = tokio::spawn(async move { running.run(listener, stopped).await });
+    let display = &display;
     loop {
         tokio::select! {
-            ended = &mut server => {
+            ended = &mut running => {
                 ended.map_err(io::Error::other).and_then(|served| served).map_err(Error::Start)?;
                 break;
             }

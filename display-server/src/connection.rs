@@ -11,6 +11,7 @@ use crate::clock::now;
 use crate::damage::Damage;
 use crate::display::Display;
 use crate::farewell;
+use crate::journal::{Journal, Turn as Journaling};
 use crate::sessions::Holder;
 use bytes::BufMut;
 use draw_protocol::server::{self, Stats, Step};
@@ -41,7 +42,7 @@ pub(crate) async fn serve<S>(
     stream: S,
     peer: &str,
     machine: server::Connection,
-    display: &Display,
+    (display, journal): (&Display, Option<&Journal>),
     share: Share,
     shutdown: impl Future<Output = ()>,
 ) where
@@ -58,6 +59,7 @@ pub(crate) async fn serve<S>(
         stream,
         machine,
         display,
+        journal,
         share,
         damage: display.framebuffer().no_damage(),
         input: None,
@@ -101,6 +103,7 @@ struct Connection<'a, S> {
     stream: S,
     machine: server::Connection,
     display: &'a Display,
+    journal: Option<&'a Journal>,
     share: Share,
     /// What was drawn and not published yet.
     damage: Damage,
@@ -153,7 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             poll_fn(|cx| {
                 let now = now();
                 if shutdown.as_mut().poll(cx).is_ready() {
-                    self.machine.close(Fault::new(Code::ShuttingDown, "the display ends"));
+                    let failure = self.journal.and_then(Journal::failure);
+                    let why = failure.as_deref().unwrap_or("the display ends");
+                    self.machine.close(Fault::new(Code::ShuttingDown, why));
                     return Poll::Ready(Ok(()));
                 }
                 if self.poll_session(cx) {
@@ -177,12 +182,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
     fn execute(&mut self) -> Turn {
-        let Connection { machine, display, share, damage, input, is_streaming, peer, resuming, .. } = self;
+        let Connection {
+            machine, display, journal, share, damage, input, is_streaming, peer, resuming, ..
+        } = self;
         let (framebuffer, now) = (display.framebuffer(), now());
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
         let large = input.as_ref().map_or(0, extra);
         let mut done = 0;
+        let mut journaling = Journaling::new(*journal);
         let turn = loop {
             if done >= WORK {
                 break Turn::Yield;
@@ -197,7 +205,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     let answer = answer_bytes(&request);
                     // Once as the answer, once as the bytes to send.
                     let result = if answer == 0 || share.try_cover_all(step.saturating_add(2 * answer)) {
-                        apply(&request, framebuffer, display.pointer(), damage)
+                        journaling
+                            .record(None, &request)
+                            .and_then(|_| apply(&request, framebuffer, display.pointer(), damage))
                     } else {
                         Err(no_memory(answer))
                     };
@@ -212,6 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Step::Wait => break Turn::Over,
             }
         };
+        // All of it is in the journal before anybody is told.
+        drop(journaling);
         match (rest.len(), &mut *input) {
             (0, input) => *input = None,
             (left, Some(input)) => input.keep_last(left),

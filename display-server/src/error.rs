@@ -51,6 +51,9 @@ pub enum Error {
     /// The system gives no random bytes, with which a display is told from every other.
     #[error("the system gives no random bytes: {0}")]
     Random(#[source] io::Error),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
     /// The system refuses threads, timers or signals.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),

@@ -27,6 +27,7 @@
 //! - The [`Framebuffer`] has no lock: its pixels are relaxed atomics, and any number of connections draw at once.
 //! - [`Damage`] says which rows have changed. A presenter is woken once, takes all of it, and copies those rows.
 //! - `DRAW_DEBUG=1` in the environment prints what each client says and hears: see [`draw_protocol::trace`].
+//! - A [`journal`], if there is one, has each drawing call on the disk before it is drawn.
 //! - The [`window`] is one such presenter. It needs a screen; everything else does without.
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
 //!   and [`draw_protocol::limits`].
@@ -41,6 +42,7 @@ mod display;
 mod error;
 mod farewell;
 mod framebuffer;
+pub mod journal;
 mod listen;
 mod local;
 mod server;
@@ -55,6 +57,7 @@ pub use draw_protocol::Area;
 pub use draw_protocol::{Color, Position, Size};
 pub use error::Error;
 pub use framebuffer::Framebuffer;
+pub use journal::Journal;
 pub use listen::bind;
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};

@@ -4,6 +4,7 @@ use crate::budget::Budget;
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
+use crate::journal::Journal;
 use draw_protocol::{limits, server};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -66,6 +67,7 @@ impl Default for ServerOptions {
 #[derive(Debug, Clone)]
 pub struct Server {
     display: Display,
+    journal: Option<Journal>,
     options: ServerOptions,
     budget: Budget,
 }
@@ -88,11 +90,29 @@ impl Server {
         options.connections = options.connections.clamp(1, Semaphore::MAX_PERMITS);
         options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
         let budget = Budget::new(options.memory, options.connections);
-        Server { display, options, budget }
+        Server { display, journal: None, options, budget }
+    }
+
+    /// The same, but of the display of `journal`, which each drawing call is written to first.
+    #[must_use]
+    pub fn journaled(self, journal: Journal) -> Server {
+        Server { display: journal.display().clone(), journal: Some(journal), ..self }
+    }
+
+    /// What its clients draw on.
+    pub fn display(&self) -> &Display {
+        &self.display
+    }
+
+    /// Where its clients' drawing calls are kept.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.journal.as_ref()
     }
 
     /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
     /// and within two seconds it returns, whatever the clients do.
+    ///
+    /// With a journal it ends by itself when a sync fails: see [`Journal::failure`].
     ///
     /// # Errors
     /// If `listener` has no address. What goes wrong with single clients, or with accepting them, is logged.
@@ -105,11 +125,22 @@ impl Server {
         let mut entrance = Entrance::new(listener, allowed_connections(self.options.connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
+        let mut failed = pin!(async {
+            match &self.journal {
+                Some(journal) => {
+                    // Not within the macro, which evaluates nothing when nobody listens.
+                    let failure = journal.failed().await;
+                    error!("{failure}");
+                }
+                None => std::future::pending().await,
+            }
+        });
         info!(%address, size = %self.display.size(), "serving");
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                () = &mut failed => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
                 (stream, peer, permit) = entrance.next() => {
                     let (server, mut stopped) = (self.clone(), stopped.clone());
@@ -149,7 +180,9 @@ impl Server {
             instance: Some(self.display.sessions().instance()),
         };
         let machine = server::Connection::new(config, now());
-        connection::serve(stream, peer, machine, &self.display, self.budget.share(), shutdown).await;
+        let journal = self.journal.as_ref();
+        connection::serve(stream, peer, machine, (&self.display, journal), self.budget.share(), shutdown)
+            .await;
     }
 }
 

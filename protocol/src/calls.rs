@@ -154,8 +154,8 @@ macro_rules! generate {
                 }
             }
 
-            /// Writes the array of parameters.
-            pub(crate) fn encode_parameters(&self, out: &mut Vec<u8>) {
+            /// Appends the array of parameters, as it stands in a message. Pixels become a run, in whatever form they came.
+            pub fn encode_parameters(&self, out: &mut Vec<u8>) {
                 crate::envelope::write_array_header(out, self.method().parameters().len());
                 match *self {
                     $(Request::$Draw { $($dp),* } => { $($dp.encode(out);)* })+
@@ -492,7 +492,21 @@ fn check_count(method: Method, parameters: &mut Reader<'_>) -> Result<(), Fault>
     }
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// Reads what [`Request::encode_parameters`] has written, or what a client sent.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`] if these are not the parameters of `method`, or if anything comes after them;
+    /// whatever [`Request::check`] finds.
+    pub fn from_parameters(method: Method, parameters: &'a [u8]) -> Result<Request<'a>, Fault> {
+        let mut reader = Reader::new(parameters);
+        let request = Request::decode(method, &mut reader)?;
+        match reader.rest() {
+            [] => Ok(request),
+            rest => Err(Fault::invalid(format!("{} bytes follow the parameters", rest.len()))),
+        }
+    }
+
     /// Checks what the types of the parameters do not say. A request that fails is not executed at all.
     ///
     /// # Errors

@@ -99,6 +99,8 @@ codes! {
     TooSlow = "too_slow",
     /// The display has no memory to spare for this request.
     NoMemory = "no_memory",
+    /// The display cannot write its journal, most likely for want of room on its disk. Nothing was drawn; what is there can be read.
+    NoSpace = "no_space",
     /// The display ends. The connection closes.
     ShuttingDown = "shutting_down",
     /// The client holds the reply to this request already. It was not executed again.

@@ -97,6 +97,18 @@ fn more_than_a_limit_is_refused_by_whoever_looks_first() {
 }
 
 #[test]
+fn parameters_are_read_back_and_nothing_may_follow() {
+    let request = Request::FillRect { x: -1, y: 2, width: 3, height: 4, color: Color::RED };
+    let mut bytes = Vec::new();
+    request.encode_parameters(&mut bytes);
+    let read = Request::from_parameters(Method::FillRect, &bytes).map(|request| request.call());
+    assert_eq!(read, Ok(request.call()));
+    bytes.push(0xc0);
+    let fault = Request::from_parameters(Method::FillRect, &bytes).unwrap_err();
+    assert_eq!(fault.to_string(), "invalid_argument: 1 bytes follow the parameters");
+}
+
+#[test]
 fn answers_survive_and_may_grow() {
     for (method, answer) in [
         (Method::Sync, Answer::Done(())),

@@ -1,0 +1,232 @@
+//! `cargo bench -p benches --bench journal -- DIR`: what a journal in that directory costs, and how fast it comes back.
+//!
+//! Client and server run in this process, over TCP. The disk is what is measured, so the figures are of that disk, and of
+//! what else it does.
+
+use benches::pictures::{self, BATCH};
+use benches::stats::median;
+use clap::Parser;
+use display_server::journal::{Journal, Options};
+use display_server::{Color, Display, Server, ServerOptions, Size};
+use draw_client::blocking;
+use draw_protocol::{Pixel, Request};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+/// Batches of a run: 64 MiB of pixels.
+const BATCHES: usize = (64 << 20) / (BATCH * Pixel::SIZE);
+
+/// Runs of which the median is told.
+const ROUNDS: usize = 7;
+
+/// Calls and syncs of which the median is told.
+const CALLS: usize = 300;
+
+/// Bytes of the journal that is recovered.
+const RECOVERED: u64 = 512 << 20;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// A directory on the disk that is to be measured
+    directory: Option<PathBuf>,
+    /// What cargo adds. Without it nothing is measured.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let args = Args::parse();
+    let Some(directory) = args.directory.filter(|_| args.bench) else {
+        println!("journal: name a directory on the disk that is to be measured");
+        return Ok(());
+    };
+    let directory = directory.join(format!("journal-bench-{}", std::process::id()));
+    fs::create_dir_all(&directory)?;
+    let outcome = measure(&directory);
+    fs::remove_dir_all(&directory)?;
+    outcome
+}
+
+fn measure(directory: &Path) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    println!("{:46}{:>12}", "asynchronous batches of 1,000 pixels", "MiB/s");
+    let (mut plain, mut journaled, mut durable) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        plain.push(batches(&runtime, None)?.0);
+        let (drawn, synced) = batches(&runtime, Some(&directory.join(format!("batches-{round}"))))?;
+        journaled.push(drawn);
+        durable.push(synced);
+    }
+    let plain = tell("  without a journal", plain, 1.0);
+    tell("  with a journal, until all is drawn", journaled, plain);
+    tell("  with a journal, until all is durable", durable, plain);
+
+    println!("{:46}{:>12}", "one thing after the other, each waited for", "us");
+    let times = syncs(directory)?;
+    println!("{:46}{:>12.1}", "  4 KiB appended and synced", middle(&times));
+    let (answered, durable) = calls(&runtime, &directory.join("calls"))?;
+    println!("{:46}{:>12.1}", "  a draw_pixel, until it is answered", middle(&answered));
+    println!("{:46}{:>12.1}", "  and until it is durable", middle(&durable));
+
+    println!("{:46}{:>12}", "recovery, from the page cache", "s per GiB");
+    for (name, batch) in [("  batches of 1,000 pixels", BATCH), ("  single pixels", 1)] {
+        println!(
+            "{name:46}{:>12.2}",
+            recovery(&runtime, &directory.join(format!("recovery-{batch}")), batch)?
+        );
+    }
+    Ok(())
+}
+
+/// Prints the median rate, and which part of `of` it is; answers it.
+fn tell(name: &str, rates: Vec<f64>, of: f64) -> f64 {
+    let (least, most) = rates.iter().fold((f64::MAX, 0.0_f64), |(a, b), &rate| (a.min(rate), b.max(rate)));
+    let rate = middle(&rates);
+    let part = if of > 1.0 { format!("{:.2} of that", rate / of) } else { String::new() };
+    println!("{name:46}{rate:>12.0}   {least:.0} to {most:.0}   {part}");
+    rate
+}
+
+fn middle(values: &[f64]) -> f64 {
+    median(values).expect("something was measured")
+}
+
+const SIZE: Size = Size { width: 640, height: 480 };
+
+fn open(directory: &Path) -> Outcome<Journal> {
+    let options = Options { size: Some(SIZE), snapshot_after: u64::MAX, ..Options::default() };
+    Ok(Journal::open(directory, &options, Arc::new(()), &mut |_, _| ())?)
+}
+
+/// A server on a free port: of the display of a journal, or of one without.
+fn serve(runtime: &Runtime, journal: Option<&Journal>) -> Outcome<(String, JoinHandle<()>)> {
+    let server = match journal {
+        Some(journal) => {
+            Server::new(journal.display().clone(), ServerOptions::default()).journaled(journal.clone())
+        }
+        None => Server::new(Display::new(SIZE, Color::BLACK)?, ServerOptions::default()),
+    };
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?.to_string();
+    let task = runtime.spawn(async move { _ = server.run(listener, std::future::pending()).await });
+    Ok((address, task))
+}
+
+/// MiB/s of pixels, until all are drawn, and until all are durable.
+fn batches(runtime: &Runtime, directory: Option<&Path>) -> Outcome<(f64, f64)> {
+    let journal = directory.map(open).transpose()?;
+    let (address, task) = serve(runtime, journal.as_ref())?;
+    let pixels = pictures::square(BATCH);
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (drawn, durable) = client.block_on(async {
+        let display = draw_client::Display::connect(&address).await?;
+        let began = Instant::now();
+        for _ in 0..BATCHES {
+            display.draw_pixels(&pixels).await?;
+        }
+        display.sync().await?;
+        let drawn = began.elapsed();
+        if let Some(journal) = &journal {
+            journal.durable().wait_for(|&number| number == BATCHES as u64).await?;
+        }
+        let durable = began.elapsed();
+        display.close().await?;
+        Ok::<_, Box<dyn Error>>((drawn, durable))
+    })?;
+    task.abort();
+    if let Some(directory) = directory {
+        drop(journal);
+        fs::remove_dir_all(directory)?;
+    }
+    let rate =
+        |time: Duration| (BATCHES * BATCH * Pixel::SIZE) as f64 / f64::from(1 << 20) / time.as_secs_f64();
+    Ok((rate(drawn), rate(durable)))
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// What the disk takes for the least that can be asked of it.
+fn syncs(directory: &Path) -> Outcome<Vec<f64>> {
+    let path = directory.join("sync");
+    let mut file = File::create(&path)?;
+    let times = (0..CALLS).map(|_| {
+        let began = Instant::now();
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+        Ok(micros(began.elapsed()))
+    });
+    let times = times.collect::<std::io::Result<_>>()?;
+    fs::remove_file(path)?;
+    Ok(times)
+}
+
+/// Microseconds of single calls, until they are answered, and until they are durable.
+fn calls(runtime: &Runtime, directory: &Path) -> Outcome<(Vec<f64>, Vec<f64>)> {
+    let journal = open(directory)?;
+    let (address, task) = serve(runtime, Some(&journal))?;
+    let display = blocking::Display::connect(&address)?;
+    let mut durable = journal.durable();
+    let (mut answered, mut synced) = (Vec::new(), Vec::new());
+    for n in 1..=CALLS {
+        let began = Instant::now();
+        display.draw_pixel(n as i32, 1, Color::RED)?;
+        answered.push(micros(began.elapsed()));
+        runtime.block_on(durable.wait_for(|&number| number == n as u64))?;
+        synced.push(micros(began.elapsed()));
+    }
+    task.abort();
+    Ok((answered, synced))
+}
+
+/// Seconds that a GiB of records of so many pixels takes.
+fn recovery(runtime: &Runtime, directory: &Path, batch: usize) -> Outcome<f64> {
+    let journal = open(directory)?;
+    let (address, task) = serve(runtime, Some(&journal))?;
+    let pixels = pictures::square(BATCH);
+    let mut messages = Vec::new();
+    let mut sent = 0;
+    for pixels in pixels.chunks(batch).cycle().take(64 * BATCH / batch) {
+        let request = match pixels {
+            [pixel] => Request::DrawPixel { x: pixel.x.into(), y: pixel.y.into(), color: pixel.color },
+            pixels => Request::DrawPixels { pixels: pixels.into() },
+        };
+        // A notification: [2, method, params].
+        let method = request.method().name().as_bytes();
+        messages.extend_from_slice(&[0x93, 0x02, 0xa0 | method.len() as u8]);
+        messages.extend_from_slice(method);
+        request.encode_parameters(&mut messages);
+        sent += 1;
+    }
+    let (mut stream, mut written, mut total) = (TcpStream::connect(address)?, 0, 0);
+    while written < RECOVERED {
+        stream.write_all(&messages)?;
+        total += sent;
+        runtime.block_on(journal.durable().wait_for(|&number| number == total))?;
+        written = fs::metadata(directory.join("journal-0000000000000001"))?.len();
+    }
+    drop(stream);
+    // The server and its connection have the journal, too.
+    while journal.display().stats().connections > 0 {
+        std::thread::yield_now();
+    }
+    task.abort();
+    _ = runtime.block_on(task);
+    drop(journal);
+    let began = Instant::now();
+    drop(open(directory)?);
+    let took = began.elapsed().as_secs_f64();
+    fs::remove_dir_all(directory)?;
+    Ok(took * f64::from(1 << 30) / written as f64)
+}

@@ -1,0 +1,143 @@
+//! `display-server journal`: looks at a journal, whether or not a server writes to it.
+
+use super::progress::Bar;
+use clap::{Args, Subcommand};
+use display_server::Error;
+use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
+use display_server::snapshot;
+use humantime::format_rfc3339_millis;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// What is wrong with a journal, for scripts.
+const DAMAGED: u8 = 1;
+
+/// Looks at a journal, also while a server writes to it, and changes nothing.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct JournalArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read all of it and say whether it is whole: status 0 if it is, 1 if not
+    Check {
+        /// The directory that was given to --journal
+        dir: PathBuf,
+    },
+    /// Say whose it is, and which files it has
+    Info {
+        /// The directory that was given to --journal
+        dir: PathBuf,
+    },
+    /// Write the picture at a moment as a PNG file
+    Export {
+        /// The directory that was given to --journal
+        dir: PathBuf,
+        /// When: RFC 3339 (2026-01-31T12:00:00Z), seconds since 1970, or -10s for so long before the last call.
+        /// Without it, the end
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "-0s", hide_default_value = true,
+              value_parser = parse_moment)]
+        at: Moment,
+        /// The file to write
+        #[arg(short, long, value_name = "FILE.png")]
+        output: PathBuf,
+    },
+}
+
+fn parse_moment(text: &str) -> Result<Moment, String> {
+    let seconds = || {
+        let since = Duration::try_from_secs_f64(text.parse().ok()?).ok()?;
+        UNIX_EPOCH.checked_add(since)
+    };
+    if let Some(before) = text.strip_prefix('-') {
+        let before = humantime::parse_duration(before);
+        return before.map(Moment::Before).map_err(|error| format!("{error}: write -10s, or -1h30m"));
+    }
+    seconds().or_else(|| humantime::parse_rfc3339_weak(text).ok()).map(Moment::At).ok_or_else(|| {
+        "write 2026-01-31T12:00:00Z, the seconds since 1970, or -10s for so long before the last call".into()
+    })
+}
+
+/// Does what was asked, and answers the status of the process.
+pub(crate) fn execute(args: JournalArgs) -> Result<ExitCode, Error> {
+    match args.command {
+        Command::Check { dir } => {
+            let mut bar = Bar::new("reading");
+            let report = inspect::check(&dir, &mut |done, total| bar.set(done, total))?;
+            drop(bar);
+            say(&told(&report));
+            let is_whole = report.damage.is_empty();
+            Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
+        }
+        Command::Info { dir } => {
+            say(&described(&inspect::info(&dir)?));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Export { dir, at, output } => {
+            snapshot::check_writable(&output)?;
+            export(&dir, at, &output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn export(dir: &Path, at: Moment, output: &Path) -> Result<(), Error> {
+    let mut bar = Bar::new("drawing");
+    let display = inspect::export(dir, at, &mut |done, total| bar.set(done, total))?;
+    drop(bar);
+    snapshot::write(display.framebuffer(), output)
+}
+
+/// Prints it. That nobody reads it is no failure.
+fn say(text: &str) {
+    _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn told(report: &Report) -> String {
+    let mut out = String::new();
+    // A String takes everything.
+    let mut line = |name: &str, what: String| _ = writeln!(out, "{name:10}{what}");
+    for damage in &report.damage {
+        line("damaged", damage.to_string());
+    }
+    if report.damage.is_empty() {
+        line("whole", "yes".into());
+    }
+    if let Some((damage, bytes)) = &report.torn {
+        line("torn", format!("{bytes} bytes at the end, which a server that starts cuts off: {damage}"));
+    }
+    let numbers = report.numbers.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
+    line("records", format!("{}{numbers}", report.records));
+    if let Some((first, last)) = report.times {
+        line("first", format_rfc3339_millis(first).to_string());
+        line("last", format_rfc3339_millis(last).to_string());
+    }
+    line("sessions", report.sessions.to_string());
+    let (snapshots, journals) = report.files;
+    line("files", format!("{snapshots} whole snapshots, {journals} journals, {} bytes", report.bytes));
+    out
+}
+
+fn described(info: &Info) -> String {
+    let mut out = String::new();
+    let instance: String = info.instance.iter().map(|byte| format!("{byte:02x}")).collect();
+    _ = writeln!(out, "instance  {instance}\nboot      {}\nsize      {}", info.boot, info.size);
+    let mut list = |files: &[FileInfo], what: &str| {
+        for FileInfo { name, bytes, record, begun, .. } in files {
+            _ = writeln!(
+                out,
+                "{name:27}{bytes:>14} bytes  {}  {what} {record}",
+                format_rfc3339_millis(*begun)
+            );
+        }
+    };
+    list(&info.snapshots, "up to record");
+    list(&info.journals, "from record");
+    out
+}

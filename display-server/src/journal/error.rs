@@ -1,0 +1,98 @@
+//! What can be wrong with a journal.
+
+use draw_protocol::Size;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a journal cannot be used. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The system refuses to read or to write something.
+    #[error("the journal in {}: cannot {what} ({source})", directory.display())]
+    Io {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// What was tried.
+        what: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another server writes to it.
+    #[error("another server uses the journal in {}: end that one, or choose another directory", .0.display())]
+    Locked(PathBuf),
+    /// There is none.
+    #[error("there is no journal in {}", .0.display())]
+    Missing(PathBuf),
+    /// Something in the middle of it was changed or is gone.
+    #[error(
+        "the journal in {dir} is damaged: {damage}. `display-server journal check {dir}` has more; with `--accept-loss` \
+         the server drops that and all behind it, and goes on as a new instance",
+        dir = directory.display()
+    )]
+    Damaged {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// What is wrong, and where.
+        damage: Damage,
+    },
+    /// It is of a display of another size.
+    #[error(
+        "the journal in {} is of a display of {found}, not {wanted}: leave out --size, or choose another directory",
+        directory.display()
+    )]
+    Size {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// The size asked for.
+        wanted: Size,
+        /// The size of the journal's display.
+        found: Size,
+    },
+    /// The display itself cannot be had.
+    #[error("the journal in {}: {source}", directory.display())]
+    Display {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// Why not.
+        source: Box<crate::Error>,
+    },
+    /// The state beside the picture is not what whoever keeps it can read.
+    #[error("the journal in {}: the state in its snapshot cannot be restored: {why}", directory.display())]
+    State {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A moment before everything that is kept.
+    #[error("the journal in {} begins at {begin}: name a later time", directory.display())]
+    TooEarly {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// The time of the oldest picture in it, as RFC 3339.
+        begin: String,
+    },
+    /// A sync failed, or what was acknowledged could not be written in the end.
+    #[error("the journal in {}: {why}", directory.display())]
+    Failed {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// What went wrong, and what it means.
+        why: String,
+    },
+}
+
+/// Something in a journal that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}, offset {offset}, record {record}: {what}")]
+pub struct Damage {
+    /// The name of the file.
+    pub file: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// The sequence number of the first record that cannot be had.
+    pub record: u64,
+    /// What is wrong.
+    pub what: String,
+}

@@ -1,0 +1,160 @@
+//! Which files a journal has, and its snapshots as files.
+
+use super::format::{SNAPSHOT_HEADER, SUM, SnapshotHeader};
+use super::storage::{FileReader, Storage, append_all};
+use crate::display::Display;
+use crate::error::Error;
+use draw_protocol::Color;
+use std::io::{self, Read};
+use xxhash_rust::xxh3::Xxh3;
+
+pub(crate) fn journal_name(number: u64) -> String {
+    format!("journal-{number:016}")
+}
+
+pub(crate) fn snapshot_name(number: u64) -> String {
+    format!("snapshot-{number:016}")
+}
+
+fn unfinished_name(number: u64) -> String {
+    format!("snapshot-{number:016}.new")
+}
+
+/// The files of a journal, each list in rising order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Catalogue {
+    pub(crate) journals: Vec<u64>,
+    pub(crate) snapshots: Vec<u64>,
+    /// Snapshots that were never finished.
+    pub(crate) unfinished: Vec<String>,
+}
+
+impl Catalogue {
+    pub(crate) fn read(storage: &dyn Storage) -> io::Result<Catalogue> {
+        let mut catalogue = Catalogue::default();
+        for name in storage.list()? {
+            let (kind, number) = name.split_once('-').unwrap_or_default();
+            let is_number = number.len() == 16 && number.bytes().all(|b| b.is_ascii_digit());
+            match (kind, number.parse().ok().filter(|&n| is_number && n > 0)) {
+                ("journal", Some(number)) => catalogue.journals.push(number),
+                ("snapshot", Some(number)) => catalogue.snapshots.push(number),
+                ("snapshot", None) if number.ends_with(".new") => catalogue.unfinished.push(name),
+                _ => {}
+            }
+        }
+        catalogue.journals.sort_unstable();
+        catalogue.snapshots.sort_unstable();
+        Ok(catalogue)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.journals.is_empty() && self.snapshots.is_empty()
+    }
+}
+
+/// Writes a snapshot so that it is there whole, and durably, or not at all.
+pub(crate) fn write_snapshot(
+    storage: &dyn Storage,
+    number: u64,
+    header: &SnapshotHeader,
+    picture: &[u8],
+    state: &[u8],
+) -> io::Result<()> {
+    let name = unfinished_name(number);
+    // One that was never finished may be in the way.
+    match storage.remove(&name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = (|| {
+        let file = storage.create(&name)?;
+        let mut hash = Xxh3::new();
+        for part in [&header.encode(), picture, state] {
+            hash.update(part);
+            append_all(&*file, part)?;
+        }
+        append_all(&*file, &hash.digest().to_be_bytes())?;
+        file.sync()?;
+        storage.rename(&name, &snapshot_name(number))
+    })();
+    if written.is_err() {
+        // It is in nobody's way, and the next one removes it if this fails.
+        _ = storage.remove(&name);
+    }
+    written?;
+    storage.sync_directory()
+}
+
+/// What a snapshot has.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) header: SnapshotHeader,
+    pub(crate) display: Display,
+    pub(crate) state: Vec<u8>,
+}
+
+/// Why there is no snapshot to be had from a file.
+#[derive(Debug)]
+pub(crate) enum NoSnapshot {
+    /// It is not what was written.
+    Damaged(String),
+    /// The file cannot be read.
+    Io(io::Error),
+    /// There is no memory for the display.
+    Display(Error),
+}
+
+impl From<io::Error> for NoSnapshot {
+    fn from(error: io::Error) -> NoSnapshot {
+        NoSnapshot::Io(error)
+    }
+}
+
+/// Reads the header of a snapshot. Whether it is true is not known before all has been read.
+pub(crate) fn snapshot_header(storage: &dyn Storage, number: u64) -> Result<SnapshotHeader, NoSnapshot> {
+    let mut reader = FileReader::new(storage.open(&snapshot_name(number))?, 0)?;
+    read_header(&mut reader)
+}
+
+fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
+    let header = SnapshotHeader::decode(reader.peek(SNAPSHOT_HEADER)?).map_err(NoSnapshot::Damaged)?;
+    // Before anything takes memory for what it says.
+    let picture = u64::from(header.size.width) * u64::from(header.size.height);
+    let length = u128::from(picture) * 4 + u128::from(header.state) + (SNAPSHOT_HEADER + SUM) as u128;
+    if length != u128::from(reader.left()) {
+        return Err(NoSnapshot::Damaged(format!("it has {} bytes, not {length}", reader.left())));
+    }
+    Ok(header)
+}
+
+/// Reads a snapshot and makes sure that all of it is as it was written.
+pub(crate) fn read_snapshot(storage: &dyn Storage, number: u64) -> Result<Snapshot, NoSnapshot> {
+    let mut reader = FileReader::new(storage.open(&snapshot_name(number))?, 0)?;
+    let header = read_header(&mut reader)?;
+    let mut hash = Xxh3::new();
+    hash.update(reader.peek(SNAPSHOT_HEADER)?);
+    reader.advance(SNAPSHOT_HEADER);
+    let display = Display::new(header.size, Color::BLACK).map_err(|error| match error {
+        Error::Size(size) => NoSnapshot::Damaged(format!("there is no display of {size}")),
+        error => NoSnapshot::Display(error),
+    })?;
+    let (framebuffer, width) = (display.framebuffer(), header.size.width);
+    let mut damage = framebuffer.no_damage();
+    let mut row = vec![0; width as usize * 4];
+    for y in 0..header.size.height {
+        reader.read_exact(&mut row)?;
+        hash.update(&row);
+        framebuffer.put_image((0, y as i32), (width, 1), &row, &mut damage);
+    }
+    framebuffer.publish(&mut damage);
+    // As long as the file has it, so it fits memory as well as the file did.
+    let mut state = vec![0; usize::try_from(header.state).unwrap_or(usize::MAX)];
+    reader.read_exact(&mut state)?;
+    hash.update(&state);
+    let mut sum = [0; SUM];
+    reader.read_exact(&mut sum)?;
+    if u64::from_be_bytes(sum) != hash.digest() {
+        return Err(NoSnapshot::Damaged("its checksum is wrong".into()));
+    }
+    Ok(Snapshot { header, display, state })
+}

@@ -1,0 +1,206 @@
+//! Looks at a journal without changing it, also while a server writes to it.
+
+mod check;
+
+pub use check::{Report, check};
+
+use super::base::{Errors, Found, find_base, read_header, replay};
+use super::error::{Damage, JournalError};
+use super::files::{Catalogue, NoSnapshot, journal_name, snapshot_header, snapshot_name};
+use super::replay::walk;
+use super::storage::{Directory, Storage};
+use crate::display::Display;
+use draw_protocol::Size;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often a journal is looked at anew when a server has just removed a file of it.
+const TRIES: u32 = 10;
+
+/// What a journal is, as its newest files say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Info {
+    /// Born with an empty display.
+    pub instance: [u8; 16],
+    /// How often it was started.
+    pub boot: u64,
+    /// Of the display.
+    pub size: Size,
+    /// Oldest first.
+    pub snapshots: Vec<FileInfo>,
+    /// Oldest first.
+    pub journals: Vec<FileInfo>,
+}
+
+/// A file of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileInfo {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Of a snapshot the number of the last record in it, of a journal that of the first.
+    pub record: u64,
+    /// When it was begun.
+    pub begun: SystemTime,
+}
+
+/// A moment in the life of a display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Moment {
+    /// After the last record.
+    #[default]
+    End,
+    /// After everything that was drawn up to then.
+    At(SystemTime),
+    /// So long before the last record.
+    Before(Duration),
+}
+
+/// The last millisecond that RFC 3339 can write: years have four digits.
+const LAST: u64 = 253_402_300_799_999;
+
+/// From milliseconds since 1970.
+fn time(milliseconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST))
+}
+
+/// Opens a directory that has a journal, and does `look` with it, again if files went away meanwhile.
+fn with<T>(
+    directory: &Path,
+    mut look: impl FnMut(&dyn Storage, &Catalogue, &Errors<'_>) -> Result<T, JournalError>,
+) -> Result<T, JournalError> {
+    let errors = Errors(directory);
+    for n in 1.. {
+        let storage = Directory::read_only(directory).map_err(errors.io("read it"))?;
+        let catalogue = Catalogue::read(&storage).map_err(errors.io("list it"))?;
+        if catalogue.is_empty() {
+            return Err(JournalError::Missing(directory.to_owned()));
+        }
+        match look(&storage, &catalogue, &errors) {
+            Err(JournalError::Io { source, .. }) if n < TRIES && source.kind() == io::ErrorKind::NotFound => {
+            }
+            looked => return looked,
+        }
+    }
+    unreachable!("the last try returns")
+}
+
+fn no_snapshot(errors: &Errors<'_>, number: u64, why: NoSnapshot) -> Result<Damage, JournalError> {
+    match why {
+        NoSnapshot::Damaged(what) => Ok(Damage { file: snapshot_name(number), offset: 0, record: 0, what }),
+        NoSnapshot::Io(error) => Err(errors.io(format!("read {}", snapshot_name(number)))(error)),
+        NoSnapshot::Display(error) => Err(errors.display(error)),
+    }
+}
+
+/// What the headers of the files in `directory` say.
+///
+/// # Errors
+/// If there is no journal, if it cannot be read, or if a header is damaged.
+pub fn info(directory: &Path) -> Result<Info, JournalError> {
+    with(directory, |storage, catalogue, errors| {
+        let length = |name: &str| {
+            let length = storage.open(name).and_then(|file| file.length());
+            length.map_err(errors.io(format!("read {name}")))
+        };
+        let damaged = |damage| JournalError::Damaged { directory: directory.to_owned(), damage };
+        let (mut snapshots, mut journals, mut newest) = (Vec::new(), Vec::new(), None);
+        for &number in &catalogue.snapshots {
+            let name = snapshot_name(number);
+            let header = snapshot_header(storage, number);
+            let header =
+                header.map_err(|why| no_snapshot(errors, number, why).map_or_else(|error| error, damaged))?;
+            newest = Some((header.instance, header.boot, header.size));
+            let (bytes, begun) = (length(&name)?, time(header.taken));
+            snapshots.push(FileInfo { bytes, name, record: header.sequence, begun });
+        }
+        for &number in &catalogue.journals {
+            let name = journal_name(number);
+            let header = read_header(storage, number).map_err(errors.io(format!("read {name}")))?;
+            // The last one may not have one yet.
+            let is_last = catalogue.journals.last() == Some(&number);
+            match header {
+                Ok(header) => {
+                    newest = Some((header.instance, header.boot, header.size));
+                    let (bytes, begun) = (length(&name)?, time(header.time));
+                    journals.push(FileInfo { bytes, name, record: header.first, begun });
+                }
+                Err(_) if is_last && newest.is_some() => {}
+                Err(what) => return Err(damaged(Damage { file: name, offset: 0, record: 0, what })),
+            }
+        }
+        let (instance, boot, size) = newest.ok_or_else(|| JournalError::Missing(directory.to_owned()))?;
+        Ok(Info { instance, boot, size, snapshots, journals })
+    })
+}
+
+/// The display as it was at a moment. `progress` is told how many bytes of how many have been replayed.
+///
+/// # Errors
+/// If the journal does not reach back so far, if it is damaged before that moment, or if it cannot be read.
+pub fn export(
+    directory: &Path,
+    moment: Moment,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Display, JournalError> {
+    with(directory, |storage, catalogue, errors| {
+        let until = match moment {
+            Moment::End => u64::MAX,
+            Moment::At(at) => milliseconds(at.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            Moment::Before(before) => {
+                let end = last_time(storage, catalogue, errors)?;
+                end.saturating_sub(milliseconds(before))
+            }
+        };
+        let Found { base, damaged } = find_base(storage, catalogue, errors, |time| time <= until)?;
+        let Some(base) = base else {
+            return Err(nothing_before(storage, catalogue, errors, damaged));
+        };
+        let end = replay(storage, catalogue, &base, progress, |_, _, _| (), |time| time <= until);
+        match end.map_err(errors.io("read it"))?.broken {
+            Some(broken) if broken.proof.is_some() => Err(errors.damaged(broken)),
+            _ => Ok(base.display),
+        }
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When the last record was written.
+fn last_time(storage: &dyn Storage, catalogue: &Catalogue, errors: &Errors<'_>) -> Result<u64, JournalError> {
+    let base = find_base(storage, catalogue, errors, |_| true)?.base;
+    let Some(base) = base else { return Ok(0) };
+    let end = walk(storage, catalogue, base.owner, base.place, &mut |_, _, _| ControlFlow::Continue(()));
+    Ok(end.map_err(errors.io("read it"))?.place.time)
+}
+
+/// Why there is no picture to start from.
+fn nothing_before(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    errors: &Errors<'_>,
+    damaged: Vec<(u64, String)>,
+) -> JournalError {
+    let directory = errors.0.to_owned();
+    match (damaged.into_iter().next(), catalogue.snapshots.first()) {
+        (Some((number, what)), _) => {
+            let damage = Damage { file: snapshot_name(number), offset: 0, record: 0, what };
+            JournalError::Damaged { directory, damage }
+        }
+        (None, Some(&oldest)) => match snapshot_header(storage, oldest) {
+            Ok(header) => {
+                let begin = humantime::format_rfc3339_millis(time(header.time)).to_string();
+                JournalError::TooEarly { directory, begin }
+            }
+            Err(_) => JournalError::Missing(directory),
+        },
+        (None, None) => JournalError::Missing(directory),
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads everything and says whether it is as it was written.
+
+use super::{no_snapshot, time, with};
+use crate::journal::base::read_header;
+use crate::journal::error::{Damage, JournalError};
+use crate::journal::files::{Catalogue, journal_name, read_snapshot, snapshot_name};
+use crate::journal::format::SnapshotHeader;
+use crate::journal::replay::{Owner, Place, Step, walk};
+use crate::journal::snapshots::KEPT;
+use crate::journal::storage::Storage;
+use std::collections::HashSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// What a journal has in it, and whether all of that is as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Drawing calls.
+    pub records: u64,
+    /// The numbers of the first and the last of them.
+    pub numbers: Option<(u64, u64)>,
+    /// When they were drawn.
+    pub times: Option<(SystemTime, SystemTime)>,
+    /// Sessions that made them.
+    pub sessions: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Snapshots that are whole, and journal files.
+    pub files: (u64, u64),
+    /// An end that was being written, and how many bytes it has: a server that starts cuts it off.
+    pub torn: Option<(Damage, u64)>,
+    /// What is not as it was written.
+    pub damage: Vec<Damage>,
+}
+
+/// Reads all of the journal in `directory`. `progress` is told how many bytes of how many have been read.
+///
+/// # Errors
+/// If there is no journal or it cannot be read. Damage is no error here but in the report.
+pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
+    with(directory, |storage, catalogue, errors| {
+        let mut report = Report::default();
+        for name in catalogue.journals.iter().map(|&n| journal_name(n)) {
+            let length = storage.open(&name).and_then(|file| file.length());
+            report.bytes += length.map_err(errors.io(format!("read {name}")))?;
+        }
+        let total = report.bytes;
+        let mut snapshots = Vec::new();
+        for &number in &catalogue.snapshots {
+            match read_snapshot(storage, number) {
+                Ok(snapshot) => snapshots.push((number, snapshot.header)),
+                Err(why) => report.damage.push(no_snapshot(errors, number, why)?),
+            }
+            let length = storage.open(&snapshot_name(number)).and_then(|file| file.length());
+            report.bytes += length.map_err(errors.io(format!("read {}", snapshot_name(number))))?;
+        }
+        report.files = (snapshots.len() as u64, catalogue.journals.len() as u64);
+        let mut sessions = HashSet::new();
+        // From the oldest file on, and then from every snapshot that begins a new instance, after a loss was accepted.
+        let mut from = match start(storage, catalogue, &snapshots).map_err(errors.io("read it"))? {
+            Ok(start) => start,
+            Err(damage) => {
+                report.damage.push(damage);
+                None
+            }
+        };
+        let (mut done, mut told) = (0, 0);
+        while let Some((owner, place)) = from.take() {
+            let end = walk(storage, catalogue, owner, place, &mut |place, bytes, step| {
+                match step {
+                    Step::File(header) => {
+                        let snapshot = snapshots.iter().find(|(number, _)| *number == place.file);
+                        if let Some((number, snapshot)) = snapshot
+                            && (snapshot.sequence + 1, snapshot.checksum) != (header.first, header.previous)
+                        {
+                            let what = "it is of another place than the journal behind it".into();
+                            let (file, record) = (snapshot_name(*number), header.first);
+                            report.damage.push(Damage { file, offset: 0, record, what });
+                        }
+                    }
+                    Step::Record(frame, entry) => {
+                        let (number, at) = (frame.sequence, time(frame.time));
+                        report.records += 1;
+                        report.numbers = Some((report.numbers.map_or(number, |(first, _)| first), number));
+                        report.times = Some((report.times.map_or(at, |(first, _)| first), at));
+                        sessions.extend(entry.session.map(|session| session.id));
+                    }
+                }
+                if bytes - told >= 1 << 20 {
+                    told = bytes;
+                    progress(done + bytes, total);
+                }
+                ControlFlow::Continue(())
+            });
+            let end = end.map_err(errors.io("read it"))?;
+            (done, told) = (done + end.bytes, 0);
+            if let Some(broken) = end.broken {
+                let renewed = snapshots
+                    .iter()
+                    .find(|(number, header)| *number > broken.file && header.instance != owner.instance);
+                if let Some((number, header)) = renewed {
+                    from = Some(behind(*number, header));
+                } else if let Some(proof) = broken.proof {
+                    let what = format!("{} ({proof})", broken.damage.what);
+                    report.damage.push(Damage { what, ..broken.damage });
+                } else if broken.bytes > 0 {
+                    report.torn = Some((broken.damage, broken.bytes));
+                }
+            }
+        }
+        report.sessions = sessions.len() as u64;
+        Ok(report)
+    })
+}
+
+/// Whose files there are, and where the oldest one begins that is needed. (Removing others may have been interrupted,
+/// in any order.)
+fn start(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    snapshots: &[(u64, SnapshotHeader)],
+) -> io::Result<Result<Option<(Owner, Place)>, Damage>> {
+    let needed = catalogue.snapshots.iter().rev().nth(KEPT - 1).or(catalogue.snapshots.first());
+    let Some(&needed) = needed.or(catalogue.journals.first()) else { return Ok(Ok(None)) };
+    let before = (1..=needed).rev().take_while(|number| catalogue.journals.contains(number));
+    if let Some(first) = before.last() {
+        let found = read_header(storage, first)?.map(|header| {
+            let owner = Owner { instance: header.instance, size: header.size };
+            let (next, checksum) = (header.first, header.previous);
+            Some((owner, Place { file: first, next, checksum, time: 0, boot: 0 }))
+        });
+        return Ok(found.map_err(|what| Damage { file: journal_name(first), offset: 0, record: 0, what }));
+    }
+    // The journal behind that snapshot is missing. If there are later ones, the walk says so.
+    Ok(Ok(snapshots.iter().find(|(number, _)| *number == needed).map(|(_, header)| behind(needed, header))))
+}
+
+/// Where the journal behind a snapshot begins.
+fn behind(number: u64, header: &SnapshotHeader) -> (Owner, Place) {
+    let owner = Owner { instance: header.instance, size: header.size };
+    let (next, checksum) = (header.sequence + 1, header.checksum);
+    (owner, Place { file: number, next, checksum, time: header.time, boot: 0 })
+}

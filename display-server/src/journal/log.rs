@@ -1,0 +1,211 @@
+//! The file that is being written.
+
+use super::files::journal_name;
+use super::format::Header;
+use super::record::{Entry, Frame, encode_record};
+use super::replay::{Owner, Place};
+use super::storage::{Storage, StoredFile, append_all};
+use draw_protocol::Color;
+use std::io;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Bytes that are set aside at a time: about a thousand turns of small calls, and a few of large ones.
+const RESERVED: u64 = 4 << 20;
+
+/// What the buffer may keep when it is empty: more than a turn of a connection usually needs.
+const KEPT_BUFFER: usize = 256 << 10;
+
+/// Milliseconds since 1970.
+pub(crate) fn wall_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The newest `journal-N`, and what is to be appended to it.
+///
+/// Room is set aside before a record is taken, so that a call that was drawn is not refused by a full disk when its
+/// turn ends. Where the file system cannot do that, each record is written at once.
+#[derive(Debug)]
+pub(crate) struct Log {
+    storage: Arc<dyn Storage>,
+    pub(crate) file: Arc<dyn StoredFile>,
+    owner: Owner,
+    background: Color,
+    /// Behind the last record, of the file and the buffer.
+    pub(crate) place: Place,
+    /// Bytes of whole records that are in the file, and its header. The file may be longer while `is_stuck`.
+    length: u64,
+    reserved: u64,
+    can_reserve: bool,
+    /// There was no room for [`RESERVED`] when it was last asked for, so the next record may find none.
+    is_short: bool,
+    /// Records that are not in the file yet, or not wholly.
+    buffer: Vec<u8>,
+    /// The last attempt to write failed. Nothing is taken before the next succeeds.
+    is_stuck: bool,
+    /// Bytes since the last snapshot.
+    pub(crate) since: u64,
+    now: u64,
+}
+
+/// Makes the file `place.file`; answers it and the checksum of its header.
+fn begin(
+    storage: &dyn Storage,
+    owner: Owner,
+    background: Color,
+    place: &Place,
+    durable: u64,
+) -> io::Result<(Arc<dyn StoredFile>, u64, u64)> {
+    let header = Header {
+        size: owner.size,
+        background,
+        instance: owner.instance,
+        boot: place.boot,
+        first: place.next,
+        previous: place.checksum,
+        durable,
+        time: wall_clock(),
+    };
+    let name = journal_name(place.file);
+    let file = match storage.create(&name) {
+        // One that could not be begun before. Nothing was ever behind its header.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            storage.remove(&name)?;
+            storage.create(&name)?
+        }
+        created => created?,
+    };
+    let (bytes, checksum) = header.encode();
+    append_all(&*file, &bytes)?;
+    Ok((file, bytes.len() as u64, checksum))
+}
+
+impl Log {
+    /// Begins the file `place.file`.
+    pub(crate) fn begin(
+        storage: Arc<dyn Storage>,
+        owner: Owner,
+        background: Color,
+        mut place: Place,
+        durable: u64,
+    ) -> io::Result<Log> {
+        let (file, length, checksum) = begin(&*storage, owner, background, &place, durable)?;
+        place.checksum = checksum;
+        Ok(Log {
+            storage,
+            file,
+            owner,
+            background,
+            place,
+            length,
+            reserved: 0,
+            can_reserve: true,
+            is_short: false,
+            buffer: Vec::new(),
+            is_stuck: false,
+            since: 0,
+            now: 0,
+        })
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The sequence number of the last record that is in the file.
+    pub(crate) fn written(&self) -> Option<u64> {
+        self.buffer.is_empty().then(|| self.place.next - 1)
+    }
+
+    /// Whether nothing speaks against further records, as far as is known.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.is_stuck && !self.is_short
+    }
+
+    /// A turn begins: its records have the time of `now`. In the file it does not go back, whatever somebody does to the
+    /// clock, since what was drawn when is a matter of order.
+    pub(crate) fn begin_turn(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// Takes a record, or nothing of it.
+    pub(crate) fn append(&mut self, entry: &Entry<'_>, durable: u64) -> io::Result<u64> {
+        if self.is_stuck {
+            self.retry()?;
+        }
+        let (start, before) = (self.buffer.len(), self.place);
+        let time = self.now.max(before.time);
+        let frame = Frame { sequence: before.next, durable, time };
+        let Some(checksum) = encode_record(&mut self.buffer, frame, entry, before.checksum) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        self.place = Place { next: before.next + 1, checksum, time, ..before };
+        let taken = self.make_room().and_then(|()| if self.can_reserve { Ok(()) } else { self.flush() });
+        if taken.is_err() {
+            self.buffer.truncate(start);
+            self.place = before;
+        }
+        taken.map(|()| before.next)
+    }
+
+    /// Sets room aside for all that is in the buffer.
+    fn make_room(&mut self) -> io::Result<()> {
+        let wanted = self.buffer.len() as u64;
+        if !self.can_reserve || self.length + wanted <= self.reserved {
+            return Ok(());
+        }
+        for (is_short, bytes) in [(false, wanted.max(RESERVED)), (true, wanted)] {
+            self.is_short = is_short;
+            match self.file.reserve(self.length, bytes) {
+                Ok(()) => {
+                    self.reserved = self.length + bytes;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    (self.can_reserve, self.is_short) = (false, false);
+                    return Ok(());
+                }
+                Err(error) if is_short => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is in the buffer. After an error it stays there, and the next attempt begins by cutting off what
+    /// may be in the file of it.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.is_stuck {
+            return self.retry();
+        }
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.is_stuck = true;
+        append_all(&*self.file, &self.buffer)?;
+        self.is_stuck = false;
+        self.length += self.buffer.len() as u64;
+        self.since += self.buffer.len() as u64;
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT_BUFFER);
+        Ok(())
+    }
+
+    fn retry(&mut self) -> io::Result<()> {
+        self.file.truncate(self.length)?;
+        self.reserved = 0;
+        self.is_stuck = false;
+        self.flush()
+    }
+
+    /// Goes on in a new file, and answers the old one.
+    pub(crate) fn rotate(&mut self, durable: u64) -> io::Result<Arc<dyn StoredFile>> {
+        self.flush()?;
+        let mut place = Place { file: self.place.file + 1, ..self.place };
+        let (file, length, checksum) = begin(&*self.storage, self.owner, self.background, &place, durable)?;
+        place.checksum = checksum;
+        (self.place, self.length, self.reserved, self.since) = (place, length, 0, 0);
+        Ok(std::mem::replace(&mut self.file, file))
+    }
+}

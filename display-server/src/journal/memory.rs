@@ -1,0 +1,326 @@
+//! A directory in memory that fails, and that loses what a loss of power may take.
+
+use super::storage::{Storage, StoredFile};
+use super::sync::locked;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+/// Bytes that a disk writes together: few, so that small files tear as well.
+const PAGE: usize = 32;
+
+/// Numbers that look random and are the same for the same seed.
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % n
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// Which operations fail, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    None,
+    /// The machine loses its power before this operation.
+    Crash(u64),
+    /// So many operations from this one on fail.
+    Error {
+        from: u64,
+        count: u64,
+        kind: io::ErrorKind,
+    },
+}
+
+/// Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory {
+    disk: Arc<Mutex<Disk>>,
+}
+
+#[derive(Debug)]
+struct Disk {
+    names: BTreeMap<String, usize>,
+    /// The names at the last sync of the directory.
+    synced_names: BTreeMap<String, usize>,
+    files: Vec<Contents>,
+    done: u64,
+    trouble: Trouble,
+    can_reserve: bool,
+    fails_to_sync: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Contents {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
+    reserved: u64,
+}
+
+#[derive(Debug)]
+struct Handle {
+    disk: Arc<Mutex<Disk>>,
+    file: usize,
+}
+
+impl Disk {
+    /// Counts an operation, and fails it if it is its turn.
+    fn operate(&mut self) -> io::Result<()> {
+        self.done += 1;
+        match self.trouble {
+            Trouble::Crash(at) if self.done >= at => Err(io::Error::other("the power is gone")),
+            Trouble::Error { from, count, kind } if (from..from + count).contains(&self.done) => {
+                Err(kind.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&self, name: &str) -> io::Result<usize> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Memory {
+    pub(crate) fn new(trouble: Trouble, can_reserve: bool) -> Memory {
+        Memory::with(BTreeMap::new(), Vec::new(), trouble, can_reserve)
+    }
+
+    fn with(
+        names: BTreeMap<String, usize>,
+        files: Vec<Contents>,
+        trouble: Trouble,
+        can_reserve: bool,
+    ) -> Memory {
+        let synced_names = names.clone();
+        let disk = Disk { synced_names, names, files, done: 0, trouble, can_reserve, fails_to_sync: false };
+        Memory { disk: Arc::new(Mutex::new(disk)) }
+    }
+
+    pub(crate) fn operations(&self) -> u64 {
+        locked(&self.disk).done
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: Trouble) {
+        locked(&self.disk).trouble = trouble;
+    }
+
+    /// The next sync of a file fails, and those after it say that all is well, as a real system does.
+    pub(crate) fn set_sync_failure(&self) {
+        locked(&self.disk).fails_to_sync = true;
+    }
+
+    /// The power is gone.
+    pub(crate) fn is_dead(&self) -> bool {
+        let disk = locked(&self.disk);
+        matches!(disk.trouble, Trouble::Crash(at) if disk.done >= at)
+    }
+
+    /// What another process finds when this one was killed: everything.
+    pub(crate) fn after_kill(&self) -> Memory {
+        let disk = locked(&self.disk);
+        let files = disk.files.iter().map(|file| Contents { reserved: 0, ..file.clone() }).collect();
+        let survivor = Memory::with(disk.names.clone(), files, Trouble::None, disk.can_reserve);
+        locked(&survivor.disk).synced_names = disk.synced_names.clone();
+        survivor
+    }
+
+    /// What is found after a loss of power: what was synced, and of the rest anything.
+    pub(crate) fn after_power_loss(&self, dice: &mut Dice) -> Memory {
+        let disk = locked(&self.disk);
+        let mut names = disk.synced_names.clone();
+        for name in disk.names.keys().chain(disk.synced_names.keys()) {
+            if dice.one_in(2) {
+                match disk.names.get(name) {
+                    Some(&file) => names.insert(name.clone(), file),
+                    None => names.remove(name),
+                };
+            }
+        }
+        let files = disk.files.iter().map(|file| {
+            let bytes = file.survive(dice);
+            Contents { synced: bytes.clone(), bytes, reserved: 0 }
+        });
+        Memory::with(names, files.collect(), Trouble::None, disk.can_reserve)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        let disk = locked(&self.disk);
+        disk.files[disk.names[name]].bytes.clone()
+    }
+
+    /// Changes a file as nobody should, and answers what is there then, synced.
+    pub(crate) fn with_file(&self, name: &str, bytes: Vec<u8>) -> Memory {
+        let changed = self.after_kill();
+        {
+            let mut disk = locked(&changed.disk);
+            let file = disk.names[name];
+            disk.files[file] = Contents { synced: bytes.clone(), bytes, reserved: 0 };
+        }
+        changed
+    }
+
+    pub(crate) fn without_file(&self, name: &str) -> Memory {
+        let changed = self.after_kill();
+        locked(&changed.disk).names.remove(name).expect("it is there");
+        changed
+    }
+}
+
+impl Contents {
+    /// What a loss of power leaves: pages of what was there, or was there before, or never.
+    fn survive(&self, dice: &mut Dice) -> Vec<u8> {
+        let (now, synced) = (&self.bytes, &self.synced);
+        let stable = now.iter().zip(synced).take_while(|(a, b)| a == b).count();
+        // If it was not cut since, what was synced is there for certain.
+        let least = if stable == synced.len() { stable } else { stable.min(now.len()) };
+        let most = now.len().max(synced.len());
+        let length = match dice.below(3) {
+            0 => least,
+            1 => most,
+            _ => least + dice.below((most - least) as u64 + 1) as usize,
+        };
+        let (is_clean, mut kept) = (dice.one_in(2), true);
+        (0..length)
+            .map(|i| {
+                if i % PAGE == 0 || i == stable {
+                    kept = is_clean || !dice.one_in(3);
+                }
+                let old = synced.get(i).copied();
+                let new = now.get(i).copied();
+                if i < stable || kept { new.or(old).unwrap_or(0) } else { old.unwrap_or(0) }
+            })
+            .collect()
+    }
+}
+
+impl Storage for Memory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        Ok(disk.names.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        let file = disk.file(name)?;
+        Ok(Arc::new(Handle { disk: self.disk.clone(), file }))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        if disk.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = disk.files.len();
+        disk.files.push(Contents::default());
+        disk.names.insert(name.to_owned(), file);
+        Ok(Arc::new(Handle { disk: self.disk.clone(), file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        let file = disk.file(from)?;
+        disk.names.remove(from);
+        disk.names.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        disk.file(name)?;
+        disk.names.remove(name);
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        disk.synced_names = disk.names.clone();
+        Ok(())
+    }
+}
+
+impl StoredFile for Handle {
+    fn length(&self) -> io::Result<u64> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        Ok(disk.files[self.file].bytes.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        let rest = disk.files[self.file].bytes.get(offset as usize..).unwrap_or_default();
+        let n = rest.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&rest[..n]);
+        Ok(n)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut disk = locked(&self.disk);
+        let outcome = disk.operate();
+        let file = &mut disk.files[self.file];
+        // Room that was set aside is there. Other failures leave a part behind.
+        let is_reserved = file.bytes.len() as u64 + bytes.len() as u64 <= file.reserved;
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && is_reserved => {}
+            Err(error) => {
+                file.bytes.extend_from_slice(&bytes[..bytes.len() / 2]);
+                return Err(error);
+            }
+            Ok(()) => {}
+        }
+        // In two pieces, if it is more than a few.
+        let n = if bytes.len() > 40 { bytes.len() / 2 } else { bytes.len() };
+        file.bytes.extend_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+
+    fn reserve(&self, length: u64, bytes: u64) -> io::Result<()> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        if !disk.can_reserve {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        disk.files[self.file].reserved = length + bytes;
+        Ok(())
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        let file = &mut disk.files[self.file];
+        file.bytes.truncate(length as usize);
+        file.reserved = 0;
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut disk = locked(&self.disk);
+        disk.operate()?;
+        if std::mem::take(&mut disk.fails_to_sync) {
+            return Err(io::Error::other("a bad sector"));
+        }
+        let file = &mut disk.files[self.file];
+        file.synced = file.bytes.clone();
+        Ok(())
+    }
+}

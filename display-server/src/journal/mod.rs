@@ -1,0 +1,228 @@
+//! What was drawn survives `kill -9`, a loss of power, and a full disk.
+//!
+//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and reported when both
+//! is done; a thread of its own syncs the file, at once when it is idle, else all that came meanwhile together. So of a
+//! call that was reported as drawn the end of the process leaves everything, and a loss of power everything up to
+//! [`Journal::durable`]. When the file has grown enough, the picture is written to a snapshot and older files go. The
+//! bytes are described in `format.rs`; `display-server journal` looks at them.
+//!
+//! | what happens | what becomes of it |
+//! |---|---|
+//! | the process is killed | everything that was answered is there |
+//! | the machine is | everything up to `durable`, and some or all of the rest, in order |
+//! | the disk is full, or a write fails | drawing calls are refused with `no_space`, questions are answered; it goes on when there is room |
+//! | a sync fails | nobody knows what is on the disk: the display says so and ends |
+//! | the end of the last file is torn | it is cut off, and the log says how much |
+//! | anything else was changed | the display does not start, and says where |
+//! | the newest snapshot is damaged | the one before it is used, and the files since then |
+//!
+//! A connection writes in its own thread, to the system's cache, once a turn. A disk that cannot follow makes the system
+//! hold the writer up, and with it its client. What is drawn in a turn can be seen in the window a moment before it is
+//! written; no client is answered before.
+//!
+//! Locks: a connection holds the log for a turn, while it appends and draws, so that records are in the order of the
+//! drawing. Nobody syncs, or waits for one who does, while holding it. Without a journal there is no lock.
+
+mod base;
+mod error;
+mod files;
+mod format;
+pub mod inspect;
+mod log;
+#[cfg(test)]
+mod memory;
+mod record;
+mod recover;
+mod replay;
+mod shared;
+mod snapshots;
+mod storage;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod turn;
+
+pub use error::{Damage, JournalError};
+pub use record::{Entry, Stamp};
+
+use crate::display::Display;
+use base::Errors;
+use draw_protocol::{Answer, Color, Fault, Size};
+use shared::Core;
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use storage::Directory;
+use sync::locked;
+use tokio::sync::watch;
+pub(crate) use turn::Turn;
+
+/// The size of a display when nobody says another.
+pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
+
+/// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
+/// a call does so in the turn of that call.
+pub trait Companion: Debug + Send + Sync {
+    /// Takes back what [`Companion::save`] gave. At most once, and before anything is replayed.
+    ///
+    /// # Errors
+    /// If that is nothing it can read; says why. Then the journal is not opened.
+    fn restore(&self, state: &[u8]) -> Result<(), String>;
+    /// An entry behind the snapshot, in order, with what drawing it again came to.
+    fn replay(&self, sequence: u64, entry: &Entry<'_>, result: &Result<Answer, Fault>);
+    /// What is to be in a snapshot: everything up to the last entry.
+    fn save(&self) -> Vec<u8>;
+}
+
+/// Nothing is kept beside the picture.
+impl Companion for () {
+    fn restore(&self, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+    fn replay(&self, _: u64, _: &Entry<'_>, _: &Result<Answer, Fault>) {}
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+/// How a journal is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The size of the display. `None` is that of the journal, or [`DEFAULT_SIZE`] if it is new.
+    pub size: Option<Size>,
+    /// The colour of a new display.
+    pub background: Color,
+    /// Bytes that a journal has when the next snapshot is taken: 256 MiB by default, which is two seconds of recovery.
+    pub snapshot_after: u64,
+    /// Whether a journal that is damaged is to be used as far as it is whole, as a new instance.
+    pub accept_loss: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { size: None, background: Color::BLACK, snapshot_after: 256 << 20, accept_loss: false }
+    }
+}
+
+/// An open journal and its display. Clones are the same. When the last is dropped, all that was written is synced; only
+/// [`Journal::close`] takes a snapshot.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    core: Arc<Core>,
+    syncing: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Opens the journal in `directory`, which is made if there is none, and brings its display back. `progress` is told
+    /// how many bytes of how many have been replayed.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being used: see [`JournalError`].
+    pub fn open(
+        directory: &Path,
+        options: &Options,
+        companion: Arc<dyn Companion>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Journal, JournalError> {
+        let errors = Errors(directory);
+        let storage = Directory::lock(directory).map_err(errors.io("lock it"))?;
+        let storage = storage.ok_or_else(|| JournalError::Locked(directory.to_owned()))?;
+        let core = Core::open(directory, Arc::new(storage), options, companion, progress)?;
+        Journal::start(core).map_err(errors.io("start a thread"))
+    }
+
+    /// Starts what happens beside the connections.
+    fn start(core: Core) -> io::Result<Journal> {
+        let core = Arc::new(core);
+        let syncing = core.clone();
+        let syncing =
+            thread::Builder::new().name("journal-sync".into()).spawn(move || syncing.syncer.run())?;
+        Ok(Journal { handle: Arc::new(Handle { core, syncing: Mutex::new(Some(syncing)) }) })
+    }
+
+    /// The display that it keeps. Only what clients draw is kept, and what is drawn otherwise is not.
+    pub fn display(&self) -> &Display {
+        &self.handle.core.display
+    }
+
+    /// Born with an empty display, and never of another.
+    pub fn instance(&self) -> [u8; 16] {
+        locked(&self.handle.core.log).owner().instance
+    }
+
+    /// How often the instance has been started, this time included.
+    pub fn boot(&self) -> u64 {
+        locked(&self.handle.core.log).place.boot
+    }
+
+    /// The number up to which every entry is on the disk, and will be there after a loss of power. It only grows.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.handle.core.syncer.watch_durable()
+    }
+
+    /// Why nothing more is taken, ever: a sync has failed.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.handle.core.syncer.failure()
+    }
+
+    /// Ready when [`Journal::failure`] has something to say.
+    pub async fn failed(&self) -> Arc<str> {
+        let mut failure = self.handle.core.syncer.watch_failure();
+        match failure.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone()) {
+            Some(failure) => failure,
+            // The sender lives as long as this journal.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends it: takes a snapshot, so that the next start is at once, and syncs. It blocks. To be called when nobody draws
+    /// any more.
+    ///
+    /// # Errors
+    /// If anything that clients were told is drawn is not certain to be there at the next start. That there is no
+    /// snapshot is only logged.
+    pub fn close(&self) -> Result<(), JournalError> {
+        self.handle.join_snapshot();
+        let outcome = self.handle.core.finish();
+        self.handle.stop();
+        outcome
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.handle.core
+    }
+
+    pub(crate) fn shared_core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+}
+
+impl Handle {
+    fn join_snapshot(&self) {
+        let snapshot = locked(&self.core.snapshot).take();
+        if let Some(snapshot) = snapshot {
+            _ = snapshot.join();
+        }
+    }
+
+    fn stop(&self) {
+        self.join_snapshot();
+        self.core.syncer.close();
+        if let Some(syncing) = locked(&self.syncing).take() {
+            _ = syncing.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

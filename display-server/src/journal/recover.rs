@@ -1,0 +1,161 @@
+//! From a directory to a picture.
+
+use super::base::{Errors, Found, find_base, replay};
+use super::error::{Damage, JournalError};
+use super::files::{Catalogue, journal_name, snapshot_name};
+use super::format::HEADER;
+use super::replay::{Break, Owner, Place, walk};
+use super::storage::Storage;
+use super::{Companion, DEFAULT_SIZE, Options};
+use crate::display::Display;
+use draw_protocol::Size;
+use std::io;
+use std::ops::ControlFlow;
+use tracing::{info, warn};
+
+/// The display as it was, and where its journal goes on.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) display: Display,
+    pub(crate) owner: Owner,
+    pub(crate) place: Place,
+    /// Bytes that were read behind the snapshot, and in how many files.
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+    /// What was dropped with the owner's consent: the picture is another than was promised.
+    pub(crate) is_cut: bool,
+}
+
+/// Recovers what `storage` has, and cuts off a torn end. `None` if it has nothing.
+pub(crate) fn recover(
+    storage: &dyn Storage,
+    options: &Options,
+    companion: &dyn Companion,
+    errors: &Errors<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Recovered>, JournalError> {
+    let catalogue = Catalogue::read(storage).map_err(errors.io("list it"))?;
+    for name in &catalogue.unfinished {
+        storage.remove(name).map_err(errors.io(format!("remove {name}")))?;
+    }
+    let Found { base, damaged } = find_base(storage, &catalogue, errors, |_| true)?;
+    for (number, what) in &damaged {
+        warn!("{} is damaged and not used: {what}", snapshot_name(*number));
+    }
+    let Some(base) = base else { return no_base(storage, &catalogue, options, errors, damaged) };
+    if let Some(wanted) = options.size.filter(|&wanted| wanted != base.owner.size) {
+        return Err(JournalError::Size { directory: errors.0.to_owned(), wanted, found: base.owner.size });
+    }
+    if let Some(state) = &base.state {
+        let state = companion.restore(state);
+        state.map_err(|why| JournalError::State { directory: errors.0.to_owned(), why })?;
+    }
+    let end = replay(
+        storage,
+        &catalogue,
+        &base,
+        progress,
+        |place, entry, result| companion.replay(place.next, entry, result),
+        |_| true,
+    )
+    .map_err(errors.io("read it"))?;
+    let mut is_cut = false;
+    if let Some(broken) = &end.broken {
+        is_cut = broken.proof.is_some();
+        if is_cut && !options.accept_loss {
+            return Err(errors.damaged(end.broken.expect("it is broken")));
+        }
+        let Break { damage, bytes, .. } = broken;
+        if is_cut {
+            warn!("dropping {bytes} bytes from record {} on, which were promised: {damage}", damage.record);
+        } else {
+            info!(
+                "cutting off {bytes} bytes that nothing vouches for, from record {} on: {damage}",
+                damage.record
+            );
+            cut(storage, &catalogue, broken).map_err(errors.io("cut off its torn end"))?;
+        }
+    }
+    let mut place = end.place;
+    if is_cut {
+        // Behind everything that is there: the dropped files stay until newer snapshots remove them.
+        place.file = catalogue.journals.last().map_or(place.file, |last| last + 1).max(place.file);
+    } else if end.broken.as_ref().is_some_and(|broken| broken.damage.offset >= HEADER as u64) {
+        place.file += 1;
+    }
+    // The end of a process leaves what it had not synced, and the next header vouches for all of it.
+    for &number in catalogue.journals.iter().filter(|&&n| n >= base.place.file && n < place.file) {
+        let name = journal_name(number);
+        storage.open(&name).and_then(|file| file.sync()).map_err(errors.io(format!("sync {name}")))?;
+    }
+    for (number, _) in damaged {
+        // Were it counted as one of the two that are kept, the next would remove a better one.
+        let name = snapshot_name(number);
+        storage.remove(&name).map_err(errors.io(format!("remove {name}")))?;
+    }
+    storage.sync_directory().map_err(errors.io("sync it"))?;
+    let files = place.file - base.place.file;
+    Ok(Some(Recovered { display: base.display, owner: base.owner, place, bytes: end.bytes, files, is_cut }))
+}
+
+/// There are neither a snapshot nor the first journal to start from.
+fn no_base(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    options: &Options,
+    errors: &Errors<'_>,
+    damaged: Vec<(u64, String)>,
+) -> Result<Option<Recovered>, JournalError> {
+    if catalogue.is_empty() {
+        return Ok(None);
+    }
+    let first = catalogue.journals.first().copied().unwrap_or(1);
+    let only_torn = catalogue.snapshots.is_empty() && catalogue.journals == [1];
+    if only_torn && !options.accept_loss {
+        // The very first header was never finished, so nothing behind it was promised; unless it vouches.
+        let owner = Owner { instance: [0; 16], size: Size { width: 0, height: 0 } };
+        let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
+        let end = walk(storage, catalogue, owner, place, &mut |_, _, _| ControlFlow::Continue(()));
+        let broken = end.map_err(errors.io("read it"))?.broken;
+        return match broken {
+            Some(broken) if broken.proof.is_some() => Err(errors.damaged(broken)),
+            Some(broken) => {
+                info!("the journal was never begun: removing {} bytes", broken.bytes);
+                cut(storage, catalogue, &broken).map_err(errors.io("remove its torn start"))?;
+                Ok(None)
+            }
+            None => Ok(None),
+        };
+    }
+    let what = match damaged.first() {
+        Some((number, what)) => format!("no snapshot is whole ({}: {what})", snapshot_name(*number)),
+        None => "there is no snapshot before it".to_owned(),
+    };
+    let damage = Damage { file: journal_name(first), offset: 0, record: 1, what };
+    let broken = Break { damage, file: first, bytes: 0, proof: None };
+    if !options.accept_loss {
+        return Err(errors.damaged(broken));
+    }
+    warn!("starting with an empty display: {}", broken.damage);
+    let size = options.size.unwrap_or(DEFAULT_SIZE);
+    let display = Display::new(size, options.background).map_err(|error| errors.display(error))?;
+    let newest = catalogue.journals.last().max(catalogue.snapshots.last()).copied().unwrap_or(0);
+    let place = Place { file: newest + 1, next: 1, checksum: 0, time: 0, boot: 0 };
+    let owner = Owner { instance: [0; 16], size };
+    Ok(Some(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: true }))
+}
+
+/// Cuts off what is behind a break that nothing vouches for.
+fn cut(storage: &dyn Storage, catalogue: &Catalogue, broken: &Break) -> io::Result<()> {
+    // From the last on: what is left when this is interrupted is torn in the same way.
+    for &number in catalogue.journals.iter().rev().filter(|&&number| number >= broken.file) {
+        let name = journal_name(number);
+        if number > broken.file || broken.damage.offset < HEADER as u64 {
+            storage.remove(&name)?;
+        } else {
+            // It is synced with the others, before anything vouches for it.
+            storage.open(&name)?.truncate(broken.damage.offset)?;
+        }
+    }
+    storage.sync_directory()
+}

@@ -1,0 +1,241 @@
+//! Reads records in order, and tells a torn end from damage.
+
+use super::error::Damage;
+use super::files::{Catalogue, journal_name};
+use super::format::{HEADER, Header, SUM};
+use super::record::{Entry, Frame, check_record, decode_entry, decode_frame, record_length};
+use super::storage::{FileReader, Storage};
+use draw_protocol::Size;
+use std::io;
+use std::ops::ControlFlow;
+
+/// Where a journal is: behind a record, or before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The number of the file that comes next, or that is being read.
+    pub(crate) file: u64,
+    /// The next sequence number.
+    pub(crate) next: u64,
+    /// The checksum that what comes next is chained to.
+    pub(crate) checksum: u64,
+    /// The time of the record before.
+    pub(crate) time: u64,
+    pub(crate) boot: u64,
+}
+
+/// What there is on the way.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    File(&'a Header),
+    Record(Frame, &'a Entry<'a>),
+}
+
+/// Where the way ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) place: Place,
+    /// Bytes of files that were read, headers included.
+    pub(crate) bytes: u64,
+    /// What kept it from going on; `None` if there is nothing more, or the visitor wanted no more.
+    pub(crate) broken: Option<Break>,
+}
+
+/// Something that is no record, where one could be.
+#[derive(Debug)]
+pub(crate) struct Break {
+    /// `journal-file` was read up to here. 0 if not even its header is good, or it is not there.
+    pub(crate) damage: Damage,
+    pub(crate) file: u64,
+    /// Bytes from there on, in this file and the later ones.
+    pub(crate) bytes: u64,
+    /// Whether it is more than an end that was being written: why nothing may be cut off.
+    pub(crate) proof: Option<String>,
+}
+
+/// Whom the files belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) instance: [u8; 16],
+    pub(crate) size: Size,
+}
+
+/// Visits everything from `place` on, as long as it is whole and the visitor goes on. It is told where it is, and how
+/// many bytes are behind it.
+pub(crate) fn walk(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    owner: Owner,
+    mut place: Place,
+    visit: &mut dyn FnMut(&Place, u64, Step<'_>) -> ControlFlow<()>,
+) -> io::Result<End> {
+    let last = catalogue.journals.last().copied().unwrap_or(0);
+    let mut bytes = 0;
+    while place.file <= last {
+        let stop = walk_file(storage, catalogue, owner, &mut place, &mut bytes, visit)?;
+        if let Some(stop) = stop {
+            let broken = stop.map(|stop| find_proof(storage, catalogue, place.file, stop)).transpose()?;
+            return Ok(End { place, bytes, broken });
+        }
+        place.file += 1;
+    }
+    Ok(End { place, bytes, broken: None })
+}
+
+/// What is wrong at a place.
+struct Wrong {
+    damage: Damage,
+    /// The bytes are as they were written, and mean nothing: no torn end does that.
+    is_certain: bool,
+}
+
+/// Visits one file. `None` at its end; else why the walk ends, where `None` is that the visitor wanted it.
+fn walk_file(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    owner: Owner,
+    place: &mut Place,
+    bytes: &mut u64,
+    visit: &mut dyn FnMut(&Place, u64, Step<'_>) -> ControlFlow<()>,
+) -> io::Result<Option<Option<Wrong>>> {
+    let name = journal_name(place.file);
+    let wrong = |offset: u64, record: u64, what: String, is_certain: bool| {
+        Ok(Some(Some(Wrong { damage: Damage { file: name.clone(), offset, record, what }, is_certain })))
+    };
+    if !catalogue.journals.contains(&place.file) {
+        return wrong(0, place.next, "the file is missing".into(), false);
+    }
+    let mut reader = FileReader::new(storage.open(&name)?, 0)?;
+    let found = Header::decode(reader.peek(HEADER)?);
+    let (header, sum) = match found.and_then(|found| follows(&found.0, owner, place).map(|()| found)) {
+        Ok(found) => found,
+        Err(what) => return wrong(0, place.next, what, false),
+    };
+    reader.advance(HEADER);
+    (place.checksum, place.boot) = (sum, header.boot);
+    *bytes += HEADER as u64;
+    if visit(place, *bytes, Step::File(&header)).is_break() {
+        return Ok(Some(None));
+    }
+    while reader.left() > 0 {
+        let offset = reader.offset();
+        let (length, sum, frame) = match next_record(&mut reader, place)? {
+            Ok(found) => found,
+            Err(what) => return wrong(offset, place.next, what.into(), false),
+        };
+        match decode_entry(reader.peek(length)?) {
+            Ok(entry) => {
+                if visit(place, *bytes, Step::Record(frame, &entry)).is_break() {
+                    return Ok(Some(None));
+                }
+            }
+            Err(what) => {
+                return wrong(offset, place.next, format!("it is whole and cannot be read: {what}"), true);
+            }
+        }
+        *place = Place { next: place.next + 1, checksum: sum, time: frame.time, ..*place };
+        reader.advance(length);
+        *bytes += length as u64;
+    }
+    Ok(None)
+}
+
+/// Whether a file with this header belongs behind `place`.
+fn follows(header: &Header, owner: Owner, place: &Place) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("it does not continue the file before it: its {what} is another"));
+    match header {
+        header if header.size != owner.size => wrong("size"),
+        header if header.instance != owner.instance => wrong("instance"),
+        header if header.first != place.next => wrong("first sequence number"),
+        header if header.previous != place.checksum => wrong("previous checksum"),
+        header if header.boot < place.boot => wrong("boot"),
+        _ => Ok(()),
+    }
+}
+
+/// Length, checksum and frame of the record that comes next, or what is wrong with it.
+fn next_record(
+    reader: &mut FileReader,
+    place: &Place,
+) -> io::Result<Result<(usize, u64, Frame), &'static str>> {
+    let Some(length) = reader.peek(4)?.first_chunk().copied().and_then(record_length) else {
+        return Ok(Err("what should be the length of a record is none"));
+    };
+    let record = reader.peek(length)?;
+    if record.len() < length {
+        return Ok(Err("the record is cut off"));
+    }
+    let Some(sum) = check_record(record, place.checksum) else {
+        return Ok(Err("the checksum of the record is wrong"));
+    };
+    match decode_frame(record) {
+        Some(frame) if frame.sequence == place.next && frame.time >= place.time => {
+            Ok(Ok((length, sum, frame)))
+        }
+        _ => Ok(Err("the record has the number or the time of another")),
+    }
+}
+
+/// Finds out whether anything vouches for what is missing at a place.
+fn find_proof(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    file: u64,
+    Wrong { damage, is_certain }: Wrong,
+) -> io::Result<Break> {
+    let missing = damage.record;
+    let mut bytes = 0;
+    let mut proof = is_certain.then(|| "its checksum is right".to_owned());
+    if let Some(later) = catalogue.snapshots.iter().find(|&&snapshot| snapshot > file) {
+        // A snapshot is named only when all before it is synced.
+        proof.get_or_insert_with(|| format!("snapshot {later} was taken behind it"));
+    }
+    let mut readers = Vec::new();
+    for &later in catalogue.journals.iter().filter(|&&later| later >= file) {
+        let from = if later == file { damage.offset } else { 0 };
+        let reader = FileReader::new(storage.open(&journal_name(later))?, from)?;
+        bytes += reader.left();
+        readers.push((later, reader));
+    }
+    for (later, mut reader) in readers {
+        if proof.is_none()
+            && let Some(voucher) = find_voucher(&mut reader, missing, bytes)?
+        {
+            proof = Some(format!("{} at offset {voucher} says that it was synced", journal_name(later)));
+        }
+    }
+    Ok(Break { damage, file, bytes, proof })
+}
+
+/// Looks for a header or a record, anywhere from here on, that says that `missing` had been synced.
+///
+/// A record tells by itself whether it is one: the checksum that it is chained to stands right before it.
+///
+/// In all there are `bytes`, which is more than there can be records.
+fn find_voucher(reader: &mut FileReader, missing: u64, bytes: u64) -> io::Result<Option<u64>> {
+    if reader.offset() == 0
+        && let Ok((header, _)) = Header::decode(reader.peek(HEADER)?)
+        && header.durable >= missing
+    {
+        return Ok(Some(0));
+    }
+    // Where the search begins there is no record. The first 8 bytes can only be a checksum.
+    let mut before = 0;
+    for n in 0.. {
+        let Some(&byte) = reader.peek(1)?.first() else { return Ok(None) };
+        if n >= SUM
+            && let Some(length) = reader.peek(4)?.first_chunk().copied().and_then(record_length)
+            && let Some(frame) = decode_frame(reader.peek(4 + 24)?)
+            && frame.durable >= missing
+            && frame.sequence > frame.durable
+            && frame.sequence - missing <= bytes
+        {
+            let record = reader.peek(length)?;
+            if record.len() == length && check_record(record, before).is_some() {
+                return Ok(Some(reader.offset()));
+            }
+        }
+        before = before << 8 | u64::from(byte);
+        reader.advance(1);
+    }
+    Ok(None)
+}

@@ -1,0 +1,126 @@
+//! A journal without its threads: what is shared by all who have to do with it.
+
+use super::base::Errors;
+use super::error::JournalError;
+use super::format::HEADER;
+use super::log::Log;
+use super::recover::{Recovered, recover};
+use super::replay::{Owner, Place};
+use super::storage::Storage;
+use super::sync::{Syncer, locked};
+use super::{Companion, DEFAULT_SIZE, Options};
+use crate::display::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tracing::{info, warn};
+
+/// Files behind a snapshot that a start may find before it takes a new one: each start leaves one.
+const FILES: u64 = 8;
+
+/// A journal without its threads.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(super) directory: PathBuf,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) display: Display,
+    pub(super) companion: Arc<dyn Companion>,
+    pub(super) log: Mutex<Log>,
+    pub(super) syncer: Syncer,
+    pub(super) snapshot_after: u64,
+    /// The log has been told that it cannot be written.
+    pub(super) is_refusing: AtomicBool,
+    /// The thread that is taking a snapshot, or has taken the last. Held to look and to start one.
+    pub(super) snapshot: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Core {
+    /// Recovers what there is, or begins anew.
+    pub(crate) fn open(
+        directory: &Path,
+        storage: Arc<dyn Storage>,
+        options: &Options,
+        companion: Arc<dyn Companion>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Core, JournalError> {
+        let (errors, began) = (Errors(directory), Instant::now());
+        let recovered = recover(&*storage, options, &*companion, &errors, progress)?;
+        let is_new = recovered.is_none();
+        let recovered = match recovered {
+            Some(recovered) => recovered,
+            None => empty(options).map_err(|error| errors.display(error))?,
+        };
+        let Recovered { display, mut owner, mut place, bytes, files, is_cut } = recovered;
+        if is_new || is_cut {
+            let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
+            random.map_err(errors.io("find a random number"))?;
+            place.boot = 0;
+        }
+        place.boot += 1;
+        let durable = place.next - 1;
+        let log = Log::begin(storage.clone(), owner, options.background, place, durable);
+        let log = log.and_then(|log| log.file.sync().and_then(|()| storage.sync_directory()).map(|()| log));
+        let mut log = log.map_err(errors.io("begin a new file"))?;
+        log.since = bytes.saturating_sub(files * HEADER as u64);
+        let core = Core {
+            directory: directory.to_owned(),
+            syncer: Syncer::new(storage.clone(), durable),
+            storage,
+            display,
+            companion,
+            log: Mutex::new(log),
+            snapshot_after: options.snapshot_after,
+            is_refusing: AtomicBool::new(false),
+            snapshot: Mutex::new(None),
+        };
+        if is_cut {
+            core.take_snapshot()?;
+        } else if (files >= FILES || bytes > options.snapshot_after)
+            && let Err(error) = core.take_snapshot()
+        {
+            warn!("no snapshot was taken: {error}");
+        }
+        let took = began.elapsed();
+        let path = directory.display();
+        if is_new {
+            info!("a new journal in {path}");
+        } else {
+            info!("{durable} calls are back from {path}: {bytes} bytes in {took:.1?}");
+        }
+        Ok(core)
+    }
+
+    /// Has all that was drawn in the files and synced, with a snapshot if there can be one.
+    pub(crate) fn finish(&self) -> Result<(), JournalError> {
+        let failed = |why: String| JournalError::Failed { directory: self.directory.clone(), why };
+        if let Some(failure) = self.syncer.failure() {
+            return Err(failed(failure.to_string()));
+        }
+        let is_new = {
+            let mut log = locked(&self.log);
+            log.flush().map_err(|error| {
+                failed(format!(
+                    "what was drawn last could not be written ({error}), and is lost with this process"
+                ))
+            })?;
+            self.syncer.want(&log.file, log.place.next - 1, false);
+            log.since > 0
+        };
+        if is_new && let Err(error) = self.take_snapshot() {
+            warn!("no snapshot was taken, so the next start takes longer: {error}");
+        }
+        self.syncer.sync().map_err(|why| failed(why.to_string()))
+    }
+}
+
+/// An empty display that nobody has drawn on.
+fn empty(options: &Options) -> Result<Recovered, crate::Error> {
+    let size = options.size.unwrap_or(DEFAULT_SIZE);
+    let display = Display::new(size, options.background)?;
+    let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
+    let owner = Owner { instance: [0; 16], size };
+    Ok(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: false })
+}

@@ -1,0 +1,87 @@
+//! Takes snapshots, and removes what they make superfluous.
+
+use super::error::JournalError;
+use super::files::{Catalogue, journal_name, snapshot_name, write_snapshot};
+use super::format::SnapshotHeader;
+use super::log::wall_clock;
+use super::shared::Core;
+use super::sync::locked;
+use std::io;
+use tracing::{debug, warn};
+
+/// Snapshots that are kept: if the newest is damaged, there is another.
+pub(crate) const KEPT: usize = 2;
+
+impl Core {
+    /// Takes a snapshot. Drawing stops while the picture is copied, and for nothing else.
+    pub(crate) fn take_snapshot(&self) -> Result<(), JournalError> {
+        let io = |what: &str| {
+            let (directory, what) = (self.directory.clone(), what.to_owned());
+            move |source: io::Error| JournalError::Io { directory, what, source }
+        };
+        let (framebuffer, size) = (self.display.framebuffer(), self.display.size());
+        let mut picture = Vec::new();
+        let bytes = u64::from(size.width) * u64::from(size.height) * 4;
+        // Its memory is had, and touched, before anybody has to wait.
+        usize::try_from(bytes)
+            .ok()
+            .and_then(|bytes| picture.try_reserve_exact(bytes).ok())
+            .ok_or_else(|| io("copy the picture")(io::ErrorKind::OutOfMemory.into()))?;
+        picture.resize(picture.capacity(), 0);
+
+        let mut log = locked(&self.log);
+        let before = log.place;
+        let old = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
+        self.syncer.want(&old, before.next - 1, false);
+        self.syncer.want(&log.file, before.next - 1, true);
+        framebuffer.copy_rows(0..size.height, &mut picture);
+        let state = self.companion.save();
+        let (owner, number) = (log.owner(), log.place.file);
+        drop(log);
+
+        // The name of a snapshot says that all before it is synced.
+        self.syncer.sync().map_err(|why| JournalError::Failed {
+            directory: self.directory.clone(),
+            why: why.to_string(),
+        })?;
+        let header = SnapshotHeader {
+            size,
+            instance: owner.instance,
+            boot: before.boot,
+            sequence: before.next - 1,
+            checksum: before.checksum,
+            time: before.time,
+            taken: wall_clock(),
+            state: state.len() as u64,
+        };
+        let written = write_snapshot(&*self.storage, number, &header, &picture, &state);
+        written.map_err(io(&format!("write {}", snapshot_name(number))))?;
+        debug!("took a snapshot of {} calls", header.sequence);
+        if let Err(error) = self.remove_old() {
+            warn!("cannot remove old files of the journal in {}: {error}", self.directory.display());
+        }
+        Ok(())
+    }
+
+    /// Removes what neither of the newest snapshots needs. Whatever fails is tried again after the next.
+    fn remove_old(&self) -> io::Result<()> {
+        let catalogue = Catalogue::read(&*self.storage)?;
+        let Some(&oldest) = catalogue.snapshots.iter().rev().nth(KEPT - 1) else { return Ok(()) };
+        let old = |numbers: &[u64], name: fn(u64) -> String| {
+            numbers.iter().filter(|&&number| number < oldest).map(|&number| name(number)).collect::<Vec<_>>()
+        };
+        // A snapshot goes before the journal that it needs.
+        for name in
+            old(&catalogue.snapshots, snapshot_name).iter().chain(&old(&catalogue.journals, journal_name))
+        {
+            self.storage.remove(name)?;
+        }
+        Ok(())
+    }
+
+    /// After one that failed: not at once, since the next may fail as well, and not never.
+    pub(crate) fn retry_snapshot_soon(&self) {
+        let mut log = locked(&self.log);
+        log.since = self.snapshot_after - self.snapshot_after / 8;
+    }
+}

@@ -1,0 +1,227 @@
+//! Where a journal is kept: a directory of files that only grow. On a disk here, in memory for tests.
+
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A directory of files. What is done to it survives a loss of power only after [`Storage::sync_directory`].
+pub(crate) trait Storage: Debug + Send + Sync {
+    /// The names of all files, in no order.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Opens a file that is there.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+    /// Makes an empty file where there was none.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+    /// Gives a file another name, and takes it from the file that had it.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes all that was done to the directory durable.
+    fn sync_directory(&self) -> io::Result<()>;
+}
+
+/// A file. What is appended survives the end of the process, and a loss of power only after [`StoredFile::sync`].
+pub(crate) trait StoredFile: Debug + Send + Sync {
+    fn length(&self) -> io::Result<u64>;
+    /// Reads what is there from `offset` on; nothing at the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Appends some of `bytes`, and answers how many.
+    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Sets space aside, so that appending `bytes` to the `length` that there are does not fail for want of it.
+    /// [`io::ErrorKind::Unsupported`] where that cannot be had.
+    fn reserve(&self, length: u64, bytes: u64) -> io::Result<()>;
+    /// Cuts off what is behind `length`, and gives back what was reserved.
+    fn truncate(&self, length: u64) -> io::Result<()>;
+    /// Makes all that was appended durable. After an error nobody knows what is: the system forgets what it could not
+    /// write, and a second call would say that all is well.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Appends all of `bytes`.
+pub(crate) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.append(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A directory of the system's.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Held for as long as this lives. `None` for one who only reads.
+    _lock: Option<File>,
+}
+
+impl Directory {
+    /// A directory to read, whoever else writes to it.
+    pub(crate) fn read_only(path: &Path) -> io::Result<Directory> {
+        fs::read_dir(path)?;
+        Ok(Directory { path: path.to_owned(), _lock: None })
+    }
+
+    /// A directory to write, made if there is none. `None` if another process writes to it.
+    pub(crate) fn lock(path: &Path) -> io::Result<Option<Directory>> {
+        let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
+        fs::create_dir_all(path)?;
+        for parent in missing.iter().filter_map(|path| path.parent()) {
+            // Or a loss of power takes the directory with all that is in it.
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
+        let mut options = OpenOptions::new();
+        let lock = options.create(true).truncate(false).write(true).open(path.join("lock"))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Directory { path: path.to_owned(), _lock: Some(lock) })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Storage for Directory {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(&self.path)?;
+        // A name that is no text is none of ours.
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+        names.filter_map(Result::transpose).collect()
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(self._lock.is_some()).open(self.path.join(name))?;
+        Ok(Arc::new(file))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create_new(true).open(self.path.join(name))?;
+        Ok(Arc::new(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+impl StoredFile for File {
+    fn length(&self) -> io::Result<u64> {
+        self.metadata().map(|metadata| metadata.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self).write(bytes)
+    }
+
+    fn reserve(&self, length: u64, bytes: u64) -> io::Result<()> {
+        // The length stays: what is reserved and not written does not look like something written.
+        fallocate(self, FallocateFlags::KEEP_SIZE, length, bytes).map_err(|error| match error {
+            rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS => io::ErrorKind::Unsupported.into(),
+            error => error.into(),
+        })
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Reads a file from its start, a large piece at a time.
+#[derive(Debug)]
+pub(crate) struct FileReader {
+    file: Arc<dyn StoredFile>,
+    /// Where in the file the unread part of `buffer` begins.
+    offset: u64,
+    /// How long the file was when it was opened: what comes later is not read.
+    length: u64,
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+/// Bytes of one read.
+const READ: usize = 1 << 20;
+
+impl FileReader {
+    pub(crate) fn new(file: Arc<dyn StoredFile>, offset: u64) -> io::Result<FileReader> {
+        let length = file.length()?;
+        Ok(FileReader { file, offset, length, buffer: Vec::new(), start: 0 })
+    }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> u64 {
+        self.length.saturating_sub(self.offset)
+    }
+
+    /// The next `n` bytes, or fewer at the end of the file. Memory is taken for bytes that are there, not for `n`.
+    pub(crate) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
+        let n = n.min(usize::try_from(self.left()).unwrap_or(usize::MAX));
+        if self.buffer.len() - self.start < n {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            let mut filled = self.buffer.len();
+            let wanted = n.max(READ.min(usize::try_from(self.left()).unwrap_or(usize::MAX)));
+            self.buffer.resize(wanted.max(filled), 0);
+            while filled < wanted {
+                match self.file.read_at(&mut self.buffer[filled..wanted], self.offset + filled as u64) {
+                    // It was cut while it was read.
+                    Ok(0) => break,
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.buffer.truncate(filled);
+            if filled < n {
+                self.length = self.offset + filled as u64;
+            }
+        }
+        let end = self.buffer.len().min(self.start + n);
+        Ok(&self.buffer[self.start..end])
+    }
+
+    /// Passes over `n` bytes that were peeked.
+    pub(crate) fn advance(&mut self, n: usize) {
+        let n = n.min(self.buffer.len() - self.start);
+        self.start += n;
+        self.offset += n as u64;
+    }
+}
+
+impl Read for FileReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = out.len().min(READ);
+        let bytes = self.peek(n)?;
+        let n = bytes.len();
+        out[..n].copy_from_slice(bytes);
+        self.advance(n);
+        Ok(n)
+    }
+}

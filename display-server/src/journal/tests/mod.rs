@@ -1,0 +1,8 @@
+//! Whatever happens to the disk, the picture is one that there was.
+
+mod flips;
+mod format;
+mod lives;
+mod looked_at;
+mod served;
+mod world;

@@ -1,0 +1,135 @@
+//! What clients see of a journal: served over a pipe, on a disk that fails.
+
+use super::world::SIZE;
+use crate::journal::memory::{Memory, Trouble};
+use crate::journal::shared::Core;
+use crate::journal::{Journal, Options};
+use crate::{Server, ServerOptions};
+use draw_protocol::Color;
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn journal(storage: &Memory) -> Journal {
+    let options = Options { size: Some(SIZE), ..Options::default() };
+    let core =
+        Core::open(Path::new("memory"), Arc::new(storage.clone()), &options, Arc::new(()), &mut |_, _| ());
+    Journal::start(core.expect("a disk in order")).expect("a thread")
+}
+
+fn server(journal: &Journal) -> Server {
+    Server::new(journal.display().clone(), ServerOptions::default()).journaled(journal.clone())
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    async fn send(&mut self, message: impl Serialize) {
+        let bytes = rmp_serde::to_vec(&message).expect("it can be written");
+        timeout(DEADLINE, self.0.write_all(&bytes)).await.expect("in time").expect("it is read");
+    }
+
+    /// The next response is this.
+    async fn expect(&mut self, message: impl Serialize) {
+        let wanted = rmp_serde::to_vec(&message).expect("it can be written");
+        let mut got = vec![0; wanted.len()];
+        timeout(DEADLINE, self.0.read_exact(&mut got)).await.expect("in time").expect("an answer");
+        assert!(got == wanted, "{} instead of {}", got.escape_ascii(), wanted.escape_ascii());
+    }
+
+    async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        timeout(DEADLINE, self.0.read_to_end(&mut bytes)).await.expect("in time").expect("an end");
+        bytes.escape_ascii().to_string()
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_durable_soon_and_a_question_is_not_kept() {
+    let storage = Memory::new(Trouble::None, true);
+    let journal = journal(&storage);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let served = server(&journal);
+    let task = tokio::spawn(async move { served.run(listener, std::future::pending()).await });
+    let mut client = Client(TcpStream::connect(address).await.expect("a server"));
+    client.send((0, 1, "draw_pixel", (1, 2, 0xff00_00ffu32))).await;
+    client.send((0, 2, "get_pixel", (1, 2))).await;
+    client.send((0, 3, "draw_pixel", ("one", 2, 0))).await;
+    client.send((2, "clear", (0x0000_ffffu32,))).await;
+    client.send((0, 4, "draw_pixel", (99, 2, 0))).await;
+    client.expect((1, 1, (), ())).await;
+    client.expect((1, 2, (), 0xff00_00ffu32)).await;
+    let mut durable = journal.durable();
+    // The pixel, the notification, and the pixel outside. Neither the question nor what has a wrong type.
+    timeout(DEADLINE, durable.wait_for(|&number| number == 3)).await.expect("in time").expect("it is open");
+    task.abort();
+    _ = task.await;
+    drop(durable);
+    drop(journal);
+    let again = self::journal(&storage.after_kill());
+    assert_eq!(again.display().framebuffer().get_pixel(1, 2), Some(Color::BLUE));
+    assert_eq!((again.boot(), *again.durable().borrow()), (2, 3));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_drawing_and_answers_questions() {
+    let storage = Memory::new(Trouble::None, false);
+    let journal = journal(&storage);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let served = server(&journal);
+    let _task = tokio::spawn(async move { served.run(listener, std::future::pending()).await });
+    let mut client = Client(TcpStream::connect(address).await.expect("a server"));
+    // One call, so that the file system is known not to set room aside.
+    client.send((0, 1, "draw_pixel", (1, 2, 0xff00_00ffu32))).await;
+    client.expect((1, 1, (), ())).await;
+    let mut durable = journal.durable();
+    timeout(DEADLINE, durable.wait_for(|&number| number == 1)).await.expect("in time").expect("it is open");
+    storage.set_trouble(Trouble::Error { from: 0, count: u64::MAX, kind: ErrorKind::StorageFull });
+    client.send((0, 2, "clear", (0,))).await;
+    let why = "no_space: the journal cannot be written (no storage space), so nothing is drawn until it can";
+    client.expect((1, 2, (0, why), ())).await;
+    client.send((0, 3, "get_pixel", (1, 2))).await;
+    client.expect((1, 3, (), 0xff00_00ffu32)).await;
+    storage.set_trouble(Trouble::None);
+    client.send((0, 4, "clear", (0x0000_ffffu32,))).await;
+    client.expect((1, 4, (), ())).await;
+    timeout(DEADLINE, durable.wait_for(|&number| number == 2)).await.expect("in time").expect("it is open");
+}
+
+#[tokio::test]
+async fn a_failed_sync_ends_the_server_and_says_so() {
+    let storage = Memory::new(Trouble::None, true);
+    let journal = journal(&storage);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let served = server(&journal);
+    let task = tokio::spawn(async move { served.run(listener, std::future::pending()).await });
+    let mut client = Client(TcpStream::connect(address).await.expect("a server"));
+    // [0, 0, "hello", [{"version": 1}]]
+    client.0.write_all(b"\x94\x00\x00\xa5hello\x91\x81\xa7version\x01").await.expect("it is read");
+    client.send((0, 1, "draw_pixel", (1, 2, 0xff00_00ffu32))).await;
+    let mut durable = journal.durable();
+    timeout(DEADLINE, durable.wait_for(|&number| number == 1)).await.expect("in time").expect("it is open");
+    // The next turn has room already: it writes, which is one operation, or two for a longer one, and syncs.
+    storage.set_sync_failure();
+    client.send((0, 2, "clear", (0,))).await;
+    let said = client.rest().await;
+    assert!(said.contains("goodbye") && said.contains("shutting_down"), "{said}");
+    assert!(
+        said.contains("a sync to its disk failed") && said.contains("since record 1 may not be in it"),
+        "{said}"
+    );
+    timeout(DEADLINE, task).await.expect("in time").expect("no panic").expect("it ends by itself");
+    let error = journal.close().expect_err("something may be lost").to_string();
+    assert!(error.contains("a sync to its disk failed"), "{error}");
+    assert_eq!(*journal.durable().borrow(), 1, "and it was never tried again");
+}

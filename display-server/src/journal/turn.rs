@@ -1,0 +1,143 @@
+//! What a connection draws before others do.
+
+use super::Journal;
+use super::log::{Log, wall_clock};
+use super::record::{Entry, Stamp};
+use super::shared::Core;
+use super::sync::locked;
+use draw_protocol::{Code, Fault, Request};
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, MutexGuard};
+use tracing::{error, info};
+
+/// A turn of a connection. The first drawing call takes the log, and the end gives it back: with that everything that
+/// was taken is in the file, which is before anybody is told.
+pub(crate) struct Turn<'a> {
+    journal: Option<&'a Journal>,
+    log: Option<MutexGuard<'a, Log>>,
+}
+
+impl<'a> Turn<'a> {
+    /// A turn that journals nothing if there is no journal.
+    pub(crate) fn new(journal: Option<&'a Journal>) -> Turn<'a> {
+        Turn { journal, log: None }
+    }
+
+    /// Journals `request`, which is to be drawn then and only then, before the turn ends; answers its number. Of a
+    /// question nothing is kept; but one about pixels waits for the turns of others, so that what it answers is in the
+    /// file. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
+    ///
+    /// # Errors
+    /// What is wrong with the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync
+    /// has failed.
+    #[inline]
+    pub(crate) fn record(
+        &mut self,
+        session: Option<Stamp>,
+        request: &Request<'_>,
+    ) -> Result<Option<u64>, Fault> {
+        match self.journal {
+            Some(journal) => self.record_in(journal.core(), session, request),
+            None => Ok(None),
+        }
+    }
+
+    fn record_in(
+        &mut self,
+        core: &'a Core,
+        session: Option<Stamp>,
+        request: &Request<'_>,
+    ) -> Result<Option<u64>, Fault> {
+        if matches!(request, Request::GetSize {} | Request::GetMouse {} | Request::Sync {}) {
+            return Ok(None);
+        }
+        let is_question = request.method().is_question();
+        if !is_question {
+            request.check()?;
+            if self.log.is_none()
+                && let Some(failure) = core.syncer.failure()
+            {
+                return Err(Fault::new(Code::ShuttingDown, &*failure));
+            }
+        }
+        let log = self.log.get_or_insert_with(|| {
+            let mut log = locked(&core.log);
+            log.begin_turn(wall_clock());
+            log
+        });
+        if is_question {
+            return Ok(None);
+        }
+        core.append(log, &Entry { session, request: *request, exceptions: &[] }).map(Some)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let (Some(journal), Some(mut log)) = (self.journal, self.log.take()) {
+            let is_large = journal.core().end_turn(&mut log);
+            drop(log);
+            if is_large {
+                journal.shared_core().start_snapshot();
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Appends an entry, and answers its number.
+    pub(crate) fn append(&self, log: &mut Log, entry: &Entry<'_>) -> Result<u64, Fault> {
+        let taken = log.append(entry, self.syncer.durable());
+        self.say(log, taken.as_ref().err());
+        taken.map_err(|error| {
+            let text = format!("the journal cannot be written ({error}), so nothing is drawn until it can");
+            Fault::new(Code::NoSpace, text)
+        })
+    }
+
+    /// Writes what a turn has appended. Answers whether it is time for a snapshot.
+    pub(crate) fn end_turn(&self, log: &mut Log) -> bool {
+        // If it cannot be written it stays in memory, and nothing more is taken before it is.
+        let flushed = log.flush();
+        self.say(log, flushed.as_ref().err());
+        if let Some(written) = log.written() {
+            self.syncer.want(&log.file, written, false);
+        }
+        log.since >= self.snapshot_after
+    }
+
+    /// Says once that it cannot be written, and once that it can again.
+    fn say(&self, log: &Log, failed: Option<&io::Error>) {
+        let path = self.directory.display();
+        match failed {
+            Some(error) if !self.is_refusing.swap(true, Relaxed) => {
+                error!("the journal in {path} cannot be written ({error}): nothing is drawn until it can");
+            }
+            None if self.is_refusing.load(Relaxed) && log.has_room() => {
+                self.is_refusing.store(false, Relaxed);
+                info!("the journal in {path} can be written again");
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts a thread that takes a snapshot, unless one does.
+    pub(crate) fn start_snapshot(self: &Arc<Core>) {
+        let mut snapshot = locked(&self.snapshot);
+        if snapshot.as_ref().is_some_and(|running| !running.is_finished()) {
+            return;
+        }
+        let core = self.clone();
+        let started = std::thread::Builder::new().name("journal-snapshot".into()).spawn(move || {
+            if let Err(error) = core.take_snapshot() {
+                error!("no snapshot was taken, so the journal grows: {error}");
+                core.retry_snapshot_soon();
+            }
+        });
+        match started {
+            Ok(started) => *snapshot = Some(started),
+            Err(error) => error!("no snapshot was taken: {error}"),
+        }
+    }
+}
