@@ -1,7 +1,7 @@
 //! File descriptors: both ends of many connections are in this process, and many systems allow 1,024 unless asked.
 
 /// What all connections of all placements need, those of the idle ones included, and some more.
-const NEEDED: u64 = 4_096;
+const NEEDED: u64 = 8_192;
 
 /// Sees to it that many connections can be open, or says why not.
 #[cfg(target_os = "linux")]

@@ -20,7 +20,9 @@ pub(crate) fn describe(before: &str, stands: &[Stand], mut notes: Vec<String>) -
         .extend(report::not_counted(stands).map(|reason| format!("system calls were not counted: {reason}")));
     let mut lines = headline(before, stands);
     lines.extend([
-        "raw: std::net, blocking, both ends, a thread for each far end, 64 KiB to a write and a read".to_owned(),
+        "raw: std::net, blocking, both ends, a thread for each far end, 64 KiB to a write and a read; raw, tokio: one \
+         current-thread runtime at each end, a task for each connection"
+            .to_owned(),
         "server: tokio, current-thread runtime in a thread of its own; async client: the same in the thread that draws; \
          blocking client: std::net in the thread that draws"
             .to_owned(),

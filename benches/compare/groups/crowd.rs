@@ -2,12 +2,15 @@
 
 use super::{display, painted};
 use crate::clients::Asynchronous;
-use crate::measure::{Load, Unit};
+use crate::measure::{Load, Unit, Watch};
+use crate::raw::crowd::Crowd;
 use crate::rows::{Group, Row};
 use crate::scene::Scene;
 use crate::targets::Target;
-use crate::{Result, descriptors};
+use crate::{Result, descriptors, wire};
+use benches::chart::Kind;
 use draw_client::Pixel;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,5 +39,15 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
         })
     };
     let all = row("512 clients", MANY).target(Target::TimesTheRate(0.8, EIGHT));
-    Ok(Group::new(title, vec![row("1 client", 1), row(EIGHT, 8), row("64 clients", 64), all]))
+    let mut rows = vec![row("1 client", 1), row(EIGHT, 8), row("64 clients", 64), all];
+
+    let messages = wire::draw_pixels(&pixels, BATCH)?;
+    let crowd = Rc::new(RefCell::new(Crowd::start(scene.place, &scene.single, MANY, messages)?));
+    for (name, count) in [("raw, tokio, 8 connections", 8), ("raw, tokio, 512 connections", MANY)] {
+        let (crowd, pixels) = (Rc::clone(&crowd), Rc::clone(&pixels));
+        let ends = crowd.borrow().ends(pixels.len());
+        let run = move |watch: &mut Watch<'_>, _| crowd.borrow_mut().stream(watch, count, passes, &pixels);
+        rows.push(Row::new(name, Unit::Pixels, load, ends, run).kind(Kind::Raw));
+    }
+    Ok(Group::new(title, rows))
 }

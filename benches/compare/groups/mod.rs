@@ -78,7 +78,7 @@ fn ping(name: &str, unit: Unit, mut raw: Raw, messages: Messages, count: usize) 
 }
 
 /// Where the pixels of these messages begin.
-fn head(messages: &Messages) -> Result<usize> {
+pub(crate) fn head(messages: &Messages) -> Result<usize> {
     messages.head.ok_or_else(|| Failure::new("a message for many pixels has none"))
 }
 

@@ -127,7 +127,7 @@ fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize> {
 }
 
 /// The plain loop: decodes each pixel, checks that it lies inside, stores it. Answers where the last one went.
-fn store(records: &[u8], framebuffer: &mut [u32]) -> Option<usize> {
+pub(super) fn store(records: &[u8], framebuffer: &mut [u32]) -> Option<usize> {
     let mut last = None;
     for record in records.chunks_exact(Pixel::SIZE) {
         let mut bytes = [0; Pixel::SIZE];

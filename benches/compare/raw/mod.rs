@@ -1,5 +1,6 @@
 //! The unit of everything: TCP connections with nothing on top, std::net and blocking at both ends.
 
+pub(crate) mod crowd;
 mod far;
 pub(crate) mod runtime;
 

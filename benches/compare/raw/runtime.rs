@@ -69,7 +69,7 @@ impl TokioPing {
     }
 }
 
-fn adopted(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+pub(super) fn adopted(stream: std::net::TcpStream) -> io::Result<TcpStream> {
     stream.set_nonblocking(true)?;
     TcpStream::from_std(stream)
 }
