@@ -47,6 +47,8 @@ struct Talk {
     reported: u64,
     /// The session that goes on here. Its numbers are those above.
     session: Option<(Id, Session)>,
+    /// How it stood when it was taken up.
+    standing: Option<Standing>,
     /// Progress is to be said once more.
     must_report: bool,
     /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
@@ -121,6 +123,7 @@ impl Connection {
                 applied: 0,
                 reported: 0,
                 session: None,
+                standing: None,
                 must_report: false,
                 resuming: None,
                 closing: None,
@@ -151,6 +154,17 @@ impl Connection {
     /// The session that goes on here, if one does.
     pub fn session(&self) -> Option<Id> {
         self.talk.session.as_ref().map(|(id, _)| *id)
+    }
+
+    /// How a session stood when it was taken up here. One that began anew has to be stored before that is answered, where there
+    /// is a journal: what follows would be lost with it, and nobody would know.
+    pub fn standing(&self) -> Option<Standing> {
+        self.talk.standing
+    }
+
+    /// All that is kept of it, as a journal stores it.
+    pub fn session_state(&self) -> Option<&Session> {
+        self.talk.session.as_ref().map(|(_, session)| session)
     }
 
     /// Why the connection is to be closed once everything is sent.
@@ -269,9 +283,11 @@ impl Connection {
     /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
     /// answered when it cannot be said what has been executed: in the middle of a request.
     pub fn take_session(&mut self) -> Option<(Id, Session)> {
-        let (id, mut session) = self.talk.session.take()?;
+        self.talk.session.as_ref()?;
         let text = "the session goes on on another connection";
+        // It says how far the session is, which may still reach the client: the session has to know.
         self.talk.end(None, Fault::new(Code::Superseded, text));
+        let (id, mut session) = self.talk.session.take()?;
         session.interrupt();
         self.talk.executing.is_none().then_some((id, session))
     }
@@ -533,6 +549,7 @@ impl Talk {
         match Session::enter(found, &asked, instance) {
             Ok((session, standing)) => {
                 (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
+                self.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
                 // What it had been told that did not arrive, in the order in which it was.
                 session.responses().for_each(|response| self.out.bytes.extend_from_slice(response));

@@ -6,9 +6,11 @@
 //! once more: success is one number, so only faults and answers take memory, and only until they are acknowledged.
 
 mod filter;
+mod stored;
 mod table;
 
 pub use filter::{Filter, Misuse, Verdict};
+pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
 use crate::fault::{Code, Fault};
@@ -71,8 +73,8 @@ pub enum Standing {
     /// It goes on where the client says. The display was restarted, and an end of the session that was not written
     /// to disk is lost, of which the client knew.
     Regressed,
-    /// The display has forgotten it, because nobody came back for too long. The picture is there. It begins anew, with the
-    /// numbers that follow.
+    /// The display has forgotten it, because nobody came back for too long. The picture is there; if the display was restarted
+    /// meanwhile ([`Welcome::boot`](crate::Welcome::boot)), an end of it may be lost. It begins anew, with the numbers that follow.
     Expired,
     /// It was on a display that is gone; this one is new, and empty. It begins anew, with the numbers that follow.
     StateLost,
@@ -115,6 +117,11 @@ pub struct Resume {
     pub session: Id,
     /// The display that it was on, as it last said; nothing if no display ever answered.
     pub instance: Option<Id>,
+    /// Which `hello` of the session this is, from 1. One that was overtaken by a later one counts for nothing.
+    pub attempt: u64,
+    /// With which the session began, as far as the client knows, 0 if it knows of no beginning. A client that does not know
+    /// how a session began cannot go on with it: it would take for executed what was executed by nobody.
+    pub born: u64,
     /// The client holds every reply up to this number.
     pub ack: u64,
     /// The number of the first request that has certainly not been sent.
@@ -133,6 +140,9 @@ pub struct Session {
     bytes: usize,
     /// The client has ended it.
     is_ended: bool,
+    /// The `hello` with which it began, and the last one.
+    born: u64,
+    attempt: u64,
 }
 
 /// What a response takes beside its bytes.
@@ -141,31 +151,56 @@ const RESPONSE: usize = std::mem::size_of::<(u64, Box<[u8]>)>();
 impl Session {
     /// A session of which the requests up to number `applied` count as executed and acknowledged.
     pub fn new(applied: u64) -> Session {
-        Session { filter: Filter::new(applied), responses: VecDeque::new(), bytes: 0, is_ended: false }
+        Session {
+            filter: Filter::new(applied),
+            responses: VecDeque::new(),
+            bytes: 0,
+            is_ended: false,
+            born: 0,
+            attempt: 0,
+        }
+    }
+
+    /// One that begins with this `hello`.
+    fn begin(asked: &Resume) -> Session {
+        Session { born: asked.attempt, attempt: asked.attempt, ..Session::new(asked.next - 1) }
     }
 
     /// The session with which a connection goes on, of what was `found` under its id on the display `instance`.
     ///
     /// # Errors
     /// [`Code::StateRegressed`] if the client has seen more than there is and does not say that it accepts the loss; what
-    /// was found is to be kept. [`Code::Malformed`] if what the client says cannot be.
+    /// was found is to be kept. [`Code::Superseded`] if the client has said `hello` again since. [`Code::Malformed`] if what
+    /// the client says cannot be.
     pub fn enter(
         found: &mut Option<Session>,
         asked: &Resume,
         instance: Id,
     ) -> Result<(Session, Standing), Fault> {
-        let Resume { ack, next, .. } = *asked;
-        if next <= ack {
-            let text = format!("{ack} is acknowledged, and {next} was not sent: one of the two is wrong");
+        let Resume { ack, next, attempt, born, .. } = *asked;
+        if next <= ack || attempt <= born {
+            let text = format!(
+                "{ack} is acknowledged and {next} was not sent, in hello {attempt} of a session that began with {born}: \
+                 that cannot be"
+            );
             return Err(Fault::new(Code::Malformed, text));
         }
-        let Some(session) = found else {
+        if let Some(session) = found
+            && attempt <= session.attempt
+        {
+            let text = format!("this is hello {attempt} of the session, and {} has come", session.attempt);
+            return Err(Fault::new(Code::Superseded, text));
+        }
+        // One of whose beginning the client does not know is of no use to it: it began when an answer was lost, or when an old
+        // `hello` came very late. Nothing was executed in it.
+        let Some(session) = found.as_mut().filter(|session| session.born == born) else {
+            *found = None;
             let standing = match asked.instance {
                 None => Standing::Fresh,
                 Some(before) if before == instance => Standing::Expired,
                 Some(_) => Standing::StateLost,
             };
-            return Ok((Session::new(next - 1), standing));
+            return Ok((Session::begin(asked), standing));
         };
         let applied = session.filter.applied();
         if applied < ack {
@@ -177,9 +212,10 @@ impl Session {
                 return Err(Fault::new(Code::StateRegressed, text));
             }
             *found = None;
-            return Ok((Session::new(ack), Standing::Regressed));
+            return Ok((Session { born, attempt, ..Session::new(ack) }, Standing::Regressed));
         }
         session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
+        session.attempt = attempt;
         let session = found.take().expect("it was found above");
         Ok((session, Standing::Resumed))
     }

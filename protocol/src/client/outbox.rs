@@ -126,19 +126,22 @@ impl Outbox {
         (self.greeting, self.is_greeting, self.sent) = (Vec::new(), true, 0);
     }
 
-    /// Only the last `size` bytes of all that was to be sent so far are to be sent now.
-    pub(super) fn rewind(&mut self, size: usize) {
-        let mut all = Vec::with_capacity(size);
+    /// Of all that was to be sent so far, the last `unreported` bytes are of requests that the server has not reported. The last
+    /// `size` of those are to be sent now; what is before them is of requests up to number `last`, and only kept.
+    pub(super) fn rewind(&mut self, unreported: usize, size: usize, last: u64) {
+        debug_assert!(size <= unreported);
+        let mut all = Vec::with_capacity(unreported);
         let buffers = self.kept.iter().map(|(_, buffer)| buffer).chain([&self.bytes]);
-        let mut skipped = buffers.clone().map(Vec::len).sum::<usize>().saturating_sub(size);
+        let mut skipped = buffers.clone().map(Vec::len).sum::<usize>().saturating_sub(unreported);
         for buffer in buffers {
             let begin = skipped.min(buffer.len());
             skipped -= begin;
             all.extend_from_slice(&buffer[begin..]);
         }
-        debug_assert_eq!(all.len(), size, "something was not kept");
+        debug_assert_eq!(all.len(), unreported, "something was not kept");
         self.kept.clear();
-        (self.bytes, self.sent) = (all, 0);
+        (self.bytes, self.sent) = (all.split_off(all.len() - size), 0);
+        self.keep(last, all);
     }
 
     /// Forgets what is kept.
@@ -148,7 +151,7 @@ impl Outbox {
     }
 
     fn keep(&mut self, last: u64, buffer: Vec<u8>) {
-        if self.keeps {
+        if self.keeps && !buffer.is_empty() {
             self.kept.push_back((last, buffer));
         } else {
             self.recycle(buffer);

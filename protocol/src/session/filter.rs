@@ -80,6 +80,18 @@ impl Filter {
         Filter { ack: applied, told: applied, applied, is_executing: false, digests: VecDeque::new() }
     }
 
+    /// A filter that was stored: requests up to number `applied` are executed, and the client may have been told of all of
+    /// them. `digests` has one for each after `ack`.
+    pub(super) fn restored(ack: u64, applied: u64, digests: VecDeque<u64>) -> Filter {
+        debug_assert_eq!(digests.len() as u64, applied - ack);
+        Filter { ack, told: applied, applied, is_executing: false, digests }
+    }
+
+    /// Of each request that is executed and not acknowledged.
+    pub(super) fn digests(&self) -> impl Iterator<Item = u64> {
+        self.digests.iter().copied().take((self.applied - self.ack) as usize)
+    }
+
     /// The client holds every reply up to this number.
     pub fn ack(&self) -> u64 {
         self.ack

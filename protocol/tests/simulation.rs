@@ -1,0 +1,81 @@
+//! Sessions in a world where everything fails: programs, a display and a network in one thread, with a clock of their own, in an
+//! order that a seed decides.
+//!
+//! ```sh
+//! cargo test --release -p draw-protocol --test simulation              # 10,000 seeds; 1,000 without --release
+//! SEEDS=1000000 cargo test --release -p draw-protocol --test simulation seeds
+//! SEED=4711 cargo test -p draw-protocol --test simulation one -- --nocapture    # what happens, line by line
+//! ```
+
+mod common;
+
+mod simulation {
+    pub(crate) mod host;
+    pub(crate) mod ledger;
+    pub(crate) mod link;
+    pub(crate) mod program;
+    pub(crate) mod random;
+    pub(crate) mod workload;
+    pub(crate) mod world;
+}
+
+use simulation::host::Wrong;
+use simulation::world::{Run, World};
+use std::panic::catch_unwind;
+
+fn run(seed: u64, wrong: Option<Wrong>) -> Result<Run, String> {
+    // A machine that panics is as wrong as one that answers wrongly.
+    catch_unwind(|| World::new(seed, wrong, false).run()).unwrap_or_else(|_| Err("it panicked".into()))
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
+    let seeds = variable("SEEDS").unwrap_or(if cfg!(debug_assertions) { 1_000 } else { 10_000 });
+    let first = variable("FIRST").unwrap_or(0);
+    let (mut all, mut failures) = (Run::default(), Vec::new());
+    for seed in first..first + seeds {
+        match run(seed, None) {
+            Ok(run) => {
+                all.executions += run.executions;
+                all.standings.iter_mut().zip(run.standings).for_each(|(all, n)| *all += n);
+            }
+            Err(wrong) => failures.push(format!("SEED={seed}: {wrong}")),
+        }
+        if failures.len() == 20 {
+            break;
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    println!("{seeds} seeds: {} executions, standings {:?}", all.executions, all.standings);
+    // What never happens is not tested.
+    assert!(all.standings.iter().all(|&n| u64::from(n) * 100 > seeds), "{all:?}");
+}
+
+#[test]
+fn one_seed_as_it_goes() {
+    if let Some(seed) = variable("SEED") {
+        let ran = World::new(seed, None, true).run();
+        println!("{ran:?}");
+        assert!(ran.is_ok());
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let traces: Vec<_> = (0..20).map(|seed| (run(seed, None), run(seed, None))).collect();
+    assert!(traces.iter().all(|(a, b)| a == b), "{traces:?}");
+    assert!(traces.windows(2).all(|pair| pair[0].0 != pair[1].0), "{traces:?}");
+}
+
+#[test]
+fn each_wrong_display_is_found_out() {
+    for wrong in Wrong::ALL {
+        let found = (0..400).find_map(|seed| run(seed, Some(wrong)).err().map(|text| (seed, text)));
+        let (seed, text) = found.unwrap_or_else(|| panic!("{wrong:?} is not found in 400 seeds"));
+        println!("{wrong:?}: seed {seed}: {text}");
+    }
+}
