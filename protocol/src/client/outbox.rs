@@ -77,8 +77,8 @@ impl Outbox {
         self.usual = self.sent.max(self.usual - self.usual / 16);
         let mut rest = self.spare_buffer();
         rest.extend_from_slice(&self.bytes[self.sent..]);
-        let sent = std::mem::replace(&mut self.bytes, rest);
-        self.sent = 0;
+        let mut sent = std::mem::replace(&mut self.bytes, rest);
+        sent.truncate(std::mem::take(&mut self.sent));
         self.keep(last, sent);
     }
 

@@ -6,6 +6,7 @@ use super::link::Link;
 use super::program::{Next, Program};
 use super::random::Random;
 use super::workload;
+use draw_protocol::Request;
 use draw_protocol::session::{Id, Standing};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
@@ -167,17 +168,24 @@ impl World {
             return;
         }
         let count = if self.is_busy && self.random.happens(1, 12) { 260 } else { 1 };
-        let kind = self.random.below(2);
+        let kind = self.random.below(3);
         for _ in 0..count {
             let (random, ledger, program) = (&mut self.random, &mut self.ledger, &mut self.programs[at]);
             let asked = || ledger.next_question(session);
             let mut call = match (count, kind) {
                 (1, _) => workload::call(random, asked),
                 (_, 0) => workload::rectangle(random),
+                (_, 1) => workload::call(random, asked),
                 _ => workload::read(asked),
             };
             if program.machine.welcome().is_none() || !program.machine.has_credit(&call.request(), 0) {
                 return;
+            }
+            if count == 1 && random.happens(1, 20) {
+                // A call that no display can execute is refused at once, and leaves nothing behind.
+                let wrong = Request::PutImage { x: 0, y: 0, width: 2, height: 2, rgba: &[0] };
+                let is_refused = program.machine.call(&wrong, self.now).is_err();
+                ledger.check(is_refused, || "a call that cannot be was made".into());
             }
             ledger.call(session, &mut call);
             let number = program.machine.call(&call.request(), self.now).expect("a valid call");
