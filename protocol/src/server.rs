@@ -461,11 +461,8 @@ impl Talk {
         let number = session::number_near(self.applied, msgid);
         match session.handle_request(number, message) {
             Ok(Verdict::Execute) => return None,
-            Ok(Verdict::Again) => match session.response(number) {
-                Some(response) => self.out.bytes.extend_from_slice(response),
-                // It succeeded, which is said as it is of any other: all up to the last are executed.
-                None => self.must_report = true,
-            },
+            // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
+            Ok(Verdict::Again) => self.must_report |= !session.write_response(number, &mut self.out.bytes),
             // Requests are executed one at a time, and the next is looked at when the last is answered.
             Ok(Verdict::Attach) => {}
             Ok(Verdict::Stale) => {
@@ -545,6 +542,9 @@ impl Talk {
 
     fn resume(&mut self, found: &mut Option<Session>) {
         let Some((msgid, asked)) = self.resuming.take() else { return };
+        if self.closing.is_some() {
+            return;
+        }
         let (instance, _) = self.config.instance.expect("a session is offered only with it");
         match Session::enter(found, &asked, instance) {
             Ok((session, standing)) => {
@@ -552,7 +552,7 @@ impl Talk {
                 self.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
                 // What it had been told that did not arrive, in the order in which it was.
-                session.responses().for_each(|response| self.out.bytes.extend_from_slice(response));
+                session.write_responses(&mut self.out.bytes);
                 self.session = Some((asked.session, session));
             }
             Err(fault) => {

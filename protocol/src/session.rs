@@ -13,6 +13,7 @@ pub use filter::{Filter, Misuse, Verdict};
 pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
+use crate::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
 use serde::de::Error as _;
@@ -134,7 +135,8 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     filter: Filter,
-    /// The responses to requests that are executed and not acknowledged, where there was more to say than success.
+    /// The responses to requests that are executed and not acknowledged, where there was more to say than success. One without
+    /// bytes is a fault that was not kept.
     responses: VecDeque<(u64, Box<[u8]>)>,
     /// Bytes of all of them.
     bytes: usize,
@@ -262,16 +264,21 @@ impl Session {
         self.filter.executed();
     }
 
-    /// The request that was let through last has failed, or has an answer: `response` is the message that says so. A fault
-    /// is kept; of answers only some, and for one that is not the client asks again.
+    /// The request that was let through last has failed, or has an answer: `response` is the message that says so. That it
+    /// has failed is kept, and why within a limit; of answers only some are, and for one that is not the client asks again.
     pub fn responded(&mut self, response: &[u8], is_answer: bool) {
         self.filter.executed();
         self.filter.tell();
         let size = response.len() + RESPONSE;
-        if !is_answer || self.bytes + size <= limits::SESSION_ANSWERS {
-            self.bytes += size;
-            self.responses.push_back((self.filter.applied(), response.into()));
-        }
+        let most = if is_answer { limits::SESSION_ANSWERS } else { limits::SESSION_RESPONSES };
+        let kept = match self.bytes + size <= most {
+            true => response,
+            // That it has failed must not be forgotten: it would count as a success.
+            false if !is_answer => &[],
+            false => return,
+        };
+        self.bytes += kept.len() + RESPONSE;
+        self.responses.push_back((self.filter.applied(), kept.into()));
     }
 
     /// The client is told that everything up to the last request executed is done.
@@ -289,16 +296,29 @@ impl Session {
         self.filter.interrupt();
     }
 
-    /// The message that says what came of a request, if it is kept.
-    pub fn response(&self, number: u64) -> Option<&[u8]> {
-        let at = self.responses.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        Some(&self.responses[at].1)
+    /// Writes the message that says what came of a request. Answers whether there is one.
+    pub(crate) fn write_response(&self, number: u64, out: &mut Vec<u8>) -> bool {
+        let Ok(at) = self.responses.binary_search_by_key(&number, |(number, _)| *number) else {
+            return false;
+        };
+        write_kept(&self.responses[at], out);
+        true
     }
 
-    /// The messages of all requests that are not acknowledged, in order.
-    pub fn responses(&self) -> impl Iterator<Item = &[u8]> {
-        self.responses.iter().map(|(_, response)| &**response)
+    /// Writes the messages of all requests that are not acknowledged, in order.
+    pub(crate) fn write_responses(&self, out: &mut Vec<u8>) {
+        self.responses.iter().for_each(|kept| write_kept(kept, out));
     }
+}
+
+fn write_kept((number, response): &(u64, Box<[u8]>), out: &mut Vec<u8>) {
+    if !response.is_empty() {
+        return out.extend_from_slice(response);
+    }
+    envelope::write_response_head(out, *number as u32);
+    let text = "it failed, at least in part; why was lost with the connection";
+    envelope::write_map(out, &Fault::new(Code::AnswerLost, text));
+    out.push(0xc0);
 }
 
 /// The low 32 bits of a number are on the wire: the number near `applied` that has them. 0, which no request has, for one that

@@ -4,7 +4,7 @@
 //! ```sh
 //! cargo test --release -p draw-protocol --test simulation              # 10,000 seeds; 1,000 without --release
 //! SEEDS=1000000 cargo test --release -p draw-protocol --test simulation seeds
-//! SEED=4711 cargo test -p draw-protocol --test simulation one -- --nocapture    # what happens, line by line
+//! SEED=4711 cargo test -p draw-protocol --test simulation one -- --ignored --nocapture    # line by line
 //! ```
 
 mod common;
@@ -56,11 +56,41 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
 }
 
 #[test]
+#[ignore = "it shows the seed that SEED names"]
 fn one_seed_as_it_goes() {
-    if let Some(seed) = variable("SEED") {
-        let ran = World::new(seed, None, true).run();
-        println!("{ran:?}");
-        assert!(ran.is_ok());
+    let seed = variable("SEED").expect("SEED=, a number");
+    let ran = World::new(seed, None, true).run();
+    println!("{ran:?}");
+    assert!(ran.is_ok());
+}
+
+/// Runs in which something was wrong once. What a seed does changes when the simulation does; each of them had its own defect
+/// when it was found, which is named.
+#[test]
+fn what_was_wrong_once_is_right() {
+    let found = [
+        // A greeting that came too slowly was refused in the form for plain clients, which the client could not read.
+        (13, "a greeting cut short"),
+        // The answer "state_lost", or "expired", got lost, and the next was "resumed": what was never executed counted as done.
+        (16, "the answer state_lost is lost"),
+        (43, "the answer expired is lost"),
+        (243, "a fault is lost with the answer expired"),
+        // What was reported together with "superseded" could not be acknowledged, and the session was refused for ever.
+        (452, "an acknowledgement of the last report"),
+        // The answer "regressed" got lost, and the next was "resumed".
+        (89, "the answer regressed is lost"),
+        (10_294, "the beginning of a call is lost with it"),
+        // What a failed write had sent counted as not sent, and was executed twice by way of "state_lost".
+        (5_411, "a write that fails in the middle"),
+        // Requests that were executed and not reported were not kept, and the display was restarted.
+        (6_680, "a gap after a restart"),
+        // A call of two parts, the first of them lost, counted as done.
+        (1_235, "half an image"),
+        // Of a buffer that was sent in part all was kept, and a part of it sent twice.
+        (72_095, "a buffer sent in part"),
+    ];
+    for (seed, what) in found {
+        run(seed, None).unwrap_or_else(|wrong| panic!("SEED={seed}, {what}: {wrong}"));
     }
 }
 

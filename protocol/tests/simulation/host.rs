@@ -221,7 +221,10 @@ impl Host {
                 moved(&session, ack, ack)
             }
             Some(Wrong::TakesUpAnOldState) => served.began.clone().unwrap_or(session),
-            Some(Wrong::DropsResponses) => without_responses(&session),
+            Some(Wrong::DropsResponses) => {
+                let filter = session.filter();
+                moved(&session, filter.ack(), filter.applied())
+            }
             _ => session,
         };
         self.sessions.park(id, session, now);
@@ -311,19 +314,13 @@ fn encode(session: &Session) -> Vec<u8> {
     bytes
 }
 
-/// The same with nothing to say but how far it is.
-fn without_responses(session: &Session) -> Session {
-    let bytes = encode(session);
-    let kept: Vec<_> = session.responses().map(|response| 12 + response.len()).collect();
-    let mut bytes = bytes[..bytes.len() - kept.iter().sum::<usize>() - 4].to_vec();
-    bytes.extend([0; 4]);
-    Session::decode(&bytes).expect("a session")
-}
-
-/// The same at another place, with nothing to remember.
+/// The same at another place, with nothing to say of what it has executed.
 fn moved(session: &Session, ack: u64, applied: u64) -> Session {
-    let mut bytes = encode(session)[..18].to_vec();
-    [ack, applied].iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+    const ACK: usize = 18;
+    let (mut bytes, digests) = (encode(session), (applied - ack) as usize * 8);
+    bytes.truncate(ACK + 16 + digests);
+    bytes[ACK..ACK + 8].copy_from_slice(&ack.to_le_bytes());
+    bytes[ACK + 8..ACK + 16].copy_from_slice(&applied.to_le_bytes());
     bytes.extend([0; 4]);
     Session::decode(&bytes).expect("a session")
 }
