@@ -120,6 +120,7 @@ impl Program {
             }
         };
         self.machine.handle_disconnected(taken);
+        self.is_greeted = false;
         self.link = None;
         link.leave_client();
     }

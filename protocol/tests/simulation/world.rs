@@ -373,13 +373,11 @@ impl World {
     /// Everything works from now on. All that was called has to be done within so many rounds.
     fn settle(&mut self) -> Result<(), String> {
         for _ in 0..4_000 {
-            let mut is_done = true;
             for at in 0..self.programs.len() {
                 if self.programs[at].link.is_none() {
                     self.connect(at);
                 }
                 self.send(at);
-                is_done &= self.programs[at].is_greeted && self.programs[at].machine.in_flight() == 0;
             }
             for link in self.live.clone() {
                 self.arrive(link);
@@ -387,6 +385,7 @@ impl World {
                 self.hear(link);
                 self.verdict()?;
             }
+            let is_done = self.programs.iter().all(|it| it.is_greeted && it.machine.in_flight() == 0);
             let are_greeted = self.links.iter().all(|link| link.has_client == link.has_server);
             if is_done && are_greeted {
                 return Ok(());
