@@ -638,11 +638,18 @@ fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Vec<u8>) -> Resul
 /// Reads why `hello` was refused. A display that has not read all of it does not know that it is one, and answers as it answers
 /// a plain client: `[0, "code: message"]`.
 fn read_refusal(rest: Reader<'_>) -> Result<Fault, Ended> {
-    let Ok((_, text)) = rmp_serde::from_slice::<(i64, String)>(rest.rest()) else { return read_fault(rest) };
-    let (code, message) = text.split_once(": ").unwrap_or(("malformed", &text));
-    let mut fault = Fault::new(Code::from(code.to_owned()), message);
-    fault.shorten(limits::STRING);
-    Ok(fault)
+    let plain = rmp_serde::from_slice::<(i64, String)>(rest.rest());
+    let plain = plain.ok().and_then(|(_, text)| {
+        let (code, message) = text.split_once(": ")?;
+        Some(Fault::new(Code::from(code.to_owned()), message))
+    });
+    match plain {
+        Some(mut fault) if !matches!(fault.code, Code::Other(_)) => {
+            fault.shorten(limits::STRING);
+            Ok(fault)
+        }
+        _ => read_fault(rest),
+    }
 }
 
 fn read_fault(mut rest: Reader<'_>) -> Result<Fault, Ended> {

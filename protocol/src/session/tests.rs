@@ -164,7 +164,7 @@ fn agrees(broken: Option<&str>) -> bool {
                     filter.tell();
                     filter.acknowledge(ack)
                 }
-                _ if is("ignores acknowledgements") => wanted.clone(),
+                _ if is("ignores acknowledgements") => wanted,
                 _ if is("takes an old acknowledgement") && ack < filter.ack() => {
                     filter = Filter::restored(
                         ack,
