@@ -10,7 +10,7 @@
 //! use std::time::Instant;
 //!
 //! let now = Instant::now();
-//! let config = server::Config { server: "demo".into(), size: Size { width: 4, height: 4 }, message: limits::MESSAGE };
+//! let config = server::Config { server: "demo".into(), size: Size { width: 4, height: 4 }, message: limits::MESSAGE, instance: None };
 //! let mut client = client::Connection::new(&Hello::new("demo"));
 //! let mut server = server::Connection::new(config, now);
 //!

@@ -6,7 +6,7 @@ use common::garbage::garbage;
 use common::{Raw, SIZE, config};
 use draw_protocol::client::{self, Ended, Event};
 use draw_protocol::server::{self, Step};
-use draw_protocol::session::{Id, Session, Standing};
+use draw_protocol::session::{Id, Session, Standing, Verdict};
 use draw_protocol::{Answer, Code, Color, Hello, Pixel, Pixels, Request, limits};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -283,6 +283,22 @@ fn a_second_answer_to_hello_is_a_lie_that_costs_nothing() {
     two.round();
     two.round();
     assert_eq!((two.client.done(), two.executed.len()), (1, 1));
+}
+
+#[test]
+fn a_request_that_a_connection_died_of_may_come_again() {
+    let mut two = Two::new();
+    let (mut unknown, mut last) = (Vec::new(), 0);
+    for number in 1..=limits::MALFORMED_BURST + 1 {
+        last = number;
+        unknown.extend(Raw::request(number, "draw_circle").bytes(&[0x90]).0);
+    }
+    two.hear(&unknown);
+    assert_eq!(two.server.closing().map(|fault| &fault.code), Some(&Code::TooManyErrors));
+    // The last was let through and not answered, so it is not executed.
+    let (_, mut session) = two.server.take_session().expect("it goes on elsewhere");
+    assert_eq!(session.filter().applied(), u64::from(last) - 1);
+    assert_eq!(session.handle_request(last.into(), b"another"), Ok(Verdict::Execute));
 }
 
 #[test]
