@@ -206,7 +206,10 @@ fn a_call_that_is_refused_leaves_nothing_among_what_is_sent_again() {
     for _ in 0..limits::ACK_CALLS {
         two.call(&FILL);
     }
-    two.round();
+    two.up();
+    let said = two.say();
+    two.call(&FILL);
+    two.tell(&said).unwrap();
     assert_eq!(two.client.done(), limits::ACK_CALLS);
     // An acknowledgement is due, and goes with the next call: this is none.
     let wrong = Request::PutImage { x: 0, y: 0, width: 2, height: 2, rgba: &[0] };
@@ -216,8 +219,35 @@ fn a_call_that_is_refused_leaves_nothing_among_what_is_sent_again() {
     two.reconnect();
     two.round();
     two.round();
-    assert_eq!(two.client.done(), limits::ACK_CALLS + 1, "{:?}", two.server.closing());
-    assert_eq!(two.executed.len() as u64, limits::ACK_CALLS + 1);
+    assert_eq!(two.client.done(), limits::ACK_CALLS + 2, "{:?}", two.server.closing());
+    assert_eq!(two.executed.len() as u64, limits::ACK_CALLS + 2);
+}
+
+#[test]
+fn what_a_display_has_executed_and_not_reported_it_may_forget_again() {
+    let mut two = Two::new();
+    (0..3).for_each(|_| two.call(&FILL));
+    two.up();
+    two.reconnect();
+    // It is resumed after 3, and before that is reported the display is restarted, with what it had on disk: nothing.
+    let mut older = Vec::new();
+    two.up();
+    let said = two.say();
+    let welcome =
+        said.len() - said.windows(8).rev().position(|w| w == b"progress").expect("progress") - 8 - 3;
+    two.tell(&said[..welcome]).unwrap();
+    assert!(matches!(&two.told[..], [Event::Resumed(Standing::Resumed, _)]), "{:?}", two.told);
+    assert_eq!(two.client.done(), 0);
+    two.server.session_state().expect("it goes on").encode(&mut older);
+    // Version, flag, born and attempt stay; nothing was acknowledged or executed, and there are no responses.
+    older.truncate(18);
+    older.extend([0; 20]);
+    two.reconnect();
+    two.parked = Some(Session::decode(&older).expect("a session"));
+    two.executed.clear();
+    two.round();
+    two.round();
+    assert_eq!((two.client.done(), two.executed.len()), (3, 3), "{:?}", two.server.closing());
 }
 
 #[test]
