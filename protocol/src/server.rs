@@ -11,7 +11,7 @@ use crate::geometry::Size;
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
-use crate::session::{self, Id, Resume, Session, Standing, Verdict};
+use crate::session::{self, Id, Misuse, Resume, Session, Standing, Verdict};
 use std::time::{Duration, Instant};
 
 /// What a server tells its clients, the same for every connection.
@@ -460,24 +460,34 @@ impl Talk {
         };
         let number = session::number_near(self.applied, msgid);
         match session.handle_request(number, message) {
-            Ok(Verdict::Execute) => return None,
+            Ok(Verdict::Execute) => None,
+            other => Some(self.pass_over(msgid, number, other)),
+        }
+    }
+
+    /// What is done about a request of a session that is not the next.
+    #[cold]
+    fn pass_over<'a>(&mut self, msgid: u32, number: u64, verdict: Result<Verdict, Misuse>) -> Step<'a> {
+        let Some((_, session)) = &self.session else { return Step::Continue };
+        match verdict {
             // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
             Ok(Verdict::Again) => self.must_report |= !session.write_response(number, &mut self.out.bytes),
             // Requests are executed one at a time, and the next is looked at when the last is answered.
-            Ok(Verdict::Attach) => {}
+            Ok(Verdict::Attach | Verdict::Execute) => {}
             Ok(Verdict::Stale) => {
                 let text = format!("request {number} came again, and its reply has been acknowledged");
                 self.write_fault(msgid, &Fault::new(Code::Stale, text), true);
             }
             Err(misuse) => {
                 self.end(Some(msgid), Fault::new(Code::Malformed, misuse.to_string()));
-                return Some(Step::Wait);
+                return Step::Wait;
             }
         }
-        Some(Step::Continue)
+        Step::Continue
     }
 
     /// What a client tells of its session.
+    #[cold]
     fn handle_session<'a>(&mut self, method: &[u8], mut params: crate::reader::Reader<'_>) -> Step<'a> {
         let Some((_, session)) = &mut self.session else { return Step::Continue };
         if method == hello::END.as_bytes() {
@@ -497,6 +507,7 @@ impl Talk {
         Step::Wait
     }
 
+    #[cold]
     fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
         let fault = match asked {
