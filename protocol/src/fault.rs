@@ -105,7 +105,7 @@ codes! {
     ShuttingDown = "shutting_down",
     /// The client holds the reply to this request already. It was not executed again.
     Stale = "stale",
-    /// The request was executed; its answer was lost with the connection, and is not kept. Ask again.
+    /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept. Ask again.
     AnswerLost = "answer_lost",
     /// The display was restarted and has lost an end of the session that the client had seen executed.
     StateRegressed = "state_regressed",

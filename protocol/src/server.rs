@@ -11,7 +11,7 @@ use crate::geometry::Size;
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
-use crate::session::{self, Id, Resume, Session, Standing, Verdict};
+use crate::session::{self, Id, Misuse, Resume, Session, Standing, Verdict};
 use std::time::{Duration, Instant};
 
 /// What a server tells its clients, the same for every connection.
@@ -47,6 +47,8 @@ struct Talk {
     reported: u64,
     /// The session that goes on here. Its numbers are those above.
     session: Option<(Id, Session)>,
+    /// How it stood when it was taken up.
+    standing: Option<Standing>,
     /// Progress is to be said once more.
     must_report: bool,
     /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
@@ -121,6 +123,7 @@ impl Connection {
                 applied: 0,
                 reported: 0,
                 session: None,
+                standing: None,
                 must_report: false,
                 resuming: None,
                 closing: None,
@@ -151,6 +154,17 @@ impl Connection {
     /// The session that goes on here, if one does.
     pub fn session(&self) -> Option<Id> {
         self.talk.session.as_ref().map(|(id, _)| *id)
+    }
+
+    /// How a session stood when it was taken up here. One that began anew has to be stored before that is answered, where there
+    /// is a journal: what follows would be lost with it, and nobody would know.
+    pub fn standing(&self) -> Option<Standing> {
+        self.talk.standing
+    }
+
+    /// All that is kept of it, as a journal stores it.
+    pub fn session_state(&self) -> Option<&Session> {
+        self.talk.session.as_ref().map(|(_, session)| session)
     }
 
     /// Why the connection is to be closed once everything is sent.
@@ -269,9 +283,11 @@ impl Connection {
     /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
     /// answered when it cannot be said what has been executed: in the middle of a request.
     pub fn take_session(&mut self) -> Option<(Id, Session)> {
-        let (id, mut session) = self.talk.session.take()?;
+        self.talk.session.as_ref()?;
         let text = "the session goes on on another connection";
+        // It says how far the session is, which may still reach the client: the session has to know.
         self.talk.end(None, Fault::new(Code::Superseded, text));
+        let (id, mut session) = self.talk.session.take()?;
         session.interrupt();
         self.talk.executing.is_none().then_some((id, session))
     }
@@ -444,27 +460,34 @@ impl Talk {
         };
         let number = session::number_near(self.applied, msgid);
         match session.handle_request(number, message) {
-            Ok(Verdict::Execute) => return None,
-            Ok(Verdict::Again) => match session.response(number) {
-                Some(response) => self.out.bytes.extend_from_slice(response),
-                // It succeeded, which is said as it is of any other: all up to the last are executed.
-                None => self.must_report = true,
-            },
+            Ok(Verdict::Execute) => None,
+            other => Some(self.pass_over(msgid, number, other)),
+        }
+    }
+
+    /// What is done about a request of a session that is not the next.
+    #[cold]
+    fn pass_over<'a>(&mut self, msgid: u32, number: u64, verdict: Result<Verdict, Misuse>) -> Step<'a> {
+        let Some((_, session)) = &self.session else { return Step::Continue };
+        match verdict {
+            // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
+            Ok(Verdict::Again) => self.must_report |= !session.write_response(number, &mut self.out.bytes),
             // Requests are executed one at a time, and the next is looked at when the last is answered.
-            Ok(Verdict::Attach) => {}
+            Ok(Verdict::Attach | Verdict::Execute) => {}
             Ok(Verdict::Stale) => {
                 let text = format!("request {number} came again, and its reply has been acknowledged");
                 self.write_fault(msgid, &Fault::new(Code::Stale, text), true);
             }
             Err(misuse) => {
                 self.end(Some(msgid), Fault::new(Code::Malformed, misuse.to_string()));
-                return Some(Step::Wait);
+                return Step::Wait;
             }
         }
-        Some(Step::Continue)
+        Step::Continue
     }
 
     /// What a client tells of its session.
+    #[cold]
     fn handle_session<'a>(&mut self, method: &[u8], mut params: crate::reader::Reader<'_>) -> Step<'a> {
         let Some((_, session)) = &mut self.session else { return Step::Continue };
         if method == hello::END.as_bytes() {
@@ -484,6 +507,7 @@ impl Talk {
         Step::Wait
     }
 
+    #[cold]
     fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
         let fault = match asked {
@@ -529,13 +553,17 @@ impl Talk {
 
     fn resume(&mut self, found: &mut Option<Session>) {
         let Some((msgid, asked)) = self.resuming.take() else { return };
+        if self.closing.is_some() {
+            return;
+        }
         let (instance, _) = self.config.instance.expect("a session is offered only with it");
         match Session::enter(found, &asked, instance) {
             Ok((session, standing)) => {
                 (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
+                self.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
                 // What it had been told that did not arrive, in the order in which it was.
-                session.responses().for_each(|response| self.out.bytes.extend_from_slice(response));
+                session.write_responses(&mut self.out.bytes);
                 self.session = Some((asked.session, session));
             }
             Err(fault) => {
