@@ -198,8 +198,8 @@ impl Filter {
 /// looked at, so that the filter costs the same whatever a request carries.
 pub(crate) fn digest(message: &[u8]) -> u64 {
     /// From which on only parts are looked at, and how many there are of which size.
-    const SHORT: usize = 512;
-    const PARTS: usize = 8;
+    const SHORT: usize = 128;
+    const PARTS: usize = 4;
     const PART: usize = 32;
 
     let mut sum = Sum(message.len() as u64);
