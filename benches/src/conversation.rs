@@ -86,7 +86,7 @@ impl Server {
     pub fn take(&mut self, mut input: &[u8], mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) {
         loop {
             match self.machine.handle_input(&mut input, self.now) {
-                server::Step::Execute(request) => {
+                server::Step::Execute(request, _) => {
                     let result = execute(&request);
                     self.machine.answer(result);
                 }
@@ -104,7 +104,7 @@ impl Server {
     /// If it is anything else.
     pub fn take_one(&mut self, mut input: &[u8]) {
         let step = self.machine.handle_input(&mut input, self.now);
-        assert!(matches!(step, server::Step::Execute(_)), "one request, and not {step:?}");
+        assert!(matches!(step, server::Step::Execute(..)), "one request, and not {step:?}");
     }
 
     /// Answers the request that was left.

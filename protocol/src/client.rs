@@ -65,6 +65,8 @@ pub struct Connection {
     /// What was in flight up to this number when the session was resumed had been executed before. The server may have
     /// lost answers.
     resumed_to: u64,
+    /// The last request that has drawn, of those that are done.
+    drew: u64,
     /// The server was told that the loss of an end of the session is accepted, and may have heard it.
     has_accepted_loss: bool,
     /// Why the server said it will close.
@@ -128,6 +130,7 @@ impl Connection {
             acked: 0,
             heard: 0,
             resumed_to: 0,
+            drew: 0,
             has_accepted_loss: false,
             goodbye: None,
             ended: None,
@@ -461,6 +464,11 @@ impl Connection {
     /// A request is done. If it was the last of its call, or calls, so are they.
     fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
         let last = request.last_call();
+        let is_question = matches!(&request.load, Load::Part(part) if part.call.method().is_question());
+        // What a display refuses as a whole draws nothing, and is in no journal.
+        if !is_question && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
+            self.drew = self.flight.applied();
+        }
         if request.is_first() {
             self.answered = Some(request.at);
         }

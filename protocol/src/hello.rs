@@ -42,6 +42,9 @@ pub struct Hello {
     /// The client holds every reply of the session up to this number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ack: u64,
+    /// The last request up to `ack` that has drawn, if that is not the one of `ack` itself: what comes after it only asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drew: Option<u64>,
     /// Number of the first request of the session that was certainly not sent.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub next: u64,
@@ -78,6 +81,7 @@ impl Hello {
             attempt: 1,
             born: 0,
             ack: 0,
+            drew: None,
             next: 1,
             accepts_loss: false,
         }
@@ -91,7 +95,8 @@ impl Hello {
     /// What is asked for, if a session is.
     pub fn resume(&self) -> Option<Resume> {
         let Hello { instance, attempt, born, ack, next, accepts_loss, .. } = *self;
-        Some(Resume { session: self.session?, instance, attempt, born, ack, next, accepts_loss })
+        let drew = self.drew.unwrap_or(ack);
+        Some(Resume { session: self.session?, instance, attempt, born, ack, drew, next, accepts_loss })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::geometry::Size;
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
-use crate::session::{self, Id, Misuse, Resume, Session, Standing, Verdict};
+use crate::session::{self, Id, Misuse, Resume, Session, Stamp, Standing, Verdict};
 use std::time::{Duration, Instant};
 
 /// What a server tells its clients, the same for every connection.
@@ -99,8 +99,8 @@ pub struct Stats {
 /// What [`Connection::handle_input`] found.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// Execute this, then call [`Connection::answer`].
-    Execute(Request<'a>),
+    /// Execute this, then call [`Connection::answer`]. If it is part of a session, the stamp says which, for a journal.
+    Execute(Request<'a>, Option<Stamp>),
     /// The client asks for a session: find it, and call [`Connection::resume`] or [`Connection::close`]. Nothing is taken in
     /// meanwhile.
     Resume(Resume),
@@ -377,7 +377,8 @@ impl Talk {
                     Ok(request) => {
                         let is_question = request.method().is_question();
                         self.executing = Some(Executing::Request { msgid, is_question });
-                        Step::Execute(request)
+                        let stamp = self.session.as_ref().map(|(id, session)| session.stamp(*id));
+                        Step::Execute(request, stamp)
                     }
                     Err(fault) => {
                         if self.count_malformed(Some(msgid), now) {
@@ -403,7 +404,7 @@ impl Talk {
                     }
                     Ok(request) => {
                         self.executing = Some(Executing::Notification);
-                        Step::Execute(request)
+                        Step::Execute(request, None)
                     }
                     Err(_) => {
                         self.stats.unheard_faults += 1;

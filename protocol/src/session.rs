@@ -111,6 +111,19 @@ impl<'de> Deserialize<'de> for Standing {
     }
 }
 
+/// Which request of which session something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The session.
+    pub session: Id,
+    /// The number of the request.
+    pub number: u64,
+    /// Up to which number the client holds every reply.
+    pub ack: u64,
+    /// The digest of the request.
+    pub digest: u64,
+}
+
 /// What a client asks for when it gives a session in `hello`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resume {
@@ -125,6 +138,8 @@ pub struct Resume {
     pub born: u64,
     /// The client holds every reply up to this number.
     pub ack: u64,
+    /// The last request up to `ack` that has drawn. What comes after it only asked, and of questions a journal has nothing.
+    pub drew: u64,
     /// The number of the first request that has certainly not been sent.
     pub next: u64,
     /// The client has been told that the display lost an end of the session, and goes on nevertheless.
@@ -211,7 +226,11 @@ impl Session {
             return Ok((Session::begin(asked), standing));
         };
         let applied = session.filter.applied();
-        if applied < ack {
+        if applied < ack && asked.drew <= applied {
+            // Only answers are missing, and the client has them.
+            let (drawn, is_ended) = (session.drawn, session.is_ended);
+            *session = Session { born, drawn, is_ended, ..Session::new(ack) };
+        } else if applied < ack {
             if !asked.accepts_loss {
                 let text = format!(
                     "the display was restarted: of this session it has the requests up to {applied}, and the client \
@@ -310,6 +329,30 @@ impl Session {
         };
         self.bytes += kept.len() + RESPONSE;
         self.responses.push_back((self.filter.applied(), kept.into()));
+    }
+
+    /// A journal has a request that was executed after those that are known, and what came of it: nothing, or the message that
+    /// says so. Of requests in between it has nothing: they only asked, or were refused, and it is not known which.
+    pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
+        let before = self.filter.applied();
+        self.filter.replay(stamp.number, stamp.digest);
+        for number in before + 1..stamp.number {
+            self.bytes += RESPONSE;
+            self.responses.push_back((number, Box::default()));
+        }
+        if let Some(response) = response {
+            self.bytes += response.len() + RESPONSE;
+            self.responses.push_back((stamp.number, response.into()));
+        }
+        self.drawn = self.filter.applied();
+        // It was acknowledged on a connection, which looked at it.
+        _ = self.acknowledge(stamp.ack.min(before));
+    }
+
+    /// Which request it is that was let through last.
+    pub(crate) fn stamp(&self, session: Id) -> Stamp {
+        let (number, ack) = (self.filter.applied() + 1, self.filter.ack());
+        Stamp { session, number, ack, digest: self.filter.last_digest() }
     }
 
     /// The client is told that everything up to the last request executed is done.

@@ -68,7 +68,7 @@ impl Two {
         let mut input = bytes;
         loop {
             match self.server.handle_input(&mut input, self.now) {
-                Step::Execute(request) => {
+                Step::Execute(request, _) => {
                     self.executed.push(request.call().to_string());
                     let answer = match request {
                         Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
@@ -416,7 +416,7 @@ proptest! {
             let mut input = piece;
             loop {
                 match server.handle_input(&mut input, now) {
-                    Step::Execute(request) => {
+                    Step::Execute(request, _) => {
                         executed.push(request.call().to_string());
                         let is_question = request.method().is_question();
                         let wrong = draw_protocol::Fault::new(Code::NoMemory, "no");

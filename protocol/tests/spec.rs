@@ -80,7 +80,7 @@ fn the_tables_of_keys_are_what_is_sent() {
     let (session, instance) = (Id([1; 16]), Id([2; 16]));
     let mut hello = Hello::new("demo").with_session(session);
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
-    (hello.attempt, hello.born) = (2, 1);
+    (hello.attempt, hello.born, hello.drew) = (2, 1, Some(0));
     let hello = client::Connection::new(&hello).poll_transmit().to_vec();
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
     assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());

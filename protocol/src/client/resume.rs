@@ -35,6 +35,7 @@ impl Connection {
         self.hello.instance = self.welcome.as_ref().and_then(|welcome| welcome.instance);
         self.hello.attempt += 1;
         self.hello.ack = self.flight.applied();
+        self.hello.drew = (self.drew < self.hello.ack).then_some(self.drew);
         self.hello.next = self.flight.last_begun() + 1;
         self.hello.accepts_loss = accepts_loss;
         self.has_accepted_loss |= accepts_loss;

@@ -22,6 +22,9 @@ pub struct Filter {
     digests: VecDeque<u64>,
 }
 
+/// The digest of a request that is not known. It is like any other.
+const ANY: u64 = 0;
+
 /// What is to become of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -130,7 +133,8 @@ impl Filter {
         }
         let known = self.applied + u64::from(self.is_executing);
         if number <= known {
-            let is_same = self.digests[(number - self.ack - 1) as usize] == digest;
+            let known_digest = self.digests[(number - self.ack - 1) as usize];
+            let is_same = known_digest == digest || known_digest == ANY;
             return match is_same {
                 false => Err(Misuse::Reuse { number }),
                 true if number <= self.applied => Ok(Verdict::Again),
@@ -168,6 +172,24 @@ impl Filter {
         debug_assert!(self.is_executing, "no request was let through");
         self.is_executing = false;
         self.applied += 1;
+    }
+
+    /// A request was executed once, after those that are known; of those in between only that is known.
+    pub(super) fn replay(&mut self, number: u64, digest: u64) {
+        while self.applied + 1 < number {
+            self.digests.push_back(ANY);
+            self.applied += 1;
+        }
+        if self.applied + 1 == number {
+            self.digests.push_back(digest);
+            self.applied = number;
+        }
+        self.told = self.applied;
+    }
+
+    /// Of the request that was let through last.
+    pub(super) fn last_digest(&self) -> u64 {
+        self.digests.back().copied().unwrap_or(ANY)
     }
 
     /// The request that was let through last is given up. It may come again.
@@ -211,7 +233,7 @@ pub(crate) fn digest(message: &[u8]) -> u64 {
         (0..PARTS - 1).for_each(|i| sum.add(&message[i * step..i * step + PART]));
         sum.add(&message[message.len() - PART..]);
     }
-    sum.0
+    sum.0.max(ANY + 1)
 }
 
 struct Sum(u64);

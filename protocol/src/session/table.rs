@@ -55,6 +55,11 @@ impl<C> Sessions<C> {
         })
     }
 
+    /// Whether there is such a session.
+    pub fn contains(&self, id: Id) -> bool {
+        self.slots.contains_key(&id)
+    }
+
     /// A connection asks for a session. `holder` is how others will tell it that they want it.
     pub fn claim(&mut self, id: Id, holder: C, now: Instant) -> Claim<'_, C> {
         self.expire(now);

@@ -292,7 +292,7 @@ const THERE: Id = Id([2; 16]);
 
 fn asked(attempt: u64, born: u64, ack: u64, next: u64) -> Resume {
     let instance = (born > 0).then_some(HERE);
-    Resume { session: Id([3; 16]), instance, attempt, born, ack, next, accepts_loss: false }
+    Resume { session: Id([3; 16]), instance, attempt, born, ack, drew: ack, next, accepts_loss: false }
 }
 
 /// A session that began with hello 1, and has executed and told `applied` requests.

@@ -133,7 +133,7 @@ impl Host {
         loop {
             let (id, is_skipping) = (served.machine.session(), self.is(Wrong::SkipsARequest));
             match served.machine.handle_input(&mut input, now) {
-                Step::Execute(request) => {
+                Step::Execute(request, _) => {
                     let is_skipped =
                         is_skipping && !request.method().is_question() && ledger.executions() % 50 == 49;
                     let result = match is_skipped {

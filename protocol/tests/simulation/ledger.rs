@@ -386,7 +386,7 @@ impl Ledger {
                 None | Some(Outcome::Unknown) => true,
                 Some(_) => units.iter().all(|unit| match unit.shape {
                     // One whose answer was not kept is asked again; what is told is one of the answers.
-                    Shape::Question(..) if unit.times > 0 => true,
+                    Shape::Question(..) if unit.times > 0 || unit.was_lost => true,
                     _ => unit.times == 1 || (unit.was_lost && call.is_forgiven),
                 }),
             };
