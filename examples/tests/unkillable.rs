@@ -83,9 +83,7 @@ fn both_pictures_are_the_same_and_nothing_is_left() {
     let (out, errors) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success() && errors.is_empty(), "{}\n{out}{errors}", output.status);
-    for line in
-        ["   1 ", "   2 ", "   3 ", "60,000 calls over 16 connections, the display killed 3 times, in "]
-    {
+    for line in ["   1 ", "   2 ", "   3 ", "60,000 calls over 16 connections, 3 kills, in "] {
         assert_eq!(out.lines().filter(|said| said.starts_with(line)).count(), 1, "{line:?}\n{out}");
     }
     assert!(out.ends_with("executed twice: none; lost: none\n"), "{out}");

@@ -113,9 +113,10 @@ fn run(args: &Args) -> Result<()> {
         client.join().map_err(|_| "a client has panicked")?;
     }
     println!(
-        "{} calls over {connections} connections, the display killed {} times, in {}",
+        "{} calls over {connections} connections, {} kill{}, in {}",
         thousands(args.calls),
         args.kills,
+        if args.kills == 1 { "" } else { "s" },
         seconds(began.elapsed())
     );
     compare(&address.to_string(), &model, &args.output)
