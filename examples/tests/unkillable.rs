@@ -22,7 +22,7 @@ impl Place {
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
-        // Beside this test, which is in `deps`.
+        // Beside this test, which is in `deps`. `cargo test` builds it, but with `--test unkillable` alone it does not.
         let program = std::env::current_exe().unwrap();
         let program = program.parent().unwrap().parent().unwrap().join("examples/unkillable");
         assert!(program.exists(), "`cargo build -p draw-examples --example unkillable` makes {program:?}");

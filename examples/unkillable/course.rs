@@ -1,7 +1,8 @@
 //! How far the drawing is, known to the clients and to who kills their display.
 //!
 //! The drawing has one part more than there are kills. Kill number k comes somewhere in part k (they are counted from 0),
-//! and no client leaves that part before it, so every kill hits clients that draw.
+//! and no client leaves that part before it, so every kill comes before the drawing is done. What a client has called is not what
+//! the display has executed: it may be ahead by as many calls as may be unanswered.
 
 use crate::Result;
 use draw_client::Status;
