@@ -1,0 +1,217 @@
+//! How far the drawing is, known to the clients and to who kills their display.
+//!
+//! The drawing has one part more than there are kills. Kill number k comes somewhere in part k (they are counted from 0),
+//! and no client leaves that part before it, so every kill comes before the drawing is done. What a client has called is not what
+//! the display has executed: it may be ahead by as many calls as may be unanswered.
+
+use crate::Result;
+use draw_client::Status;
+use draw_examples::Interrupt;
+use draw_examples::figures::seconds;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What takes longer than this does not happen any more. It is more than the longest pause between two tries to connect.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often Ctrl-C is looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Ended by Ctrl-C. Not an error, but not success either.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped by Ctrl-C; nothing is left of the display")
+    }
+}
+
+impl Error for Interrupted {}
+
+pub(crate) struct Course {
+    calls: u64,
+    kills: u64,
+    clients: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Calls that the clients have made.
+    made: u64,
+    killed: u64,
+    clients: Vec<Link>,
+    /// Connections made after one was lost.
+    resumed: u64,
+    last_resumed: Option<Instant>,
+    failure: Option<String>,
+}
+
+/// What one client has said of its connection.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    /// It has no connection: not yet, or not since the display was killed.
+    is_gone: bool,
+    has_noticed: bool,
+    has_ended: bool,
+}
+
+impl Course {
+    pub(crate) fn new(calls: u64, kills: u64, clients: usize) -> Arc<Course> {
+        let state = State {
+            clients: vec![Link { is_gone: true, has_noticed: false, has_ended: false }; clients],
+            ..State::default()
+        };
+        Arc::new(Course {
+            calls,
+            kills,
+            clients: clients as u64,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// How many parts there are.
+    pub(crate) fn parts(&self) -> u64 {
+        self.kills + 1
+    }
+
+    /// Of this client in this part of the drawing: so many calls.
+    pub(crate) fn share(&self, client: usize, part: u64) -> u64 {
+        let clients = self.clients;
+        let all = self.calls / clients + u64::from((client as u64) < self.calls % clients);
+        all * (part + 1) / self.parts() - all * part / self.parts()
+    }
+
+    // What the clients say -------------------------------------------------------------------------------------------
+
+    /// They have made some calls more.
+    pub(crate) fn advance(&self, calls: u64) {
+        self.change(|state| state.made += calls);
+    }
+
+    /// Waits until the display has been killed in this part.
+    pub(crate) fn wait_for_kill(&self, part: u64) {
+        let state = self.locked();
+        drop(self.changed.wait_while(state, |state| state.killed < part));
+    }
+
+    /// A client has its first connection.
+    pub(crate) fn connect(&self, client: usize) {
+        self.change(|state| state.clients[client].is_gone = false);
+    }
+
+    /// A connection has changed.
+    pub(crate) fn hear(&self, client: usize, status: &Status) {
+        self.change(|state| match status {
+            Status::Reconnecting { .. } => state.clients[client].has_noticed = true,
+            Status::Resumed => {
+                state.clients[client].is_gone = false;
+                state.resumed += 1;
+                state.last_resumed = Some(Instant::now());
+            }
+            other => state.fail(format!("client {client}: {other}")),
+        });
+    }
+
+    /// A client is done.
+    pub(crate) fn end(&self, client: usize, outcome: draw_client::Result<()>) {
+        self.change(|state| match outcome {
+            Ok(()) => state.clients[client].has_ended = true,
+            Err(error) => state.fail(format!("client {client}: {error}")),
+        });
+    }
+
+    /// Something went wrong that nothing may go wrong with.
+    pub(crate) fn fail(&self, failure: String) {
+        self.change(|state| state.fail(failure));
+    }
+
+    // What the killer does -------------------------------------------------------------------------------------------
+
+    /// Waits until it is time for this kill, at no particular moment of its part.
+    pub(crate) fn wait_for_moment(&self, kill: u64, interrupt: &Interrupt) -> Result<()> {
+        // Knuth's multiplicative hash: as good as chance, and the same in each run. It spreads them over half of the part.
+        let chance = (kill.wrapping_mul(2_654_435_761) >> 8) % 500;
+        let moment = self.calls * (1_000 * kill + chance) / (1_000 * self.parts());
+        self.wait("the clients to draw on", interrupt, |state| state.made >= moment).map(drop)
+    }
+
+    /// From now on clients lose their connections. Answers how many calls they have made.
+    pub(crate) fn expect_loss(&self) -> u64 {
+        let mut state = self.locked();
+        for link in &mut state.clients {
+            *link = Link { is_gone: true, has_noticed: false, ..*link };
+        }
+        state.made
+    }
+
+    pub(crate) fn killed(&self, kill: u64) {
+        self.change(|state| state.killed = kill);
+    }
+
+    /// Waits until all clients have their connections. Answers how many had lost theirs, and when the last came.
+    pub(crate) fn wait_for_clients(&self, interrupt: &Interrupt) -> Result<(usize, Instant)> {
+        let are_back = |state: &State| state.clients.iter().all(|link| !link.is_gone || link.has_ended);
+        let state = self.wait("the clients to come back", interrupt, are_back)?;
+        let lost = state.clients.iter().filter(|link| link.has_noticed).count();
+        Ok((lost, state.last_resumed.unwrap_or_else(Instant::now)))
+    }
+
+    /// Waits until everything is drawn. Answers how many connections the clients have made.
+    pub(crate) fn wait_for_end(&self, interrupt: &Interrupt) -> Result<u64> {
+        let have_ended = |state: &State| state.clients.iter().all(|link| link.has_ended);
+        let state = self.wait("the clients to end", interrupt, have_ended)?;
+        Ok(state.resumed + self.clients)
+    }
+
+    /// Waits until `is_so`. What takes long is no failure as long as the clients draw.
+    fn wait(
+        &self,
+        what: &str,
+        interrupt: &Interrupt,
+        is_so: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.locked();
+        let mut made = state.made;
+        let mut until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(failure) = state.failure.take() {
+                return Err(failure.into());
+            }
+            if interrupt.is_pressed() {
+                return Err(Interrupted.into());
+            }
+            if is_so(&state) {
+                return Ok(state);
+            }
+            if state.made > made {
+                made = state.made;
+                until = Instant::now() + PATIENCE;
+            } else if Instant::now() > until {
+                return Err(format!("waited {} for {what}, in vain", seconds(PATIENCE)).into());
+            }
+            state = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn change(&self, how: impl FnOnce(&mut State)) {
+        how(&mut self.locked());
+        self.changed.notify_all();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done by who panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The first failure counts; the others follow from it.
+    fn fail(&mut self, failure: String) {
+        self.failure.get_or_insert(failure);
+    }
+}
