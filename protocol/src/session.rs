@@ -127,6 +127,8 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     filter: Filter,
+    /// The last request that counted as executed when it began anew; its client may not have heard that it did.
+    begun: Option<u64>,
     /// The responses to requests that are executed and not acknowledged, where there was more to say than success.
     responses: VecDeque<(u64, Box<[u8]>)>,
     /// Bytes of all of them.
@@ -147,6 +149,7 @@ impl Session {
     pub fn new(applied: u64) -> Session {
         Session {
             filter: Filter::new(applied),
+            begun: None,
             responses: VecDeque::new(),
             bytes: 0,
             unkept: VecDeque::new(),
@@ -170,13 +173,17 @@ impl Session {
             let text = format!("{ack} is acknowledged, and {next} was not sent: one of the two is wrong");
             return Err(Fault::new(Code::Malformed, text));
         }
+        if found.as_ref().is_some_and(|session| session.is_unheard_of(asked, instance)) {
+            *found = None;
+        }
         let Some(session) = found else {
             let standing = match asked.instance {
                 None => Standing::Fresh,
                 Some(before) if before == instance => Standing::Expired,
                 Some(_) => Standing::StateLost,
             };
-            return Ok((Session::new(next - 1), standing));
+            let begun = (standing != Standing::Fresh).then_some(next - 1);
+            return Ok((Session { begun, ..Session::new(next - 1) }, standing));
         };
         let applied = session.filter.applied();
         if applied < ack {
@@ -194,6 +201,14 @@ impl Session {
         session.unanswer();
         let session = found.take().expect("it was found above");
         Ok((session, Standing::Resumed))
+    }
+
+    /// Whether the session began with an answer that has not reached the client, which is to have it again: that it was
+    /// expired, or the state lost. A client sends nothing before it has heard how its session stands.
+    fn is_unheard_of(&self, asked: &Resume, instance: Id) -> bool {
+        let is_from_elsewhere = asked.instance.is_some_and(|before| before != instance);
+        let applied = self.filter.applied();
+        self.begun == Some(applied) && (is_from_elsewhere || asked.ack < applied)
     }
 
     /// What decides about its requests.
