@@ -87,7 +87,7 @@ async fn fail_by_chance(network: Network, seed: u64, running: Rc<Cell<usize>>) {
 /// Runs all programs, while the display is started anew so many times. Answers the world and what they were told.
 fn simulate(seed: u64, restarts: u64) -> (World, Vec<Told>) {
     println!("seed {seed}; to try it alone: {SEED}={seed}");
-    let mut world = World::with(seed, Size { width: 64, height: 48 }, [1, 100], 5);
+    let mut world = World::with(seed, Size { width: 64, height: 48 }, [1, 100], 10);
     let running = Rc::new(Cell::new(PROGRAMS));
     let told: Vec<_> = (0..PROGRAMS).map(|_| Rc::new(RefCell::new(Told::default()))).collect();
     for (program, tells) in told.iter().enumerate() {
