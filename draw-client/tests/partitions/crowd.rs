@@ -1,9 +1,10 @@
 //! Many programs at once, over a network that fails by chance: of a seed, which says everything that happens.
 
 use crate::programs::{Ears, Told, assert_scribbled, scribble};
-use crate::world::{End, Failure, Network, World};
-use draw_client::{Display, Size};
+use crate::world::{DISPLAY, End, Failure, Network, World};
+use draw_client::{Display, Error, Size, Status};
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const BEGIN: Duration = Duration::from_millis(500);
 
 /// What an ordinary run tries.
-const SEEDS: std::ops::Range<u64> = 0..20;
+const SEEDS: Range<u64> = 0..20;
+const RESTARTS: Range<u64> = 0..5;
 
 /// One seed to be tried instead, as a test that failed has printed it.
 const SEED: &str = "PARTITIONS_SEED";
@@ -82,10 +84,10 @@ async fn fail_by_chance(network: Network, seed: u64, running: Rc<Cell<usize>>) {
     }
 }
 
-/// Runs all programs, and answers everything that happened on the network.
-fn simulate(seed: u64) -> Vec<String> {
+/// Runs all programs, while the display is started anew so many times. Answers the world and what they were told.
+fn simulate(seed: u64, restarts: u64) -> (World, Vec<Told>) {
     println!("seed {seed}; to try it alone: {SEED}={seed}");
-    let mut world = World::with(seed, Size { width: 64, height: 48 }, [1, 100], 5);
+    let mut world = World::with(seed, Size { width: 64, height: 48 }, [1, 100], 10);
     let running = Rc::new(Cell::new(PROGRAMS));
     let told: Vec<_> = (0..PROGRAMS).map(|_| Rc::new(RefCell::new(Told::default()))).collect();
     for (program, tells) in told.iter().enumerate() {
@@ -94,7 +96,7 @@ fn simulate(seed: u64) -> Vec<String> {
         world.program(&name(program), async move {
             let (builder, ears) = Ears::lend(Display::builder().timeout(PATIENCE).reconnect(PATIENCE));
             let display = builder.through(connector).await.unwrap();
-            let mut told = Told::default();
+            let mut told = Told { may_lose: restarts > 0, ..Told::default() };
             scribble(&display, program as i32, STEPS, Duration::from_millis(5), &mut told).await;
             running.set(running.get() - 1);
             ears.close(display, &mut told).await;
@@ -103,33 +105,65 @@ fn simulate(seed: u64) -> Vec<String> {
     }
     let network = world.network.clone();
     world.program("chance", fail_by_chance(network, seed, running));
+    let mut chance = Chance(!seed);
+    for _ in 0..restarts {
+        world.run_until(world.sim.elapsed() + BEGIN + chance.millis(0, 400));
+        world.sim.crash(DISPLAY);
+        world.run_until(world.sim.elapsed() + chance.millis(5, 600));
+        world.sim.bounce(DISPLAY);
+    }
     world.run();
+    (world, told.iter().map(|told| told.take()).collect())
+}
+
+/// The same without restarts: nothing is lost. Answers everything that happened on the network.
+fn simulate_failures(seed: u64) -> Vec<String> {
+    let (world, told) = simulate(seed, 0);
     for (program, told) in told.iter().enumerate() {
-        let told = told.take();
         told.assert_whole();
-        assert_scribbled(&world, program as i32, STEPS, &told);
+        assert_scribbled(&world, program as i32, STEPS, told);
     }
     assert!(world.screen().stats().accepted > PROGRAMS as u64, "some had to come back");
     world.network.log()
 }
 
+fn each_seed(seeds: Range<u64>, simulate: impl Fn(u64)) {
+    match std::env::var(SEED) {
+        Ok(seed) => simulate(seed.parse().expect("a seed is a number")),
+        Err(_) => seeds.for_each(simulate),
+    }
+}
+
 #[test]
 fn many_programs_draw_everything_once_and_in_order_whatever_the_network_does() {
-    match std::env::var(SEED) {
-        Ok(seed) => _ = simulate(seed.parse().expect("a seed is a number")),
-        Err(_) => SEEDS.for_each(|seed| _ = simulate(seed)),
-    }
+    each_seed(SEEDS, |seed| _ = simulate_failures(seed));
+}
+
+#[test]
+fn of_what_they_draw_while_displays_come_and_go_each_call_is_executed_once_or_named_unknown_once() {
+    each_seed(RESTARTS, |seed| {
+        let (world, told) = simulate(seed, 2);
+        assert_eq!(world.screens().len(), 3);
+        for (program, told) in told.iter().enumerate() {
+            told.assert_count(&world, program as i32);
+            let awaited = told.errors.iter().all(|error| matches!(error, Error::Forgotten { .. }));
+            assert!(awaited, "{:?}", told.errors);
+        }
+        let lost =
+            |told: &Told| told.statuses.iter().any(|status| matches!(status, Status::StateLost { .. }));
+        assert!(told.iter().all(lost), "everybody is told");
+    });
 }
 
 /// The ids of sessions differ, which come from the system: nothing depends on them.
 #[test]
 fn the_same_seed_gives_the_same_events() {
-    let (one, other) = (simulate(SEEDS.end), simulate(SEEDS.end));
+    let (one, other) = (simulate_failures(SEEDS.end), simulate_failures(SEEDS.end));
     let differs = one.iter().zip(&other).position(|(one, other)| one != other);
     if let Some(at) = differs {
         let from = at.saturating_sub(5);
         panic!("event {at}: {:#?} or {:#?}", &one[from..=at], &other[from..=at]);
     }
     assert_eq!(one.len(), other.len());
-    assert_ne!(one, simulate(SEEDS.end + 1));
+    assert_ne!(one, simulate_failures(SEEDS.end + 1));
 }

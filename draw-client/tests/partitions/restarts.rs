@@ -43,7 +43,7 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
             let (builder, ears) = Ears::lend(Display::builder());
             let display = builder.through(connector).await.unwrap();
             display.fill_rect(0, 40, 64, 1, Color::BLUE).await.unwrap();
-            let mut told = Told::default();
+            let mut told = Told { may_lose: true, ..Told::default() };
             scribble(&display, 0, 300, Duration::from_millis(5), &mut told).await;
             // What is to be there, whatever became of the rest.
             loop {

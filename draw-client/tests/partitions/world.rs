@@ -334,6 +334,11 @@ impl World {
         self.screens.lock().unwrap().last().expect("it was started").clone()
     }
 
+    /// All displays that there were.
+    pub(crate) fn screens(&self) -> Vec<Screen> {
+        self.screens.lock().unwrap().clone()
+    }
+
     /// What it shows.
     pub(crate) fn shown(&self, x: i32, y: i32) -> Color {
         self.screen().framebuffer().get_pixel(x, y).unwrap()
