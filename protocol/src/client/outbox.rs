@@ -77,8 +77,8 @@ impl Outbox {
         self.usual = self.sent.max(self.usual - self.usual / 16);
         let mut rest = self.spare_buffer();
         rest.extend_from_slice(&self.bytes[self.sent..]);
-        let sent = std::mem::replace(&mut self.bytes, rest);
-        self.sent = 0;
+        let mut sent = std::mem::replace(&mut self.bytes, rest);
+        sent.truncate(std::mem::take(&mut self.sent));
         self.keep(last, sent);
     }
 
@@ -124,6 +124,35 @@ impl Outbox {
             None => self.recycle(taken),
         }
         (self.greeting, self.is_greeting, self.sent) = (Vec::new(), true, 0);
+    }
+
+    /// Whether what is sent is kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Puts bytes in that were sent from elsewhere, or were to be: each piece before so many bytes of those that there are, the
+    /// farthest first. The first `sent` bytes of them are sent. All is of requests up to number `last`.
+    pub(super) fn insert<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = (usize, &'a [u8])>,
+        sent: usize,
+        last: u64,
+    ) {
+        let mut own: Vec<u8> = self.kept.drain(..).flat_map(|(_, buffer)| buffer).collect();
+        own.extend_from_slice(&self.bytes);
+        let own_sent = own.len() - self.unsent().len();
+        let (mut all, mut begin) = (Vec::new(), 0);
+        for (behind, piece) in pieces {
+            let end = own.len().saturating_sub(behind);
+            all.extend_from_slice(&own[begin..end]);
+            all.extend_from_slice(piece);
+            begin = end;
+        }
+        all.extend_from_slice(&own[begin..]);
+        (self.bytes, self.sent) = (all, own_sent + sent);
+        // It may be all that there was to send.
+        self.advance(0, last);
     }
 
     /// Only the last `size` bytes of all that was to be sent so far are to be sent now.
