@@ -1,7 +1,7 @@
 //! The table of works.
 
 use crate::far::Far;
-use benches::conversation::{Conversation, draw_nothing};
+use benches::conversation::{Conversation, Server, draw_nothing};
 use benches::pictures::{self, BATCH};
 use benches::screen::Screen;
 use display_server::Area;
@@ -75,6 +75,10 @@ pub(crate) const WORKS: &[Work] = &[
     work("server_machine_draw_pixel", "call", Part::All, server_machine),
     work("server_machine_draw_pixels", "call", Part::All, server_machine_batches),
     work("server_machine_draw_pixel_drawn", "call", Part::All, server_machine_drawn),
+    // The same in a session.
+    work("client_machine_draw_pixel_session", "call", Part::All, client_machine_session),
+    work("server_machine_draw_pixel_session", "call", Part::All, server_machine_session),
+    work("server_machine_draw_pixels_session", "call", Part::All, server_machine_batches_session),
     // The asynchronous client, as a program uses it, and what its calls cost the server's machine.
     work("client_loop", "call", Part::Near, client_loop),
     work("client_batches", "pixel", Part::Near, client_batches),
@@ -115,8 +119,15 @@ fn sent<'r>(each: usize, requests: &[Request<'r>]) -> Vec<Vec<u8>> {
 }
 
 /// Has a server take what was sent, as much at a time as it reads, and answer.
-fn served(sent: &[Vec<u8>], mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) -> u64 {
-    let mut server = Conversation::new().server;
+fn served(sent: &[Vec<u8>], execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) -> u64 {
+    served_by(Conversation::new().server, sent, execute)
+}
+
+fn served_by(
+    mut server: Server,
+    sent: &[Vec<u8>],
+    mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>,
+) -> u64 {
     let mut executed = 0;
     for bytes in sent.iter().flat_map(|bytes| bytes.chunks(limits::READ)) {
         server.take(bytes, |request| {
@@ -197,9 +208,17 @@ fn read(rounds: u64) -> u64 {
 }
 
 fn client_machine(rounds: u64) -> u64 {
+    client_machine_of(Conversation::new, rounds)
+}
+
+fn client_machine_session(rounds: u64) -> u64 {
+    client_machine_of(Conversation::in_session, rounds)
+}
+
+fn client_machine_of(begin: fn() -> Conversation, rounds: u64) -> u64 {
     let requests: Vec<_> = pictures::square(CALLS).iter().map(draw_pixel).collect();
     // What a server answers, recorded beforehand, so that only the client is counted.
-    let mut recording = Conversation::new();
+    let mut recording = begin();
     let mut answers = Vec::new();
     for _ in 0..MOST_ROUNDS {
         for requests in requests.chunks(AT_ONCE) {
@@ -208,7 +227,7 @@ fn client_machine(rounds: u64) -> u64 {
             recording.server.send(|bytes| answers.push(bytes.to_vec()));
         }
     }
-    let mut client = Conversation::new().client;
+    let mut client = begin().client;
     let mut answers = answers.iter();
     for _ in 0..rounds {
         for (requests, answer) in requests.chunks(AT_ONCE).zip(&mut answers) {
@@ -231,6 +250,10 @@ fn server_machine(rounds: u64) -> u64 {
     served(&singles()[..rounds as usize], draw_nothing)
 }
 
+fn server_machine_session(rounds: u64) -> u64 {
+    served_by(Conversation::in_session().server, &singles()[..rounds as usize], draw_nothing)
+}
+
 fn server_machine_drawn(rounds: u64) -> u64 {
     let mut screen = Screen::new();
     served(&singles()[..rounds as usize], |request| screen.execute(request))
@@ -239,6 +262,12 @@ fn server_machine_drawn(rounds: u64) -> u64 {
 fn server_machine_batches(rounds: u64) -> u64 {
     let pixels = pictures::square(BATCH);
     served(&sent(BATCHES, &[draw_pixels(&pixels)])[..rounds as usize], draw_nothing)
+}
+
+fn server_machine_batches_session(rounds: u64) -> u64 {
+    let pixels = pictures::square(BATCH);
+    let sent = sent(BATCHES, &[draw_pixels(&pixels)]);
+    served_by(Conversation::in_session().server, &sent[..rounds as usize], draw_nothing)
 }
 
 /// Draws `pixels` pixels through the asynchronous client, and answers how many that were.

@@ -15,7 +15,6 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -105,7 +104,7 @@ const SIZE: Size = Size { width: 640, height: 480 };
 
 fn open(directory: &Path) -> Outcome<Journal> {
     let options = Options { size: Some(SIZE), snapshot_after: u64::MAX, ..Options::default() };
-    Ok(Journal::open(directory, &options, Arc::new(()), &mut |_, _| ())?)
+    Ok(Journal::open(directory, &options, &mut |_, _| ())?)
 }
 
 /// A server on a free port: of the display of a journal, or of one without.

@@ -4,6 +4,7 @@
 //! Both ends are honest, so whatever one of them finds wrong is a defect, and panics.
 
 use crate::pictures::SIZE;
+use draw_protocol::session::Id;
 use draw_protocol::{Answer, Fault, Hello, Request, client, limits, server};
 use std::time::Instant;
 
@@ -68,8 +69,12 @@ impl Server {
     /// One that nobody has greeted yet, of a display of [`SIZE`].
     pub fn new() -> Server {
         let now = Instant::now();
-        let config =
-            server::Config { server: "benches".into(), size: SIZE, message: limits::MESSAGE, instance: None };
+        let config = server::Config {
+            server: "benches".into(),
+            size: SIZE,
+            message: limits::MESSAGE,
+            instance: Some((Id([2; 16]), 1)),
+        };
         Server { machine: server::Connection::new(config, now), now }
     }
 
@@ -81,7 +86,7 @@ impl Server {
     pub fn take(&mut self, mut input: &[u8], mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) {
         loop {
             match self.machine.handle_input(&mut input, self.now) {
-                server::Step::Execute(request) => {
+                server::Step::Execute(request, _) => {
                     let result = execute(&request);
                     self.machine.answer(result);
                 }
@@ -99,7 +104,7 @@ impl Server {
     /// If it is anything else.
     pub fn take_one(&mut self, mut input: &[u8]) {
         let step = self.machine.handle_input(&mut input, self.now);
-        assert!(matches!(step, server::Step::Execute(_)), "one request, and not {step:?}");
+        assert!(matches!(step, server::Step::Execute(..)), "one request, and not {step:?}");
     }
 
     /// Answers the request that was left.
@@ -148,9 +153,18 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// One in which nothing was called yet.
+    /// One in which nothing was called yet, without a session.
     pub fn new() -> Conversation {
-        let machine = client::Connection::new(&Hello::new("benches"));
+        Conversation::greeting(&Hello::new("benches"))
+    }
+
+    /// The same with a session.
+    pub fn in_session() -> Conversation {
+        Conversation::greeting(&Hello::new("benches").with_session(Id([1; 16])))
+    }
+
+    fn greeting(hello: &Hello) -> Conversation {
+        let machine = client::Connection::new(hello);
         let client = Client { machine, now: Instant::now() };
         let mut new = Conversation { client, server: Server::new() };
         new.carry(draw_nothing);

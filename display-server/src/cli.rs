@@ -13,7 +13,6 @@ use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -194,7 +193,6 @@ fn server(args: &Args) -> Result<Server, Error> {
             snapshot_after: args.journal_size << 20,
             accept_loss: args.accept_loss,
         },
-        Arc::new(()),
         &mut |done, total| bar.set(done, total),
     )?;
     Ok(Server::new(journal.display().clone(), options).journaled(journal))

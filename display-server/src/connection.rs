@@ -15,7 +15,7 @@ use crate::journal::{Journal, Turn as Journaling};
 use crate::sessions::Holder;
 use bytes::BufMut;
 use draw_protocol::server::{self, Stats, Step};
-use draw_protocol::session::{Id, Resume};
+use draw_protocol::session::{Id, Resume, Standing};
 use draw_protocol::trace::{DRAW_DEBUG, Direction, Printer};
 use draw_protocol::{Code, Fault, limits};
 use std::future::{Future, poll_fn};
@@ -23,7 +23,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
@@ -69,6 +69,7 @@ pub(crate) async fn serve<S>(
         resuming: None,
         session: None,
         holder: Arc::default(),
+        durable: None,
         is_large: false,
         counted: Stats::default(),
         buffered: 0,
@@ -119,6 +120,8 @@ struct Connection<'a, S> {
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
     holder: Arc<Holder>,
+    /// Ready when what is to be sent may be sent.
+    durable: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The last read brought so much that a larger buffer is worth having.
     is_large: bool,
     /// What of the machine's statistics and memory the display's counters have already.
@@ -165,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     return Poll::Ready(Ok(()));
                 }
                 // Each is tried in each turn, whatever the others did.
-                let has_sent = self.poll_send(cx, now)?;
+                let has_sent = self.poll_durable(cx).is_ready() && self.poll_send(cx, now)?;
                 let has_read = self.poll_receive(cx)?;
                 let has_expired = self.poll_deadline(cx, timer.as_mut(), &mut armed, now);
                 if has_sent || has_read || has_expired || turn == Turn::Yield {
@@ -200,14 +203,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 break Turn::Over;
             }
             match machine.handle_input(&mut rest, now) {
-                Step::Execute(request) => {
+                Step::Execute(request, stamp) => {
                     done += work(&request, framebuffer.size());
                     let answer = answer_bytes(&request);
                     // Once as the answer, once as the bytes to send.
                     let result = if answer == 0 || share.try_cover_all(step.saturating_add(2 * answer)) {
-                        journaling
-                            .record(None, &request)
-                            .and_then(|_| apply(&request, framebuffer, display.pointer(), damage))
+                        journaling.record(stamp, &request).and_then(|entry| {
+                            let result = apply(&request, framebuffer, display.pointer(), damage);
+                            if let (Some(_), Some(stamp)) = (entry, stamp) {
+                                display.sessions().journal_call(stamp, &result);
+                            }
+                            result
+                        })
                     } else {
                         Err(no_memory(answer))
                     };
@@ -234,6 +241,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         turn
     }
 
+    /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
+    /// is not so: after a restart the client is told that the session is not known, and nothing else is promised.
+    fn journal_session(&mut self, id: Id) {
+        let (Some(journal), Some(session)) = (self.journal, self.machine.session_state()) else { return };
+        let mut turn = Journaling::new(Some(journal));
+        let Ok(Some(entry)) = turn.take_up(id, session) else { return };
+        self.display.sessions().journal_session(id, session);
+        drop(turn);
+        if self.machine.standing() != Some(Standing::Resumed) {
+            // What follows would be lost with it, and nobody would know.
+            let mut durable = journal.durable();
+            self.durable =
+                Some(Box::pin(async move { _ = durable.wait_for(|durable| *durable >= entry).await }));
+        }
+    }
+
+    /// Ready when what is to be sent may be sent: the journal has on the disk what has to be there first.
+    fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(durable) = &mut self.durable {
+            ready!(durable.as_mut().poll(cx));
+            self.durable = None;
+        }
+        Poll::Ready(())
+    }
+
     /// Gets the session that the client asks for, or gives back the one that another connection asks for. Answers whether
     /// anything has changed.
     fn poll_session(&mut self, cx: &Context<'_>) -> bool {
@@ -244,6 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             };
             (self.resuming, self.session) = (None, Some(asked.session));
             self.machine.resume(&mut found);
+            self.journal_session(asked.session);
             if self.machine.session().is_none() {
                 // It was refused: what there is of it waits on.
                 self.session = None;

@@ -3,21 +3,33 @@
 //! A session is handed over whole: a connection that asks for one that another has tells that one so, and waits until it has
 //! given it back. Nothing of it is shared meanwhile, so what still arrives on the older connection cannot be executed.
 
+mod shadow;
+
+pub(crate) use shadow::Shadow;
+
 use crate::clock::now;
-use draw_protocol::session::{self, Claim, Id, Session};
+use draw_protocol::session::{self, Claim, Id, Session, Stamp};
+use draw_protocol::{Answer, Fault};
 use futures::task::AtomicWaker;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// The sessions of a display.
 pub(crate) struct Sessions {
-    /// Which display this is, and how often it was started.
+    /// Which display this is, and how often it was started: as it was made, unless a journal says otherwise.
     instance: (Id, u64),
+    journaled: OnceLock<Journaled>,
     /// Held only to look up and to move; nothing is called meanwhile.
     table: Mutex<Table>,
+}
+
+/// Of a display that has a journal.
+struct Journaled {
+    instance: (Id, u64),
+    shadow: Arc<Shadow>,
 }
 
 struct Table {
@@ -56,12 +68,35 @@ impl Sessions {
     /// None yet, of this display.
     pub(crate) fn new(instance: (Id, u64)) -> Sessions {
         let table = Table { sessions: session::Sessions::default(), waiting: Vec::new() };
-        Sessions { instance, table: Mutex::new(table) }
+        Sessions { instance, journaled: OnceLock::new(), table: Mutex::new(table) }
     }
 
     /// Which display this is, and how often it was started.
     pub(crate) fn instance(&self) -> (Id, u64) {
-        self.instance
+        self.journaled.get().map_or(self.instance, |journaled| journaled.instance)
+    }
+
+    /// The display has a journal, which says which it is and brings its sessions back: they wait for their clients.
+    pub(crate) fn adopt(&self, instance: (Id, u64), shadow: Arc<Shadow>) {
+        for (id, session) in shadow.all() {
+            self.lock().sessions.park(id, session, now());
+        }
+        _ = self.journaled.set(Journaled { instance, shadow });
+    }
+
+    /// A connection that has the log of the journal has written that it has taken a session up.
+    pub(crate) fn journal_session(&self, id: Id, session: &Session) {
+        if let Some(Journaled { shadow, .. }) = self.journaled.get() {
+            let (count, _) = self.lock().sessions.count();
+            shadow.taken_up(id, session.clone(), |id| self.lock().sessions.contains(id), count);
+        }
+    }
+
+    /// A connection that has the log of the journal has drawn what it has written there, and this came of it.
+    pub(crate) fn journal_call(&self, stamp: Stamp, result: &Result<Answer, Fault>) {
+        if let Some(Journaled { shadow, .. }) = self.journaled.get() {
+            shadow.drawn(stamp, result);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

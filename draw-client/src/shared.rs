@@ -10,6 +10,7 @@ mod end;
 mod nap;
 mod tags;
 mod tell;
+mod turns;
 mod waits;
 
 use crate::doctor::{self, Doctor};
@@ -31,6 +32,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tracing::Span;
+use turns::Turn;
 
 /// What happens to the error of a call that is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,13 +113,6 @@ pub(crate) struct Wait {
     pub(crate) turn: Option<(u64, Instant)>,
     /// It has let others run.
     has_yielded: bool,
-}
-
-/// A place in the queue for credit.
-struct Turn {
-    id: u64,
-    waker: Waker,
-    deadline: Instant,
 }
 
 /// What a connection has done so far.
@@ -529,34 +524,6 @@ impl State {
         self.stats.calls += 1;
     }
 
-    fn queue(&mut self, deadline: Instant, waker: &Waker) -> (u64, Instant) {
-        self.last_turn += 1;
-        self.stats.waits += 1;
-        self.pace.check_next();
-        self.turns.push_back(Turn { id: self.last_turn, waker: waker.clone(), deadline });
-        (self.last_turn, deadline)
-    }
-
-    fn refresh_turn(&mut self, id: u64, waker: &Waker) {
-        if let Ok(place) = self.place(id) {
-            self.turns[place].waker.clone_from(waker);
-        }
-    }
-
-    /// Gives a place in the queue up; whoever is first then may go on.
-    pub(crate) fn leave_queue(&mut self, id: u64) {
-        if let Ok(place) = self.place(id) {
-            self.turns.remove(place);
-        }
-        self.note_wait_ended(doctor::Wait::Credit(id));
-        self.wake_turn();
-    }
-
-    /// Where in the queue a turn is. Turns are numbered in their order; there may be very many.
-    fn place(&self, id: u64) -> Result<usize, usize> {
-        self.turns.binary_search_by_key(&id, |turn| turn.id)
-    }
-
     /// What is to happen with the result of a call that is not settled.
     fn fate(&mut self, number: u64) -> &mut Fate {
         &mut self.fates[(number - self.settled - 1) as usize]
@@ -577,12 +544,6 @@ impl State {
                 break;
             }
             self.woken.push(first.remove().0);
-        }
-    }
-
-    fn wake_turn(&mut self) {
-        if let Some(first) = self.turns.front() {
-            first.waker.wake_by_ref();
         }
     }
 

@@ -420,8 +420,10 @@ fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
             let mut input = &buffer[..n];
             loop {
                 match machine.handle_input(&mut input, Instant::now()) {
-                    Step::Execute(Request::GetPixel { .. }) => machine.answer(Ok(Answer::Pixel(Color::RED))),
-                    Step::Execute(_) => machine.answer(Ok(Answer::Done(()))),
+                    Step::Execute(Request::GetPixel { .. }, _) => {
+                        machine.answer(Ok(Answer::Pixel(Color::RED)))
+                    }
+                    Step::Execute(..) => machine.answer(Ok(Answer::Done(()))),
                     Step::Resume(_) => machine.resume(&mut None),
                     Step::Continue => {}
                     Step::Wait => break,

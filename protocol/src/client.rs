@@ -36,7 +36,7 @@ use window::Window;
 pub struct Connection {
     inbox: Inbox,
     out: Outbox,
-    /// What was said first.
+    /// What was said last, or will be.
     hello: Hello,
     /// The server's answer to `hello`; requests may be made once it is there.
     welcome: Option<Welcome>,
@@ -68,6 +68,10 @@ pub struct Connection {
     /// What was in flight up to this number when the session was resumed had been executed before. The server may have
     /// lost answers.
     resumed_to: u64,
+    /// The last request that has drawn, of those that are done.
+    drew: u64,
+    /// The server was told that the loss of an end of the session is accepted, and may have heard it.
+    has_accepted_loss: bool,
     /// Why the server said it will close.
     goodbye: Option<Fault>,
     /// Why nothing more is believed.
@@ -129,6 +133,8 @@ impl Connection {
             acked: 0,
             heard: 0,
             resumed_to: 0,
+            drew: 0,
+            has_accepted_loss: false,
             goodbye: None,
             ended: None,
         }
@@ -261,9 +267,10 @@ impl Connection {
         }
         self.seal();
         let (number, call) = (self.last_call + 1, request.call());
+        let (start, told) = (self.out.bytes.len(), (self.acked, self.heard));
         let mut ack = self.write_ack();
         let (flight, out) = (&mut self.flight, &mut self.out);
-        most.cut(request, |part, first_pixel, pixels, is_last| {
+        let cut = most.cut(request, |part, first_pixel, pixels, is_last| {
             let own_number = flight.next_number();
             let bytes = match (part, &mut lent) {
                 (&Request::PutImage { rgba, .. }, Some(lent)) => {
@@ -276,7 +283,13 @@ impl Connection {
             let bytes = std::mem::take(&mut ack) + bytes;
             let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
             flight.push(InFlight { call: number, at: now, bytes, load });
-        })?;
+        });
+        if let Err(fault) = cut {
+            // Nothing was written but that: it belongs to the request that comes next.
+            self.out.bytes.truncate(start);
+            (self.acked, self.heard) = told;
+            return Err(fault);
+        }
         self.last_call = number;
         Ok(number)
     }
@@ -390,7 +403,7 @@ impl Connection {
             return Err(violation(format!("it answered request {msgid}, which was never made")));
         }
         if !rest.nil() {
-            return Err(Ended::Refused(read_fault(rest)?));
+            return Err(Ended::Refused(read_refusal(rest)?));
         }
         let welcome: Welcome = rmp_serde::from_slice(rest.rest())
             .map_err(|error| violation(format!("its answer to hello cannot be read: {error}")))?;
@@ -471,6 +484,11 @@ impl Connection {
     /// A request is done. If it was the last of its call, or calls, so are they.
     fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
         let last = request.last_call();
+        let is_question = matches!(&request.load, Load::Part(part) if part.call.method().is_question());
+        // What a display refuses as a whole draws nothing, and is in no journal.
+        if !is_question && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
+            self.drew = self.flight.applied();
+        }
         if request.is_first() {
             self.answered = Some(request.at);
         }
@@ -553,32 +571,28 @@ impl Connection {
         }
     }
 
-    /// Bytes to send. The single pixels that wait are among them: those that come later travel apart.
+    /// Bytes to send. The single pixels that wait are among them: those that come later travel apart. What was handed out
+    /// counts as sent if the connection is lost: of a write that failed nobody knows how far it came.
     pub fn poll_transmit(&mut self) -> &[u8] {
-        if self.out.is_open() {
-            self.seal();
-        }
+        self.prepare_to_send();
         self.out.unsent()
     }
 
     /// `n` bytes of [`Connection::poll_transmit`] have been sent.
     pub fn handle_transmitted(&mut self, n: usize) {
-        self.note_sent();
         self.out.advance(n, self.flight.last_number());
     }
 
     /// All bytes to send, in exchange for those that were handed out before, which are sent by now: for a sender that must
     /// not hold up whoever calls meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
     pub fn swap_transmit(&mut self, gone: Vec<u8>) -> Vec<u8> {
-        if self.out.is_open() {
-            self.seal();
-        }
-        self.note_sent();
+        self.prepare_to_send();
         self.out.swap(gone, self.flight.last_number())
     }
 
-    fn note_sent(&mut self) {
+    fn prepare_to_send(&mut self) {
         if self.out.is_open() {
+            self.seal();
             self.flight.handle_sent();
         }
     }
@@ -636,6 +650,23 @@ fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Vec<u8>) -> Resul
     }
     image.extend_from_slice(band);
     Ok(Answer::Done(()))
+}
+
+/// Reads why `hello` was refused. A display that has not read all of it does not know that it is one, and answers as it answers
+/// a plain client: `[0, "code: message"]`.
+fn read_refusal(rest: Reader<'_>) -> Result<Fault, Ended> {
+    let plain = rmp_serde::from_slice::<(i64, String)>(rest.rest());
+    let plain = plain.ok().and_then(|(_, text)| {
+        let (code, message) = text.split_once(": ")?;
+        Some(Fault::new(Code::from(code.to_owned()), message))
+    });
+    match plain {
+        Some(mut fault) if !matches!(fault.code, Code::Other(_)) => {
+            fault.shorten(limits::STRING);
+            Ok(fault)
+        }
+        _ => read_fault(rest),
+    }
 }
 
 fn read_fault(mut rest: Reader<'_>) -> Result<Fault, Ended> {

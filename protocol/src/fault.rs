@@ -1,5 +1,6 @@
 //! What can be wrong with a request, in a form that crosses the wire.
 
+use crate::envelope;
 use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -105,7 +106,7 @@ codes! {
     ShuttingDown = "shutting_down",
     /// The client holds the reply to this request already. It was not executed again.
     Stale = "stale",
-    /// The request was executed; its answer was lost with the connection, and is not kept. Ask again.
+    /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept. Ask again.
     AnswerLost = "answer_lost",
     /// The display was restarted and has lost an end of the session that the client had seen executed.
     StateRegressed = "state_regressed",
@@ -126,6 +127,16 @@ impl fmt::Display for Code {
 }
 
 impl Fault {
+    /// The message that answers request `number` with it, on a connection that was greeted.
+    pub fn to_response(&self, number: u64) -> Vec<u8> {
+        let mut message = Vec::new();
+        // On the wire a number is its low 32 bits.
+        envelope::write_response_head(&mut message, number as u32);
+        envelope::write_map(&mut message, self);
+        message.push(0xc0);
+        message
+    }
+
     /// A fault of the whole request.
     pub fn new(code: Code, message: impl Into<String>) -> Fault {
         Fault { code, message: message.into(), rejected: Vec::new() }

@@ -32,9 +32,19 @@ pub struct Hello {
     /// The display that the session was on: [`Welcome::instance`] as it was last answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Id>,
+    /// Which `hello` of the session this is, from 1: one that arrives after a later one is refused.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub attempt: u64,
+    /// Which `hello` the session began with, as far as the client knows: that to which it was last answered anything but
+    /// [`Resumed`](Standing::Resumed) or [`Regressed`](Standing::Regressed). 0 if none was answered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub born: u64,
     /// The client holds every reply of the session up to this number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ack: u64,
+    /// The last request up to `ack` that has drawn, if that is not the one of `ack` itself: what comes after it only asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drew: Option<u64>,
     /// Number of the first request of the session that was certainly not sent.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub next: u64,
@@ -68,7 +78,10 @@ impl Hello {
             client: Some(client.into()),
             session: None,
             instance: None,
+            attempt: 1,
+            born: 0,
             ack: 0,
+            drew: None,
             next: 1,
             accepts_loss: false,
         }
@@ -81,8 +94,9 @@ impl Hello {
 
     /// What is asked for, if a session is.
     pub fn resume(&self) -> Option<Resume> {
-        let Hello { instance, ack, next, accepts_loss, .. } = *self;
-        Some(Resume { session: self.session?, instance, ack, next, accepts_loss })
+        let Hello { instance, attempt, born, ack, next, accepts_loss, .. } = *self;
+        let drew = self.drew.unwrap_or(ack);
+        Some(Resume { session: self.session?, instance, attempt, born, ack, drew, next, accepts_loss })
     }
 }
 

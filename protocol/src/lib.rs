@@ -22,7 +22,7 @@
 //!     let mut input = &sent[..];
 //!     loop {
 //!         match server.handle_input(&mut input, now) {
-//!             server::Step::Execute(_request) => server.answer(Ok(Answer::Done(()))),
+//!             server::Step::Execute(_request, _) => server.answer(Ok(Answer::Done(()))),
 //!             server::Step::Resume(_) => server.resume(&mut None),
 //!             server::Step::Continue => {}
 //!             server::Step::Wait => break,

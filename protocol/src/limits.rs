@@ -144,6 +144,10 @@ pub const SESSION_MEMORY: usize = 64 << 20;
 /// its way, the client is told so, and may ask again.
 pub const SESSION_ANSWERS: usize = 1 << 20;
 
+/// Bytes of faults and answers together that a session keeps. Of a fault beyond that only that there was one is kept. As many
+/// calls as may be in flight leave short faults of 6 MiB; a client that never acknowledges could pile up gigabytes.
+pub const SESSION_RESPONSES: usize = 8 << 20;
+
 /// Requests reported, or bytes of answers received, after which a client acknowledges: seldom enough to cost nothing, and
 /// small beside what a display keeps.
 pub const ACK_CALLS: u64 = 1_024;

@@ -135,7 +135,7 @@ fn is_array(first: u8) -> bool {
 /// Reads the header at the start of `bytes`; `None` when it is not all there, or reserved.
 ///
 /// Inlined, or every message that a display reads costs a tenth more.
-#[inline]
+#[inline(always)]
 pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
     let plain = |body: u64| Some(Header { length: 1, body, owes: 0 });
     // The big-endian length of `width` bytes behind the marker.

@@ -4,14 +4,16 @@
 //! Everything that is not for a display to execute (greetings, unknown methods, wrong types, limits, acknowledgements)
 //! is dealt with here.
 
+mod greeting;
+
 use crate::calls::{Answer, Method, Request};
 use crate::envelope::{self, Head, Message};
 use crate::fault::{Code, Fault};
 use crate::geometry::Size;
-use crate::hello::{self, Hello, Welcome};
+use crate::hello;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
-use crate::session::{self, Id, Resume, Session, Standing, Verdict};
+use crate::session::{Id, Resume, Session, Stamp, Standing};
 use std::time::{Duration, Instant};
 
 /// What a server tells its clients, the same for every connection.
@@ -47,6 +49,8 @@ struct Talk {
     reported: u64,
     /// The session that goes on here. Its numbers are those above.
     session: Option<(Id, Session)>,
+    /// How it stood when it was taken up.
+    standing: Option<Standing>,
     /// Progress is to be said once more.
     must_report: bool,
     /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
@@ -97,8 +101,8 @@ pub struct Stats {
 /// What [`Connection::handle_input`] found.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// Execute this, then call [`Connection::answer`].
-    Execute(Request<'a>),
+    /// Execute this, then call [`Connection::answer`]. If it is part of a session, the stamp says which, for a journal.
+    Execute(Request<'a>, Option<Stamp>),
     /// The client asks for a session: find it, and call [`Connection::resume`] or [`Connection::close`]. Nothing is taken in
     /// meanwhile.
     Resume(Resume),
@@ -121,6 +125,7 @@ impl Connection {
                 applied: 0,
                 reported: 0,
                 session: None,
+                standing: None,
                 must_report: false,
                 resuming: None,
                 closing: None,
@@ -151,6 +156,17 @@ impl Connection {
     /// The session that goes on here, if one does.
     pub fn session(&self) -> Option<Id> {
         self.talk.session.as_ref().map(|(id, _)| *id)
+    }
+
+    /// How a session stood when it was taken up here. One that began anew has to be stored before that is answered, where there
+    /// is a journal: what follows would be lost with it, and nobody would know.
+    pub fn standing(&self) -> Option<Standing> {
+        self.talk.standing
+    }
+
+    /// All that is kept of it, as a journal stores it.
+    pub fn session_state(&self) -> Option<&Session> {
+        self.talk.session.as_ref().map(|(_, session)| session)
     }
 
     /// Why the connection is to be closed once everything is sent.
@@ -269,9 +285,11 @@ impl Connection {
     /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
     /// answered when it cannot be said what has been executed: in the middle of a request.
     pub fn take_session(&mut self) -> Option<(Id, Session)> {
-        let (id, mut session) = self.talk.session.take()?;
+        self.talk.session.as_ref()?;
         let text = "the session goes on on another connection";
+        // It says how far the session is, which may still reach the client: the session has to know.
         self.talk.end(None, Fault::new(Code::Superseded, text));
+        let (id, mut session) = self.talk.session.take()?;
         session.interrupt();
         self.talk.executing.is_none().then_some((id, session))
     }
@@ -361,7 +379,8 @@ impl Talk {
                     Ok(request) => {
                         let is_question = request.method().is_question();
                         self.executing = Some(Executing::Request { msgid, is_question });
-                        Step::Execute(request)
+                        let stamp = self.session.as_ref().map(|(id, session)| session.stamp(*id));
+                        Step::Execute(request, stamp)
                     }
                     Err(fault) => {
                         if self.count_malformed(Some(msgid), now) {
@@ -387,7 +406,7 @@ impl Talk {
                     }
                     Ok(request) => {
                         self.executing = Some(Executing::Notification);
-                        Step::Execute(request)
+                        Step::Execute(request, None)
                     }
                     Err(_) => {
                         self.stats.unheard_faults += 1;
@@ -427,122 +446,6 @@ impl Talk {
             }
         }
         Ok(request)
-    }
-
-    /// After `hello`: whether this request is the next to be executed. If not, what is done instead.
-    fn check_number<'a>(&mut self, msgid: u32, message: &[u8]) -> Option<Step<'a>> {
-        let Some((_, session)) = &mut self.session else {
-            let expected = self.applied.wrapping_add(1) as u32;
-            if msgid == expected {
-                return None;
-            }
-            let text = format!(
-                "request {msgid} came where {expected} was due: after hello, requests are numbered 1, 2, 3, ..."
-            );
-            self.end(Some(msgid), Fault::new(Code::Malformed, text));
-            return Some(Step::Wait);
-        };
-        let number = session::number_near(self.applied, msgid);
-        match session.handle_request(number, message) {
-            Ok(Verdict::Execute) => return None,
-            Ok(Verdict::Again) => match session.response(number) {
-                Some(response) => self.out.bytes.extend_from_slice(response),
-                // It succeeded, which is said as it is of any other: all up to the last are executed.
-                None => self.must_report = true,
-            },
-            // Requests are executed one at a time, and the next is looked at when the last is answered.
-            Ok(Verdict::Attach) => {}
-            Ok(Verdict::Stale) => {
-                let text = format!("request {number} came again, and its reply has been acknowledged");
-                self.write_fault(msgid, &Fault::new(Code::Stale, text), true);
-            }
-            Err(misuse) => {
-                self.end(Some(msgid), Fault::new(Code::Malformed, misuse.to_string()));
-                return Some(Step::Wait);
-            }
-        }
-        Some(Step::Continue)
-    }
-
-    /// What a client tells of its session.
-    fn handle_session<'a>(&mut self, method: &[u8], mut params: crate::reader::Reader<'_>) -> Step<'a> {
-        let Some((_, session)) = &mut self.session else { return Step::Continue };
-        if method == hello::END.as_bytes() {
-            session.end();
-            return Step::Continue;
-        }
-        let ack = match params.array() {
-            Ok(1..) => params.int().ok().and_then(|ack| u64::try_from(ack).ok()),
-            _ => None,
-        };
-        let wrong = match ack.map(|ack| session.acknowledge(ack)) {
-            Some(Ok(())) => return Step::Continue,
-            Some(Err(misuse)) => misuse.to_string(),
-            None => "ack takes one parameter, the number up to which every reply has arrived".to_owned(),
-        };
-        self.end(None, Fault::new(Code::Malformed, wrong));
-        Step::Wait
-    }
-
-    fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
-        let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
-        let fault = match asked {
-            Ok((hello,)) if hello.version == limits::VERSION => {
-                let resume = hello.resume().filter(|_| self.config.instance.is_some());
-                self.phase = Phase::Greeted;
-                self.client = hello.client.map(|name| name.chars().take(100).collect());
-                let Some(resume) = resume else {
-                    self.welcome(msgid, None);
-                    return Step::Continue;
-                };
-                self.resuming = Some((msgid, resume));
-                return Step::Resume(resume);
-            }
-            Ok((hello,)) => {
-                let text = format!(
-                    "this display speaks version {0} to {0}, not {1}",
-                    limits::VERSION,
-                    hello.version
-                );
-                Fault::new(Code::UnsupportedVersion, text)
-            }
-            Err(_) => Fault::invalid(
-                "hello takes one parameter, a map with the number `version` and what else SPEC.md lists",
-            ),
-        };
-        if self.count_malformed(Some(msgid), now) {
-            self.write_fault(msgid, &fault, true);
-        }
-        Step::Continue
-    }
-
-    fn welcome(&mut self, msgid: u32, standing: Option<Standing>) {
-        let mut welcome = Welcome::new(&*self.config.server, self.config.size, self.config.message);
-        if let Some((instance, boot)) = self.config.instance {
-            (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
-        }
-        (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
-        envelope::write_response_head(&mut self.out.bytes, msgid);
-        self.out.bytes.push(0xc0);
-        envelope::write_map(&mut self.out.bytes, &welcome);
-    }
-
-    fn resume(&mut self, found: &mut Option<Session>) {
-        let Some((msgid, asked)) = self.resuming.take() else { return };
-        let (instance, _) = self.config.instance.expect("a session is offered only with it");
-        match Session::enter(found, &asked, instance) {
-            Ok((session, standing)) => {
-                (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
-                self.welcome(msgid, Some(standing));
-                // What it had been told that did not arrive, in the order in which it was.
-                session.responses().for_each(|response| self.out.bytes.extend_from_slice(response));
-                self.session = Some((asked.session, session));
-            }
-            Err(fault) => {
-                self.write_fault(msgid, &fault, true);
-                self.end(None, fault);
-            }
-        }
     }
 
     fn answer(&mut self, result: Result<Answer, Fault>) {

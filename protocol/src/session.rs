@@ -6,11 +6,14 @@
 //! once more: success is one number, so only faults and answers take memory, and only until they are acknowledged.
 
 mod filter;
+mod stored;
 mod table;
 
 pub use filter::{Filter, Misuse, Verdict};
+pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
+use crate::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
 use serde::de::Error as _;
@@ -71,8 +74,8 @@ pub enum Standing {
     /// It goes on where the client says. The display was restarted, and an end of the session that was not written
     /// to disk is lost, of which the client knew.
     Regressed,
-    /// The display has forgotten it, because nobody came back for too long. The picture is there. It begins anew, with the
-    /// numbers that follow.
+    /// The display has forgotten it, because nobody came back for too long. The picture is there; if the display was restarted
+    /// meanwhile ([`Welcome::boot`](crate::Welcome::boot)), an end of it may be lost. It begins anew, with the numbers that follow.
     Expired,
     /// It was on a display that is gone; this one is new, and empty. It begins anew, with the numbers that follow.
     StateLost,
@@ -108,6 +111,19 @@ impl<'de> Deserialize<'de> for Standing {
     }
 }
 
+/// Which request of which session something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The session.
+    pub session: Id,
+    /// The number of the request.
+    pub number: u64,
+    /// Up to which number the client holds every reply.
+    pub ack: u64,
+    /// The digest of the request.
+    pub digest: u64,
+}
+
 /// What a client asks for when it gives a session in `hello`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resume {
@@ -115,8 +131,15 @@ pub struct Resume {
     pub session: Id,
     /// The display that it was on, as it last said; nothing if no display ever answered.
     pub instance: Option<Id>,
+    /// Which `hello` of the session this is, from 1. One that was overtaken by a later one counts for nothing.
+    pub attempt: u64,
+    /// With which the session began, as far as the client knows, 0 if it knows of no beginning. A client that does not know
+    /// how a session began cannot go on with it: it would take for executed what was executed by nobody.
+    pub born: u64,
     /// The client holds every reply up to this number.
     pub ack: u64,
+    /// The last request up to `ack` that has drawn. What comes after it only asked, and of questions a journal has nothing.
+    pub drew: u64,
     /// The number of the first request that has certainly not been sent.
     pub next: u64,
     /// The client has been told that the display lost an end of the session, and goes on nevertheless.
@@ -127,7 +150,8 @@ pub struct Resume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     filter: Filter,
-    /// The responses to requests that are executed and not acknowledged, where there was more to say than success.
+    /// The responses to requests that are executed and not acknowledged, where there was more to say than success. One without
+    /// bytes is a fault that was not kept.
     responses: VecDeque<(u64, Box<[u8]>)>,
     /// Bytes of all of them.
     bytes: usize,
@@ -137,6 +161,9 @@ pub struct Session {
     drawn: u64,
     /// The client has ended it.
     is_ended: bool,
+    /// The `hello` with which it began, and the last one.
+    born: u64,
+    attempt: u64,
 }
 
 /// What a response takes beside its bytes.
@@ -152,34 +179,58 @@ impl Session {
             unkept: VecDeque::new(),
             drawn: applied,
             is_ended: false,
+            born: 0,
+            attempt: 0,
         }
+    }
+
+    /// One that begins with this `hello`.
+    fn begin(asked: &Resume) -> Session {
+        Session { born: asked.attempt, attempt: asked.attempt, ..Session::new(asked.next - 1) }
     }
 
     /// The session with which a connection goes on, of what was `found` under its id on the display `instance`.
     ///
     /// # Errors
     /// [`Code::StateRegressed`] if the client has seen more than there is and does not say that it accepts the loss; what
-    /// was found is to be kept. [`Code::Malformed`] if what the client says cannot be.
+    /// was found is to be kept. [`Code::Superseded`] if the client has said `hello` again since. [`Code::Malformed`] if what
+    /// the client says cannot be.
     pub fn enter(
         found: &mut Option<Session>,
         asked: &Resume,
         instance: Id,
     ) -> Result<(Session, Standing), Fault> {
-        let Resume { ack, next, .. } = *asked;
-        if next <= ack {
-            let text = format!("{ack} is acknowledged, and {next} was not sent: one of the two is wrong");
+        let Resume { ack, next, attempt, born, .. } = *asked;
+        if next <= ack || attempt <= born {
+            let text = format!(
+                "{ack} is acknowledged and {next} was not sent, in hello {attempt} of a session that began with {born}: \
+                 that cannot be"
+            );
             return Err(Fault::new(Code::Malformed, text));
         }
-        let Some(session) = found else {
+        if let Some(session) = found
+            && attempt <= session.attempt
+        {
+            let text = format!("this is hello {attempt} of the session, and {} has come", session.attempt);
+            return Err(Fault::new(Code::Superseded, text));
+        }
+        // One of whose beginning the client does not know is of no use to it: it began when an answer was lost, or when an old
+        // `hello` came very late. Nothing was executed in it.
+        let Some(session) = found.as_mut().filter(|session| session.born == born) else {
+            *found = None;
             let standing = match asked.instance {
                 None => Standing::Fresh,
                 Some(before) if before == instance => Standing::Expired,
                 Some(_) => Standing::StateLost,
             };
-            return Ok((Session::new(next - 1), standing));
+            return Ok((Session::begin(asked), standing));
         };
         let applied = session.filter.applied();
-        if applied < ack {
+        if applied < ack && asked.drew <= applied {
+            // Only answers are missing, and the client has them.
+            let (drawn, is_ended) = (session.drawn, session.is_ended);
+            *session = Session { born, drawn, is_ended, ..Session::new(ack) };
+        } else if applied < ack {
             if !asked.accepts_loss {
                 let text = format!(
                     "the display was restarted: of this session it has the requests up to {applied}, and the client \
@@ -188,10 +239,11 @@ impl Session {
                 return Err(Fault::new(Code::StateRegressed, text));
             }
             *found = None;
-            return Ok((Session::new(ack), Standing::Regressed));
+            return Ok((Session { born, attempt, ..Session::new(ack) }, Standing::Regressed));
         }
         session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
         session.unanswer();
+        session.attempt = attempt;
         let session = found.take().expect("it was found above");
         Ok((session, Standing::Resumed))
     }
@@ -259,8 +311,8 @@ impl Session {
         self.drawn = self.filter.applied();
     }
 
-    /// The request that was let through last has failed, or has an answer: `response` is the message that says so. A fault
-    /// is kept; of answers only some.
+    /// The request that was let through last has failed, or has an answer: `response` is the message that says so. That it
+    /// has failed is kept, and why within a limit; of answers only some are.
     pub fn responded(&mut self, response: &[u8], is_answer: bool) {
         self.filter.executed();
         self.filter.tell();
@@ -268,12 +320,39 @@ impl Session {
         if !is_answer {
             self.drawn = self.filter.applied();
         }
-        if !is_answer || self.bytes + size <= limits::SESSION_ANSWERS {
-            self.bytes += size;
-            self.responses.push_back((self.filter.applied(), response.into()));
-        } else {
-            self.unkept.push_back(self.filter.applied());
+        let most = if is_answer { limits::SESSION_ANSWERS } else { limits::SESSION_RESPONSES };
+        let kept = match self.bytes + size <= most {
+            true => response,
+            // That it has failed must not be forgotten: it would count as a success.
+            false if !is_answer => &[],
+            false => return self.unkept.push_back(self.filter.applied()),
+        };
+        self.bytes += kept.len() + RESPONSE;
+        self.responses.push_back((self.filter.applied(), kept.into()));
+    }
+
+    /// A journal has a request that was executed after those that are known, and what came of it: nothing, or the message that
+    /// says so. Of requests in between it has nothing: they only asked, or were refused, and it is not known which.
+    pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
+        let before = self.filter.applied();
+        self.filter.replay(stamp.number, stamp.digest);
+        for number in before + 1..stamp.number {
+            self.bytes += RESPONSE;
+            self.responses.push_back((number, Box::default()));
         }
+        if let Some(response) = response {
+            self.bytes += response.len() + RESPONSE;
+            self.responses.push_back((stamp.number, response.into()));
+        }
+        self.drawn = self.filter.applied();
+        // It was acknowledged on a connection, which looked at it.
+        _ = self.acknowledge(stamp.ack.min(before));
+    }
+
+    /// Which request it is that was let through last.
+    pub(crate) fn stamp(&self, session: Id) -> Stamp {
+        let (number, ack) = (self.filter.applied() + 1, self.filter.ack());
+        Stamp { session, number, ack, digest: self.filter.last_digest() }
     }
 
     /// The client is told that everything up to the last request executed is done.
@@ -291,16 +370,29 @@ impl Session {
         self.filter.interrupt();
     }
 
-    /// The message that says what came of a request, if it is kept.
-    pub fn response(&self, number: u64) -> Option<&[u8]> {
-        let at = self.responses.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        Some(&self.responses[at].1)
+    /// Writes the message that says what came of a request. Answers whether there is one.
+    pub(crate) fn write_response(&self, number: u64, out: &mut Vec<u8>) -> bool {
+        let Ok(at) = self.responses.binary_search_by_key(&number, |(number, _)| *number) else {
+            return false;
+        };
+        write_kept(&self.responses[at], out);
+        true
     }
 
-    /// The messages of all requests that are not acknowledged, in order.
-    pub fn responses(&self) -> impl Iterator<Item = &[u8]> {
-        self.responses.iter().map(|(_, response)| &**response)
+    /// Writes the messages of all requests that are not acknowledged, in order.
+    pub(crate) fn write_responses(&self, out: &mut Vec<u8>) {
+        self.responses.iter().for_each(|kept| write_kept(kept, out));
     }
+}
+
+fn write_kept((number, response): &(u64, Box<[u8]>), out: &mut Vec<u8>) {
+    if !response.is_empty() {
+        return out.extend_from_slice(response);
+    }
+    envelope::write_response_head(out, *number as u32);
+    let text = "it failed, at least in part; why was lost with the connection";
+    envelope::write_map(out, &Fault::new(Code::AnswerLost, text));
+    out.push(0xc0);
 }
 
 /// The low 32 bits of a number are on the wire: the number near `applied` that has them. 0, which no request has, for one that

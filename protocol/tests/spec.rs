@@ -5,7 +5,7 @@ mod common;
 use common::{Host, Raw, SIZE, World};
 use draw_protocol::session::Id;
 use draw_protocol::{
-    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Size, client, limits,
+    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Size, client, limits, server,
 };
 use std::collections::BTreeMap;
 
@@ -80,6 +80,7 @@ fn the_tables_of_keys_are_what_is_sent() {
     let (session, instance) = (Id([1; 16]), Id([2; 16]));
     let mut hello = Hello::new("demo").with_session(session);
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
+    (hello.attempt, hello.born, hello.drew) = (2, 1, Some(0));
     let hello = client::Connection::new(&hello).poll_transmit().to_vec();
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
     assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
@@ -129,6 +130,12 @@ fn the_table_of_limits_is_the_code_s() {
         ("malformed requests", grouped(limits::MALFORMED_BURST.into())),
         ("more of them", format!("{} a second", limits::MALFORMED_PER_SECOND)),
         ("connections", grouped(limits::CONNECTIONS as u64)),
+        ("requests after the last acknowledged", grouped(limits::SESSION_WINDOW)),
+        ("time a session waits for its client", seconds(limits::SESSION_LEASE)),
+        ("sessions that wait", grouped(limits::SESSIONS as u64)),
+        ("memory of those that wait", bytes(limits::SESSION_MEMORY as u64)),
+        ("answers kept for a session", bytes(limits::SESSION_ANSWERS as u64)),
+        ("answers and faults kept for a session", bytes(limits::SESSION_RESPONSES as u64)),
     ];
     let starts: Vec<_> = rows.iter().map(|(name, value)| format!("| {name} | {value} |")).collect();
     let table = table("## Limits");
@@ -244,6 +251,55 @@ fn sent_apart(world: &mut World, request: &Request<'_>) {
     world.client.poll_transmit();
 }
 
+/// A session that loses its connection after three requests, of which only the first was heard to be done.
+fn session() -> BTreeMap<&'static str, Vec<u8>> {
+    let mut config = common::config(SIZE);
+    config.instance = Some((Id(*b"\xd1the display\x00\x00\x00\x01"), 1));
+    let hello = Hello::new("demo").with_session(Id(*b"\x5ea session\x00\x00\x00\x00\x00\x01"));
+    let mut world = World::with(config.clone());
+    world.client = client::Connection::new(&hello);
+    let mut world = world.greeted();
+    let (hello, welcome) = (world.to_server.clone(), world.to_client.clone());
+    sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
+    world.round();
+    sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
+    sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
+    world.up(&mut common::uncut);
+    // What the display says to that is lost with the connection.
+    let (_, session) = world.host.server.take_session().expect("it has one");
+    let mut found = Some(session);
+    world.client.handle_disconnected(Vec::new());
+    world.client.reconnect(false);
+    let again = world.client.poll_transmit().to_vec();
+    world.host.server = server::Connection::new(config, world.host.now);
+    let step = world.host.server.handle_input(&mut &again[..], world.host.now);
+    assert!(matches!(step, server::Step::Resume(_)));
+    world.host.server.resume(&mut found);
+    world.client.handle_transmitted(again.len());
+    let resumed = world.host.say();
+    world.hear_from_server(&resumed);
+    assert_eq!((world.client.done(), world.host.display.pixel(1, 2)), (3, Some(Color::BLACK)));
+    world.to_server.clear();
+    for _ in 0..limits::ACK_CALLS {
+        sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
+        world.round();
+    }
+    let (_, ack) =
+        world.to_server.split_at(world.to_server.windows(3).position(|w| w == b"ack").expect("one") - 3);
+    let ack = ack[..10].to_vec();
+    world.to_server.clear();
+    world.client.end_session();
+    world.round();
+    BTreeMap::from([
+        ("session-hello", hello),
+        ("session-welcome", welcome),
+        ("session-hello-again", again),
+        ("session-resumed", resumed),
+        ("ack", ack),
+        ("end", world.to_server),
+    ])
+}
+
 /// The example at the end: what each side sends, turn by turn.
 fn example() -> BTreeMap<&'static str, Vec<u8>> {
     let mut world = World::silent(Size { width: 640, height: 480 });
@@ -301,6 +357,7 @@ fn every_block_of_bytes_is_what_the_machines_send_or_accept() {
         assert_eq!(answer, if is_answered { wanted } else { vec![] }, "{name}");
     }
     let mut sent = sent();
+    sent.extend(session());
     sent.extend(example());
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
     let shown = |all: &BTreeMap<&str, Vec<u8>>| -> Vec<String> {

@@ -105,7 +105,7 @@ fn as_run(run: &[u8]) -> Pixels<'static> {
     };
     let connection = Box::leak(Box::new(Connection::new(config, now)));
     match connection.handle_input(&mut input, now) {
-        Step::Execute(Request::DrawPixels { pixels }) if pixels.as_run().is_some() => pixels,
+        Step::Execute(Request::DrawPixels { pixels }, _) if pixels.as_run().is_some() => pixels,
         other => panic!("{other:?}"),
     }
 }

@@ -43,10 +43,12 @@ mod tests;
 mod turn;
 
 pub use error::{Damage, JournalError};
-pub use record::{Entry, Stamp};
+pub use record::Entry;
 
 use crate::display::Display;
+use crate::sessions::Shadow;
 use base::Errors;
+use draw_protocol::session::Id;
 use draw_protocol::{Answer, Color, Fault, Size};
 use shared::Core;
 use std::fmt::Debug;
@@ -64,7 +66,7 @@ pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
 
 /// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
 /// a call does so in the turn of that call.
-pub trait Companion: Debug + Send + Sync {
+pub(crate) trait Companion: Debug + Send + Sync {
     /// Takes back what [`Companion::save`] gave. At most once, and before anything is replayed.
     ///
     /// # Errors
@@ -76,7 +78,7 @@ pub trait Companion: Debug + Send + Sync {
     fn save(&self) -> Vec<u8>;
 }
 
-/// Nothing is kept beside the picture.
+/// Nothing is kept beside the picture, by who only looks at it.
 impl Companion for () {
     fn restore(&self, _: &[u8]) -> Result<(), String> {
         Ok(())
@@ -126,6 +128,19 @@ impl Journal {
     /// # Errors
     /// Whatever keeps it from being used: see [`JournalError`].
     pub fn open(
+        directory: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Journal, JournalError> {
+        let shadow = Arc::new(Shadow::default());
+        let journal = Journal::open_with(directory, options, shadow.clone(), progress)?;
+        let instance = (Id(journal.instance()), journal.boot());
+        journal.display().sessions().adopt(instance, shadow);
+        Ok(journal)
+    }
+
+    /// The same, with something else than the sessions beside the picture.
+    pub(crate) fn open_with(
         directory: &Path,
         options: &Options,
         companion: Arc<dyn Companion>,

@@ -1,21 +1,9 @@
 //! Drawing calls as records: `format.rs` has the bytes.
 
 use super::format::{Fields, RECORD, SUM, put};
+use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Method, Request};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-/// Which call of a session an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// The session.
-    pub id: [u8; 16],
-    /// The number of the request in the session.
-    pub xid: u64,
-    /// Up to which number the client holds every reply.
-    pub ack: u64,
-    /// The digest of the request.
-    pub digest: u64,
-}
 
 /// A drawing call as it is journaled.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +12,8 @@ pub struct Entry<'a> {
     pub session: Option<Stamp>,
     /// The call.
     pub request: Request<'a>,
-    /// What its replay would not find by itself, as MessagePack; usually nothing.
+    /// What its replay would not find by itself; usually nothing. Of `sync`, which is not journaled as a call: the session that
+    /// was taken up, as [`Session::encode`](draw_protocol::session::Session::encode) writes it.
     pub exceptions: &'a [u8],
 }
 
@@ -43,10 +32,10 @@ pub(crate) fn encode_record(out: &mut Vec<u8>, frame: Frame, entry: &Entry<'_>, 
     out.extend_from_slice(&[0; 4]);
     put(out, &[frame.sequence, frame.durable, frame.time]);
     match &entry.session {
-        Some(Stamp { id, xid, ack, digest }) => {
+        Some(Stamp { session: Id(id), number, ack, digest }) => {
             out.push(1);
             out.extend_from_slice(id);
-            put(out, &[*xid, *ack, *digest]);
+            put(out, &[*number, *ack, *digest]);
         }
         None => out.push(0),
     }
@@ -93,7 +82,8 @@ pub(crate) fn check_record(record: &[u8], before: u64) -> Option<u64> {
 }
 
 fn stamp(fields: &mut Fields<'_>) -> Option<Stamp> {
-    Some(Stamp { id: fields.array()?, xid: fields.u64()?, ack: fields.u64()?, digest: fields.u64()? })
+    let session = Id(fields.array()?);
+    Some(Stamp { session, number: fields.u64()?, ack: fields.u64()?, digest: fields.u64()? })
 }
 
 /// The entry of a record that was checked.
@@ -105,7 +95,8 @@ pub(crate) fn decode_entry(record: &[u8]) -> Result<Entry<'_>, String> {
     let session = if has_session == 0 { None } else { Some(stamp(&mut fields).ok_or_else(short)?) };
     let [length] = fields.array().ok_or_else(short)?;
     let name = fields.take(length.into()).ok_or_else(short)?;
-    let method = Method::from_name(name).filter(|method| !method.is_question());
+    let is_kept = |method: &Method| !method.is_question() || *method == Method::Sync;
+    let method = Method::from_name(name).filter(is_kept);
     let method =
         method.ok_or_else(|| format!("there is no drawing call {:?}", name.escape_ascii().to_string()))?;
     let parameters = fields.blob().ok_or_else(short)?;

@@ -2,9 +2,10 @@
 
 use super::Journal;
 use super::log::{Log, wall_clock};
-use super::record::{Entry, Stamp};
+use super::record::Entry;
 use super::shared::Core;
 use super::sync::locked;
+use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Code, Fault, Request};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,6 +42,27 @@ impl<'a> Turn<'a> {
             Some(journal) => self.record_in(journal.core(), session, request),
             None => Ok(None),
         }
+    }
+
+    /// Journals that a session was taken up, and as what; answers its number, if there is a journal.
+    ///
+    /// # Errors
+    /// [`Code::NoSpace`] if it cannot be written.
+    pub(crate) fn take_up(&mut self, id: Id, session: &Session) -> Result<Option<u64>, Fault> {
+        let Some(journal) = self.journal else { return Ok(None) };
+        let core = journal.core();
+        let log = self.log.get_or_insert_with(|| {
+            let mut log = locked(&core.log);
+            log.begin_turn(wall_clock());
+            log
+        });
+        let mut state = Vec::new();
+        session.encode(&mut state);
+        let (number, ack) = (session.filter().applied(), session.filter().ack());
+        let stamp = Stamp { session: id, number, ack, digest: 0 };
+        // Questions are never journaled, so this one stands for it.
+        core.append(log, &Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state })
+            .map(Some)
     }
 
     fn record_in(

@@ -34,7 +34,7 @@ fn execute(machine: &mut Connection, mut input: &[u8]) -> usize {
     let mut requests = 0;
     loop {
         match machine.handle_input(&mut input, Instant::now()) {
-            Step::Execute(request) => {
+            Step::Execute(request, _) => {
                 let result = match request {
                     Request::DrawPixel { x: 10.., .. } => Err(Fault::new(Code::OutOfBounds, "as a test")),
                     Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),

@@ -155,19 +155,22 @@ impl Outbox {
         self.advance(0, last);
     }
 
-    /// Only the last `size` bytes of all that was to be sent so far are to be sent now.
-    pub(super) fn rewind(&mut self, size: usize) {
-        let mut all = Vec::with_capacity(size);
+    /// Of all that was to be sent so far, the last `unreported` bytes are of requests that the server has not reported. The last
+    /// `size` of those are to be sent now; what is before them is of requests up to number `last`, and only kept.
+    pub(super) fn rewind(&mut self, unreported: usize, size: usize, last: u64) {
+        debug_assert!(size <= unreported);
+        let mut all = Vec::with_capacity(unreported);
         let buffers = self.kept.iter().map(|(_, buffer)| buffer).chain([&self.bytes]);
-        let mut skipped = buffers.clone().map(Vec::len).sum::<usize>().saturating_sub(size);
+        let mut skipped = buffers.clone().map(Vec::len).sum::<usize>().saturating_sub(unreported);
         for buffer in buffers {
             let begin = skipped.min(buffer.len());
             skipped -= begin;
             all.extend_from_slice(&buffer[begin..]);
         }
-        debug_assert_eq!(all.len(), size, "something was not kept");
+        debug_assert_eq!(all.len(), unreported, "something was not kept");
         self.kept.clear();
-        (self.bytes, self.sent) = (all, 0);
+        (self.bytes, self.sent) = (all.split_off(all.len() - size), 0);
+        self.keep(last, all);
     }
 
     /// Forgets what is kept.
@@ -177,7 +180,7 @@ impl Outbox {
     }
 
     fn keep(&mut self, last: u64, buffer: Vec<u8>) {
-        if self.keeps {
+        if self.keeps && !buffer.is_empty() {
             self.kept.push_back((last, buffer));
         } else {
             self.recycle(buffer);
@@ -199,5 +202,112 @@ impl Outbox {
 
     fn spare_buffer(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests 1 to 6, each of bytes of its own; they are small, and one is larger than what is kept in place.
+    fn requests() -> Vec<Vec<u8>> {
+        [5, 1, 9, KEPT_CAPACITY + 3, 2, 7].iter().zip(1..).map(|(&length, i)| vec![i; length]).collect()
+    }
+
+    fn opened() -> Outbox {
+        let mut out = Outbox::default();
+        out.greet(b"hello".to_vec());
+        assert_eq!(out.unsent(), b"hello");
+        out.advance(2, 0);
+        assert_eq!((out.unsent(), out.is_open()), (&b"llo"[..], false));
+        out.advance(3, 0);
+        out.open(true);
+        assert!(out.is_open() && out.unsent().is_empty());
+        out
+    }
+
+    /// How the first requests were sent.
+    #[derive(Debug, Clone, Copy)]
+    enum Manner {
+        Advance,
+        AdvanceTwice,
+        Swap,
+        AdvanceAndSwap,
+    }
+
+    /// Sends `n` bytes of all requests, of which the last three are written when the first were sent.
+    fn send(manner: Manner, n: usize) -> (Outbox, Vec<u8>) {
+        let (mut out, requests) = (opened(), requests());
+        let mut taken = Vec::new();
+        out.bytes = requests[..3].concat();
+        match manner {
+            Manner::Advance => out.advance(n.min(15), 3),
+            Manner::AdvanceTwice => {
+                out.advance(n.min(15) / 2, 3);
+                out.advance(n.min(15) - n.min(15) / 2, 3);
+            }
+            Manner::Swap => taken = out.swap(taken, 3),
+            Manner::AdvanceAndSwap => {
+                out.advance(n.min(6), 3);
+                taken = out.swap(taken, 3);
+            }
+        }
+        out.bytes.extend(requests[3..].concat());
+        match manner {
+            Manner::Advance | Manner::AdvanceTwice => out.advance(n.saturating_sub(15), 6),
+            Manner::Swap | Manner::AdvanceAndSwap if n > 15 => taken = out.swap(taken, 6),
+            _ => {}
+        }
+        (out, taken)
+    }
+
+    #[test]
+    fn what_was_sent_in_any_manner_is_sent_again_from_any_request() {
+        let (requests, all) = (requests(), requests().concat());
+        let cuts = (0..40).chain(all.len() - 40..=all.len());
+        for n in cuts {
+            for manner in [Manner::Advance, Manner::AdvanceTwice, Manner::Swap, Manner::AdvanceAndSwap] {
+                for reported in 0..=3 {
+                    for applied in reported..=6 {
+                        let (mut out, taken) = send(manner, n);
+                        out.reported(reported as u64);
+                        out.disconnect(taken);
+                        assert!(out.unsent().is_empty(), "nothing goes before the greeting");
+                        out.greet(b"again".to_vec());
+                        out.open(true);
+                        let (unreported, rest) =
+                            (requests[reported..].concat(), requests[applied..].concat());
+                        out.rewind(unreported.len(), rest.len(), applied as u64);
+                        assert!(out.unsent() == rest, "{manner:?} of {n}: {reported}, {applied}");
+                        // It is all there once more, until it is reported.
+                        out.rewind(unreported.len(), unreported.len(), applied as u64);
+                        assert!(out.unsent() == unreported, "{manner:?} of {n}: {reported}, {applied}");
+                        let sent = out.swap(Vec::new(), 6);
+                        assert!(sent == unreported && out.unsent().is_empty());
+                        assert!(out.swap(sent, 6).is_empty());
+                        out.reported(6);
+                        assert!(out.kept.is_empty());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_nothing_nor_without_a_session() {
+        let mut out = opened();
+        for _ in 0..100 {
+            let taken = out.swap(Vec::new(), 1);
+            assert!(out.swap(taken, 1).is_empty());
+            out.advance(0, 1);
+        }
+        assert!(out.kept.is_empty());
+        let mut plain = Outbox::default();
+        plain.open(false);
+        for _ in 0..100 {
+            plain.bytes.extend([7; 1_000]);
+            plain.advance(1_000, 1);
+        }
+        assert!(plain.kept.is_empty() && plain.capacity() < 64 << 10, "{}", plain.capacity());
     }
 }

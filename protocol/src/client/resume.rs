@@ -4,7 +4,8 @@ use super::flight::Made;
 use super::window::Window;
 use super::{Connection, Ended, Event, greeting, violation};
 use crate::envelope;
-use crate::hello::{self, Hello, Welcome};
+use crate::fault::{Code, Fault};
+use crate::hello::{self, Welcome};
 use crate::inbox::Inbox;
 use crate::limits;
 use crate::session::Standing;
@@ -31,37 +32,51 @@ impl Connection {
     /// [`Ended::Refused`]: with the code [`StateRegressed`](crate::Code::StateRegressed) it can be tried once more on yet another
     /// connection, `accepts_loss` being said.
     pub fn reconnect(&mut self, accepts_loss: bool) {
-        let hello = Hello {
-            instance: self.welcome.as_ref().and_then(|welcome| welcome.instance),
-            ack: self.flight.applied(),
-            next: self.flight.last_begun() + 1,
-            accepts_loss,
-            ..self.hello.clone()
-        };
-        self.out.greet(greeting(&hello));
+        self.hello.instance = self.welcome.as_ref().and_then(|welcome| welcome.instance);
+        self.hello.attempt += 1;
+        self.hello.ack = self.flight.applied();
+        self.hello.drew = (self.drew < self.hello.ack).then_some(self.drew);
+        self.hello.next = self.flight.last_begun() + 1;
+        self.hello.accepts_loss = accepts_loss;
+        self.has_accepted_loss |= accepts_loss;
+        self.out.greet(greeting(&self.hello));
     }
 
     /// The greeting was answered.
     pub(super) fn begin(&mut self, welcome: Welcome) -> Result<(), Ended> {
-        let (standing, applied) = (welcome.session, welcome.applied);
+        let applied = welcome.applied;
+        // The answer to what was accepted may have been lost, and the session be resumed as it was left then.
+        let standing = match welcome.session {
+            Some(Standing::Resumed) if self.has_accepted_loss => Some(Standing::Regressed),
+            standing => standing,
+        };
+        self.has_accepted_loss = false;
+        if !matches!(standing, Some(Standing::Resumed | Standing::Regressed)) {
+            self.hello.born = self.hello.attempt;
+        }
         if self.welcome.is_none() {
             self.welcome = Some(welcome);
             self.out.open(standing.is_some());
             self.events.push_back(Event::Welcome);
             return Ok(());
         }
-        let (first, last, begun) =
-            (self.flight.applied(), self.flight.last_number(), self.flight.last_begun());
+        let (first, begun) = (self.flight.applied(), self.flight.last_begun());
         let lost = match (standing, applied) {
-            (Some(Standing::Resumed), Some(applied)) if (first..=last).contains(&applied) => {
+            (Some(Standing::Resumed), Some(applied)) if (first..=begun).contains(&applied) => {
                 self.resumed_to = applied;
                 self.out.open(true);
-                self.out.rewind(self.flight.bytes_after(applied));
+                // What is before that is kept all the same: until it is reported, a display that is restarted may forget it.
+                self.out.rewind(self.flight.bytes(), self.flight.bytes_after(applied), applied);
                 Vec::new()
             }
             (Some(Standing::Regressed), Some(applied)) if applied == first => {
+                self.resumed_to = applied;
                 self.out.open(true);
-                self.out.rewind(self.flight.bytes());
+                self.out.rewind(self.flight.bytes(), self.flight.bytes(), applied);
+                if self.flight.first().is_some_and(|request| !request.is_first()) {
+                    let text = "the display was restarted, and may have lost the beginning of this call";
+                    self.partial = Some(Fault::new(Code::StateRegressed, text));
+                }
                 Vec::new()
             }
             (Some(Standing::Expired | Standing::StateLost), Some(applied)) if applied == begun => {
@@ -70,7 +85,8 @@ impl Connection {
             }
             (standing, applied) => {
                 return Err(violation(format!(
-                    "it says that the session stands at {applied:?} and is {standing:?}; {first} to {last} are in flight"
+                    "it says that the session stands at {applied:?} and is {standing:?}; {first} is done, and {begun} the \
+                     last that was sent"
                 )));
             }
         };
@@ -84,7 +100,7 @@ impl Connection {
     /// Nobody knows what became of the requests up to number `last`. The others were not sent, and go on.
     fn give_up_to(&mut self, last: u64) -> Vec<Made> {
         let lost = self.flight.give_up(last);
-        self.out.rewind(self.flight.bytes());
+        self.out.rewind(self.flight.bytes(), self.flight.bytes(), last);
         self.done = match self.flight.first() {
             Some(request) => request.call - 1,
             None => self.last_call - self.run.len() as u64,

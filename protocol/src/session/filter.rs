@@ -22,6 +22,9 @@ pub struct Filter {
     digests: VecDeque<u64>,
 }
 
+/// The digest of a request that is not known. It is like any other.
+const ANY: u64 = 0;
+
 /// What is to become of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -80,6 +83,18 @@ impl Filter {
         Filter { ack: applied, told: applied, applied, is_executing: false, digests: VecDeque::new() }
     }
 
+    /// A filter that was stored: requests up to number `applied` are executed, and the client may have been told of all of
+    /// them. `digests` has one for each after `ack`.
+    pub(super) fn restored(ack: u64, applied: u64, digests: VecDeque<u64>) -> Filter {
+        debug_assert_eq!(digests.len() as u64, applied - ack);
+        Filter { ack, told: applied, applied, is_executing: false, digests }
+    }
+
+    /// Of each request that is executed and not acknowledged.
+    pub(super) fn digests(&self) -> impl Iterator<Item = u64> {
+        self.digests.iter().copied().take((self.applied - self.ack) as usize)
+    }
+
     /// The client holds every reply up to this number.
     pub fn ack(&self) -> u64 {
         self.ack
@@ -100,12 +115,26 @@ impl Filter {
     /// # Errors
     /// [`Misuse`]: the connection cannot go on.
     pub fn handle_request(&mut self, number: u64, digest: u64) -> Result<Verdict, Misuse> {
+        // Nearly every request is the next one.
+        let is_next = self.applied.checked_add(1) == Some(number) && !self.is_executing;
+        if is_next && number - self.ack <= limits::SESSION_WINDOW {
+            self.is_executing = true;
+            self.digests.push_back(digest);
+            return Ok(Verdict::Execute);
+        }
+        self.handle_other(number, digest)
+    }
+
+    /// A request arrives that is not to be executed.
+    #[cold]
+    fn handle_other(&self, number: u64, digest: u64) -> Result<Verdict, Misuse> {
         if number <= self.ack {
             return Ok(Verdict::Stale);
         }
         let known = self.applied + u64::from(self.is_executing);
         if number <= known {
-            let is_same = self.digests[(number - self.ack - 1) as usize] == digest;
+            let known_digest = self.digests[(number - self.ack - 1) as usize];
+            let is_same = known_digest == digest || known_digest == ANY;
             return match is_same {
                 false => Err(Misuse::Reuse { number }),
                 true if number <= self.applied => Ok(Verdict::Again),
@@ -115,12 +144,7 @@ impl Filter {
         if number - self.ack > limits::SESSION_WINDOW {
             return Err(Misuse::Window { number, ack: self.ack });
         }
-        if number > known + 1 || self.is_executing {
-            return Err(Misuse::Gap { number, expected: known + 1 });
-        }
-        self.is_executing = true;
-        self.digests.push_back(digest);
-        Ok(Verdict::Execute)
+        Err(Misuse::Gap { number, expected: known + 1 })
     }
 
     /// The client says that it holds every reply up to `ack`. Less than it has said before means nothing: it may be part of
@@ -148,6 +172,24 @@ impl Filter {
         debug_assert!(self.is_executing, "no request was let through");
         self.is_executing = false;
         self.applied += 1;
+    }
+
+    /// A request was executed once, after those that are known; of those in between only that is known.
+    pub(super) fn replay(&mut self, number: u64, digest: u64) {
+        while self.applied + 1 < number {
+            self.digests.push_back(ANY);
+            self.applied += 1;
+        }
+        if self.applied + 1 == number {
+            self.digests.push_back(digest);
+            self.applied = number;
+        }
+        self.told = self.applied;
+    }
+
+    /// Of the request that was let through last.
+    pub(super) fn last_digest(&self) -> u64 {
+        self.digests.back().copied().unwrap_or(ANY)
     }
 
     /// The request that was let through last is given up. It may come again.
@@ -178,8 +220,8 @@ impl Filter {
 /// looked at, so that the filter costs the same whatever a request carries.
 pub(crate) fn digest(message: &[u8]) -> u64 {
     /// From which on only parts are looked at, and how many there are of which size.
-    const SHORT: usize = 512;
-    const PARTS: usize = 8;
+    const SHORT: usize = 128;
+    const PARTS: usize = 4;
     const PART: usize = 32;
 
     let mut sum = Sum(message.len() as u64);
@@ -191,23 +233,34 @@ pub(crate) fn digest(message: &[u8]) -> u64 {
         (0..PARTS - 1).for_each(|i| sum.add(&message[i * step..i * step + PART]));
         sum.add(&message[message.len() - PART..]);
     }
-    sum.0
+    sum.0.max(ANY + 1)
 }
 
 struct Sum(u64);
 
 impl Sum {
     fn add(&mut self, bytes: &[u8]) {
-        let (words, rest) = bytes.as_chunks::<8>();
-        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.mix(u64::from_le_bytes(last));
+        let (pairs, rest) = bytes.as_chunks::<16>();
+        pairs.iter().for_each(|pair| self.mix(*pair));
+        if rest.is_empty() {
+            return;
+        }
+        // The last bytes, of which some were in it before: no copy is needed then.
+        let last = bytes.last_chunk().copied().unwrap_or_else(|| {
+            let mut last = [0; 16];
+            last[..rest.len()].copy_from_slice(rest);
+            last
+        });
+        self.mix(last);
     }
 
-    /// A multiplication spreads each bit upwards, a shift brings it down again.
-    fn mix(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 ^= self.0 >> 32;
+    /// A product of 128 bits has something of every bit in its middle, where both halves meet. What was multiplied is added,
+    /// so that no factor of 0 hides the other.
+    #[inline]
+    fn mix(&mut self, pair: [u8; 16]) {
+        let pair = u128::from_le_bytes(pair);
+        let (a, b) = (pair as u64 ^ self.0, (pair >> 64) as u64 ^ 0x9e37_79b9_7f4a_7c15);
+        let product = u128::from(a) * u128::from(b);
+        self.0 = (product as u64 ^ (product >> 64) as u64).wrapping_add(a.rotate_left(17) ^ b);
     }
 }

@@ -47,6 +47,19 @@ impl<C> Sessions<C> {
         (self.slots.len(), self.parked.len())
     }
 
+    /// Those that wait for their clients. (Those that are in use are with their connections.)
+    pub fn parked(&self) -> impl Iterator<Item = (Id, &Session)> {
+        self.parked.iter().filter_map(|(_, id)| match self.slots.get(id) {
+            Some(Slot::Parked(session, _)) => Some((*id, session)),
+            _ => None,
+        })
+    }
+
+    /// Whether there is such a session.
+    pub fn contains(&self, id: Id) -> bool {
+        self.slots.contains_key(&id)
+    }
+
     /// A connection asks for a session. `holder` is how others will tell it that they want it.
     pub fn claim(&mut self, id: Id, holder: C, now: Instant) -> Claim<'_, C> {
         self.expire(now);

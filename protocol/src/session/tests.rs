@@ -1,1 +1,515 @@
+use super::filter::digest;
+use super::*;
+use crate::fault::Code;
+use std::time::{Duration, Instant};
 
+const WINDOW: u64 = limits::SESSION_WINDOW;
+
+/// A filter that has executed `applied` requests, of which `ack` are acknowledged; the digest of each is its number.
+fn filter(ack: u64, applied: u64) -> Filter {
+    let mut filter = Filter::new(0);
+    for number in 1..=applied {
+        execute(&mut filter, number);
+    }
+    filter.tell();
+    filter.acknowledge(ack).unwrap();
+    filter
+}
+
+fn execute(filter: &mut Filter, number: u64) {
+    assert_eq!(filter.handle_request(number, number), Ok(Verdict::Execute));
+    filter.executed();
+}
+
+#[test]
+fn every_number_has_its_verdict() {
+    let verdict = |number| filter(3, 7).handle_request(number, number);
+    for number in 0..=3 {
+        assert_eq!(verdict(number), Ok(Verdict::Stale), "{number}");
+    }
+    for number in 4..=7 {
+        assert_eq!(verdict(number), Ok(Verdict::Again), "{number}");
+    }
+    assert_eq!(verdict(8), Ok(Verdict::Execute));
+    assert_eq!(verdict(9), Err(Misuse::Gap { number: 9, expected: 8 }));
+    assert_eq!(verdict(3 + WINDOW), Err(Misuse::Gap { number: 3 + WINDOW, expected: 8 }));
+    assert_eq!(verdict(4 + WINDOW), Err(Misuse::Window { number: 4 + WINDOW, ack: 3 }));
+    assert_eq!(verdict(u64::MAX), Err(Misuse::Window { number: u64::MAX, ack: 3 }));
+}
+
+#[test]
+fn a_request_that_is_being_executed_is_waited_for() {
+    let mut filter = filter(3, 7);
+    assert_eq!(filter.handle_request(8, 80), Ok(Verdict::Execute));
+    assert_eq!((filter.applied(), filter.handle_request(8, 80)), (7, Ok(Verdict::Attach)));
+    assert_eq!(filter.handle_request(8, 81), Err(Misuse::Reuse { number: 8 }));
+    assert_eq!(filter.handle_request(7, 7), Ok(Verdict::Again));
+    assert_eq!(filter.handle_request(9, 9), Err(Misuse::Gap { number: 9, expected: 9 }));
+    filter.executed();
+    assert_eq!((filter.applied(), filter.handle_request(8, 80)), (8, Ok(Verdict::Again)));
+    assert_eq!(filter.handle_request(9, 9), Ok(Verdict::Execute));
+}
+
+#[test]
+fn other_contents_are_seen_until_they_are_acknowledged() {
+    let mut filter = filter(3, 7);
+    assert_eq!(filter.handle_request(3, 99), Ok(Verdict::Stale));
+    for number in 4..=7 {
+        assert_eq!(filter.handle_request(number, 99), Err(Misuse::Reuse { number }));
+    }
+    filter.acknowledge(7).unwrap();
+    assert_eq!(filter.handle_request(7, 99), Ok(Verdict::Stale));
+}
+
+#[test]
+fn what_is_interrupted_comes_again() {
+    let mut filter = filter(3, 7);
+    filter.interrupt();
+    assert_eq!(filter, self::filter(3, 7), "nothing was being executed");
+    assert_eq!(filter.handle_request(8, 80), Ok(Verdict::Execute));
+    filter.interrupt();
+    assert_eq!(filter, self::filter(3, 7));
+    // It never was executed, so it may even be another.
+    assert_eq!(filter.handle_request(8, 81), Ok(Verdict::Execute));
+    filter.executed();
+    assert_eq!(filter.handle_request(8, 81), Ok(Verdict::Again));
+    assert_eq!(filter.handle_request(8, 80), Err(Misuse::Reuse { number: 8 }));
+}
+
+#[test]
+fn only_what_was_told_is_acknowledged() {
+    let mut filter = Filter::new(0);
+    (1..=5).for_each(|number| execute(&mut filter, number));
+    assert_eq!(filter.acknowledge(1), Err(Misuse::Ack { ack: 1, told: 0 }));
+    filter.tell();
+    execute(&mut filter, 6);
+    assert_eq!(filter.acknowledge(6), Err(Misuse::Ack { ack: 6, told: 5 }));
+    assert_eq!((filter.acknowledge(4), filter.ack()), (Ok(()), 4));
+    assert_eq!((filter.acknowledge(2), filter.ack()), (Ok(()), 4), "an old one means nothing");
+    assert_eq!((filter.acknowledge(5), filter.ack()), (Ok(()), 5));
+    assert_eq!(filter.handle_request(5, 5), Ok(Verdict::Stale));
+    assert_eq!(filter.handle_request(6, 6), Ok(Verdict::Again));
+}
+
+#[test]
+fn the_window_is_full_to_its_last_request_and_its_memory_is_given_back() {
+    let mut filter = Filter::new(0);
+    (1..=WINDOW).for_each(|number| execute(&mut filter, number));
+    let next = WINDOW + 1;
+    assert_eq!(filter.handle_request(next, 0), Err(Misuse::Window { number: next, ack: 0 }));
+    assert!(filter.memory() <= (2 * WINDOW as usize * 8) + 256, "{}", filter.memory());
+    filter.tell();
+    filter.acknowledge(1).unwrap();
+    execute(&mut filter, next);
+    assert_eq!(filter.handle_request(next + 1, 0), Err(Misuse::Window { number: next + 1, ack: 1 }));
+    filter.tell();
+    filter.acknowledge(next).unwrap();
+    assert!(filter.memory() <= 1_024 * 8 + 256, "{}", filter.memory());
+}
+
+/// The filter as it is written down, with a table of everything that ever was.
+#[derive(Default)]
+struct Table {
+    digests: Vec<u64>,
+    told: u64,
+    ack: u64,
+}
+
+impl Table {
+    fn verdict(&self, number: u64, digest: u64) -> Result<Verdict, Misuse> {
+        let applied = self.digests.len() as u64;
+        match number {
+            _ if number <= self.ack => Ok(Verdict::Stale),
+            _ if number <= applied && self.digests[number as usize - 1] == digest => Ok(Verdict::Again),
+            _ if number <= applied => Err(Misuse::Reuse { number }),
+            _ if number > self.ack + WINDOW => Err(Misuse::Window { number, ack: self.ack }),
+            _ if number == applied + 1 => Ok(Verdict::Execute),
+            _ => Err(Misuse::Gap { number, expected: applied + 1 }),
+        }
+    }
+}
+
+/// What a filter may get wrong; each has to be seen.
+const BROKEN: [&str; 10] = [
+    "executes the last again",
+    "does not look at the contents",
+    "takes a gap",
+    "refuses the next",
+    "calls what is executed stale",
+    "says again of what is acknowledged",
+    "forgets to count",
+    "believes every acknowledgement",
+    "ignores acknowledgements",
+    "takes an old acknowledgement",
+];
+
+/// Drives a filter, with one of those defects, and the table with the same random requests. Answers whether they agree.
+fn agrees(broken: Option<&str>) -> bool {
+    let is = |what: &str| broken == Some(what);
+    let (mut filter, mut table, mut state) = (Filter::new(0), Table::default(), 1_u64);
+    let mut below = move |n: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % n
+    };
+    for _ in 0..2_000 {
+        let applied = table.digests.len() as u64;
+        if below(3) == 0 {
+            let ack = (table.told + 2).saturating_sub(below(8));
+            let wanted = match ack > table.told {
+                true => Err(Misuse::Ack { ack, told: table.told }),
+                false => Ok(()),
+            };
+            let got = match ack {
+                _ if is("believes every acknowledgement") && ack <= filter.applied() => {
+                    filter.tell();
+                    filter.acknowledge(ack)
+                }
+                _ if is("ignores acknowledgements") => wanted,
+                _ if is("takes an old acknowledgement") && ack < filter.ack() => {
+                    filter = Filter::restored(
+                        ack,
+                        applied,
+                        table.digests[ack as usize..].iter().copied().collect(),
+                    );
+                    Ok(())
+                }
+                _ => filter.acknowledge(ack),
+            };
+            if got != wanted {
+                return false;
+            }
+            if wanted.is_ok() {
+                table.ack = table.ack.max(ack);
+            }
+            continue;
+        }
+        let number = (applied + 3).saturating_sub(below(10));
+        let digest = number * 10 + u64::from(below(10) == 0);
+        let wanted = table.verdict(number, digest);
+        let got = match filter.clone().handle_request(number, digest) {
+            Ok(Verdict::Again) if is("executes the last again") && number == applied => Ok(Verdict::Execute),
+            Err(Misuse::Reuse { .. }) if is("does not look at the contents") => Ok(Verdict::Again),
+            Err(Misuse::Gap { .. }) if is("takes a gap") => Ok(Verdict::Execute),
+            Ok(Verdict::Execute) if is("refuses the next") => Err(Misuse::Gap { number, expected: number }),
+            Ok(Verdict::Again) if is("calls what is executed stale") => Ok(Verdict::Stale),
+            Ok(Verdict::Stale) if is("says again of what is acknowledged") => Ok(Verdict::Again),
+            other => other,
+        };
+        if got != wanted {
+            return false;
+        }
+        if wanted == Ok(Verdict::Execute) {
+            filter.handle_request(number, digest).unwrap();
+            match is("forgets to count") {
+                true => filter.interrupt(),
+                false => filter.executed(),
+            }
+            table.digests.push(digest);
+            if below(3) == 0 {
+                filter.tell();
+                table.told = number;
+            }
+        }
+    }
+    true
+}
+
+#[test]
+fn the_filter_is_the_table_and_each_broken_filter_is_not() {
+    assert!(agrees(None));
+    for broken in BROKEN {
+        assert!(!agrees(Some(broken)), "a filter that {broken} is not seen");
+    }
+}
+
+#[test]
+fn a_digest_tells_messages_apart() {
+    let mut seen = std::collections::HashSet::new();
+    let message: Vec<u8> = (0..600_u32).map(|i| (i * 7) as u8).collect();
+    for length in 0..600 {
+        assert!(seen.insert(digest(&message[..length])), "{length} bytes");
+    }
+    for at in 0..40 {
+        for bit in 0..8 {
+            let mut changed = message[..40].to_vec();
+            changed[at] ^= 1 << bit;
+            assert!(seen.insert(digest(&changed)), "bit {bit} of byte {at}");
+        }
+    }
+    let mut end = message;
+    *end.last_mut().unwrap() ^= 1;
+    assert!(seen.insert(digest(&end)), "the end of a long one");
+    assert_ne!(digest(&[0; 24]), digest(&[0; 32]));
+}
+
+#[test]
+fn numbers_are_found_by_their_low_bits() {
+    let end = 1_u64 << 32;
+    for (applied, msgid, number) in [
+        (0, 1, 1),
+        (0, 0, 0),
+        // Before the first there is none.
+        (0, u32::MAX, 0),
+        (5, 5, 5),
+        (5, 1, 1),
+        (end - 1, u32::MAX, end - 1),
+        (end - 1, 0, end),
+        (end - 1, 1, end + 1),
+        (end, u32::MAX, end - 1),
+        (end, 0, end),
+        (7 * end + 3, u32::MAX - 1, 7 * end - 2),
+        (7 * end - 3, 2, 7 * end + 2),
+        (100, 100 + i32::MAX as u32, 100 + i32::MAX as u64),
+        (u64::MAX, 0, 0),
+        (u64::MAX, u32::MAX, u64::MAX),
+    ] {
+        assert_eq!(number_near(applied, msgid), number, "{msgid} near {applied}");
+    }
+}
+
+#[test]
+fn a_session_goes_on_over_the_end_of_the_low_bits() {
+    let mut session = Session::new((1 << 32) - 3);
+    for number in (1 << 32) - 2..(1_u64 << 32) + 3 {
+        assert_eq!(number_near(session.filter().applied(), number as u32), number);
+        assert_eq!(session.handle_request(number, b"message"), Ok(Verdict::Execute));
+        session.responded(b"response", true);
+        let mut said = Vec::new();
+        assert!(session.write_response(number, &mut said));
+        assert_eq!(said, b"response");
+    }
+    session.acknowledge(1 << 32).unwrap();
+    assert!(!session.write_response(1 << 32, &mut Vec::new()));
+    assert!(session.write_response((1 << 32) + 1, &mut Vec::new()));
+    let mut last = Session::new(u64::MAX - 1);
+    assert_eq!(last.handle_request(u64::MAX, b"message"), Ok(Verdict::Execute));
+    last.executed();
+    assert_eq!(last.handle_request(u64::MAX, b"message"), Ok(Verdict::Again));
+}
+
+const HERE: Id = Id([1; 16]);
+const THERE: Id = Id([2; 16]);
+
+fn asked(attempt: u64, born: u64, ack: u64, next: u64) -> Resume {
+    let instance = (born > 0).then_some(HERE);
+    Resume { session: Id([3; 16]), instance, attempt, born, ack, drew: ack, next, accepts_loss: false }
+}
+
+/// A session that began with hello 1, and has executed and told `applied` requests.
+fn begun(applied: u64) -> Option<Session> {
+    let mut session = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE).unwrap().0;
+    for number in 1..=applied {
+        session.handle_request(number, b"message").unwrap();
+        session.executed();
+    }
+    session.tell();
+    Some(session)
+}
+
+fn refused(found: &mut Option<Session>, asked: &Resume) -> Code {
+    let before = found.clone();
+    let code = Session::enter(found, asked, HERE).unwrap_err().code;
+    assert_eq!(*found, before, "what was found is kept");
+    code
+}
+
+#[test]
+fn a_session_that_is_not_there_begins() {
+    let enter = |asked: &Resume| {
+        let (session, standing) = Session::enter(&mut None, asked, HERE).unwrap();
+        (standing, session.filter().applied(), session.filter().ack())
+    };
+    assert_eq!(enter(&asked(1, 0, 0, 1)), (Standing::Fresh, 0, 0));
+    assert_eq!(enter(&asked(5, 1, 7, 12)), (Standing::Expired, 11, 11));
+    assert_eq!(enter(&Resume { instance: Some(THERE), ..asked(5, 1, 7, 12) }), (Standing::StateLost, 11, 11));
+}
+
+#[test]
+fn a_session_that_is_there_goes_on_from_what_is_acknowledged() {
+    let mut found = begun(9);
+    let (session, standing) = Session::enter(&mut found, &asked(2, 1, 4, 12), HERE).unwrap();
+    assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Resumed, 4, 9));
+    assert_eq!(found, None, "it is taken");
+    let (session, standing) = Session::enter(&mut Some(session), &asked(3, 1, 9, 12), HERE).unwrap();
+    assert_eq!((standing, session.filter().ack()), (Standing::Resumed, 9));
+}
+
+#[test]
+fn a_session_that_has_lost_what_the_client_knows_goes_on_if_that_is_accepted() {
+    let mut found = begun(9);
+    assert_eq!(refused(&mut found, &asked(2, 1, 10, 12)), Code::StateRegressed);
+    let accepts = Resume { accepts_loss: true, ..asked(3, 1, 10, 12) };
+    let (session, standing) = Session::enter(&mut found, &accepts, HERE).unwrap();
+    assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Regressed, 10, 10));
+    // The answer gets lost, and the client asks once more.
+    let (session, standing) = Session::enter(&mut Some(session), &asked(4, 1, 10, 12), HERE).unwrap();
+    assert_eq!((standing, session.filter().applied()), (Standing::Resumed, 10));
+}
+
+#[test]
+fn a_beginning_that_the_client_was_never_told_of_is_none() {
+    // The answer to hello 2 was "expired", which got lost: of 8 to 11 nobody knows, and they were not executed.
+    let (session, _) = Session::enter(&mut None, &asked(2, 1, 7, 12), HERE).unwrap();
+    let mut found = Some(session);
+    let (session, standing) = Session::enter(&mut found, &asked(3, 1, 7, 12), HERE).unwrap();
+    assert_eq!((standing, session.filter().applied(), found), (Standing::Expired, 11, None));
+    // So with the very first hello.
+    let (_, standing) = Session::enter(&mut begun(0), &asked(2, 0, 0, 1), HERE).unwrap();
+    assert_eq!(standing, Standing::Fresh);
+}
+
+#[test]
+fn a_hello_that_was_overtaken_counts_for_nothing() {
+    let mut found = Some(Session::enter(&mut begun(9), &asked(4, 1, 9, 12), HERE).unwrap().0);
+    for attempt in 2..=4 {
+        assert_eq!(refused(&mut found, &asked(attempt, 1, 4, 12)), Code::Superseded);
+    }
+    assert_eq!(refused(&mut found, &asked(1, 0, 0, 1)), Code::Superseded);
+    assert!(Session::enter(&mut found, &asked(5, 1, 9, 12), HERE).is_ok());
+}
+
+#[test]
+fn what_a_client_cannot_say_is_refused() {
+    for wrong in [asked(2, 1, 5, 5), asked(2, 1, 5, 0), asked(1, 1, 0, 1), asked(0, 0, 0, 1)] {
+        assert_eq!(refused(&mut begun(9), &wrong), Code::Malformed, "{wrong:?}");
+    }
+    // It was executed and never told.
+    let mut found = begun(9);
+    let session = found.as_mut().unwrap();
+    session.handle_request(10, b"message").unwrap();
+    session.executed();
+    assert_eq!(refused(&mut found, &asked(2, 1, 10, 12)), Code::Malformed);
+}
+
+#[test]
+fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
+    let mut session = Session::new(0);
+    let image = vec![7; 300 << 10];
+    for number in 1..=40 {
+        session.handle_request(number, b"message").unwrap();
+        session.responded(&image, number <= 5);
+        assert!(session.memory() < limits::SESSION_RESPONSES + (64 << 10), "{}", session.memory());
+    }
+    let said = |number| {
+        let mut said = Vec::new();
+        session.write_response(number, &mut said).then_some(said)
+    };
+    assert_eq!((said(3), said(4)), (Some(image.clone()), None), "answers beyond their limit are not kept");
+    assert_eq!(said(20), Some(image), "faults have more room");
+    let fault = said(40).unwrap();
+    assert!(fault.windows(11).any(|text| text == b"answer_lost"), "{fault:02x?}");
+    assert_eq!(fault[..3], [0x94, 0x01, 40]);
+    session.tell();
+    session.acknowledge(40).unwrap();
+    assert_eq!(session, Session { filter: session.filter.clone(), drawn: 40, ..Session::new(0) });
+}
+
+#[test]
+fn a_session_is_its_bytes_and_other_bytes_are_none() {
+    let mut session = begun(9).unwrap();
+    session.handle_request(10, b"message").unwrap();
+    session.responded(b"response", false);
+    session.acknowledge(4).unwrap();
+    let mut bytes = Vec::new();
+    session.encode(&mut bytes);
+    assert_eq!(Session::decode(&bytes).as_ref(), Ok(&session));
+    // What is being executed was not, and everything may have been told.
+    session.handle_request(11, b"message").unwrap();
+    let mut again = Vec::new();
+    session.encode(&mut again);
+    assert_eq!(again, bytes);
+    for cut in 0..bytes.len() {
+        assert!(Session::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+    assert!(Session::decode(&[&bytes[..], &[0]].concat()).is_err());
+    for (at, wrong) in [(0, 2), (1, 2), (18, 11), (25, 255), (33, 255)] {
+        let mut changed = bytes.clone();
+        changed[at] = wrong;
+        assert!(Session::decode(&changed).is_err(), "byte {at} is {wrong}");
+    }
+    let number = bytes.len() - 8 - 4 - 8;
+    for wrong in [4, 11] {
+        let mut changed = bytes.clone();
+        changed[number] = wrong;
+        assert!(Session::decode(&changed).is_err(), "a response to {wrong}");
+    }
+}
+
+#[test]
+fn an_id_is_shown_by_its_beginning_only() {
+    assert_eq!(format!("{:?}", Id([0xab; 16])), "Id(ababab..)");
+    assert_eq!(Id([0xab; 16]).to_string(), "ab".repeat(16));
+}
+
+fn granted(claim: Claim<'_, &str>) -> Option<Session> {
+    match claim {
+        Claim::Granted(found) => found,
+        Claim::Held(other) => panic!("{other} has it"),
+    }
+}
+
+fn id(n: u64) -> Id {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&n.to_le_bytes());
+    Id(id)
+}
+
+#[test]
+fn one_connection_at_a_time_has_a_session() {
+    let (mut sessions, now) = (Sessions::default(), Instant::now());
+    assert_eq!(granted(sessions.claim(id(1), "first", now)), None);
+    for _ in 0..2 {
+        assert!(matches!(sessions.claim(id(1), "second", now), Claim::Held(&"first")));
+    }
+    assert_eq!(granted(sessions.claim(id(2), "other", now)), None);
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!((sessions.count(), sessions.parked().count()), ((2, 1), 1));
+    assert_eq!(granted(sessions.claim(id(1), "second", now)), begun(9));
+    assert!(matches!(sessions.claim(id(1), "third", now), Claim::Held(&"second")));
+    sessions.forget(id(1));
+    assert_eq!(granted(sessions.claim(id(1), "third", now)), None);
+}
+
+#[test]
+fn a_session_waits_for_its_lease_and_no_longer() {
+    let (mut sessions, now) = (Sessions::default(), Instant::now());
+    let just_before = now + limits::SESSION_LEASE - Duration::from_nanos(1);
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!(granted(sessions.claim(id(1), "", just_before)), begun(9));
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!(granted(sessions.claim(id(1), "", now + limits::SESSION_LEASE)), None);
+    // One that is in use has no lease; one that is ended does not wait.
+    assert!(matches!(sessions.claim(id(1), "", now + 9 * limits::SESSION_LEASE), Claim::Held(_)));
+    let mut ended = begun(9).unwrap();
+    ended.end();
+    sessions.park(id(1), ended, now);
+    assert_eq!(sessions.count(), (0, 0));
+}
+
+#[test]
+fn those_that_have_waited_the_longest_make_room() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let at = |n: u64| start + Duration::from_millis(n);
+    let count = limits::SESSIONS as u64 + 3;
+    (0..count).for_each(|n| sessions.park(id(n), begun(1).unwrap(), at(n)));
+    assert_eq!(sessions.count(), (limits::SESSIONS, limits::SESSIONS));
+    assert_eq!(granted(sessions.claim(id(2), "", at(count))), None);
+    assert_eq!(granted(sessions.claim(id(3), "", at(count))), begun(1));
+}
+
+#[test]
+fn those_that_wait_hold_no_more_than_their_memory() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let mut large = Session::new(0);
+    large.handle_request(1, b"message").unwrap();
+    large.responded(&vec![0; 7 << 20], false);
+    for n in 0..12 {
+        sessions.park(id(n), large.clone(), start + Duration::from_millis(n));
+    }
+    assert_eq!(sessions.count().0, limits::SESSION_MEMORY / (7 << 20));
+    assert!(granted(sessions.claim(id(11), "", start)).is_some());
+    // All of it is given back with them.
+    (0..12).for_each(|n| sessions.forget(id(n)));
+    (20..28).for_each(|n| sessions.park(id(n), large.clone(), start + Duration::from_millis(n)));
+    assert_eq!(sessions.count().0, 8);
+}

@@ -66,7 +66,7 @@ impl Host {
         let mut input = bytes;
         loop {
             match self.server.handle_input(&mut input, self.now) {
-                Step::Execute(request) => {
+                Step::Execute(request, _) => {
                     let result = self.display.apply(&request);
                     self.server.answer(result);
                 }

@@ -86,7 +86,7 @@ pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Rep
                         report.records += 1;
                         report.numbers = Some((report.numbers.map_or(number, |(first, _)| first), number));
                         report.times = Some((report.times.map_or(at, |(first, _)| first), at));
-                        sessions.extend(entry.session.map(|session| session.id));
+                        sessions.extend(entry.session.map(|stamp| stamp.session));
                     }
                 }
                 if bytes - told >= 1 << 20 {

@@ -2,6 +2,7 @@
 
 use crate::journal::format::*;
 use crate::journal::record::*;
+use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Color, Pixel, Request, Size};
 use proptest::prelude::*;
 
@@ -19,7 +20,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn the_bytes_are_those_that_are_described() {
-    let session = Some(Stamp { id: [0xab; 16], xid: 5, ack: 4, digest: 6 });
+    let session = Some(Stamp { session: Id([0xab; 16]), number: 5, ack: 4, digest: 6 });
     let request = Request::DrawPixel { x: 1, y: -2, color: Color::RED };
     let bytes = record(&Entry { session, request, exceptions: &[0xc0] });
     let expected = [
@@ -88,7 +89,7 @@ proptest! {
     ) {
         let pixels: Vec<_> =
             pixels.into_iter().map(|(x, y, color)| Pixel::new(x, y, Color::from_u32(color))).collect();
-        let session = stamp.map(|(id, xid, ack, digest)| Stamp { id, xid, ack, digest });
+        let session = stamp.map(|(id, number, ack, digest)| Stamp { session: Id(id), number, ack, digest });
         let request = Request::DrawPixels { pixels: pixels[..].into() };
         let mut bytes = Vec::new();
         let sum = encode_record(&mut bytes, FRAME, &Entry { session, request, exceptions: &exceptions }, before);

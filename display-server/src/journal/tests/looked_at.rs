@@ -25,7 +25,7 @@ impl Scratch {
 
     fn open_with(&self, options: &Options, companion: Arc<dyn Companion>) -> Result<Journal, JournalError> {
         // In directories that are not there yet.
-        Journal::open(&self.0.join("a/b"), options, companion, &mut |_, _| ())
+        Journal::open_with(&self.0.join("a/b"), options, companion, &mut |_, _| ())
     }
 
     fn open(&self) -> Journal {

@@ -4,7 +4,8 @@ use crate::apply::apply;
 use crate::journal::memory::{Dice, Memory};
 use crate::journal::shared::Core;
 use crate::journal::sync::locked;
-use crate::journal::{Companion, Entry, JournalError, Options, Stamp};
+use crate::journal::{Companion, Entry, JournalError, Options};
+use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Answer, Color, Fault, Pixel, Request, Size};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -33,7 +34,7 @@ impl Companion for Kept {
         Ok(())
     }
     fn replay(&self, _: u64, entry: &Entry<'_>, _: &Result<Answer, Fault>) {
-        locked(&self.xids).extend(entry.session.map(|session| session.xid));
+        locked(&self.xids).extend(entry.session.map(|session| session.number));
     }
     fn save(&self) -> Vec<u8> {
         self.xids().into_iter().flat_map(u64::to_be_bytes).collect()
@@ -105,8 +106,8 @@ impl World {
         let mut pictures = Vec::new();
         for _ in 0..calls {
             let session = dice.one_in(2).then(|| Stamp {
-                id: [7; 16],
-                xid: log.place.next,
+                session: Id([7; 16]),
+                number: log.place.next,
                 ack: dice.below(9),
                 digest: dice.below(1 << 40),
             });

@@ -1,0 +1,92 @@
+"""Breaks the sessions of draw-protocol in one place at a time, in a copy, and sees that a test fails each time.
+
+    python3 .ci/mutations.py          all of them: some minutes, so CI does not
+    python3 .ci/mutations.py WORD     only those whose description contains WORD
+
+The standard library of Python 3.11 and cargo. A place that is not there any more is an error: the list is to follow the code.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+TESTS = "cargo test --locked --offline -q -p draw-protocol --lib --test sessions --test simulation"
+SOURCE = "protocol/src"
+
+# What is wrong, in which file, what stands there, and what is put in its place.
+MUTATIONS = [
+    ("what is acknowledged is looked up", "session/filter.rs", "if number <= self.ack {", "if number < self.ack {"),
+    ("the window is one shorter", "session/filter.rs", "self.ack <= limits::SESSION_WINDOW", "self.ack < limits::SESSION_WINDOW"),
+    ("contents are not compared", "session/filter.rs", "as usize] == digest;", "as usize] == digest || true;"),
+    ("what is executed is not counted", "session/filter.rs", "self.applied += 1;", "self.applied += u64::from(self.applied < 3);"),
+    ("what was never told may be acknowledged", "session/filter.rs", "if ack > self.told {", "if ack > self.applied {"),
+    ("nothing is ever told", "server.rs", "                session.tell();", ""),
+    ("responses are not kept", "session.rs", "self.responses.push_back((self.filter.applied(), kept.into()));", ""),
+    ("nothing is interrupted", "server.rs", "        session.interrupt();", ""),
+    ("a connection without its session executes", "server.rs", "self.talk.end(None, Fault::new(Code::Superseded, text));", "_ = text;"),
+    ("a session is granted twice", "session/table.rs", "if matches!(self.slots.get(&id), Some(Slot::Held(_))) {", "if false {"),
+    ("a lease is a little longer", "session/table.rs", ">= limits::SESSION_LEASE", "> limits::SESSION_LEASE"),
+    ("numbers before the last are taken for later ones", "session.rs", "as i32;", "as i32 & i32::MAX;"),
+    ("a beginning nobody heard of is gone on with", "session.rs", "|session| session.born == born", "|_| true"),
+    ("a late hello is taken", "session.rs", "attempt <= session.attempt", "attempt < session.attempt"),
+    ("what was sent counts as not sent", "client/flight.rs", "self.sent = self.last_number();", "self.sent = self.applied;"),
+    ("it is sent again from the wrong byte", "client/outbox.rs", "all.split_off(all.len() - size)", "all.split_off(all.len() - size / 2)"),
+    ("a part is sent twice", "client/outbox.rs", "sent.truncate(std::mem::take(&mut self.sent));", "self.sent = 0;"),
+    (
+        "what is not reported is not kept",
+        "client/resume.rs",
+        "self.out.rewind(self.flight.bytes(), self.flight.bytes_after(applied), applied);",
+        "self.out.rewind(self.flight.bytes_after(applied), self.flight.bytes_after(applied), applied);",
+    ),
+    ("an acknowledgement is left behind", "client.rs", "self.out.bytes.truncate(start);", "_ = start;"),
+    ("a lost answer is a success", "client/resume.rs", "self.resumed_to = applied;", "self.resumed_to = 0;"),
+]
+
+
+def fail(sentence):
+    sys.exit(f"mutations.py: {sentence}")
+
+
+def passes(tree):
+    """Whether the tests do, in this tree. Those that do not compile are a mistake of this list."""
+    # What is built goes where nothing else is built: cargo would take a copy for the original.
+    environment = os.environ | {"CARGO_TARGET_DIR": os.path.join(tree, "target"), "RUST_BACKTRACE": "0"}
+    environment.setdefault("SEEDS", "300")
+    built = subprocess.run(TESTS.split() + ["--no-run"], cwd=tree, env=environment, capture_output=True, text=True)
+    if built.returncode != 0:
+        fail(f"it does not compile:\n{built.stderr}")
+    try:
+        done = subprocess.run(TESTS.split(), cwd=tree, env=environment, capture_output=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def main(words):
+    chosen = [mutation for mutation in MUTATIONS if all(word in mutation[0] for word in words)]
+    if not chosen:
+        fail("there is no such mutation")
+    survivors = []
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = os.path.join(scratch, "tree")
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("target", ".git"))
+        for what, name, old, new in chosen:
+            path = os.path.join(tree, SOURCE, name)
+            with open(path) as file:
+                source = file.read()
+            if source.count(old) < 1:
+                fail(f"{name} has no '{old}' any more")
+            with open(path, "w") as file:
+                file.write(source.replace(old, new, 1))
+            is_found = not passes(tree)
+            print(f"  {what}: {'found' if is_found else 'NOT FOUND'}", flush=True)
+            survivors += [] if is_found else [what]
+            with open(path, "w") as file:
+                file.write(source)
+    if survivors:
+        fail(f"no test fails when {'; or when '.join(survivors)}")
+
+
+main(sys.argv[1:])

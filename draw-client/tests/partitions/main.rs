@@ -1,0 +1,11 @@
+//! The real client and the real server, over a simulated network that fails, in virtual time: hours take seconds, and
+//! nothing depends on how fast the machine is.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+mod crowd;
+mod outages;
+mod programs;
+mod restarts;
+mod takeover;
+mod world;

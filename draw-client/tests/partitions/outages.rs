@@ -1,0 +1,214 @@
+//! One program, and one outage of some length in the middle of what it does.
+
+use crate::programs::{COUNTS, Ears, ONE, PROGRAMS, Program, SIDE, Told, assert_shown, count, run};
+use crate::world::{End, Failure, World};
+use draw_client::{Builder, Display, Error, Lost, Outcome, Size, Status};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// When the outage begins: every program is in the middle of something.
+const BEGIN: Duration = Duration::from_millis(700);
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// All that loses packets.
+const LOSSES: [Failure; 3] = [Failure::Lost, Failure::LostToDisplay, Failure::LostFromDisplay];
+
+fn patient() -> Builder {
+    Display::builder().timeout(HOUR).reconnect(HOUR)
+}
+
+/// Runs a program through an outage of so many seconds, during which the systems at these ends give the connection up.
+fn through(
+    builder: Builder,
+    program: Program,
+    failure: Failure,
+    seconds: f64,
+    given_up: &'static [End],
+) -> (World, Told) {
+    // Shown by a test that fails.
+    println!("{program:?}, {failure:?} for {seconds} s, given up by {given_up:?}");
+    // A long time takes fewer steps.
+    let step = if seconds > 10.0 { 20 } else { 5 };
+    let mut world = World::with(7, Size { width: SIDE, height: SIDE }, [5, 20], step);
+    let network = world.network.clone();
+    let hand = async move {
+        tokio::time::sleep(BEGIN).await;
+        network.fail(failure, "program");
+        let until = Duration::from_secs_f64(seconds);
+        let given_up_after = (until / 2).min(Duration::from_millis(500));
+        tokio::time::sleep(given_up_after).await;
+        given_up.iter().for_each(|end| network.give_up(*end, "program"));
+        tokio::time::sleep(until - given_up_after).await;
+        network.heal(failure, "program");
+    };
+    let told = Rc::new(RefCell::new(Told::default()));
+    let (connector, tells) = (world.network.connector("program"), Rc::clone(&told));
+    world.program("program", async move {
+        tokio::task::spawn_local(hand);
+        let (builder, ears) = Ears::lend(builder);
+        let display = builder.through(connector).await.unwrap();
+        let mut told = Told::default();
+        run(program, &display, &mut told).await;
+        assert!(turmoil::elapsed() > BEGIN, "the outage begins in the middle");
+        ears.close(display, &mut told).await;
+        *tells.borrow_mut() = told;
+    });
+    world.run();
+    (world, told.take())
+}
+
+/// That there was another connection, and nothing was lost.
+fn assert_resumed(told: &Told) {
+    let statuses = &told.statuses[..];
+    assert!(matches!(statuses, [Status::Reconnecting { .. }, .., Status::Resumed]), "{statuses:?}");
+}
+
+#[test]
+fn an_outage_within_the_patience_is_not_noticed() {
+    for program in PROGRAMS {
+        for seconds in [0.1, 1.0, 10.0] {
+            let (world, told) = through(Display::builder(), program, Failure::Held, seconds, &[]);
+            told.assert_whole();
+            assert_shown(program, &world, &told);
+            for failure in LOSSES.into_iter().chain([Failure::Held]) {
+                let (world, told) = through(Display::builder(), program, failure, seconds, &[End::Program]);
+                told.assert_whole();
+                assert_shown(program, &world, &told);
+                assert_resumed(&told);
+            }
+        }
+    }
+}
+
+#[test]
+fn nor_is_a_long_one_by_a_patient_program_while_the_display_keeps_the_connection() {
+    for program in PROGRAMS {
+        for (seconds, failure) in [30.0, 100.0, 300.0].into_iter().zip(LOSSES) {
+            let (world, told) = through(patient(), program, failure, seconds, &[End::Program]);
+            told.assert_whole();
+            assert_shown(program, &world, &told);
+            assert_resumed(&told);
+        }
+    }
+}
+
+#[test]
+fn nor_if_the_display_gave_it_up_while_the_lease_of_the_session_lasts() {
+    for program in PROGRAMS {
+        for seconds in [30.0, 100.0] {
+            let both = &[End::Program, End::Display];
+            let (world, told) = through(patient(), program, Failure::Lost, seconds, both);
+            told.assert_whole();
+            assert_shown(program, &world, &told);
+            assert_resumed(&told);
+        }
+    }
+}
+
+#[test]
+fn calls_time_out_when_nothing_is_heard_for_long_and_their_truth_is_told_later() {
+    for program in PROGRAMS {
+        // (The last call that was made before the outage waits for a little longer than the outage lasts.)
+        for seconds in [31.0, 100.0, 300.0] {
+            let (world, told) = through(Display::builder(), program, Failure::Held, seconds, &[]);
+            assert!(!told.errors.is_empty());
+            for error in &told.errors {
+                let end = match error.outcome() {
+                    Outcome::Unknown => "whether this call was executed is unknown",
+                    _ => "this call was not sent",
+                };
+                assert_eq!(error.to_string(), format!("the display has not answered for 30s; {end}"));
+            }
+            // All of them were executed, and once.
+            assert_eq!(told.late_numbers(), told.failing);
+            assert_shown(program, &world, &told);
+        }
+    }
+}
+
+#[test]
+fn a_display_that_is_gone_for_longer_than_the_patience_is_given_up() {
+    for program in PROGRAMS {
+        for seconds in [31.0, 100.0, 300.0] {
+            for failure in LOSSES {
+                let (world, told) = through(Display::builder(), program, failure, seconds, &[End::Program]);
+                let Some(Status::Lost(Lost::Gone { .. })) = told.statuses.last() else {
+                    panic!("{:?}", told.statuses);
+                };
+                let gone =
+                    "the connection to the display is lost: the display was gone for 30.0 s: timed out";
+                let mut texts: Vec<_> = told.errors.iter().map(Error::to_string).collect();
+                texts.dedup();
+                let texts: Vec<_> =
+                    texts.iter().map(|text| text.strip_prefix(gone).unwrap_or(text)).collect();
+                let unknown = "whether this call was executed is unknown";
+                let expected = [
+                    &*format!("the display has not answered for 30s; {unknown}"),
+                    &*format!("; {unknown}"),
+                    "; this call was not sent",
+                ];
+                assert_eq!(
+                    texts, expected,
+                    "first the call that is awaited, then the barrier, then later calls"
+                );
+                if program != Program::Image {
+                    told.assert_count(&world);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_session_that_both_ends_gave_up_is_forgotten_after_its_lease_and_later_calls_draw() {
+    for program in PROGRAMS {
+        let both = &[End::Program, End::Display];
+        let (world, told) = through(patient(), program, Failure::Lost, 300.0, both);
+        let Some(Status::Expired { unknown }) = told.statuses.last() else { panic!("{:?}", told.statuses) };
+        let text = "the display was out of reach for longer than it remembers; \
+                    whether this call was executed is unknown";
+        assert_eq!(told.errors.iter().map(Error::to_string).collect::<Vec<_>>(), [text]);
+        assert_eq!(told.errors[0].outcome(), Outcome::Unknown);
+        assert_eq!(told.lost().len() + told.errors.len(), *unknown, "each is told once");
+        match program {
+            Program::Image => assert_shown(program, &world, &told),
+            _ => told.assert_count(&world),
+        }
+    }
+}
+
+#[test]
+fn close_waits_for_the_outage_to_end_and_no_longer_than_the_timeout() {
+    for (seconds, is_given_up) in [(10.0, false), (100.0, true)] {
+        let mut world = World::new();
+        let network = world.network.clone();
+        world.program("program", async move {
+            let display =
+                patient().timeout(Duration::from_secs(30)).through(network.connector("program")).await;
+            let display = display.unwrap();
+            network.fail(Failure::Lost, "program");
+            display.add_pixel(0, COUNTS, ONE).await.unwrap();
+            network.give_up(End::Program, "program");
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+                network.heal(Failure::Lost, "program");
+            });
+            let closed = display.close().await;
+            let took = turmoil::elapsed().as_secs_f64();
+            if is_given_up {
+                let text = closed.unwrap_err().to_string();
+                let reason = "this side closed it, and the display had not answered for 30s; \
+                              whether this call was executed is unknown";
+                assert!(text.starts_with("an earlier call failed: ") && text.contains(reason), "{text}");
+                assert!((30.0..30.2).contains(&took), "{took} s");
+            } else {
+                closed.unwrap();
+                assert!((10.0..16.0).contains(&took), "{took} s");
+            }
+        });
+        world.run();
+        assert_eq!(count(&world, 0), u32::from(!is_given_up));
+    }
+}

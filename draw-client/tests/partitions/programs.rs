@@ -1,0 +1,259 @@
+//! What programs do while the network fails, and what a display shows if each of their calls was executed once, in order.
+
+use crate::world::World;
+use draw_client::{Builder, Call, Color, Display, Error, LateError, Outcome, Reply, Status, digest_of_image};
+use draw_protocol::limits;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+/// How long a thread for callbacks may take on the clock of the wall.
+const WALL: Duration = Duration::from_secs(20);
+
+/// The row of the display that counts.
+pub(crate) const COUNTS: i32 = 47;
+
+/// One more: opaque colours stay so.
+pub(crate) const ONE: u32 = 0x100;
+
+/// A program, which begins to call at once and goes on for some seconds if nothing fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Draws and counts without waiting, with failing calls and questions in between.
+    Loop,
+    /// Counts, and waits for each call.
+    Lone,
+    /// Draws an image of many bands, again and again.
+    Image,
+}
+
+pub(crate) const PROGRAMS: [Program; 3] = [Program::Loop, Program::Lone, Program::Image];
+
+/// What a program was told, and what it did.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What calls said that it made or awaited.
+    pub(crate) errors: Vec<Error>,
+    /// The numbers of those that the display has to refuse, and that were accepted.
+    pub(crate) failing: Vec<u64>,
+    /// The numbers of those that count, and were accepted; and how many of them were awaited and have succeeded.
+    pub(crate) counted: Vec<u64>,
+    pub(crate) certain: u32,
+    /// What callbacks heard.
+    pub(crate) late: Vec<LateError>,
+    pub(crate) statuses: Vec<Status>,
+}
+
+impl Told {
+    /// The numbers of the calls that callbacks heard of.
+    pub(crate) fn late_numbers(&self) -> Vec<u64> {
+        self.late.iter().flat_map(|late| late.calls().map(|call| call.number())).collect()
+    }
+
+    /// Of those, what was lost with the connection: the outcome of each is unknown, and each is named once.
+    pub(crate) fn lost(&self) -> Vec<Call> {
+        let numbers = self.late_numbers();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "each once, in order: {numbers:?}");
+        let lost = self.late.iter().filter(|late| late.outcome() == Outcome::Unknown);
+        lost.flat_map(|late| late.calls().map(|call| call.call())).collect()
+    }
+
+    /// That the display has counted everything but some of what is unknown, and nothing twice.
+    pub(crate) fn assert_count(&self, world: &World) {
+        let counts = |call: &&Call| matches!(call, Call::AddPixel { y: COUNTS, .. });
+        let lost = self.lost().iter().filter(counts).count() as u32;
+        let awaited = self.errors.iter().filter(|error| error.outcome() == Outcome::Unknown).count() as u32;
+        let (count, made) = (count(world, 0), self.counted.len() as u32);
+        assert!((self.certain..=made).contains(&count), "{count} of {made}, {} certain", self.certain);
+        assert!(count + lost + awaited >= made, "{count} of {made}, {lost} lost, {awaited} awaited");
+    }
+
+    /// That nothing was noticed, except that what had to fail did.
+    pub(crate) fn assert_whole(&self) {
+        assert!(self.errors.is_empty(), "{:?}", self.errors);
+        assert_eq!(self.late_numbers(), self.failing, "each once, in order");
+        assert!(self.late.iter().all(|late| late.fault().is_some()), "{:?}", self.late);
+    }
+}
+
+/// What callbacks hear, for the program's own thread: nothing can be called from theirs.
+pub(crate) struct Ears {
+    late: Receiver<LateError>,
+    statuses: Receiver<Status>,
+}
+
+impl Ears {
+    /// Lends ears to a connection.
+    pub(crate) fn lend(builder: Builder) -> (Builder, Ears) {
+        fn tell<T: Send + 'static>(to: Sender<T>) -> impl FnMut(T) + Send {
+            // (Nobody listens any more to a test that has failed.)
+            move |heard| _ = to.send(heard)
+        }
+        let ((to_late, late), (to_statuses, statuses)) = (mpsc::channel(), mpsc::channel());
+        (builder.on_error(tell(to_late)).on_status(tell(to_statuses)), Ears { late, statuses })
+    }
+
+    /// The next status.
+    pub(crate) fn status(&self) -> Status {
+        self.statuses.recv_timeout(WALL).expect("a status is told")
+    }
+
+    /// Everything else that is told, by the end of the connection.
+    pub(crate) async fn close(self, display: Display, told: &mut Told) {
+        drop(display);
+        // So long what was accepted may still be sent.
+        tokio::time::sleep(limits::FAREWELL + Duration::from_secs(1)).await;
+        fn all<T>(from: &Receiver<T>) -> Vec<T> {
+            let mut all = Vec::new();
+            loop {
+                match from.recv_timeout(WALL) {
+                    Ok(one) => all.push(one),
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return all,
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        panic!("the connection does not end: {} told", all.len())
+                    }
+                }
+            }
+        }
+        told.late.extend(all(&self.late));
+        told.statuses.extend(all(&self.statuses));
+    }
+}
+
+/// A pixel that tells one step of a loop from others.
+fn color(step: i32) -> Color {
+    Color::from_u32((step as u32).wrapping_mul(0x9e_3779) << 8 | 0xff)
+}
+
+/// Where the loop draws in a step, in rows of its own: what is drawn earlier is drawn over, many times.
+fn place(step: i32, row: i32) -> (i32, i32) {
+    (step % 16, row)
+}
+
+/// What is at the place of a step after it: drawn, and then added to.
+fn drawn(step: i32) -> Color {
+    Color::from_u32(color(step).to_u32().wrapping_add(ONE * (step % 7) as u32))
+}
+
+/// Draws, adds, fails and asks, `steps` times, in a row and at a counter of its own.
+pub(crate) async fn scribble(display: &Display, row: i32, steps: i32, pause: Duration, told: &mut Told) {
+    for step in 0..steps {
+        let (x, y) = place(step, row);
+        keep(&mut told.errors, display.draw_pixel(x, y, color(step)).await.map(|_| ()));
+        keep(&mut told.errors, display.add_pixel(x, y, ONE * (step % 7) as u32).await.map(|_| ()));
+        let counted = display.add_pixel(row, COUNTS, ONE).await.map(|reply| reply.number());
+        told.counted.extend(keep(&mut told.errors, counted));
+        if step % 10 == 9 {
+            let refused = display.draw_pixel(700, step, Color::RED).await.map(|reply| reply.number());
+            told.failing.extend(keep(&mut told.errors, refused));
+        }
+        if step % 25 == 24
+            && let Some(shown) = keep(&mut told.errors, display.get_pixel(x, y).await)
+        {
+            assert_eq!(shown, drawn(step), "step {step} of row {row}");
+        }
+        tokio::time::sleep(pause).await;
+    }
+    reach_the_display(display, told).await;
+}
+
+/// Waits until everything is executed, or is known to be lost, however long that takes.
+async fn reach_the_display(display: &Display, told: &mut Told) {
+    while let Err(error) = display.sync().await {
+        let may_come = matches!(error, Error::Timeout { .. });
+        told.errors.push(error);
+        if !may_come {
+            return;
+        }
+    }
+}
+
+/// That the display shows what [`scribble`] leaves.
+pub(crate) fn assert_scribbled(world: &World, row: i32, steps: i32, told: &Told) {
+    for step in steps - 16..steps {
+        let (x, y) = place(step, row);
+        assert_eq!(world.shown(x, y), drawn(step), "step {step} of row {row}");
+    }
+    assert_eq!(count(world, row), told.counted.len() as u32, "each once, of row {row}");
+}
+
+/// What was counted at a place.
+pub(crate) fn count(world: &World, at: i32) -> u32 {
+    (world.shown(at, COUNTS).to_u32() - Color::BLACK.to_u32()) / ONE
+}
+
+fn keep<T>(errors: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
+}
+
+/// Waits for a call, and, if that takes too long, for its truth.
+async fn finish(display: &Display, mut reply: Reply<'_>, told: &mut Told) -> bool {
+    let mut result = (&mut reply).await;
+    if let Err(Error::Timeout { outcome: Outcome::Unknown, .. }) = result {
+        keep(&mut told.errors, result);
+        reach_the_display(display, told).await;
+        result = reply.await;
+    }
+    keep(&mut told.errors, result).is_some()
+}
+
+/// Counts and waits for each, `times` times.
+async fn count_alone(display: &Display, times: u32, told: &mut Told) {
+    for _ in 0..times {
+        let Some(reply) = keep(&mut told.errors, display.add_pixel(0, COUNTS, ONE).await) else { continue };
+        told.counted.push(reply.number());
+        told.certain += u32::from(finish(display, reply, told).await);
+    }
+}
+
+/// The side of the display and of the image that covers it.
+pub(crate) const SIDE: u32 = 480;
+
+fn image(turn: u8) -> Vec<u8> {
+    (0..SIDE * SIDE * 4).map(|i| (i / 7) as u8 ^ turn).collect()
+}
+
+/// So that a program is in the middle of something 700 ms after its beginning.
+const STEPS: i32 = 300;
+const TIMES: u32 = 60;
+const TURNS: u8 = 4;
+const BEFORE_IMAGES: Duration = Duration::from_millis(640);
+
+/// Runs a program to its end.
+pub(crate) async fn run(program: Program, display: &Display, told: &mut Told) {
+    match program {
+        Program::Loop => scribble(display, 0, STEPS, Duration::from_millis(5), told).await,
+        Program::Lone => count_alone(display, TIMES, told).await,
+        Program::Image => {
+            tokio::time::sleep(BEFORE_IMAGES).await;
+            for turn in 0..TURNS {
+                let reply = loop {
+                    match display.put_image(0, 0, SIDE, SIDE, &image(turn)).await {
+                        // So far the ones before it have all of the credit.
+                        Err(error @ Error::Timeout { outcome: Outcome::Rejected, .. }) => {
+                            told.errors.push(error);
+                        }
+                        reply => break keep(&mut told.errors, reply),
+                    }
+                };
+                if let Some(reply) = reply {
+                    finish(display, reply, told).await;
+                }
+            }
+        }
+    }
+}
+
+/// That the display shows what it leaves.
+pub(crate) fn assert_shown(program: Program, world: &World, told: &Told) {
+    match program {
+        Program::Loop => assert_scribbled(world, 0, STEPS, told),
+        Program::Lone => assert_eq!(count(world, 0), told.counted.len() as u32, "each once"),
+        Program::Image => {
+            let screen = world.screen();
+            let at = |i: u32| screen.framebuffer().get_pixel((i % SIDE) as i32, (i / SIDE) as i32);
+            let shown: Vec<_> =
+                (0..SIDE * SIDE).flat_map(|i| at(i).expect("it lies inside").to_bytes()).collect();
+            assert_eq!(digest_of_image(&shown), digest_of_image(&image(TURNS - 1)));
+        }
+    }
+}

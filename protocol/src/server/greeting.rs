@@ -1,0 +1,140 @@
+//! How a connection is greeted, and how a session goes on on it.
+
+use super::{Phase, Step, Talk};
+use crate::envelope;
+use crate::fault::{Code, Fault};
+use crate::hello::{self, Hello, Welcome};
+use crate::limits;
+use crate::reader::Reader;
+use crate::session::{self, Misuse, Session, Standing, Verdict};
+use std::time::Instant;
+
+impl Talk {
+    /// After `hello`: whether this request is the next to be executed. If not, what is done instead.
+    pub(super) fn check_number<'a>(&mut self, msgid: u32, message: &[u8]) -> Option<Step<'a>> {
+        let Some((_, session)) = &mut self.session else {
+            let expected = self.applied.wrapping_add(1) as u32;
+            if msgid == expected {
+                return None;
+            }
+            let text = format!(
+                "request {msgid} came where {expected} was due: after hello, requests are numbered 1, 2, 3, ..."
+            );
+            self.end(Some(msgid), Fault::new(Code::Malformed, text));
+            return Some(Step::Wait);
+        };
+        let number = session::number_near(self.applied, msgid);
+        match session.handle_request(number, message) {
+            Ok(Verdict::Execute) => None,
+            other => Some(self.pass_over(msgid, number, other)),
+        }
+    }
+
+    /// What is done about a request of a session that is not the next.
+    #[cold]
+    fn pass_over<'a>(&mut self, msgid: u32, number: u64, verdict: Result<Verdict, Misuse>) -> Step<'a> {
+        let Some((_, session)) = &self.session else { return Step::Continue };
+        match verdict {
+            // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
+            Ok(Verdict::Again) => self.must_report |= !session.write_response(number, &mut self.out.bytes),
+            // Requests are executed one at a time, and the next is looked at when the last is answered.
+            Ok(Verdict::Attach | Verdict::Execute) => {}
+            Ok(Verdict::Stale) => {
+                let text = format!("request {number} came again, and its reply has been acknowledged");
+                self.write_fault(msgid, &Fault::new(Code::Stale, text), true);
+            }
+            Err(misuse) => {
+                self.end(Some(msgid), Fault::new(Code::Malformed, misuse.to_string()));
+                return Step::Wait;
+            }
+        }
+        Step::Continue
+    }
+
+    /// What a client tells of its session.
+    #[cold]
+    pub(super) fn handle_session<'a>(&mut self, method: &[u8], mut params: Reader<'_>) -> Step<'a> {
+        let Some((_, session)) = &mut self.session else { return Step::Continue };
+        if method == hello::END.as_bytes() {
+            session.end();
+            return Step::Continue;
+        }
+        let ack = match params.array() {
+            Ok(1..) => params.int().ok().and_then(|ack| u64::try_from(ack).ok()),
+            _ => None,
+        };
+        let wrong = match ack.map(|ack| session.acknowledge(ack)) {
+            Some(Ok(())) => return Step::Continue,
+            Some(Err(misuse)) => misuse.to_string(),
+            None => "ack takes one parameter, the number up to which every reply has arrived".to_owned(),
+        };
+        self.end(None, Fault::new(Code::Malformed, wrong));
+        Step::Wait
+    }
+
+    #[cold]
+    pub(super) fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
+        let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
+        let fault = match asked {
+            Ok((hello,)) if hello.version == limits::VERSION => {
+                let resume = hello.resume().filter(|_| self.config.instance.is_some());
+                self.phase = Phase::Greeted;
+                self.client = hello.client.map(|name| name.chars().take(100).collect());
+                let Some(resume) = resume else {
+                    self.welcome(msgid, None);
+                    return Step::Continue;
+                };
+                self.resuming = Some((msgid, resume));
+                return Step::Resume(resume);
+            }
+            Ok((hello,)) => {
+                let text = format!(
+                    "this display speaks version {0} to {0}, not {1}",
+                    limits::VERSION,
+                    hello.version
+                );
+                Fault::new(Code::UnsupportedVersion, text)
+            }
+            Err(_) => Fault::invalid(
+                "hello takes one parameter, a map with the number `version` and what else SPEC.md lists",
+            ),
+        };
+        if self.count_malformed(Some(msgid), now) {
+            self.write_fault(msgid, &fault, true);
+        }
+        Step::Continue
+    }
+
+    fn welcome(&mut self, msgid: u32, standing: Option<Standing>) {
+        let mut welcome = Welcome::new(&*self.config.server, self.config.size, self.config.message);
+        if let Some((instance, boot)) = self.config.instance {
+            (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
+        }
+        (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
+        envelope::write_response_head(&mut self.out.bytes, msgid);
+        self.out.bytes.push(0xc0);
+        envelope::write_map(&mut self.out.bytes, &welcome);
+    }
+
+    pub(super) fn resume(&mut self, found: &mut Option<Session>) {
+        let Some((msgid, asked)) = self.resuming.take() else { return };
+        if self.closing.is_some() {
+            return;
+        }
+        let (instance, _) = self.config.instance.expect("a session is offered only with it");
+        match Session::enter(found, &asked, instance) {
+            Ok((session, standing)) => {
+                (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
+                self.standing = Some(standing);
+                self.welcome(msgid, Some(standing));
+                // What it had been told that did not arrive, in the order in which it was.
+                session.write_responses(&mut self.out.bytes);
+                self.session = Some((asked.session, session));
+            }
+            Err(fault) => {
+                self.write_fault(msgid, &fault, true);
+                self.end(None, fault);
+            }
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Sessions, one situation at a time, and requests that no honest client would send.
+
+mod common;
+
+use common::garbage::garbage;
+use common::{Raw, SIZE, config};
+use draw_protocol::client::{self, Ended, Event};
+use draw_protocol::server::{self, Step};
+use draw_protocol::session::{Id, Session, Standing, Verdict};
+use draw_protocol::{Answer, Code, Color, Hello, Pixel, Pixels, Request, limits};
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+const SESSION: Id = Id([3; 16]);
+
+/// A display that counts what it executes, and one client of it.
+struct Two {
+    client: client::Connection,
+    server: server::Connection,
+    /// The sessions of the display: there is one.
+    parked: Option<Session>,
+    instance: Id,
+    executed: Vec<String>,
+    told: Vec<Event>,
+    now: Instant,
+}
+
+impl Two {
+    fn new() -> Two {
+        let now = Instant::now();
+        let mut two = Two {
+            client: client::Connection::new(&Hello::new("test").with_session(SESSION)),
+            server: server::Connection::new(config(SIZE), now),
+            parked: None,
+            instance: Id([1; 16]),
+            executed: Vec::new(),
+            told: Vec::new(),
+            now,
+        };
+        two.accept();
+        two.round();
+        assert!(matches!(two.told[..], [Event::Welcome]));
+        two.told.clear();
+        two
+    }
+
+    /// There is another connection at the server's end.
+    fn accept(&mut self) {
+        let mut config = config(SIZE);
+        config.instance = Some((self.instance, 1));
+        self.server = server::Connection::new(config, self.now);
+    }
+
+    /// What the client has to say, which may never arrive.
+    fn send(&mut self) -> Vec<u8> {
+        let sent = self.client.poll_transmit().to_vec();
+        self.client.handle_transmitted(sent.len());
+        sent
+    }
+
+    /// The client's bytes reach the server, which executes them.
+    fn up(&mut self) {
+        let sent = self.send();
+        self.hear(&sent);
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        let mut input = bytes;
+        loop {
+            match self.server.handle_input(&mut input, self.now) {
+                Step::Execute(request, _) => {
+                    self.executed.push(request.call().to_string());
+                    let answer = match request {
+                        Request::GetPixel { .. } => Ok(Answer::Pixel(Color::RED)),
+                        Request::Clear { .. } => Err(draw_protocol::Fault::new(Code::NoMemory, "not now")),
+                        _ => Ok(Answer::Done(())),
+                    };
+                    self.server.answer(answer);
+                }
+                Step::Resume(_) => self.server.resume(&mut self.parked),
+                Step::Continue => {}
+                Step::Wait => return,
+            }
+        }
+    }
+
+    /// What the server has to say, which may never arrive.
+    fn say(&mut self) -> Vec<u8> {
+        let said = self.server.poll_transmit(self.now).to_vec();
+        self.server.handle_transmitted(said.len(), self.now);
+        said
+    }
+
+    fn tell(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        let mut input = bytes;
+        while let Some(event) = self.client.handle_input(&mut input, self.now)? {
+            self.told.push(event);
+        }
+        Ok(())
+    }
+
+    fn round(&mut self) {
+        self.up();
+        let said = self.say();
+        self.tell(&said).expect("an honest server");
+    }
+
+    fn call(&mut self, request: &Request<'_>) {
+        self.client.call(request, self.now).expect("a valid call");
+    }
+
+    /// The connection is lost, both ends know it, and there is another.
+    fn reconnect(&mut self) {
+        self.client.handle_disconnected(Vec::new());
+        self.parked = self.server.take_session().map(|(_, session)| session).or(self.parked.take());
+        self.accept();
+        self.client.reconnect(false);
+    }
+}
+
+const CLEAR: Request<'static> = Request::Clear { color: Color::RED };
+const FILL: Request<'static> = Request::FillRect { x: 0, y: 0, width: 1, height: 1, color: Color::RED };
+const ASK: Request<'static> = Request::GetPixel { x: 0, y: 0 };
+
+#[test]
+fn what_was_executed_and_not_heard_is_said_again_and_not_executed() {
+    let mut two = Two::new();
+    [FILL, CLEAR, ASK].iter().for_each(|call| two.call(call));
+    two.up();
+    let _lost = two.say();
+    two.reconnect();
+    two.call(&FILL);
+    two.round();
+    two.round();
+    assert_eq!(two.executed.len(), 4);
+    assert_eq!((two.client.done(), two.client.in_flight()), (4, 0));
+    let [Event::Resumed(Standing::Resumed, lost), Event::Fault(clear, fault), Event::Answer(ask, answer)] =
+        &two.told[..]
+    else {
+        panic!("{:?}", two.told)
+    };
+    assert_eq!((lost.len(), clear.number, &fault.code), (0, 2, &Code::NoMemory));
+    assert_eq!((ask.number, answer), (3, &Answer::Pixel(Color::RED)));
+}
+
+#[test]
+fn what_a_display_says_with_its_goodbye_can_be_acknowledged() {
+    let mut two = Two::new();
+    two.call(&FILL);
+    two.up();
+    // It is reported by the goodbye of the connection that is superseded, and that still arrives.
+    two.parked = two.server.take_session().map(|(_, session)| session);
+    let said = two.say();
+    two.tell(&said).unwrap();
+    assert_eq!(
+        (two.client.done(), two.client.goodbye().map(|fault| &fault.code)),
+        (1, Some(&Code::Superseded))
+    );
+    two.reconnect();
+    two.round();
+    assert!(matches!(&two.told[..], [Event::Resumed(Standing::Resumed, _)]), "{:?}", two.told);
+}
+
+#[test]
+fn an_answer_to_hello_that_gets_lost_does_not_make_anything_executed() {
+    for (instance, standing) in [(Id([1; 16]), Standing::Expired), (Id([9; 16]), Standing::StateLost)] {
+        let mut two = Two::new();
+        two.call(&FILL);
+        let _lost = two.send();
+        two.reconnect();
+        (two.parked, two.instance) = (None, instance);
+        two.accept();
+        two.up();
+        let _lost = two.say();
+        two.reconnect();
+        two.round();
+        let [Event::Resumed(said, lost)] = &two.told[..] else { panic!("{:?}", two.told) };
+        assert_eq!((*said, lost.len(), lost[0].number), (standing, 1, 1));
+        two.call(&FILL);
+        two.round();
+        assert_eq!((two.client.done(), two.executed.len()), (2, 1));
+    }
+}
+
+#[test]
+fn a_hello_that_comes_late_takes_nothing_away() {
+    let mut two = Two::new();
+    let late = {
+        two.client.handle_disconnected(Vec::new());
+        two.client.reconnect(false);
+        two.send()
+    };
+    two.reconnect();
+    two.round();
+    two.parked = two.server.take_session().map(|(_, session)| session);
+    two.accept();
+    two.hear(&late);
+    assert_eq!(two.server.closing().map(|fault| &fault.code), Some(&Code::Superseded));
+    assert!(two.parked.is_some(), "it is kept for the client");
+    assert!(two.server.session().is_none());
+}
+
+#[test]
+fn a_call_that_is_refused_leaves_nothing_among_what_is_sent_again() {
+    let mut two = Two::new();
+    for _ in 0..limits::ACK_CALLS {
+        two.call(&FILL);
+    }
+    two.up();
+    let said = two.say();
+    two.call(&FILL);
+    two.tell(&said).unwrap();
+    assert_eq!(two.client.done(), limits::ACK_CALLS);
+    // An acknowledgement is due, and goes with the next call: this is none.
+    let wrong = Request::PutImage { x: 0, y: 0, width: 2, height: 2, rgba: &[0] };
+    assert!(two.client.call(&wrong, two.now).is_err());
+    two.call(&FILL);
+    let _lost = two.send();
+    two.reconnect();
+    two.round();
+    two.round();
+    assert_eq!(two.client.done(), limits::ACK_CALLS + 2, "{:?}", two.server.closing());
+    assert_eq!(two.executed.len() as u64, limits::ACK_CALLS + 2);
+}
+
+#[test]
+fn what_a_display_has_executed_and_not_reported_it_may_forget_again() {
+    let mut two = Two::new();
+    (0..3).for_each(|_| two.call(&FILL));
+    two.up();
+    two.reconnect();
+    // It is resumed after 3, and before that is reported the display is restarted, with what it had on disk: nothing.
+    let mut older = Vec::new();
+    two.up();
+    let said = two.say();
+    let welcome =
+        said.len() - said.windows(8).rev().position(|w| w == b"progress").expect("progress") - 8 - 3;
+    two.tell(&said[..welcome]).unwrap();
+    assert!(matches!(&two.told[..], [Event::Resumed(Standing::Resumed, _)]), "{:?}", two.told);
+    assert_eq!(two.client.done(), 0);
+    two.server.session_state().expect("it goes on").encode(&mut older);
+    // Version, flag, born and attempt stay; nothing was acknowledged, executed or drawn, and no response is kept.
+    older.truncate(18);
+    older.extend([0; 32]);
+    two.reconnect();
+    two.parked = Some(Session::decode(&older).expect("a session"));
+    two.executed.clear();
+    two.round();
+    two.round();
+    assert_eq!((two.client.done(), two.executed.len()), (3, 3), "{:?}", two.server.closing());
+}
+
+#[test]
+fn what_was_handed_out_counts_as_sent() {
+    let mut two = Two::new();
+    two.call(&FILL);
+    let handed_out = two.client.poll_transmit().to_vec();
+    two.hear(&handed_out);
+    // The write failed, so nobody says how much of it was sent; and the display is another then.
+    two.reconnect();
+    (two.parked, two.instance) = (None, Id([9; 16]));
+    two.accept();
+    two.round();
+    two.round();
+    assert_eq!(two.executed.len(), 1, "it is not executed there as well");
+    let [Event::Resumed(Standing::StateLost, lost)] = &two.told[..] else { panic!("{:?}", two.told) };
+    assert_eq!(lost.len(), 1);
+}
+
+#[test]
+fn a_buffer_may_be_sent_in_parts_of_any_length() {
+    let pixels = vec![Pixel::new(1, 1, Color::RED); 3_000];
+    let batch = Request::DrawPixels { pixels: Pixels::from(&pixels[..]) };
+    for part in [1, 1_000, 65_535, 65_536, 65_537, 100_000, 144_000] {
+        let mut two = Two::new();
+        (0..6).for_each(|_| two.call(&batch));
+        let first = two.client.poll_transmit()[..part].to_vec();
+        two.client.handle_transmitted(part);
+        two.hear(&first);
+        two.reconnect();
+        two.round();
+        two.round();
+        assert_eq!((two.client.done(), two.executed.len()), (6, 6), "{part}: {:?}", two.server.closing());
+    }
+}
+
+#[test]
+fn a_greeting_that_is_too_slow_is_refused_and_may_be_tried_again() {
+    let mut two = Two::new();
+    two.reconnect();
+    let hello = two.send();
+    two.hear(&hello[..20]);
+    two.now += Duration::from_secs(60);
+    two.server.handle_timeout(two.now);
+    let said = two.say();
+    let Err(Ended::Refused(fault)) = two.tell(&said) else { panic!("{said:02x?}") };
+    assert_eq!(fault.code, Code::TooSlow);
+    two.reconnect();
+    two.round();
+    assert!(matches!(&two.told[..], [Event::Resumed(Standing::Resumed, _)]));
+}
+
+#[test]
+fn a_second_answer_to_hello_is_a_lie_that_costs_nothing() {
+    let mut two = Two::new();
+    two.call(&FILL);
+    two.reconnect();
+    two.up();
+    let said = two.say();
+    two.tell(&said).unwrap();
+    assert!(matches!(two.tell(&said), Err(Ended::Violation(_))));
+    two.reconnect();
+    two.round();
+    two.round();
+    assert_eq!((two.client.done(), two.executed.len()), (1, 1));
+}
+
+#[test]
+fn a_request_that_a_connection_died_of_may_come_again() {
+    let mut two = Two::new();
+    let (mut unknown, mut last) = (Vec::new(), 0);
+    for number in 1..=limits::MALFORMED_BURST + 1 {
+        last = number;
+        unknown.extend(Raw::request(number, "draw_circle").bytes(&[0x90]).0);
+    }
+    two.hear(&unknown);
+    assert_eq!(two.server.closing().map(|fault| &fault.code), Some(&Code::TooManyErrors));
+    // The last was let through and not answered, so it is not executed.
+    let (_, mut session) = two.server.take_session().expect("it goes on elsewhere");
+    assert_eq!(session.filter().applied(), u64::from(last) - 1);
+    assert_eq!(session.handle_request(last.into(), b"another"), Ok(Verdict::Execute));
+}
+
+#[test]
+fn an_end_is_the_end() {
+    let mut two = Two::new();
+    two.call(&FILL);
+    two.round();
+    two.client.end_session();
+    two.round();
+    assert!(!two.client.is_resumable());
+    let (id, session) = two.server.take_session().expect("it is there until it is given back");
+    let mut sessions = draw_protocol::session::Sessions::<()>::default();
+    sessions.park(id, session, two.now);
+    assert_eq!(sessions.count(), (0, 0));
+}
+
+/// What somebody sends who does not keep to any rule.
+#[derive(Debug, Clone)]
+enum Wild {
+    Request(u64),
+    Changed(u64),
+    Ack(u64),
+    End,
+    Hello,
+    Bytes(Vec<u8>),
+}
+
+fn wild() -> impl Strategy<Value = Wild> {
+    let number = || prop_oneof![6 => 0..12_u64, 1 => any::<u64>(), 1 => 131_060..131_090_u64];
+    prop_oneof![
+        20 => number().prop_map(Wild::Request),
+        1 => number().prop_map(Wild::Changed),
+        4 => number().prop_map(Wild::Ack),
+        1 => Just(Wild::End),
+        1 => Just(Wild::Hello),
+        1 => garbage().prop_map(Wild::Bytes),
+    ]
+}
+
+impl Wild {
+    /// Its bytes, its numbers counted from `start`.
+    fn bytes(&self, start: u64) -> Vec<u8> {
+        let fill = |number: u64, color: u32| {
+            let number = start.wrapping_add(number);
+            Raw::request(number as u32, "clear").bytes(&[0x91]).uint(color).0
+        };
+        match self {
+            Wild::Request(number) => fill(*number, *number as u32),
+            Wild::Changed(number) => fill(*number, !(*number as u32)),
+            Wild::Ack(ack) => {
+                let mut bytes = Raw::notification("ack").bytes(&[0x91, 0xcf]).0;
+                bytes.extend(start.wrapping_add(*ack).to_be_bytes());
+                bytes
+            }
+            Wild::End => Raw::notification("end").bytes(&[0x90]).0,
+            Wild::Hello => hello(start, 1),
+            Wild::Bytes(bytes) => bytes.clone(),
+        }
+    }
+}
+
+/// The first greeting of a session whose next request is the one after `start`.
+fn hello(start: u64, attempt: u64) -> Vec<u8> {
+    let mut hello = Hello::new("wild").with_session(SESSION);
+    (hello.next, hello.ack, hello.attempt) = (start + 1, start, attempt);
+    client::Connection::new(&hello).poll_transmit().to_vec()
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_executed_twice_whatever_is_sent(
+        start in prop_oneof![Just(0), Just((1_u64 << 32) - 3), Just(u64::MAX - 4), any::<u64>()],
+        sent in prop::collection::vec(wild(), 1..60),
+        step in 1..40_usize,
+    ) {
+        let start = start.min(u64::MAX - 1);
+        let now = Instant::now();
+        let mut config = config(SIZE);
+        config.instance = Some((Id([1; 16]), 1));
+        let mut server = server::Connection::new(config, now);
+        let mut bytes = hello(start, 1);
+        sent.iter().for_each(|wild| bytes.extend(wild.bytes(start)));
+        let mut executed = Vec::new();
+        for piece in bytes.chunks(step) {
+            let mut input = piece;
+            loop {
+                match server.handle_input(&mut input, now) {
+                    Step::Execute(request, _) => {
+                        executed.push(request.call().to_string());
+                        let is_question = request.method().is_question();
+                        let wrong = draw_protocol::Fault::new(Code::NoMemory, "no");
+                        server.answer(if is_question { Err(wrong) } else { Ok(Answer::Done(())) });
+                    }
+                    Step::Resume(_) => server.resume(&mut None),
+                    Step::Continue => {}
+                    Step::Wait => break,
+                }
+            }
+            let said = server.poll_transmit(now).len();
+            server.handle_transmitted(said, now);
+            if let Some(state) = server.session_state() {
+                prop_assert!(state.filter().ack() <= state.filter().applied());
+                prop_assert!(state.memory() < 64 << 10);
+            }
+        }
+        // Of the requests with numbers only those count that came in order, each once.
+        let numbered = executed.iter().filter(|call| call.starts_with("clear")).count() as u64;
+        let state = server.session_state().expect("it began with one");
+        prop_assert!(numbered <= state.filter().applied() - start, "{executed:?}");
+        if !sent.iter().any(|wild| matches!(wild, Wild::Bytes(_) | Wild::Changed(_))) {
+            let wanted: Vec<_> = (1..=numbered).map(|n| format!("clear({})", Color::from_u32(n as u32))).collect();
+            prop_assert_eq!(executed, wanted);
+        }
+        // Without its session it executes nothing more.
+        let taken = server.take_session();
+        prop_assert!(taken.is_some() && server.take_session().is_none());
+        prop_assert!(matches!(server.handle_input(&mut &Wild::Request(1).bytes(start)[..], now), Step::Wait));
+    }
+}

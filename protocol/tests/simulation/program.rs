@@ -1,0 +1,181 @@
+//! A program that draws: a client machine, whoever sends for it, and what it was told.
+
+use super::ledger::{Ledger, Process};
+use super::link::Link;
+use super::random::Random;
+use draw_protocol::client::{Connection, Ended, Event};
+use draw_protocol::session::{Id, Standing};
+use draw_protocol::{Code, Hello};
+use std::time::Instant;
+
+/// How bytes are taken from the machine.
+#[derive(Debug)]
+enum Sender {
+    /// Looks at them, and says how many are gone.
+    Polls,
+    /// Takes them all, and sends them in its own time.
+    Swaps { buffer: Vec<u8>, sent: usize },
+}
+
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) session: usize,
+    pub(crate) machine: Connection,
+    pub(crate) link: Option<usize>,
+    sender: Sender,
+    /// It greets as soon as it is made.
+    is_new: bool,
+    accepts_loss: bool,
+    /// How often the display had been started when it answered last.
+    boot: Option<u64>,
+    pub(crate) resumed: Option<Standing>,
+    /// It has ended its session, and will say nothing more.
+    pub(crate) has_ended: bool,
+    /// The display has answered on this connection.
+    pub(crate) is_greeted: bool,
+    done: u64,
+}
+
+/// What a program does after it has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    GoOn,
+    /// The connection is of no use any more.
+    Leave,
+    /// The display has lost what this program knew to be done.
+    Decide,
+}
+
+impl Program {
+    pub(crate) fn new(id: Id, ledger: &mut Ledger) -> Program {
+        Program {
+            session: ledger.open(id),
+            machine: Connection::new(&Hello::new("program").with_session(id)),
+            link: None,
+            sender: Sender::Polls,
+            is_new: true,
+            accepts_loss: false,
+            boot: None,
+            resumed: None,
+            has_ended: false,
+            is_greeted: false,
+            done: 0,
+        }
+    }
+
+    pub(crate) fn connect(&mut self, link: usize, random: &mut Random) {
+        self.link = Some(link);
+        self.is_greeted = false;
+        if !std::mem::take(&mut self.is_new) {
+            self.machine.reconnect(std::mem::take(&mut self.accepts_loss));
+        }
+        self.sender = match random.happens(1, 2) {
+            true => Sender::Polls,
+            false => Sender::Swaps { buffer: Vec::new(), sent: 0 },
+        };
+    }
+
+    pub(crate) fn accept_loss(&mut self) {
+        self.accepts_loss = true;
+    }
+
+    pub(crate) fn send(&mut self, link: &mut Link, random: &mut Random) {
+        match &mut self.sender {
+            Sender::Polls => {
+                let bytes = self.machine.poll_transmit();
+                let n = random.portion(bytes.len());
+                link.up.push(&bytes[..n]);
+                self.machine.handle_transmitted(n);
+                // A sender may change its manner once.
+                if random.happens(1, 10) {
+                    self.sender = Sender::Swaps { buffer: Vec::new(), sent: 0 };
+                }
+            }
+            Sender::Swaps { buffer, sent } => {
+                if *sent == buffer.len() {
+                    (*buffer, *sent) = (self.machine.swap_transmit(std::mem::take(buffer)), 0);
+                }
+                let n = random.portion(buffer.len() - *sent);
+                link.up.push(&buffer[*sent..][..n]);
+                *sent += n;
+            }
+        }
+    }
+
+    /// The connection is given up, perhaps in the middle of a write of which nobody knows how far it came.
+    pub(crate) fn disconnect(&mut self, link: &mut Link, random: &mut Random) {
+        let taken = match std::mem::replace(&mut self.sender, Sender::Polls) {
+            Sender::Polls => {
+                if random.happens(1, 4) {
+                    let bytes = self.machine.poll_transmit();
+                    link.up.push(&bytes[..random.portion(bytes.len())]);
+                }
+                Vec::new()
+            }
+            Sender::Swaps { buffer, sent } => {
+                if random.happens(1, 4) {
+                    link.up.push(&buffer[sent..][..random.portion(buffer.len() - sent)]);
+                }
+                buffer
+            }
+        };
+        self.machine.handle_disconnected(taken);
+        self.is_greeted = false;
+        self.link = None;
+        link.leave_client();
+    }
+
+    /// Takes in bytes that arrive.
+    pub(crate) fn take(&mut self, mut input: &[u8], by: Process, now: Instant, ledger: &mut Ledger) -> Next {
+        let next = loop {
+            match self.machine.handle_input(&mut input, now) {
+                Ok(None) => break Next::GoOn,
+                Ok(Some(event)) => self.hear(event, by, ledger),
+                Err(Ended::Refused(fault)) if fault.code == Code::StateRegressed => break Next::Decide,
+                Err(Ended::Refused(fault)) if matches!(fault.code, Code::Superseded | Code::TooSlow) => {
+                    break Next::Leave;
+                }
+                Err(ended) => {
+                    ledger.check(false, || format!("session {}: {ended}", self.session));
+                    break Next::Leave;
+                }
+            }
+        };
+        let done = self.machine.done();
+        ledger.check(done >= self.done, || format!("done went from {} to {done}", self.done));
+        self.done = done;
+        ledger.done(self.session, done);
+        let wrong =
+            self.machine.goodbye().filter(|fault| !matches!(fault.code, Code::Superseded | Code::TooSlow));
+        // Why it was refused has been told already.
+        if let Some(fault) = wrong.filter(|fault| fault.code != Code::StateRegressed) {
+            ledger.check(false, || format!("session {} was told goodbye: {fault}", self.session));
+        }
+        next
+    }
+
+    fn hear(&mut self, event: Event, by: Process, ledger: &mut Ledger) {
+        self.is_greeted |= matches!(event, Event::Welcome | Event::Resumed(..));
+        match event {
+            Event::Welcome => {
+                self.boot = self.machine.welcome().and_then(|welcome| welcome.boot);
+                ledger.welcomed(self.session, by);
+            }
+            Event::Fault(made, fault) => ledger.failed(self.session, made.number, &fault),
+            Event::Answer(made, answer) => ledger.answered(self.session, made.number, &answer),
+            Event::Resumed(standing, lost) => {
+                self.resumed = Some(standing);
+                let boot = self.machine.welcome().and_then(|welcome| welcome.boot);
+                if standing == Standing::Expired && boot != self.boot {
+                    // It was restarted, and has nothing to compare with: it may have lost anything.
+                    ledger.forgive(self.session);
+                }
+                self.boot = boot;
+                let unknown: Vec<_> = lost.iter().map(|made| made.number).collect();
+                // What was done before it is not part of what it says.
+                ledger.resumed(self.session, by, standing, &unknown);
+            }
+            other => ledger.check(false, || format!("nobody knows this event: {other:?}")),
+        }
+    }
+}

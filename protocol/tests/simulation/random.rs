@@ -1,0 +1,39 @@
+//! Everything that a run decides comes from here, and from one seed.
+
+/// SplitMix64 (<https://doi.org/10.1145/2714064.2660195>).
+#[derive(Debug, Clone)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n`, which is not 0.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    /// Whether something happens that happens `share` times out of `all`.
+    pub(crate) fn happens(&mut self, share: usize, all: usize) -> bool {
+        self.below(all) < share
+    }
+
+    /// How many of `n` bytes: all, few, or any number; never 0 unless `n` is.
+    pub(crate) fn portion(&mut self, n: usize) -> usize {
+        match self.below(4) {
+            _ if n == 0 => 0,
+            0 => 1 + self.below(n.min(12)),
+            1 => 1 + self.below(n),
+            _ => n,
+        }
+    }
+}
