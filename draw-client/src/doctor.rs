@@ -64,6 +64,8 @@ pub(crate) struct Doctor {
     waited: Span,
     short_of_credit: Span,
     busy: Span,
+    /// When anything was heard last.
+    heard: Option<Instant>,
     /// Failed calls that nobody was told of, when there was nobody left to tell.
     untold: u64,
     /// The last diagnosis was printed.
@@ -101,6 +103,7 @@ impl Doctor {
             waited: Span::default(),
             short_of_credit: Span::default(),
             busy: Span::default(),
+            heard: None,
             untold: 0,
             is_over: false,
         }
@@ -128,6 +131,7 @@ impl Doctor {
 
     /// Every call up to this number is done.
     pub(crate) fn done(&mut self, number: u64, now: Instant) {
+        self.heard = Some(now);
         if number >= self.last_made {
             self.under_way.clear();
             self.busy.end(now);
@@ -166,6 +170,15 @@ impl Doctor {
         self.begin(site, None, now);
         self.short_of_credit.begin(now);
         self.waits.insert(Wait::Credit(turn), (site, now));
+    }
+
+    /// Whoever waited for this answer has it, if anybody did. The wait was over when it was heard: no clock is read for that.
+    #[inline]
+    pub(crate) fn answered(&mut self, number: u64) {
+        if let Some((site, since)) = self.waits.remove(Wait::Answer(number)) {
+            let heard = self.heard.map_or(since, |heard| heard.max(since));
+            self.end(Wait::Answer(number), site, since, heard);
+        }
     }
 
     /// That wait is over, if there was one.

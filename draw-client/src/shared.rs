@@ -341,7 +341,7 @@ impl Shared {
         state.pace.answer_waited_for();
         if number <= state.machine.done() {
             state.waiting.remove(&number);
-            state.note_wait_ended(doctor::Wait::Answer(number));
+            state.note_answered(number);
             let result = self.take_result(&mut state, number);
             self.check_over(&mut state);
             drop(state);

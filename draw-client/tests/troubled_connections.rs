@@ -421,7 +421,7 @@ fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
             loop {
                 match machine.handle_input(&mut input, Instant::now()) {
                     Step::Execute(Request::GetPixel { .. }, _) => {
-                        machine.answer(Ok(Answer::Pixel(Color::RED)))
+                        machine.answer(Ok(Answer::Pixel(Color::RED)));
                     }
                     Step::Execute(..) => machine.answer(Ok(Answer::Done(()))),
                     Step::Resume(_) => machine.resume(&mut None),

@@ -60,6 +60,14 @@ impl State {
         }
     }
 
+    /// An answer is there, for whoever waited for it.
+    #[inline]
+    pub(super) fn note_answered(&mut self, number: u64) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.answered(number);
+        }
+    }
+
     /// A wait is over, if it was one.
     #[inline]
     pub(super) fn note_wait_ended(&mut self, wait: Wait) {
