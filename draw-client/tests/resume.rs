@@ -127,6 +127,31 @@ fn large_images_are_cut_and_whole() {
 }
 
 #[test]
+fn an_image_that_is_sent_from_where_it_lies_is_whole_wherever_its_bands_are_cut() {
+    let image: Vec<u8> = (0..1_000 * 700 * 4u32).map(|i| (i / 5) as u8).collect();
+    // A band has 260,000 bytes; its head, some tens.
+    let plans = [
+        vec![(130_000, usize::MAX), (260_200, usize::MAX), (20, usize::MAX), (2_000_001, usize::MAX)],
+        vec![(2_700_000, usize::MAX), (usize::MAX, 400)],
+        vec![(260_180, usize::MAX), (260_150, 380), (usize::MAX, 365)],
+    ];
+    for plans in plans {
+        let server = TestServer::start(1_000, 700);
+        let cutter = Cutter::start(&server.address, plans.clone());
+        let display = blocking::Display::connect(&cutter.address).unwrap();
+        display.draw_pixel(3, 3, Color::RED).unwrap();
+        display.put_image(0, 0, 1_000, 700, &image).unwrap();
+        display.draw_pixel(3, 3, Color::BLUE).unwrap();
+        assert_eq!(server.shown(3, 3), Color::BLUE);
+        display.put_image(3, 3, 1, 1, &image[3 * 4_004..][..4]).unwrap();
+        assert!(display.get_image(0, 0, 1_000, 700).unwrap() == image, "cut at {plans:?}");
+        // Eleven bands, three other calls, and what of the picture had to be asked for twice.
+        let executed = server.screen.stats().executed;
+        assert!((11 + 3 + 11..11 + 3 + 2 * 11).contains(&executed), "{executed} executed, cut at {plans:?}");
+    }
+}
+
+#[test]
 fn a_display_that_was_started_anew_says_so_and_is_drawn_on() {
     let (first, second) = (TestServer::start(64, 48), TestServer::start(64, 48));
     // The same address leads to another display after the first connection.

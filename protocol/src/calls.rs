@@ -163,6 +163,16 @@ macro_rules! generate {
                 }
             }
 
+            /// The same without bytes that a parameter consists of, whose length is written. They are to follow, so they
+            /// must be the last parameter.
+            pub(crate) fn encode_parameters_lending(&self, out: &mut Vec<u8>) {
+                crate::envelope::write_array_header(out, self.method().parameters().len());
+                match *self {
+                    $(Request::$Draw { $($dp),* } => { $($dp.encode_lending(out);)* })+
+                    $(Request::$Ask { $($ap),* } => { $($ap.encode_lending(out);)* })+
+                }
+            }
+
             /// Reads and checks the array of parameters.
             pub(crate) fn decode(method: Method, parameters: &mut Reader<'a>) -> Result<Request<'a>, Fault> {
                 check_count(method, parameters)?;
@@ -292,6 +302,10 @@ impl<const UNIT: char> Count<UNIT> {
 trait Parameter<'a>: Sized {
     type Kept;
     fn encode(&self, out: &mut Vec<u8>);
+    /// The same, except for bytes that are sent from where they are.
+    fn encode_lending(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<Self, Fault>;
     fn keep(&self) -> Self::Kept;
     /// What is kept of it, read from bytes that may end within its data.
@@ -353,8 +367,11 @@ fn no_bin(name: &str, Unexpected(what): &Unexpected) -> Fault {
 impl<'a> Parameter<'a> for &'a [u8] {
     type Kept = Count<'b'>;
     fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, self.len());
+        self.encode_lending(out);
         out.extend_from_slice(self);
+    }
+    fn encode_lending(&self, out: &mut Vec<u8>) {
+        crate::envelope::write_bin_header(out, self.len());
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<&'a [u8], Fault> {
         reader.bytes().map_err(|what| no_bin(name, &what))

@@ -5,12 +5,14 @@
 //! single pixels travel together). Both orders are the same, so one number says how far the calls are done.
 
 mod flight;
+mod lent;
 mod outbox;
 mod parts;
 mod resume;
 mod window;
 
 pub use flight::{Made, Origin, Place};
+pub use lent::Lent;
 
 use crate::calls::{Answer, Call, Method, Request};
 use crate::envelope::{self, Head, Message};
@@ -21,7 +23,8 @@ use crate::limits;
 use crate::pixels::{Pixel, Pixels};
 use crate::reader::{Reader, Unexpected};
 use crate::session::Standing;
-use flight::{Flight, InFlight, Load, Part, Run};
+use flight::{Flight, InFlight, Load, Part, Run, single};
+use lent::write_request_head;
 use outbox::Outbox;
 use parts::{Most, size};
 use std::collections::VecDeque;
@@ -232,7 +235,15 @@ impl Connection {
     /// # Errors
     /// A fault, when it is certain that no display can execute it: see [`Request::check`]. Nothing is sent then.
     pub fn call(&mut self, request: &Request<'_>, origin: impl Into<Origin>) -> Result<u64, Fault> {
-        let Origin { at: now, place } = origin.into();
+        self.make(request, origin.into(), None)
+    }
+
+    fn make<'a>(
+        &mut self,
+        request: &Request<'a>,
+        Origin { at: now, place }: Origin,
+        mut lent: Option<&mut Lent<'a>>,
+    ) -> Result<u64, Fault> {
         let Some(welcome) = &self.welcome else {
             return Err(Fault::new(Code::Malformed, "there was no greeting yet"));
         };
@@ -258,9 +269,18 @@ impl Connection {
         let (number, call) = (self.last_call + 1, request.call());
         let (start, told) = (self.out.bytes.len(), (self.acked, self.heard));
         let mut ack = self.write_ack();
-        let (flight, out) = (&mut self.flight, &mut self.out.bytes);
+        let (flight, out) = (&mut self.flight, &mut self.out);
         let cut = most.cut(request, |part, first_pixel, pixels, is_last| {
-            let bytes = std::mem::take(&mut ack) + write_request(out, flight.next_number(), part);
+            let own_number = flight.next_number();
+            let bytes = match (part, &mut lent) {
+                (&Request::PutImage { rgba, .. }, Some(lent)) => {
+                    let head = write_request_head(&mut out.bytes, own_number, part);
+                    lent.push(own_number, out.unsent().len(), rgba);
+                    head + rgba.len()
+                }
+                _ => write_request(&mut out.bytes, own_number, part),
+            };
+            let bytes = std::mem::take(&mut ack) + bytes;
             let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
             flight.push(InFlight { call: number, at: now, bytes, load });
         });
@@ -601,17 +621,6 @@ fn greeting(hello: &Hello) -> Vec<u8> {
 /// Bytes of requests that may be unanswered.
 fn granted(welcome: &Welcome) -> usize {
     welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize
-}
-
-/// The pixel of a call that may travel with others like it.
-#[inline]
-fn single(request: &Request<'_>) -> Option<Pixel> {
-    match *request {
-        Request::DrawPixel { x, y, color } => {
-            Some(Pixel { x: u16::try_from(x).ok()?, y: u16::try_from(y).ok()?, color })
-        }
-        _ => None,
-    }
 }
 
 /// Writes a request, and answers its length. On the wire a number is its low 32 bits.

@@ -4,7 +4,7 @@ use crate::address;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::reconnect::{Outage, hello, may_return};
 use crate::shared::Stats;
-use draw_protocol::client::{Connection, Event};
+use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::trace::{Direction, Printer};
 use draw_protocol::{Answer, Request, Size, Welcome, limits};
 use std::io::{ErrorKind, Read, Write};
@@ -131,7 +131,9 @@ impl Link {
             outage: None,
             is_connected: true,
         };
-        let welcomed = link.run(deadline, |event, _| matches!(event, Some(Event::Welcome)).then_some(()));
+        let welcomed = link.run(deadline, &mut Lent::default(), |event, _| {
+            matches!(event, Some(Event::Welcome)).then_some(())
+        });
         welcomed.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
         link.timeout = timeout;
         let limited = link.stream.set_read_timeout(Some(timeout));
@@ -143,11 +145,12 @@ impl Link {
         self.machine.welcome().map_or(Size { width: 0, height: 0 }, Welcome::size)
     }
 
-    /// Sends what waits and reads until `wanted` finds what it wants in an event or in how far the calls are done. Comes back
-    /// when the connection is lost meanwhile.
+    /// Sends what waits, and what was lent, and reads until `wanted` finds what it wants in an event or in how far the calls are
+    /// done. Comes back when the connection is lost meanwhile.
     fn run<T>(
         &mut self,
         deadline: Instant,
+        lent: &mut Lent<'_>,
         mut wanted: impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<T, Failed> {
         loop {
@@ -155,7 +158,7 @@ impl Link {
                 self.come_back(deadline)?;
             }
             let result = match self.outage {
-                None => self.talk(deadline, &mut wanted),
+                None => self.talk(deadline, lent, &mut wanted),
                 Some(_) => match self.greet_again(deadline, &mut wanted) {
                     Ok(None) => continue,
                     Ok(Some(found)) => return Ok(found),
@@ -173,6 +176,8 @@ impl Link {
             if !self.machine.is_resumable() || self.peer.reconnect.is_zero() || !may_return(&reason) {
                 return Err(Failed::Lost(reason));
             }
+            // What was lent may have to go once more, in its place among the rest.
+            self.machine.keep(std::mem::take(lent));
             self.lose(reason);
         }
     }
@@ -235,7 +240,7 @@ impl Link {
         // A display that takes the connection and then says nothing is as good as none.
         let patience = (Instant::now() + self.peer.connect_timeout).min(deadline);
         let mut found = None;
-        self.talk(patience, &mut |event, machine: &Connection| {
+        self.talk(patience, &mut Lent::default(), &mut |event, machine: &Connection| {
             let resumed = match &event {
                 Some(Event::Resumed(standing, lost)) => {
                     tracing::info!(
@@ -269,18 +274,16 @@ impl Link {
     fn talk<T>(
         &mut self,
         deadline: Instant,
+        lent: &mut Lent<'_>,
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<T, Failed> {
         // The socket's own timeout is the whole deadline, so the usual call, written at once and answered at once, sets
         // none.
         let mut is_usual = true;
-        while !self.machine.poll_transmit().is_empty() {
-            match self.stream.write(self.machine.poll_transmit()) {
+        while !(self.machine.poll_transmit().is_empty() && lent.is_empty()) {
+            match self.write_some(lent) {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(n) => {
-                    self.trace.pass(Direction::ToDisplay, &self.machine.poll_transmit()[..n]);
-                    self.machine.handle_transmitted(n);
-                }
+                Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if would_block(&error) => {
                     self.stream.set_nonblocking(true)?;
@@ -298,7 +301,7 @@ impl Link {
                 // The reason may be in what the other side said last.
                 Err(error) => return self.read_goodbye(error),
             }
-            is_usual &= self.machine.poll_transmit().is_empty();
+            is_usual &= self.machine.poll_transmit().is_empty() && lent.is_empty();
             // A peer that takes a little now and then does not stop the clock.
             if !is_usual && Instant::now() >= deadline {
                 return Err(Failed::TimedOut);
@@ -333,6 +336,27 @@ impl Link {
         result
     }
 
+    /// Writes once, and answers how much.
+    fn write_some(&mut self, lent: &mut Lent<'_>) -> std::io::Result<usize> {
+        if lent.is_empty() {
+            let n = self.stream.write(self.machine.poll_transmit())?;
+            self.trace.pass(Direction::ToDisplay, &self.machine.poll_transmit()[..n]);
+            self.machine.handle_transmitted(n);
+            return Ok(n);
+        }
+        let slices = self.machine.poll_transmit_lent(lent);
+        let n = self.stream.write_vectored(&slices)?;
+        let mut left = n;
+        for slice in &slices {
+            let written = &slice[..left.min(slice.len())];
+            self.trace.pass(Direction::ToDisplay, written);
+            left -= written.len();
+        }
+        drop(slices);
+        self.machine.handle_transmitted_lent(lent, n);
+        Ok(n)
+    }
+
     /// Reads once, and answers how much of the buffer there is to take in; a long answer goes straight to where it
     /// belongs. `None`: the other side has closed.
     fn read_some(&mut self, deadline: Instant) -> std::io::Result<Option<usize>> {
@@ -342,6 +366,8 @@ impl Link {
         };
         self.is_shortened = true;
         let before = body.len();
+        // (Reads of 64 KiB at once are 60 system calls for a frame and not 311. On one core that was 6 % faster, on two it
+        // was 18 % slower: who reads that much falls asleep more often, and waking him costs the display.)
         let read = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body);
         self.trace.pass(Direction::ToClient, &body[before..]);
         let n = read?;
@@ -384,17 +410,18 @@ impl Link {
         let deadline = now + self.timeout;
         // Calls that were given up after their deadline are still under way, and their bytes may wait here.
         if !self.machine.has_credit(request, 0) {
-            let waited = self.run(deadline, |event, machine| {
+            let waited = self.run(deadline, &mut Lent::default(), |event, machine| {
                 event.iter().for_each(report);
                 machine.has_credit(request, 0).then_some(())
             });
             waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
         }
-        let number = self.machine.call(request, now)?;
+        // An image is sent from where the caller has it.
+        let (number, mut lent) = self.machine.call_lending(request, now)?;
         self.called_at = now;
         stats.calls += 1;
         stats.waits += 1;
-        let done = self.run(deadline, |event, machine| match event {
+        let done = self.run(deadline, &mut lent, |event, machine| match event {
             Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
             Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
             Some(Event::Resumed(standing, lost)) if lost.iter().any(|made| made.number == number) => {
@@ -408,6 +435,8 @@ impl Link {
                 (machine.done() >= number && !request.method().is_question()).then_some(Ok(Answer::Done(())))
             }
         });
+        // Should the call be given up before it is reported, what is missing of it goes before the next one.
+        self.machine.keep(lent);
         done.unwrap_or_else(|failed| Err(self.fail(failed, Outcome::Unknown)))
     }
 

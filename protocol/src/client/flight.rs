@@ -1,6 +1,6 @@
 //! Requests that the server has not reported, and the calls that they carry.
 
-use crate::calls::Call;
+use crate::calls::{Call, Request};
 use crate::pixels::Pixel;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -206,7 +206,8 @@ impl Flight {
 
     /// Bytes of the requests after number `applied`.
     pub(super) fn bytes_after(&self, applied: u64) -> usize {
-        self.requests.iter().skip((applied - self.applied) as usize).map(|request| request.bytes).sum()
+        let done = applied.saturating_sub(self.applied) as usize;
+        self.requests.iter().skip(done).map(|request| request.bytes).sum()
     }
 
     pub(super) fn first(&self) -> Option<&InFlight> {
@@ -256,5 +257,16 @@ impl Flight {
         self.applied = last;
         lost.dedup_by_key(|made| made.number);
         lost
+    }
+}
+
+/// The pixel of a call that may travel with others like it.
+#[inline]
+pub(super) fn single(request: &Request<'_>) -> Option<Pixel> {
+    match *request {
+        Request::DrawPixel { x, y, color } => {
+            Some(Pixel { x: u16::try_from(x).ok()?, y: u16::try_from(y).ok()?, color })
+        }
+        _ => None,
     }
 }

@@ -126,6 +126,35 @@ impl Outbox {
         (self.greeting, self.is_greeting, self.sent) = (Vec::new(), true, 0);
     }
 
+    /// Whether what is sent is kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Puts bytes in that were sent from elsewhere, or were to be: each piece before so many bytes of those that there are, the
+    /// farthest first. The first `sent` bytes of them are sent. All is of requests up to number `last`.
+    pub(super) fn insert<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = (usize, &'a [u8])>,
+        sent: usize,
+        last: u64,
+    ) {
+        let mut own: Vec<u8> = self.kept.drain(..).flat_map(|(_, buffer)| buffer).collect();
+        own.extend_from_slice(&self.bytes);
+        let own_sent = own.len() - self.unsent().len();
+        let (mut all, mut begin) = (Vec::new(), 0);
+        for (behind, piece) in pieces {
+            let end = own.len().saturating_sub(behind);
+            all.extend_from_slice(&own[begin..end]);
+            all.extend_from_slice(piece);
+            begin = end;
+        }
+        all.extend_from_slice(&own[begin..]);
+        (self.bytes, self.sent) = (all, own_sent + sent);
+        // It may be all that there was to send.
+        self.advance(0, last);
+    }
+
     /// Of all that was to be sent so far, the last `unreported` bytes are of requests that the server has not reported. The last
     /// `size` of those are to be sent now; what is before them is of requests up to number `last`, and only kept.
     pub(super) fn rewind(&mut self, unreported: usize, size: usize, last: u64) {

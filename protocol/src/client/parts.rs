@@ -65,10 +65,10 @@ impl Most {
 
     /// Hands each request that a call takes to `send`, with the number of its first pixel, how many it has, and
     /// whether it is the last.
-    pub(super) fn cut(
+    pub(super) fn cut<'a>(
         &self,
-        request: &Request<'_>,
-        mut send: impl FnMut(&Request<'_>, u32, u32, bool),
+        request: &Request<'a>,
+        mut send: impl FnMut(&Request<'a>, u32, u32, bool),
     ) -> Result<(), Fault> {
         match *request {
             Request::DrawPixels { pixels } | Request::AddPixels { pixels } => {
