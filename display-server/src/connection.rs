@@ -81,7 +81,7 @@ pub(crate) async fn serve<S>(
     // Its client may be there again before this connection has said goodbye.
     connection.give_session_back();
     if let Some(fault) = closing {
-        let is_shutdown = fault.code == Code::ShuttingDown;
+        let is_shutdown = matches!(fault.code, Code::ShuttingDown | Code::WindowClosed);
         let client = connection.machine.client().unwrap_or("unnamed client");
         if is_shutdown {
             debug!(peer, client, "told that the display ends");
@@ -160,8 +160,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 let now = now();
                 if shutdown.as_mut().poll(cx).is_ready() {
                     let failure = self.journal.and_then(Journal::failure);
-                    let why = failure.as_deref().unwrap_or("the display ends");
-                    self.machine.close(Fault::new(Code::ShuttingDown, why));
+                    let fault = failure.map(|failure| Fault::new(Code::ShuttingDown, &*failure));
+                    self.machine.close(fault.unwrap_or_else(|| self.display.end()));
                     return Poll::Ready(Ok(()));
                 }
                 if self.poll_session(cx) {

@@ -4,10 +4,10 @@ use crate::error::Error;
 use crate::framebuffer::Framebuffer;
 use crate::sessions::Sessions;
 use draw_protocol::session::Id;
-use draw_protocol::{Color, Position, Size};
+use draw_protocol::{Code, Color, Fault, Position, Size};
 use std::fmt;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A display: what connections draw on and a presenter shows. Clones are the same display.
@@ -23,6 +23,8 @@ struct Inner {
     counters: Counters,
     sessions: Sessions,
     clients_changed: ClientsChanged,
+    /// Somebody has closed its window.
+    is_closed: AtomicBool,
 }
 
 /// What is to be called when clients come or go.
@@ -51,6 +53,7 @@ impl Display {
             counters: Counters::default(),
             sessions: Sessions::new((Id(instance), 1)),
             clients_changed: ClientsChanged::default(),
+            is_closed: AtomicBool::new(false),
         };
         Ok(Display { inner: Arc::new(inner) })
     }
@@ -99,6 +102,19 @@ impl Display {
     /// call sets anything.
     pub(crate) fn on_clients(&self, changed: impl Fn() + Send + Sync + 'static) {
         _ = self.inner.clients_changed.0.set(Box::new(changed));
+    }
+
+    /// Somebody has closed its window: clients need not come back.
+    pub(crate) fn window_closed(&self) {
+        self.inner.is_closed.store(true, Relaxed);
+    }
+
+    /// Why it ends, when it does.
+    pub(crate) fn end(&self) -> Fault {
+        match self.inner.is_closed.load(Relaxed) {
+            true => Fault::new(Code::WindowClosed, "the window of the display was closed"),
+            false => Fault::new(Code::ShuttingDown, "the display ends"),
+        }
     }
 
     /// To be called after the number of connections has changed.

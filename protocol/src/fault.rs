@@ -104,6 +104,8 @@ codes! {
     NoSpace = "no_space",
     /// The display ends. The connection closes.
     ShuttingDown = "shutting_down",
+    /// The window of the display was closed, so the display ends for good. The connection closes.
+    WindowClosed = "window_closed",
     /// The client holds the reply to this request already. It was not executed again.
     Stale = "stale",
     /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept. Ask again.

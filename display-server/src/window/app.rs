@@ -145,7 +145,10 @@ impl<F: FnOnce()> ApplicationHandler for App<'_, F> {
         let Some(open) = &mut self.open else { return };
         match event {
             // Another program may destroy the window without asking: to its user that is the same.
-            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.finish(events, End::Closed),
+            WindowEvent::CloseRequested | WindowEvent::Destroyed => {
+                self.display.window_closed();
+                self.finish(events, End::Closed);
+            }
             WindowEvent::Resized(PhysicalSize { width, height }) => {
                 open.size = Size { width, height };
                 open.is_whole = true;
