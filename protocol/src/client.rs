@@ -5,6 +5,7 @@
 //! single pixels travel together). Both orders are the same, so one number says how far the calls are done.
 
 mod flight;
+mod landing;
 mod lent;
 mod outbox;
 mod parts;
@@ -14,16 +15,17 @@ mod window;
 pub use flight::{Made, Origin, Place};
 pub use lent::Lent;
 
-use crate::calls::{Answer, Call, Method, Request};
+use crate::calls::{Answer, Request};
 use crate::envelope::{self, Head, Message};
-use crate::fault::{Code, Fault, Range};
+use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello, Welcome};
 use crate::inbox::Inbox;
 use crate::limits;
 use crate::pixels::{Pixel, Pixels};
-use crate::reader::{Reader, Unexpected};
+use crate::reader::Reader;
 use crate::session::Standing;
 use flight::{Flight, InFlight, Load, Part, Run, single};
+use landing::read_answer;
 use lent::write_request_head;
 use outbox::Outbox;
 use parts::{Most, size};
@@ -455,122 +457,6 @@ impl Connection {
         self.advance(applied)
     }
 
-    /// Every request up to number `applied`, which is in flight, is done.
-    fn advance(&mut self, applied: u64) -> Result<(), Ended> {
-        while self.flight.applied() < applied {
-            if let Some(InFlight { load: Load::Part(Part { call, .. }), .. }) = self.flight.first()
-                && call.method().is_question()
-            {
-                if self.flight.applied() < self.resumed_to {
-                    self.land_lost();
-                    continue;
-                }
-                return Err(violation(format!("it passed over {call}, which has an answer")));
-            }
-            let request = self.flight.pop().expect("the caller has seen that it is in flight");
-            self.land(request, None, Answer::Done(()));
-        }
-        self.out.reported(self.flight.applied());
-        Ok(())
-    }
-
-    /// The first request in flight is a question whose answer the server has not kept.
-    fn land_lost(&mut self) {
-        let request = self.flight.pop().expect("the caller has seen it");
-        let text = "the answer was lost with the connection; ask again";
-        self.land(request, Some(Fault::new(Code::AnswerLost, text)), Answer::Done(()));
-    }
-
-    /// A request is done. If it was the last of its call, or calls, so are they.
-    fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
-        let last = request.last_call();
-        let is_question = matches!(&request.load, Load::Part(part) if part.call.method().is_question());
-        // What a display refuses as a whole draws nothing, and is in no journal.
-        if !is_question && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
-            self.drew = self.flight.applied();
-        }
-        if request.is_first() {
-            self.answered = Some(request.at);
-        }
-        match request.load {
-            Load::Joined(run) => {
-                if let Some(fault) = fault {
-                    self.tell_pixels(request.call, request.at, &run, fault);
-                }
-                self.flight.recycle(run);
-                self.done = last;
-            }
-            Load::Part(part) => {
-                if let Some(fault) = fault {
-                    self.join_fault(&part, fault);
-                }
-                if !part.is_last {
-                    return;
-                }
-                self.done = last;
-                let made = Made { number: last, call: part.call, at: request.at, place: part.place };
-                let image = std::mem::take(&mut self.image);
-                if let Some(fault) = self.partial.take() {
-                    self.events.push_back(Event::Fault(made, fault));
-                } else if let Method::GetImage = part.call.method() {
-                    self.events.push_back(Event::Answer(made, Answer::Image(image)));
-                } else if part.call.method().is_question() {
-                    self.events.push_back(Event::Answer(made, answer));
-                }
-            }
-        }
-    }
-
-    /// A part of a call has failed; the others may not have.
-    fn join_fault(&mut self, part: &Part, mut fault: Fault) {
-        let is_cut = part.first_pixel > 0 || !part.is_last;
-        match part.call {
-            Call::DrawPixels { .. } | Call::AddPixels { .. } => {
-                if is_cut && fault.rejected.is_empty() && part.pixels > 0 {
-                    // The request was rejected whole; of the call, only these pixels were.
-                    fault.rejected.push(Range { first: 0, count: part.pixels });
-                }
-                fault.place(part.first_pixel, part.pixels);
-            }
-            Call::PutImage { x, y, width, height, .. } if is_cut && fault.code == Code::OutOfBounds => {
-                // The display speaks of the band that it was sent, the program of its image.
-                let size = self.welcome.as_ref().map(Welcome::size);
-                if let Some(Err(whole)) = size.map(|size| size.check_drawn("image", (x, y, width, height))) {
-                    fault = whole;
-                }
-            }
-            _ => fault.place(0, 0),
-        }
-        match &mut self.partial {
-            Some(first) => first.join(fault),
-            None => self.partial = Some(fault),
-        }
-    }
-
-    /// Single pixels travelled together, and some of them have failed: each call is told of its own.
-    fn tell_pixels(&mut self, first: u64, at: Instant, run: &Run, mut fault: Fault) {
-        let count = run.len() as u32;
-        if fault.rejected.is_empty() {
-            fault.rejected.push(Range { first: 0, count });
-        }
-        fault.place(0, count);
-        // Each call keeps it.
-        fault.shorten(limits::STRING / 16);
-        let size = self.welcome.as_ref().map(Welcome::size);
-        let rejected = std::mem::take(&mut fault.rejected);
-        for i in rejected.into_iter().flat_map(|range| range.first..range.first + range.count) {
-            let Pixel { x, y, .. } = run.pixel(i as usize);
-            let fault = match (&fault.code, size) {
-                // The display speaks of the batch, the program of its pixel.
-                (Code::OutOfBounds, Some(size)) => size.outside(x.into(), y.into()),
-                _ => fault.clone(),
-            };
-            let (number, i) = (first + u64::from(i), i as usize);
-            let made = Made { number, call: run.call(i), at, place: run.place(i) };
-            self.events.push_back(Event::Fault(made, fault));
-        }
-    }
-
     /// Bytes to send. The single pixels that wait are among them: those that come later travel apart. What was handed out
     /// counts as sent if the connection is lost: of a write that failed nobody knows how far it came.
     pub fn poll_transmit(&mut self) -> &[u8] {
@@ -629,27 +515,6 @@ fn write_request(out: &mut Vec<u8>, number: u64, request: &Request<'_>) -> usize
     envelope::write_request_head(out, number as u32, request.method().name());
     request.encode_parameters(out);
     out.len() - start
-}
-
-/// Reads the answer to a request. A band of an image is added to those before it.
-fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Vec<u8>) -> Result<Answer, Ended> {
-    let method = part.call.method();
-    let wrong = |what: Unexpected| violation(format!("it answered {} with {}", method.name(), what.0));
-    let Call::GetImage { width, height, .. } = part.call else {
-        return method.decode_answer(rest).map_err(wrong);
-    };
-    let band = rest.bytes().map_err(wrong)?;
-    // It must have the size that was asked for: the caller indexes it.
-    if band.len() as u64 != u64::from(part.pixels) * 4 {
-        return Err(violation(format!("it answered an image of {width}x{height} with {} bytes", band.len())));
-    }
-    if image.is_empty() {
-        // Of what is still to come, no more is believed than one message might have held.
-        let whole = u64::from(width) * u64::from(height) * 4;
-        image.reserve_exact(whole.min(limits::MESSAGE as u64) as usize);
-    }
-    image.extend_from_slice(band);
-    Ok(Answer::Done(()))
 }
 
 /// Reads why `hello` was refused. A display that has not read all of it does not know that it is one, and answers as it answers
