@@ -453,6 +453,8 @@ impl Shared {
             Event::Resumed(standing, lost) => {
                 state.away = None;
                 state.resumed = Some(Status::resumed(standing, lost.len()));
+                // There is something to send again. A caller that is writing at this moment does not know of it.
+                state.wake_driver();
                 let error = Error::Forgotten { standing };
                 let dropped = self.give_up(state, lost, &error, now);
                 self.tell_lost(state, dropped, &error);
