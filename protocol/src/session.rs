@@ -334,6 +334,11 @@ impl Session {
     /// A journal has a request that was executed after those that are known, and what came of it: nothing, or the message that
     /// says so. Of requests in between it has nothing: they only asked, or were refused, and it is not known which.
     pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
+        if stamp.ack > self.filter.applied() {
+            // A client may ask for as long as it likes between two calls that draw: of what it has acknowledged nothing is kept.
+            let Session { born, attempt, drawn, is_ended, .. } = *self;
+            *self = Session { born, attempt, drawn, is_ended, ..Session::new(stamp.ack) };
+        }
         let before = self.filter.applied();
         self.filter.replay(stamp.number, stamp.digest);
         for number in before + 1..stamp.number {

@@ -513,3 +513,18 @@ fn those_that_wait_hold_no_more_than_their_memory() {
     (20..28).for_each(|n| sessions.park(id(n), large.clone(), start + Duration::from_millis(n)));
     assert_eq!(sessions.count().0, 8);
 }
+
+#[test]
+fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
+    let mut session = Session::new(3);
+    // Very many were asked, and all but two of them are acknowledged, before the next call that draws.
+    let (number, ack) = (1 << 40, (1 << 40) - 3);
+    session.replay(Stamp { session: Id([3; 16]), number, ack, digest: 7 }, None);
+    assert_eq!((session.filter().applied(), session.filter().ack()), (number, ack));
+    assert!(session.memory() < 4096, "{} bytes", session.memory());
+    // Of the two it is not known what came of them, and that is said.
+    for asked in [ack + 1, ack + 2] {
+        assert!(session.write_response(asked, &mut Vec::new()));
+    }
+    assert!(!session.write_response(number, &mut Vec::new()));
+}
