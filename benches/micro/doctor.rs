@@ -2,10 +2,12 @@
 //! beside one that does. On Linux `taskset -c 0` before it takes the waking of another core out of the second, which still
 //! differs more from one moment to the next than the doctor takes.
 
+use benches::stats::median;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use display_server::{Options, Present, with_display};
 use draw_client::{Color, Display, blocking};
 use std::sync::mpsc;
+use std::time::Instant;
 use tokio::runtime::Builder;
 
 const CALLS: i32 = 10_000;
@@ -73,5 +75,42 @@ fn synchronous(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(doctor, asynchronous, synchronous);
+/// One pixel at a time whose reply is awaited, off and on by turns: the difference is a hundredth of what a call takes, so only
+/// neighbours in time can be compared. Prints the median of both and of the differences.
+fn awaited(_: &mut Criterion) {
+    const BLOCKS: usize = 3_000;
+    const CALLS: u32 = 30;
+    let (address, runtime) =
+        (display(), Builder::new_current_thread().enable_all().build().expect("a runtime"));
+    let [off, on] = off_and_on().map(|(_, doctor)| {
+        runtime.block_on(Display::builder().doctor(doctor).connect(&address)).expect("a connection")
+    });
+    let time = async |display: &Display| -> draw_client::Result<f64> {
+        let began = Instant::now();
+        for _ in 0..CALLS {
+            display.draw_pixel(1, 1, Color::RED).await?.await?;
+        }
+        Ok(began.elapsed().as_nanos() as f64 / f64::from(CALLS))
+    };
+    let middle = |values: &[f64]| median(values).expect("there are some");
+    let (mut without, mut with, mut more) = (Vec::<f64>::new(), Vec::<f64>::new(), Vec::<f64>::new());
+    for block in 0..BLOCKS {
+        // Neither is always the first.
+        let (a, b) = if block % 2 == 0 { (&off, &on) } else { (&on, &off) };
+        let times = runtime.block_on(async { Ok::<_, draw_client::Error>((time(a).await?, time(b).await?)) });
+        let (a, b) = times.expect("a display that draws");
+        let (off, on) = if block % 2 == 0 { (a, b) } else { (b, a) };
+        without.push(off);
+        with.push(on);
+        more.push(on - off);
+    }
+    println!(
+        "one draw_pixel whose reply is awaited: {:.0} ns with the doctor off, {:.0} ns on; in pairs {:+.0} ns\n",
+        middle(&without),
+        middle(&with),
+        middle(&more)
+    );
+}
+
+criterion_group!(doctor, asynchronous, synchronous, awaited);
 criterion_main!(doctor);
