@@ -215,7 +215,7 @@ impl Connection {
     #[inline]
     pub fn unsent(&self) -> usize {
         let run = if self.out.is_open() { self.run.records.len() } else { 0 };
-        self.out.unsent().len() + run
+        self.out.unsent_len() + run
     }
 
     /// Makes a call if it is a single pixel that can be joined to others, which wait to be sent, and answers its number.
@@ -277,7 +277,7 @@ impl Connection {
             let bytes = match (part, &mut lent) {
                 (&Request::PutImage { rgba, .. }, Some(lent)) => {
                     let head = write_request_head(&mut out.bytes, own_number, part);
-                    lent.push(own_number, out.unsent().len(), rgba);
+                    lent.push(own_number, out.unsent_len(), rgba);
                     head + rgba.len()
                 }
                 _ => write_request(&mut out.bytes, own_number, part),
@@ -285,6 +285,7 @@ impl Connection {
             let bytes = std::mem::take(&mut ack) + bytes;
             let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
             flight.push(InFlight { call: number, at: now, bytes, load });
+            out.wrote(own_number);
         });
         if let Err(fault) = cut {
             // Nothing was written but that: it belongs to the request that comes next.
@@ -316,6 +317,7 @@ impl Connection {
             (write_request(out, number, &request), Load::Joined(run))
         };
         self.flight.push(InFlight { call, at, bytes: ack + bytes, load });
+        self.out.wrote(number);
     }
 
     /// Takes bytes from the front of `input` until there is something to tell; `None` when all was taken.
@@ -457,8 +459,8 @@ impl Connection {
         self.advance(applied)
     }
 
-    /// Bytes to send. The single pixels that wait are among them: those that come later travel apart. What was handed out
-    /// counts as sent if the connection is lost: of a write that failed nobody knows how far it came.
+    /// Bytes to send next, none when there are none. The single pixels that wait are among what is to be sent: those that come
+    /// later travel apart. What was handed out counts as sent if the connection is lost: of a write that failed nobody knows how far it came.
     pub fn poll_transmit(&mut self) -> &[u8] {
         self.prepare_to_send();
         self.out.unsent()
@@ -469,8 +471,8 @@ impl Connection {
         self.out.advance(n, self.flight.last_number());
     }
 
-    /// All bytes to send, in exchange for those that were handed out before, which are sent by now: for a sender that must
-    /// not hold up whoever calls meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
+    /// Bytes to send next, none when there are none, in exchange for those that were handed out before, which are sent by now: for
+    /// a sender that must not hold up whoever calls meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
     pub fn swap_transmit(&mut self, gone: Vec<u8>) -> Vec<u8> {
         self.prepare_to_send();
         self.out.swap(gone, self.flight.last_number())
@@ -479,7 +481,7 @@ impl Connection {
     fn prepare_to_send(&mut self) {
         if self.out.is_open() {
             self.seal();
-            self.flight.handle_sent();
+            self.flight.handle_sent(self.out.last_of_unsent(self.flight.last_number()));
         }
     }
 

@@ -189,9 +189,9 @@ impl Flight {
         self.applied + self.requests.len() as u64
     }
 
-    /// All requests may have been sent.
-    pub(super) fn handle_sent(&mut self) {
-        self.sent = self.last_number();
+    /// The requests up to this number may have been sent.
+    pub(super) fn handle_sent(&mut self, number: u64) {
+        self.sent = self.sent.max(number);
     }
 
     /// Number of the last request of the calls of which any request may have been sent.

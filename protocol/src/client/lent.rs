@@ -45,7 +45,9 @@ impl Connection {
         origin: impl Into<Origin>,
     ) -> Result<(u64, Lent<'a>), Fault> {
         let mut lent = Lent::default();
-        let lending = self.out.is_open().then_some(&mut lent);
+        // What is lent lies between the bytes of one buffer.
+        let is_one = self.out.unsent().len() == self.out.unsent_len();
+        let lending = (self.out.is_open() && is_one).then_some(&mut lent);
         let number = self.make(request, origin.into(), lending)?;
         Ok((number, lent))
     }

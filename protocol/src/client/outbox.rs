@@ -11,15 +11,19 @@ pub(super) struct Outbox {
     /// Goes first on a connection, alone: what follows waits for the answer. It is never kept.
     greeting: Vec<u8>,
     is_greeting: bool,
+    /// Buffers that are full, before `bytes`, each with the number of its last request.
+    full: VecDeque<(u64, Vec<u8>)>,
     /// Encoded requests.
     pub(super) bytes: Vec<u8>,
-    /// How much of the greeting, or of `bytes`, is gone.
+    /// How much of the greeting, or of the first of the buffers, is gone.
     sent: usize,
     keeps: bool,
     /// Buffers that are sent, each with the number of the last request that it may have a part of.
     kept: VecDeque<(u64, Vec<u8>)>,
     /// A sender has a buffer, with requests up to this number.
     taken: Option<u64>,
+    /// The sender takes whole buffers.
+    is_swapped: bool,
     /// Memory for buffers to come.
     spare: Vec<Vec<u8>>,
     /// What a buffer has carried lately: the most, forgotten slowly.
@@ -30,7 +34,11 @@ pub(super) struct Outbox {
 const KEPT_CAPACITY: usize = crate::limits::READ;
 
 /// Empty buffers that are kept. As many are on their way as fill the path.
-const SPARE: usize = 8;
+const SPARE: usize = 16;
+
+/// Bytes at which a buffer is full, after the request that makes it so. A large image then goes out in several, which come back
+/// one by one while the rest is on its way: one buffer for all of it would be mapped and touched anew for most images.
+const FULL: usize = 2 * crate::limits::BAND;
 
 impl Outbox {
     /// Begins a connection with these bytes. What was sent on the one before is kept.
@@ -49,13 +57,40 @@ impl Outbox {
         !self.is_greeting
     }
 
+    /// What goes next.
     pub(super) fn unsent(&self) -> &[u8] {
-        let bytes = if self.is_greeting { &self.greeting } else { &self.bytes };
+        let bytes = match self.full.front() {
+            _ if self.is_greeting => &self.greeting,
+            Some((_, full)) => full,
+            None => &self.bytes,
+        };
         &bytes[self.sent..]
     }
 
+    /// Bytes of all that is to be sent.
+    pub(super) fn unsent_len(&self) -> usize {
+        if self.is_greeting {
+            return self.unsent().len();
+        }
+        let full: usize = self.full.iter().map(|(_, buffer)| buffer.len()).sum();
+        full + self.bytes.len() - self.sent
+    }
+
+    /// Which request is the last of those that [`Outbox::unsent`] has any of, if this is the last that was written.
+    pub(super) fn last_of_unsent(&self, last: u64) -> u64 {
+        self.full.front().map_or(last, |(number, _)| *number)
+    }
+
+    /// The request of this number was written.
+    pub(super) fn wrote(&mut self, number: u64) {
+        if self.bytes.len() >= FULL && self.is_swapped {
+            let next = self.spare_buffer();
+            self.full.push_back((number, std::mem::replace(&mut self.bytes, next)));
+        }
+    }
+
     pub(super) fn capacity(&self) -> usize {
-        let kept: usize = self.kept.iter().map(|(_, buffer)| buffer.capacity()).sum();
+        let kept: usize = self.kept.iter().chain(&self.full).map(|(_, buffer)| buffer.capacity()).sum();
         let spare: usize = self.spare.iter().map(Vec::capacity).sum();
         self.greeting.capacity() + self.bytes.capacity() + kept + spare
     }
@@ -65,6 +100,14 @@ impl Outbox {
         self.sent += n;
         if self.is_greeting {
             self.sent = self.sent.min(self.greeting.len());
+            return;
+        }
+        self.is_swapped = false;
+        if let Some((_, full)) = self.full.front() {
+            if self.sent >= full.len() {
+                self.sent = 0;
+                self.full.pop_front().into_iter().for_each(|(number, full)| self.keep(number, full));
+            }
             return;
         }
         self.sent = self.sent.min(self.bytes.len());
@@ -96,15 +139,18 @@ impl Outbox {
             self.sent = self.greeting.len();
             return rest;
         }
+        self.is_swapped = true;
+        let (last, mut next) = self.full.pop_front().unwrap_or_else(|| {
+            let spare = self.spare_buffer();
+            (last, std::mem::replace(&mut self.bytes, spare))
+        });
         // There is a sent part only where the sender before this one stopped in the middle.
         if self.sent > 0 {
-            let rest = self.bytes.split_off(std::mem::take(&mut self.sent));
-            let sent = std::mem::replace(&mut self.bytes, rest);
-            self.keep(last, sent);
+            let rest = next.split_off(std::mem::take(&mut self.sent));
+            self.keep(last, std::mem::replace(&mut next, rest));
         }
         self.taken = Some(last);
-        let next = self.spare_buffer();
-        std::mem::replace(&mut self.bytes, next)
+        next
     }
 
     /// The server has reported the requests up to this number.
@@ -139,9 +185,11 @@ impl Outbox {
         sent: usize,
         last: u64,
     ) {
-        let mut own: Vec<u8> = self.kept.drain(..).flat_map(|(_, buffer)| buffer).collect();
+        let unsent = self.unsent_len();
+        let buffers = self.kept.drain(..).chain(self.full.drain(..));
+        let mut own: Vec<u8> = buffers.flat_map(|(_, buffer)| buffer).collect();
         own.extend_from_slice(&self.bytes);
-        let own_sent = own.len() - self.unsent().len();
+        let own_sent = own.len() - unsent;
         let (mut all, mut begin) = (Vec::new(), 0);
         for (behind, piece) in pieces {
             let end = own.len().saturating_sub(behind);
@@ -160,7 +208,7 @@ impl Outbox {
     pub(super) fn rewind(&mut self, unreported: usize, size: usize, last: u64) {
         debug_assert!(size <= unreported);
         let mut all = Vec::with_capacity(unreported);
-        let buffers = self.kept.iter().map(|(_, buffer)| buffer).chain([&self.bytes]);
+        let buffers = self.kept.iter().chain(&self.full).map(|(_, buffer)| buffer).chain([&self.bytes]);
         let mut skipped = buffers.clone().map(Vec::len).sum::<usize>().saturating_sub(unreported);
         for buffer in buffers {
             let begin = skipped.min(buffer.len());
@@ -169,6 +217,7 @@ impl Outbox {
         }
         debug_assert_eq!(all.len(), unreported, "something was not kept");
         self.kept.clear();
+        self.full.clear();
         (self.bytes, self.sent) = (all.split_off(all.len() - size), 0);
         self.keep(last, all);
     }
@@ -291,6 +340,58 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn full_buffers_go_one_by_one_and_again_from_any_request() {
+        let requests: Vec<_> =
+            [5, FULL, 9, FULL + 3, 2].iter().zip(1..).map(|(&length, i)| vec![i; length]).collect();
+        // Buffers are full behind requests 2 and 4.
+        let buffers = [&requests[..2], &requests[2..4], &requests[4..]].map(|requests| requests.concat());
+        for handed in 0..=3 {
+            for applied in 0..=5 {
+                let mut out = opened();
+                let mut taken = out.swap(Vec::new(), 0);
+                for (number, request) in (1..).zip(&requests) {
+                    out.bytes.extend_from_slice(request);
+                    out.wrote(number);
+                }
+                assert_eq!(out.unsent_len(), requests.concat().len());
+                assert_eq!(out.last_of_unsent(5), 2);
+                for buffer in &buffers[..handed] {
+                    taken = out.swap(taken, 5);
+                    assert!(taken == *buffer, "{handed}");
+                }
+                assert_eq!(out.unsent_len(), buffers[handed..].concat().len());
+                out.disconnect(taken);
+                out.greet(b"again".to_vec());
+                assert_eq!(out.unsent_len(), 5);
+                out.open(true);
+                let (all, rest) = (requests.concat(), requests[applied..].concat());
+                out.rewind(all.len(), rest.len(), applied as u64);
+                assert!(out.unsent() == rest, "{handed}, {applied}");
+                assert_eq!(out.unsent_len(), rest.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_sender_of_parts_gets_all_that_is_full() {
+        let (mut out, mut sent) = (opened(), Vec::new());
+        assert!(out.swap(Vec::new(), 0).is_empty());
+        for number in 1..=5 {
+            out.bytes.extend(vec![number; FULL]);
+            out.wrote(number.into());
+        }
+        while !out.unsent().is_empty() {
+            let n = out.unsent().len().min(100_000);
+            sent.extend_from_slice(&out.unsent()[..n]);
+            out.advance(n, 5);
+        }
+        assert!(sent == [1, 2, 3, 4, 5].map(|i| vec![i; FULL]).concat());
+        assert_eq!(out.unsent_len(), 0);
+        out.reported(5);
+        assert!(out.kept.is_empty() && out.full.is_empty());
     }
 
     #[test]
