@@ -5,7 +5,7 @@ mod digest;
 use crate::damage::Damage;
 use crate::display::Pointer;
 use crate::framebuffer::Framebuffer;
-use draw_protocol::{Answer, Code, Color, Fault, Pixels, Range, Request, Size};
+use draw_protocol::{Answer, Area, Code, Color, Fault, Pixels, Range, Request, Size};
 use std::fmt::Write;
 
 /// Pixels that the text of a fault names. The rest is counted.
@@ -61,6 +61,14 @@ pub fn apply(
         Request::Sync {} => {}
     }
     Ok(Answer::Done(()))
+}
+
+/// The part of the display that `request` asks to see, if it does and has an answer.
+pub(crate) fn asked_area(request: &Request<'_>, size: Size) -> Option<Area> {
+    match *request {
+        Request::GetImage { x, y, width, height } => size.check_read(x, y, width, height).ok(),
+        _ => None,
+    }
 }
 
 /// What an answer takes, at most, beside a few bytes.
@@ -175,11 +183,17 @@ fn get_image(
         return Ok(Vec::new());
     }
     let area = framebuffer.size().check_read(x, y, width, height)?;
-    let bytes = width as usize * height as usize * 4;
     let mut image = Vec::new();
-    image.try_reserve_exact(bytes).map_err(|_| no_memory(bytes))?;
-    framebuffer.read(area, &mut image);
+    read(area, framebuffer, &mut image)?;
     Ok(image)
+}
+
+/// Appends what an area shows.
+pub(crate) fn read(area: Area, framebuffer: &Framebuffer, out: &mut Vec<u8>) -> Result<(), Fault> {
+    let bytes = area.width as usize * area.height as usize * 4;
+    out.try_reserve(bytes).map_err(|_| no_memory(bytes))?;
+    framebuffer.read(area, out);
+    Ok(())
 }
 
 /// An answer of `bytes` cannot be made now.

@@ -4,7 +4,7 @@
 //! the stream takes, bytes to read, memory, a deadline, the end of the server. None of these ever waits for another.
 //! What bounds a turn: one buffer of [`limits::STREAM_READ`] bytes, and about [`WORK`] pixels.
 
-use crate::apply::{answer_bytes, apply, no_memory, work};
+use crate::apply::{answer_bytes, apply, asked_area, no_memory, read, work};
 use crate::budget::{LARGE, Share, growth};
 use crate::buffers::ReadBuffer;
 use crate::clock::now;
@@ -224,8 +224,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Step::Execute(request, stamp) => {
                     done += work(&request, framebuffer.size());
                     let answer = answer_bytes(&request);
-                    // Once as the answer, once as the bytes to send.
-                    let result = if answer == 0 || share.try_cover_all(step.saturating_add(2 * answer)) {
+                    let is_granted = answer == 0 || share.try_cover_all(step.saturating_add(answer));
+                    if is_granted && let Some(area) = asked_area(&request, framebuffer.size()) {
+                        machine.answer_image(answer, |out| read(area, framebuffer, out));
+                        continue;
+                    }
+                    let result = if is_granted {
                         journaling.record(stamp, &request).and_then(|entry| {
                             let result = apply(&request, framebuffer, display.pointer(), damage);
                             if let (Some(_), Some(stamp)) = (entry, stamp) {

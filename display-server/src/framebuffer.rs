@@ -86,12 +86,14 @@ impl Framebuffer {
     /// Appends the pixels of `area` as bytes R, G, B, A, rows from the top. `area` is clipped.
     pub fn read(&self, area: Area, out: &mut Vec<u8>) {
         let area = self.inside(area);
-        let mut at = out.len();
-        out.resize(at + area.width as usize * area.height as usize * BYTES, 0);
+        out.reserve(area.width as usize * area.height as usize * BYTES);
+        // By way of the nearest cache: room in `out` would have to be filled with something first.
+        let mut piece = [0; 1024];
         for y in area.rows() {
-            let row = self.row(y, area.x, area.width);
-            copy(row, &mut out[at..at + row.len() * BYTES]);
-            at += row.len() * BYTES;
+            for pixels in self.row(y, area.x, area.width).chunks(piece.len() / BYTES) {
+                copy(pixels, &mut piece);
+                out.extend_from_slice(&piece[..pixels.len() * BYTES]);
+            }
         }
     }
 

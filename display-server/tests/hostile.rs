@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use display_server::{Color, ServerOptions};
+use display_server::{Color, Display, ServerOptions, Size};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
@@ -253,13 +253,14 @@ async fn when_memory_is_used_up_the_large_wait_and_the_small_go_on() {
     drop(second);
     running.stop().await;
 
-    let running = start(ServerOptions { memory: 0, ..ServerOptions::default() }).await;
+    let large = Display::new(Size { width: 640, height: 48 }, Color::BLACK).unwrap();
+    let running = start_with(large, ServerOptions { memory: 0, ..ServerOptions::default() }).await;
     let mut client = running.connect().await;
-    client.send(&request(1, "get_image", (0, 0, 64, 40))).await;
+    client.send(&request(1, "get_image", (0, 0, 640, 40))).await;
     client
         .expect(&fault(
             1,
-            "no_memory: the display has no memory to spare for 10240 bytes now: ask later, or for fewer rows",
+            "no_memory: the display has no memory to spare for 102400 bytes now: ask later, or for fewer rows",
         ))
         .await;
     running.stop().await;

@@ -141,8 +141,9 @@ pub const SESSIONS: usize = 4 * CONNECTIONS;
 pub const SESSION_MEMORY: usize = 64 << 20;
 
 /// Bytes of answers that a session keeps until they are acknowledged. An answer beyond that is not kept: if it gets lost on
-/// its way, the client is told so, and may ask again.
-pub const SESSION_ANSWERS: usize = 1 << 20;
+/// its way, it is asked for again, or the client is told so where it has drawn since. Bands of large images are such answers:
+/// keeping them would be a copy of each.
+pub const SESSION_ANSWERS: usize = 128 << 10;
 
 /// Bytes of faults and answers together that a session keeps. Of a fault beyond that only that there was one is kept. As many
 /// calls as may be in flight leave short faults of 6 MiB; a client that never acknowledges could pile up gigabytes.

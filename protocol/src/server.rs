@@ -276,6 +276,13 @@ impl Connection {
         self.talk.answer(result);
     }
 
+    /// Answers it with an image, which `write` appends to what is to be sent: as [`Connection::answer`], without a copy.
+    ///
+    /// A question that it does not answer after all fails, and nothing that was appended is sent.
+    pub fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
+        self.talk.answer_image(bytes, write);
+    }
+
     /// Goes on with what was `found` of the session that [`Step::Resume`] asked for. What cannot be gone on with stays in
     /// `found`, and the connection closes.
     pub fn resume(&mut self, found: &mut Option<Session>) {
@@ -469,10 +476,36 @@ impl Talk {
         }
     }
 
-    /// Writes a response. After `hello` it stands for progress too: everything before it is done.
+    fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
+        let Some(Executing::Request { msgid, is_question: true }) = self.executing else {
+            return self
+                .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
+        };
+        let start = self.out.bytes.len();
+        envelope::write_response_head(&mut self.out.bytes, msgid);
+        self.out.bytes.push(0xc0);
+        envelope::write_bin_header(&mut self.out.bytes, bytes);
+        let body = self.out.bytes.len();
+        if let Err(fault) = write(&mut self.out.bytes) {
+            self.out.bytes.truncate(start);
+            return self.answer(Err(fault));
+        }
+        // Whatever was written: what follows is to be found behind as many bytes as are announced.
+        self.out.bytes.resize(body + bytes, 0);
+        self.executing = None;
+        self.stats.executed += 1;
+        self.responded(start, true);
+    }
+
+    /// Writes a response.
     fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
         let (start, is_answer) = (self.out.bytes.len(), result.is_ok());
         self.write_response(msgid, result);
+        self.responded(start, is_answer);
+    }
+
+    /// A response was written. After `hello` it stands for progress too: everything before it is done.
+    fn responded(&mut self, start: usize, is_answer: bool) {
         if self.phase == Phase::Greeted {
             self.applied += 1;
             self.reported = self.applied;

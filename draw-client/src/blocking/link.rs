@@ -31,8 +31,8 @@ pub(super) struct Link {
     /// readings cost more than all that it does.
     pub(super) called_at: Instant,
     pub(super) heard_at: Instant,
-    /// The socket's timeout for reads is less than `timeout` for the moment.
-    is_shortened: bool,
+    /// The socket's timeout for reads is less than `timeout` for the moment, since then.
+    limited: Option<Instant>,
     pub(super) trace: Printer,
     pub(super) peer: Peer,
     /// The connection is lost, or another one has not been answered yet. Whether there is another one.
@@ -96,19 +96,35 @@ fn limit_reads(stream: &TcpStream, left: Duration) -> std::io::Result<()> {
     stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
 }
 
+/// By how much reads may end late. To set the system's timeout for each of the reads of an image takes a tenth of its time.
+const LATE: Duration = Duration::from_millis(10);
+
 /// Reads that end by the deadline, however slowly the bytes trickle in.
 struct Until<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
+    limited: &'a mut Option<Instant>,
+}
+
+impl Until<'_> {
+    /// Has the next read end by the deadline.
+    fn limit(&mut self) -> std::io::Result<()> {
+        let now = Instant::now();
+        let left = self.deadline.saturating_duration_since(now);
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if self.limited.is_none_or(|at| now > at + LATE) {
+            limit_reads(self.stream, left)?;
+            *self.limited = Some(now);
+        }
+        Ok(())
+    }
 }
 
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        limit_reads(self.stream, left)?;
+        self.limit()?;
         self.stream.read(buffer)
     }
 }
@@ -125,7 +141,7 @@ impl Link {
             timeout: peer.connect_timeout,
             called_at: deadline,
             heard_at: deadline,
-            is_shortened: true,
+            limited: Some(Instant::now()),
             trace,
             peer,
             outage: None,
@@ -217,7 +233,7 @@ impl Link {
             match dial(&self.peer, patience) {
                 Ok(stream) => {
                     self.stream = stream;
-                    self.is_shortened = true;
+                    self.limited = Some(Instant::now());
                     self.is_connected = true;
                     self.machine.reconnect(false);
                     return Ok(());
@@ -309,12 +325,12 @@ impl Link {
         }
         let result = loop {
             if !std::mem::take(&mut is_usual) {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
+                let limited = &mut self.limited;
+                let limited = Until { stream: &self.stream, deadline, limited }.limit();
+                if limited.as_ref().is_err_and(would_block) {
                     break Err(Failed::TimedOut);
                 }
-                self.is_shortened = true;
-                limit_reads(&self.stream, left)?;
+                limited?;
             }
             match self.read_some(deadline) {
                 Ok(None) => {
@@ -330,7 +346,7 @@ impl Link {
                 Err(error) => break Err(error.into()),
             }
         };
-        if std::mem::take(&mut self.is_shortened) {
+        if self.limited.take().is_some() {
             self.stream.set_read_timeout(Some(self.timeout))?;
         }
         result
@@ -364,11 +380,11 @@ impl Link {
             let n = self.stream.read(&mut self.buffer)?;
             return Ok((n > 0).then_some(n));
         };
-        self.is_shortened = true;
         let before = body.len();
         // (Reads of 64 KiB at once are 60 system calls for a frame and not 311. On one core that was 6 % faster, on two it
         // was 18 % slower: who reads that much falls asleep more often, and waking him costs the display.)
-        let read = Until { stream: &self.stream, deadline }.take(room as u64).read_to_end(body);
+        let until = Until { stream: &self.stream, deadline, limited: &mut self.limited };
+        let read = until.take(room as u64).read_to_end(body);
         self.trace.pass(Direction::ToClient, &body[before..]);
         let n = read?;
         Ok((n == room).then_some(0))
