@@ -1,9 +1,9 @@
 //! A client that is a process of its own, to be killed like one: this test program once more.
 
-use crate::history::{Answer, CELLS, Call, Pen};
+use crate::history::{Answer, CELLS, Call, Made, Pen};
 use crate::processes::Dice;
 use draw_client::blocking::{Display, Pipeline, Reply};
-use draw_client::{Color, Error, Outcome, Pixel, Result};
+use draw_client::{Code, Color, Error, LateError, Outcome, Pixel, Result};
 use std::collections::VecDeque;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,29 +14,40 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 /// What does not happen within this time does not happen any more.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which life it is, where its history goes, where the display is, and the last row: there all count in one cell.
 const LIFE: &str = "UNKILLABLE_LIFE";
 const HISTORY: &str = "UNKILLABLE_HISTORY";
 const ADDRESS: &str = "UNKILLABLE_ADDRESS";
 const LAST_ROW: &str = "UNKILLABLE_LAST_ROW";
+/// How many milliseconds a call may take.
+const TIMEOUT: &str = "UNKILLABLE_TIMEOUT";
 
 /// A running client.
 pub(crate) struct Client {
-    process: Child,
+    pub(crate) process: Child,
     /// It draws until this is closed: by who started it, or by that one's death.
     alive: Option<ChildStdin>,
 }
 
 impl Client {
-    pub(crate) fn start(life: usize, history: &Path, address: &str, last_row: usize) -> Client {
+    /// One that waits for `timeout` for each answer. The calls of life 0, 2, 4, ... come one at a time, those of the others
+    /// do not wait for each other.
+    pub(crate) fn start(
+        life: usize,
+        history: &Path,
+        address: &str,
+        last_row: usize,
+        timeout: Duration,
+    ) -> Client {
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "client::process", "--nocapture"])
             .env(LIFE, life.to_string())
             .env(HISTORY, history)
             .env(ADDRESS, address)
             .env(LAST_ROW, last_row.to_string())
+            .env(TIMEOUT, timeout.as_millis().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -91,16 +102,47 @@ fn process() {
         _ = std::io::stdin().read_to_end(&mut Vec::new());
         stopped.store(true, SeqCst);
     });
-    let display = Connected::new(life, &var(ADDRESS));
+    let timeout = Duration::from_millis(var(TIMEOUT).parse().unwrap());
+    let display = Connected::new(life, &var(ADDRESS), timeout);
     let rows = (life as i32, var(LAST_ROW).parse().unwrap());
     live(life, &display, rows, Pen::new(&PathBuf::from(var(HISTORY))), &stop);
     std::process::exit(0);
 }
 
 /// One half of the clients wait for each answer, the others do not.
-enum Connected {
+pub(crate) enum Connected {
     Waits(Display),
     GoesOn(Pipeline),
+}
+
+/// A client of this process that remembers what it has called, in row 0, and what it was answered.
+pub(crate) struct Remembering {
+    client: Connected,
+    calls: Box<dyn Iterator<Item = Call>>,
+    pub(crate) made: Vec<Made>,
+}
+
+impl Remembering {
+    pub(crate) fn new(client: Connected) -> Remembering {
+        let calls = calls(0).filter(|call| *call != Call::Count);
+        Remembering { client, calls: Box::new(calls), made: Vec::new() }
+    }
+
+    /// Makes a call, and waits for what becomes of it.
+    pub(crate) fn call(&mut self) -> Made {
+        let call = self.calls.next().expect("it has no end");
+        let made = (call, Some(self.client.make(call, (0, 0)).answer()));
+        self.made.push(made);
+        made
+    }
+
+    /// Makes so many calls, each of which has such an answer.
+    pub(crate) fn calls(&mut self, count: usize, is_expected: impl Fn(Answer) -> bool) {
+        for _ in 0..count {
+            let (call, answer) = self.call();
+            assert!(answer.is_some_and(&is_expected), "{call} {answer:?}");
+        }
+    }
 }
 
 /// What will be known of a call.
@@ -163,15 +205,15 @@ fn live(life: usize, display: &Connected, rows: (i32, i32), mut pen: Pen, stop: 
 
 impl Connected {
     /// A display may be away at this moment: the client comes again until it is there.
-    fn new(life: usize, address: &str) -> Connected {
+    fn new(life: usize, address: &str, timeout: Duration) -> Connected {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let connected = if life.is_multiple_of(2) {
-                let builder = Display::builder().reconnect(PATIENCE).timeout(PATIENCE);
+                let builder = Display::builder().reconnect(PATIENCE).timeout(timeout);
                 builder.connect(address).map(Connected::Waits)
             } else {
-                let builder = Pipeline::builder().reconnect(PATIENCE).timeout(PATIENCE);
-                builder.on_error(|late| panic!("{late}")).connect(address).map(Connected::GoesOn)
+                let builder = Pipeline::builder().reconnect(PATIENCE).timeout(timeout);
+                builder.on_error(|late| check_late(&late)).connect(address).map(Connected::GoesOn)
             };
             match connected {
                 Ok(connected) => return connected,
@@ -209,6 +251,12 @@ impl Connected {
             }
         }
     }
+}
+
+/// The truth about a call that was given up after its timeout: nothing was wrong but what is outside.
+fn check_late(late: &LateError) {
+    let is_outside = late.fault().is_some_and(|fault| fault.code == Code::OutOfBounds);
+    assert!(is_outside, "{late}");
 }
 
 impl Pending {

@@ -4,14 +4,18 @@
 
 mod checker;
 mod client;
+#[cfg(target_os = "linux")]
+mod full;
 mod history;
 mod planted;
 mod processes;
+mod stopped;
 
-use client::Client;
+use checker::Executed;
+use client::{Client, PATIENCE};
 use draw_client::Color;
 use draw_client::blocking::Display;
-use history::{Answer, CELLS, Call, Life};
+use history::{Answer, CELLS, Call, Life, Made};
 use processes::{Dice, Directory, Server, free_port};
 use std::time::Duration;
 
@@ -33,7 +37,7 @@ impl World {
     fn start_client(&mut self) -> Client {
         let life = self.lives;
         self.lives += 1;
-        Client::start(life, &self.history(life), &self.address, self.rows - 1)
+        Client::start(life, &self.history(life), &self.address, self.rows - 1, PATIENCE)
     }
 
     fn history(&self, life: usize) -> std::path::PathBuf {
@@ -84,15 +88,20 @@ fn displays_and_clients_are_killed_again_and_again_and_everything_is_drawn_once(
     drop(server);
 }
 
+/// What a display shows in a row can have come of these calls. Answers how many of them were executed.
+fn check_row(made: &[Made], display: &Display, row: usize) -> Executed {
+    let shown = display.get_image(0, row as i32, CELLS as u32, 1).unwrap();
+    let shown: Vec<_> = shown.as_chunks().0.iter().map(|pixel| u32::from_be_bytes(*pixel)).collect();
+    checker::check(made, &shown).unwrap_or_else(|fault| panic!("row {row}: {fault}"))
+}
+
 /// Everything that clients were told is so.
 fn check(world: &World, kills: usize) {
     let display = Display::connect(&world.address).unwrap();
     let (mut calls, mut cut, mut ended, mut counted) = (0, 0, 0, 0..=0);
     for life in 0..world.lives {
         let Life { made, has_ended } = Life::read(&world.history(life));
-        let shown = display.get_image(0, life as i32, CELLS as u32, 1).unwrap();
-        let shown: Vec<_> = shown.as_chunks().0.iter().map(|pixel| u32::from_be_bytes(*pixel)).collect();
-        let executed = checker::check(&made, &shown).unwrap_or_else(|fault| panic!("life {life}: {fault}"));
+        let executed = check_row(&made, &display, life);
         let counts = |number: &usize| {
             let count = |(call, answer): &&_| *call == Call::Count && *answer != Some(Answer::Rejected);
             made[..*number].iter().filter(count).count()

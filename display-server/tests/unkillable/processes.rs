@@ -1,5 +1,6 @@
 //! The display as a process of its own, and what a test needs around it.
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,21 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(journal: &Path, port: u16, size: &str) -> Server {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_display-server"))
+        Server::start_by(Command::new(env!("CARGO_BIN_EXE_display-server")), journal, port, size)
+    }
+
+    /// The same of a display that may write no more than so many blocks of 512 bytes to a file.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_limited(journal: &Path, port: u16, size: &str, blocks: u64) -> Server {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"")]);
+        shell.arg(env!("CARGO_BIN_EXE_display-server"));
+        Server::start_by(shell, journal, port, size)
+    }
+
+    /// The same by a command that becomes the display.
+    fn start_by(mut command: Command, journal: &Path, port: u16, size: &str) -> Server {
+        let mut process = command
             .args(["--headless", "--size", size, "--log", "warn", "--journal-size", "1"])
             .args(["--listen", &format!("127.0.0.1:{port}"), "--journal"])
             .arg(journal)
@@ -56,6 +71,28 @@ impl Server {
         assert!(line.starts_with("listening on "), "{line:?}");
         Server { process }
     }
+}
+
+/// Stops a process with SIGSTOP, and returns when it stands.
+pub(crate) fn stop(process: &Child) {
+    let pid = Pid::from_child(process);
+    kill_process(pid, Signal::STOP).unwrap();
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().expect("it was waited for");
+    assert!(status.stopped(), "{status:?}");
+}
+
+/// Lets it go on.
+pub(crate) fn go_on(process: &Child) {
+    kill_process(Pid::from_child(process), Signal::CONT).unwrap();
+}
+
+/// A process may write as much to a file as it could before it was limited.
+#[cfg(target_os = "linux")]
+pub(crate) fn lift_limit(process: &Child) {
+    use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit = Rlimit { current: maximum, maximum };
+    prlimit(Some(Pid::from_child(process)), Resource::Fsize, limit).unwrap();
 }
 
 impl Drop for Server {
