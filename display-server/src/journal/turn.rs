@@ -13,7 +13,7 @@ use std::sync::{Arc, MutexGuard};
 use tracing::{error, info};
 
 /// A turn of a connection. The first drawing call takes the log, and the end gives it back: with that everything that
-/// was taken is in the file, which is before anybody is told.
+/// was taken is in the file, which is before anybody is told; or [`Turn::end`] says that it is not.
 pub(crate) struct Turn<'a> {
     journal: Option<&'a Journal>,
     log: Option<MutexGuard<'a, Log>>,
@@ -95,15 +95,30 @@ impl<'a> Turn<'a> {
     }
 }
 
+impl Turn<'_> {
+    /// Ends it. Where what was taken is not in the file, since a write into the room that was set aside has failed, answers
+    /// its last number: nobody is to be told of anything before that is on the disk.
+    #[inline]
+    pub(crate) fn end(mut self) -> Option<u64> {
+        self.finish()
+    }
+
+    #[inline]
+    fn finish(&mut self) -> Option<u64> {
+        let (journal, mut log) = (self.journal?, self.log.take()?);
+        let is_large = journal.core().end_turn(&mut log);
+        let unwritten = log.written().is_none().then(|| log.place.next - 1);
+        drop(log);
+        if is_large {
+            journal.shared_core().start_snapshot();
+        }
+        unwritten
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let (Some(journal), Some(mut log)) = (self.journal, self.log.take()) {
-            let is_large = journal.core().end_turn(&mut log);
-            drop(log);
-            if is_large {
-                journal.shared_core().start_snapshot();
-            }
-        }
+        self.finish();
     }
 }
 
@@ -127,6 +142,14 @@ impl Core {
             self.syncer.want(&log.file, written, false);
         }
         log.since >= self.snapshot_after
+    }
+
+    /// Tries once more to write what could not be written.
+    pub(crate) fn write_again(&self) {
+        let mut log = locked(&self.log);
+        if log.written().is_none() {
+            self.end_turn(&mut log);
+        }
     }
 
     /// Says once that it cannot be written, and once that it can again.
