@@ -19,7 +19,8 @@ use history::{Answer, CELLS, Call, Life, Made};
 use processes::{Dice, Directory, Server, free_port};
 use std::time::Duration;
 
-/// How often something is killed; the environment variable `KILLS` says otherwise. A release has 1,000.
+/// How often something is killed; the environment variable `KILLS` says otherwise. A release has 1,000, which takes four
+/// minutes: `KILLS=1000 cargo test -p display-server --test unkillable`.
 const KILLS: usize = 50;
 const CLIENTS: usize = 4;
 

@@ -177,7 +177,7 @@ async fn nobody_is_told_what_could_not_be_written() {
         running.durable().await;
         running.storage.set_trouble(Trouble::Error { from: 0, count: u64::MAX, kind: ErrorKind::Other });
         let call = display.add_pixel(1, 0, 200).await.expect("there is a display");
-        let mut call = std::pin::pin!(async { call.await });
+        let mut call = std::pin::pin!(call.into_future());
         // It is tried again, and again, and the client hears nothing.
         let before = running.storage.operations();
         soon(async {
