@@ -261,11 +261,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         if entry.is_some() {
             self.display.sessions().journal_session(id, session);
         }
-        // Of a session that is resumed everything is in the file already. Of another, what follows would be lost with its
-        // beginning, and nobody would know.
         let unwritten = turn.end();
+        // Of a session that is resumed everything is in the file already, or will be. Of another, what follows would be lost
+        // with its beginning, and nobody would know.
         let is_resumed = self.machine.standing() == Some(Standing::Resumed);
-        if let Some(number) = unwritten.or(entry.filter(|_| !is_resumed)) {
+        if let Some(number) = if is_resumed { unwritten } else { entry } {
             self.hold_back(number);
         }
     }

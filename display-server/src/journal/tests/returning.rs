@@ -188,7 +188,10 @@ async fn nobody_is_told_what_could_not_be_written() {
         })
         .await;
         assert_eq!(running.shown(1), 210, "it is drawn");
-        // Nor does anybody else hear of it.
+        // Somebody else is refused meanwhile, as on a full disk, and does not hear of it.
+        let (third, _told) = connect(&running, false).await;
+        let refused = add(&third, 2, 5).await.expect_err("it cannot be written");
+        assert_eq!(refused.fault().map(|fault| &fault.code), Some(&Code::NoSpace), "{refused}");
         let address = running.address.to_string();
         let other = Display::builder().connect_timeout(DEADLINE).connect(&address);
         let mut other = std::pin::pin!(async move { other.await?.get_pixel(1, 0).await });
