@@ -252,15 +252,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             }
         };
         // All of it is in the journal before anybody is told.
-        drop(journaling);
+        let unwritten = journaling.end();
         match (rest.len(), &mut *input) {
             (0, input) => *input = None,
             (left, Some(input)) => input.keep_last(left),
             (_, None) => {}
         }
         framebuffer.publish(damage);
+        if let Some(number) = unwritten {
+            self.hold_back(number);
+        }
         self.settle();
         turn
+    }
+
+    /// Nothing is sent before everything up to this number is on the disk.
+    fn hold_back(&mut self, number: u64) {
+        self.durable = self.journal.cloned().map(|journal| {
+            let kept = async move { journal.kept(number).await };
+            Box::pin(kept) as Pin<Box<dyn Future<Output = ()> + Send>>
+        });
     }
 
     /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
@@ -268,14 +279,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     fn journal_session(&mut self, id: Id) {
         let (Some(journal), Some(session)) = (self.journal, self.machine.session_state()) else { return };
         let mut turn = Journaling::new(Some(journal));
-        let Ok(Some(entry)) = turn.take_up(id, session) else { return };
-        self.display.sessions().journal_session(id, session);
-        drop(turn);
-        if self.machine.standing() != Some(Standing::Resumed) {
-            // What follows would be lost with it, and nobody would know.
-            let mut durable = journal.durable();
-            self.durable =
-                Some(Box::pin(async move { _ = durable.wait_for(|durable| *durable >= entry).await }));
+        let entry = turn.take_up(id, session).ok().flatten();
+        if entry.is_some() {
+            self.display.sessions().journal_session(id, session);
+        }
+        let unwritten = turn.end();
+        // Of a session that is resumed everything is in the file already, or will be. Of another, what follows would be lost
+        // with its beginning, and nobody would know.
+        let is_resumed = self.machine.standing() == Some(Standing::Resumed);
+        if let Some(number) = if is_resumed { unwritten } else { entry } {
+            self.hold_back(number);
         }
     }
 

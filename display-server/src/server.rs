@@ -24,9 +24,17 @@ use tracing::{debug, error, info, warn};
 const BACK_OFF: Duration = Duration::from_millis(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
-/// A client whose machine vanishes without a word is found out after about three minutes, and its place is free again.
-const KEEP_ALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+/// A client whose machine vanishes without a word is found out after three minutes, and its place is free again. There is
+/// no hurry: one that comes back takes its session from the older connection, and one that reads nothing has
+/// [`limits::STALLED`].
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(8);
+
+/// The same while there is something that its machine has not acknowledged: then keep-alive does not ask.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const VANISHED: Duration = Duration::from_secs(180);
 
 /// How long connections have to end when the server does: their farewell and a little for the scheduler.
 const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
@@ -214,13 +222,7 @@ impl Entrance {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     self.back_off = BACK_OFF;
-                    // An answer is a small packet that somebody waits for.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        debug!(%peer, "no TCP_NODELAY: {error}");
-                    }
-                    if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&KEEP_ALIVE) {
-                        debug!(%peer, "no TCP keep-alive: {error}");
-                    }
+                    set_up(&stream, peer);
                     return (stream, peer, permit);
                 }
                 Err(error) => {
@@ -250,6 +252,22 @@ impl Entrance {
     }
 }
 
+/// Any of it is better than no client.
+fn set_up(stream: &TcpStream, peer: SocketAddr) {
+    let socket = SockRef::from(stream);
+    // An answer is a small packet that somebody waits for.
+    if let Err(error) = socket.set_tcp_nodelay(true) {
+        debug!(%peer, "no TCP_NODELAY: {error}");
+    }
+    if let Err(error) = socket.set_tcp_keepalive(&KEEP_ALIVE) {
+        debug!(%peer, "no TCP keep-alive: {error}");
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = socket.set_tcp_user_timeout(Some(VANISHED)) {
+        debug!(%peer, "no TCP_USER_TIMEOUT: {error}");
+    }
+}
+
 /// As many of `wanted` connections as leave [`limits::SPARE_DESCRIPTORS`] under this process's limit.
 fn allowed_connections(wanted: usize) -> usize {
     let Some(descriptors) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
@@ -266,5 +284,25 @@ fn allowed_connections(wanted: usize) -> usize {
 fn report(ended: Result<(), JoinError>) {
     if let Err(failure) = ended {
         error!("a connection's task failed: {failure}");
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_vanishes_will_be_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut entrance = Entrance::new(listener, 1);
+        let (client, (stream, ..)) = tokio::join!(TcpStream::connect(address), entrance.next());
+        client.expect("it listens");
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("an option"));
+        let (time, interval) = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
+        let retries = socket.tcp_keepalive_retries().expect("an option");
+        assert_eq!(time.expect("an option") + retries * interval.expect("an option"), VANISHED);
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(VANISHED));
     }
 }

@@ -1,5 +1,8 @@
 //! How a connection is set up.
 
+#[cfg(test)]
+mod tests;
+
 use crate::address;
 use crate::debug;
 use crate::display::Display;
@@ -10,6 +13,7 @@ use crate::late::{Callback, LateError};
 use crate::reconnect::{Halves, WhileGone, hello};
 use crate::returning::Returning;
 use crate::shared::{Shared, now};
+use crate::socket;
 use crate::status::{Status, StatusCallback};
 use crate::writer::Writer;
 use draw_protocol::client::Connection;
@@ -108,6 +112,10 @@ impl Builder {
     /// accepted goes on then as if nothing had happened: every call is executed once, in its order. If the display has lost its
     /// state, or has forgotten this client, the calls that were under way fail with [`Error::Forgotten`], and those that
     /// follow draw on what there is.
+    ///
+    /// A network that dies without a word is a lost connection after 20 seconds
+    /// ([`DEAD_NETWORK`](draw_protocol::limits::DEAD_NETWORK)), where the system can tell; so is a display that takes nothing for
+    /// as long while there is more to send than its system has room for.
     ///
     /// Nothing can be made anew of a stream that was handed in ([`Builder::over`]): see [`Builder::through`].
     pub fn reconnect(mut self, within: Duration) -> Builder {
@@ -298,8 +306,7 @@ async fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Opt
         let share = address::share(deadline, now(), found.len() - i);
         match tokio::time::timeout(share, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {
             Ok(stream) => {
-                // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
-                stream.set_nodelay(true)?;
+                socket::set_up((&stream).into())?;
                 return Ok(stream);
             }
             Err(error) => last = Some(error),

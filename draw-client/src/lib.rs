@@ -94,6 +94,7 @@ mod reply;
 mod returning;
 mod scope;
 mod shared;
+mod socket;
 mod status;
 mod writer;
 

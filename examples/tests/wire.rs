@@ -1,10 +1,14 @@
 //! The relay that prints: what goes in on one side comes out on the other, whatever it is.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
+use display_server::{Options, Present, with_display};
+use draw_client::Color;
+use draw_client::blocking::Display;
 use draw_examples::wire::{Wire, with_port};
 use draw_protocol::trace::Detail;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -136,4 +140,48 @@ fn an_address_gets_the_port_that_it_does_not_name() {
     ] {
         assert_eq!(with_port(address), whole);
     }
+}
+
+/// The example, which cargo builds before it runs the tests of this package.
+fn draw_wire() -> Command {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join("draw_wire");
+    assert!(program.exists(), "{program:?} is missing: `cargo build -p draw-examples --examples` makes it");
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn ctrl_c_ends_the_relay_with_a_summary_and_cuts_its_clients_off() {
+    let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
+    with_display(options, |own| {
+        let arguments = ["--listen", "127.0.0.1:0", "--display", &own.address().to_string()];
+        let mut child = draw_wire().args(arguments).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let address = said.strip_prefix("listening on ").and_then(|rest| rest.split_once(';')).unwrap().0;
+        // One client that has drawn and stays connected, and one in the middle of a message.
+        let display = Display::builder().reconnect(Duration::ZERO).connect(address).unwrap();
+        display.draw_pixel(1, 2, Color::RED).unwrap();
+        let mut stranger = patient(TcpStream::connect(address).unwrap());
+        stranger.write_all(b"\x94\x00\x05\xa4sync\x90\x94\x00").unwrap();
+        stranger.read_exact(&mut [0; 5]).unwrap();
+
+        let pressed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(pressed.success());
+        let output = child.wait_with_output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{printed}");
+        assert!(printed.contains("-> 1 draw_pixel(1, 2, #ff0000ff)"), "{printed}");
+        let last = printed.lines().last().unwrap();
+        assert!(
+            last.starts_with("2 connections; -> 3 messages, ") && last.contains("; <- 3 messages, "),
+            "{last}"
+        );
+        assert!(display.get_pixel(1, 2).unwrap_err().is_disconnected());
+        assert!(stranger.read_to_end(&mut Vec::new()).is_ok(), "it is told by the end of the connection");
+        TcpListener::bind(address).unwrap();
+    })
+    .unwrap();
 }

@@ -164,6 +164,21 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long a client tries to come back to a display whose connection it has lost: as long as it waits for an answer.
 pub const RECONNECT: Duration = ANSWER_TIMEOUT;
 
+/// How long nothing comes before a client has its system ask the other side's whether it is still there ...
+pub const KEEP_ALIVE: Duration = Duration::from_secs(8);
+
+/// ... how long that may take before it is asked again ...
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(4);
+
+/// ... and how often it is asked. All together is [`DEAD_NETWORK`].
+pub const KEEP_ALIVE_PROBES: u32 = 3;
+
+/// How long what a client has sent may stay without acknowledgement by the other side's system (`TCP_USER_TIMEOUT`). Then
+/// the network is dead, and another connection is tried: early enough that a call may still be answered within
+/// [`ANSWER_TIMEOUT`], and later than a network of radio takes to find itself again. A display that takes no byte for so
+/// long while there are more looks the same; nothing is executed twice, so coming back to it does no harm.
+pub const DEAD_NETWORK: Duration = Duration::from_secs(20);
+
 /// How long a client waits for an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 

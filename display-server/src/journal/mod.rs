@@ -10,7 +10,8 @@
 //! |---|---|
 //! | the process is killed | everything that was answered is there |
 //! | the machine is | everything up to `durable`, and some or all of the rest, in order |
-//! | the disk is full, or a write fails | drawing calls are refused with `no_space`, questions are answered; it goes on when there is room |
+//! | the disk is full | drawing calls are refused with `no_space`, questions are answered; it goes on when there is room |
+//! | a write fails for another reason | what it was to keep is drawn and nobody is told before it is on the disk; then as when it is full |
 //! | a sync fails | nobody knows what is on the disk: the display says so and ends |
 //! | the end of the last file is torn | it is cut off, and the log says how much |
 //! | anything else was changed | the display does not start, and says where |
@@ -56,6 +57,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use storage::Directory;
 use sync::locked;
 use tokio::sync::watch;
@@ -63,6 +65,9 @@ pub(crate) use turn::Turn;
 
 /// The size of a display when nobody says another.
 pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
+
+/// How soon a disk that has failed is tried again, for those who wait to be told.
+const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
 /// a call does so in the turn of that call.
@@ -208,6 +213,14 @@ impl Journal {
         let outcome = self.handle.core.finish();
         self.handle.stop();
         outcome
+    }
+
+    /// Ready when everything up to this number is on the disk. What could not be written is tried again meanwhile.
+    pub(crate) async fn kept(&self, number: u64) {
+        let mut durable = self.durable();
+        while tokio::time::timeout(TRY_AGAIN, durable.wait_for(|durable| *durable >= number)).await.is_err() {
+            self.core().write_again();
+        }
     }
 
     pub(crate) fn core(&self) -> &Core {

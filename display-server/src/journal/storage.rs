@@ -1,6 +1,7 @@
 //! Where a journal is kept: a directory of files that only grow. On a disk here, in memory for tests.
 
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::process::{Resource, getrlimit};
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -134,6 +135,10 @@ impl StoredFile for File {
     }
 
     fn reserve(&self, length: u64, bytes: u64) -> io::Result<()> {
+        // A limit of this process is not looked at by the call below, and a write beyond it would end the process.
+        if getrlimit(Resource::Fsize).current.is_some_and(|limit| length + bytes > limit) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         // The length stays: what is reserved and not written does not look like something written.
         fallocate(self, FallocateFlags::KEEP_SIZE, length, bytes).map_err(|error| match error {
             rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS => io::ErrorKind::Unsupported.into(),

@@ -13,16 +13,18 @@ use std::sync::{Arc, MutexGuard};
 use tracing::{error, info};
 
 /// A turn of a connection. The first drawing call takes the log, and the end gives it back: with that everything that
-/// was taken is in the file, which is before anybody is told.
+/// was taken is in the file, which is before anybody is told; or [`Turn::end`] says that it is not.
 pub(crate) struct Turn<'a> {
     journal: Option<&'a Journal>,
     log: Option<MutexGuard<'a, Log>>,
+    /// Somebody will be told of what is in the log: a call was taken, or a question asked about pixels.
+    is_told: bool,
 }
 
 impl<'a> Turn<'a> {
     /// A turn that journals nothing if there is no journal.
     pub(crate) fn new(journal: Option<&'a Journal>) -> Turn<'a> {
-        Turn { journal, log: None }
+        Turn { journal, log: None, is_told: false }
     }
 
     /// Journals `request`, which is to be drawn then and only then, before the turn ends; answers its number. Of a
@@ -56,6 +58,7 @@ impl<'a> Turn<'a> {
             log.begin_turn(wall_clock());
             log
         });
+        self.is_told = true;
         let mut state = Vec::new();
         session.encode(&mut state);
         let (number, ack) = (session.filter().applied(), session.filter().ack());
@@ -89,21 +92,39 @@ impl<'a> Turn<'a> {
             log
         });
         if is_question {
+            self.is_told = true;
             return Ok(None);
         }
-        core.append(log, &Entry { session, request: *request, exceptions: &[] }).map(Some)
+        let taken = core.append(log, &Entry { session, request: *request, exceptions: &[] });
+        self.is_told |= taken.is_ok();
+        taken.map(Some)
+    }
+}
+
+impl Turn<'_> {
+    /// Ends it. Where what was taken is not in the file, by this turn or an earlier one, since a write into the room that was
+    /// set aside has failed, answers its last number: nothing of this turn is to be told before that is on the disk.
+    #[inline]
+    pub(crate) fn end(mut self) -> Option<u64> {
+        self.finish()
+    }
+
+    #[inline]
+    fn finish(&mut self) -> Option<u64> {
+        let (journal, mut log) = (self.journal?, self.log.take()?);
+        let is_large = journal.core().end_turn(&mut log);
+        let unwritten = (self.is_told && log.written().is_none()).then(|| log.place.next - 1);
+        drop(log);
+        if is_large {
+            journal.shared_core().start_snapshot();
+        }
+        unwritten
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let (Some(journal), Some(mut log)) = (self.journal, self.log.take()) {
-            let is_large = journal.core().end_turn(&mut log);
-            drop(log);
-            if is_large {
-                journal.shared_core().start_snapshot();
-            }
-        }
+        self.finish();
     }
 }
 
@@ -127,6 +148,14 @@ impl Core {
             self.syncer.want(&log.file, written, false);
         }
         log.since >= self.snapshot_after
+    }
+
+    /// Tries once more to write what could not be written.
+    pub(crate) fn write_again(&self) {
+        let mut log = locked(&self.log);
+        if log.written().is_none() {
+            self.end_turn(&mut log);
+        }
     }
 
     /// Says once that it cannot be written, and once that it can again.

@@ -4,6 +4,7 @@ use crate::address;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::reconnect::{Outage, hello, may_return};
 use crate::shared::Stats;
+use crate::socket;
 use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::trace::{Direction, Printer};
 use draw_protocol::{Answer, Request, Size, Welcome, limits};
@@ -52,8 +53,7 @@ fn dial(peer: &Peer, deadline: Instant) -> Result<TcpStream, Option<std::io::Err
         let share = address::share(deadline, Instant::now(), found.len() - i);
         match TcpStream::connect_timeout(one, share) {
             Ok(stream) => {
-                // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
-                stream.set_nodelay(true)?;
+                socket::set_up((&stream).into())?;
                 stream.set_write_timeout(Some(WRITE_SLICE))?;
                 limit_reads(&stream, deadline.saturating_duration_since(Instant::now()))?;
                 return Ok(stream);
@@ -86,8 +86,12 @@ impl From<std::io::Error> for Failed {
 }
 
 fn would_block(error: &std::io::Error) -> bool {
-    // Unix says the one, Windows the other.
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+    match error.kind() {
+        ErrorKind::WouldBlock => true,
+        // Windows says it so. Where another system does, the network is dead.
+        ErrorKind::TimedOut => cfg!(windows) || error.raw_os_error().is_none(),
+        _ => false,
+    }
 }
 
 /// A read that blocks ends after `left`.
@@ -472,5 +476,25 @@ impl Link {
 fn report(event: &Event) {
     if let Event::Fault(made, fault) = event {
         tracing::warn!(call = made.number, "{} failed after its deadline: {fault}", made.call);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_network_will_be_noticed() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (host, connect_timeout) = ("127.0.0.1".to_owned(), limits::CONNECT_TIMEOUT);
+        let peer = Peer { host, port, connect_timeout, reconnect: limits::RECONNECT };
+        let stream = dial(&peer, Instant::now() + connect_timeout).expect("it listens");
+        socket::check((&stream).into());
+        // What the system says then ends the connection; what a read says whose time is up does not.
+        let timed_out = std::io::Error::from_raw_os_error(110);
+        assert!(timed_out.kind() == ErrorKind::TimedOut && !would_block(&timed_out));
+        limit_reads(&stream, Duration::from_millis(1)).expect("an option");
+        assert!(would_block(&(&stream).read(&mut [0]).expect_err("nobody writes")));
     }
 }

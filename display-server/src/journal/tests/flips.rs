@@ -72,6 +72,36 @@ fn no_changed_record_is_applied() {
 }
 
 #[test]
+fn a_torn_end_is_cut_off_at_the_last_whole_record_wherever_it_is_torn() {
+    let (storage, pictures) = made(0);
+    let name = journal_name(1);
+    let bytes = storage.read(&name);
+    let records = records(&bytes);
+    for length in HEADER..=bytes.len() {
+        let whole = records.iter().filter(|record| record.end <= length).count();
+        // Torn off, or never written behind: room that was set aside is zeros.
+        for zeros in [0, 1, bytes.len() - length] {
+            let torn = [&bytes[..length], &vec![0; zeros][..]].concat();
+            // Zeros may be what was there.
+            let is_same = torn == bytes[..torn.len().min(bytes.len())];
+            let whole = if is_same {
+                records.iter().filter(|record| record.end <= torn.len()).count()
+            } else {
+                whole
+            };
+            let left = storage.with_file(&name, torn);
+            let world = open(&left).unwrap_or_else(|error| panic!("torn at {length}: {error}"));
+            assert_eq!(world.last(), whole as u64, "torn at {length}, {zeros} zeros");
+            assert!(picture(&world.core) == pictures[whole], "torn at {length}");
+            let (more, is_written) = world.turn(&mut Dice::new(1), 2);
+            assert!(is_written);
+            let again = open(&left.after_kill()).unwrap_or_else(|error| panic!("torn at {length}: {error}"));
+            assert!(Some(&picture(&again.core)) == more.last(), "what follows is kept");
+        }
+    }
+}
+
+#[test]
 fn a_changed_header_is_damage_if_anything_was_promised() {
     let (storage, _) = made(0);
     let bytes = storage.read(&journal_name(1));

@@ -4,5 +4,6 @@ mod flips;
 mod format;
 mod lives;
 mod looked_at;
+mod returning;
 mod served;
 mod world;

@@ -1,0 +1,221 @@
+//! Clients that come back to a display whose disk has failed: nothing is executed twice, and nobody believes what is not so.
+
+use super::world::SIZE;
+use crate::journal::memory::{Dice, Memory, Trouble};
+use crate::journal::shared::Core;
+use crate::journal::{Journal, Options};
+use crate::sessions::Shadow;
+use crate::{Server, ServerOptions};
+use draw_client::{Display, Error, Lost, Outcome, Status};
+use draw_protocol::client::Ended;
+use draw_protocol::session::Id;
+use draw_protocol::{Code, Color};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, future).await.expect("in time")
+}
+
+/// A display with sessions on a disk in memory, at an address that stays the same.
+struct Running {
+    storage: Memory,
+    journal: Journal,
+    address: SocketAddr,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    async fn start(storage: Memory, address: SocketAddr) -> Running {
+        let options = Options { size: Some(SIZE), ..Options::default() };
+        let (shadow, on) = (Arc::new(Shadow::default()), Arc::new(storage.clone()));
+        let core = Core::open(Path::new("memory"), on, &options, shadow.clone(), &mut |_, _| ());
+        let journal = Journal::start(core.expect("a disk in order")).expect("a thread");
+        journal.display().sessions().adopt((Id(journal.instance()), journal.boot()), shadow);
+        let listener = TcpListener::bind(address).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server =
+            Server::new(journal.display().clone(), ServerOptions::default()).journaled(journal.clone());
+        let task = tokio::spawn(async move { server.run(listener, std::future::pending()).await });
+        Running { storage, journal, address, task }
+    }
+
+    async fn new() -> Running {
+        Running::start(Memory::new(Trouble::None, true), SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Everything that was written is on the disk.
+    async fn durable(&self) -> u64 {
+        let last = crate::journal::sync::locked(&self.journal.core().log).place.next - 1;
+        let mut durable = self.journal.durable();
+        soon(durable.wait_for(|durable| *durable >= last)).await.expect("it is open");
+        last
+    }
+
+    /// Kills it, and starts another on what is left on the disk.
+    async fn restart_on(self, left: Memory) -> Running {
+        self.task.abort();
+        _ = self.task.await;
+        Running::start(left, self.address).await
+    }
+
+    fn shown(&self, x: i32) -> u32 {
+        let color = self.journal.display().framebuffer().get_pixel(x, 0).expect("it is inside");
+        color.to_u32() - Color::BLACK.to_u32()
+    }
+}
+
+async fn connect(running: &Running, accepts_loss: bool) -> (Display, UnboundedReceiver<Status>) {
+    let (tell, told) = unbounded_channel();
+    let builder = Display::builder().reconnect(DEADLINE).accept_loss(accepts_loss);
+    let builder = builder.on_status(move |status| _ = tell.send(status));
+    (soon(builder.connect(&running.address.to_string())).await.expect("a display"), told)
+}
+
+async fn add(display: &Display, x: i32, amount: u32) -> Result<(), Error> {
+    soon(async { display.add_pixel(x, 0, amount).await?.await }).await
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_clients_come_back_and_everything_is_there_once() {
+    let running = Running::new().await;
+    let (display, mut told) = connect(&running, false).await;
+    add(&display, 1, 10).await.expect("a display in order");
+    running.durable().await;
+    running.storage.set_sync_failure();
+    // It is in the file, and no more was promised.
+    add(&display, 1, 200).await.expect("it was written");
+    match soon(told.recv()).await {
+        Some(Status::Reconnecting { reason: Lost::Goodbye(fault), .. }) => {
+            assert_eq!(fault.code, Code::ShuttingDown);
+            assert!(fault.message.contains("a sync to its disk failed"), "{fault}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // Made while there is no display.
+    let made = display.add_pixel(1, 0, 3_000).await.expect("it waits");
+    let mut running = running;
+    soon(&mut running.task).await.expect("no panic").expect("it ends by itself");
+    running.task = tokio::spawn(async { Ok(()) });
+
+    let left = running.storage.after_kill();
+    let running = running.restart_on(left).await;
+    soon(made).await.expect("it goes on");
+    assert!(
+        matches!(soon(display.get_pixel(1, 0)).await, Ok(color) if color.to_u32() == 3_210 + Color::BLACK.to_u32())
+    );
+    assert_eq!(running.shown(1), 3_210, "each once");
+    loop {
+        match soon(told.recv()).await {
+            Some(Status::Reconnecting { .. }) => {}
+            Some(Status::Resumed) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    soon(display.close()).await.expect("all is done");
+}
+
+/// What is left of the disk after a loss of power that took everything that was not synced.
+fn without_what_was_not_synced(storage: &Memory, durable: u64) -> Memory {
+    let options = Options { size: Some(SIZE), ..Options::default() };
+    let last = |left: &Memory| {
+        let on = Arc::new(left.after_kill());
+        let core = Core::open(Path::new("memory"), on, &options, Arc::new(Shadow::default()), &mut |_, _| ());
+        core.map(|core| crate::journal::sync::locked(&core.log).place.next - 1)
+    };
+    let mut left = (0..1_000).map(|seed| storage.after_power_loss(&mut Dice::new(seed)));
+    left.find(|left| last(left).is_ok_and(|last| last == durable)).expect("the end can be lost")
+}
+
+#[tokio::test]
+async fn an_end_that_was_not_synced_is_said_to_be_lost_when_it_is() {
+    for accepts_loss in [false, true] {
+        let running = Running::new().await;
+        let (display, mut told) = connect(&running, accepts_loss).await;
+        add(&display, 1, 10).await.expect("a display in order");
+        let durable = running.durable().await;
+        running.storage.set_sync_failure();
+        add(&display, 1, 200).await.expect("it was written");
+        let left = without_what_was_not_synced(&running.storage, durable);
+        let running = running.restart_on(left).await;
+        let last = loop {
+            match soon(told.recv()).await {
+                Some(Status::Reconnecting { .. }) => {}
+                last => break last,
+            }
+        };
+        if accepts_loss {
+            assert!(matches!(last, Some(Status::Regressed)), "{last:?}");
+            add(&display, 1, 3_000).await.expect("it goes on");
+            assert_eq!(running.shown(1), 3_010);
+        } else {
+            let Some(Status::Lost(Lost::Protocol(Ended::Refused(fault)))) = last else { panic!("{last:?}") };
+            assert_eq!(fault.code, Code::StateRegressed);
+            let error = add(&display, 1, 3_000).await.expect_err("the program believes what is not so");
+            assert!(error.is_disconnected() && error.outcome() == Outcome::Rejected, "{error}");
+            assert_eq!(running.shown(1), 10);
+        }
+    }
+}
+
+/// Room was set aside, and still a write fails: the call is drawn by then, and is in no file.
+#[tokio::test]
+async fn nobody_is_told_what_could_not_be_written() {
+    for is_killed in [false, true] {
+        let running = Running::new().await;
+        let (display, _told) = connect(&running, false).await;
+        add(&display, 1, 10).await.expect("a display in order");
+        running.durable().await;
+        running.storage.set_trouble(Trouble::Error { from: 0, count: u64::MAX, kind: ErrorKind::Other });
+        let call = display.add_pixel(1, 0, 200).await.expect("there is a display");
+        let mut call = std::pin::pin!(call.into_future());
+        // It is tried again, and again, and the client hears nothing.
+        let before = running.storage.operations();
+        soon(async {
+            while running.storage.operations() < before + 3 {
+                assert!(futures::poll!(&mut call).is_pending(), "it is not in the journal");
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(running.shown(1), 210, "it is drawn");
+        // Somebody else is refused meanwhile, as on a full disk, and does not hear of it.
+        let (third, _told) = connect(&running, false).await;
+        let refused = add(&third, 2, 5).await.expect_err("it cannot be written");
+        assert_eq!(refused.fault().map(|fault| &fault.code), Some(&Code::NoSpace), "{refused}");
+        let address = running.address.to_string();
+        let other = Display::builder().connect_timeout(DEADLINE).connect(&address);
+        let mut other = std::pin::pin!(async move { other.await?.get_pixel(1, 0).await });
+        let before = running.storage.operations();
+        soon(async {
+            while running.storage.operations() < before + 3 {
+                assert!(futures::poll!(&mut other).is_pending(), "it is not in the journal");
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+
+        let running = if is_killed {
+            let left = running.storage.after_kill();
+            running.restart_on(left).await
+        } else {
+            running.storage.set_trouble(Trouble::None);
+            soon(other).await.expect("it is written by then");
+            running
+        };
+        soon(call).await.expect("it is written by now");
+        assert_eq!(running.shown(1), 210, "once");
+        let left = running.storage.after_kill();
+        let running = running.restart_on(left).await;
+        assert_eq!(running.shown(1), 210, "and it stays");
+    }
+}

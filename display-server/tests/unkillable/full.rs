@@ -1,0 +1,72 @@
+//! A display whose disk has no room: calls are rejected and never executed, questions are answered, and when there is room
+//! everybody goes on, also after a kill.
+
+use crate::check_row;
+use crate::client::{Connected, PATIENCE, Remembering};
+use crate::history::{Answer, Call};
+use crate::processes::{Directory, Server, free_port, lift_limit};
+use draw_client::blocking::{Display, Pipeline};
+use draw_client::{Code, Color, Outcome};
+use std::sync::mpsc::channel;
+
+const SIZE: &str = "64x4";
+
+/// Blocks of 512 bytes that the journal may have at first.
+const BLOCKS: u64 = 64;
+
+#[test]
+fn a_full_disk_rejects_what_is_drawn_and_everything_else_is_there_once() {
+    for waits in [false, true] {
+        let (directory, port) = (Directory::new(&format!("full-{waits}")), free_port());
+        let (journal, address) = (directory.path("journal"), format!("127.0.0.1:{port}"));
+        let server = Server::start_limited(&journal, port, SIZE, BLOCKS);
+        let (tell, told) = channel();
+        let connected = if waits {
+            Connected::Waits(Display::builder().timeout(PATIENCE).connect(&address).unwrap())
+        } else {
+            let builder = Pipeline::builder().timeout(PATIENCE).reconnect(PATIENCE);
+            let builder = builder.on_error(move |late| tell.send(late).unwrap());
+            Connected::GoesOn(builder.connect(&address).unwrap())
+        };
+        let mut client = Remembering::new(connected);
+        let is_refused = |(call, answer)| call != Call::Outside && answer == Some(Answer::Rejected);
+        assert!((0..10_000).any(|_| is_refused(client.call())), "it is full");
+        let length = std::fs::metadata(journal.join("journal-0000000000000001")).unwrap().len();
+        assert!(client.made.len() > 100 && length <= 512 * BLOCKS, "there was room for some: {length} bytes");
+
+        // What changes the picture is rejected, and why is said; what does not is answered.
+        let other = Display::connect(&address).unwrap();
+        let refused = other.add_pixel(0, 3, 1).expect_err("there is no room");
+        assert_eq!(refused.outcome(), Outcome::Rejected);
+        assert_eq!(refused.fault().map(|fault| &fault.code), Some(&Code::NoSpace), "{refused}");
+        assert!(refused.to_string().contains("the journal cannot be written"), "{refused}");
+        for _ in 0..100 {
+            match client.call() {
+                (Call::Get(_), answer) => assert!(matches!(answer, Some(Answer::Read(_))), "{answer:?}"),
+                (call, answer) => assert_eq!(answer, Some(Answer::Rejected), "{call}"),
+            }
+        }
+
+        // A kill in this state loses nothing, and changes nothing.
+        drop(server);
+        let server = Server::start_limited(&journal, port, SIZE, BLOCKS);
+        assert!((0..10_000).any(|_| is_refused(client.call())), "it is full again");
+        lift_limit(&server.process);
+        let is_as_ever =
+            |made: (Call, Option<Answer>)| (made.0 == Call::Outside) == (made.1 == Some(Answer::Rejected));
+        for _ in 0..100 {
+            let made = client.call();
+            assert!(is_as_ever(made), "{made:?}");
+        }
+        drop(server);
+        let _server = Server::start(&journal, port, SIZE);
+        for _ in 0..100 {
+            let made = client.call();
+            assert!(is_as_ever(made), "{made:?}");
+        }
+        let other = Display::connect(&address).unwrap();
+        assert_eq!(*check_row(&client.made, &other, 0).end(), client.made.len());
+        assert_eq!(other.get_pixel(0, 3).unwrap(), Color::BLACK, "what was rejected is not there");
+        assert!(told.try_recv().is_err(), "whoever waited was told, and nobody else");
+    }
+}

@@ -1,0 +1,118 @@
+//! The display as a process of its own, and what a test needs around it.
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+
+/// A directory of a test's own, removed in the end.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("display-server-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A port that no connection gets by chance while the display is away, as those above may: clients come back to the
+/// address that they know. Not the same for two tests of this program.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 10_000) as u16 + NEXT.fetch_add(100, SeqCst);
+    (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("one of them is free")
+}
+
+/// A display that is killed when it is dropped.
+pub(crate) struct Server {
+    pub(crate) process: Child,
+}
+
+impl Server {
+    /// Starts it, and returns when it listens.
+    pub(crate) fn start(journal: &Path, port: u16, size: &str) -> Server {
+        Server::start_by(Command::new(env!("CARGO_BIN_EXE_display-server")), journal, port, size)
+    }
+
+    /// The same of a display that may write no more than so many blocks of 512 bytes to a file.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_limited(journal: &Path, port: u16, size: &str, blocks: u64) -> Server {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"")]);
+        shell.arg(env!("CARGO_BIN_EXE_display-server"));
+        Server::start_by(shell, journal, port, size)
+    }
+
+    /// The same by a command that becomes the display.
+    fn start_by(mut command: Command, journal: &Path, port: u16, size: &str) -> Server {
+        let mut process = command
+            .args(["--headless", "--size", size, "--log", "warn", "--journal-size", "1"])
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--journal"])
+            .arg(journal)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening on "), "{line:?}");
+        Server { process }
+    }
+}
+
+/// Stops a process with SIGSTOP, and returns when it stands.
+pub(crate) fn stop(process: &Child) {
+    let pid = Pid::from_child(process);
+    kill_process(pid, Signal::STOP).unwrap();
+    let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().expect("it was waited for");
+    assert!(status.stopped(), "{status:?}");
+}
+
+/// Lets it go on.
+pub(crate) fn go_on(process: &Child) {
+    kill_process(Pid::from_child(process), Signal::CONT).unwrap();
+}
+
+/// A process may write as much to a file as it could before it was limited.
+#[cfg(target_os = "linux")]
+pub(crate) fn lift_limit(process: &Child) {
+    use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit = Rlimit { current: maximum, maximum };
+    prlimit(Some(Pid::from_child(process)), Resource::Fsize, limit).unwrap();
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// Numbers that look like chance, the same for the same seed.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Dice {
+        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+}

@@ -1,0 +1,44 @@
+//! What both clients ask of the system for a TCP connection.
+
+use draw_protocol::limits;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+
+/// Sends what is small at once, and lets a network that has died be noticed.
+///
+/// # Errors
+/// If small packets cannot be had. A system that does not know one of the other options has the connection as it is: it
+/// notices later, by its own time-outs.
+pub(crate) fn set_up(socket: SockRef<'_>) -> io::Result<()> {
+    // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
+    socket.set_tcp_nodelay(true)?;
+    if let Err(error) = notice_dead_network(&socket) {
+        tracing::debug!("a network that dies is noticed late: {error}");
+    }
+    Ok(())
+}
+
+/// A cable that is pulled says nothing. While nothing is under way, keep-alive asks the other side's system; while
+/// something is, only the time for which it stays unacknowledged tells, which for most systems is a quarter of an hour.
+fn notice_dead_network(socket: &SockRef<'_>) -> io::Result<()> {
+    let keep_alive = TcpKeepalive::new().with_time(limits::KEEP_ALIVE);
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", windows))]
+    let keep_alive =
+        keep_alive.with_interval(limits::KEEP_ALIVE_INTERVAL).with_retries(limits::KEEP_ALIVE_PROBES);
+    socket.set_tcp_keepalive(&keep_alive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(limits::DEAD_NETWORK))?;
+    Ok(())
+}
+
+/// What a socket was asked for is so.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn check(socket: SockRef<'_>) {
+    use std::time::Duration;
+    let seconds = Duration::from_secs;
+    assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("an option"));
+    assert_eq!(socket.tcp_keepalive_time().expect("an option"), seconds(8));
+    assert_eq!(socket.tcp_keepalive_interval().expect("an option"), seconds(4));
+    assert_eq!(socket.tcp_keepalive_retries().expect("an option"), 3);
+    assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(seconds(20)));
+}
