@@ -384,18 +384,19 @@ fn what_a_client_cannot_say_is_refused() {
 #[test]
 fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     let mut session = Session::new(0);
-    let image = vec![7; 300 << 10];
+    let (answer, refusal) = (vec![7; 40 << 10], vec![8; 300 << 10]);
     for number in 1..=40 {
+        let is_answer = number <= 5;
         session.handle_request(number, b"message").unwrap();
-        session.responded(&image, number <= 5);
+        session.responded(if is_answer { &answer } else { &refusal }, is_answer);
         assert!(session.memory() < limits::SESSION_RESPONSES + (64 << 10), "{}", session.memory());
     }
     let said = |number| {
         let mut said = Vec::new();
         session.write_response(number, &mut said).then_some(said)
     };
-    assert_eq!((said(3), said(4)), (Some(image.clone()), None), "answers beyond their limit are not kept");
-    assert_eq!(said(20), Some(image), "faults have more room");
+    assert_eq!((said(3), said(4)), (Some(answer), None), "answers beyond their limit are not kept");
+    assert_eq!(said(20), Some(refusal), "faults have more room");
     let fault = said(40).unwrap();
     assert!(fault.windows(11).any(|text| text == b"answer_lost"), "{fault:02x?}");
     assert_eq!(fault[..3], [0x94, 0x01, 40]);
