@@ -69,6 +69,7 @@ pub(crate) async fn serve<S>(
         resuming: None,
         session: None,
         holder: Arc::default(),
+        recorded: 0,
         durable: None,
         is_large: false,
         counted: Stats::default(),
@@ -94,6 +95,10 @@ pub(crate) async fn serve<S>(
         _ = connection.machine.poll_transmit(now());
         connection.settle();
         let limit = if is_shutdown { LAST_FAREWELL } else { FAREWELL };
+        // What the journal does not get on the disk by then is not said.
+        let until = tokio::time::Instant::now() + limit;
+        _ = tokio::time::timeout_at(until, poll_fn(|cx| connection.poll_durable(cx))).await;
+        let limit = until.duration_since(tokio::time::Instant::now());
         let Connection { stream, machine, trace, .. } = &mut connection;
         result = farewell::take(stream, machine, trace, limit).await;
     }
@@ -120,7 +125,9 @@ struct Connection<'a, S> {
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
     holder: Arc<Holder>,
-    /// Ready when what is to be sent may be sent.
+    /// The last record of the journal that has to be on the disk before what was executed here is.
+    recorded: u64,
+    /// Ready when what the machine has marked may be sent.
     durable: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The last read brought so much that a larger buffer is worth having.
     is_large: bool,
@@ -160,6 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 let now = now();
                 if shutdown.as_mut().poll(cx).is_ready() {
                     let failure = self.journal.and_then(Journal::failure);
+                    if failure.is_some() {
+                        self.machine.forget_held();
+                    }
                     let fault = failure.map(|failure| Fault::new(Code::ShuttingDown, &*failure));
                     self.machine.close(fault.unwrap_or_else(|| self.display.end()));
                     return Poll::Ready(Ok(()));
@@ -168,7 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     return Poll::Ready(Ok(()));
                 }
                 // Each is tried in each turn, whatever the others did.
-                let has_sent = self.poll_durable(cx).is_ready() && self.poll_send(cx, now)?;
+                _ = self.poll_durable(cx);
+                let has_sent = self.poll_send(cx, now)?;
                 let has_read = self.poll_receive(cx)?;
                 let has_expired = self.poll_deadline(cx, timer.as_mut(), &mut armed, now);
                 if has_sent || has_read || has_expired || turn == Turn::Yield {
@@ -186,7 +197,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
     fn execute(&mut self) -> Turn {
         let Connection {
-            machine, display, journal, share, damage, input, is_streaming, peer, resuming, ..
+            machine,
+            display,
+            journal,
+            share,
+            damage,
+            input,
+            is_streaming,
+            peer,
+            resuming,
+            recorded,
+            ..
         } = self;
         let (framebuffer, now) = (display.framebuffer(), now());
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
@@ -229,6 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Step::Wait => break Turn::Over,
             }
         };
+        *recorded = journaling.last().unwrap_or(*recorded);
         // All of it is in the journal before anybody is told.
         drop(journaling);
         match (rest.len(), &mut *input) {
@@ -242,28 +264,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 
     /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
-    /// is not so: after a restart the client is told that the session is not known, and nothing else is promised.
+    /// is not so for one that begins: after a restart the client is told that the session is not known, and nothing else is
+    /// promised.
     fn journal_session(&mut self, id: Id) {
         let (Some(journal), Some(session)) = (self.journal, self.machine.session_state()) else { return };
         let mut turn = Journaling::new(Some(journal));
-        let Ok(Some(entry)) = turn.take_up(id, session) else { return };
-        self.display.sessions().journal_session(id, session);
-        drop(turn);
-        if self.machine.standing() != Some(Standing::Resumed) {
-            // What follows would be lost with it, and nobody would know.
-            let mut durable = journal.durable();
-            self.durable =
-                Some(Box::pin(async move { _ = durable.wait_for(|durable| *durable >= entry).await }));
+        let is_taken = turn.take_up(id, session).is_ok();
+        if is_taken {
+            self.display.sessions().journal_session(id, session);
+        }
+        if is_taken || self.machine.is_durable() || self.machine.standing() == Some(Standing::Resumed) {
+            self.recorded = turn.last().unwrap_or(self.recorded);
         }
     }
 
-    /// Ready when what is to be sent may be sent: the journal has on the disk what has to be there first.
+    /// Lets the machine say what the journal has on the disk by now, and finds out when it has the rest. Ready when nothing
+    /// waits.
     fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(durable) = &mut self.durable {
-            ready!(durable.as_mut().poll(cx));
-            self.durable = None;
+        loop {
+            if let Some(durable) = &mut self.durable {
+                ready!(durable.as_mut().poll(cx));
+                self.durable = None;
+                self.machine.release();
+            }
+            if !self.machine.mark() {
+                return Poll::Ready(());
+            }
+            match self.journal {
+                Some(journal) if !journal.has_durable(self.recorded) => {
+                    self.durable = Some(Box::pin(journal.until_durable(self.recorded)));
+                }
+                _ => self.machine.release(),
+            }
         }
-        Poll::Ready(())
     }
 
     /// Gets the session that the client asks for, or gives back the one that another connection asks for. Answers whether
@@ -317,7 +350,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 
     fn is_all_sent(&mut self) -> bool {
-        self.machine.poll_transmit(now()).is_empty() && !self.needs_flush
+        !self.machine.is_held() && self.machine.poll_transmit(now()).is_empty() && !self.needs_flush
     }
 
     /// Sends what the stream takes. Answers whether it took anything.

@@ -182,6 +182,22 @@ impl Journal {
         self.handle.core.syncer.watch_durable()
     }
 
+    /// Whether entry `number` and all before are on the disk.
+    pub(crate) fn has_durable(&self, number: u64) -> bool {
+        self.handle.core.syncer.durable() >= number
+    }
+
+    /// Ready when they are. After a failure, never.
+    pub(crate) fn until_durable(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
+        let mut durable = self.durable();
+        async move {
+            if durable.wait_for(|durable| *durable >= number).await.is_err() {
+                // The journal is gone, and with it whoever could say so.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Why nothing more is taken, ever: a sync has failed.
     pub fn failure(&self) -> Option<Arc<str>> {
         self.handle.core.syncer.failure()

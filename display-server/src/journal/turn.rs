@@ -17,17 +17,25 @@ use tracing::{error, info};
 pub(crate) struct Turn<'a> {
     journal: Option<&'a Journal>,
     log: Option<MutexGuard<'a, Log>>,
+    /// See [`Turn::last`].
+    last: Option<u64>,
 }
 
 impl<'a> Turn<'a> {
     /// A turn that journals nothing if there is no journal.
     pub(crate) fn new(journal: Option<&'a Journal>) -> Turn<'a> {
-        Turn { journal, log: None }
+        Turn { journal, log: None, last: None }
+    }
+
+    /// The number of the last record that has to be durable for what was done in this turn to be: of its own last, or of the last
+    /// of all if the turn had to do with more than that. Nothing if it had to do with none.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
     }
 
     /// Journals `request`, which is to be drawn then and only then, before the turn ends; answers its number. Of a
     /// question nothing is kept; but one about pixels waits for the turns of others, so that what it answers is in the
-    /// file. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
+    /// file; and `sync_durable` sees to it that all that was drawn is. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
     ///
     /// # Errors
     /// What is wrong with the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync
@@ -56,13 +64,17 @@ impl<'a> Turn<'a> {
             log.begin_turn(wall_clock());
             log
         });
+        // What connections before this one did in the session is before it.
+        self.last = Some(log.place.next - 1);
         let mut state = Vec::new();
         session.encode(&mut state);
         let (number, ack) = (session.filter().applied(), session.filter().ack());
         let stamp = Stamp { session: id, number, ack, digest: 0 };
         // Questions are never journaled, so this one stands for it.
-        core.append(log, &Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state })
-            .map(Some)
+        let entry = Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state };
+        let number = core.append(log, &entry)?;
+        self.last = Some(number);
+        Ok(self.last)
     }
 
     fn record_in(
@@ -75,7 +87,8 @@ impl<'a> Turn<'a> {
             return Ok(None);
         }
         let is_question = request.method().is_question();
-        if !is_question {
+        let vouches = matches!(request, Request::SyncDurable {});
+        if !is_question || vouches {
             request.check()?;
             if self.log.is_none()
                 && let Some(failure) = core.syncer.failure()
@@ -88,10 +101,15 @@ impl<'a> Turn<'a> {
             log.begin_turn(wall_clock());
             log
         });
+        if vouches {
+            core.flush(log)?;
+            self.last = Some(log.place.next - 1);
+        }
         if is_question {
             return Ok(None);
         }
-        core.append(log, &Entry { session, request: *request, exceptions: &[] }).map(Some)
+        self.last = Some(core.append(log, &Entry { session, request: *request, exceptions: &[] })?);
+        Ok(self.last)
     }
 }
 
@@ -114,6 +132,17 @@ impl Core {
         self.say(log, taken.as_ref().err());
         taken.map_err(|error| {
             let text = format!("the journal cannot be written ({error}), so nothing is drawn until it can");
+            Fault::new(Code::NoSpace, text)
+        })
+    }
+
+    /// Has all that was appended in the file.
+    fn flush(&self, log: &mut Log) -> Result<(), Fault> {
+        let flushed = log.flush();
+        self.say(log, flushed.as_ref().err());
+        flushed.map_err(|error| {
+            let text =
+                format!("the journal cannot be written ({error}), so what was drawn last is not durable yet");
             Fault::new(Code::NoSpace, text)
         })
     }
