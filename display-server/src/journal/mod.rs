@@ -3,7 +3,7 @@
 //! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and reported when both
 //! is done; a thread of its own syncs the file, at once when it is idle, else all that came meanwhile together. So of a
 //! call that was reported as drawn the end of the process leaves everything, and a loss of power everything up to
-//! [`Journal::durable`]. When the file has grown enough, the picture is written to a snapshot and older files go. The
+//! [`Journal::durable`]. A client that needs more is not told before: its connection holds back what it says. When the file has grown enough, the picture is written to a snapshot and older files go. The
 //! bytes are described in `format.rs`; `display-server journal` looks at them.
 //!
 //! | what happens | what becomes of it |

@@ -1,6 +1,7 @@
 //! One connection of a synchronous client: writes and reads in the caller's own thread, and makes another when it is lost.
 
 use crate::address;
+use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::reconnect::{Outage, hello, may_return};
 use crate::shared::Stats;
@@ -20,6 +21,8 @@ pub(super) struct Peer {
     pub(super) connect_timeout: Duration,
     /// For how long it is tried to make another when one is lost.
     pub(super) reconnect: Duration,
+    /// What its answers are to mean.
+    pub(super) durability: Durability,
 }
 
 pub(super) struct Link {
@@ -120,7 +123,7 @@ impl Link {
         let stream = dial(&peer, deadline).map_err(|last| address::unreachable(&shown, last))?;
         let mut link = Link {
             stream,
-            machine: Connection::new(&hello()),
+            machine: Connection::new(&hello(peer.durability)),
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
             called_at: deadline,
