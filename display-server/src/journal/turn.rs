@@ -102,7 +102,9 @@ impl<'a> Turn<'a> {
             log
         });
         if vouches {
-            core.flush(log)?;
+            if log.written().is_none() {
+                core.flush(log)?;
+            }
             self.last = Some(log.place.next - 1);
         }
         if is_question {
