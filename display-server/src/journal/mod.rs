@@ -56,6 +56,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use storage::Directory;
 use sync::locked;
 use tokio::sync::watch;
@@ -63,6 +64,9 @@ pub(crate) use turn::Turn;
 
 /// The size of a display when nobody says another.
 pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
+
+/// When who waits for the disk has it looked at once more.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
 /// a call does so in the turn of that call.
@@ -189,11 +193,12 @@ impl Journal {
 
     /// Ready when they are. After a failure, never.
     pub(crate) fn until_durable(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
-        let mut durable = self.durable();
+        let (mut durable, core) = (self.durable(), self.handle.core.clone());
         async move {
-            if durable.wait_for(|durable| *durable >= number).await.is_err() {
-                // The journal is gone, and with it whoever could say so.
-                std::future::pending::<()>().await;
+            // The journal lives as long as this, so that only the number ends the wait.
+            // What could not even be written is tried again with the next call, which who waits for this one may not make.
+            while tokio::time::timeout(RETRY, durable.wait_for(|durable| *durable >= number)).await.is_err() {
+                core.write_again();
             }
         }
     }

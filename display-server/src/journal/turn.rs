@@ -138,6 +138,14 @@ impl Core {
         })
     }
 
+    /// Tries once more to write what could not be written when its turn ended.
+    pub(crate) fn write_again(&self) {
+        let mut log = locked(&self.log);
+        if log.written().is_none() {
+            self.end_turn(&mut log);
+        }
+    }
+
     /// Has all that was appended in the file.
     fn flush(&self, log: &mut Log) -> Result<(), Fault> {
         let flushed = log.flush();

@@ -192,6 +192,20 @@ async fn a_full_disk_refuses_nobody_who_only_waits() {
 }
 
 #[tokio::test]
+async fn what_could_not_be_written_at_first_is_tried_again_for_who_waits() {
+    let slow = Slow::start().await;
+    let mut client = slow.durable().await;
+    client.send((0, 1, "draw_pixel", (1, 2, RED))).await;
+    client.expect((2, "progress", (1,))).await;
+    // There is room, so the next operation is to write the next call, when it is drawn already.
+    let from = slow.storage.operations() + 1;
+    slow.storage.set_trouble(Trouble::Error { from, count: 1, kind: ErrorKind::Other });
+    client.send((0, 2, "draw_pixel", (1, 2, RED))).await;
+    client.expect((2, "progress", (2,))).await;
+    assert_eq!(*slow.journal.durable().borrow(), 2);
+}
+
+#[tokio::test]
 async fn what_waits_when_the_display_ends_is_told_if_the_disk_comes_in_time() {
     let slow = Slow::start().await;
     let mut client = slow.durable().await;
