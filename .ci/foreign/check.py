@@ -230,6 +230,7 @@ def main(address, picture=None):
     model.image(-6, -4, 13, rgba)
     model.compare(client, "calls partly outside, whose other part is drawn")
 
+    client.refused("no_journal", "sync_durable", says="--journal DIR")
     client.refused("unknown_method", "draw_teapot", 1, 2, says="draw_teapot")
     client.refused("invalid_argument", "draw_pixel", 1, 2, says="3 parameters")
     client.refused("invalid_argument", "draw_pixel", "one", 2, RED, says="x")

@@ -8,7 +8,7 @@ use benches::stats::median;
 use clap::Parser;
 use display_server::journal::{Journal, Options};
 use display_server::{Color, Display, Server, ServerOptions, Size};
-use draw_client::blocking;
+use draw_client::{Durability, blocking};
 use draw_protocol::{Pixel, Request};
 use std::error::Error;
 use std::fs::{self, File};
@@ -59,23 +59,39 @@ fn main() -> Outcome {
 fn measure(directory: &Path) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!("{:46}{:>12}", "asynchronous batches of 1,000 pixels", "MiB/s");
-    let (mut plain, mut journaled, mut durable) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut plain, mut journaled, mut durable, mut told] = [(); 4].map(|()| Vec::new());
     for round in 0..ROUNDS {
-        plain.push(batches(&runtime, None)?.0);
-        let (drawn, synced) = batches(&runtime, Some(&directory.join(format!("batches-{round}"))))?;
-        journaled.push(drawn);
-        durable.push(synced);
+        plain.push(batches(&runtime, None, Durability::Applied)?.0);
+        let directory = directory.join(format!("batches-{round}"));
+        let mut kinds = [Durability::Applied, Durability::Durable];
+        // The disk may be slower for who comes second.
+        kinds.rotate_left(round % 2);
+        for kind in kinds {
+            let (drawn, synced) = batches(&runtime, Some(&directory), kind)?;
+            if kind == Durability::Durable {
+                told.push(synced);
+            } else {
+                journaled.push(drawn);
+                durable.push(synced);
+            }
+        }
     }
     let plain = tell("  without a journal", plain, 1.0);
-    tell("  with a journal, until all is drawn", journaled, plain);
+    let journaled = tell("  with a journal, until all is drawn", journaled, plain);
     tell("  with a journal, until all is durable", durable, plain);
+    tell("  of a client that waits for the disk", told, journaled);
 
     println!("{:46}{:>12}", "one thing after the other, each waited for", "us");
-    let times = syncs(directory)?;
-    println!("{:46}{:>12.1}", "  4 KiB appended and synced", middle(&times));
-    let (answered, durable) = calls(&runtime, &directory.join("calls"))?;
-    println!("{:46}{:>12.1}", "  a draw_pixel, until it is answered", middle(&answered));
+    let Calls { synced, answered, durable, told } = calls(&runtime, directory)?;
+    let [sync, call, told] = [middle(&synced), middle(&answered), middle(&told)];
+    println!("{:46}{sync:>12.1}", "  4 KiB appended and synced");
+    println!("{:46}{call:>12.1}", "  a draw_pixel, until it is answered");
     println!("{:46}{:>12.1}", "  and until it is durable", middle(&durable));
+    let part = told / (sync + call);
+    println!(
+        "{:46}{told:>12.1}   {part:.2} of the first two",
+        "  a draw_pixel of a client that waits for the disk"
+    );
 
     println!("{:46}{:>12}", "recovery, from the page cache", "s per GiB");
     for (name, batch) in [("  batches of 1,000 pixels", BATCH), ("  single pixels", 1)] {
@@ -122,13 +138,13 @@ fn serve(runtime: &Runtime, journal: Option<&Journal>) -> Outcome<(String, JoinH
 }
 
 /// MiB/s of pixels, until all are drawn, and until all are durable.
-fn batches(runtime: &Runtime, directory: Option<&Path>) -> Outcome<(f64, f64)> {
+fn batches(runtime: &Runtime, directory: Option<&Path>, durability: Durability) -> Outcome<(f64, f64)> {
     let journal = directory.map(open).transpose()?;
     let (address, task) = serve(runtime, journal.as_ref())?;
     let pixels = pictures::square(BATCH);
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (drawn, durable) = client.block_on(async {
-        let display = draw_client::Display::connect(&address).await?;
+        let display = draw_client::Display::builder().durability(durability).connect(&address).await?;
         let began = Instant::now();
         for _ in 0..BATCHES {
             display.draw_pixels(&pixels).await?;
@@ -136,7 +152,8 @@ fn batches(runtime: &Runtime, directory: Option<&Path>) -> Outcome<(f64, f64)> {
         display.sync().await?;
         let drawn = began.elapsed();
         if let Some(journal) = &journal {
-            journal.durable().wait_for(|&number| number == BATCHES as u64).await?;
+            // One record more says that the session began.
+            journal.durable().wait_for(|&number| number > BATCHES as u64).await?;
         }
         let durable = began.elapsed();
         display.close().await?;
@@ -156,37 +173,46 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// What the disk takes for the least that can be asked of it.
-fn syncs(directory: &Path) -> Outcome<Vec<f64>> {
+/// Microseconds of single things.
+#[derive(Default)]
+struct Calls {
+    /// What the disk takes for the least that can be asked of it.
+    synced: Vec<f64>,
+    /// A call of a client that does not wait for the disk, until it is answered, and until it is durable.
+    answered: Vec<f64>,
+    durable: Vec<f64>,
+    /// A call of a client that does.
+    told: Vec<f64>,
+}
+
+/// Each in turn, so that all of them meet the same disk.
+fn calls(runtime: &Runtime, directory: &Path) -> Outcome<Calls> {
     let path = directory.join("sync");
     let mut file = File::create(&path)?;
-    let times = (0..CALLS).map(|_| {
+    let journal = open(&directory.join("calls"))?;
+    let (address, task) = serve(runtime, Some(&journal))?;
+    let display = blocking::Display::connect(&address)?;
+    let waiting = blocking::Display::builder().durability(Durability::Durable).connect(&address)?;
+    let mut durable = journal.durable();
+    let mut calls = Calls::default();
+    for n in 1..=CALLS {
         let began = Instant::now();
         file.write_all(&[7; 4096])?;
         file.sync_data()?;
-        Ok(micros(began.elapsed()))
-    });
-    let times = times.collect::<std::io::Result<_>>()?;
-    fs::remove_file(path)?;
-    Ok(times)
-}
-
-/// Microseconds of single calls, until they are answered, and until they are durable.
-fn calls(runtime: &Runtime, directory: &Path) -> Outcome<(Vec<f64>, Vec<f64>)> {
-    let journal = open(directory)?;
-    let (address, task) = serve(runtime, Some(&journal))?;
-    let display = blocking::Display::connect(&address)?;
-    let mut durable = journal.durable();
-    let (mut answered, mut synced) = (Vec::new(), Vec::new());
-    for n in 1..=CALLS {
+        calls.synced.push(micros(began.elapsed()));
+        let before = *durable.borrow();
         let began = Instant::now();
         display.draw_pixel(n as i32, 1, Color::RED)?;
-        answered.push(micros(began.elapsed()));
-        runtime.block_on(durable.wait_for(|&number| number == n as u64))?;
-        synced.push(micros(began.elapsed()));
+        calls.answered.push(micros(began.elapsed()));
+        runtime.block_on(durable.wait_for(|&number| number > before))?;
+        calls.durable.push(micros(began.elapsed()));
+        let began = Instant::now();
+        waiting.draw_pixel(n as i32, 2, Color::RED)?;
+        calls.told.push(micros(began.elapsed()));
     }
     task.abort();
-    Ok((answered, synced))
+    fs::remove_file(path)?;
+    Ok(calls)
 }
 
 /// Seconds that a GiB of records of so many pixels takes.

@@ -74,6 +74,7 @@ impl Server {
             size: SIZE,
             message: limits::MESSAGE,
             instance: Some((Id([2; 16]), 1)),
+            has_journal: false,
         };
         Server { machine: server::Connection::new(config, now), now }
     }

@@ -58,7 +58,7 @@ pub fn apply(
         }
         Request::GetSize {} => return Ok(Answer::Size(size)),
         Request::GetMouse {} => return Ok(Answer::Mouse(pointer.position())),
-        Request::Sync {} => {}
+        Request::Sync {} | Request::SyncDurable {} => {}
     }
     Ok(Answer::Done(()))
 }
@@ -98,7 +98,8 @@ pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
         | Request::GetPixel { .. }
         | Request::GetSize {}
         | Request::GetMouse {}
-        | Request::Sync {} => 1,
+        | Request::Sync {}
+        | Request::SyncDurable {} => 1,
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
-    /// Keep what is drawn in this directory, so that it is there again after whatever happens
+    /// Keep what is drawn in this directory, so that it is there again after whatever happens; clients may wait for its disk
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 

@@ -74,7 +74,9 @@ pub(crate) async fn serve<S>(
         resuming: None,
         session: None,
         holder: Arc::default(),
+        recorded: 0,
         durable: None,
+        written: None,
         is_large: false,
         counted: Stats::default(),
         buffered: 0,
@@ -99,8 +101,18 @@ pub(crate) async fn serve<S>(
         _ = connection.machine.poll_transmit(now());
         connection.settle();
         let limit = if is_shutdown { LAST_FAREWELL } else { FAREWELL };
-        let Connection { stream, machine, trace, .. } = &mut connection;
-        result = farewell::take(stream, machine, trace, limit).await;
+        // What the journal does not get on the disk by then is not said.
+        let until = tokio::time::Instant::now() + limit;
+        let has_it = poll_fn(|cx| {
+            let (written, durable) = (connection.poll_written(cx), connection.poll_durable(cx));
+            if written.is_pending() { written } else { durable }
+        });
+        _ = tokio::time::timeout_at(until, has_it).await;
+        let limit = until.duration_since(tokio::time::Instant::now());
+        let Connection { stream, machine, trace, written, .. } = &mut connection;
+        if written.is_none() {
+            result = farewell::take(stream, machine, trace, limit).await;
+        }
     }
     connection.log_end(&result);
 }
@@ -127,8 +139,12 @@ struct Connection<'a, S> {
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
     holder: Arc<Holder>,
-    /// Ready when what is to be sent may be sent.
+    /// The last record of the journal that has to be on the disk before what was executed here is.
+    recorded: u64,
+    /// Ready when what the machine has marked may be sent.
     durable: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Ready when anything may be sent: a write into the journal has failed.
+    written: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The last read brought so much that a larger buffer is worth having.
     is_large: bool,
     /// What of the machine's statistics and memory the display's counters have already.
@@ -167,6 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 let now = now();
                 if shutdown.as_mut().poll(cx).is_ready() {
                     let failure = self.journal.and_then(Journal::failure);
+                    if failure.is_some() {
+                        self.machine.forget_held();
+                    }
                     let fault = failure.map(|failure| Fault::new(Code::ShuttingDown, &*failure));
                     self.machine.close(fault.unwrap_or_else(|| self.display.end()));
                     return Poll::Ready(Ok(()));
@@ -177,7 +196,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 // Each is tried in each turn, whatever the others did.
                 let has_read = self.poll_receive(cx)?;
                 let may_wait = self.is_streaming && self.unheard < QUIET;
-                let has_sent = !may_wait && self.poll_durable(cx).is_ready() && self.poll_send(cx, now)?;
+                _ = self.poll_durable(cx);
+                let has_sent = !may_wait && self.poll_written(cx).is_ready() && self.poll_send(cx, now)?;
                 let has_expired = self.poll_deadline(cx, timer.as_mut(), &mut armed, now);
                 if has_sent || has_read || has_expired || turn == Turn::Yield {
                     return Poll::Ready(Ok::<_, io::Error>(()));
@@ -204,6 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             unheard,
             peer,
             resuming,
+            recorded,
             ..
         } = self;
         let (framebuffer, now) = (display.framebuffer(), now());
@@ -225,21 +246,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     done += work(&request, framebuffer.size());
                     let answer = answer_bytes(&request);
                     let is_granted = answer == 0 || share.try_cover_all(step.saturating_add(answer));
-                    if is_granted && let Some(area) = asked_area(&request, framebuffer.size()) {
+                    let entry =
+                        if is_granted { journaling.record(stamp, &request) } else { Err(no_memory(answer)) };
+                    if entry.is_ok()
+                        && let Some(area) = asked_area(&request, framebuffer.size())
+                    {
                         machine.answer_image(answer, |out| read(area, framebuffer, out));
                         continue;
                     }
-                    let result = if is_granted {
-                        journaling.record(stamp, &request).and_then(|entry| {
-                            let result = apply(&request, framebuffer, display.pointer(), damage);
-                            if let (Some(_), Some(stamp)) = (entry, stamp) {
-                                display.sessions().journal_call(stamp, &result);
-                            }
-                            result
-                        })
-                    } else {
-                        Err(no_memory(answer))
-                    };
+                    let result = entry.and_then(|entry| {
+                        let result = apply(&request, framebuffer, display.pointer(), damage);
+                        if let (Some(_), Some(stamp)) = (entry, stamp) {
+                            display.sessions().journal_call(stamp, &result);
+                        }
+                        result
+                    });
                     if let Err(fault) = &result {
                         debug!(peer, "{}: {fault}", request.call());
                     }
@@ -251,6 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Step::Wait => break Turn::Over,
             }
         };
+        *recorded = journaling.last().unwrap_or(*recorded);
         // All of it is in the journal before anybody is told.
         let unwritten = journaling.end();
         match (rest.len(), &mut *input) {
@@ -268,37 +290,59 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Nothing is sent before everything up to this number is on the disk.
     fn hold_back(&mut self, number: u64) {
-        self.durable = self.journal.cloned().map(|journal| {
-            let kept = async move { journal.kept(number).await };
-            Box::pin(kept) as Pin<Box<dyn Future<Output = ()> + Send>>
-        });
+        self.written = self.journal.map(|journal| Box::pin(journal.until_durable(number)) as _);
+    }
+
+    /// Ready when what was executed is in the file.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(written) = &mut self.written {
+            ready!(written.as_mut().poll(cx));
+            self.written = None;
+        }
+        Poll::Ready(())
     }
 
     /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
-    /// is not so: after a restart the client is told that the session is not known, and nothing else is promised.
+    /// is not so for one that begins: after a restart the client is told that the session is not known, and nothing else is
+    /// promised.
     fn journal_session(&mut self, id: Id) {
         let (Some(journal), Some(session)) = (self.journal, self.machine.session_state()) else { return };
         let mut turn = Journaling::new(Some(journal));
-        let entry = turn.take_up(id, session).ok().flatten();
-        if entry.is_some() {
+        let is_taken = turn.take_up(id, session).is_ok();
+        if is_taken {
             self.display.sessions().journal_session(id, session);
         }
-        let unwritten = turn.end();
-        // Of a session that is resumed everything is in the file already, or will be. Of another, what follows would be lost
-        // with its beginning, and nobody would know.
         let is_resumed = self.machine.standing() == Some(Standing::Resumed);
-        if let Some(number) = if is_resumed { unwritten } else { entry } {
+        if is_taken || self.machine.is_durable() || is_resumed {
+            self.recorded = turn.last().unwrap_or(self.recorded);
+        }
+        // Of a session that is resumed everything is in the file already, or will be. One that begins waits for the disk anyhow.
+        if let Some(number) = turn.end()
+            && is_resumed
+        {
             self.hold_back(number);
         }
     }
 
-    /// Ready when what is to be sent may be sent: the journal has on the disk what has to be there first.
+    /// Lets the machine say what the journal has on the disk by now, and finds out when it has the rest. Ready when nothing
+    /// waits.
     fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(durable) = &mut self.durable {
-            ready!(durable.as_mut().poll(cx));
-            self.durable = None;
+        loop {
+            if let Some(durable) = &mut self.durable {
+                ready!(durable.as_mut().poll(cx));
+                self.durable = None;
+                self.machine.release();
+            }
+            if !self.machine.mark() {
+                return Poll::Ready(());
+            }
+            match self.journal {
+                Some(journal) if !journal.has_durable(self.recorded) => {
+                    self.durable = Some(Box::pin(journal.until_durable(self.recorded)));
+                }
+                _ => self.machine.release(),
+            }
         }
-        Poll::Ready(())
     }
 
     /// Gets the session that the client asks for, or gives back the one that another connection asks for. Answers whether
@@ -352,7 +396,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 
     fn is_all_sent(&mut self) -> bool {
-        self.machine.poll_transmit(now()).is_empty() && !self.needs_flush
+        !self.machine.is_held() && self.machine.poll_transmit(now()).is_empty() && !self.needs_flush
     }
 
     /// Sends what the stream takes. Answers whether it took anything.

@@ -186,6 +186,7 @@ impl Server {
             size: self.display.size(),
             message: self.options.message,
             instance: Some(self.display.sessions().instance()),
+            has_journal: self.journal.is_some(),
         };
         let machine = server::Connection::new(config, now());
         let journal = self.journal.as_ref();

@@ -70,7 +70,7 @@ fn conversation() -> (Vec<u8>, Vec<u8>) {
 const DIGEST: [u8; 32] = *b"\x21\x83\xb4\x74\x1d\xa9\x2e\x26\xb9\x22\x30\x11\xcb\xb8\x72\x6e\
     \xe0\xde\xac\x7f\x78\x30\x25\x75\x75\xf8\x77\x93\xab\x33\x32\x1b";
 
-const METHODS: &str = "draw_pixel, draw_pixels, fill_rect, put_image, clear, add_pixel, add_pixels, get_pixel, get_image, get_digest, get_size, get_mouse, sync";
+const METHODS: &str = "draw_pixel, draw_pixels, fill_rect, put_image, clear, add_pixel, add_pixels, get_pixel, get_image, get_digest, get_size, get_mouse, sync, sync_durable";
 
 fn check_picture(display: &Display) {
     let at = |x, y| display.framebuffer().get_pixel(x, y).expect("inside");

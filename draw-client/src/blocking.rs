@@ -13,6 +13,7 @@ use crate::address;
 use crate::builder::LONGEST;
 use crate::debug;
 use crate::doctor::{self, Client, Diagnosis, Doctor};
+use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::shared::Stats;
 use draw_protocol::client::Place;
@@ -57,6 +58,7 @@ pub struct Builder {
     timeout: Duration,
     connect_timeout: Duration,
     reconnect: Duration,
+    durability: Durability,
     doctor: Option<bool>,
 }
 
@@ -66,6 +68,7 @@ impl Default for Builder {
             timeout: limits::ANSWER_TIMEOUT,
             connect_timeout: limits::CONNECT_TIMEOUT,
             reconnect: limits::RECONNECT,
+            durability: Durability::default(),
             doctor: None,
         }
     }
@@ -83,6 +86,13 @@ impl Builder {
     /// name up counts, but only the system can cut that short.
     pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
         self.connect_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
+        self
+    }
+
+    /// What it means that a call returns: see [`Builder::durability`](crate::Builder::durability). A [`Pipeline`] that is made
+    /// of the display keeps to it.
+    pub fn durability(mut self, durability: Durability) -> Builder {
+        self.durability = durability;
         self
     }
 
@@ -108,14 +118,15 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::Connect`] when nothing listens there, [`Error::Timeout`] when it does not greet
-    /// back in time, [`Error::Disconnected`] when it is no display.
+    /// back in time, [`Error::Disconnected`] when it is no display, or refuses to be durable because it keeps no journal
+    /// ([`Code::NoJournal`](crate::Code::NoJournal)).
     pub fn connect(&self, address: &str) -> Result<Display> {
         let (host, port) = address::parse(address)?;
         let shown = address::show(&host, port);
         let deadline = Instant::now() + self.connect_timeout;
         let trace = debug::open(&format!("to {shown}"));
-        let Builder { timeout, connect_timeout, reconnect, doctor } = *self;
-        let peer = Peer { host, port, connect_timeout, reconnect };
+        let Builder { timeout, connect_timeout, reconnect, durability, doctor } = *self;
+        let peer = Peer { host, port, connect_timeout, reconnect, durability };
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());

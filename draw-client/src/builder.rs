@@ -8,6 +8,7 @@ use crate::debug;
 use crate::display::Display;
 use crate::doctor::{self, Client};
 use crate::driver::{Callers, Driver};
+use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Callback, LateError};
 use crate::reconnect::{Halves, WhileGone, hello};
@@ -45,6 +46,7 @@ pub struct Builder {
     reconnect: Duration,
     while_gone: WhileGone,
     accepts_loss: bool,
+    durability: Durability,
     watcher: Option<StatusCallback>,
     doctor: Option<bool>,
 }
@@ -58,6 +60,7 @@ impl Default for Builder {
             reconnect: limits::RECONNECT,
             while_gone: WhileGone::default(),
             accepts_loss: false,
+            durability: Durability::default(),
             watcher: None,
             doctor: None,
         }
@@ -73,6 +76,7 @@ impl fmt::Debug for Builder {
             .field("reconnect", &self.reconnect)
             .field("while_gone", &self.while_gone)
             .field("accepts_loss", &self.accepts_loss)
+            .field("durability", &self.durability)
             .field("has_status_callback", &self.watcher.is_some())
             .field("doctor", &self.doctor)
             .finish()
@@ -105,6 +109,13 @@ impl Builder {
     /// How long connecting may take, with all addresses of the name and the greeting. 5 seconds unless set.
     pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
         self.connect_timeout = timeout.min(LONGEST);
+        self
+    }
+
+    /// What it means that a call is done: that the display has drawn it, unless this is set, or that it is on the display's
+    /// disk.
+    pub fn durability(mut self, durability: Durability) -> Builder {
+        self.durability = durability;
         self
     }
 
@@ -158,7 +169,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::Connect`] when nothing listens there, [`Error::Timeout`] when it does not greet
-    /// back in time, [`Error::Disconnected`] when it is no display.
+    /// back in time, [`Error::Disconnected`] when it is no display, or refuses to be durable because it keeps no journal
+    /// ([`Code::NoJournal`](crate::Code::NoJournal)).
     ///
     /// # Panics
     /// Outside of a tokio runtime with time and I/O enabled.
@@ -253,7 +265,7 @@ impl Builder {
         trace: Printer,
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
-        let machine = Connection::new(&hello());
+        let machine = Connection::new(&hello(self.durability));
         let writer = Writer::new(stream.writer, trace.clone());
         let shared = Arc::new(Shared::new(machine, writer, self.timeout));
         shared.lock().while_gone = self.while_gone;

@@ -175,7 +175,7 @@ impl Display {
         let reply = Draw::new(&self.handle.shared, request, caller).await?;
         let Some(mut pending) = reply.into_pending() else { return Ok(Answer::Done(())) };
         let answer = std::future::poll_fn(|cx| pending.poll_answer(cx)).await?;
-        if let Request::Sync {} = request
+        if request.method().is_barrier()
             && let Some(late) = self.handle.shared.lock().late.take_kept()
         {
             return Err(Error::Late(late));
@@ -209,7 +209,7 @@ macro_rules! methods {
                 $(#[doc = $ask_doc])+
                 ///
                 /// # Errors
-                /// What the display finds wrong with it, or that no answer came. `sync` also returns what failed
+                /// What the display finds wrong with it, or that no answer came. `sync` and `sync_durable` also return what failed
                 /// earlier, if there is no error callback: [`Error::Late`].
                 #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> impl Future<Output = Result<$answer>> + Send + use<'_> {

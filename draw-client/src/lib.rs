@@ -51,6 +51,12 @@
 //! hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
 //! of the calls that were under way: they fail with [`Error::Forgotten`], and those that follow draw on what there is.
 //!
+//! # What survives a crash of the display
+//!
+//! A display with a journal (`display-server --journal DIR`) comes back with its picture. After a loss of power the last of it may be
+//! missing, what was not on the disk yet. [`Display::sync_durable`] waits until everything so far is; a program that says
+//! [`Durability::Durable`] is told of nothing before it is.
+//!
 //! # What crosses the wire
 //!
 //! `DRAW_DEBUG=1` in the environment prints every message of every connection on standard error, one line each, with
@@ -86,6 +92,7 @@ mod digest;
 mod display;
 mod doctor;
 mod driver;
+mod durability;
 mod error;
 mod late;
 mod pace;
@@ -109,6 +116,7 @@ pub use draw_protocol::{
     Range, Size,
 };
 pub use driver::Driver;
+pub use durability::Durability;
 pub use error::{Error, Late, Lost, Outcome, Result};
 pub use late::{FailedCall, LateError};
 pub use reconnect::WhileGone;

@@ -1,5 +1,6 @@
 //! How to come back to a display whose connection was lost: when, and for how long to try.
 
+use crate::durability::Durability;
 use crate::error::Lost;
 use crate::status::Status;
 use draw_protocol::session::Id;
@@ -47,8 +48,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The greeting of a new client. A system that gives no random bytes gives no session: the client then lives as long as its
 /// connection.
-pub(crate) fn hello() -> Hello {
+pub(crate) fn hello(durability: Durability) -> Hello {
     let hello = Hello::new(concat!("draw-client ", env!("CARGO_PKG_VERSION")));
+    let hello = hello.with_durability(durability.is_durable());
     let mut session = [0; 16];
     match getrandom::fill(&mut session) {
         Ok(()) => hello.with_session(Id(session)),

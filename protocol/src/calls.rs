@@ -55,6 +55,9 @@ macro_rules! calls {
                 GetMouse: get_mouse() -> Mouse(Option<Position>);
                 /// Answers when everything before it on this connection has been drawn or has failed.
                 Sync: sync() -> Done(());
+                /// Answers when everything before it on this connection, and in its session, has been drawn or has failed and is
+                /// on the display's disk. A display that keeps no journal refuses it.
+                SyncDurable: sync_durable() -> Done(());
             }
         }
     };
@@ -114,12 +117,17 @@ macro_rules! generate {
                 }
             }
 
-            /// Whether its answer is what the caller wants (`get_...` and `sync`), rather than an acknowledgement.
+            /// Whether its answer is what the caller wants (`get_...`, `sync` and `sync_durable`), rather than an acknowledgement.
             pub const fn is_question(self) -> bool {
                 match self {
                     $(Method::$Draw => false,)+
                     $(Method::$Ask => true,)+
                 }
+            }
+
+            /// Whether it only says that everything before it is done.
+            pub const fn is_barrier(self) -> bool {
+                matches!(self, Method::Sync | Method::SyncDurable)
             }
 
             /// The method of that name.

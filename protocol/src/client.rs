@@ -125,7 +125,7 @@ impl Connection {
             run: Run::default(),
             most_joined: 0,
             run_began: None,
-            window: Window::new(),
+            window: Window::new(hello.durable),
             answered: None,
             last_call: 0,
             done: 0,

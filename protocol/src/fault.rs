@@ -102,6 +102,8 @@ codes! {
     NoMemory = "no_memory",
     /// The display cannot write its journal, most likely for want of room on its disk. Nothing was drawn; what is there can be read.
     NoSpace = "no_space",
+    /// The display keeps no journal, so nothing on it is durable.
+    NoJournal = "no_journal",
     /// The display ends. The connection closes.
     ShuttingDown = "shutting_down",
     /// The window of the display was closed, so the display ends for good. The connection closes.

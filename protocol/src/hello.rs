@@ -52,6 +52,9 @@ pub struct Hello {
     /// goes on.
     #[serde(default, skip_serializing_if = "is_false")]
     pub accepts_loss: bool,
+    /// Nothing is to be said on this connection before it is on the display's disk.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub durable: bool,
 }
 
 fn one() -> u64 {
@@ -84,12 +87,18 @@ impl Hello {
             drew: None,
             next: 1,
             accepts_loss: false,
+            durable: false,
         }
     }
 
     /// The same, for a session: 16 random bytes that were never used before.
     pub fn with_session(self, session: Id) -> Hello {
         Hello { session: Some(session), ..self }
+    }
+
+    /// The same, to be told of nothing that a crash of the display could take back.
+    pub fn with_durability(self, durable: bool) -> Hello {
+        Hello { durable, ..self }
     }
 
     /// What is asked for, if a session is.

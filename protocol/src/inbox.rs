@@ -135,6 +135,11 @@ impl Outbox {
         self.bytes.capacity()
     }
 
+    /// What comes after the first `n` unsent bytes is not sent after all.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.bytes.truncate(self.sent + n);
+    }
+
     /// `n` more bytes are gone. Memory beyond `keep` bytes is given back when nothing is left to send.
     pub(crate) fn advance(&mut self, n: usize, keep: usize) {
         self.sent = (self.sent + n).min(self.bytes.len());

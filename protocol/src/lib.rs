@@ -11,7 +11,8 @@
 //!
 //! let now = Instant::now();
 //! let size = Size { width: 4, height: 4 };
-//! let config = server::Config { server: "demo".into(), size, message: limits::MESSAGE, instance: None };
+//! let (message, has_journal) = (limits::MESSAGE, false);
+//! let config = server::Config { server: "demo".into(), size, message, instance: None, has_journal };
 //! let mut client = client::Connection::new(&Hello::new("demo"));
 //! let mut server = server::Connection::new(config, now);
 //!

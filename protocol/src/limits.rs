@@ -87,6 +87,10 @@ pub const WINDOW_LEAST: usize = 64 << 10;
 /// presents whole frames, on a machine of few cores, pauses for so long, and a client that then stops would stop for it.
 pub const WINDOW_SLACK: Duration = Duration::from_millis(4);
 
+/// The same for a client that waits for the display's disk. A sync of 0.2 ms takes some tens of milliseconds while other work
+/// keeps the disk busy, which is no queue: whatever is under way shares it, and less would only be more syncs.
+pub const WINDOW_SLACK_DURABLE: Duration = Duration::from_millis(50);
+
 /// How long a shortest time is believed. A path changes seldom, and finding out costs a pause of one round trip.
 pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);
 

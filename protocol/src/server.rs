@@ -4,7 +4,9 @@
 //! Everything that is not for a display to execute (greetings, unknown methods, wrong types, limits, acknowledgements)
 //! is dealt with here.
 
+mod bucket;
 mod greeting;
+mod hold;
 
 use crate::calls::{Answer, Method, Request};
 use crate::envelope::{self, Head, Message};
@@ -14,6 +16,8 @@ use crate::hello;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
 use crate::session::{Id, Resume, Session, Stamp, Standing};
+use bucket::Bucket;
+use hold::{Hold, no_journal};
 use std::time::{Duration, Instant};
 
 /// What a server tells its clients, the same for every connection.
@@ -27,6 +31,8 @@ pub struct Config {
     pub message: usize,
     /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
     pub instance: Option<(Id, u64)>,
+    /// Whether the display keeps a journal, so that anything on it is durable.
+    pub has_journal: bool,
 }
 
 /// One connection, seen from the server.
@@ -53,6 +59,8 @@ struct Talk {
     standing: Option<Standing>,
     /// Progress is to be said once more.
     must_report: bool,
+    /// What is unsent waits for the disk, or a part of it.
+    hold: Option<Hold>,
     /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
     resuming: Option<(u32, Resume)>,
     /// Why the connection closes. Whatever arrives afterwards is ignored.
@@ -78,7 +86,7 @@ enum Phase {
 
 #[derive(Debug, Clone, Copy)]
 enum Executing {
-    Request { msgid: u32, is_question: bool },
+    Request { msgid: u32, method: Method },
     Notification,
 }
 
@@ -127,9 +135,10 @@ impl Connection {
                 session: None,
                 standing: None,
                 must_report: false,
+                hold: None,
                 resuming: None,
                 closing: None,
-                malformed: Bucket { tokens: u64::from(limits::MALFORMED_BURST) * 1000, filled: now },
+                malformed: Bucket::full(now),
                 message_began: None,
                 unsent_since: None,
                 client: None,
@@ -240,7 +249,10 @@ impl Connection {
         let talk = &mut self.talk;
         let was_full = talk.is_full();
         talk.out.advance(n, limits::IDLE_BUFFER);
-        talk.unsent_since = (!talk.out.unsent().is_empty()).then_some(now);
+        if let Some(hold) = &mut talk.hold {
+            hold.advance(n);
+        }
+        talk.unsent_since = (!talk.sendable().is_empty()).then_some(now);
         if was_full && !talk.is_full() {
             // Nothing was read meanwhile, which was not the peer's doing.
             talk.message_began = talk.message_began.map(|_| now);
@@ -307,18 +319,21 @@ impl Connection {
     }
 
     /// Bytes to send. Call it when everything that was read has been executed: the acknowledgement is written here,
-    /// one for all.
+    /// one for all. Where some wait for the disk, it is those that do not: see [`Connection::mark`].
     pub fn poll_transmit(&mut self, now: Instant) -> &[u8] {
         let talk = &mut self.talk;
-        talk.report();
+        if talk.hold.is_none() {
+            talk.report();
+        }
         if talk.closing.is_some() {
             // Nothing more is read; what was read of a message is of no use.
             self.inbox = Inbox::default();
         }
-        if !talk.out.unsent().is_empty() {
+        // What waits for the disk is not the peer's fault.
+        if !talk.sendable().is_empty() {
             talk.unsent_since.get_or_insert(now);
         }
-        talk.out.unsent()
+        talk.sendable()
     }
 
     /// When [`Connection::handle_timeout`] is to be called.
@@ -384,8 +399,13 @@ impl Talk {
                 }
                 match self.decode(method, &mut params) {
                     Ok(request) => {
-                        let is_question = request.method().is_question();
-                        self.executing = Some(Executing::Request { msgid, is_question });
+                        let method = request.method();
+                        if method == Method::SyncDurable && !self.config.has_journal {
+                            self.stats.faults += 1;
+                            self.respond(msgid, Err(no_journal()));
+                            return Step::Continue;
+                        }
+                        self.executing = Some(Executing::Request { msgid, method });
                         let stamp = self.session.as_ref().map(|(id, session)| session.stamp(*id));
                         Step::Execute(request, stamp)
                     }
@@ -459,14 +479,20 @@ impl Talk {
         let executing = self.executing.take().expect("handle_input handed a request out");
         self.stats.executed += 1;
         match executing {
-            Executing::Request { msgid, is_question } => {
+            Executing::Request { msgid, method } => {
                 if result.is_err() {
                     self.stats.faults += 1;
                 }
-                if self.phase == Phase::Greeted && !is_question && result.is_ok() {
+                if self.phase == Phase::Greeted && !method.is_question() && result.is_ok() {
                     self.applied += 1;
                     if let Some((_, session)) = &mut self.session {
                         session.executed();
+                    }
+                } else if method == Method::SyncDurable && result.is_ok() {
+                    self.hold_back();
+                    self.respond(msgid, result);
+                    if let Some((_, session)) = &mut self.session {
+                        session.vouched();
                     }
                 } else {
                     self.respond(msgid, result);
@@ -477,7 +503,7 @@ impl Talk {
     }
 
     fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
-        let Some(Executing::Request { msgid, is_question: true }) = self.executing else {
+        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.executing else {
             return self
                 .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
         };
@@ -538,9 +564,13 @@ impl Talk {
         out.push(0xc0);
     }
 
+    fn has_to_report(&self) -> bool {
+        self.applied > self.reported || self.must_report
+    }
+
     /// Tells a greeted client how far its requests have been executed.
     fn report(&mut self) {
-        if self.applied > self.reported || self.must_report {
+        if self.has_to_report() {
             self.must_report = false;
             self.reported = self.applied;
             if let Some((_, session)) = &mut self.session {
@@ -582,23 +612,5 @@ impl Talk {
             self.end(msgid, Fault::new(Code::TooManyErrors, text));
         }
         is_borne
-    }
-}
-
-/// Tokens for malformed requests, in thousandths.
-#[derive(Debug)]
-struct Bucket {
-    tokens: u64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn take(&mut self, now: Instant) -> bool {
-        let most = u64::from(limits::MALFORMED_BURST) * 1000;
-        let gained =
-            now.saturating_duration_since(self.filled).as_millis() * u128::from(limits::MALFORMED_PER_SECOND);
-        self.tokens = most.min(self.tokens.saturating_add(u64::try_from(gained).unwrap_or(most)));
-        self.filled = now;
-        self.tokens.checked_sub(1000).map(|left| self.tokens = left).is_some()
     }
 }

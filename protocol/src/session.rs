@@ -159,6 +159,9 @@ pub struct Session {
     unkept: VecDeque<u64>,
     /// The last request that may have drawn.
     drawn: u64,
+    /// The last `sync_durable` that was answered: what it says is to be so before the client is told. It is not stored, since
+    /// what is read back from a disk is on it.
+    vouched: u64,
     /// The client has ended it.
     is_ended: bool,
     /// The `hello` with which it began, and the last one.
@@ -178,6 +181,7 @@ impl Session {
             bytes: 0,
             unkept: VecDeque::new(),
             drawn: applied,
+            vouched: 0,
             is_ended: false,
             born: 0,
             attempt: 0,
@@ -329,6 +333,16 @@ impl Session {
         };
         self.bytes += kept.len() + RESPONSE;
         self.responses.push_back((self.filter.applied(), kept.into()));
+    }
+
+    /// The request that was responded to last is a `sync_durable`.
+    pub(crate) fn vouched(&mut self) {
+        self.vouched = self.filter.applied();
+    }
+
+    /// The last request whose answer says what is on the disk.
+    pub(crate) fn vouched_to(&self) -> u64 {
+        self.vouched
     }
 
     /// A journal has a request that was executed after those that are known, and what came of it: nothing, or the message that

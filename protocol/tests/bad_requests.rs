@@ -52,7 +52,7 @@ fn an_unknown_method_is_answered_with_those_that_there_are() {
         text.starts_with("unknown_method: there is no method \"draw_circle\"; there are draw_pixel, "),
         "{text}"
     );
-    assert!(text.ends_with("get_mouse, sync"), "{text}");
+    assert!(text.ends_with("get_mouse, sync, sync_durable"), "{text}");
 }
 
 #[test]

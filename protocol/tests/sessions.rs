@@ -47,7 +47,7 @@ impl Two {
     /// There is another connection at the server's end.
     fn accept(&mut self) {
         let mut config = config(SIZE);
-        config.instance = Some((self.instance, 1));
+        (config.instance, config.has_journal) = (Some((self.instance, 1)), false);
         self.server = server::Connection::new(config, self.now);
     }
 
@@ -407,7 +407,7 @@ proptest! {
         let start = start.min(u64::MAX - 1);
         let now = Instant::now();
         let mut config = config(SIZE);
-        config.instance = Some((Id([1; 16]), 1));
+        (config.instance, config.has_journal) = (Some((Id([1; 16]), 1)), false);
         let mut server = server::Connection::new(config, now);
         let mut bytes = hello(start, 1);
         sent.iter().for_each(|wild| bytes.extend(wild.bytes(start)));

@@ -42,6 +42,7 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
             Ok(run) => {
                 all.executions += run.executions;
                 all.standings.iter_mut().zip(run.standings).for_each(|(all, n)| *all += n);
+                all.durable.iter_mut().zip(run.durable).for_each(|(all, n)| *all += n);
             }
             Err(wrong) => failures.push(format!("SEED={seed}: {wrong}")),
         }
@@ -50,9 +51,11 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    println!("{seeds} seeds: {} executions, standings {:?}", all.executions, all.standings);
+    let Run { executions, standings, durable, .. } = all;
+    println!("{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}");
     // What never happens is not tested.
-    assert!(all.standings.iter().all(|&n| u64::from(n) * 200 > seeds), "{all:?}");
+    assert!(all.standings.iter().all(|&n| u64::from(n) * 400 > seeds), "{all:?}");
+    assert!(all.durable.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
 }
 
 #[test]
@@ -104,8 +107,8 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 fn each_wrong_display_is_found_out() {
     for wrong in Wrong::ALL {
-        let found = (0..400).find_map(|seed| run(seed, Some(wrong)).err().map(|text| (seed, text)));
-        let (seed, text) = found.unwrap_or_else(|| panic!("{wrong:?} is not found in 400 seeds"));
+        let found = (0..2_000).find_map(|seed| run(seed, Some(wrong)).err().map(|text| (seed, text)));
+        let (seed, text) = found.unwrap_or_else(|| panic!("{wrong:?} is not found in 2,000 seeds"));
         println!("{wrong:?}: seed {seed}: {text}");
     }
 }

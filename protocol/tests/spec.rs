@@ -80,7 +80,7 @@ fn the_tables_of_keys_are_what_is_sent() {
     let (session, instance) = (Id([1; 16]), Id([2; 16]));
     let mut hello = Hello::new("demo").with_session(session);
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
-    (hello.attempt, hello.born, hello.drew) = (2, 1, Some(0));
+    (hello.attempt, hello.born, hello.drew, hello.durable) = (2, 1, Some(0), true);
     let hello = client::Connection::new(&hello).poll_transmit().to_vec();
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
     assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
@@ -199,8 +199,13 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let get_size = request(&Request::GetSize {});
     let get_mouse = request(&Request::GetMouse {});
     let sync = request(&Request::Sync {});
+    let sync_durable = request(&Request::SyncDurable {});
     let draw_pixels = request(&Request::DrawPixels { pixels });
     let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
+    let durable = Hello::new("demo").with_durability(true);
+    let durable = client::Connection::new(&durable).poll_transmit().to_vec();
+    let mut forgetful = common::config(SIZE);
+    forgetful.has_journal = false;
     let version_9 = Raw::request(0, "hello").bytes(&[0x91, 0x81]).str("version").uint(9).0;
     let outside = request(&Request::DrawPixel { x: 700, y: 10, color: RED });
     let mut ends = Host::new(SIZE).greeted();
@@ -232,6 +237,8 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
         ("hello-request", hello.clone()),
         ("hello-response", host().ask(&hello)),
         ("hello-refused", host().ask(&version_9)),
+        ("hello-durable-refused", Host::with(forgetful).ask(&durable)),
+        ("hello-durable", durable),
         ("progress", draws.to_client),
         ("goodbye", ends.say()),
         ("draw_pixel-request", draw_pixel),
@@ -242,6 +249,7 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
         ("get_size-request", get_size),
         ("get_mouse-request", get_mouse),
         ("sync-request", sync),
+        ("sync_durable-request", sync_durable),
     ])
 }
 

@@ -94,7 +94,7 @@ fn a_plain_conversation_reads_like_this() {
             "  0.070000 #1 -> 6 explode(true, 1 byte, {a: [nil]})",
             "  0.071000 #1 <- 6 unknown_method: there is no method \"explode\"; there are draw_pixel, draw_pixels, \
              fill_rect, put_image, clear, add_pixel, add_pixels, get_pixel, get_image, get_digest, get_size, \
-             get_mouse, sync (1.000 ms)",
+             get_mouse, sync, sync_durable (1.000 ms)",
             "  0.080000 #1 -> 7 clear(\"red\")",
             "  0.081000 #1 <- 7 clear: invalid_argument: the parameters of clear(color) are to be an array, not a \
              string of 3 bytes (1.000 ms)",

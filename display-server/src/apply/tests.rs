@@ -102,6 +102,7 @@ fn as_run(run: &[u8]) -> Pixels<'static> {
         size: Size { width: 1, height: 1 },
         message: 1 << 20,
         instance: None,
+        has_journal: false,
     };
     let connection = Box::leak(Box::new(Connection::new(config, now)));
     match connection.handle_input(&mut input, now) {

@@ -4,7 +4,8 @@ use super::storage::{Storage, StoredFile};
 use super::sync::locked;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Bytes that a disk writes together: few, so that small files tear as well.
 const PAGE: usize = 32;
@@ -49,6 +50,8 @@ pub(crate) enum Trouble {
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
     disk: Arc<Mutex<Disk>>,
+    /// What syncs of files wait for, and who waits for those.
+    syncs: Arc<Condvar>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,9 @@ struct Disk {
     trouble: Trouble,
     can_reserve: bool,
     fails_to_sync: bool,
+    /// How many more syncs of a file end, if not all of them; and how many wait.
+    syncs_left: Option<u64>,
+    syncs_waiting: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -73,6 +79,7 @@ struct Contents {
 #[derive(Debug)]
 struct Handle {
     disk: Arc<Mutex<Disk>>,
+    syncs: Arc<Condvar>,
     file: usize,
 }
 
@@ -106,8 +113,18 @@ impl Memory {
         can_reserve: bool,
     ) -> Memory {
         let synced_names = names.clone();
-        let disk = Disk { synced_names, names, files, done: 0, trouble, can_reserve, fails_to_sync: false };
-        Memory { disk: Arc::new(Mutex::new(disk)) }
+        let disk = Disk {
+            synced_names,
+            names,
+            files,
+            done: 0,
+            trouble,
+            can_reserve,
+            fails_to_sync: false,
+            syncs_left: None,
+            syncs_waiting: 0,
+        };
+        Memory { disk: Arc::new(Mutex::new(disk)), syncs: Arc::default() }
     }
 
     pub(crate) fn operations(&self) -> u64 {
@@ -121,6 +138,20 @@ impl Memory {
     /// The next sync of a file fails, and those after it say that all is well, as a real system does.
     pub(crate) fn set_sync_failure(&self) {
         locked(&self.disk).fails_to_sync = true;
+    }
+
+    /// So many more syncs of a file end, then each waits for more.
+    pub(crate) fn set_syncs_left(&self, left: Option<u64>) {
+        locked(&self.disk).syncs_left = left;
+        self.syncs.notify_all();
+    }
+
+    /// Waits until a sync of a file waits.
+    pub(crate) fn wait_for_sync(&self) {
+        let disk = locked(&self.disk);
+        let is_missing = |disk: &mut Disk| disk.syncs_waiting == 0;
+        let waited = self.syncs.wait_timeout_while(disk, Duration::from_secs(20), is_missing);
+        assert!(waited.is_ok_and(|(_, waited)| !waited.timed_out()), "there is no sync");
     }
 
     /// The power is gone.
@@ -218,7 +249,7 @@ impl Storage for Memory {
         let mut disk = locked(&self.disk);
         disk.operate()?;
         let file = disk.file(name)?;
-        Ok(Arc::new(Handle { disk: self.disk.clone(), file }))
+        Ok(Arc::new(Handle { disk: self.disk.clone(), syncs: self.syncs.clone(), file }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
@@ -230,7 +261,7 @@ impl Storage for Memory {
         let file = disk.files.len();
         disk.files.push(Contents::default());
         disk.names.insert(name.to_owned(), file);
-        Ok(Arc::new(Handle { disk: self.disk.clone(), file }))
+        Ok(Arc::new(Handle { disk: self.disk.clone(), syncs: self.syncs.clone(), file }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -315,6 +346,12 @@ impl StoredFile for Handle {
 
     fn sync(&self) -> io::Result<()> {
         let mut disk = locked(&self.disk);
+        disk.syncs_waiting += 1;
+        self.syncs.notify_all();
+        let must_wait = |disk: &mut Disk| disk.syncs_left == Some(0);
+        let mut disk = self.syncs.wait_while(disk, must_wait).unwrap_or_else(PoisonError::into_inner);
+        disk.syncs_waiting -= 1;
+        disk.syncs_left = disk.syncs_left.map(|left| left - 1);
         disk.operate()?;
         if std::mem::take(&mut disk.fails_to_sync) {
             return Err(io::Error::other("a bad sector"));

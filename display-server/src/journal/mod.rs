@@ -3,7 +3,7 @@
 //! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and reported when both
 //! is done; a thread of its own syncs the file, at once when it is idle, else all that came meanwhile together. So of a
 //! call that was reported as drawn the end of the process leaves everything, and a loss of power everything up to
-//! [`Journal::durable`]. When the file has grown enough, the picture is written to a snapshot and older files go. The
+//! [`Journal::durable`]. A client that needs more is not told before: its connection holds back what it says. When the file has grown enough, the picture is written to a snapshot and older files go. The
 //! bytes are described in `format.rs`; `display-server journal` looks at them.
 //!
 //! | what happens | what becomes of it |
@@ -187,6 +187,26 @@ impl Journal {
         self.handle.core.syncer.watch_durable()
     }
 
+    /// Whether entry `number` and all before are on the disk.
+    pub(crate) fn has_durable(&self, number: u64) -> bool {
+        self.handle.core.syncer.durable() >= number
+    }
+
+    /// Ready when they are. After a failure, never.
+    pub(crate) fn until_durable(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
+        let (mut durable, core) = (self.durable(), self.handle.core.clone());
+        async move {
+            // The journal lives as long as this, so that only the number ends the wait.
+            // What could not even be written is tried again with the next call, which who waits for this one may not make.
+            while tokio::time::timeout(TRY_AGAIN, durable.wait_for(|durable| *durable >= number))
+                .await
+                .is_err()
+            {
+                core.write_again();
+            }
+        }
+    }
+
     /// Why nothing more is taken, ever: a sync has failed.
     pub fn failure(&self) -> Option<Arc<str>> {
         self.handle.core.syncer.failure()
@@ -213,14 +233,6 @@ impl Journal {
         let outcome = self.handle.core.finish();
         self.handle.stop();
         outcome
-    }
-
-    /// Ready when everything up to this number is on the disk. What could not be written is tried again meanwhile.
-    pub(crate) async fn kept(&self, number: u64) {
-        let mut durable = self.durable();
-        while tokio::time::timeout(TRY_AGAIN, durable.wait_for(|durable| *durable >= number)).await.is_err() {
-            self.core().write_again();
-        }
     }
 
     pub(crate) fn core(&self) -> &Core {

@@ -2,7 +2,8 @@
 
 use super::storage::{Storage, StoredFile};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -51,7 +52,7 @@ impl Syncer {
     }
 
     pub(crate) fn durable(&self) -> u64 {
-        self.durable_now.load(Relaxed)
+        self.durable_now.load(Acquire)
     }
 
     pub(crate) fn watch_durable(&self) -> watch::Receiver<u64> {
@@ -95,7 +96,7 @@ impl Syncer {
         let synced = files.iter().try_for_each(|file| file.sync());
         let synced = synced.and_then(|()| if has_new { self.storage.sync_directory() } else { Ok(()) });
         synced.map_err(|error| self.fail(&error))?;
-        self.durable_now.store(written, Relaxed);
+        self.durable_now.store(written, Release);
         self.durable.send_if_modified(|durable| std::mem::replace(durable, written) != written);
         Ok(())
     }

@@ -19,17 +19,25 @@ pub(crate) struct Turn<'a> {
     log: Option<MutexGuard<'a, Log>>,
     /// Somebody will be told of what is in the log: a call was taken, or a question asked about pixels.
     is_told: bool,
+    /// See [`Turn::last`].
+    last: Option<u64>,
 }
 
 impl<'a> Turn<'a> {
     /// A turn that journals nothing if there is no journal.
     pub(crate) fn new(journal: Option<&'a Journal>) -> Turn<'a> {
-        Turn { journal, log: None, is_told: false }
+        Turn { journal, log: None, is_told: false, last: None }
+    }
+
+    /// The number of the last record that has to be durable for what was done in this turn to be: of its own last, or of the last
+    /// of all if the turn had to do with more than that. Nothing if it had to do with none.
+    pub(crate) fn last(&self) -> Option<u64> {
+        self.last
     }
 
     /// Journals `request`, which is to be drawn then and only then, before the turn ends; answers its number. Of a
     /// question nothing is kept; but one about pixels waits for the turns of others, so that what it answers is in the
-    /// file. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
+    /// file; and `sync_durable` sees to it that all that was drawn is. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
     ///
     /// # Errors
     /// What is wrong with the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync
@@ -59,13 +67,17 @@ impl<'a> Turn<'a> {
             log
         });
         self.is_told = true;
+        // What connections before this one did in the session is before it.
+        self.last = Some(log.place.next - 1);
         let mut state = Vec::new();
         session.encode(&mut state);
         let (number, ack) = (session.filter().applied(), session.filter().ack());
         let stamp = Stamp { session: id, number, ack, digest: 0 };
         // Questions are never journaled, so this one stands for it.
-        core.append(log, &Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state })
-            .map(Some)
+        let entry = Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state };
+        let number = core.append(log, &entry)?;
+        self.last = Some(number);
+        Ok(self.last)
     }
 
     fn record_in(
@@ -78,7 +90,8 @@ impl<'a> Turn<'a> {
             return Ok(None);
         }
         let is_question = request.method().is_question();
-        if !is_question {
+        let vouches = matches!(request, Request::SyncDurable {});
+        if !is_question || vouches {
             request.check()?;
             if self.log.is_none()
                 && let Some(failure) = core.syncer.failure()
@@ -91,13 +104,19 @@ impl<'a> Turn<'a> {
             log.begin_turn(wall_clock());
             log
         });
+        if vouches {
+            if log.written().is_none() {
+                core.flush(log)?;
+            }
+            self.last = Some(log.place.next - 1);
+        }
         if is_question {
             self.is_told = true;
             return Ok(None);
         }
-        let taken = core.append(log, &Entry { session, request: *request, exceptions: &[] });
-        self.is_told |= taken.is_ok();
-        taken.map(Some)
+        self.last = Some(core.append(log, &Entry { session, request: *request, exceptions: &[] })?);
+        self.is_told = true;
+        Ok(self.last)
     }
 }
 
@@ -139,6 +158,25 @@ impl Core {
         })
     }
 
+    /// Tries once more to write what could not be written when its turn ended.
+    pub(crate) fn write_again(&self) {
+        let mut log = locked(&self.log);
+        if log.written().is_none() {
+            self.end_turn(&mut log);
+        }
+    }
+
+    /// Has all that was appended in the file.
+    fn flush(&self, log: &mut Log) -> Result<(), Fault> {
+        let flushed = log.flush();
+        self.say(log, flushed.as_ref().err());
+        flushed.map_err(|error| {
+            let text =
+                format!("the journal cannot be written ({error}), so what was drawn last is not durable yet");
+            Fault::new(Code::NoSpace, text)
+        })
+    }
+
     /// Writes what a turn has appended. Answers whether it is time for a snapshot.
     pub(crate) fn end_turn(&self, log: &mut Log) -> bool {
         // If it cannot be written it stays in memory, and nothing more is taken before it is.
@@ -148,14 +186,6 @@ impl Core {
             self.syncer.want(&log.file, written, false);
         }
         log.since >= self.snapshot_after
-    }
-
-    /// Tries once more to write what could not be written.
-    pub(crate) fn write_again(&self) {
-        let mut log = locked(&self.log);
-        if log.written().is_none() {
-            self.end_turn(&mut log);
-        }
     }
 
     /// Says once that it cannot be written, and once that it can again.

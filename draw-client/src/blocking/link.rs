@@ -1,6 +1,7 @@
 //! One connection of a synchronous client: writes and reads in the caller's own thread, and makes another when it is lost.
 
 use crate::address;
+use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::reconnect::{Outage, hello, may_return};
 use crate::shared::Stats;
@@ -21,6 +22,8 @@ pub(super) struct Peer {
     pub(super) connect_timeout: Duration,
     /// For how long it is tried to make another when one is lost.
     pub(super) reconnect: Duration,
+    /// What its answers are to mean.
+    pub(super) durability: Durability,
 }
 
 pub(super) struct Link {
@@ -140,7 +143,7 @@ impl Link {
         let stream = dial(&peer, deadline).map_err(|last| address::unreachable(&shown, last))?;
         let mut link = Link {
             stream,
-            machine: Connection::new(&hello()),
+            machine: Connection::new(&hello(peer.durability)),
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
             called_at: deadline,
@@ -488,7 +491,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (host, connect_timeout) = ("127.0.0.1".to_owned(), limits::CONNECT_TIMEOUT);
-        let peer = Peer { host, port, connect_timeout, reconnect: limits::RECONNECT };
+        let durability = Durability::default();
+        let peer = Peer { host, port, connect_timeout, reconnect: limits::RECONNECT, durability };
         let stream = dial(&peer, Instant::now() + connect_timeout).expect("it listens");
         socket::check((&stream).into());
         // What the system says then ends the connection; what a read says whose time is up does not.

@@ -4,6 +4,7 @@ use super::thread::{self, Settings};
 use super::wait::{wait, wait_until};
 use super::{Builder, Display};
 use crate::doctor::{self, Client, Diagnosis};
+use crate::durability::Durability;
 use crate::error::Result;
 use crate::late::LateError;
 use crate::reconnect::WhileGone;
@@ -110,6 +111,13 @@ impl PipelineBuilder {
     /// How long a call waits to be accepted, and how long for its answer. 30 seconds unless set.
     pub fn timeout(mut self, timeout: Duration) -> PipelineBuilder {
         self.display = self.display.timeout(timeout);
+        self
+    }
+
+    /// What it means that a call is done: see [`crate::Builder::durability`]. A display that is handed to
+    /// [`over`](PipelineBuilder::over) has decided that already.
+    pub fn durability(mut self, durability: Durability) -> PipelineBuilder {
+        self.display = self.display.durability(durability);
         self
     }
 
@@ -349,7 +357,7 @@ macro_rules! methods {
                 $(#[doc = $ask_doc])+
                 ///
                 /// # Errors
-                /// What the display finds wrong with it, or that no answer came. `sync` also returns what failed
+                /// What the display finds wrong with it, or that no answer came. `sync` and `sync_durable` also return what failed
                 /// earlier, if there is no error callback: [`Error::Late`](crate::Error::Late).
                 #[track_caller]
                 pub fn $ask(&self, $($ap: $at),*) -> Result<$answer> {

@@ -82,7 +82,7 @@ async fn take_over(
         // The first call is to leave at once, which takes a stream that is known to have room. It has.
         stream.writable().await?;
     }
-    let Peer { host, port, connect_timeout, reconnect } = peer;
+    let Peer { host, port, connect_timeout, reconnect, .. } = peer;
     let returning = returning(host, port, reconnect, connect_timeout).accept_loss(settings.accepts_loss);
     let Halves { reader, writer } = stream.into();
     let writer = Writer::new(writer, trace.clone());

@@ -96,7 +96,7 @@ fn cure(site: &Site, diagnosis: &Diagnosis, client: Client) -> Option<Cure> {
     // Every row as one call; nothing to be gained where rows are of one.
     let in_rows = pays(estimate(site, site.rows.max(1)));
     let cure = match method {
-        Method::Sync => sync(site, diagnosis, pays(estimate(site, 1))?),
+        method if method.is_barrier() => sync(site, diagnosis, pays(estimate(site, 1))?),
         Method::GetSize => Cure {
             text: "The size does not change: size() knows it without asking.".into(),
             about: Some(Duration::ZERO),

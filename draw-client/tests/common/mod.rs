@@ -64,13 +64,16 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(width: u32, height: u32) -> TestServer {
-        let runtime = runtime();
         let screen = Screen::new(Size { width, height }, Color::BLACK).unwrap();
+        TestServer::serve(Server::new(screen, ServerOptions::default()))
+    }
+
+    pub(crate) fn serve(server: Server) -> TestServer {
+        let (runtime, screen) = (runtime(), server.display().clone());
         let listener =
             runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let server = Server::new(screen.clone(), ServerOptions::default());
         runtime.spawn(async move {
             let stopped = async {
                 let _ = stopped.await;
@@ -109,6 +112,7 @@ pub(crate) trait Client {
     fn get_size(&self) -> Result<Size>;
     fn get_mouse(&self) -> Result<Option<Position>>;
     fn sync(&self) -> Result<()>;
+    fn sync_durable(&self) -> Result<()>;
     fn close(&self) -> Result<()>;
 }
 
@@ -156,6 +160,7 @@ client! {
         get_size() -> Size;
         get_mouse() -> Option<Position>;
         sync() -> ();
+        sync_durable() -> ();
         close() -> ();
     }
 }

@@ -12,7 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 pub(crate) fn machine() -> Connection {
     let size = Size { width: 2000, height: 2000 };
     Connection::new(
-        Config { server: "a test".into(), size, message: limits::MESSAGE, instance: None },
+        Config {
+            server: "a test".into(),
+            size,
+            message: limits::MESSAGE,
+            instance: None,
+            has_journal: false,
+        },
         Instant::now(),
     )
 }

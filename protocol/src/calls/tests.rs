@@ -22,6 +22,7 @@ fn every_request_survives_its_parameters() {
         Request::GetSize {},
         Request::GetMouse {},
         Request::Sync {},
+        Request::SyncDurable {},
     ] {
         let mut out = Vec::new();
         request.encode_parameters(&mut out);
@@ -112,6 +113,7 @@ fn parameters_are_read_back_and_nothing_may_follow() {
 fn answers_survive_and_may_grow() {
     for (method, answer) in [
         (Method::Sync, Answer::Done(())),
+        (Method::SyncDurable, Answer::Done(())),
         (Method::GetPixel, Answer::Pixel(Color::from_u32(0xfffe_fdfc))),
         (Method::GetImage, Answer::Image(vec![1, 2, 3, 4])),
         (Method::GetDigest, Answer::Digest(Digest::from([7; 32]))),

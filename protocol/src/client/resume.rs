@@ -22,7 +22,7 @@ impl Connection {
     pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
         self.inbox = Inbox::default();
         self.out.disconnect(taken);
-        self.window = Window::new();
+        self.window = Window::new(self.hello.durable);
         self.answered = None;
         self.goodbye = None;
         self.ended = None;

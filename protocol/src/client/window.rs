@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: usize,
+    /// What an answer may take beyond the shortest time, where that is shorter.
+    slack: Duration,
     /// The shortest time that an answer has taken in this period.
     shortest: Duration,
     period_began: Option<Instant>,
@@ -22,9 +24,10 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new() -> Window {
+    pub(super) fn new(is_durable: bool) -> Window {
         Window {
             bytes: limits::WINDOW_FIRST,
+            slack: if is_durable { limits::WINDOW_SLACK_DURABLE } else { limits::WINDOW_SLACK },
             shortest: Duration::MAX,
             period_began: None,
             resized: None,
@@ -56,7 +59,7 @@ impl Window {
             return;
         }
         self.shortest = self.shortest.min(took);
-        let target = self.shortest + self.shortest.max(limits::WINDOW_SLACK);
+        let target = self.shortest + self.shortest.max(self.slack);
         if took > target && used > limits::WINDOW_LEAST {
             let share = target.as_secs_f64() / took.as_secs_f64();
             self.resize((self.bytes as f64 * share) as usize, most, now);
@@ -102,21 +105,21 @@ mod tests {
 
     #[test]
     fn a_slow_long_path_is_filled_and_its_queue_stays_short() {
-        let (used, longest) = drive(&mut Window::new(), Instant::now(), 60.0, 12.5e6, 0.05);
+        let (used, longest) = drive(&mut Window::new(false), Instant::now(), 60.0, 12.5e6, 0.05);
         assert!(used > 0.95, "{used}");
         assert!(longest < 0.2, "{longest} s");
     }
 
     #[test]
     fn a_fast_short_path_is_filled_and_its_queue_stays_short() {
-        let (used, longest) = drive(&mut Window::new(), Instant::now(), 5.0, 2e9, 50e-6);
+        let (used, longest) = drive(&mut Window::new(false), Instant::now(), 5.0, 2e9, 50e-6);
         assert!(used > 0.95, "{used}");
         assert!(longest < 5e-3, "{longest} s");
     }
 
     #[test]
     fn a_path_that_becomes_longer_is_filled_again() {
-        let (mut window, start) = (Window::new(), Instant::now());
+        let (mut window, start) = (Window::new(false), Instant::now());
         drive(&mut window, start, 5.0, 12.5e6, 0.005);
         let later = start + Duration::from_secs(10);
         drive(&mut window, later, 25.0, 12.5e6, 0.2);
@@ -125,8 +128,23 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_slow_now_and_then_does_not_shrink_what_shares_its_syncs() {
+        for (is_durable, least) in [(true, limits::WINDOW_FIRST), (false, limits::WINDOW_LEAST)] {
+            let (mut window, start) = (Window::new(is_durable), Instant::now());
+            for i in 1..400 {
+                let at = start + Duration::from_millis(20 * i);
+                // Mostly some tens of milliseconds, now and then much less.
+                let took = Duration::from_micros(if i % 50 == 1 { 200 } else { 15_000 });
+                window.answered(at, at + took, window.bytes(), MOST);
+                assert!(window.bytes() >= least, "{}", window.bytes());
+            }
+            assert_eq!(window.bytes() > limits::WINDOW_FIRST, is_durable, "{}", window.bytes());
+        }
+    }
+
+    #[test]
     fn what_is_not_used_does_not_grow_and_a_slow_moment_does_not_shrink_it() {
-        let (mut window, start) = (Window::new(), Instant::now());
+        let (mut window, start) = (Window::new(false), Instant::now());
         for i in 1..1000 {
             let at = start + Duration::from_millis(i);
             let took = if i % 100 == 0 { 50 } else { 1 };

@@ -1,5 +1,6 @@
 //! How a connection is greeted, and how a session goes on on it.
 
+use super::hold::{Hold, no_journal};
 use super::{Phase, Step, Talk};
 use crate::envelope;
 use crate::fault::{Code, Fault};
@@ -33,6 +34,11 @@ impl Talk {
     /// What is done about a request of a session that is not the next.
     #[cold]
     fn pass_over<'a>(&mut self, msgid: u32, number: u64, verdict: Result<Verdict, Misuse>) -> Step<'a> {
+        let Some((_, session)) = &self.session else { return Step::Continue };
+        if number <= session.vouched_to() {
+            // What the answer says may not be on the disk yet.
+            self.hold_back();
+        }
         let Some((_, session)) = &self.session else { return Step::Continue };
         match verdict {
             // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
@@ -76,7 +82,11 @@ impl Talk {
     pub(super) fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
         let fault = match asked {
+            Ok((hello,)) if hello.version == limits::VERSION && hello.durable && !self.config.has_journal => {
+                no_journal()
+            }
             Ok((hello,)) if hello.version == limits::VERSION => {
+                self.hold = hello.durable.then(|| Hold::lasting(self.out.unsent().len()));
                 let resume = hello.resume().filter(|_| self.config.instance.is_some());
                 self.phase = Phase::Greeted;
                 self.client = hello.client.map(|name| name.chars().take(100).collect());
@@ -124,6 +134,11 @@ impl Talk {
         let (instance, _) = self.config.instance.expect("a session is offered only with it");
         match Session::enter(found, &asked, instance) {
             Ok((session, standing)) => {
+                // What follows the beginning of a session would be lost with it, and nobody would know.
+                let is_promised = self.config.has_journal && standing != Standing::Resumed;
+                if is_promised || session.vouched_to() > asked.ack {
+                    self.hold_back();
+                }
                 (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
                 self.standing = Some(standing);
                 self.welcome(msgid, Some(standing));

@@ -96,7 +96,8 @@ impl Session {
             return Err(NoSession("more than one"));
         }
         let filter = Filter::restored(ack, applied, digests);
-        Ok(Session { filter, responses, bytes: size, unkept, drawn, is_ended: is_ended == 1, born, attempt })
+        let is_ended = is_ended == 1;
+        Ok(Session { filter, responses, bytes: size, unkept, drawn, vouched: 0, is_ended, born, attempt })
     }
 }
 

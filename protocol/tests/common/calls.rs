@@ -69,5 +69,6 @@ pub(crate) fn call() -> impl Strategy<Value = Owned> {
         1 => Just(Owned::Plain(Request::GetSize {})),
         1 => Just(Owned::Plain(Request::GetMouse {})),
         1 => Just(Owned::Plain(Request::Sync {})),
+        1 => Just(Owned::Plain(Request::SyncDurable {})),
     ]
 }

@@ -62,7 +62,7 @@ impl Display {
             }
             Request::GetSize {} => return Ok(Answer::Size(self.size)),
             Request::GetMouse {} => return Ok(Answer::Mouse(self.mouse)),
-            Request::Sync {} => {}
+            Request::Sync {} | Request::SyncDurable {} => {}
         }
         Ok(Answer::Done(()))
     }

@@ -35,7 +35,13 @@ impl From<Event> for Told {
 pub(crate) const SIZE: Size = Size { width: 640, height: 480 };
 
 pub(crate) fn config(size: Size) -> server::Config {
-    server::Config { server: "demo".into(), size, message: limits::MESSAGE, instance: None }
+    server::Config {
+        server: "demo".into(),
+        size,
+        message: limits::MESSAGE,
+        instance: None,
+        has_journal: true,
+    }
 }
 
 /// A server machine with its display, as a client of any kind meets it.
@@ -77,10 +83,20 @@ impl Host {
         }
     }
 
-    /// Takes what the server has to say.
-    pub(crate) fn say(&mut self) -> Vec<u8> {
+    /// Takes what the server has to say, and may: what waits for the disk stays.
+    pub(crate) fn say_released(&mut self) -> Vec<u8> {
         let said = self.server.poll_transmit(self.now).to_vec();
         self.server.handle_transmitted(said.len(), self.now);
+        said
+    }
+
+    /// Takes what the server has to say. The disk has everything at once.
+    pub(crate) fn say(&mut self) -> Vec<u8> {
+        let mut said = self.say_released();
+        while self.server.mark() {
+            self.server.release();
+            said.extend(self.say_released());
+        }
         said
     }
 

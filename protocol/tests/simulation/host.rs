@@ -35,10 +35,16 @@ pub(crate) enum Wrong {
     SkipsARequest,
     /// A late connection's request is executed once more.
     ExecutesForTheDead,
+    /// A durable client is told of what is not on disk yet.
+    TellsBeforeTheSync,
+    /// `sync_durable` is answered like `sync`.
+    VouchesBeforeTheSync,
+    /// With what is on disk goes what was said since it began to be written.
+    ReleasesMoreThanWasMarked,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Wrong; 11] = [
+    pub(crate) const ALL: [Wrong; 14] = [
         Wrong::ForgetsWhatWasExecuted,
         Wrong::TakesUpAnOldState,
         Wrong::GrantsTwice,
@@ -50,6 +56,9 @@ impl Wrong {
         Wrong::RestoresAnOldPicture,
         Wrong::SkipsARequest,
         Wrong::ExecutesForTheDead,
+        Wrong::TellsBeforeTheSync,
+        Wrong::VouchesBeforeTheSync,
+        Wrong::ReleasesMoreThanWasMarked,
     ];
 }
 
@@ -58,6 +67,7 @@ impl Wrong {
 struct Journal {
     display: Display,
     executions: usize,
+    records: usize,
     sessions: BTreeMap<Id, Vec<u8>>,
 }
 
@@ -66,6 +76,8 @@ struct Served {
     machine: Connection,
     /// The session as it was when this connection took it up.
     began: Option<Session>,
+    /// How many records there were when what waits was marked.
+    marked: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -75,6 +87,8 @@ pub(crate) struct Host {
     sessions: Sessions<usize>,
     served: BTreeMap<usize, Served>,
     journal: Option<Journal>,
+    /// How many requests the journal has a record of, written or not: all but those that only ask.
+    records: usize,
     wrong: Option<Wrong>,
 }
 
@@ -88,15 +102,18 @@ impl Host {
             size: SIZE,
             message: MESSAGE,
             instance: Some((instance, 1)),
+            has_journal,
         };
         let display = Display::new(SIZE);
-        let journal = Journal { display: display.clone(), executions: 0, sessions: BTreeMap::new() };
+        let journal =
+            Journal { display: display.clone(), executions: 0, records: 0, sessions: BTreeMap::new() };
         Host {
             config,
             display,
             sessions: Sessions::default(),
             served: BTreeMap::new(),
             journal: has_journal.then_some(journal),
+            records: 0,
             wrong,
         }
     }
@@ -115,7 +132,7 @@ impl Host {
 
     pub(crate) fn accept(&mut self, link: usize, now: Instant) {
         let machine = Connection::new(self.config.clone(), now);
-        self.served.insert(link, Served { machine, began: None });
+        self.served.insert(link, Served { machine, began: None, marked: None });
     }
 
     /// Takes in up to `most` bytes that arrive, and executes what there is in them.
@@ -134,6 +151,7 @@ impl Host {
             let (id, is_skipping) = (served.machine.session(), self.is(Wrong::SkipsARequest));
             match served.machine.handle_input(&mut input, now) {
                 Step::Execute(request, _) => {
+                    self.records += usize::from(!request.method().is_question());
                     let is_skipped =
                         is_skipping && !request.method().is_question() && ledger.executions() % 50 == 49;
                     let result = match is_skipped {
@@ -232,12 +250,16 @@ impl Host {
 
     /// Hands some of what is to be sent to the link.
     pub(crate) fn send(&mut self, number: usize, link: &mut Link, random: &mut Random, now: Instant) {
+        let kept = self.journal.as_ref().map_or(0, |journal| journal.records);
         let Some(served) = self.served.get_mut(&number) else { return };
+        served.release(kept, self.records, self.wrong);
         let bytes = served.machine.poll_transmit(now);
         let n = random.portion(bytes.len());
         link.down.push(&bytes[..n]);
         served.machine.handle_transmitted(n, now);
-        let is_over = served.machine.closing().is_some() && served.machine.poll_transmit(now).is_empty();
+        let is_over = served.machine.closing().is_some()
+            && served.machine.poll_transmit(now).is_empty()
+            && !served.machine.is_held();
         if is_over {
             self.leave(number, link, now);
         }
@@ -265,6 +287,7 @@ impl Host {
         journal.sessions =
             self.sessions.parked().chain(held).map(|(id, session)| (id, encode(session))).collect();
         (journal.display, journal.executions) = (self.display.clone(), ledger.executions());
+        journal.records = self.records;
     }
 
     /// The process dies, and another one begins. `instance` is the new display's, where nothing was written to disk.
@@ -286,6 +309,7 @@ impl Host {
             return ledger.start_over();
         };
         self.config.instance = Some((before, boot + 1));
+        self.records = journal.records;
         for (id, bytes) in &journal.sessions {
             let session = Session::decode(bytes).expect("what was encoded");
             self.sessions.park(*id, session, now);
@@ -296,6 +320,32 @@ impl Host {
         if !self.is(Wrong::RestoresAnOldSession) {
             self.display = journal.display.clone();
             ledger.roll_back(journal.executions);
+        }
+    }
+}
+
+impl Served {
+    /// Lets go what `kept` records on disk allow to be said, of so many that there are.
+    fn release(&mut self, kept: usize, records: usize, wrong: Option<Wrong>) {
+        let is_careless = match self.machine.is_durable() {
+            true => wrong == Some(Wrong::TellsBeforeTheSync),
+            false => wrong == Some(Wrong::VouchesBeforeTheSync),
+        };
+        loop {
+            if let Some(marked) = self.marked {
+                if kept < marked && !is_careless {
+                    return;
+                }
+                self.machine.release();
+                self.marked = None;
+                if wrong == Some(Wrong::ReleasesMoreThanWasMarked) && self.machine.mark() {
+                    self.machine.release();
+                }
+            }
+            if !self.machine.mark() {
+                return;
+            }
+            self.marked = Some(records);
         }
     }
 }
@@ -318,9 +368,12 @@ fn encode(session: &Session) -> Vec<u8> {
 fn moved(session: &Session, ack: u64, applied: u64) -> Session {
     const ACK: usize = 18;
     let (mut bytes, digests) = (encode(session), (applied - ack) as usize * 8);
-    bytes.truncate(ACK + 16 + digests);
-    bytes[ACK..ACK + 8].copy_from_slice(&ack.to_le_bytes());
-    bytes[ACK + 8..ACK + 16].copy_from_slice(&applied.to_le_bytes());
-    bytes.extend([0; 4]);
+    // Missing digests are those of requests that are not known.
+    bytes.resize(ACK + 24 + digests, 0);
+    bytes[ACK..ACK + 8].copy_from_slice(&ack.to_be_bytes());
+    bytes[ACK + 8..ACK + 16].copy_from_slice(&applied.to_be_bytes());
+    // The last that has drawn; then neither responses nor questions without an answer.
+    bytes[ACK + 16..ACK + 24].copy_from_slice(&applied.to_be_bytes());
+    bytes.extend([0; 8]);
     Session::decode(&bytes).expect("a session")
 }

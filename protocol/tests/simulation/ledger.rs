@@ -2,7 +2,7 @@
 
 use crate::common::calls::Owned;
 use draw_protocol::session::{Id, Standing};
-use draw_protocol::{Answer, Code, Color, Fault, Pixel, Range, Request, Size};
+use draw_protocol::{Answer, Code, Color, Fault, Method, Pixel, Range, Request, Size};
 use std::collections::HashMap;
 
 /// The smallest thing that is executed or not. What is drawn has a colour of its own, which is its number; a question has a place of
@@ -39,6 +39,8 @@ enum Outcome {
 struct Made {
     units: std::ops::Range<usize>,
     is_question: bool,
+    /// It is a `sync_durable`.
+    vouches: bool,
     /// Whether the display refuses it or a part of it, and which pixels of several.
     fails: bool,
     rejected: Vec<Range>,
@@ -64,6 +66,10 @@ struct Session {
     asked: u32,
     /// Which display the client spoke to last.
     display: Option<u64>,
+    /// Its client has asked to be told only what is on disk.
+    is_durable: bool,
+    /// Before which unit everything that was executed is on disk, as the client was told.
+    vouched: usize,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +85,11 @@ pub(crate) struct Ledger {
     displays: u64,
     /// How often the display was restarted.
     restarts: u64,
+    /// Whether it keeps a journal.
+    has_journal: bool,
+    /// How often a client was told that everything is on disk, and what was lost that a durable client had not been told of.
+    vouchers: usize,
+    lost_untold: usize,
     /// The first thing that was wrong.
     wrong: Option<String>,
 }
@@ -93,6 +104,20 @@ fn color(unit: usize) -> Color {
 }
 
 impl Ledger {
+    pub(crate) fn new(has_journal: bool) -> Ledger {
+        Ledger { has_journal, ..Ledger::default() }
+    }
+
+    pub(crate) fn is_durable(&self, session: usize) -> bool {
+        self.sessions[session].is_durable
+    }
+
+    /// How often a client was told that everything is on disk, and how many units were lost that a durable client had called
+    /// for and not heard of.
+    pub(crate) fn durable(&self) -> [usize; 2] {
+        [self.vouchers, self.lost_untold]
+    }
+
     pub(crate) fn check(&mut self, holds: bool, text: impl FnOnce() -> String) {
         if !holds && self.wrong.is_none() {
             self.wrong = Some(text());
@@ -105,7 +130,9 @@ impl Ledger {
 
     pub(crate) fn open(&mut self, id: Id) -> usize {
         self.ids.insert(id, self.sessions.len());
-        self.sessions.push(Session::default());
+        // Half of them, where that can be had.
+        let is_durable = self.has_journal && id.0[15].is_multiple_of(2);
+        self.sessions.push(Session { is_durable, ..Session::default() });
         self.sessions.len() - 1
     }
 
@@ -191,7 +218,9 @@ impl Ledger {
         }
         let units = first..self.units.len();
         let is_question = call.request().method().is_question();
-        let made = Made { units, is_question, fails, rejected, outcome: None, is_forgiven: false };
+        let vouches = call.request().method() == Method::SyncDurable;
+        fails |= vouches && !self.has_journal;
+        let made = Made { units, is_question, vouches, fails, rejected, outcome: None, is_forgiven: false };
         self.sessions[session].calls.push(made);
     }
 
@@ -268,17 +297,42 @@ impl Ledger {
 
     /// The display was restarted, and knows only the first `kept` of what it had executed.
     pub(crate) fn roll_back(&mut self, kept: usize) {
-        for unit in self.log.drain(kept.min(self.log.len())..) {
+        for unit in self.log.split_off(kept.min(self.log.len())) {
             self.units[unit].times -= 1;
             self.units[unit].was_lost = true;
+            self.lose(unit);
         }
         self.restarts += 1;
         for session in &mut self.sessions {
-            session.last_unit = None;
+            (session.last_unit, session.last_drawn) = (None, None);
         }
-        for &unit in &self.log {
-            self.sessions[self.units[unit].session].last_unit = Some(unit);
+        for &number in &self.log {
+            let unit = &self.units[number];
+            let session = &mut self.sessions[unit.session];
+            session.last_unit = Some(number);
+            if !matches!(unit.shape, Shape::Question(..)) {
+                session.last_drawn = Some(number);
+            }
         }
+    }
+
+    /// What a client was promised to be on disk may not be lost. Of questions nothing is kept there.
+    fn lose(&mut self, number: usize) {
+        let Unit { session, shape, .. } = self.units[number];
+        let Session { is_durable, vouched, calls, .. } = &self.sessions[session];
+        if matches!(shape, Shape::Question(..)) {
+            return;
+        }
+        let call = calls.partition_point(|call| call.units.end <= number);
+        let is_told = !matches!(calls[call].outcome, None | Some(Outcome::Unknown));
+        self.lost_untold += usize::from(*is_durable && !is_told);
+        let is_right = number >= *vouched && !(*is_durable && is_told);
+        self.check(is_right, || {
+            format!(
+                "call {} of session {session} was said to be on disk, and unit {number} is lost",
+                call + 1
+            )
+        });
     }
 
     /// There is another display, and it is empty.
@@ -300,6 +354,9 @@ impl Ledger {
     /// The client was told how its session stands, and that of these calls nobody knows.
     pub(crate) fn resumed(&mut self, session: usize, by: Process, standing: Standing, unknown: &[u64]) {
         let is_same = self.sessions[session].display.replace(by.display) == Some(by.display);
+        self.check(standing != Standing::Regressed || !self.is_durable(session), || {
+            format!("session {session} is durable and has regressed")
+        });
         self.check((standing == Standing::StateLost) != is_same, || {
             format!("session {session} is told {standing:?}; that it is the same display is {is_same}")
         });
@@ -348,18 +405,27 @@ impl Ledger {
         match fault.code {
             Code::AnswerLost => return self.settle(session, number, Outcome::AnswerLost),
             // It may have lost the beginning of this one.
-            Code::StateRegressed => return self.settle(session, number, Outcome::Unknown),
+            Code::StateRegressed if !self.is_durable(session) => {
+                return self.settle(session, number, Outcome::Unknown);
+            }
             _ => {}
         }
         self.settle(session, number, Outcome::Failed);
         let call = &self.sessions[session].calls[number as usize - 1];
-        let is_right = call.fails && fault.code == Code::OutOfBounds && fault.rejected == call.rejected;
+        let code = if call.vouches { Code::NoJournal } else { Code::OutOfBounds };
+        let is_right = call.fails && fault.code == code && fault.rejected == call.rejected;
         let wanted = format!("{:?}", call.rejected);
         self.check(is_right, || format!("call {number}: {fault} with {:?}, not {wanted}", fault.rejected));
     }
 
     pub(crate) fn answered(&mut self, session: usize, number: u64, answer: &Answer) {
         self.settle(session, number, Outcome::Done);
+        let Session { calls, vouched, .. } = &mut self.sessions[session];
+        let call = &calls[number as usize - 1];
+        if call.vouches {
+            *vouched = call.units.start.max(*vouched);
+            self.vouchers += 1;
+        }
         let call = &self.sessions[session].calls[number as usize - 1];
         let mut units = self.units[call.units.clone()].iter();
         let is_right = match answer {

@@ -48,9 +48,11 @@ pub(crate) enum Next {
 
 impl Program {
     pub(crate) fn new(id: Id, ledger: &mut Ledger) -> Program {
+        let session = ledger.open(id);
+        let hello = Hello::new("program").with_session(id).with_durability(ledger.is_durable(session));
         Program {
-            session: ledger.open(id),
-            machine: Connection::new(&Hello::new("program").with_session(id)),
+            session,
+            machine: Connection::new(&hello),
             link: None,
             sender: Sender::Polls,
             is_new: true,
@@ -131,7 +133,12 @@ impl Program {
             match self.machine.handle_input(&mut input, now) {
                 Ok(None) => break Next::GoOn,
                 Ok(Some(event)) => self.hear(event, by, ledger),
-                Err(Ended::Refused(fault)) if fault.code == Code::StateRegressed => break Next::Decide,
+                Err(Ended::Refused(fault)) if fault.code == Code::StateRegressed => {
+                    ledger.check(!ledger.is_durable(self.session), || {
+                        format!("durable {}: {fault}", self.session)
+                    });
+                    break Next::Decide;
+                }
                 Err(Ended::Refused(fault)) if matches!(fault.code, Code::Superseded | Code::TooSlow) => {
                     break Next::Leave;
                 }
@@ -166,7 +173,7 @@ impl Program {
             Event::Resumed(standing, lost) => {
                 self.resumed = Some(standing);
                 let boot = self.machine.welcome().and_then(|welcome| welcome.boot);
-                if standing == Standing::Expired && boot != self.boot {
+                if standing == Standing::Expired && boot != self.boot && !ledger.is_durable(self.session) {
                     // It was restarted, and has nothing to compare with: it may have lost anything.
                     ledger.forgive(self.session);
                 }

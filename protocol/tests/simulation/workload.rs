@@ -22,7 +22,8 @@ pub(crate) fn call(random: &mut Random, asked: impl FnMut() -> u32) -> Owned {
         71..85 => pixel(asked),
         85..91 => read(asked),
         91..95 => Owned::Plain(Request::GetSize {}),
-        _ => Owned::Plain(Request::Sync {}),
+        95..98 => Owned::Plain(Request::Sync {}),
+        _ => Owned::Plain(Request::SyncDurable {}),
     }
 }
 

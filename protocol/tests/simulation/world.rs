@@ -40,6 +40,8 @@ pub(crate) struct Run {
     pub(crate) executions: usize,
     /// How often a session was taken up again, by standing: resumed, regressed, expired, state lost.
     pub(crate) standings: [u32; 4],
+    /// How often a client was told that everything is on disk, and what was lost of which a durable client had not been told.
+    pub(crate) durable: [usize; 2],
 }
 
 pub(crate) struct World {
@@ -69,6 +71,8 @@ impl World {
         let mut random = Random::new(seed);
         let has_journal = match wrong {
             Some(Wrong::RestoresAnOldPicture | Wrong::RestoresAnOldSession) => true,
+            Some(Wrong::TellsBeforeTheSync | Wrong::VouchesBeforeTheSync) => true,
+            Some(Wrong::ReleasesMoreThanWasMarked) => true,
             Some(Wrong::HidesThatItIsNew) => false,
             _ => random.happens(1, 2),
         };
@@ -79,7 +83,7 @@ impl World {
             links: Vec::new(),
             live: Vec::new(),
             host,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(has_journal),
             faults: [5, 20, 60][random.below(3)],
             is_busy: random.happens(1, 12),
             trace: DefaultHasher::new(),
@@ -113,6 +117,7 @@ impl World {
         self.verdict()?;
         self.end()?;
         self.run.executions = self.ledger.executions();
+        self.run.durable = self.ledger.durable();
         self.run.trace = self.trace.finish();
         Ok(self.run)
     }
@@ -372,7 +377,10 @@ impl World {
 
     /// Everything works from now on. All that was called has to be done within so many rounds.
     fn settle(&mut self) -> Result<(), String> {
-        for _ in 0..4_000 {
+        for round in 0..4_000 {
+            if round % 4 == 0 {
+                self.host.sync(&self.ledger);
+            }
             for at in 0..self.programs.len() {
                 if self.programs[at].link.is_none() {
                     self.connect(at);

@@ -15,36 +15,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-fn journal(storage: &Memory) -> Journal {
+pub(super) fn journal(storage: &Memory) -> Journal {
     let options = Options { size: Some(SIZE), ..Options::default() };
     let core =
         Core::open(Path::new("memory"), Arc::new(storage.clone()), &options, Arc::new(()), &mut |_, _| ());
     Journal::start(core.expect("a disk in order")).expect("a thread")
 }
 
-fn server(journal: &Journal) -> Server {
+pub(super) fn server(journal: &Journal) -> Server {
     Server::new(journal.display().clone(), ServerOptions::default()).journaled(journal.clone())
 }
 
-struct Client(TcpStream);
+pub(super) struct Client(pub(super) TcpStream);
 
 impl Client {
-    async fn send(&mut self, message: impl Serialize) {
+    pub(super) async fn send(&mut self, message: impl Serialize) {
         let bytes = rmp_serde::to_vec(&message).expect("it can be written");
         timeout(DEADLINE, self.0.write_all(&bytes)).await.expect("in time").expect("it is read");
     }
 
     /// The next response is this.
-    async fn expect(&mut self, message: impl Serialize) {
+    pub(super) async fn expect(&mut self, message: impl Serialize) {
         let wanted = rmp_serde::to_vec(&message).expect("it can be written");
         let mut got = vec![0; wanted.len()];
         timeout(DEADLINE, self.0.read_exact(&mut got)).await.expect("in time").expect("an answer");
         assert!(got == wanted, "{} instead of {}", got.escape_ascii(), wanted.escape_ascii());
     }
 
-    async fn rest(&mut self) -> String {
+    pub(super) async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         timeout(DEADLINE, self.0.read_to_end(&mut bytes)).await.expect("in time").expect("an end");
         bytes.escape_ascii().to_string()
