@@ -71,6 +71,10 @@ pub enum Error {
         /// Why the connection was lost, or why the last try to make another failed.
         reason: Lost,
     },
+    /// The connection was lost for the moment, and more calls were made than can wait for the next: this one was the oldest
+    /// of those. The policy is [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    #[error("dropped for newer calls while the display was gone; this call was not drawn")]
+    Dropped,
     /// This side has closed the connection; the call was not sent.
     #[error("this display was closed by `close`")]
     Closed,
@@ -161,7 +165,7 @@ impl Late {
         &self.errors
     }
 
-    /// How many calls failed, with those that were not kept.
+    /// How many calls failed, with those that were not kept, or not named.
     pub fn total(&self) -> u64 {
         self.total
     }

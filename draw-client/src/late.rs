@@ -1,22 +1,24 @@
 //! Errors of calls that nobody waits for: what they say.
 
+mod dropped;
 mod queue;
 mod report;
 
+pub(crate) use dropped::Dropped;
 pub(crate) use queue::{Callback, LateQueue, Work, enter_callback_of, is_callback_of};
 pub(crate) use report::Telling;
 
 use crate::error::{Error, Outcome};
 use crate::scope::Tag;
-use draw_protocol::client::{Connection, Made};
-use draw_protocol::{Call, Code, Count, Fault, Method, Size, Welcome};
+use draw_protocol::client::Made;
+use draw_protocol::{Call, Code, Count, Fault, Method, Size};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of those, each
-/// callback is told of its own).
+/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer, or all that were
+/// dropped while the display was gone (of those, each callback is told of its own).
 ///
 /// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
 /// from [`FailedCall`].
@@ -36,7 +38,10 @@ pub struct LateError {
 #[derive(Debug, Clone)]
 enum Calls {
     One(FailedCall),
+    /// All that a lost connection left unanswered.
     Many(Arc<[FailedCall]>),
+    /// Dropped while the display was gone: the first, and how many more.
+    Dropped(Arc<[FailedCall]>, u64),
 }
 
 /// A call that failed: what it was, and when it was made.
@@ -59,14 +64,15 @@ pub(crate) struct Failed {
 }
 
 impl FailedCall {
-    pub(crate) fn new(made: Made, machine: &Connection, tag: &Tag, now: Instant) -> FailedCall {
+    /// `last` is the number of the call that was made last, `size` that of the display.
+    pub(crate) fn new(made: Made, last: u64, size: Option<Size>, tag: &Tag, now: Instant) -> FailedCall {
         FailedCall {
             made,
             age: now.saturating_duration_since(made.at),
-            calls_since: machine.last_call().saturating_sub(made.number),
+            calls_since: last.saturating_sub(made.number),
             // Not the scope itself: whoever keeps the error does not keep the callback.
             scope: tag.scope.as_ref().map(|scope| Arc::clone(scope.path())),
-            size: machine.welcome().map(Welcome::size),
+            size,
         }
     }
 
@@ -209,12 +215,27 @@ impl LateError {
         LateError { calls: Calls::Many(calls.into()), error }
     }
 
-    /// Every call that this error concerns, in the order in which they were made: one, unless the connection was lost.
+    /// `named` must not be empty; so many more were dropped after them.
+    pub(crate) fn dropped(named: Vec<FailedCall>, more: u64, error: Error) -> LateError {
+        LateError { calls: Calls::Dropped(named.into(), more), error }
+    }
+
+    /// Every call that this error concerns, in the order in which they were made: one, unless the connection was lost. Of very
+    /// many that were dropped ([`Error::Dropped`]) only the first are named.
     pub fn calls(&self) -> impl ExactSizeIterator<Item = &FailedCall> {
         match &self.calls {
             Calls::One(call) => std::slice::from_ref(call).iter(),
-            Calls::Many(calls) => calls.iter(),
+            Calls::Many(calls) | Calls::Dropped(calls, _) => calls.iter(),
         }
+    }
+
+    /// How many calls it concerns, also those that [`LateError::calls`] does not name.
+    pub fn total(&self) -> u64 {
+        self.calls().len() as u64 + self.unnamed()
+    }
+
+    fn unnamed(&self) -> u64 {
+        if let Calls::Dropped(_, more) = self.calls { more } else { 0 }
     }
 
     /// What went wrong.
@@ -253,12 +274,22 @@ impl fmt::Display for Told<'_> {
 impl fmt::Display for LateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls();
-        match (calls.len(), calls.next()) {
+        match (self.total(), calls.next()) {
             (1, Some(call)) => Told(call, &self.error).fmt(f),
             (count, first) => {
-                write!(f, "{}; {count} calls were unanswered", self.error)?;
+                match self.calls {
+                    Calls::Dropped(..) => write!(
+                        f,
+                        "{count} calls were dropped for newer ones while the display was gone, and were not drawn"
+                    )?,
+                    _ => write!(f, "{}; {count} calls were unanswered", self.error)?,
+                }
                 first.map_or(Ok(()), |first| write!(f, ", from {first}"))?;
-                calls.last().map_or(Ok(()), |last| write!(f, " to {last}"))
+                calls.last().map_or(Ok(()), |last| write!(f, " to {last}"))?;
+                match self.unnamed() {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
         }
     }

@@ -7,7 +7,10 @@
 mod after;
 mod deadlines;
 mod end;
+mod gone;
 mod nap;
+mod numbers;
+mod room;
 mod tags;
 mod tell;
 mod turns;
@@ -15,14 +18,17 @@ mod waits;
 
 use crate::doctor::{self, Doctor};
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::late::{Failed, FailedCall, LateQueue};
+use crate::late::{Dropped, Failed, FailedCall, LateQueue};
 use crate::pace::Pace;
 use crate::reconnect::WhileGone;
-use crate::scope::{Caller, Scope, current_span, is_traced};
+use crate::scope::{Caller, Scope, Tag, current_span, is_traced};
 use crate::status::Status;
 use crate::writer::Writer;
-use draw_protocol::client::{Connection, Event, Origin};
-use draw_protocol::{Answer, Request, limits};
+use draw_protocol::client::{Connection, Event, Made, Origin};
+use draw_protocol::{Answer, Request, Size, Welcome, limits};
+use gone::Way;
+use numbers::Numbers;
+use room::Room;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
@@ -61,10 +67,15 @@ pub(crate) struct Shared {
 /// Everything that calls, replies, the driver and the thread for callbacks change.
 pub(crate) struct State {
     pub(crate) machine: Connection,
-    /// The fate of each call after number `settled`. Outside of [`Shared::handle_input`] that is `machine.done()`.
+    /// The fate of each call after `settled`, both as the machine numbers them. Outside of [`Shared::handle_input`] that is
+    /// `machine.done()`.
     fates: VecDeque<Fate>,
     settled: u64,
-    /// Of calls that are done and whose reply still lives: what it will say, unless that is simply `Ok`.
+    /// How the machine's numbers are those that everybody else knows calls by.
+    numbers: Numbers,
+    /// Calls that the machine has not been given yet.
+    room: Room,
+    /// Of calls that are done, or dropped, and whose reply still lives: what it will say, unless that is simply `Ok`.
     results: HashMap<u64, Result<Answer, Failed>>,
     /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
     /// rise with the numbers.
@@ -89,6 +100,9 @@ pub(crate) struct State {
     pub(crate) while_gone: WhileGone,
     /// There is another connection, and nobody has been told.
     pub(crate) resumed: Option<Status>,
+    /// What was dropped since the connection was lost: how many calls, and those that are to be told as late errors.
+    dropped_calls: u64,
+    dropped: Dropped,
     /// Since when `close` has been called: no new calls, the driver ends when all is done.
     closing: Option<Instant>,
     /// Since when the last handle is gone.
@@ -144,6 +158,8 @@ impl Shared {
             fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
             settled: machine.done(),
             machine,
+            numbers: Numbers::default(),
+            room: Room::default(),
             results: HashMap::new(),
             waiting: BTreeMap::new(),
             woken: Vec::new(),
@@ -157,6 +173,8 @@ impl Shared {
             away: None,
             while_gone: WhileGone::default(),
             resumed: None,
+            dropped_calls: 0,
+            dropped: Dropped::default(),
             closing: None,
             abandoned: None,
             driver: None,
@@ -192,10 +210,9 @@ impl Shared {
         if number != 0 {
             // Nobody else empties it: they would have to hold the lock.
             self.dropped.store(0, Release);
-            if number > state.settled {
-                *state.fate(number) = Fate::Dropped;
-            } else {
-                self.forget_result(state, number, Fate::Dropped);
+            match state.fate(number) {
+                Some(fate) => *fate = Fate::Dropped,
+                None => self.forget_result(state, number, Fate::Dropped),
             }
         }
     }
@@ -253,8 +270,9 @@ impl Shared {
         // (One that has a turn takes that, or those behind it would wait for it.)
         if turn.is_none()
             && state.pace.is_same()
-            && let Some(number) = state.machine.join(request, Some(caller.place))
+            && let Some(made) = state.machine.join(request, Some(caller.place))
         {
+            let number = state.numbers.newest(made);
             // The driver knows already: there are others to join.
             state.pace.take_same();
             state.accepted(number, caller.scope, span);
@@ -271,8 +289,14 @@ impl Shared {
         }
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
-            Ok(true) => state.call(request, at, caller, span),
-            Ok(false) => {
+            Ok(Way::On) => state.call(request, at, caller, span),
+            Ok(Way::Aside) => {
+                if let Some((id, _)) = turn.take() {
+                    state.leave_queue(id);
+                }
+                return Poll::Ready(self.set_aside(state, request, at, caller, span));
+            }
+            Ok(Way::Later) => {
                 let now = now();
                 let (id, deadline) = match *turn {
                     Some(turn) => turn,
@@ -339,7 +363,7 @@ impl Shared {
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
         state.pace.answer_waited_for();
-        if number <= state.machine.done() {
+        if state.is_settled(number) || state.results.contains_key(&number) {
             state.waiting.remove(&number);
             state.note_answered(number);
             let result = self.take_result(&mut state, number);
@@ -355,7 +379,7 @@ impl Shared {
             Some(deadline) => deadline,
             None => {
                 state.stats.waits += 1;
-                *deadline.insert(state.machine.made_at(number).unwrap_or_else(now) + self.timeout)
+                *deadline.insert(state.made_at(number).unwrap_or_else(now) + self.timeout)
             }
         };
         let now = now();
@@ -382,15 +406,15 @@ impl Shared {
         let mut state = self.lock();
         state.waiting.remove(&number);
         state.note_wait_ended(doctor::Wait::Answer(number));
-        if number > state.settled {
-            *state.fate(number) = fate;
+        if let Some(its) = state.fate(number) {
+            *its = fate;
             return;
         }
         self.forget_result(&mut state, number, fate);
         State::release(state);
     }
 
-    /// The same for a call that is done.
+    /// The same for a call that is done, or was dropped.
     fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
         match self.take_result(state, number) {
             Some(Err(failed)) if fate == Fate::Dropped => self.tell(state, failed),
@@ -429,6 +453,7 @@ impl Shared {
         };
         state.settle();
         state.note_done(now);
+        self.go_on(state);
         self.keep_results(state);
         state.wake_waiting();
         state.wake_turn();
@@ -438,17 +463,21 @@ impl Shared {
     fn handle_event(&self, state: &mut State, event: Event, now: Instant) {
         match event {
             Event::Fault(made, fault) => {
-                let tag = state.tags.of(made.number);
-                let call = FailedCall::new(made, &state.machine, &tag, now);
+                let made = state.numbered(made);
+                let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
+                let call = state.failed_call(made, &tag, now);
                 let failed = Failed { call, error: Error::Fault(fault), tag };
-                match *state.fate(made.number) {
+                match fate {
                     Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                     Fate::Dropped => self.tell(state, failed),
                     Fate::Ignored => {}
                 }
             }
-            Event::Answer(made, answer) if *state.fate(made.number) == Fate::Awaited => {
-                state.results.insert(made.number, Ok(answer));
+            Event::Answer(made, answer) => {
+                let number = state.numbered(made).number;
+                if state.fate_of(number) == Fate::Awaited {
+                    state.results.insert(number, Ok(answer));
+                }
             }
             Event::Resumed(standing, lost) => {
                 state.away = None;
@@ -458,22 +487,23 @@ impl Shared {
                 let error = Error::Forgotten { standing };
                 let dropped = self.give_up(state, lost, &error, now);
                 self.tell_lost(state, dropped, &error);
+                self.tell_dropped(state);
             }
-            // An answer that nobody waits for any more, or the greeting, which `connect` looks for itself.
+            // The greeting, which `connect` looks for itself.
             _ => {}
         }
     }
 }
 
 impl State {
-    /// Whether this call may be made now, rather than wait for its turn or for credit.
+    /// Whether this call may be made now, or is to wait.
     #[inline(always)]
     fn may_call(
         &mut self,
         request: &Request<'_>,
         turn: Option<(u64, Instant)>,
         shared: usize,
-    ) -> Result<bool> {
+    ) -> Result<Way> {
         if let Some(reason) = &self.ended {
             return Err(match reason {
                 Lost::Closed => Error::Closed,
@@ -483,21 +513,28 @@ impl State {
         if self.closing.is_some() {
             return Err(Error::Closed);
         }
-        if let (Some(reason), WhileGone::Fail) = (&self.away, self.while_gone) {
-            return Err(Error::Gone { reason: reason.clone() });
+        if (self.away.is_some() || !self.room.is_empty())
+            && let Some(way) = self.way_while_gone(request, shared)?
+        {
+            return Ok(way);
         }
-        let undelivered = usize::try_from(self.late.undelivered()).unwrap_or(usize::MAX);
+        let undelivered = self.undelivered();
         let is_its_turn = self.turns.front().is_none_or(|first| turn.is_some_and(|(id, _)| id == first.id));
         if is_its_turn && self.machine.has_credit(request, undelivered) {
-            return Ok(true);
+            return Ok(Way::On);
         }
         if crate::late::is_callback_of(shared) {
             // Waiting for credit here could wait for ever: it is this callback that gives it back.
             let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
             let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
-            return if is_within { Ok(true) } else { Err(Error::Busy) };
+            return if is_within { Ok(Way::On) } else { Err(Error::Busy) };
         }
-        Ok(false)
+        Ok(Way::Later)
+    }
+
+    /// Errors that callbacks have not heard yet, which count as calls under way.
+    fn undelivered(&self) -> usize {
+        usize::try_from(self.late.undelivered()).unwrap_or(usize::MAX)
     }
 
     /// Whether a caller is to let others run before it goes on: the driver has something to write, and a write full
@@ -513,7 +550,8 @@ impl State {
         caller: &Caller<'_>,
         span: Option<&Arc<Span>>,
     ) -> Result<u64> {
-        let number = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
+        let made = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
+        let number = self.numbers.newest(made);
         self.accepted(number, caller.scope, span);
         self.note_call(number, request, Some(caller.place), Some(at));
         Ok(number)
@@ -526,9 +564,50 @@ impl State {
         self.stats.calls += 1;
     }
 
-    /// What is to happen with the result of a call that is not settled.
-    fn fate(&mut self, number: u64) -> &mut Fate {
-        &mut self.fates[(number - self.settled - 1) as usize]
+    /// What is to happen with the result of a call. Nothing if it is settled, or dropped: there is a result, or was.
+    #[inline]
+    fn fate(&mut self, number: u64) -> Option<&mut Fate> {
+        let behind = self.numbers.made(number).map(|made| made.wrapping_sub(self.settled + 1) as usize);
+        match behind.and_then(|behind| self.fates.get_mut(behind)) {
+            Some(fate) => Some(fate),
+            None => self.room.get_mut(number).map(|waiting| &mut waiting.fate),
+        }
+    }
+
+    /// That of a call which the machine speaks of.
+    fn fate_of(&mut self, number: u64) -> Fate {
+        self.fate(number).map_or(Fate::Ignored, |fate| *fate)
+    }
+
+    /// A call that the machine speaks of, by the number that everybody else knows it by.
+    fn numbered(&self, made: Made) -> Made {
+        let mut numbered = made;
+        numbered.number = self.numbers.number(made.number);
+        numbered
+    }
+
+    /// Whether this call and all before it are done.
+    fn is_settled(&self, number: u64) -> bool {
+        number <= self.numbers.number(self.settled)
+    }
+
+    /// When a call was made that is not done.
+    fn made_at(&mut self, number: u64) -> Option<Instant> {
+        let made = self.numbers.made(number).and_then(|made| self.machine.made_at(made));
+        made.or_else(|| self.room.get_mut(number).map(|waiting| waiting.at))
+    }
+
+    /// Whether everything that was accepted is done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.machine.in_flight() == 0 && self.room.is_empty()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.machine.welcome().map(Welcome::size)
+    }
+
+    fn failed_call(&self, made: Made, tag: &Tag, now: Instant) -> FailedCall {
+        FailedCall::new(made, self.last_number(), self.size(), tag, now)
     }
 
     /// Forgets the fates of calls that are done; their events have been dealt with.
@@ -536,13 +615,15 @@ impl State {
         let done = self.machine.done();
         self.fates.drain(..(done - self.settled) as usize);
         self.settled = done;
-        self.tags.settle(done, self.machine.last_call(), |tag| self.after.drop(tag));
+        self.numbers.settle(done);
+        let last = self.numbers.number(self.machine.last_call());
+        self.tags.settle(self.numbers.number(done), last, |tag| self.after.drop(tag));
     }
 
     /// Those whose call is done are to be woken.
     fn wake_waiting(&mut self) {
         while let Some(first) = self.waiting.first_entry() {
-            if *first.key() > self.machine.done() {
+            if *first.key() > self.numbers.number(self.settled) {
                 break;
             }
             self.woken.push(first.remove().0);

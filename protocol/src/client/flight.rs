@@ -39,6 +39,13 @@ pub struct Made {
     pub place: Option<Place>,
 }
 
+impl Made {
+    /// A call as a client tells of it that has kept it back itself.
+    pub fn new(number: u64, call: Call, Origin { at, place }: Origin) -> Made {
+        Made { number, call, at, place }
+    }
+}
+
 /// A request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
