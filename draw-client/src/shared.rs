@@ -7,6 +7,7 @@
 mod after;
 mod deadlines;
 mod end;
+mod fates;
 mod gone;
 mod nap;
 mod numbers;
@@ -18,14 +19,14 @@ mod waits;
 
 use crate::doctor::{self, Doctor};
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::late::{Dropped, Failed, FailedCall, LateQueue};
+use crate::late::{Dropped, Failed, LateQueue};
 use crate::pace::Pace;
 use crate::reconnect::WhileGone;
-use crate::scope::{Caller, Scope, Tag, current_span, is_traced};
+use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
 use crate::writer::Writer;
-use draw_protocol::client::{Connection, Event, Made, Origin};
-use draw_protocol::{Answer, Request, Size, Welcome, limits};
+use draw_protocol::client::{Connection, Event, Origin};
+use draw_protocol::{Answer, Request, limits};
 use gone::Way;
 use numbers::Numbers;
 use room::Room;
@@ -562,72 +563,6 @@ impl State {
         self.fates.push_back(Fate::Awaited);
         self.tags.note(number, scope, span);
         self.stats.calls += 1;
-    }
-
-    /// What is to happen with the result of a call. Nothing if it is settled, or dropped: there is a result, or was.
-    #[inline]
-    fn fate(&mut self, number: u64) -> Option<&mut Fate> {
-        let behind = self.numbers.made(number).map(|made| made.wrapping_sub(self.settled + 1) as usize);
-        match behind.and_then(|behind| self.fates.get_mut(behind)) {
-            Some(fate) => Some(fate),
-            None => self.room.get_mut(number).map(|waiting| &mut waiting.fate),
-        }
-    }
-
-    /// That of a call which the machine speaks of.
-    fn fate_of(&mut self, number: u64) -> Fate {
-        self.fate(number).map_or(Fate::Ignored, |fate| *fate)
-    }
-
-    /// A call that the machine speaks of, by the number that everybody else knows it by.
-    fn numbered(&self, made: Made) -> Made {
-        let mut numbered = made;
-        numbered.number = self.numbers.number(made.number);
-        numbered
-    }
-
-    /// Whether this call and all before it are done.
-    fn is_settled(&self, number: u64) -> bool {
-        number <= self.numbers.number(self.settled)
-    }
-
-    /// When a call was made that is not done.
-    fn made_at(&mut self, number: u64) -> Option<Instant> {
-        let made = self.numbers.made(number).and_then(|made| self.machine.made_at(made));
-        made.or_else(|| self.room.get_mut(number).map(|waiting| waiting.at))
-    }
-
-    /// Whether everything that was accepted is done.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.machine.in_flight() == 0 && self.room.is_empty()
-    }
-
-    fn size(&self) -> Option<Size> {
-        self.machine.welcome().map(Welcome::size)
-    }
-
-    fn failed_call(&self, made: Made, tag: &Tag, now: Instant) -> FailedCall {
-        FailedCall::new(made, self.last_number(), self.size(), tag, now)
-    }
-
-    /// Forgets the fates of calls that are done; their events have been dealt with.
-    fn settle(&mut self) {
-        let done = self.machine.done();
-        self.fates.drain(..(done - self.settled) as usize);
-        self.settled = done;
-        self.numbers.settle(done);
-        let last = self.numbers.number(self.machine.last_call());
-        self.tags.settle(self.numbers.number(done), last, |tag| self.after.drop(tag));
-    }
-
-    /// Those whose call is done are to be woken.
-    fn wake_waiting(&mut self) {
-        while let Some(first) = self.waiting.first_entry() {
-            if *first.key() > self.numbers.number(self.settled) {
-                break;
-            }
-            self.woken.push(first.remove().0);
-        }
     }
 
     pub(crate) fn wake_driver(&mut self) {
