@@ -19,6 +19,7 @@ pub(crate) use choice::open;
 pub use diagnosis::{Cure, Diagnosis, Finding, Site};
 pub(crate) use text::print;
 
+use crate::error::Error;
 use draw_protocol::client::Place;
 use draw_protocol::{Method, Request};
 use sites::{SiteId, Sites};
@@ -254,6 +255,12 @@ impl Doctor {
         self.done(number, now);
     }
 
+    /// A call has failed, or could not be made.
+    pub(crate) fn failed(&mut self, method: Method, place: Place, error: &Error) {
+        let site = self.sites.find(place, method);
+        self.sites[site].failed(error);
+    }
+
     /// So many calls failed, nobody was told, and nobody is left.
     pub(crate) fn nobody_told(&mut self, calls: u64) {
         self.untold += calls;
@@ -274,6 +281,9 @@ impl Doctor {
             held_by_credit: self.short_of_credit.total(now),
             idle: lasted.saturating_sub(self.busy.total(now)),
             untold: self.untold + untold,
+            rejected: sites.iter().map(|site| site.rejected).sum(),
+            dropped: sites.iter().map(|site| site.dropped).sum(),
+            unknown: sites.iter().map(|site| site.unknown).sum(),
             sites,
             findings: Vec::new(),
         };

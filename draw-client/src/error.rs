@@ -3,7 +3,7 @@
 use crate::late::LateError;
 use draw_protocol::client::Ended;
 use draw_protocol::session::Standing;
-use draw_protocol::{Fault, limits};
+use draw_protocol::{Code, Fault, limits};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -205,6 +205,10 @@ impl Error {
             Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } => *outcome,
             // The barrier itself was reached; what it tells of is in the late errors.
             Error::Late(_) | Error::Forgotten { .. } => Outcome::Unknown,
+            // It was executed, or the beginning of it was; what came of that is lost.
+            Error::Fault(Fault { code: Code::AnswerLost | Code::StateRegressed | Code::Stale, .. }) => {
+                Outcome::Unknown
+            }
             _ => Outcome::Rejected,
         }
     }

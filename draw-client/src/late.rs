@@ -152,7 +152,9 @@ impl fmt::Display for Found<'_> {
             (Call::DrawPixel { .. } | Call::GetPixel { .. }, Code::OutOfBounds, Some(size)) => {
                 write!(f, ": the display is {size}")
             }
-            (Call::DrawPixels { pixels: Count(of) }, code, size) if speaks_of_parts(fault, of) => {
+            (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, code, size)
+                if speaks_of_parts(fault, of) =>
+            {
                 let rejected = fault.rejected_pixels();
                 let (s, were) = (if of == 1 { "" } else { "s" }, if rejected == 1 { "was" } else { "were" });
                 write!(f, ": {rejected} of {of} pixel{s} {were} not drawn, by index {}", Indexes(fault))?;
@@ -163,6 +165,23 @@ impl fmt::Display for Found<'_> {
             }
             _ => write!(f, ": {}", fault.message),
         }
+    }
+}
+
+/// What a fault means for the picture, where its text does not say so.
+fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
+    match (call.made.call, &fault.code) {
+        (call, _) if call.method().is_question() => "; not answered",
+        _ if error.outcome() == Outcome::Unknown => "; unknown whether it was drawn",
+        (Call::FillRect { .. } | Call::PutImage { .. }, Code::OutOfBounds) => "",
+        (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, _) => {
+            match fault.rejected_pixels() {
+                _ if speaks_of_parts(fault, of) => "",
+                some if (1..u64::from(of)).contains(&some) => "; the others were drawn",
+                _ => "; not drawn",
+            }
+        }
+        _ => "; not drawn",
     }
 }
 
@@ -261,7 +280,9 @@ impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Told(call, error) = self;
         match error {
-            Error::Fault(fault) => write!(f, "{call}: {}", Found(call, fault))?,
+            Error::Fault(fault) => {
+                write!(f, "{call}: {}{}", Found(call, fault), executed(call, fault, error))?;
+            }
             error => write!(f, "{call}: {error}")?,
         }
         let plural = if call.calls_since == 1 { "" } else { "s" };
@@ -269,8 +290,8 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff): out of bounds: the display is 640x480 (212
-/// calls and 3.1 ms ago)`.
+/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff): out of bounds: the display is 640x480; not drawn
+/// (212 calls and 3.1 ms ago)`. It says of every call whether it was drawn, or that this is unknown.
 impl fmt::Display for LateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls();
@@ -282,7 +303,13 @@ impl fmt::Display for LateError {
                         f,
                         "{count} calls were dropped for newer ones while the display was gone, and were not drawn"
                     )?,
-                    _ => write!(f, "{}; {count} calls were unanswered", self.error)?,
+                    _ => match &self.error {
+                        Error::Disconnected { reason, outcome: Outcome::Rejected } => write!(
+                            f,
+                            "the connection to the display is lost: {reason}; {count} calls were not sent"
+                        )?,
+                        error => write!(f, "{error}; {count} calls were unanswered")?,
+                    },
                 }
                 first.map_or(Ok(()), |first| write!(f, ", from {first}"))?;
                 calls.last().map_or(Ok(()), |last| write!(f, " to {last}"))?;

@@ -321,7 +321,9 @@ impl Shared {
         if let Some((id, _)) = turn.take() {
             state.leave_queue(id);
         }
-        if result.is_ok() {
+        if let Err(error) = &result {
+            state.note_refused(request, caller.place, error);
+        } else {
             // While others wait for credit each has to take its turn.
             if state.turns.is_empty() {
                 state.pace.accepted();
@@ -468,6 +470,7 @@ impl Shared {
                 let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
                 let call = state.failed_call(made, &tag, now);
                 let failed = Failed { call, error: Error::Fault(fault), tag };
+                state.note_failed(&made, &failed.error);
                 match fate {
                     Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                     Fate::Dropped => self.tell(state, failed),

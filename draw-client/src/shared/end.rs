@@ -65,6 +65,7 @@ impl Shared {
             let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
             let call = state.failed_call(made, &tag, now);
             let failed = Failed { call, error: error.clone(), tag };
+            state.note_failed(&made, error);
             match fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),

@@ -39,7 +39,11 @@ impl Shared {
         caller: &Caller<'_>,
         span: Option<&Arc<Span>>,
     ) -> Result<u64> {
-        request.check()?;
+        if let Err(fault) = request.check() {
+            let error = Error::Fault(fault);
+            state.note_refused(request, caller.place, &error);
+            return Err(error);
+        }
         let number = state.last_number() + 1;
         let inner = (!caller.scope.is_outermost()).then(|| Arc::clone(caller.scope));
         state.room.push(number, request, at, caller.place, Tag { scope: inner, span: span.cloned() });
@@ -59,6 +63,7 @@ impl Shared {
     fn drop_call(&self, state: &mut State, oldest: Waiting) {
         state.dropped_calls += 1;
         if oldest.fate == Fate::Dropped {
+            state.note_failed(&oldest.made(), &Error::Dropped);
             let tag = &oldest.tag;
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
             let (last, size) = (state.last_number(), state.size());
@@ -72,6 +77,7 @@ impl Shared {
 
     /// A call has failed before those before it are done. Its outcome goes where its fate says.
     fn fail(&self, state: &mut State, fate: Fate, made: Made, tag: Tag, error: Error, now: Instant) {
+        state.note_failed(&made, &error);
         let call = state.failed_call(made, &tag, now);
         let failed = Failed { call, error, tag };
         match fate {
@@ -141,6 +147,7 @@ impl Shared {
             let made = waiting.made();
             let call = state.failed_call(made, &waiting.tag, now);
             let failed = Failed { call, error: error.clone(), tag: waiting.tag };
+            state.note_failed(&made, error);
             match waiting.fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),

@@ -2,6 +2,7 @@
 
 use super::{Shared, State, now};
 use crate::doctor::{self, Diagnosis, Wait};
+use crate::error::Error;
 use draw_protocol::Request;
 use draw_protocol::client::{Made, Place};
 use std::time::Instant;
@@ -50,6 +51,21 @@ impl State {
     pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
         if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
             doctor.goes_on(made.number, made.call.method(), place, now);
+        }
+    }
+
+    /// A call has failed.
+    pub(super) fn note_failed(&mut self, made: &Made, error: &Error) {
+        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+            doctor.failed(made.call.method(), place, error);
+        }
+    }
+
+    /// A call could not be accepted.
+    #[cold]
+    pub(super) fn note_refused(&mut self, request: &Request<'_>, place: Place, error: &Error) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.failed(request.method(), place, error);
         }
     }
 
