@@ -72,6 +72,8 @@ pub(crate) struct State {
     /// `machine.done()`.
     fates: VecDeque<Fate>,
     settled: u64,
+    /// The number of the call whose fate is the first, if the others follow one by one; else nobody's, nor near it.
+    first: u64,
     /// How the machine's numbers are those that everybody else knows calls by.
     numbers: Numbers,
     /// Calls that the machine has not been given yet.
@@ -158,6 +160,7 @@ impl Shared {
         let state = State {
             fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
             settled: machine.done(),
+            first: machine.done() + 1,
             machine,
             numbers: Numbers::default(),
             room: Room::default(),
@@ -211,10 +214,18 @@ impl Shared {
         if number != 0 {
             // Nobody else empties it: they would have to hold the lock.
             self.dropped.store(0, Release);
-            match state.fate(number) {
+            match state.fates.get_mut(number.wrapping_sub(state.first) as usize) {
                 Some(fate) => *fate = Fate::Dropped,
-                None => self.forget_result(state, number, Fate::Dropped),
+                None => self.hear_dropped_elsewhere(state, number),
             }
+        }
+    }
+
+    #[cold]
+    fn hear_dropped_elsewhere(&self, state: &mut State, number: u64) {
+        match state.fate(number) {
+            Some(fate) => *fate = Fate::Dropped,
+            None => self.forget_result(state, number, Fate::Dropped),
         }
     }
 
@@ -517,7 +528,7 @@ impl State {
         if self.closing.is_some() {
             return Err(Error::Closed);
         }
-        if (self.away.is_some() || !self.room.is_empty())
+        if self.while_gone != WhileGone::Wait
             && let Some(way) = self.way_while_gone(request, shared)?
         {
             return Ok(way);

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 impl State {
     /// What is to happen with the result of a call. Nothing if it is settled, or dropped: there is a result, or was.
-    #[inline]
     pub(super) fn fate(&mut self, number: u64) -> Option<&mut Fate> {
         let behind = self.numbers.made(number).map(|made| made.wrapping_sub(self.settled + 1) as usize);
         match behind.and_then(|behind| self.fates.get_mut(behind)) {
@@ -60,8 +59,16 @@ impl State {
         self.fates.drain(..(done - self.settled) as usize);
         self.settled = done;
         self.numbers.settle(done);
+        self.find_first();
         let last = self.numbers.number(self.machine.last_call());
         self.tags.settle(self.numbers.number(done), last, |tag| self.after.drop(tag));
+    }
+
+    /// To be called when `settled` or the numbers have changed.
+    #[inline]
+    pub(super) fn find_first(&mut self) {
+        // No call has a number as high as that: nobody counts so far.
+        self.first = self.numbers.only().map_or(1 << 63, |difference| self.settled + difference + 1);
     }
 
     /// Those whose call is done are to be woken.

@@ -136,6 +136,7 @@ impl Shared {
             let next = state.machine.last_call() + 1;
             state.numbers.begin(next, state.room.last_number() + 1);
         }
+        state.find_first();
         self.keep_results(state);
         state.wake_driver();
     }
@@ -165,6 +166,7 @@ impl State {
     pub(super) fn way_while_gone(&self, request: &Request<'_>, shared: usize) -> Result<Option<Way>> {
         match (&self.away, self.while_gone) {
             (_, WhileGone::Wait) => Ok(None),
+            (None, _) if self.room.is_empty() => Ok(None),
             (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
             (None, WhileGone::Fail) => Ok(None),
             (Some(_), WhileGone::DropOldest) if !request.method().is_question() => Ok(Some(Way::Aside)),

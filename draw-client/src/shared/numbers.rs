@@ -35,6 +35,12 @@ impl Numbers {
         self.last = difference;
     }
 
+    /// By how much they differ, if that is the same for all calls.
+    #[inline]
+    pub(super) fn only(&self) -> Option<u64> {
+        self.pieces.is_empty().then_some(self.before)
+    }
+
     /// The program's number of a call that the machine has made, and has not been told to forget.
     #[inline]
     pub(super) fn number(&self, made: u64) -> u64 {
