@@ -11,13 +11,14 @@ mod fates;
 mod gone;
 mod nap;
 mod numbers;
+mod results;
 mod room;
 mod tags;
 mod tell;
 mod turns;
 mod waits;
 
-use crate::doctor::{self, Doctor};
+use crate::doctor::Doctor;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Dropped, Failed, LateQueue};
 use crate::pace::Pace;
@@ -25,6 +26,8 @@ use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
 use crate::writer::Writer;
+use deadlines::Again;
+pub(crate) use deadlines::Patience;
 use draw_protocol::client::{Connection, Event, Origin};
 use draw_protocol::{Answer, Request, limits};
 use gone::Way;
@@ -83,6 +86,8 @@ pub(crate) struct State {
     /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
     /// rise with the numbers.
     waiting: BTreeMap<u64, (Waker, Instant)>,
+    /// The same of those whose timeout is over, and who wait again.
+    again: Again,
     /// Those whose call is done, to be woken when the lock is free: they come for it at once.
     pub(crate) woken: Vec<Waker>,
     /// Calls that wait for credit, in the order in which they came; only the first may go on.
@@ -166,6 +171,7 @@ impl Shared {
             room: Room::default(),
             results: HashMap::new(),
             waiting: BTreeMap::new(),
+            again: Again::default(),
             woken: Vec::new(),
             turns: VecDeque::new(),
             last_turn: 0,
@@ -366,93 +372,6 @@ impl Shared {
             return;
         }
         state.wake_driver();
-    }
-
-    /// The result of a call, once it is done. Its deadline is set when it first has to wait.
-    pub(crate) fn poll_result(
-        &self,
-        number: u64,
-        deadline: &mut Option<Instant>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Answer>> {
-        let mut state = self.lock();
-        state.pace.answer_waited_for();
-        if state.is_settled(number) || state.results.contains_key(&number) {
-            state.waiting.remove(&number);
-            state.note_answered(number);
-            let result = self.take_result(&mut state, number);
-            self.check_over(&mut state);
-            drop(state);
-            return Poll::Ready(match result {
-                None => Ok(Answer::Done(())),
-                Some(result) => result.map_err(|failed| failed.error),
-            });
-        }
-        let has_waited = deadline.is_some();
-        let deadline = match *deadline {
-            Some(deadline) => deadline,
-            None => {
-                state.stats.waits += 1;
-                *deadline.insert(state.made_at(number).unwrap_or_else(now) + self.timeout)
-            }
-        };
-        let now = now();
-        if !has_waited {
-            state.note_wait(number, now);
-        }
-        if now >= deadline {
-            state.note_wait_ended(doctor::Wait::Answer(number));
-            return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
-        }
-        match state.waiting.get_mut(&number) {
-            Some((waker, _)) => waker.clone_from(cx.waker()),
-            None => {
-                state.waiting.insert(number, (cx.waker().clone(), deadline));
-            }
-        }
-        state.set_alarm(deadline);
-        state.end_nap();
-        Poll::Pending
-    }
-
-    /// The reply of a call is given up: whatever comes of it goes to `fate`.
-    pub(crate) fn forget(&self, number: u64, fate: Fate) {
-        let mut state = self.lock();
-        state.waiting.remove(&number);
-        state.note_wait_ended(doctor::Wait::Answer(number));
-        if let Some(its) = state.fate(number) {
-            *its = fate;
-            return;
-        }
-        self.forget_result(&mut state, number, fate);
-        State::release(state);
-    }
-
-    /// The same for a call that is done, or was dropped.
-    fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
-        match self.take_result(state, number) {
-            Some(Err(failed)) if fate == Fate::Dropped => self.tell(state, failed),
-            Some(Err(failed)) => state.after.drop(failed.tag),
-            _ => {}
-        }
-        // This may have been the last.
-        self.check_over(state);
-    }
-
-    fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
-        let result = state.results.remove(&number);
-        if state.results.is_empty() {
-            self.has_results.store(false, SeqCst);
-        }
-        result
-    }
-
-    /// Results may have come in for replies that live. To be called when their fates are settled.
-    fn keep_results(&self, state: &mut State) {
-        if !state.results.is_empty() {
-            self.has_results.store(true, SeqCst);
-            self.hear_dropped(state);
-        }
     }
 
     /// Takes in what the other side sent.

@@ -46,6 +46,7 @@ impl Shared {
         state.note_end(now);
         state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         std::mem::take(&mut state.waiting).into_values().for_each(|(waker, _)| waker.wake());
+        std::iter::from_fn(|| state.again.pop_up_to(u64::MAX)).for_each(Waker::wake);
         state.woken.drain(..).for_each(Waker::wake);
         state.wake_bystanders();
         self.check_over(state);

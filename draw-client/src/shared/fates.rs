@@ -79,5 +79,9 @@ impl State {
             }
             self.woken.push(first.remove().0);
         }
+        if !self.again.is_empty() {
+            let done = self.numbers.number(self.settled);
+            self.woken.extend(std::iter::from_fn(|| self.again.pop_up_to(done)));
+        }
     }
 }

@@ -85,7 +85,7 @@ impl Shared {
             Fate::Dropped => self.tell(state, failed),
             Fate::Ignored => state.after.drop(failed.tag),
         }
-        if let Some((waker, _)) = state.waiting.remove(&made.number) {
+        if let Some(waker) = state.stop_waiting(made.number) {
             waker.wake();
         }
     }
