@@ -217,7 +217,7 @@ impl Error {
 fn forgotten(standing: Standing) -> &'static str {
     match standing {
         Standing::StateLost => "the display was started anew, and is empty",
-        _ => "the display was out of reach for longer than it remembers",
+        _ => "the display has forgotten this client",
     }
 }
 

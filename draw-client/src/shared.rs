@@ -415,7 +415,7 @@ impl Shared {
             }
             Event::Resumed(standing, lost) => {
                 state.away = None;
-                state.resumed = Some(Status::resumed(standing, lost.len()));
+                state.resumed = Some(Status::resumed(standing, state.machine.is_restarted(), lost.len()));
                 // There is something to send again. A caller that is writing at this moment does not know of it.
                 state.wake_driver();
                 let error = Error::Forgotten { standing };

@@ -33,6 +33,12 @@ pub enum Status {
         /// As in [`Status::StateLost`].
         unknown: usize,
     },
+    /// There is another connection, to a display that was restarted from its journal and has forgotten this client: the last
+    /// that it had executed may be lost, and is to be drawn again.
+    Restarted {
+        /// As in [`Status::StateLost`].
+        unknown: usize,
+    },
     /// Calls that were made while the connection was lost have been dropped, as
     /// [`WhileGone::DropOldest`](crate::WhileGone::DropOldest) wants it. It is told once, before what ended that time: the
     /// place to draw again what has to be there.
@@ -48,9 +54,10 @@ pub enum Status {
 pub(crate) type StatusCallback = Box<dyn FnMut(Status) + Send>;
 
 impl Status {
-    /// A connection is resumed, and of so many calls nobody knows.
-    pub(crate) fn resumed(standing: Standing, unknown: usize) -> Status {
+    /// A connection is resumed, perhaps to a display that was restarted, and of so many calls nobody knows.
+    pub(crate) fn resumed(standing: Standing, is_restarted: bool, unknown: usize) -> Status {
         match standing {
+            Standing::Expired if is_restarted => Status::Restarted { unknown },
             Standing::StateLost => Status::StateLost { unknown },
             Standing::Expired => Status::Expired { unknown },
             Standing::Regressed => Status::Regressed,
@@ -92,6 +99,13 @@ impl fmt::Display for Status {
             }
             Status::Expired { unknown: calls } => {
                 f.write_str("connected again; the display was out of reach for longer than it remembers")?;
+                unknown(f, calls)
+            }
+            Status::Restarted { unknown: calls } => {
+                f.write_str(
+                    "connected again; the display was restarted and has forgotten this client, and the last that it had \
+                     executed may be lost",
+                )?;
                 unknown(f, calls)
             }
             Status::Dropped { calls: 1 } => {

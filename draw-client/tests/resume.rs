@@ -6,7 +6,9 @@ mod common;
 
 use common::cutter::{Cutter, Plan, WHOLE};
 use common::{Asynchronous, Client, TestServer, runtime, soon};
-use draw_client::{Color, Display, Error, Lost, Pixel, Result, Status, WhileGone, blocking};
+use display_server::{Journal, Server, ServerOptions, journal};
+use draw_client::{Color, Display, Error, Lost, Pixel, Result, Size, Status, WhileGone, blocking};
+use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -168,6 +170,52 @@ fn a_display_that_was_started_anew_says_so_and_is_drawn_on() {
     assert_eq!(failed.iter().map(|(_, text)| &text[..]).collect::<Vec<_>>(), [text]);
     let at = failed[0].0;
     assert_eq!((second.shown(at - 1, 1), second.shown(at + 1, 1)), (Color::BLACK, Color::RED));
+}
+
+/// A display that writes a journal into this directory. (It must outlive the display.)
+fn journaled(directory: &Path) -> TestServer {
+    let options = journal::Options { size: Some(Size { width: 64, height: 48 }), ..Default::default() };
+    let journal = Journal::open(directory, &options, &mut |_, _| {}).unwrap();
+    TestServer::of(Server::new(journal.display().clone(), ServerOptions::default()).journaled(journal))
+}
+
+#[test]
+fn a_display_that_was_restarted_and_has_forgotten_the_client_does_not_say_that_its_picture_is_there() {
+    let directory = std::env::temp_dir().join(format!("draw-client-resume-{}", std::process::id()));
+    let (before, after) = (directory.join("before"), directory.join("after"));
+    let first = journaled(&before);
+    // What a crash leaves that has lost everything since the display began.
+    std::fs::create_dir_all(&after).unwrap();
+    for file in std::fs::read_dir(&before).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), after.join(file.file_name())).unwrap();
+    }
+    let second = journaled(&after);
+    let (cutter, _) = Cutter::start_moving(&first.address, &second.address, (3_000, usize::MAX));
+    let (tell, told) = mpsc::channel();
+    let display = blocking::Pipeline::builder()
+        .on_error(|_| {})
+        .on_status(move |status| _ = tell.send(status))
+        .connect(&cutter.address)
+        .unwrap();
+    for i in 0..2_000 {
+        display.fill_rect(i % 64, 3, 1, 1, Color::RED).unwrap();
+    }
+    display.sync().unwrap();
+    let heard = || told.recv_timeout(common::DEADLINE).unwrap();
+    let mut status = heard();
+    while let Status::Reconnecting { .. } = status {
+        status = heard();
+    }
+    let Status::Restarted { unknown } = status else { panic!("{status}") };
+    let expected = format!(
+        "connected again; the display was restarted and has forgotten this client, and the last that it had executed may \
+         be lost; what became of {unknown} calls is unknown"
+    );
+    assert_eq!(status.to_string(), expected);
+    assert_eq!(second.shown(63, 3), Color::RED, "the others were drawn");
+    display.close().unwrap();
+    drop((first, second));
+    std::fs::remove_dir_all(&directory).unwrap();
 }
 
 #[test]

@@ -74,6 +74,8 @@ pub struct Connection {
     drew: u64,
     /// The server was told that the loss of an end of the session is accepted, and may have heard it.
     has_accepted_loss: bool,
+    /// The server was started again between its last two answers to `hello`.
+    is_restarted: bool,
     /// Why the server said it will close.
     goodbye: Option<Fault>,
     /// Why nothing more is believed.
@@ -137,6 +139,7 @@ impl Connection {
             resumed_to: 0,
             drew: 0,
             has_accepted_loss: false,
+            is_restarted: false,
             goodbye: None,
             ended: None,
         }
@@ -145,6 +148,12 @@ impl Connection {
     /// What the server answered to `hello`.
     pub fn welcome(&self) -> Option<&Welcome> {
         self.welcome.as_ref()
+    }
+
+    /// Whether the display was started again before it answered [`Connection::reconnect`]. If it has forgotten the session, the
+    /// last that it had reported as executed may be lost with it.
+    pub fn is_restarted(&self) -> bool {
+        self.is_restarted
     }
 
     /// Number of the last call that was made.

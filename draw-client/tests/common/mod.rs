@@ -64,13 +64,17 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(width: u32, height: u32) -> TestServer {
-        let runtime = runtime();
         let screen = Screen::new(Size { width, height }, Color::BLACK).unwrap();
+        TestServer::of(Server::new(screen, ServerOptions::default()))
+    }
+
+    pub(crate) fn of(server: Server) -> TestServer {
+        let runtime = runtime();
+        let screen = server.display().clone();
         let listener =
             runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let server = Server::new(screen.clone(), ServerOptions::default());
         runtime.spawn(async move {
             let stopped = async {
                 let _ = stopped.await;

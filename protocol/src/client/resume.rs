@@ -92,6 +92,7 @@ impl Connection {
         };
         self.acked = self.flight.applied();
         self.heard = 0;
+        self.is_restarted = self.welcome.as_ref().is_some_and(|before| before.boot != welcome.boot);
         self.welcome = Some(welcome);
         self.events.push_back(Event::Resumed(standing.unwrap_or(Standing::Fresh), lost));
         Ok(())
