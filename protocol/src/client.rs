@@ -70,6 +70,9 @@ pub struct Connection {
     /// What was in flight up to this number when the session was resumed had been executed before. The server may have
     /// lost answers.
     resumed_to: u64,
+    /// Requests that were made for another display and are more than this one takes, by their numbers: what is sent in their
+    /// place draws nothing, and their calls fail with it.
+    refused: VecDeque<(u64, Fault)>,
     /// The last request that has drawn, of those that are done.
     drew: u64,
     /// The server was told that the loss of an end of the session is accepted, and may have heard it.
@@ -137,6 +140,7 @@ impl Connection {
             acked: 0,
             heard: 0,
             resumed_to: 0,
+            refused: VecDeque::new(),
             drew: 0,
             has_accepted_loss: false,
             is_restarted: false,

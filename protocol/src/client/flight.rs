@@ -217,6 +217,16 @@ impl Flight {
         self.requests.iter().skip(done).map(|request| request.bytes).sum()
     }
 
+    /// The requests after number `applied`, with their numbers; `change` may give each other bytes, and answers how many.
+    pub(super) fn change_after(&mut self, applied: u64, mut change: impl FnMut(u64, usize) -> usize) {
+        let done = applied.saturating_sub(self.applied) as usize;
+        for (number, request) in (self.applied + 1..).zip(&mut self.requests).skip(done) {
+            self.bytes -= request.bytes;
+            request.bytes = change(number, request.bytes);
+            self.bytes += request.bytes;
+        }
+    }
+
     pub(super) fn first(&self) -> Option<&InFlight> {
         self.requests.front()
     }
