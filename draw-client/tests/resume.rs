@@ -176,8 +176,7 @@ fn a_display_that_was_started_anew_says_so_and_is_drawn_on() {
 fn an_image_that_is_too_large_for_the_display_that_is_there_then_fails_and_the_rest_is_drawn() {
     let size = Size { width: 200, height: 200 };
     let first = TestServer::start(size.width, size.height);
-    let mut options = ServerOptions::default();
-    options.message = 50_000;
+    let options = ServerOptions { message: 50_000, ..ServerOptions::default() };
     let second =
         TestServer::of(Server::new(display_server::Display::new(size, Color::BLACK).unwrap(), options));
     let (cutter, _) = Cutter::start_moving(&first.address, &second.address, WHOLE);

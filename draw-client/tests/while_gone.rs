@@ -142,6 +142,7 @@ fn so_does_an_asynchronous_display_whose_runtime_has_one_thread() {
         let dropped = loop {
             let (x, y, color) = dot(made);
             display.draw_pixel(x, y, color).await.unwrap();
+            display.add_pixel(0, COUNTS, 1).await.unwrap();
             made += 1;
             match ears.statuses.try_recv() {
                 Ok(Status::Reconnecting { .. }) => is_gone = true,
@@ -154,10 +155,8 @@ fn so_does_an_asynchronous_display_whose_runtime_has_one_thread() {
             }
         };
         display.sync().await.unwrap();
-        assert!(
-            made >= 4 * ROOM && (made - 2 * ROOM..made).contains(&(dropped + ROOM)),
-            "{dropped} of {made}"
-        );
+        assert!(made >= 4 * ROOM && dropped >= 3 * ROOM, "{dropped} of {made}");
+        assert!((made - counted(&server)).abs_diff(dropped / 2) <= 1, "every other call counts");
         assert_newest(&server, made);
         assert_told(&ears, dropped);
         display.close().await.unwrap();
