@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::scope::Caller;
-use crate::shared::{Fate, Patience, Shared, Wait};
+use crate::shared::{Fate, Shared, Wait};
 use draw_protocol::{Answer, Request};
 use std::fmt;
 use std::future::Future;
@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 /// A drawing call on its way: await it to have it accepted.
 ///
@@ -72,7 +73,7 @@ impl<'d> Reply<'d> {
     #[inline]
     pub(crate) fn new(shared: &'d Arc<Shared>, number: u64) -> Reply<'d> {
         let shared = Handle::Borrowed(shared);
-        Reply { pending: Some(Pending { shared, number, patience: Patience::default(), is_over: false }) }
+        Reply { pending: Some(Pending { shared, number, deadline: None, is_again: false, is_over: false }) }
     }
 
     /// The number of the call on its connection, which late errors name.
@@ -115,15 +116,17 @@ impl Future for Reply<'_> {
 pub(crate) struct Pending<'d> {
     shared: Handle<'d>,
     number: u64,
-    /// How long it waits, once it has to.
-    patience: Patience,
+    /// Until when it waits, once it has to, and whether a timeout is over already. (Nearly all are made and dropped at once:
+    /// each byte more is moved for every call.)
+    deadline: Option<Instant>,
+    is_again: bool,
     /// The result was told, or the claim to it has gone elsewhere.
     is_over: bool,
 }
 
 impl Pending<'_> {
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
-        let result = ready!(self.shared.poll_result(self.number, &mut self.patience, cx));
+        let result = ready!(self.shared.poll_result(self.number, &mut self.deadline, &mut self.is_again, cx));
         // After a timeout the true result may still come, and is not lost then.
         self.is_over = !matches!(result, Err(Error::Timeout { .. }));
         Poll::Ready(result)
@@ -131,8 +134,9 @@ impl Pending<'_> {
 
     fn into_owned(mut self) -> Pending<'static> {
         let shared = Handle::Owned(Arc::clone(&self.shared));
-        let (number, is_over) = (self.number, std::mem::replace(&mut self.is_over, true));
-        Pending { shared, number, patience: std::mem::take(&mut self.patience), is_over }
+        let Pending { number, deadline, is_again, is_over, .. } = self;
+        self.is_over = true;
+        Pending { shared, number, deadline, is_again, is_over }
     }
 
     fn end(mut self, fate: Fate) {
@@ -144,7 +148,7 @@ impl Pending<'_> {
         if !std::mem::replace(&mut self.is_over, true) {
             match fate {
                 // One that has waited is to be known as not waiting any more.
-                Fate::Dropped if !self.patience.has_begun() => self.shared.drop_reply(self.number),
+                Fate::Dropped if self.deadline.is_none() => self.shared.drop_reply(self.number),
                 fate => self.shared.forget(self.number, fate),
             }
         }

@@ -27,7 +27,6 @@ use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
 use crate::writer::Writer;
 use deadlines::Again;
-pub(crate) use deadlines::Patience;
 use draw_protocol::client::{Connection, Event, Origin};
 use draw_protocol::{Answer, Request, limits};
 use gone::Way;

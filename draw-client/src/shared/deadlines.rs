@@ -5,22 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 use std::time::Instant;
 
-/// Until when somebody waits for an answer.
-#[derive(Debug, Default)]
-pub(crate) struct Patience {
-    /// Once there is a wait.
-    pub(super) deadline: Option<Instant>,
-    /// A timeout is over; whoever waits then waits for another, as long as the first.
-    pub(super) is_again: bool,
-}
-
-impl Patience {
-    /// Whether somebody waits.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.deadline.is_some()
-    }
-}
-
 /// Those who wait again. Their deadlines do not rise with the numbers of their calls.
 #[derive(Debug, Default)]
 pub(super) struct Again {

@@ -1,20 +1,22 @@
 //! What replies say, from when they are awaited until they are dropped.
 
-use super::{Fate, Patience, Shared, State, now};
+use super::{Fate, Shared, State, now};
 use crate::doctor;
 use crate::error::{Error, Outcome, Result};
 use crate::late::Failed;
 use draw_protocol::Answer;
 use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 impl Shared {
-    /// The result of a call, once it is done. Its deadline is set when it first has to wait, and again when it goes on waiting
-    /// after a timeout.
+    /// The result of a call, once it is done. Its deadline is set when it first has to wait, and again when that is over and it
+    /// goes on waiting.
     pub(crate) fn poll_result(
         &self,
         number: u64,
-        patience: &mut Patience,
+        deadline: &mut Option<Instant>,
+        is_again: &mut bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
@@ -30,30 +32,31 @@ impl Shared {
                 Some(result) => result.map_err(|failed| failed.error),
             });
         }
-        let has_waited = patience.has_begun();
         let now = now();
-        if !has_waited {
-            state.stats.waits += 1;
-            let began = if patience.is_again { now } else { state.made_at(number).unwrap_or(now) };
-            patience.deadline = Some(began + self.timeout);
-            state.note_wait(number, now);
-        }
-        let deadline = patience.deadline.unwrap_or(now);
-        if now >= deadline {
+        let until = match *deadline {
+            Some(until) => until,
+            None => {
+                state.stats.waits += 1;
+                state.note_wait(number, now);
+                let began = if *is_again { now } else { state.made_at(number).unwrap_or(now) };
+                *deadline.insert(began + self.timeout)
+            }
+        };
+        if now >= until {
             state.stop_waiting(number);
             state.note_wait_ended(doctor::Wait::Answer(number));
-            *patience = Patience { deadline: None, is_again: true };
+            (*deadline, *is_again) = (None, true);
             return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
         }
-        if patience.is_again {
-            state.again.insert(number, cx.waker(), deadline);
+        if *is_again {
+            state.again.insert(number, cx.waker(), until);
         } else {
             match state.waiting.get_mut(&number) {
                 Some((waker, _)) => waker.clone_from(cx.waker()),
-                None => _ = state.waiting.insert(number, (cx.waker().clone(), deadline)),
+                None => _ = state.waiting.insert(number, (cx.waker().clone(), until)),
             }
         }
-        state.set_alarm(deadline);
+        state.set_alarm(until);
         state.end_nap();
         Poll::Pending
     }
