@@ -60,8 +60,8 @@ impl State {
             }
             first.remove().0.wake();
         }
-        while let Some(waker) = self.again.pop_overdue(now) {
-            waker.wake();
+        if !self.again.is_empty() {
+            std::iter::from_fn(|| self.again.pop_overdue(now)).for_each(Waker::wake);
         }
         // A turn that is over is given up here, since its future may never be polled again: the others go on.
         let over = self.turns.iter().take_while(|turn| turn.deadline <= now).count();
@@ -74,8 +74,9 @@ impl State {
     /// The earliest deadline of anybody.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let waiting = self.waiting.first_key_value().map(|(_, (_, deadline))| *deadline);
+        let again = if self.again.is_empty() { None } else { self.again.deadline() };
         let turn = self.turns.front().map(|turn| turn.deadline);
-        [waiting, self.again.deadline(), turn].into_iter().flatten().min()
+        [waiting, again, turn].into_iter().flatten().min()
     }
 
     /// Makes sure that the driver looks at the clock by then.
