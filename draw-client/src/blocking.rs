@@ -148,13 +148,16 @@ impl Inner {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
         let before = self.stats.calls;
         let result = link.call(request, &mut self.stats);
-        if let Some(doctor) = &mut self.doctor
+        if let Some(doctor) = &mut self.doctor {
             // What no display could execute was not sent.
-            && self.stats.calls > before
-        {
-            let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
-            let ended_at = if was_given_up { Instant::now() } else { link.heard_at };
-            doctor.called(request, place, link.called_at, ended_at);
+            if self.stats.calls > before {
+                let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
+                let ended_at = if was_given_up { Instant::now() } else { link.heard_at };
+                doctor.called(request, place, link.called_at, ended_at);
+            }
+            if let Err(error) = &result {
+                doctor.failed(request.method(), place, error);
+            }
         }
         if let Err(Error::Disconnected { reason, .. }) = &result {
             // It stays lost.

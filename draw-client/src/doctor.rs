@@ -19,6 +19,7 @@ pub(crate) use choice::open;
 pub use diagnosis::{Cure, Diagnosis, Finding, Site};
 pub(crate) use text::print;
 
+use crate::error::Error;
 use draw_protocol::client::Place;
 use draw_protocol::{Method, Request};
 use sites::{SiteId, Sites};
@@ -118,6 +119,11 @@ impl Doctor {
     #[inline]
     pub(crate) fn made(&mut self, number: u64, request: &Request<'_>, place: Place, at: Option<Instant>) {
         let site = self.sites.called(place, request.method(), weight(request));
+        self.set_out(number, site, at);
+    }
+
+    #[inline]
+    fn set_out(&mut self, number: u64, site: SiteId, at: Option<Instant>) {
         if self.under_way.back().is_none_or(|&(_, last)| last != site) {
             self.under_way.push_back((number, site));
         }
@@ -127,6 +133,17 @@ impl Doctor {
         {
             self.busy.begin(at);
         }
+    }
+
+    /// A call was accepted that is not made yet: it may [go on](Doctor::goes_on), or be dropped.
+    pub(crate) fn accepted(&mut self, request: &Request<'_>, place: Place) {
+        self.sites.called(place, request.method(), weight(request));
+    }
+
+    /// A call that was accepted before is made.
+    pub(crate) fn goes_on(&mut self, number: u64, method: Method, place: Place, now: Instant) {
+        let site = self.sites.find(place, method);
+        self.set_out(number, site, Some(now));
     }
 
     /// Every call up to this number is done.
@@ -159,9 +176,25 @@ impl Doctor {
         // It is not known if it was made before there was a doctor.
         let row = self.under_way.partition_point(|&(first, _)| first <= number);
         if let Some(&(_, site)) = row.checked_sub(1).and_then(|row| self.under_way.get(row)) {
-            self.begin(site, Some(number), now);
-            self.waits.insert(Wait::Answer(number), (site, now));
+            self.wait_for_answer(number, site, now);
         }
+    }
+
+    /// The same of a call that was accepted and is not made yet.
+    pub(crate) fn answer_of_aside_waited_for(
+        &mut self,
+        number: u64,
+        method: Method,
+        place: Place,
+        now: Instant,
+    ) {
+        let site = self.sites.find(place, method);
+        self.wait_for_answer(number, site, now);
+    }
+
+    fn wait_for_answer(&mut self, number: u64, site: SiteId, now: Instant) {
+        self.begin(site, Some(number), now);
+        self.waits.insert(Wait::Answer(number), (site, now));
     }
 
     /// A call has to wait for credit before it can be made.
@@ -222,6 +255,12 @@ impl Doctor {
         self.done(number, now);
     }
 
+    /// A call has failed, or could not be made.
+    pub(crate) fn failed(&mut self, method: Method, place: Place, error: &Error) {
+        let site = self.sites.find(place, method);
+        self.sites[site].failed(error);
+    }
+
     /// So many calls failed, nobody was told, and nobody is left.
     pub(crate) fn nobody_told(&mut self, calls: u64) {
         self.untold += calls;
@@ -242,6 +281,9 @@ impl Doctor {
             held_by_credit: self.short_of_credit.total(now),
             idle: lasted.saturating_sub(self.busy.total(now)),
             untold: self.untold + untold,
+            rejected: sites.iter().map(|site| site.rejected).sum(),
+            dropped: sites.iter().map(|site| site.dropped).sum(),
+            unknown: sites.iter().map(|site| site.unknown).sum(),
             sites,
             findings: Vec::new(),
         };

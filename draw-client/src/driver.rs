@@ -171,9 +171,10 @@ impl Driver {
                 return Poll::Ready(lost.clone());
             }
             if let Some(status) = state.resumed.take() {
+                let dropped = state.take_dropped();
                 drop(state);
                 self.returning.iter_mut().for_each(Returning::resumed);
-                self.shared.tell_status(status);
+                dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
                 continue;
             }
             let greeting = self.returning.as_ref().and_then(Returning::greeting);
@@ -185,8 +186,7 @@ impl Driver {
             if let Some((end, after)) = farewell
                 && end <= now
             {
-                let is_done = state.machine.in_flight() == 0;
-                return Poll::Ready(if is_done { Lost::Closed } else { Lost::Unfinished { after } });
+                return Poll::Ready(if state.is_idle() { Lost::Closed } else { Lost::Unfinished { after } });
             }
             let farewell = farewell.map(|(end, _)| end);
             let next = [state.next_deadline(), farewell, last_words, greeting].into_iter().flatten().min();
@@ -257,7 +257,7 @@ impl Driver {
     fn is_finished(&self) -> Option<Lost> {
         let state = self.shared.lock();
         let wants_to = state.farewell(self.shared.timeout).is_some();
-        (wants_to && state.machine.in_flight() == 0).then_some(Lost::Closed)
+        (wants_to && state.is_idle()).then_some(Lost::Closed)
     }
 }
 
@@ -275,7 +275,7 @@ impl Driver {
         if let (Lost::Eof | Lost::Io(_), Some(fault)) = (&*lost, state.machine.goodbye()) {
             *lost = Lost::Goodbye(fault.clone());
         }
-        let is_over = state.machine.in_flight() == 0 && state.farewell(self.shared.timeout).is_some();
+        let is_over = state.is_idle() && state.farewell(self.shared.timeout).is_some();
         let is_possible = self.returning.as_ref().is_some_and(Returning::is_possible);
         let may_return =
             may_return(lost) || self.returning.as_ref().is_some_and(|returning| returning.may_accept(lost));
@@ -287,7 +287,7 @@ impl Driver {
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
-        state.away = Some(lost.clone());
+        state.lose(lost.clone());
         drop((state, writer));
         // The other side is to see at once that nobody reads any more.
         self.reader = Box::new(tokio::io::empty());
@@ -345,6 +345,8 @@ impl Future for Driver {
             }
             this.lose(lost, cx);
         };
+        let dropped = this.shared.lock().take_dropped();
+        dropped.into_iter().for_each(|status| this.shared.tell_status(status));
         if !matches!(lost, Lost::Closed) {
             this.shared.tell_status(Status::Lost(lost.clone()));
         }

@@ -3,7 +3,7 @@
 use crate::late::LateError;
 use draw_protocol::client::Ended;
 use draw_protocol::session::Standing;
-use draw_protocol::{Fault, limits};
+use draw_protocol::{Code, Fault, limits};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -71,6 +71,10 @@ pub enum Error {
         /// Why the connection was lost, or why the last try to make another failed.
         reason: Lost,
     },
+    /// The connection was lost for the moment, and more calls were made than can wait for the next: this one was the oldest
+    /// of those. The policy is [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    #[error("dropped for newer calls while the display was gone; this call was not drawn")]
+    Dropped,
     /// This side has closed the connection; the call was not sent.
     #[error("this display was closed by `close`")]
     Closed,
@@ -161,7 +165,7 @@ impl Late {
         &self.errors
     }
 
-    /// How many calls failed, with those that were not kept.
+    /// How many calls failed, with those that were not kept, or not named.
     pub fn total(&self) -> u64 {
         self.total
     }
@@ -201,6 +205,10 @@ impl Error {
             Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } => *outcome,
             // The barrier itself was reached; what it tells of is in the late errors.
             Error::Late(_) | Error::Forgotten { .. } => Outcome::Unknown,
+            // It was executed, or the beginning of it was; what came of that is lost.
+            Error::Fault(Fault { code: Code::AnswerLost | Code::StateRegressed | Code::Stale, .. }) => {
+                Outcome::Unknown
+            }
             _ => Outcome::Rejected,
         }
     }
@@ -209,7 +217,7 @@ impl Error {
 fn forgotten(standing: Standing) -> &'static str {
     match standing {
         Standing::StateLost => "the display was started anew, and is empty",
-        _ => "the display was out of reach for longer than it remembers",
+        _ => "the display has forgotten this client",
     }
 }
 

@@ -1,22 +1,24 @@
 //! Errors of calls that nobody waits for: what they say.
 
+mod dropped;
 mod queue;
 mod report;
 
+pub(crate) use dropped::Dropped;
 pub(crate) use queue::{Callback, LateQueue, Work, enter_callback_of, is_callback_of};
 pub(crate) use report::Telling;
 
 use crate::error::{Error, Outcome};
 use crate::scope::Tag;
-use draw_protocol::client::{Connection, Made};
-use draw_protocol::{Call, Code, Count, Fault, Method, Size, Welcome};
+use draw_protocol::client::Made;
+use draw_protocol::{Call, Code, Count, Fault, Method, Size};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of those, each
-/// callback is told of its own).
+/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer, or all that were
+/// dropped while the display was gone (of those, each callback is told of its own).
 ///
 /// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
 /// from [`FailedCall`].
@@ -36,7 +38,10 @@ pub struct LateError {
 #[derive(Debug, Clone)]
 enum Calls {
     One(FailedCall),
+    /// All that a lost connection left unanswered.
     Many(Arc<[FailedCall]>),
+    /// Dropped while the display was gone: the first, and how many more.
+    Dropped(Arc<[FailedCall]>, u64),
 }
 
 /// A call that failed: what it was, and when it was made.
@@ -59,14 +64,15 @@ pub(crate) struct Failed {
 }
 
 impl FailedCall {
-    pub(crate) fn new(made: Made, machine: &Connection, tag: &Tag, now: Instant) -> FailedCall {
+    /// `last` is the number of the call that was made last, `size` that of the display.
+    pub(crate) fn new(made: Made, last: u64, size: Option<Size>, tag: &Tag, now: Instant) -> FailedCall {
         FailedCall {
             made,
             age: now.saturating_duration_since(made.at),
-            calls_since: machine.last_call().saturating_sub(made.number),
+            calls_since: last.saturating_sub(made.number),
             // Not the scope itself: whoever keeps the error does not keep the callback.
             scope: tag.scope.as_ref().map(|scope| Arc::clone(scope.path())),
-            size: machine.welcome().map(Welcome::size),
+            size,
         }
     }
 
@@ -146,7 +152,9 @@ impl fmt::Display for Found<'_> {
             (Call::DrawPixel { .. } | Call::GetPixel { .. }, Code::OutOfBounds, Some(size)) => {
                 write!(f, ": the display is {size}")
             }
-            (Call::DrawPixels { pixels: Count(of) }, code, size) if speaks_of_parts(fault, of) => {
+            (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, code, size)
+                if speaks_of_parts(fault, of) =>
+            {
                 let rejected = fault.rejected_pixels();
                 let (s, were) = (if of == 1 { "" } else { "s" }, if rejected == 1 { "was" } else { "were" });
                 write!(f, ": {rejected} of {of} pixel{s} {were} not drawn, by index {}", Indexes(fault))?;
@@ -157,6 +165,23 @@ impl fmt::Display for Found<'_> {
             }
             _ => write!(f, ": {}", fault.message),
         }
+    }
+}
+
+/// What a fault means for the picture, where its text does not say so.
+fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
+    match (call.made.call, &fault.code) {
+        (call, _) if call.method().is_question() => "; not answered",
+        _ if error.outcome() == Outcome::Unknown => "; unknown whether it was drawn",
+        (Call::FillRect { .. } | Call::PutImage { .. }, Code::OutOfBounds) => "",
+        (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, _) => {
+            match fault.rejected_pixels() {
+                _ if speaks_of_parts(fault, of) => "",
+                some if (1..u64::from(of)).contains(&some) => "; the others were drawn",
+                _ => "; not drawn",
+            }
+        }
+        _ => "; not drawn",
     }
 }
 
@@ -209,12 +234,27 @@ impl LateError {
         LateError { calls: Calls::Many(calls.into()), error }
     }
 
-    /// Every call that this error concerns, in the order in which they were made: one, unless the connection was lost.
+    /// `named` must not be empty; so many more were dropped after them.
+    pub(crate) fn dropped(named: Vec<FailedCall>, more: u64, error: Error) -> LateError {
+        LateError { calls: Calls::Dropped(named.into(), more), error }
+    }
+
+    /// Every call that this error concerns, in the order in which they were made: one, unless the connection was lost. Of very
+    /// many that were dropped ([`Error::Dropped`]) only the first are named.
     pub fn calls(&self) -> impl ExactSizeIterator<Item = &FailedCall> {
         match &self.calls {
             Calls::One(call) => std::slice::from_ref(call).iter(),
-            Calls::Many(calls) => calls.iter(),
+            Calls::Many(calls) | Calls::Dropped(calls, _) => calls.iter(),
         }
+    }
+
+    /// How many calls it concerns, also those that [`LateError::calls`] does not name.
+    pub fn total(&self) -> u64 {
+        self.calls().len() as u64 + self.unnamed()
+    }
+
+    fn unnamed(&self) -> u64 {
+        if let Calls::Dropped(_, more) = self.calls { more } else { 0 }
     }
 
     /// What went wrong.
@@ -240,7 +280,9 @@ impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Told(call, error) = self;
         match error {
-            Error::Fault(fault) => write!(f, "{call}: {}", Found(call, fault))?,
+            Error::Fault(fault) => {
+                write!(f, "{call}: {}{}", Found(call, fault), executed(call, fault, error))?;
+            }
             error => write!(f, "{call}: {error}")?,
         }
         let plural = if call.calls_since == 1 { "" } else { "s" };
@@ -248,17 +290,33 @@ impl fmt::Display for Told<'_> {
     }
 }
 
-/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff): out of bounds: the display is 640x480 (212
-/// calls and 3.1 ms ago)`.
+/// For instance `examples/circle.rs:42:13 draw_pixel(700, 10, #ff0000ff): out of bounds: the display is 640x480; not drawn
+/// (212 calls and 3.1 ms ago)`. It says of every call whether it was drawn, or that this is unknown.
 impl fmt::Display for LateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls();
-        match (calls.len(), calls.next()) {
+        match (self.total(), calls.next()) {
             (1, Some(call)) => Told(call, &self.error).fmt(f),
             (count, first) => {
-                write!(f, "{}; {count} calls were unanswered", self.error)?;
+                match self.calls {
+                    Calls::Dropped(..) => write!(
+                        f,
+                        "{count} calls were dropped for newer ones while the display was gone, and were not drawn"
+                    )?,
+                    _ => match &self.error {
+                        Error::Disconnected { reason, outcome: Outcome::Rejected } => write!(
+                            f,
+                            "the connection to the display is lost: {reason}; {count} calls were not sent"
+                        )?,
+                        error => write!(f, "{error}; {count} calls were unanswered")?,
+                    },
+                }
                 first.map_or(Ok(()), |first| write!(f, ", from {first}"))?;
-                calls.last().map_or(Ok(()), |last| write!(f, " to {last}"))
+                calls.last().map_or(Ok(()), |last| write!(f, " to {last}"))?;
+                match self.unnamed() {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
         }
     }

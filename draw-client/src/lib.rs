@@ -47,8 +47,8 @@
 //! # What happens when the connection is lost
 //!
 //! Another one is made, for 30 seconds unless [`Builder::reconnect`] says otherwise, and everything goes on where it was:
-//! every call is executed once, in its order. Calls wait meanwhile, or fail ([`Builder::while_gone`]). [`Builder::on_status`]
-//! hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
+//! every call is executed once, in its order. Calls wait meanwhile, or fail, or the oldest are dropped for newer ones
+//! ([`Builder::while_gone`]). [`Builder::on_status`] hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
 //! of the calls that were under way: they fail with [`Error::Forgotten`], and those that follow draw on what there is.
 //!
 //! # What survives a crash of the display

@@ -61,6 +61,9 @@ impl Drop for Draw<'_, '_> {
 ///
 /// While it lives, its error waits for it. Dropping it at any point loses nothing: an error that it has not told goes
 /// to the error callback, and without one to the next `sync()` or `close()`.
+///
+/// After [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, by reference at first: it then waits for as long
+/// once more, and answers what came of the call.
 #[derive(Debug)]
 pub struct Reply<'d> {
     pending: Option<Pending<'d>>,
@@ -70,7 +73,7 @@ impl<'d> Reply<'d> {
     #[inline]
     pub(crate) fn new(shared: &'d Arc<Shared>, number: u64) -> Reply<'d> {
         let shared = Handle::Borrowed(shared);
-        Reply { pending: Some(Pending { shared, number, deadline: None, is_over: false }) }
+        Reply { pending: Some(Pending { shared, number, deadline: None, is_again: false, is_over: false }) }
     }
 
     /// The number of the call on its connection, which late errors name.
@@ -113,15 +116,17 @@ impl Future for Reply<'_> {
 pub(crate) struct Pending<'d> {
     shared: Handle<'d>,
     number: u64,
-    /// Once it has had to wait.
+    /// Until when it waits, once it has to, and whether a timeout is over already. (Nearly all are made and dropped at once:
+    /// each byte more is moved for every call.)
     deadline: Option<Instant>,
+    is_again: bool,
     /// The result was told, or the claim to it has gone elsewhere.
     is_over: bool,
 }
 
 impl Pending<'_> {
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
-        let result = ready!(self.shared.poll_result(self.number, &mut self.deadline, cx));
+        let result = ready!(self.shared.poll_result(self.number, &mut self.deadline, &mut self.is_again, cx));
         // After a timeout the true result may still come, and is not lost then.
         self.is_over = !matches!(result, Err(Error::Timeout { .. }));
         Poll::Ready(result)
@@ -129,9 +134,9 @@ impl Pending<'_> {
 
     fn into_owned(mut self) -> Pending<'static> {
         let shared = Handle::Owned(Arc::clone(&self.shared));
-        let Pending { number, deadline, is_over, .. } = self;
+        let Pending { number, deadline, is_again, is_over, .. } = self;
         self.is_over = true;
-        Pending { shared, number, deadline, is_over }
+        Pending { shared, number, deadline, is_again, is_over }
     }
 
     fn end(mut self, fate: Fate) {

@@ -7,22 +7,31 @@
 mod after;
 mod deadlines;
 mod end;
+mod fates;
+mod gone;
 mod nap;
+mod numbers;
+mod results;
+mod room;
 mod tags;
 mod tell;
 mod turns;
 mod waits;
 
-use crate::doctor::{self, Doctor};
+use crate::doctor::Doctor;
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::late::{Failed, FailedCall, LateQueue};
+use crate::late::{Dropped, Failed, LateQueue};
 use crate::pace::Pace;
 use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
 use crate::writer::Writer;
+use deadlines::Again;
 use draw_protocol::client::{Connection, Event, Origin};
 use draw_protocol::{Answer, Request, limits};
+use gone::Way;
+use numbers::Numbers;
+use room::Room;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
@@ -61,14 +70,23 @@ pub(crate) struct Shared {
 /// Everything that calls, replies, the driver and the thread for callbacks change.
 pub(crate) struct State {
     pub(crate) machine: Connection,
-    /// The fate of each call after number `settled`. Outside of [`Shared::handle_input`] that is `machine.done()`.
+    /// The fate of each call after `settled`, both as the machine numbers them. Outside of [`Shared::handle_input`] that is
+    /// `machine.done()`.
     fates: VecDeque<Fate>,
     settled: u64,
-    /// Of calls that are done and whose reply still lives: what it will say, unless that is simply `Ok`.
+    /// The number of the call whose fate is the first, if the others follow one by one; else nobody's, nor near it.
+    first: u64,
+    /// How the machine's numbers are those that everybody else knows calls by.
+    numbers: Numbers,
+    /// Calls that the machine has not been given yet.
+    room: Room,
+    /// Of calls that are done, or dropped, and whose reply still lives: what it will say, unless that is simply `Ok`.
     results: HashMap<u64, Result<Answer, Failed>>,
     /// Who waits for a call to be done, by its number, and until when. The timeout being the same for all, deadlines
     /// rise with the numbers.
     waiting: BTreeMap<u64, (Waker, Instant)>,
+    /// The same of those whose timeout is over, and who wait again.
+    again: Again,
     /// Those whose call is done, to be woken when the lock is free: they come for it at once.
     pub(crate) woken: Vec<Waker>,
     /// Calls that wait for credit, in the order in which they came; only the first may go on.
@@ -89,6 +107,9 @@ pub(crate) struct State {
     pub(crate) while_gone: WhileGone,
     /// There is another connection, and nobody has been told.
     pub(crate) resumed: Option<Status>,
+    /// What was dropped since the connection was lost: how many calls, and those that are to be told as late errors.
+    dropped_calls: u64,
+    dropped: Dropped,
     /// Since when `close` has been called: no new calls, the driver ends when all is done.
     closing: Option<Instant>,
     /// Since when the last handle is gone.
@@ -143,9 +164,13 @@ impl Shared {
         let state = State {
             fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
             settled: machine.done(),
+            first: machine.done() + 1,
             machine,
+            numbers: Numbers::default(),
+            room: Room::default(),
             results: HashMap::new(),
             waiting: BTreeMap::new(),
+            again: Again::default(),
             woken: Vec::new(),
             turns: VecDeque::new(),
             last_turn: 0,
@@ -157,6 +182,8 @@ impl Shared {
             away: None,
             while_gone: WhileGone::default(),
             resumed: None,
+            dropped_calls: 0,
+            dropped: Dropped::default(),
             closing: None,
             abandoned: None,
             driver: None,
@@ -192,11 +219,18 @@ impl Shared {
         if number != 0 {
             // Nobody else empties it: they would have to hold the lock.
             self.dropped.store(0, Release);
-            if number > state.settled {
-                *state.fate(number) = Fate::Dropped;
-            } else {
-                self.forget_result(state, number, Fate::Dropped);
+            match state.fates.get_mut(number.wrapping_sub(state.first) as usize) {
+                Some(fate) => *fate = Fate::Dropped,
+                None => self.hear_dropped_elsewhere(state, number),
             }
+        }
+    }
+
+    #[cold]
+    fn hear_dropped_elsewhere(&self, state: &mut State, number: u64) {
+        match state.fate(number) {
+            Some(fate) => *fate = Fate::Dropped,
+            None => self.forget_result(state, number, Fate::Dropped),
         }
     }
 
@@ -253,8 +287,9 @@ impl Shared {
         // (One that has a turn takes that, or those behind it would wait for it.)
         if turn.is_none()
             && state.pace.is_same()
-            && let Some(number) = state.machine.join(request, Some(caller.place))
+            && let Some(made) = state.machine.join(request, Some(caller.place))
         {
+            let number = state.numbers.newest(made);
             // The driver knows already: there are others to join.
             state.pace.take_same();
             state.accepted(number, caller.scope, span);
@@ -271,8 +306,14 @@ impl Shared {
         }
         let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
         let result = match may_go {
-            Ok(true) => state.call(request, at, caller, span),
-            Ok(false) => {
+            Ok(Way::On) => state.call(request, at, caller, span),
+            Ok(Way::Aside) => {
+                if let Some((id, _)) = turn.take() {
+                    state.leave_queue(id);
+                }
+                return Poll::Ready(self.set_aside(state, request, at, caller, span));
+            }
+            Ok(Way::Later) => {
                 let now = now();
                 let (id, deadline) = match *turn {
                     Some(turn) => turn,
@@ -296,7 +337,9 @@ impl Shared {
         if let Some((id, _)) = turn.take() {
             state.leave_queue(id);
         }
-        if result.is_ok() {
+        if let Err(error) = &result {
+            state.note_refused(request, caller.place, error);
+        } else {
             // While others wait for credit each has to take its turn.
             if state.turns.is_empty() {
                 state.pace.accepted();
@@ -330,93 +373,6 @@ impl Shared {
         state.wake_driver();
     }
 
-    /// The result of a call, once it is done. Its deadline is set when it first has to wait.
-    pub(crate) fn poll_result(
-        &self,
-        number: u64,
-        deadline: &mut Option<Instant>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Answer>> {
-        let mut state = self.lock();
-        state.pace.answer_waited_for();
-        if number <= state.machine.done() {
-            state.waiting.remove(&number);
-            state.note_answered(number);
-            let result = self.take_result(&mut state, number);
-            self.check_over(&mut state);
-            drop(state);
-            return Poll::Ready(match result {
-                None => Ok(Answer::Done(())),
-                Some(result) => result.map_err(|failed| failed.error),
-            });
-        }
-        let has_waited = deadline.is_some();
-        let deadline = match *deadline {
-            Some(deadline) => deadline,
-            None => {
-                state.stats.waits += 1;
-                *deadline.insert(state.machine.made_at(number).unwrap_or_else(now) + self.timeout)
-            }
-        };
-        let now = now();
-        if !has_waited {
-            state.note_wait(number, now);
-        }
-        if now >= deadline {
-            state.note_wait_ended(doctor::Wait::Answer(number));
-            return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
-        }
-        match state.waiting.get_mut(&number) {
-            Some((waker, _)) => waker.clone_from(cx.waker()),
-            None => {
-                state.waiting.insert(number, (cx.waker().clone(), deadline));
-            }
-        }
-        state.set_alarm(deadline);
-        state.end_nap();
-        Poll::Pending
-    }
-
-    /// The reply of a call is given up: whatever comes of it goes to `fate`.
-    pub(crate) fn forget(&self, number: u64, fate: Fate) {
-        let mut state = self.lock();
-        state.waiting.remove(&number);
-        state.note_wait_ended(doctor::Wait::Answer(number));
-        if number > state.settled {
-            *state.fate(number) = fate;
-            return;
-        }
-        self.forget_result(&mut state, number, fate);
-        State::release(state);
-    }
-
-    /// The same for a call that is done.
-    fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
-        match self.take_result(state, number) {
-            Some(Err(failed)) if fate == Fate::Dropped => self.tell(state, failed),
-            Some(Err(failed)) => state.after.drop(failed.tag),
-            _ => {}
-        }
-        // This may have been the last.
-        self.check_over(state);
-    }
-
-    fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
-        let result = state.results.remove(&number);
-        if state.results.is_empty() {
-            self.has_results.store(false, SeqCst);
-        }
-        result
-    }
-
-    /// Results may have come in for replies that live. To be called when their fates are settled.
-    fn keep_results(&self, state: &mut State) {
-        if !state.results.is_empty() {
-            self.has_results.store(true, SeqCst);
-            self.hear_dropped(state);
-        }
-    }
-
     /// Takes in what the other side sent.
     pub(crate) fn handle_input(&self, state: &mut State, mut input: &[u8]) -> Result<(), Lost> {
         let now = now();
@@ -429,6 +385,7 @@ impl Shared {
         };
         state.settle();
         state.note_done(now);
+        self.go_on(state);
         self.keep_results(state);
         state.wake_waiting();
         state.wake_turn();
@@ -438,42 +395,48 @@ impl Shared {
     fn handle_event(&self, state: &mut State, event: Event, now: Instant) {
         match event {
             Event::Fault(made, fault) => {
-                let tag = state.tags.of(made.number);
-                let call = FailedCall::new(made, &state.machine, &tag, now);
+                let made = state.numbered(made);
+                let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
+                let call = state.failed_call(made, &tag, now);
                 let failed = Failed { call, error: Error::Fault(fault), tag };
-                match *state.fate(made.number) {
+                state.note_failed(&made, &failed.error);
+                match fate {
                     Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                     Fate::Dropped => self.tell(state, failed),
                     Fate::Ignored => {}
                 }
             }
-            Event::Answer(made, answer) if *state.fate(made.number) == Fate::Awaited => {
-                state.results.insert(made.number, Ok(answer));
+            Event::Answer(made, answer) => {
+                let number = state.numbered(made).number;
+                if state.fate_of(number) == Fate::Awaited {
+                    state.results.insert(number, Ok(answer));
+                }
             }
             Event::Resumed(standing, lost) => {
                 state.away = None;
-                state.resumed = Some(Status::resumed(standing, lost.len()));
+                state.resumed = Some(Status::resumed(standing, state.machine.is_restarted(), lost.len()));
                 // There is something to send again. A caller that is writing at this moment does not know of it.
                 state.wake_driver();
                 let error = Error::Forgotten { standing };
                 let dropped = self.give_up(state, lost, &error, now);
                 self.tell_lost(state, dropped, &error);
+                self.tell_dropped(state);
             }
-            // An answer that nobody waits for any more, or the greeting, which `connect` looks for itself.
+            // The greeting, which `connect` looks for itself.
             _ => {}
         }
     }
 }
 
 impl State {
-    /// Whether this call may be made now, rather than wait for its turn or for credit.
+    /// Whether this call may be made now, or is to wait.
     #[inline(always)]
     fn may_call(
         &mut self,
         request: &Request<'_>,
         turn: Option<(u64, Instant)>,
         shared: usize,
-    ) -> Result<bool> {
+    ) -> Result<Way> {
         if let Some(reason) = &self.ended {
             return Err(match reason {
                 Lost::Closed => Error::Closed,
@@ -483,21 +446,28 @@ impl State {
         if self.closing.is_some() {
             return Err(Error::Closed);
         }
-        if let (Some(reason), WhileGone::Fail) = (&self.away, self.while_gone) {
-            return Err(Error::Gone { reason: reason.clone() });
+        if self.while_gone != WhileGone::Wait
+            && let Some(way) = self.way_while_gone(request, shared)?
+        {
+            return Ok(way);
         }
-        let undelivered = usize::try_from(self.late.undelivered()).unwrap_or(usize::MAX);
+        let undelivered = self.undelivered();
         let is_its_turn = self.turns.front().is_none_or(|first| turn.is_some_and(|(id, _)| id == first.id));
         if is_its_turn && self.machine.has_credit(request, undelivered) {
-            return Ok(true);
+            return Ok(Way::On);
         }
         if crate::late::is_callback_of(shared) {
             // Waiting for credit here could wait for ever: it is this callback that gives it back.
             let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
             let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
-            return if is_within { Ok(true) } else { Err(Error::Busy) };
+            return if is_within { Ok(Way::On) } else { Err(Error::Busy) };
         }
-        Ok(false)
+        Ok(Way::Later)
+    }
+
+    /// Errors that callbacks have not heard yet, which count as calls under way.
+    fn undelivered(&self) -> usize {
+        usize::try_from(self.late.undelivered()).unwrap_or(usize::MAX)
     }
 
     /// Whether a caller is to let others run before it goes on: the driver has something to write, and a write full
@@ -513,7 +483,8 @@ impl State {
         caller: &Caller<'_>,
         span: Option<&Arc<Span>>,
     ) -> Result<u64> {
-        let number = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
+        let made = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
+        let number = self.numbers.newest(made);
         self.accepted(number, caller.scope, span);
         self.note_call(number, request, Some(caller.place), Some(at));
         Ok(number)
@@ -524,29 +495,6 @@ impl State {
         self.fates.push_back(Fate::Awaited);
         self.tags.note(number, scope, span);
         self.stats.calls += 1;
-    }
-
-    /// What is to happen with the result of a call that is not settled.
-    fn fate(&mut self, number: u64) -> &mut Fate {
-        &mut self.fates[(number - self.settled - 1) as usize]
-    }
-
-    /// Forgets the fates of calls that are done; their events have been dealt with.
-    fn settle(&mut self) {
-        let done = self.machine.done();
-        self.fates.drain(..(done - self.settled) as usize);
-        self.settled = done;
-        self.tags.settle(done, self.machine.last_call(), |tag| self.after.drop(tag));
-    }
-
-    /// Those whose call is done are to be woken.
-    fn wake_waiting(&mut self) {
-        while let Some(first) = self.waiting.first_entry() {
-            if *first.key() > self.machine.done() {
-                break;
-            }
-            self.woken.push(first.remove().0);
-        }
     }
 
     pub(crate) fn wake_driver(&mut self) {

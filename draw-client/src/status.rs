@@ -9,15 +9,15 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Status {
-    /// The connection is lost, or a try to make another has failed. Calls wait, or fail, as
-    /// [`Builder::while_gone`](crate::Builder::while_gone) says.
+    /// The connection is lost, or a try to make another has failed. Calls wait, or fail, or the oldest are
+    /// dropped, as [`Builder::while_gone`](crate::Builder::while_gone) says.
     Reconnecting {
         /// Why.
         reason: Lost,
         /// When it is tried next, from now.
         next: Duration,
     },
-    /// There is another connection. Everything that was under way goes on, and nothing is lost.
+    /// There is another connection. Everything that was under way goes on.
     Resumed,
     /// There is another connection, to a display that has lost an end of what it had executed:
     /// [`Builder::accept_loss`](crate::Builder::accept_loss). What it has not reported goes on.
@@ -33,6 +33,19 @@ pub enum Status {
         /// As in [`Status::StateLost`].
         unknown: usize,
     },
+    /// There is another connection, to a display that was restarted from its journal and has forgotten this client: the last
+    /// that it had executed may be lost, and is to be drawn again.
+    Restarted {
+        /// As in [`Status::StateLost`].
+        unknown: usize,
+    },
+    /// Calls that were made while the connection was lost have been dropped, as
+    /// [`WhileGone::DropOldest`](crate::WhileGone::DropOldest) wants it. It is told once, before what ended that time: the
+    /// place to draw again what has to be there.
+    Dropped {
+        /// How many. Each has failed with [`Error::Dropped`](crate::Error::Dropped), and was certainly not drawn.
+        calls: u64,
+    },
     /// There will be no other connection.
     Lost(Lost),
 }
@@ -41,9 +54,10 @@ pub enum Status {
 pub(crate) type StatusCallback = Box<dyn FnMut(Status) + Send>;
 
 impl Status {
-    /// A connection is resumed, and of so many calls nobody knows.
-    pub(crate) fn resumed(standing: Standing, unknown: usize) -> Status {
+    /// A connection is resumed, perhaps to a display that was restarted, and of so many calls nobody knows.
+    pub(crate) fn resumed(standing: Standing, is_restarted: bool, unknown: usize) -> Status {
         match standing {
+            Standing::Expired if is_restarted => Status::Restarted { unknown },
             Standing::StateLost => Status::StateLost { unknown },
             Standing::Expired => Status::Expired { unknown },
             Standing::Regressed => Status::Regressed,
@@ -75,7 +89,7 @@ impl fmt::Display for Status {
                     next.as_secs_f64()
                 )
             }
-            Status::Resumed => f.write_str("connected again; nothing is lost"),
+            Status::Resumed => f.write_str("connected again; everything under way goes on"),
             Status::Regressed => {
                 f.write_str("connected again; the display has lost an end of what it had executed")
             }
@@ -86,6 +100,22 @@ impl fmt::Display for Status {
             Status::Expired { unknown: calls } => {
                 f.write_str("connected again; the display was out of reach for longer than it remembers")?;
                 unknown(f, calls)
+            }
+            Status::Restarted { unknown: calls } => {
+                f.write_str(
+                    "connected again; the display was restarted and has forgotten this client, and the last that it had \
+                     executed may be lost",
+                )?;
+                unknown(f, calls)
+            }
+            Status::Dropped { calls: 1 } => {
+                f.write_str("1 call that was made while the display was gone was dropped for newer ones")
+            }
+            Status::Dropped { calls } => {
+                write!(
+                    f,
+                    "{calls} calls that were made while the display was gone were dropped for newer ones"
+                )
             }
             Status::Lost(reason) => write!(f, "the connection to the display is lost for good: {reason}"),
         }

@@ -5,11 +5,14 @@
 
 mod common;
 
+use common::cutter::Cutter;
 use common::peer::{Peer, greeted, patient};
 use common::{TestServer, soon};
-use draw_client::{Color, Diagnosis, Display, Method, Pixel, Result, blocking};
+use draw_client::{Color, Diagnosis, Display, Method, Pixel, Result, Status, WhileGone, blocking};
 use std::future::Future;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 const FILE: &str = file!();
 
@@ -74,6 +77,7 @@ fn every_synchronous_call_waits_at_its_line() {
     let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
     let [pixels, get, batch] = synchronous(&display).unwrap();
     // What no display can execute is not sent, and does not wait.
+    let refused = line!() + 1;
     display.put_image(0, 0, 10, 10, &[0; 3]).unwrap_err();
     let diagnosis = display.diagnosis().unwrap();
     assert_eq!(
@@ -81,9 +85,11 @@ fn every_synchronous_call_waits_at_its_line() {
         [
             (Method::DrawPixel, pixels, 50, 50, 1),
             (Method::GetPixel, get, 1, 1, 1),
-            (Method::DrawPixels, batch, 1, 1, 1)
+            (Method::DrawPixels, batch, 1, 1, 1),
+            (Method::PutImage, refused, 0, 0, 0)
         ]
     );
+    assert_eq!((diagnosis.rejected, diagnosis.dropped, diagnosis.unknown), (1, 0, 0));
     assert_eq!((diagnosis.calls, diagnosis.waits, diagnosis.bytes), (52, 52, 50 * 8 + 32 + 32 + 8));
     assert!(diagnosis.held <= diagnosis.lasted && diagnosis.idle <= diagnosis.lasted - diagnosis.held);
     let worst = &diagnosis.sites[0];
@@ -93,6 +99,68 @@ fn every_synchronous_call_waits_at_its_line() {
         "doctor: 50 calls waited for their answer at {FILE}:{pixels}:17 draw_pixel, T each, T of the program's T.\n"
     );
     assert!(text.starts_with(&expected), "{text}");
+    assert!(
+        text.ends_with(&format!("doctor: 1 call at {FILE}:{refused}:13 put_image was rejected.\n")),
+        "{text}"
+    );
+}
+
+/// How many calls of each line were rejected, dropped, and are unknown, where any were.
+fn failures(diagnosis: &Diagnosis) -> Vec<(u32, u64, u64, u64)> {
+    let failed = diagnosis.sites.iter().filter(|site| site.failed() > 0);
+    let mut failed: Vec<_> = failed
+        .map(|site| (site.location.unwrap().line(), site.rejected, site.dropped, site.unknown))
+        .collect();
+    failed.sort_unstable();
+    failed
+}
+
+#[test]
+fn calls_that_failed_are_told_by_their_line_whoever_heard_of_them() {
+    let server = TestServer::start(100, 100);
+    let cutter = Cutter::start(&server.address, vec![]);
+    let (tell, told) = mpsc::channel();
+    let display = blocking::Pipeline::builder()
+        .doctor(true)
+        .on_error(|_| {})
+        .on_status(move |status| _ = tell.send(status))
+        .while_gone(WhileGone::DropOldest)
+        .reconnect(Duration::from_millis(500))
+        .connect(&cutter.address)
+        .unwrap();
+    let wrong = line!() + 2;
+    for x in 98..103 {
+        display.draw_pixel(x, 0, Color::RED).unwrap();
+    }
+    let awaited = line!() + 1;
+    display.fill_rect(99, 0, 2, 1, Color::RED).unwrap().wait().unwrap_err();
+    display.clear(Color::RED).unwrap().wait().unwrap();
+    cutter.cut();
+    // Not before the loss is known: then nothing is under way.
+    while !matches!(told.recv_timeout(common::DEADLINE).unwrap(), Status::Reconnecting { .. }) {}
+    let dropped = line!() + 2;
+    for _ in 0..65_536 + 2 {
+        display.clear(Color::BLUE).unwrap().ignore();
+    }
+    while !matches!(told.recv_timeout(common::DEADLINE).unwrap(), Status::Lost(_)) {}
+    // Whether it comes before or after the very end, it is not sent.
+    let question = line!() + 1;
+    display.get_pixel(1, 1).unwrap_err();
+    let diagnosis = display.diagnosis().unwrap();
+    assert_eq!(
+        failures(&diagnosis),
+        [(wrong, 3, 0, 0), (awaited, 1, 0, 0), (dropped, 65_538, 2, 0), (question, 1, 0, 0)]
+    );
+    assert_eq!((diagnosis.rejected, diagnosis.dropped, diagnosis.unknown), (65_543, 2, 0));
+    let text = diagnosis.to_string();
+    let expected = format!(
+        "doctor: 65,538 calls at {FILE}:{dropped}:17 clear were rejected; 2 of those rejected were dropped while the \
+         display was gone.\n\
+         doctor: 3 calls at {FILE}:{wrong}:17 draw_pixel were rejected.\n\
+         doctor: 1 call at {FILE}:{awaited}:13 fill_rect was rejected.\n\
+         doctor: 1 call at {FILE}:{question}:13 get_pixel was rejected.\n"
+    );
+    assert!(text.contains(&expected), "{text}");
 }
 
 #[test]
@@ -182,12 +250,14 @@ async fn a_wait_that_is_given_up_is_over() {
 #[tokio::test]
 async fn calls_that_wait_for_credit_are_told() {
     let (display, mut peer) = greeted(patient(60).doctor(true)).await;
-    let until_one_has_waited = async {
-        while display.diagnosis().unwrap().sites.iter().all(|site| site.credit_waits == 0) {
-            display.draw_pixel(1, 1, Color::RED).await.unwrap();
+    loop {
+        let mut call = Box::pin(display.draw_pixel(1, 1, Color::RED));
+        // It may only let others run. (Were the peer to answer meanwhile, there might always be credit.)
+        if futures::poll!(&mut call).is_pending() && futures::poll!(&mut call).is_pending() {
+            served(&mut peer, call).await.unwrap();
+            break;
         }
-    };
-    served(&mut peer, until_one_has_waited).await;
+    }
     let diagnosis = display.diagnosis().unwrap();
     let [site] = &diagnosis.sites[..] else { panic!("{diagnosis}") };
     assert_eq!((site.credit_waits, site.waits), (1, 0));

@@ -120,7 +120,7 @@ fn a_late_error_names_the_line_that_made_the_call() {
             })
             .collect();
         let at = |i: usize, column: u32| format!("draw-client/tests/late_errors.rs:{}:{column} ", lines[i]);
-        let size = "out of bounds: the display is 640x480";
+        let size = "out of bounds: the display is 640x480; not drawn";
         let mut expected = vec![
             at(0, 21) + "draw_pixel(640, 10, #00ff00ff): " + size,
             at(0, 21) + "draw_pixel(641, 10, #00ff00ff): " + size,
@@ -130,7 +130,7 @@ fn a_late_error_names_the_line_that_made_the_call() {
         expected.push(
             at(3, 17)
                 + "draw_pixels(20 pixels): out of bounds: 10 of 20 pixels are outside 640x480: (10, 480), (11, 481), \
-                   (12, 482), (13, 483), (14, 484), (15, 485), (16, 486), (17, 487), (18, 488), (19, 489)",
+                   (12, 482), (13, 483), (14, 484), (15, 485), (16, 486), (17, 487), (18, 488), (19, 489); the others were drawn",
         );
         assert_eq!(texts, expected);
         let location = heard[2].calls().next().unwrap().location().unwrap();
@@ -154,7 +154,7 @@ fn without_a_callback_the_next_sync_or_close_tells() {
             "{text}"
         );
         assert!(
-            text.contains("draw_pixel(10, 0, #ff0000ff): out of bounds: the display is 10x10 ("),
+            text.contains("draw_pixel(10, 0, #ff0000ff): out of bounds: the display is 10x10; not drawn ("),
             "{text}"
         );
         assert_eq!(late.errors()[999].calls().next().unwrap().number(), 1_000);

@@ -45,7 +45,7 @@ fn an_asynchronous_call_is_named_by_its_line_through_helpers_and_in_its_scope() 
         dash(&legend, 703).await.unwrap();
         legend.fill_rect(640, 0, 5, 6, Color::RED).await.unwrap();
         display.close().await.unwrap();
-        let size = "out of bounds: the display is 640x480";
+        let size = "out of bounds: the display is 640x480; not drawn";
         let expected = [
             format!("{HERE}:{}:17 draw_pixel(700, 10, #ff0000ff): {size}", line + 1),
             format!("{HERE}:{}:9 draw_pixel(701, 10, #ff0000ff): {size}", line + 2),
@@ -73,7 +73,7 @@ fn a_pipelines_call_is_named_by_its_line_through_helpers_and_in_its_scope() {
     legend.draw_pixel(702, 10, Color::BLUE).unwrap();
     blocking_dash(&legend, 703);
     display.close().unwrap();
-    let size = "out of bounds: the display is 640x480";
+    let size = "out of bounds: the display is 640x480; not drawn";
     let expected = [
         format!("{HERE}:{}:13 draw_pixel(700, 10, #ff0000ff): {size}", line + 1),
         format!("{HERE}:{}:5 draw_pixel(701, 10, #ff0000ff): {size}", line + 2),
@@ -144,7 +144,7 @@ fn of_a_batch_ten_pixels_are_named_and_the_rest_is_counted() {
         let named: Vec<_> = (12..20).map(|x| format!("({x}, {})", 468 + x)).collect();
         let short = |count: usize, of: usize, are: &str| {
             let named = named[..count].join(", ");
-            format!("draw_pixels({of} pixels): out of bounds: {count} of {of} pixels {are} outside 640x480: {named}")
+            format!("draw_pixels({of} pixels): out of bounds: {count} of {of} pixels {are} outside 640x480: {named}; the others were drawn")
         };
         let long = |rest: &str| {
             format!("draw_pixels(200000 pixels): out of bounds: {rest}: the display is 640x480")
@@ -154,7 +154,7 @@ fn of_a_batch_ten_pixels_are_named_and_the_rest_is_counted() {
             short(1, 13, "is"),
             short(7, 19, "are"),
             short(8, 20, "are"),
-            "draw_pixels(1 pixel): out of bounds: 1 of 1 pixel is outside 640x480: (640, 480)".to_owned(),
+            "draw_pixels(1 pixel): out of bounds: 1 of 1 pixel is outside 640x480: (640, 480); not drawn".to_owned(),
             long(&format!("10 of 200000 pixels were not drawn, {ten}, 199998")),
             long(&format!("11 of 200000 pixels were not drawn, {ten}, 199998 and 1 more")),
             long(&format!("19 of 200000 pixels were not drawn, {ten}, 199990 and 9 more")),
@@ -180,7 +180,7 @@ fn of_a_batch_in_one_request_more_than_ten_are_counted_too() {
     display.close().unwrap();
     let named: Vec<_> = (640..650).map(|x| format!("({x}, 7)")).collect();
     let expected = format!(
-        "{HERE}:{line}:24 draw_pixels(25 pixels) in a: out of bounds: 25 of 25 pixels are outside 640x480: {} and 15 more",
+        "{HERE}:{line}:24 draw_pixels(25 pixels) in a: out of bounds: 25 of 25 pixels are outside 640x480: {} and 15 more; not drawn",
         named.join(", ")
     );
     assert_eq!(texts(&heard), [expected]);

@@ -60,7 +60,7 @@ fn without_any_callback_the_next_sync_or_close_tells_and_names_the_scope() {
         let Err(Error::Late(late)) = display.sync().await else { panic!("two calls failed") };
         let texts: Vec<_> = late.errors().iter().map(text).collect();
         assert_eq!(late.total(), 2);
-        let size = "out of bounds: the display is 10x10";
+        let size = "out of bounds: the display is 10x10; not drawn";
         assert!(texts[0].ends_with(&format!("draw_pixel(10, 0, #ff0000ff) in legend: {size}")), "{texts:?}");
         assert!(texts[1].ends_with(&format!("draw_pixel(12, 0, #ff0000ff): {size}")), "{texts:?}");
         display.sync().await.expect("they are told once");

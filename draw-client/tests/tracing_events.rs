@@ -4,9 +4,11 @@
 
 mod common;
 
+use common::cutter::Cutter;
+use common::peer::greeted;
 use common::{DEADLINE, TestServer, soon};
 use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display, Error};
+use draw_client::{Color, Display, Error, WhileGone};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -261,4 +263,65 @@ fn a_span_is_let_go_of_when_its_calls_are_done() {
         display.close().unwrap();
     });
     assert!(seen.try_recv().is_err(), "nothing has failed");
+}
+
+#[test]
+fn dropped_calls_are_an_event_each_as_far_as_they_are_named_and_the_others_are_one() {
+    let server = TestServer::start(64, 48);
+    let cutter = Cutter::start(&server.address, vec![]);
+    let (subscriber, seen) = subscriber();
+    let (tell, told) = mpsc::channel();
+    tracing::subscriber::with_default(subscriber, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(soon(async {
+            let builder = Display::builder().while_gone(WhileGone::DropOldest);
+            let display = builder
+                .on_status(move |status| _ = tell.send(status))
+                .connect(&cutter.address)
+                .await
+                .unwrap();
+            cutter.cut();
+            while told.try_recv().is_err() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..65_536 + 150 {
+                display.add_pixel(1, 1, 1).await.unwrap();
+            }
+            cutter.admit();
+            let Err(Error::Late(late)) = display.close().await else { panic!("some were dropped") };
+            assert_eq!((late.total(), late.errors().len()), (150, 1));
+        }));
+    });
+    let seen: Vec<_> = seen.try_iter().collect();
+    assert_eq!(seen.len(), 101);
+    let text = "dropped for newer calls while the display was gone; this call was not drawn";
+    let (span, [message, call, outcome]) = of(&seen[99]);
+    assert_eq!((span, call, outcome), (None, "100", "rejected"));
+    assert!(message.contains(&format!(" add_pixel(1, 1, 1): {text} (")), "{message}");
+    let fields = late(&seen[100], &["message", "calls", "outcome"]);
+    assert_eq!(fields, (None, vec![&*format!("and 50 more: {text}"), "50", "rejected"]));
+}
+
+/// Its span, text, number and outcome.
+fn of(seen: &Seen) -> (Option<&'static str>, [&str; 3]) {
+    let (span, fields) = late(seen, &["message", "call", "outcome"]);
+    (span, fields.try_into().unwrap())
+}
+
+#[test]
+fn the_event_of_a_call_whose_fate_is_unknown_says_so() {
+    let (subscriber, seen) = subscriber();
+    tracing::subscriber::with_default(subscriber, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(soon(async {
+            let (display, peer) = greeted(Display::builder()).await;
+            display.draw_pixel(1, 1, Color::RED).await.unwrap();
+            drop(peer);
+            assert!(display.close().await.is_err());
+        }));
+    });
+    let seen: Vec<_> = seen.try_iter().collect();
+    let (_, [message, call, outcome]) = of(&seen[0]);
+    assert_eq!((call, outcome), ("1", "unknown"));
+    assert!(message.contains("; whether this call was executed is unknown (0 calls and "), "{message}");
 }

@@ -152,3 +152,38 @@ fn a_callback_may_close_on_a_runtime_without_timers() {
         closed.expect("the callback did not panic").unwrap();
     }));
 }
+
+/// Others, whose calls were made later, have their own deadlines, which are earlier than those of who waits again.
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_is_awaited_again_after_its_timeout_waits_for_another() {
+    let (display, mut peer) = greeted(patient(7)).await;
+    let started = tokio::time::Instant::now();
+    let elapsed = || started.elapsed().as_secs();
+    let mut replies = Vec::new();
+    for _ in 0..3 {
+        replies.push(display.fill_rect(0, 0, 1, 1, Color::RED).await.unwrap());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let [first, second, third] = &mut replies[..] else { unreachable!("there are three") };
+    for timeouts in 1..=3 {
+        let error = soon(&mut *first).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
+        assert_eq!(elapsed(), 7.max(7 * timeouts), "it waits as long each time");
+    }
+    let (one, two, (three, at)) = tokio::join!(soon(&mut *first), soon(&mut *second), async {
+        let later = soon(display.fill_rect(0, 0, 1, 1, Color::RED).await.unwrap()).await;
+        (later, elapsed())
+    });
+    assert!([one, two, three].iter().all(|one| matches!(one, Err(Error::Timeout { .. }))));
+    assert_eq!(at, 28);
+    // The truth is still to be had.
+    let (third, ()) = tokio::join!(soon(&mut *third), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        peer.turn().await;
+        peer.answer().await;
+    });
+    third.unwrap_err();
+    let (first, second) = tokio::join!(soon(first), soon(second));
+    first.unwrap();
+    second.unwrap();
+}

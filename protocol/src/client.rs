@@ -70,10 +70,15 @@ pub struct Connection {
     /// What was in flight up to this number when the session was resumed had been executed before. The server may have
     /// lost answers.
     resumed_to: u64,
+    /// Requests that were made for another display and are more than this one takes, by their numbers: what is sent in their
+    /// place draws nothing, and their calls fail with it.
+    refused: VecDeque<(u64, Fault)>,
     /// The last request that has drawn, of those that are done.
     drew: u64,
     /// The server was told that the loss of an end of the session is accepted, and may have heard it.
     has_accepted_loss: bool,
+    /// The server was started again between its last two answers to `hello`.
+    is_restarted: bool,
     /// Why the server said it will close.
     goodbye: Option<Fault>,
     /// Why nothing more is believed.
@@ -135,8 +140,10 @@ impl Connection {
             acked: 0,
             heard: 0,
             resumed_to: 0,
+            refused: VecDeque::new(),
             drew: 0,
             has_accepted_loss: false,
+            is_restarted: false,
             goodbye: None,
             ended: None,
         }
@@ -145,6 +152,12 @@ impl Connection {
     /// What the server answered to `hello`.
     pub fn welcome(&self) -> Option<&Welcome> {
         self.welcome.as_ref()
+    }
+
+    /// Whether the display was started again before it answered [`Connection::reconnect`]. If it has forgotten the session, the
+    /// last that it had reported as executed may be lost with it.
+    pub fn is_restarted(&self) -> bool {
+        self.is_restarted
     }
 
     /// Number of the last call that was made.

@@ -20,6 +20,8 @@ struct Two {
     /// The sessions of the display: there is one.
     parked: Option<Session>,
     instance: Id,
+    /// Bytes that a message may have.
+    message: usize,
     executed: Vec<String>,
     told: Vec<Event>,
     now: Instant,
@@ -33,6 +35,7 @@ impl Two {
             server: server::Connection::new(config(SIZE), now),
             parked: None,
             instance: Id([1; 16]),
+            message: limits::MESSAGE,
             executed: Vec::new(),
             told: Vec::new(),
             now,
@@ -48,6 +51,7 @@ impl Two {
     fn accept(&mut self) {
         let mut config = config(SIZE);
         (config.instance, config.has_journal) = (Some((self.instance, 1)), false);
+        config.message = self.message;
         self.server = server::Connection::new(config, self.now);
     }
 
@@ -248,6 +252,76 @@ fn what_a_display_has_executed_and_not_reported_it_may_forget_again() {
     two.round();
     two.round();
     assert_eq!((two.client.done(), two.executed.len()), (3, 3), "{:?}", two.server.closing());
+}
+
+/// Another display in its place, and the same one with other options.
+#[test]
+fn what_is_too_large_for_the_display_that_there_is_now_fails_and_the_rest_goes_on() {
+    for is_other in [true, false] {
+        let mut two = Two::new();
+        two.call(&FILL);
+        two.round();
+        two.client.handle_disconnected(Vec::new());
+        let image = vec![9; 100 * 100 * 4];
+        let pixels = vec![Pixel::new(1, 1, Color::RED); 3_000];
+        let band = |rows| Request::PutImage {
+            x: 0,
+            y: 0,
+            width: 100,
+            height: rows,
+            rgba: &image[..400 * rows as usize],
+        };
+        two.call(&band(100));
+        two.call(&FILL);
+        two.call(&Request::DrawPixels { pixels: (&pixels[..]).into() });
+        two.call(&band(10));
+        two.call(&ASK);
+        // These wait to travel together.
+        for x in 0..2_000 {
+            two.call(&Request::DrawPixel { x, y: 700, color: Color::RED });
+        }
+        two.message = 8_000;
+        if is_other {
+            two.instance = Id([2; 16]);
+            two.parked = None;
+        } else {
+            two.parked = two.server.take_session().map(|(_, session)| session);
+        }
+        two.accept();
+        two.client.reconnect(false);
+        for _ in 0..4 {
+            two.round();
+        }
+        assert_eq!(two.client.done(), 2_006, "{:?}", two.server.closing());
+        let executed: Vec<_> = two.executed[1..].iter().map(|call| call.split_once('(').unwrap().0).collect();
+        // Those that are refused draw nothing.
+        assert_eq!(
+            executed,
+            ["draw_pixels", "fill_rect", "draw_pixels", "put_image", "get_pixel", "draw_pixels"]
+        );
+        let nothing = two.executed.iter().filter(|call| *call == "draw_pixels(0 pixels)").count();
+        assert_eq!(nothing, 3, "{:?}", two.executed);
+        let faults: Vec<_> = two
+            .told
+            .iter()
+            .filter_map(|event| match event {
+                Event::Fault(made, fault) => Some((made.number, fault.clone())),
+                _ => None,
+            })
+            .collect();
+        let numbers: Vec<_> = faults.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [2, 4].into_iter().chain(7..=2_006).collect::<Vec<_>>());
+        let (_, fault) = &faults[0];
+        assert_eq!(
+            fault.to_string(),
+            "too_large: it has 40021 bytes, made for another display; the limit of a message is now 8000"
+        );
+        assert!(faults.iter().all(|(_, fault)| fault.code == Code::TooLarge));
+        // What comes now is cut as this display wants it.
+        two.call(&band(100));
+        two.round();
+        assert_eq!(two.client.done(), 2_007, "{:?}", two.told.last());
+    }
 }
 
 #[test]

@@ -43,7 +43,8 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
         .map(|(_, site)| Finding::Waits { cure: cure(site, diagnosis, client), site: site.clone(), of })
         .collect();
     let is_held_by_credit = matters(diagnosis.held_by_credit);
-    if findings.is_empty() && !is_held_by_credit && diagnosis.untold == 0 {
+    let has_failed = diagnosis.rejected + diagnosis.unknown > 0;
+    if findings.is_empty() && !is_held_by_credit && diagnosis.untold == 0 && !has_failed {
         let Diagnosis { calls, waits, held, .. } = *diagnosis;
         findings.push(Finding::Healthy { calls, waits, held, of });
     } else if !others.is_empty() {
@@ -57,6 +58,9 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
         let waits = diagnosis.sites.iter().map(|site| site.credit_waits).sum();
         findings.push(Finding::Credit { waits, held: diagnosis.held_by_credit, of });
     }
+    if has_failed {
+        failed(diagnosis, &mut findings);
+    }
     if diagnosis.untold > 0 {
         findings.push(Finding::Untold { calls: diagnosis.untold });
     }
@@ -64,6 +68,21 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
         findings.push(Finding::Idle { idle: diagnosis.idle, of });
     }
     findings
+}
+
+/// Which sites' calls have failed, those with most of them first.
+fn failed(diagnosis: &Diagnosis, findings: &mut Vec<Finding>) {
+    let mut sites: Vec<_> = diagnosis.sites.iter().filter(|site| site.failed() > 0).collect();
+    sites.sort_by_key(|site| std::cmp::Reverse((site.failed(), site.unknown)));
+    let (told, others) = sites.split_at(sites.len().min(TOLD));
+    findings.extend(told.iter().map(|&site| Finding::Failed { site: site.clone() }));
+    if !others.is_empty() {
+        findings.push(Finding::FailedElsewhere {
+            places: others.len() as u64,
+            rejected: others.iter().map(|site| site.rejected).sum(),
+            unknown: others.iter().map(|site| site.unknown).sum(),
+        });
+    }
 }
 
 /// What so many calls of a site would take that are made one after the other, each with its share of what all carry: a

@@ -45,7 +45,13 @@ pub struct Diagnosis {
     pub idle: Duration,
     /// Calls that failed with nobody told: without an error callback, and with no `sync` or `close` since.
     pub untold: u64,
-    /// Every line that made calls, those first that were held up longest. Beyond 1,000 lines the others are one site.
+    /// Calls that were certainly not executed, whoever was told: see [`Site::rejected`].
+    pub rejected: u64,
+    /// How many of these were dropped while the display was gone.
+    pub dropped: u64,
+    /// Calls of which nobody knows whether they were executed.
+    pub unknown: u64,
+    /// Every line that made calls, or tried to, those first that were held up longest. Beyond 1,000 lines the others are one site.
     pub sites: Vec<Site>,
     /// What follows from this, most important first. It is never empty.
     pub findings: Vec<Finding>,
@@ -79,6 +85,20 @@ pub struct Site {
     pub credit_waits: u64,
     /// How long, in all: the sum over all calls.
     pub credit_waited: Duration,
+    /// Calls that were certainly not executed, of a batch or an image some part: [`Outcome::Rejected`](crate::Outcome::Rejected).
+    /// Those that could not be accepted are counted here, and not among `calls`.
+    pub rejected: u64,
+    /// How many of these were dropped while the display was gone: [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    pub dropped: u64,
+    /// Calls of which nobody knows whether they were executed: [`Outcome::Unknown`](crate::Outcome::Unknown).
+    pub unknown: u64,
+}
+
+impl Site {
+    /// Calls that did not succeed.
+    pub fn failed(&self) -> u64 {
+        self.rejected + self.unknown
+    }
 }
 
 /// One thing that the numbers say.
@@ -112,6 +132,20 @@ pub enum Finding {
         held: Duration,
         /// How long the connection has been there.
         of: Duration,
+    },
+    /// Calls of one site failed.
+    Failed {
+        /// Which, with how many were rejected, dropped and unknown.
+        site: Site,
+    },
+    /// Calls of other sites failed too.
+    FailedElsewhere {
+        /// How many sites.
+        places: u64,
+        /// How many calls were rejected.
+        rejected: u64,
+        /// Of how many nobody knows.
+        unknown: u64,
     },
     /// Calls failed and nobody was told.
     Untold {

@@ -2,6 +2,7 @@
 
 use super::diagnosis::Site;
 use super::span::Span;
+use crate::error::{Error, Outcome};
 use draw_protocol::Method;
 use draw_protocol::client::Place;
 use std::collections::HashMap;
@@ -125,6 +126,9 @@ pub(super) struct Account {
     rows: u64,
     credit_waits: u64,
     credit_waited: Duration,
+    rejected: u64,
+    dropped: u64,
+    unknown: u64,
 }
 
 impl Account {
@@ -140,6 +144,9 @@ impl Account {
             rows: 0,
             credit_waits: 0,
             credit_waited: Duration::ZERO,
+            rejected: 0,
+            dropped: 0,
+            unknown: 0,
         }
     }
 
@@ -164,6 +171,15 @@ impl Account {
         self.credit_waited = self.credit_waited.saturating_add(took);
     }
 
+    /// A call has failed.
+    pub(super) fn failed(&mut self, error: &Error) {
+        match error.outcome() {
+            Outcome::Unknown => self.unknown += 1,
+            Outcome::Rejected => self.rejected += 1,
+        }
+        self.dropped += u64::from(matches!(error, Error::Dropped));
+    }
+
     pub(super) fn site(&self, now: Instant) -> Site {
         Site {
             location: self.of.map(|(place, _)| place),
@@ -177,6 +193,9 @@ impl Account {
             rows: self.rows,
             credit_waits: self.credit_waits,
             credit_waited: self.credit_waited,
+            rejected: self.rejected,
+            dropped: self.dropped,
+            unknown: self.unknown,
         }
     }
 }

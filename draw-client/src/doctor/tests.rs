@@ -2,6 +2,7 @@
 
 use super::sites::Sites;
 use super::*;
+use crate::error::{Lost, Outcome};
 use draw_protocol::{Color, Pixel};
 use std::panic::Location;
 use std::time::Duration;
@@ -405,6 +406,53 @@ fn whoever_waits_when_the_connection_ends_has_waited_until_then() {
         (Duration::from_millis(100), Duration::from_millis(100))
     );
     assert!(patient.doctor.last_words(patient.now).is_none(), "it is printed once");
+}
+
+fn gone(outcome: Outcome) -> Error {
+    Error::Disconnected { reason: Lost::Eof, outcome }
+}
+
+#[test]
+fn sites_whose_calls_failed_are_told_with_their_outcomes_worst_first_and_the_others_together() {
+    let mut patient = Patient::new(Client::Asynchronous);
+    let places = [here(), here(), here(), here(), here(), here(), here()];
+    let (unknown, rejected) = (gone(Outcome::Unknown), gone(Outcome::Rejected));
+    let failures: [(&Error, u64); 8] = [
+        (&unknown, 1),
+        (&rejected, 1),
+        (&unknown, 3),
+        (&rejected, 2_000),
+        (&Error::Dropped, 7),
+        (&rejected, 1),
+        (&unknown, 1),
+        (&unknown, 5),
+    ];
+    for ((error, times), place) in failures.into_iter().zip(places.iter().chain([&places[3]])) {
+        let number = patient.make(place, &PIXEL);
+        (0..times).for_each(|_| patient.doctor.failed(Method::DrawPixel, place, error));
+        patient.doctor.done(number, patient.now);
+    }
+    (0..3).for_each(|_| patient.doctor.failed(Method::DrawPixel, places[3], &Error::Dropped));
+    let at = |i: usize| format!("{} draw_pixel", places[i]);
+    patient.says(
+        900,
+        &format!(
+            "doctor: 2,003 calls at {} were rejected, and it is unknown whether 5 more were executed; 3 of those rejected were \
+             dropped while the display was gone.\n\
+             doctor: 7 calls at {} were rejected: dropped while the display was gone.\n\
+             doctor: it is unknown whether 3 calls at {} were executed.\n\
+             doctor: it is unknown whether 1 call at {} was executed.\n\
+             doctor: it is unknown whether 1 call at {} was executed.\n\
+             doctor: 2 calls at 2 more places were rejected.\n",
+            at(3),
+            at(4),
+            at(2),
+            at(0),
+            at(6),
+        ),
+    );
+    let diagnosis = patient.diagnosis();
+    assert_eq!((diagnosis.rejected, diagnosis.dropped, diagnosis.unknown), (2_012, 10, 10));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How a diagnosis reads.
 
-use super::diagnosis::{Diagnosis, Finding};
+use super::diagnosis::{Diagnosis, Finding, Site};
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
@@ -25,10 +25,7 @@ impl fmt::Display for Finding {
         match self {
             Finding::Waits { site, of, cure } => {
                 write!(f, "{} for {} answer at ", waited(site.waits), plural(site.waits, "its", "their"))?;
-                match (site.location, site.method) {
-                    (Some(location), Some(method)) => write!(f, "{location} {}", method.name())?,
-                    _ => f.write_str("places beyond those that are told apart")?,
-                }
+                Where(site).fmt(f)?;
                 if site.waits > 1 {
                     write!(f, ", {} each", time(mean(site.waited, site.waits)))?;
                 }
@@ -50,6 +47,24 @@ impl fmt::Display for Finding {
                 time(*held),
                 time(*of)
             ),
+            Finding::Failed { site } => {
+                failed(f, site.rejected, site.unknown, &Where(site))?;
+                match site.dropped {
+                    0 => f.write_str("."),
+                    n if n == site.failed() => f.write_str(": dropped while the display was gone."),
+                    n => write!(
+                        f,
+                        "; {} of those rejected {} dropped while the display was gone.",
+                        thousands(n),
+                        plural(n, "was", "were")
+                    ),
+                }
+            }
+            Finding::FailedElsewhere { places, rejected, unknown } => {
+                let more = format!("{} more {}", thousands(*places), plural(*places, "place", "places"));
+                failed(f, *rejected, *unknown, &more)?;
+                f.write_str(".")
+            }
             Finding::Untold { calls } => write!(
                 f,
                 "{} failed and nobody was told: an error callback would hear of it, and so would a sync or close.",
@@ -78,6 +93,31 @@ impl fmt::Display for Finding {
             ),
         }
     }
+}
+
+/// The line and the method of a site.
+struct Where<'a>(&'a Site);
+
+impl fmt::Display for Where<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.location, self.0.method) {
+            (Some(location), Some(method)) => write!(f, "{location} {}", method.name()),
+            _ => f.write_str("places beyond those that are told apart"),
+        }
+    }
+}
+
+/// What became of calls that did not succeed.
+fn failed(f: &mut fmt::Formatter<'_>, rejected: u64, unknown: u64, at: &dyn fmt::Display) -> fmt::Result {
+    let were = |n| plural(n, "was", "were");
+    if rejected == 0 {
+        return write!(f, "it is unknown whether {} at {at} {} executed", count(unknown), were(unknown));
+    }
+    write!(f, "{} at {at} {} rejected", count(rejected), were(rejected))?;
+    if unknown > 0 {
+        write!(f, ", and it is unknown whether {} more {} executed", thousands(unknown), were(unknown))?;
+    }
+    Ok(())
 }
 
 fn plural(n: u64, one: &'static str, many: &'static str) -> &'static str {

@@ -109,7 +109,7 @@ impl LateQueue {
 
     /// There is no callback for it.
     pub(crate) fn keep(&mut self, error: &LateError) {
-        self.total += error.calls().len() as u64;
+        self.total += error.total();
         if self.kept.len() < limits::KEPT_ERRORS {
             self.kept.push(error.clone());
         }

@@ -34,7 +34,7 @@ impl Telling {
         !self.spans.is_empty()
     }
 
-    /// An event for each call. Runs code of a subscriber: never under a lock.
+    /// An event for each call that is named, and one for the others. Runs code of a subscriber: never under a lock.
     pub(crate) fn report(&self) {
         let mut spans = self.spans.iter();
         for call in self.error.calls() {
@@ -48,6 +48,10 @@ impl Telling {
             if done.is_none() {
                 event(call, &self.error.error, None);
             }
+        }
+        if let more @ 1.. = self.error.unnamed() {
+            let outcome = self.error.outcome();
+            tracing::warn!(target: "draw_client::late", calls = more, %outcome, "and {more} more: {}", self.error.error);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Fate, Shared, State, now};
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::late::{Failed, FailedCall, LateError, Telling};
+use crate::late::{Failed, LateError, Telling};
 use crate::scope::Scope;
 use draw_protocol::client::Made;
 use draw_protocol::limits;
@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 impl Shared {
-    /// The connection is over. Every call that is not done becomes Unknown, each named once.
+    /// The connection is over. Every call that is not done becomes Unknown, or Rejected if it was set aside; each is named
+    /// once.
     pub(crate) fn end(&self, reason: Lost) {
         let mut state = self.lock();
         if state.ended.is_none() {
@@ -32,15 +33,20 @@ impl Shared {
         let lost = state.machine.give_up();
         let dropped = self.give_up(state, lost, &error, now);
         state.settle();
-        state.ended = Some(reason);
+        state.ended = Some(reason.clone());
         self.tell_lost(state, dropped, &error);
+        self.tell_dropped(state);
+        let unsent = Error::Disconnected { reason, outcome: Outcome::Rejected };
+        let dropped = self.give_up_aside(state, &unsent, now);
+        self.tell_lost(state, dropped, &unsent);
         self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
         }
         state.note_end(now);
         state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
-        state.wake_waiting();
+        std::mem::take(&mut state.waiting).into_values().for_each(|(waker, _)| waker.wake());
+        std::iter::from_fn(|| state.again.pop_up_to(u64::MAX)).for_each(Waker::wake);
         state.woken.drain(..).for_each(Waker::wake);
         state.wake_bystanders();
         self.check_over(state);
@@ -56,10 +62,12 @@ impl Shared {
     ) -> Vec<Failed> {
         let mut dropped = Vec::new();
         for made in lost {
-            let tag = state.tags.of(made.number);
-            let call = FailedCall::new(made, &state.machine, &tag, now);
+            let made = state.numbered(made);
+            let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
+            let call = state.failed_call(made, &tag, now);
             let failed = Failed { call, error: error.clone(), tag };
-            match *state.fate(made.number) {
+            state.note_failed(&made, error);
+            match fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),
                 Fate::Ignored => {}

@@ -6,7 +6,7 @@ use std::thread::Thread;
 impl State {
     /// Whether there is something to write, but more of it will come at once, and nobody waits for what there is.
     pub(crate) fn may_nap(&self) -> bool {
-        let nobody_waits = self.turns.is_empty() && self.waiting.is_empty();
+        let nobody_waits = self.turns.is_empty() && self.waiting.is_empty() && self.again.is_empty();
         let goes_on = self.closing.is_none() && self.abandoned.is_none();
         let unsent = self.machine.unsent();
         nobody_waits && goes_on && unsent > 0 && self.pace.is_filling(unsent)

@@ -105,10 +105,12 @@ impl Shared {
         }
         let mut state = self.lock();
         state.late.delivered(calls);
+        self.go_on(&mut state);
         state.wake_turn();
         if state.late.undelivered() == 0 {
             state.wake_bystanders();
         }
+        State::release(state);
     }
 
     /// When the connection has ended and no reply can turn into a late error any more, the thread for callbacks ends.

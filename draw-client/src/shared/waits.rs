@@ -2,8 +2,9 @@
 
 use super::{Shared, State, now};
 use crate::doctor::{self, Diagnosis, Wait};
+use crate::error::Error;
 use draw_protocol::Request;
-use draw_protocol::client::Place;
+use draw_protocol::client::{Made, Place};
 use std::time::Instant;
 
 impl Shared {
@@ -39,17 +40,49 @@ impl State {
         }
     }
 
+    /// A call was accepted, and waits until the display is back.
+    pub(super) fn note_aside(&mut self, request: &Request<'_>, place: Place) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.accepted(request, place);
+        }
+    }
+
+    /// It goes on to the display now.
+    pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
+        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+            doctor.goes_on(made.number, made.call.method(), place, now);
+        }
+    }
+
+    /// A call has failed.
+    pub(super) fn note_failed(&mut self, made: &Made, error: &Error) {
+        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+            doctor.failed(made.call.method(), place, error);
+        }
+    }
+
+    /// A call could not be accepted.
+    #[cold]
+    pub(super) fn note_refused(&mut self, request: &Request<'_>, place: Place, error: &Error) {
+        if let Some(doctor) = &mut self.doctor {
+            doctor.failed(request.method(), place, error);
+        }
+    }
+
     /// What has come may have done some of the calls.
     pub(super) fn note_done(&mut self, now: Instant) {
         if let Some(doctor) = &mut self.doctor {
-            doctor.done(self.machine.done(), now);
+            doctor.done(self.numbers.number(self.settled), now);
         }
     }
 
     /// Somebody begins to wait for the answer to this call.
     pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
         if let Some(doctor) = &mut self.doctor {
-            doctor.answer_waited_for(number, now);
+            match self.room.get_mut(number) {
+                Some(aside) => doctor.answer_of_aside_waited_for(number, aside.method(), aside.place, now),
+                None => doctor.answer_waited_for(number, now),
+            }
         }
     }
 
@@ -86,7 +119,7 @@ impl State {
     /// The connection has ended. Nobody need wait any more, although some have not come for their result yet.
     pub(super) fn note_end(&mut self, now: Instant) {
         if let Some(doctor) = &mut self.doctor {
-            doctor.ended(self.machine.done(), now);
+            doctor.ended(self.numbers.number(self.settled), now);
         }
         self.say_last_words(now);
     }

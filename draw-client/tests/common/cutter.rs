@@ -2,9 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 /// How many bytes a connection carries before it is cut: to the display, and from it.
 pub(crate) type Plan = (usize, usize);
@@ -15,8 +15,11 @@ pub(crate) const WHOLE: Plan = (usize::MAX, usize::MAX);
 pub(crate) struct Cutter {
     pub(crate) address: String,
     connections: Arc<AtomicUsize>,
+    relayed: Arc<AtomicUsize>,
     /// Connections after the first are closed at once.
     refuses: Arc<AtomicBool>,
+    /// The present connection, and those before it.
+    clients: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Cutter {
@@ -43,7 +46,15 @@ impl Cutter {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (connections, refuses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let cutter = Cutter { address, connections: Arc::clone(&connections), refuses: Arc::clone(&refuses) };
+        let relayed = Arc::new(AtomicUsize::new(0));
+        let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let cutter = Cutter {
+            address,
+            connections: Arc::clone(&connections),
+            relayed: Arc::clone(&relayed),
+            refuses: Arc::clone(&refuses),
+            clients: Arc::clone(&clients),
+        };
         std::thread::spawn(move || {
             let mut plans = plans.into_iter();
             for client in listener.incoming() {
@@ -52,11 +63,21 @@ impl Cutter {
                     continue;
                 }
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(target(number))) else { return };
+                relayed.fetch_add(1, SeqCst);
+                clients.lock().unwrap().push(client.try_clone().unwrap());
                 let (up, down) = plans.next().unwrap_or(WHOLE);
                 relay(client, server, up, down);
             }
         });
         cutter
+    }
+
+    /// Cuts the connection that there is, and refuses others until they are admitted.
+    pub(crate) fn cut(&self) {
+        self.refuse_after_the_first();
+        for client in self.clients.lock().unwrap().drain(..) {
+            _ = client.shutdown(Shutdown::Both);
+        }
     }
 
     pub(crate) fn refuse_after_the_first(&self) {
@@ -65,6 +86,11 @@ impl Cutter {
 
     pub(crate) fn admit(&self) {
         self.refuses.store(false, SeqCst);
+    }
+
+    /// How many connections were relayed, of all that there have been.
+    pub(crate) fn relayed(&self) -> usize {
+        self.relayed.load(SeqCst)
     }
 
     /// How many connections there have been.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 mod crowd;
+mod dropping;
 mod outages;
 mod programs;
 mod restarts;

@@ -183,8 +183,7 @@ fn a_session_that_both_ends_gave_up_is_forgotten_after_its_lease_and_later_calls
     {
         let (world, told) = through_all(patient(), program, outages, &[End::Program, End::Display]);
         let Some(Status::Expired { unknown }) = told.statuses.last() else { panic!("{:?}", told.statuses) };
-        let text = "the display was out of reach for longer than it remembers; \
-                    whether this call was executed is unknown";
+        let text = "the display has forgotten this client; whether this call was executed is unknown";
         assert_eq!(told.errors.iter().map(Error::to_string).collect::<Vec<_>>(), [text]);
         assert_eq!(told.errors[0].outcome(), Outcome::Unknown);
         assert_eq!(told.lost().len() + told.errors.len(), *unknown, "each is told once");

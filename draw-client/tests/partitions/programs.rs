@@ -102,6 +102,11 @@ impl Ears {
         self.statuses.recv_timeout(WALL).expect("a status is told")
     }
 
+    /// A status that has been told.
+    pub(crate) fn heard(&self) -> Option<Status> {
+        self.statuses.try_recv().ok()
+    }
+
     /// Everything else that is told, by the end of the connection.
     pub(crate) async fn close(self, display: Display, told: &mut Told) {
         drop(display);
@@ -186,7 +191,7 @@ pub(crate) fn count(world: &World, at: i32) -> u32 {
     count_of(&world.screen(), at)
 }
 
-fn count_of(screen: &Screen, at: i32) -> u32 {
+pub(crate) fn count_of(screen: &Screen, at: i32) -> u32 {
     let shown = screen.framebuffer().get_pixel(at, COUNTS).expect("it lies inside");
     (shown.to_u32() - Color::BLACK.to_u32()) / ONE
 }

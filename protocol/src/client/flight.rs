@@ -39,6 +39,13 @@ pub struct Made {
     pub place: Option<Place>,
 }
 
+impl Made {
+    /// A call as a client tells of it that has kept it back itself.
+    pub fn new(number: u64, call: Call, Origin { at, place }: Origin) -> Made {
+        Made { number, call, at, place }
+    }
+}
+
 /// A request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -208,6 +215,16 @@ impl Flight {
     pub(super) fn bytes_after(&self, applied: u64) -> usize {
         let done = applied.saturating_sub(self.applied) as usize;
         self.requests.iter().skip(done).map(|request| request.bytes).sum()
+    }
+
+    /// The requests after number `applied`, with their numbers; `change` may give each other bytes, and answers how many.
+    pub(super) fn change_after(&mut self, applied: u64, mut change: impl FnMut(u64, usize) -> usize) {
+        let done = applied.saturating_sub(self.applied) as usize;
+        for (number, request) in (self.applied + 1..).zip(&mut self.requests).skip(done) {
+            self.bytes -= request.bytes;
+            request.bytes = change(number, request.bytes);
+            self.bytes += request.bytes;
+        }
     }
 
     pub(super) fn first(&self) -> Option<&InFlight> {

@@ -39,6 +39,7 @@ impl Connection {
 
     /// A request is done. If it was the last of its call, or calls, so are they.
     pub(super) fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
+        let fault = if self.refused.is_empty() { fault } else { self.take_refused().or(fault) };
         let last = request.last_call();
         let is_question = matches!(&request.load, Load::Part(part) if part.call.method().is_question());
         // What a display refuses as a whole draws nothing, and is in no journal.

@@ -1,13 +1,16 @@
 //! How a session goes on on another connection.
 
 use super::flight::Made;
+use super::parts::Most;
 use super::window::Window;
-use super::{Connection, Ended, Event, greeting, violation};
+use super::{Connection, Ended, Event, greeting, violation, write_request};
+use crate::calls::Request;
 use crate::envelope;
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Welcome};
 use crate::inbox::Inbox;
 use crate::limits;
+use crate::pixels::Pixels;
 use crate::session::Standing;
 
 impl Connection {
@@ -92,9 +95,47 @@ impl Connection {
         };
         self.acked = self.flight.applied();
         self.heard = 0;
+        let most =
+            [&welcome, self.welcome.as_ref().unwrap_or(&welcome)].map(|welcome| Most::of(welcome).message);
+        self.is_restarted = self.welcome.as_ref().is_some_and(|before| before.boot != welcome.boot);
         self.welcome = Some(welcome);
+        if most[0] < most[1] {
+            self.refuse_too_large(most[0]);
+        }
         self.events.push_back(Event::Resumed(standing.unwrap_or(Standing::Fresh), lost));
         Ok(())
+    }
+
+    /// The display takes less in a message than the one before. Something that draws nothing goes in place of each request that is
+    /// too large for it: the numbers of those behind it may have been used already.
+    fn refuse_too_large(&mut self, most: usize) {
+        self.seal();
+        let all = std::mem::take(&mut self.out.bytes);
+        let (mut rest, out, refused) = (&all[..], &mut self.out.bytes, &mut self.refused);
+        self.flight.change_after(self.resumed_to, |number, bytes| {
+            let (own, others) = rest.split_at(bytes);
+            rest = others;
+            if bytes <= most {
+                out.extend_from_slice(own);
+                return bytes;
+            }
+            let text = format!(
+                "it has {bytes} bytes, made for another display; the limit of a message is now {most}"
+            );
+            refused.push_back((number, Fault::new(Code::TooLarge, text)));
+            write_request(out, number, &Request::DrawPixels { pixels: Pixels::of_run(&[]) })
+        });
+    }
+
+    /// Why the request that is done now could not be sent as it was made.
+    #[cold]
+    pub(super) fn take_refused(&mut self) -> Option<Fault> {
+        let number = self.flight.applied();
+        while self.refused.front().is_some_and(|&(refused, _)| refused < number) {
+            self.refused.pop_front();
+        }
+        let is_this = self.refused.front().is_some_and(|&(refused, _)| refused == number);
+        if is_this { self.refused.pop_front().map(|(_, fault)| fault) } else { None }
     }
 
     /// Nobody knows what became of the requests up to number `last`. The others were not sent, and go on.

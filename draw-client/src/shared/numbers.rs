@@ -1,0 +1,119 @@
+//! How the program's numbers of calls follow from those that the machine gives.
+
+use std::collections::VecDeque;
+
+/// The program numbers all calls that were accepted, the machine those that came as far as it: the two differ by how many
+/// calls were dropped before, which stays the same for long. Where none ever was, they are the same.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// By how much they differ up to the first piece.
+    before: u64,
+    /// The first call of each piece as the machine numbers it, and by how much they differ from there on. Both rise.
+    pieces: VecDeque<(u64, u64)>,
+    /// By how much they differ in the last piece.
+    last: u64,
+}
+
+impl Numbers {
+    /// The program's number of the call that the machine made last, or is about to make.
+    #[inline]
+    pub(super) fn newest(&self, made: u64) -> u64 {
+        made + self.last
+    }
+
+    /// The call that the machine makes next, `made`, has this number; those in between were dropped.
+    pub(super) fn begin(&mut self, made: u64, number: u64) {
+        let difference = number - made;
+        if difference == self.last {
+            return;
+        }
+        // A piece in which nothing was made is none.
+        if self.pieces.back().is_some_and(|&(first, _)| first == made) {
+            self.pieces.pop_back();
+        }
+        self.pieces.push_back((made, difference));
+        self.last = difference;
+    }
+
+    /// By how much they differ, if that is the same for all calls.
+    #[inline]
+    pub(super) fn only(&self) -> Option<u64> {
+        self.pieces.is_empty().then_some(self.before)
+    }
+
+    /// The program's number of a call that the machine has made, and has not been told to forget.
+    #[inline]
+    pub(super) fn number(&self, made: u64) -> u64 {
+        if self.pieces.is_empty() {
+            return made + self.before;
+        }
+        let behind = self.pieces.partition_point(|&(first, _)| first <= made);
+        made + behind.checked_sub(1).map_or(self.before, |piece| self.pieces[piece].1)
+    }
+
+    /// The machine's number of a call; nothing if it was dropped between two that were made. Of a call behind the last that
+    /// was made, and of one that the machine was told to forget, it is no call's number.
+    #[inline]
+    pub(super) fn made(&self, number: u64) -> Option<u64> {
+        if self.pieces.is_empty() {
+            return Some(number.wrapping_sub(self.before));
+        }
+        let behind = self.pieces.partition_point(|&(first, difference)| first + difference <= number);
+        let difference = behind.checked_sub(1).map_or(self.before, |piece| self.pieces[piece].1);
+        let made = number.wrapping_sub(difference);
+        self.pieces.get(behind).is_none_or(|&(next, _)| made < next).then_some(made)
+    }
+
+    /// Calls up to `done`, as the machine numbers them, are forgotten, except for that one.
+    #[inline]
+    pub(super) fn settle(&mut self, done: u64) {
+        while let Some(&(_, difference)) = self.pieces.front().filter(|&&(first, _)| first <= done) {
+            self.before = difference;
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_that_was_made_has_its_number_and_those_that_were_dropped_are_none() {
+        // By number, from 1: whether the call came as far as the machine.
+        let came = [true, true, false, true, false, false, true, true, false, true];
+        let mut numbers = Numbers::default();
+        let mut made = Vec::new();
+        for (number, _) in (1..).zip(came).filter(|(_, came)| *came) {
+            numbers.begin(made.len() as u64 + 1, number);
+            made.push(number);
+            assert_eq!(numbers.newest(made.len() as u64), number);
+        }
+        for done in 0..=made.len() {
+            numbers.settle(done as u64);
+            for (call, &number) in (1..).zip(&made).skip(done.saturating_sub(1)) {
+                assert_eq!(numbers.number(call), number, "{done} are done");
+                assert_eq!(numbers.made(number), Some(call), "{done} are done");
+            }
+            let last = done.checked_sub(1).map_or(0, |last| made[last]);
+            for (number, _) in (1..).zip(came).filter(|&(number, came)| !came && number > last) {
+                // Between the last that is done and the next it may seem to be one that is done.
+                let call = numbers.made(number);
+                assert!(call.is_none_or(|call| call <= done as u64), "{number} of {done}: {call:?}");
+            }
+        }
+        assert!(numbers.pieces.is_empty());
+        // What comes now has the next numbers.
+        assert_eq!((numbers.newest(7), numbers.number(7), numbers.made(11)), (11, 11, Some(7)));
+    }
+
+    #[test]
+    fn a_piece_in_which_nothing_was_made_leaves_nothing_behind() {
+        let mut numbers = Numbers::default();
+        for number in 2..100 {
+            numbers.begin(1, number);
+        }
+        assert_eq!(numbers.pieces.len(), 1);
+        assert_eq!((numbers.number(1), numbers.made(99), numbers.made(5)), (99, Some(1), None));
+    }
+}

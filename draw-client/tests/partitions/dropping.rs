@@ -1,0 +1,164 @@
+//! A program that draws on while its display is gone, and keeps what is newest.
+
+use crate::programs::{COUNTS, Ears, ONE, Told, count_of};
+use crate::world::{DISPLAY, End, Failure, Network, World};
+use draw_client::{Color, Display, Error, LateError, Outcome, Status, WhileGone};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+const BEGIN: Duration = Duration::from_millis(700);
+
+/// How long the display is gone.
+const GONE: Duration = Duration::from_secs(3);
+
+/// Drawing calls that the queue holds.
+const ROOM: u32 = 65_536;
+
+/// What is drawn in a turn.
+fn color(turn: u32) -> Color {
+    Color::from_u32(turn << 8 | 0xff)
+}
+
+/// Counts and draws in turns: before the display is gone, twice as much as the queue holds meanwhile, and a little after that.
+/// Answers how many turns that was.
+async fn draw(display: &Display, ears: &Ears, told: &mut Told) -> u32 {
+    let mut made = 0;
+    let mut turn = async || {
+        display.add_pixel(0, COUNTS, ONE).await.unwrap();
+        display.draw_pixel(1, COUNTS, color(made)).await.unwrap();
+        made += 1;
+        made
+    };
+    loop {
+        // As much as there is credit for, and more when no answer comes.
+        for _ in 0..100 {
+            turn().await;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if let Some(status) = ears.heard() {
+            assert!(matches!(status, Status::Reconnecting { .. }), "{status}");
+            told.statuses.push(status);
+            break;
+        }
+    }
+    let since = turmoil::elapsed();
+    for _ in 1..ROOM {
+        turn().await;
+    }
+    let last = turn().await - 1;
+    assert_eq!(turmoil::elapsed(), since, "without waiting");
+    assert_eq!(
+        display.get_pixel(1, COUNTS).await.unwrap(),
+        color(last),
+        "the newest is drawn, and then answered"
+    );
+    for _ in 0..100 {
+        turn().await;
+    }
+    display.sync().await.unwrap();
+    made
+}
+
+/// Runs it, and does something to the network or the display meanwhile. Answers the world, what the program was told, and how
+/// many turns it made.
+fn through(hand: impl AsyncFnOnce(Network) + 'static, crash: bool) -> (World, Told, u32) {
+    let mut world = World::new();
+    let result = Rc::new(RefCell::new(None));
+    let (network, connector, tells) =
+        (world.network.clone(), world.network.connector("program"), Rc::clone(&result));
+    world.program("program", async move {
+        let (builder, ears) = Ears::lend(Display::builder().while_gone(WhileGone::DropOldest));
+        let display = builder.through(connector).await.unwrap();
+        tokio::task::spawn_local(hand(network));
+        let mut told = Told::default();
+        let made = draw(&display, &ears, &mut told).await;
+        ears.close(display, &mut told).await;
+        *tells.borrow_mut() = Some((told, made));
+    });
+    if crash {
+        world.run_until(BEGIN);
+        world.sim.crash(DISPLAY);
+        world.run_until(BEGIN + GONE);
+        world.sim.bounce(DISPLAY);
+    }
+    world.run();
+    let (told, made) = result.take().unwrap();
+    (world, told, made)
+}
+
+/// That every call was drawn once, or dropped, or that nobody knows, and that all of this was told.
+fn assert_accounted(world: &World, told: &Told, made: u32) {
+    let dropped = told.statuses.iter().find_map(|status| match status {
+        Status::Dropped { calls } => Some(*calls),
+        _ => None,
+    });
+    let dropped = dropped.expect("some were dropped");
+    assert!(dropped >= u64::from(ROOM), "{dropped}");
+    let of = |is_wanted: fn(&LateError) -> bool| -> u64 {
+        told.late.iter().filter(|late| is_wanted(late)).map(LateError::total).sum()
+    };
+    assert_eq!(of(|late| matches!(late.error(), Error::Dropped)), dropped);
+    let unknown = of(|late| late.outcome() == Outcome::Unknown);
+    assert_eq!(of(|_| true), dropped + unknown, "nothing else has failed");
+    let count: u32 = world.screens().iter().map(|screen| count_of(screen, 0)).sum();
+    // Every other call counts.
+    let missing = u64::from(made - count);
+    let (least, most) = (dropped / 2, dropped.div_ceil(2) + unknown.div_ceil(2));
+    assert!((least..=most).contains(&missing), "{count} of {made}: {dropped} dropped, {unknown} unknown");
+    assert_eq!(world.shown(1, COUNTS), color(made - 1));
+}
+
+#[test]
+fn calls_that_were_sent_and_never_answered_are_not_among_those_that_are_dropped() {
+    for failure in [Failure::LostFromDisplay, Failure::LostToDisplay, Failure::Lost, Failure::Held] {
+        let hand = async move |network: Network| {
+            tokio::time::sleep(BEGIN).await;
+            network.fail(failure, "program");
+            // The credit is used up by then.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            network.give_up(End::Program, "program");
+            tokio::time::sleep(GONE).await;
+            network.heal(failure, "program");
+        };
+        let (world, told, made) = through(hand, false);
+        println!("{failure:?}: {made} turns, {:?}", told.statuses);
+        assert!(matches!(told.statuses[..], [.., Status::Dropped { .. }, Status::Resumed]));
+        assert!(told.late.iter().all(|late| late.outcome() == Outcome::Rejected));
+        assert_accounted(&world, &told, made);
+    }
+}
+
+#[test]
+fn a_display_that_was_started_anew_shows_the_newest_too() {
+    let (world, told, made) = through(async |_| {}, true);
+    let [.., Status::Dropped { .. }, Status::StateLost { unknown: 1.. }] = told.statuses[..] else {
+        panic!("{:?}", told.statuses)
+    };
+    assert_accounted(&world, &told, made);
+}
+
+#[test]
+fn a_call_that_waits_for_credit_when_the_connection_is_lost_fails_at_once_if_that_is_wanted() {
+    let mut world = World::new();
+    let network = world.network.clone();
+    world.program("program", async move {
+        let builder = Display::builder().while_gone(WhileGone::Fail).on_error(|_| {});
+        let display = builder.through(network.connector("program")).await.unwrap();
+        network.fail(Failure::LostFromDisplay, "program");
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(BEGIN).await;
+            network.give_up(End::Program, "program");
+            network.heal(Failure::LostFromDisplay, "program");
+        });
+        let error = loop {
+            if let Err(error) = display.add_pixel(0, COUNTS, ONE).await {
+                break error;
+            }
+        };
+        assert!(matches!(error, Error::Gone { .. }), "{error}");
+        let at = turmoil::elapsed();
+        assert!((BEGIN..BEGIN + Duration::from_millis(50)).contains(&at), "{at:?}");
+    });
+    world.run();
+}
