@@ -4,12 +4,13 @@
 //! Everything that is not for a display to execute (greetings, unknown methods, wrong types, limits, acknowledgements)
 //! is dealt with here.
 
+mod answer;
 mod bucket;
 mod greeting;
 mod hold;
 
 use crate::calls::{Answer, Method, Request};
-use crate::envelope::{self, Head, Message};
+use crate::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
 use crate::geometry::Size;
 use crate::hello;
@@ -288,9 +289,8 @@ impl Connection {
         self.talk.answer(result);
     }
 
-    /// Answers it with an image, which `write` appends to what is to be sent: as [`Connection::answer`], without a copy.
-    ///
-    /// A question that it does not answer after all fails, and nothing that was appended is sent.
+    /// Answers a `get_image` with an image of so many bytes, which `write` appends to what is to be sent: as
+    /// [`Connection::answer`], without a copy. With what `write` fails the question fails, and nothing that was appended is sent.
     pub fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
         self.talk.answer_image(bytes, write);
     }
@@ -473,130 +473,6 @@ impl Talk {
             }
         }
         Ok(request)
-    }
-
-    fn answer(&mut self, result: Result<Answer, Fault>) {
-        let executing = self.executing.take().expect("handle_input handed a request out");
-        self.stats.executed += 1;
-        match executing {
-            Executing::Request { msgid, method } => {
-                if result.is_err() {
-                    self.stats.faults += 1;
-                }
-                if self.phase == Phase::Greeted && !method.is_question() && result.is_ok() {
-                    self.applied += 1;
-                    if let Some((_, session)) = &mut self.session {
-                        session.executed();
-                    }
-                } else if method == Method::SyncDurable && result.is_ok() {
-                    self.hold_back();
-                    self.respond(msgid, result);
-                    if let Some((_, session)) = &mut self.session {
-                        session.vouched();
-                    }
-                } else {
-                    self.respond(msgid, result);
-                }
-            }
-            Executing::Notification => self.stats.unheard_faults += u64::from(result.is_err()),
-        }
-    }
-
-    fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
-        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.executing else {
-            return self
-                .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
-        };
-        let start = self.out.bytes.len();
-        envelope::write_response_head(&mut self.out.bytes, msgid);
-        self.out.bytes.push(0xc0);
-        envelope::write_bin_header(&mut self.out.bytes, bytes);
-        let body = self.out.bytes.len();
-        if let Err(fault) = write(&mut self.out.bytes) {
-            self.out.bytes.truncate(start);
-            return self.answer(Err(fault));
-        }
-        // Whatever was written: what follows is to be found behind as many bytes as are announced.
-        self.out.bytes.resize(body + bytes, 0);
-        self.executing = None;
-        self.stats.executed += 1;
-        self.responded(start, true);
-    }
-
-    /// Writes a response.
-    fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
-        let (start, is_answer) = (self.out.bytes.len(), result.is_ok());
-        self.write_response(msgid, result);
-        self.responded(start, is_answer);
-    }
-
-    /// A response was written. After `hello` it stands for progress too: everything before it is done.
-    fn responded(&mut self, start: usize, is_answer: bool) {
-        if self.phase == Phase::Greeted {
-            self.applied += 1;
-            self.reported = self.applied;
-        }
-        if let Some((_, session)) = &mut self.session {
-            session.responded(&self.out.bytes[start..], is_answer);
-        }
-    }
-
-    fn write_response(&mut self, msgid: u32, result: Result<Answer, Fault>) {
-        match result {
-            Ok(answer) => {
-                envelope::write_response_head(&mut self.out.bytes, msgid);
-                self.out.bytes.push(0xc0);
-                answer.encode(&mut self.out.bytes);
-            }
-            Err(fault) => self.write_fault(msgid, &fault, self.phase == Phase::Greeted),
-        }
-    }
-
-    fn write_fault(&mut self, msgid: u32, fault: &Fault, is_structured: bool) {
-        let out = &mut self.out.bytes;
-        envelope::write_response_head(out, msgid);
-        if is_structured {
-            envelope::write_map(out, fault);
-        } else {
-            // The first element tells an exception (0) from a failed check (1) to Neovim; others pass it on.
-            envelope::write_map(out, &(0, fault.to_string()));
-        }
-        out.push(0xc0);
-    }
-
-    fn has_to_report(&self) -> bool {
-        self.applied > self.reported || self.must_report
-    }
-
-    /// Tells a greeted client how far its requests have been executed.
-    fn report(&mut self) {
-        if self.has_to_report() {
-            self.must_report = false;
-            self.reported = self.applied;
-            if let Some((_, session)) = &mut self.session {
-                session.tell();
-            }
-            let out = &mut self.out.bytes;
-            envelope::write_notification_head(out, hello::PROGRESS);
-            envelope::write_map(out, &(self.applied,));
-        }
-    }
-
-    /// Ends the connection: says why as far as this peer can be told.
-    fn end(&mut self, msgid: Option<u32>, fault: Fault) {
-        if self.closing.is_some() {
-            return;
-        }
-        self.report();
-        match (self.phase, msgid) {
-            (Phase::Greeted, _) => {
-                envelope::write_notification_head(&mut self.out.bytes, hello::GOODBYE);
-                envelope::write_map(&mut self.out.bytes, &(&fault,));
-            }
-            (_, Some(msgid)) => self.write_fault(msgid, &fault, false),
-            (_, None) => {}
-        }
-        self.closing = Some(fault);
     }
 
     /// Whether one more malformed request is borne; the connection ends otherwise.
