@@ -221,7 +221,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             damage,
             input,
             is_streaming,
-            unheard,
             peer,
             resuming,
             recorded,
@@ -229,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         } = self;
         let (framebuffer, now) = (display.framebuffer(), now());
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
-        let must_yield = std::mem::take(is_streaming) && *unheard >= QUIET;
+        let is_streaming = std::mem::take(is_streaming);
         let large = input.as_ref().map_or(0, extra);
         let mut done = 0;
         let mut journaling = Journaling::new(*journal);
@@ -268,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 }
                 Step::Resume(asked) => *resuming = Some(asked),
                 Step::Continue => done += 1,
-                Step::Wait if must_yield => break Turn::Yield,
+                Step::Wait if is_streaming => break Turn::Yield,
                 Step::Wait => break Turn::Over,
             }
         };
