@@ -27,7 +27,14 @@ impl Cutter {
     /// byte before a cut arrives; of the other direction, whatever has arrived by then.
     pub(crate) fn start(target: &str, plans: Vec<Plan>) -> Cutter {
         let target: SocketAddr = target.parse().unwrap();
-        Cutter::relay(plans, move |_| target)
+        Cutter::relay(plans, None, move |_| target)
+    }
+
+    /// Cuts nothing. Of the first connection, the lowest bit of byte `spoiled` to the display arrives as another, and no checksum
+    /// below tells.
+    pub(crate) fn start_spoiling(target: &str, spoiled: usize) -> Cutter {
+        let target: SocketAddr = target.parse().unwrap();
+        Cutter::relay(vec![], Some(spoiled), move |_| target)
     }
 
     /// The first connection goes to `first`, and is cut as planned, the others to `second`. Says whether there were any.
@@ -39,10 +46,14 @@ impl Cutter {
             moved.fetch_or(connection > 0, SeqCst);
             if connection == 0 { first } else { second }
         };
-        (Cutter::relay(vec![plan], target), has_moved)
+        (Cutter::relay(vec![plan], None, target), has_moved)
     }
 
-    fn relay(plans: Vec<Plan>, target: impl Fn(usize) -> SocketAddr + Send + 'static) -> Cutter {
+    fn relay(
+        plans: Vec<Plan>,
+        mut spoiled: Option<usize>,
+        target: impl Fn(usize) -> SocketAddr + Send + 'static,
+    ) -> Cutter {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (connections, refuses) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
@@ -66,7 +77,7 @@ impl Cutter {
                 relayed.fetch_add(1, SeqCst);
                 clients.lock().unwrap().push(client.try_clone().unwrap());
                 let (up, down) = plans.next().unwrap_or(WHOLE);
-                relay(client, server, up, down);
+                relay(client, server, (up, down), spoiled.take());
             }
         });
         cutter
@@ -99,22 +110,26 @@ impl Cutter {
     }
 }
 
-fn relay(client: TcpStream, server: TcpStream, up: usize, down: usize) {
-    for (from, to, most) in [(&client, &server, up), (&server, &client, down)] {
+fn relay(client: TcpStream, server: TcpStream, (up, down): Plan, spoiled: Option<usize>) {
+    for (from, to, most, spoiled) in [(&client, &server, up, spoiled), (&server, &client, down, None)] {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         from.set_nodelay(true).unwrap();
-        std::thread::spawn(move || carry(&from, &to, most));
+        std::thread::spawn(move || carry(&from, &to, most, spoiled));
     }
 }
 
-fn carry(mut from: &TcpStream, mut to: &TcpStream, mut left: usize) {
-    let mut buffer = [0; 4096];
+fn carry(mut from: &TcpStream, mut to: &TcpStream, mut left: usize, spoiled: Option<usize>) {
+    let (mut buffer, mut carried) = ([0; 4096], 0);
     while left > 0 {
         let most = left.min(buffer.len());
-        match from.read(&mut buffer[..most]) {
-            Ok(n @ 1..) if to.write_all(&buffer[..n]).is_ok() => left -= n,
-            _ => break,
+        let Ok(n @ 1..) = from.read(&mut buffer[..most]) else { break };
+        if let Some(at) = spoiled.filter(|at| (carried..carried + n).contains(at)) {
+            buffer[at - carried] ^= 1;
         }
+        if to.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+        (left, carried) = (left - n, carried + n);
     }
     // Both directions end; either side sees it as the end of the connection.
     _ = from.shutdown(Shutdown::Both);
