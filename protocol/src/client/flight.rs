@@ -203,12 +203,10 @@ impl Flight {
 
     /// Number of the last request of the calls of which any request may have been sent.
     pub(super) fn last_begun(&self) -> u64 {
-        let mut number = self.sent.max(self.applied);
-        let is_last = |request: &InFlight| !matches!(&request.load, Load::Part(Part { is_last: false, .. }));
-        while number > self.applied && !is_last(&self.requests[(number - self.applied - 1) as usize]) {
-            number += 1;
-        }
-        number
+        let number = self.sent.max(self.applied);
+        // Also of a call whose first requests are done and whose others have not been sent.
+        let behind = self.requests.iter().skip((number - self.applied) as usize);
+        number + behind.take_while(|request| !request.is_first()).count() as u64
     }
 
     /// Bytes of the requests after number `applied`.
