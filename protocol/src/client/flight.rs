@@ -46,6 +46,16 @@ impl Made {
     }
 }
 
+/// The calls that are not done when a connection is lost for good, each in one of the two, in order.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct GivenUp {
+    /// What was handed out to be sent has at least a part of each: they may have been executed, or the beginning of them.
+    pub begun: Vec<Made>,
+    /// Nothing of them was ever handed out: they have certainly not been executed.
+    pub unsent: Vec<Made>,
+}
+
 /// A request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
