@@ -90,8 +90,9 @@ impl Builder {
     /// drop. It may call the display, except that up to 1,024 calls and 8 MiB beyond the credit go ahead and more fail
     /// with [`Error::Busy`], since waiting there could wait for itself. If it panics, that is reported as a `tracing` event
     /// and the next error still arrives. Errors it has not heard yet count as calls under way: a slow callback slows
-    /// the program down, and memory stays bounded. A lost connection is one call of it, naming every call left
-    /// unanswered. A callback that keeps a clone of the display keeps the connection open until `close` is called.
+    /// the program down, and memory stays bounded. A connection that is lost for good is one call of it, naming every
+    /// call that was sent and not answered, and one that names those that were never sent; either only if there are any. A
+    /// callback that keeps a clone of the display keeps the connection open until `close` is called.
     ///
     /// [`Display::scope`] gives a part of the program a callback of its own. [`LateError`] says what a program gets, and
     /// how `tracing` gets the same.

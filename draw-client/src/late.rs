@@ -17,8 +17,9 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer, or all that were
-/// dropped while the display was gone (of those, each callback is told of its own).
+/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of unknown outcome),
+/// or all that it left unsent (rejected), or all that were dropped while the display was gone. Of those of several calls, each
+/// callback is told of its own.
 ///
 /// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
 /// from [`FailedCall`].
@@ -38,7 +39,7 @@ pub struct LateError {
 #[derive(Debug, Clone)]
 enum Calls {
     One(FailedCall),
-    /// All that a lost connection left unanswered.
+    /// All that a lost connection left unanswered, or all that it left unsent.
     Many(Arc<[FailedCall]>),
     /// Dropped while the display was gone: the first, and how many more.
     Dropped(Arc<[FailedCall]>, u64),

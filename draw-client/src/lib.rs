@@ -41,7 +41,7 @@
 //! | `reply.ignore()` | nothing | nothing |
 //!
 //! A [`LateError`] says which line of the program made the call, with its parameters, in which scope, how long ago, and
-//! its [`Outcome`]: rejected, or unknown when the connection broke before an answer came. It is one line for a person,
+//! its [`Outcome`]: rejected, or unknown when the call was sent and the connection broke before an answer came. It is one line for a person,
 //! fields for the program, and a `tracing` event inside the span that was current at the call.
 //!
 //! # What happens when the connection is lost
@@ -49,7 +49,9 @@
 //! Another one is made, for 30 seconds unless [`Builder::reconnect`] says otherwise, and everything goes on where it was:
 //! every call is executed once, in its order. Calls wait meanwhile, or fail, or the oldest are dropped for newer ones
 //! ([`Builder::while_gone`]). [`Builder::on_status`] hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
-//! of the calls that were under way: they fail with [`Error::Forgotten`], and those that follow draw on what there is.
+//! of the calls that were under way: they fail with [`Error::Forgotten`], and those that follow draw on what there is. If
+//! no other connection comes about in that time, calls fail with [`Error::Disconnected`]: those that were sent are unknown, those that never
+//! were are rejected.
 //!
 //! # What survives a crash of the display
 //!

@@ -223,7 +223,10 @@ fn a_display_that_stops_is_told_of_by_the_deadline_and_memory_stays_bounded() {
 
     let Err(Error::Late(late)) = display.close() else { panic!("the calls are unanswered") };
     assert!(late.to_string().contains("the display had not answered for 500ms"), "{late}");
-    assert_eq!((late.total(), late.errors().len()), (u64::from(accepted), 1));
+    // The system may have taken all of them, or some.
+    let outcomes: Vec<_> = late.errors().iter().map(LateError::outcome).collect();
+    assert!([Outcome::Unknown, Outcome::Rejected].starts_with(&outcomes) && !outcomes.is_empty(), "{late}");
+    assert_eq!(late.total(), u64::from(accepted));
     assert!(matches!(display.draw_pixel(1, 1, Color::RED), Err(Error::Disconnected { .. })));
     drop(done);
 }
@@ -253,16 +256,20 @@ fn a_cut_connection_names_every_call_exactly_once() {
         let mut named = std::collections::BTreeMap::new();
         for late in heard.iter() {
             for call in late.calls() {
-                assert_eq!(named.insert(call.number(), late.outcome()), None, "call {}", call.number());
+                let told = (late.outcome(), late.error().is_disconnected());
+                assert_eq!(named.insert(call.number(), told), None, "call {}", call.number());
             }
         }
-        let unknown = named.iter().find(|(_, outcome)| **outcome == Outcome::Unknown);
-        let done = unknown.map_or(accepted, |(number, _)| number - 1);
+        let of = |wanted| named.iter().filter(move |(_, told)| **told == wanted).map(|(number, _)| *number);
+        let (unknown, unsent) = ((Outcome::Unknown, true), (Outcome::Rejected, true));
+        let done = of(unknown).chain(of(unsent)).min().map_or(accepted, |first| first - 1);
+        let sent = of(unknown).max().unwrap_or(done);
         assert!(done >= answered as u64, "{done} of {accepted}");
         for number in 1..=accepted {
             let want = match number {
-                n if n > done => Some(Outcome::Unknown),
-                n if n % 2 == 1 => Some(Outcome::Rejected),
+                n if n > sent => Some(unsent),
+                n if n > done => Some(unknown),
+                n if n % 2 == 1 => Some((Outcome::Rejected, false)),
                 _ => None,
             };
             assert_eq!(named.get(&number).copied(), want, "call {number} of {accepted}, {answered} answered");

@@ -117,6 +117,9 @@ async fn a_lost_connection_is_one_call_of_each_callback_and_names_each_call_once
         handle.draw_pixel(i as i32, 1, Color::RED).await.unwrap();
     }
     let waits = legend.draw_pixel(1, 1, Color::RED).await.unwrap();
+    // All of them are sent: the first alone, since nothing was under way.
+    peer.turn().await;
+    peer.turn().await;
     // The handles of the scopes go before the connection does.
     drop((title, idle));
     drop(peer);

@@ -12,7 +12,7 @@ mod parts;
 mod resume;
 mod window;
 
-pub use flight::{Made, Origin, Place};
+pub use flight::{GivenUp, Made, Origin, Place};
 pub use lent::Lent;
 
 use crate::calls::{Answer, Request};
@@ -498,16 +498,17 @@ impl Connection {
         }
     }
 
-    /// The connection is lost: answers every call that is not done, once each, in order. They may or may not have
-    /// been executed.
-    pub fn give_up(&mut self) -> Vec<Made> {
+    /// The connection is lost, and there will be no other: answers every call that is not done, once each, and which of them
+    /// may have been executed. Nothing of the others is handed out any more.
+    pub fn give_up(&mut self) -> GivenUp {
         self.seal();
-        let lost = self.flight.give_up(self.flight.last_number());
+        let begun = self.flight.give_up(self.flight.last_begun());
+        let unsent = self.flight.give_up(self.flight.last_number());
         self.done = self.last_call;
         self.partial = None;
         self.image = Vec::new();
         self.out.give_up();
-        lost
+        GivenUp { begun, unsent }
     }
 }
 

@@ -79,7 +79,7 @@ fn a_long_draw_that_is_cut_off_is_named_once() {
     world.hear_from_server(b"\x93\x02\xa8progress\x91\x01");
     assert_eq!(world.client.done(), 0);
     let lost: Vec<_> =
-        world.client.give_up().iter().map(|made| (made.number, made.call.to_string())).collect();
+        world.client.give_up().begun.iter().map(|made| (made.number, made.call.to_string())).collect();
     assert_eq!(lost, [(1, "draw_pixels(9 pixels)".into()), (2, "draw_pixel(0, 0, #ff0000ff)".into())]);
 }
 

@@ -69,7 +69,8 @@ fn check_client(mut world: World, bytes: &[u8], step: usize) {
         .collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "in order, each once: {numbers:?}");
     assert!(numbers.last().is_none_or(|n| *n <= done), "what was told is done");
-    let lost: Vec<_> = world.client.give_up().iter().map(|made| made.number).collect();
+    let lost = world.client.give_up();
+    let lost: Vec<_> = lost.begun.iter().chain(&lost.unsent).map(|made| made.number).collect();
     assert_eq!(lost, (done + 1..=world.client.last_call()).collect::<Vec<_>>());
 }
 

@@ -342,6 +342,33 @@ fn what_was_handed_out_counts_as_sent() {
 }
 
 #[test]
+fn an_image_of_which_only_the_first_bands_were_sent_is_not_drawn_on_without_them() {
+    let mut two = Two::new();
+    assert!(two.client.swap_transmit(Vec::new()).is_empty());
+    let image = vec![9; 640 * 480 * 4];
+    two.call(&Request::PutImage { x: 0, y: 0, width: 640, height: 480, rgba: &image });
+    two.call(&FILL);
+    // All that was handed out is executed, and the display says so.
+    let buffer = two.client.swap_transmit(Vec::new());
+    two.hear(&buffer);
+    let said = two.say();
+    two.tell(&said).expect("an honest server");
+    let bands = two.executed.len();
+    assert!((1..5).contains(&bands) && two.client.done() == 0, "{:?}", two.executed);
+    // There is another display, which has nothing of the image.
+    two.client.handle_disconnected(buffer);
+    (two.parked, two.instance) = (None, Id([9; 16]));
+    two.accept();
+    two.client.reconnect(false);
+    two.round();
+    two.round();
+    let [Event::Resumed(Standing::StateLost, lost)] = &two.told[..] else { panic!("{:?}", two.told) };
+    assert_eq!(lost.iter().map(|made| made.number).collect::<Vec<_>>(), [1]);
+    assert_eq!(two.executed[bands..], [FILL.call().to_string()]);
+    assert_eq!((two.client.done(), two.client.in_flight()), (2, 0));
+}
+
+#[test]
 fn a_buffer_may_be_sent_in_parts_of_any_length() {
     let pixels = vec![Pixel::new(1, 1, Color::RED); 3_000];
     let batch = Request::DrawPixels { pixels: Pixels::from(&pixels[..]) };

@@ -42,6 +42,7 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
             Ok(run) => {
                 all.executions += run.executions;
                 all.standings.iter_mut().zip(run.standings).for_each(|(all, n)| *all += n);
+                all.unsent += run.unsent;
                 all.durable.iter_mut().zip(run.durable).for_each(|(all, n)| *all += n);
             }
             Err(wrong) => failures.push(format!("SEED={seed}: {wrong}")),
@@ -51,11 +52,14 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    let Run { executions, standings, durable, .. } = all;
-    println!("{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}");
+    let Run { executions, standings, durable, unsent, .. } = all;
+    println!(
+        "{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}, {unsent} calls given up unsent"
+    );
     // What never happens is not tested.
     assert!(all.standings.iter().all(|&n| u64::from(n) * 400 > seeds), "{all:?}");
     assert!(all.durable.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
+    assert!(all.unsent as u64 * 10 > seeds, "{all:?}");
 }
 
 #[test]

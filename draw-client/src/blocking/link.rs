@@ -460,7 +460,22 @@ impl Link {
         });
         // Should the call be given up before it is reported, what is missing of it goes before the next one.
         self.machine.keep(lent);
-        done.unwrap_or_else(|failed| Err(self.fail(failed, Outcome::Unknown)))
+        done.unwrap_or_else(|failed| {
+            let outcome = self.outcome(number, &failed);
+            Err(self.fail(failed, outcome))
+        })
+    }
+
+    /// What became of a call that was made and is not done.
+    fn outcome(&mut self, number: u64, failed: &Failed) -> Outcome {
+        match failed {
+            // It goes on, and what is not sent of it may be.
+            Failed::TimedOut => Outcome::Unknown,
+            Failed::Lost(_) if self.machine.give_up().unsent.iter().any(|made| made.number == number) => {
+                Outcome::Rejected
+            }
+            Failed::Lost(_) => Outcome::Unknown,
+        }
     }
 
     /// What the caller is told.

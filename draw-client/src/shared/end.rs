@@ -4,7 +4,7 @@ use super::{Fate, Shared, State, now};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Failed, LateError, Telling};
 use crate::scope::Scope;
-use draw_protocol::client::Made;
+use draw_protocol::client::{GivenUp, Made};
 use draw_protocol::limits;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 impl Shared {
-    /// The connection is over. Every call that is not done becomes Unknown, or Rejected if it was set aside; each is named
-    /// once.
+    /// The connection is over. Every call that is not done becomes Unknown, or Rejected if nothing of it was sent; each is
+    /// named once.
     pub(crate) fn end(&self, reason: Lost) {
         let mut state = self.lock();
         if state.ended.is_none() {
@@ -29,16 +29,17 @@ impl Shared {
             (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
             (_, reason) => reason,
         };
-        let error = Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown };
-        let lost = state.machine.give_up();
-        let dropped = self.give_up(state, lost, &error, now);
+        let [unknown, rejected] = [Outcome::Unknown, Outcome::Rejected]
+            .map(|outcome| Error::Disconnected { reason: reason.clone(), outcome });
+        let GivenUp { begun, unsent, .. } = state.machine.give_up();
+        let begun = self.give_up(state, begun, &unknown, now);
+        let mut unsent = self.give_up(state, unsent, &rejected, now);
         state.settle();
-        state.ended = Some(reason.clone());
-        self.tell_lost(state, dropped, &error);
+        state.ended = Some(reason);
+        self.tell_lost(state, begun, &unknown);
         self.tell_dropped(state);
-        let unsent = Error::Disconnected { reason, outcome: Outcome::Rejected };
-        let dropped = self.give_up_aside(state, &unsent, now);
-        self.tell_lost(state, dropped, &unsent);
+        unsent.extend(self.give_up_aside(state, &rejected, now));
+        self.tell_lost(state, unsent, &rejected);
         self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
@@ -52,7 +53,8 @@ impl Shared {
         self.check_over(state);
     }
 
-    /// Nobody will know what became of these calls. Those that nobody waits for are answered: they are to be told.
+    /// These calls have failed with the connection, all with the same error. Those that nobody waits for are answered: they
+    /// are to be told.
     pub(super) fn give_up(
         &self,
         state: &mut State,
@@ -76,7 +78,7 @@ impl Shared {
         dropped
     }
 
-    /// Tells of calls of which nobody knows what became: each callback is called once, with all that are its.
+    /// Tells of calls that have failed with the connection: each callback is called once, with all that are its.
     pub(super) fn tell_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
         let (mut places, mut tellings) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
         for Failed { call, tag, .. } in lost {

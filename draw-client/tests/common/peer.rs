@@ -70,6 +70,15 @@ pub(crate) fn serve(stream: &mut TcpStream, machine: &mut Connection, mut reques
     }
 }
 
+/// Executes so many requests over a real socket, and answers none.
+pub(crate) fn swallow(stream: &mut TcpStream, machine: &mut Connection, mut requests: usize) {
+    let mut buffer = vec![0; limits::READ];
+    while requests > 0 {
+        let Ok(n @ 1..) = stream.read(&mut buffer) else { return };
+        requests = requests.saturating_sub(execute(machine, &buffer[..n]));
+    }
+}
+
 /// Listens for one client, and does this with it when it has been greeted. Answers where.
 pub(crate) fn listen(behaviour: impl FnOnce(TcpStream, Connection) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -56,18 +56,24 @@ impl Told {
     pub(crate) fn lost(&self) -> Vec<Call> {
         let numbers = self.late_numbers();
         assert!(numbers.is_sorted_by(|one, next| one < next), "each once, in order: {numbers:?}");
-        let lost = self.late.iter().filter(|late| late.outcome() == Outcome::Unknown);
-        lost.flat_map(|late| late.calls().map(|call| call.call())).collect()
+        self.named(|late| late.outcome() == Outcome::Unknown)
     }
 
-    /// That the displays have counted, all together and at this place, everything but some of what is unknown, and nothing
-    /// twice.
+    fn named(&self, is_wanted: impl Fn(&LateError) -> bool) -> Vec<Call> {
+        let late = self.late.iter().filter(|late| is_wanted(late));
+        late.flat_map(|late| late.calls().map(|call| call.call())).collect()
+    }
+
+    /// That the displays have counted, all together and at this place, everything but some of what is unknown and all that was
+    /// not sent, and nothing twice.
     pub(crate) fn assert_count(&self, world: &World, at: i32) {
         let counts = |call: &&Call| matches!(call, Call::AddPixel { y: COUNTS, .. });
         let lost = self.lost().iter().filter(counts).count() as u32;
+        let unsent = self.named(|late| late.error().is_disconnected() && late.outcome() == Outcome::Rejected);
+        let unsent = unsent.iter().filter(counts).count() as u32;
         let awaited = self.errors.iter().filter(|error| error.outcome() == Outcome::Unknown).count() as u32;
         let count: u32 = world.screens().iter().map(|screen| count_of(screen, at)).sum();
-        let made = self.counted.len() as u32;
+        let made = self.counted.len() as u32 - unsent;
         assert!((self.certain..=made).contains(&count), "{count} of {made}, {} certain", self.certain);
         assert!(count + lost + awaited >= made, "{count} of {made}, {lost} lost, {awaited} awaited");
     }

@@ -46,6 +46,16 @@ impl Made {
     }
 }
 
+/// The calls that are not done when a connection is lost for good, each in one of the two, in order.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct GivenUp {
+    /// What was handed out to be sent has at least a part of each: they may have been executed, or the beginning of them.
+    pub begun: Vec<Made>,
+    /// Nothing of them was ever handed out: they have certainly not been executed.
+    pub unsent: Vec<Made>,
+}
+
 /// A request that is not answered yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
@@ -203,12 +213,10 @@ impl Flight {
 
     /// Number of the last request of the calls of which any request may have been sent.
     pub(super) fn last_begun(&self) -> u64 {
-        let mut number = self.sent.max(self.applied);
-        let is_last = |request: &InFlight| !matches!(&request.load, Load::Part(Part { is_last: false, .. }));
-        while number > self.applied && !is_last(&self.requests[(number - self.applied - 1) as usize]) {
-            number += 1;
-        }
-        number
+        let number = self.sent.max(self.applied);
+        // Also of a call whose first requests are done and whose others have not been sent.
+        let behind = self.requests.iter().skip((number - self.applied) as usize);
+        number + behind.take_while(|request| !request.is_first()).count() as u64
     }
 
     /// Bytes of the requests after number `applied`.

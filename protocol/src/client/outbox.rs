@@ -222,9 +222,10 @@ impl Outbox {
         self.keep(last, all);
     }
 
-    /// Forgets what is kept.
+    /// Forgets what is kept, and what was to be sent.
     pub(super) fn give_up(&mut self) {
-        self.kept = VecDeque::new();
+        (self.greeting, self.bytes, self.sent) = (Vec::new(), Vec::new(), 0);
+        (self.full, self.kept) = (VecDeque::new(), VecDeque::new());
         self.spare = Vec::new();
     }
 

@@ -33,6 +33,8 @@ enum Outcome {
     Failed,
     AnswerLost,
     Unknown,
+    /// Given up before anything of it was sent.
+    Unsent,
 }
 
 #[derive(Debug)]
@@ -90,6 +92,8 @@ pub(crate) struct Ledger {
     /// How often a client was told that everything is on disk, and what was lost that a durable client had not been told of.
     vouchers: usize,
     lost_untold: usize,
+    /// How many calls were given up before anything of them was sent.
+    unsent: usize,
     /// The first thing that was wrong.
     wrong: Option<String>,
 }
@@ -116,6 +120,11 @@ impl Ledger {
     /// for and not heard of.
     pub(crate) fn durable(&self) -> [usize; 2] {
         [self.vouchers, self.lost_untold]
+    }
+
+    /// How many calls were given up before anything of them was sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent
     }
 
     pub(crate) fn check(&mut self, holds: bool, text: impl FnOnce() -> String) {
@@ -369,6 +378,17 @@ impl Ledger {
         }
     }
 
+    /// The client will not come back: which of its calls may have been executed, and which have not been and never will be.
+    pub(crate) fn gave_up(&mut self, session: usize, begun: &[u64], unsent: &[u64]) {
+        begun.iter().for_each(|&number| self.settle(session, number, Outcome::Unknown));
+        unsent.iter().for_each(|&number| self.settle(session, number, Outcome::Unsent));
+        self.unsent += unsent.len();
+        let is_settled = self.all_settled(session);
+        self.check(is_settled, || {
+            format!("session {session} was given up, and has calls without an outcome")
+        });
+    }
+
     /// The client is told that some of what it knew to be done is not any more, and accepts that.
     pub(crate) fn forgive(&mut self, session: usize) {
         for call in self.sessions[session].calls.iter_mut().filter(|call| call.outcome.is_some()) {
@@ -449,7 +469,7 @@ impl Ledger {
         for (i, call) in self.sessions[session].calls.iter().enumerate() {
             let units = &self.units[call.units.clone()];
             let is_right = match call.outcome {
-                None | Some(Outcome::Unknown) => true,
+                None | Some(Outcome::Unknown | Outcome::Unsent) => true,
                 Some(_) => units.iter().all(|unit| match unit.shape {
                     // One whose answer was not kept is asked again; what is told is one of the answers.
                     Shape::Question(..) if unit.times > 0 || unit.was_lost => true,
@@ -464,9 +484,21 @@ impl Ledger {
         self.check(wrong.is_none(), || wrong.clone().unwrap_or_default());
     }
 
+    /// What a client knows to be unsent was never executed, by any display.
+    fn check_unsent(&mut self, session: usize) {
+        let calls = (1..).zip(&self.sessions[session].calls);
+        let wrong = calls.filter(|(_, call)| call.outcome == Some(Outcome::Unsent)).find(|(_, call)| {
+            self.units[call.units.clone()].iter().any(|unit| unit.times > 0 || unit.was_lost)
+        });
+        let wrong =
+            wrong.map(|(number, _)| format!("call {number} of session {session} was not sent, and executed"));
+        self.check(wrong.is_none(), || wrong.unwrap_or_default());
+    }
+
     /// Everything is over. `is_at_rest` of a session whose client is there and knows what became of everything.
     pub(crate) fn check_end(&mut self, picture: &[Color], is_at_rest: impl Fn(usize) -> bool) {
         for session in 0..self.sessions.len() {
+            self.check_unsent(session);
             let is_settled = self.all_settled(session);
             if is_at_rest(session) {
                 self.check(is_settled, || format!("session {session} has calls without an outcome"));

@@ -127,6 +127,14 @@ impl Program {
         link.leave_client();
     }
 
+    /// It will make no other connection.
+    pub(crate) fn give_up(&mut self, ledger: &mut Ledger) {
+        let lost = self.machine.give_up();
+        let [begun, unsent] =
+            [lost.begun, lost.unsent].map(|calls| calls.iter().map(|made| made.number).collect::<Vec<_>>());
+        ledger.gave_up(self.session, &begun, &unsent);
+    }
+
     /// Takes in bytes that arrive.
     pub(crate) fn take(&mut self, mut input: &[u8], by: Process, now: Instant, ledger: &mut Ledger) -> Next {
         let next = loop {

@@ -42,6 +42,8 @@ pub(crate) struct Run {
     pub(crate) standings: [u32; 4],
     /// How often a client was told that everything is on disk, and what was lost of which a durable client had not been told.
     pub(crate) durable: [usize; 2],
+    /// How many calls were given up before anything of them was sent.
+    pub(crate) unsent: usize,
 }
 
 pub(crate) struct World {
@@ -118,6 +120,7 @@ impl World {
         self.end()?;
         self.run.executions = self.ledger.executions();
         self.run.durable = self.ledger.durable();
+        self.run.unsent = self.ledger.unsent();
         self.run.trace = self.trace.finish();
         Ok(self.run)
     }
@@ -353,9 +356,10 @@ impl World {
         }
     }
 
-    /// The program ends without a word, and is started again.
+    /// The program ends without a word to the display, and is started again.
     fn restart_client(&mut self, at: usize) {
         self.leave(at);
+        self.programs[at].give_up(&mut self.ledger);
         let before = self.programs[at].session;
         let id = id(&mut self.random);
         self.programs[at] = Program::new(id, &mut self.ledger);
