@@ -471,7 +471,8 @@ impl State {
     }
 
     /// Whether a caller is to let others run before it goes on: the driver has something to write, and a write full
-    /// of it, or has waited for long. A loop of calls that are always ready would never stop otherwise.
+    /// of it, or has waited for long. A loop of calls that are always ready would never stop otherwise. (To write in the caller's own
+    /// time instead, while the bytes are in the cache, was no faster with few connections and a quarter slower with 512.)
     fn must_yield(&mut self, now: Instant) -> bool {
         self.is_driver_woken && self.pace.must_yield(self.machine.unsent(), now)
     }
