@@ -78,8 +78,9 @@ fn synchronous(c: &mut Criterion) {
 /// One pixel at a time whose reply is awaited, off and on by turns: the difference is a hundredth of what a call takes, so only
 /// neighbours in time can be compared. Prints the median of both and of the differences.
 fn awaited(_: &mut Criterion) {
-    const BLOCKS: usize = 3_000;
     const CALLS: u32 = 30;
+    // `--test` asks whether it runs.
+    let blocks = if std::env::args().any(|arg| arg == "--test") { 1 } else { 3_000 };
     let (address, runtime) =
         (display(), Builder::new_current_thread().enable_all().build().expect("a runtime"));
     let [off, on] = off_and_on().map(|(_, doctor)| {
@@ -94,7 +95,7 @@ fn awaited(_: &mut Criterion) {
     };
     let middle = |values: &[f64]| median(values).expect("there are some");
     let (mut without, mut with, mut more) = (Vec::<f64>::new(), Vec::<f64>::new(), Vec::<f64>::new());
-    for block in 0..BLOCKS {
+    for block in 0..blocks {
         // Neither is always the first.
         let (a, b) = if block % 2 == 0 { (&off, &on) } else { (&on, &off) };
         let times = runtime.block_on(async { Ok::<_, draw_client::Error>((time(a).await?, time(b).await?)) });
