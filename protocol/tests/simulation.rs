@@ -2,7 +2,7 @@
 //! order that a seed decides.
 //!
 //! ```sh
-//! cargo test --release -p draw-protocol --test simulation              # 10,000 seeds; 1,000 without --release
+//! cargo test --release -p draw-protocol --test simulation              # 10,000 seeds; 2,000 without --release
 //! SEEDS=1000000 cargo test --release -p draw-protocol --test simulation seeds
 //! SEED=4711 cargo test -p draw-protocol --test simulation one -- --ignored --nocapture    # line by line
 //! ```
@@ -34,7 +34,7 @@ fn variable(name: &str) -> Option<u64> {
 
 #[test]
 fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
-    let seeds = variable("SEEDS").unwrap_or(if cfg!(debug_assertions) { 1_000 } else { 10_000 });
+    let seeds = variable("SEEDS").unwrap_or(if cfg!(debug_assertions) { 2_000 } else { 10_000 });
     let first = variable("FIRST").unwrap_or(0);
     let (mut all, mut failures) = (Run::default(), Vec::new());
     for seed in first..first + seeds {
@@ -57,7 +57,7 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
         "{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}, {unsent} calls given up unsent"
     );
     // What never happens is not tested.
-    assert!(all.standings.iter().all(|&n| u64::from(n) * 400 > seeds), "{all:?}");
+    assert!(all.standings.iter().all(|&n| u64::from(n) * 200 > seeds), "{all:?}");
     assert!(all.durable.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
     assert!(all.unsent as u64 * 10 > seeds, "{all:?}");
 }
