@@ -21,22 +21,6 @@ pub struct Damage {
     height: u32,
 }
 
-/// What a long run of pixels has changed: a byte for each band, which is stored without being read before. A bit among
-/// others has to wait for the one that was set before it, which made random pixels a fifth slower.
-pub(crate) struct Marks {
-    bands: [u8; BANDS as usize],
-    shift: u32,
-}
-
-impl Marks {
-    /// Row `y` has changed. It must be a row of the display.
-    #[inline]
-    pub(crate) fn mark(&mut self, y: u32) {
-        // The remainder is the band itself, and saves a check.
-        self.bands[(y >> self.shift) as usize % BANDS as usize] = 1;
-    }
-}
-
 impl Damage {
     /// Nothing has changed on a display of `height` rows.
     pub(crate) fn none(height: u32) -> Damage {
@@ -70,32 +54,24 @@ impl Damage {
         self.words[(band / 64) as usize % WORDS] |= 1 << (band % 64);
     }
 
-    /// Marks for a long run of pixels, to be added.
+    /// All of `rows` have changed; none where it ends before it begins. They must be rows of the display.
     #[inline]
-    pub(crate) fn marks(&self) -> Marks {
-        Marks { bands: [0; BANDS as usize], shift: self.shift }
-    }
-
-    /// What `marks` says has changed, too.
-    pub(crate) fn add_marks(&mut self, marks: &Marks) {
-        let used = self.height.div_ceil(1 << self.shift).div_ceil(64) as usize;
-        for (word, bands) in self.words.iter_mut().zip(marks.bands.as_chunks::<64>().0).take(used) {
-            for (i, &eight) in bands.as_chunks::<8>().0.iter().enumerate() {
-                // Each byte is 0 or 1: the product has all eight of them side by side in its highest byte.
-                let bits = u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-                *word |= bits << (8 * i);
-            }
-        }
-    }
-
-    /// All of `rows` have changed.
     pub(crate) fn mark_rows(&mut self, rows: Range<u32>) {
         if rows.is_empty() {
             return;
         }
+        debug_assert!(rows.end <= self.height);
         let (first, last) = (rows.start >> self.shift, (rows.end - 1) >> self.shift);
-        for band in first..=last {
-            self.words[(band / 64) as usize] |= 1 << (band % 64);
+        let (first_word, last_word) = ((first / 64) as usize % WORDS, (last / 64) as usize % WORDS);
+        let (from_first, to_last) = (u64::MAX << (first % 64), u64::MAX >> (63 - last % 64));
+        if first_word == last_word {
+            self.words[first_word] |= from_first & to_last;
+            return;
+        }
+        self.words[first_word] |= from_first;
+        self.words[last_word] |= to_last;
+        if let Some(between) = self.words.get_mut(first_word + 1..last_word) {
+            between.fill(u64::MAX);
         }
     }
 
@@ -136,18 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_bits_in_the_end() {
+    fn any_range_of_rows_is_the_rows_in_it() {
         for height in [1, 64, 480, 1024, 1025, 65_535] {
-            let (mut damage, mut expected) = (Damage::none(height), Damage::none(height));
-            let mut marks = damage.marks();
-            for y in [0, 7, 8, 63, 64, 100, 479, 1000, 1023, 1024, 40_000, 65_534, height - 1] {
-                if y < height {
-                    marks.mark(y);
-                    expected.mark(y);
-                }
+            let ends = [0, 1, 7, 63, 64, 65, 100, 128, 479, 1000, 1024, 40_000, height];
+            for (first, end) in ends.iter().flat_map(|&first| ends.map(|end| (first, end.min(height)))) {
+                let (mut damage, mut expected) = (Damage::none(height), Damage::none(height));
+                damage.mark_rows(first..end);
+                (first..end).for_each(|y| expected.mark(y));
+                assert_eq!(rows(&damage), rows(&expected), "{first}..{end} of {height} rows");
             }
-            damage.add_marks(&marks);
-            assert_eq!(rows(&damage), rows(&expected), "{height} rows");
         }
     }
 

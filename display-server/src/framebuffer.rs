@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 /// Bytes of a pixel: R, G, B, A.
 const BYTES: usize = 4;
 
-/// Records of a run that are worth [`Marks`](crate::damage::Marks), which cost as much as 100 pixels to add in the end.
-const MANY: usize = 256;
-
 /// Records that are looked at together. Neighbours mostly lie in one row, which then is found and marked once: a pixel
-/// takes 0.64 ns and not 1.07. (To look at each pixel whether its row is the last one's costs random pixels 30 %: the
+/// takes 0.7 ns and not 1.0. (To look at each pixel whether its row is the last one's costs random pixels 30 %: the
 /// processor cannot foresee it. Of a block it can, and random ones lose nothing.)
 const BLOCK: usize = 8;
+
+/// Blocks whose rows are marked together, from the first to the last, unless a block lies in one row. A mark for each pixel is a
+/// second store beside the pixel's own, behind which it has to wait: random pixels took 3.2 ns and now take 1.5, as without
+/// any mark. What is marked too much is copied once more by a presenter, sixty times a second at most.
+const BLOCKS: usize = 16;
 
 /// A rectangle of pixels, row by row from the top, each four bytes in memory: R, G, B, A.
 ///
@@ -128,59 +130,42 @@ impl Framebuffer {
 
     /// Stores a run of records of [`Pixel::SIZE`] bytes, as they cross the wire; calls `outside` with the index of each
     /// that does not lie inside.
-    pub fn draw_run(&self, run: &[u8], damage: &mut Damage, outside: impl FnMut(u32, Pixel)) {
+    pub fn draw_run(&self, run: &[u8], damage: &mut Damage, mut outside: impl FnMut(u32, Pixel)) {
         let (records, _) = run.as_chunks::<{ Pixel::SIZE }>();
-        if records.len() < MANY {
-            return self.store_run(records, |y| damage.mark(y), outside);
-        }
-        let mut marks = damage.marks();
-        self.store_run(records, |y| marks.mark(y), outside);
-        damage.add_marks(&marks);
-    }
-
-    /// Stores records, and calls `mark` with the rows that they lie in.
-    #[inline]
-    fn store_run(
-        &self,
-        records: &[[u8; Pixel::SIZE]],
-        mut mark: impl FnMut(u32),
-        mut outside: impl FnMut(u32, Pixel),
-    ) {
         // Not read anew for each pixel, as if storing the last one could have moved them.
         let (pixels, width) = (&self.pixels[..], self.size.width as usize);
-        let mut store = |common_row: Option<usize>, i: u32, block: &[[u8; Pixel::SIZE]]| {
-            if let Some(y) = common_row
-                && let Some(row) = pixels.get(y * width..(y + 1) * width)
+        let mut store = |i: u32, record: [u8; Pixel::SIZE]| {
+            let pixel = Pixel::from_bytes(record);
+            let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
+            // A row that is too low begins behind the last pixel.
+            if x < width
+                && let Some(place) = pixels.get(y * width + x)
             {
-                mark(y as u32);
-                for (i, &record) in (i..).zip(block) {
-                    let pixel = Pixel::from_bytes(record);
-                    match row.get(usize::from(pixel.x)) {
-                        Some(place) => place.store(value(pixel.color), Relaxed),
-                        None => outside(i, pixel),
-                    }
-                }
-                return;
-            }
-            for (i, &record) in (i..).zip(block) {
-                let pixel = Pixel::from_bytes(record);
-                let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
-                // A row that is too low begins behind the last pixel.
-                if x < width
-                    && let Some(place) = pixels.get(y * width + x)
-                {
-                    place.store(value(pixel.color), Relaxed);
-                    mark(pixel.y.into());
-                } else {
-                    outside(i, pixel);
-                }
+                place.store(value(pixel.color), Relaxed);
+            } else {
+                outside(i, pixel);
             }
         };
         let (blocks, rest) = records.as_chunks::<BLOCK>();
-        for (i, block) in (0..).step_by(BLOCK).zip(blocks) {
-            store(common_row(block), i, block);
+        let mut indexes = 0..;
+        for blocks in blocks.chunks(BLOCKS) {
+            let mut several = Rows::default();
+            for block in blocks {
+                match common_row(block) {
+                    Some(y) => damage.mark_rows(y..(y + 1).min(self.size.height)),
+                    None => block.iter().for_each(|record| several.add(row(record))),
+                }
+                for (&record, i) in block.iter().zip(&mut indexes) {
+                    store(i, record);
+                }
+            }
+            damage.mark_rows(several.range(self.size.height));
         }
-        store(None, (records.len() - rest.len()) as u32, rest);
+        for (&record, i) in rest.iter().zip(&mut indexes) {
+            store(i, record);
+            let y = row(&record).into();
+            damage.mark_rows(y..(y + 1).min(self.size.height));
+        }
     }
 
     /// Fills the part of a rectangle that lies inside, and answers that part.
@@ -302,14 +287,45 @@ impl Framebuffer {
     }
 }
 
+/// The row of a record.
+#[inline]
+fn row(&[_, _, y0, y1, ..]: &[u8; Pixel::SIZE]) -> u16 {
+    u16::from_be_bytes([y0, y1])
+}
+
 /// The row that all records of a block lie in, if it is one.
 #[inline]
-fn common_row(block: &[[u8; Pixel::SIZE]; BLOCK]) -> Option<usize> {
-    let row = |&[_, _, y0, y1, ..]: &[u8; Pixel::SIZE]| u16::from_be_bytes([y0, y1]);
+fn common_row(block: &[[u8; Pixel::SIZE]; BLOCK]) -> Option<u32> {
     let (first, last) = (row(&block[0]), row(&block[BLOCK - 1]));
     // The last one tells most random blocks at once.
     let is_common = first == last && block.iter().fold(0, |bits, record| bits | (row(record) ^ first)) == 0;
     is_common.then_some(first.into())
+}
+
+/// The first and the last of some rows.
+struct Rows {
+    first: u16,
+    last: u16,
+}
+
+impl Default for Rows {
+    /// None.
+    fn default() -> Rows {
+        Rows { first: u16::MAX, last: 0 }
+    }
+}
+
+impl Rows {
+    #[inline]
+    fn add(&mut self, y: u16) {
+        self.first = self.first.min(y);
+        self.last = self.last.max(y);
+    }
+
+    /// Those of a display of `height` rows, and what lies between them.
+    fn range(&self, height: u32) -> Range<u32> {
+        self.first.into()..(u32::from(self.last) + 1).min(height)
+    }
 }
 
 fn copy(row: &[AtomicU32], out: &mut [u8]) {
