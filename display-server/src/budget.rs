@@ -24,9 +24,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Permits of the semaphore are this many bytes, so that 32 bits count more than there is memory.
 const UNIT: usize = 1 << 10;
 
+/// What a session holds between two acknowledgements: a digest of 8 bytes for each request, in a queue that is at most half
+/// empty, and what else there is of it. To ask for that would be a semaphore for each call of a client that draws pixel by pixel.
+const SESSION: usize = 2 * 8 * limits::ACK_CALLS as usize + (1 << 10);
+
 /// What the state machine of a connection may hold without asking: an idle one keeps a buffer of
-/// [`limits::IDLE_BUFFER`] for each direction, and may need [`growth`] of that.
-const OWN: usize = growth(2 * limits::IDLE_BUFFER);
+/// [`limits::IDLE_BUFFER`] for each direction and a session, and may need [`growth`] of that.
+const OWN: usize = growth(2 * limits::IDLE_BUFFER + SESSION);
 
 /// The most that buffers of `held` bytes can become within one step, of one read of [`limits::READ`] bytes.
 pub(crate) const fn growth(held: usize) -> usize {
@@ -118,6 +122,11 @@ impl Share {
                 self.add(permit);
             }
         }
+    }
+
+    /// Whether the connection waits until it may hold more.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 
     /// Leaves the queue: there is nothing to wait for at present.
