@@ -19,7 +19,7 @@ use crate::calls::{Answer, Request};
 use crate::envelope::{self, Head, Message};
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello, Welcome};
-use crate::inbox::Inbox;
+use crate::inbox::{Found, Inbox};
 use crate::limits;
 use crate::pixels::{Pixel, Pixels};
 use crate::reader::Reader;
@@ -350,30 +350,25 @@ impl Connection {
                 Some(welcome) => Most::of(welcome).message,
                 None => limits::FIRST_MESSAGE,
             };
-            // Taken out for the moment: a message borrows from it while everything else changes.
-            let mut inbox = std::mem::take(&mut self.inbox);
-            let taken = match inbox.next(input, |_| limit) {
-                Ok(Some(found)) => {
-                    let used = self.flight.bytes();
-                    let handled = self.handle_message(inbox.message(found));
-                    self.measure(used, now);
-                    handled.map(|()| true)
+            let used = self.flight.bytes();
+            let handled = match self.inbox.next(input, |_| limit) {
+                Ok(Some(Found::InInput(message))) => self.handle_message(message),
+                Ok(Some(Found::Kept)) => {
+                    let message = self.inbox.take_kept();
+                    let handled = self.handle_message(&message);
+                    self.inbox.put_kept_back(message);
+                    handled
                 }
-                Ok(None) if !Head::read(inbox.started()).is_possible() => {
-                    Err(violation("its bytes are no message"))
-                }
-                Ok(None) => Ok(false),
+                Ok(None) if self.inbox.len() == 0 => return Ok(None),
+                Ok(None) if Head::read(self.inbox.started()).is_possible() => return Ok(None),
+                Ok(None) => Err(violation("its bytes are no message")),
                 Err(error) => Err(violation(error.to_string())),
             };
-            match taken {
-                Ok(taken) => {
-                    self.inbox = inbox;
-                    if !taken {
-                        return Ok(None);
-                    }
-                }
+            self.measure(used, now);
+            if let Err(ended) = handled {
                 // Events that the same message caused still go out first.
-                Err(ended) => self.ended = Some(ended),
+                self.inbox = Inbox::default();
+                self.ended = Some(ended);
             }
         }
     }
@@ -397,9 +392,9 @@ impl Connection {
                 self.handle_welcome(msgid, rest)
             }
             Some(Message::Response { msgid, rest }) => self.handle_response(msgid, rest),
-            Some(Message::Notification { method, params }) => match std::str::from_utf8(method) {
-                Ok(hello::PROGRESS) => self.handle_progress(params),
-                Ok(hello::GOODBYE) => {
+            Some(Message::Notification { method, params }) => match method {
+                _ if method == hello::PROGRESS.as_bytes() => self.handle_progress(params),
+                _ if method == hello::GOODBYE.as_bytes() => {
                     let said: Result<(Fault,), _> = rmp_serde::from_slice(params.rest());
                     let (mut fault,) = said.map_err(|_| violation("its goodbye has no reason"))?;
                     fault.rejected = Vec::new();

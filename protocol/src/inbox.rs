@@ -51,13 +51,16 @@ impl Inbox {
         self.forget();
         let all = *input;
         if self.kept.is_empty() {
+            if all.is_empty() {
+                return Ok(None);
+            }
             let end = self.scan.run(all, limit(all));
             let Some(end) = end.inspect_err(|_| self.keep_start(all))? else {
                 self.kept.extend_from_slice(all);
                 *input = &[];
                 return Ok(None);
             };
-            self.scan = Scan::default();
+            self.scan.reset();
             let (message, rest) = all.split_at(end);
             *input = rest;
             return Ok(Some(Found::InInput(message)));
@@ -77,7 +80,7 @@ impl Inbox {
                 return Ok(None);
             }
         }
-        self.scan = Scan::default();
+        self.scan.reset();
         self.is_done = true;
         Ok(Some(Found::Kept))
     }
@@ -88,6 +91,16 @@ impl Inbox {
             Found::InInput(message) => message,
             Found::Kept => &self.kept,
         }
+    }
+
+    /// Takes the message out that was found last, if it was kept, so that all else may change while it is read.
+    pub(crate) fn take_kept(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// Puts it back, for its memory.
+    pub(crate) fn put_kept_back(&mut self, kept: Vec<u8>) {
+        self.kept = kept;
     }
 
     /// Where the rest of a long message may be read to without a detour: append at most that many bytes, then call

@@ -122,7 +122,20 @@ impl<'a> Reader<'a> {
 
     /// A whole number. One above `i64::MAX` reads as `i64::MAX`: no parameter is that large, so it is out of range
     /// either way.
+    #[inline]
     pub(crate) fn int(&mut self) -> Result<i64, Unexpected> {
+        // Nearly all numbers: a message of a single pixel has five.
+        let (n, rest) = match *self.rest {
+            [n @ ..=0x7f, ref rest @ ..] | [0xcc, n, ref rest @ ..] => (n.into(), rest),
+            [0xcd, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), rest),
+            [0xce, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]).into(), rest),
+            _ => return self.other_int(),
+        };
+        self.rest = rest;
+        Ok(n)
+    }
+
+    fn other_int(&mut self) -> Result<i64, Unexpected> {
         match self.value()? {
             Value::Unsigned(n) => Ok(i64::try_from(n).unwrap_or(i64::MAX)),
             Value::Negative(n) => Ok(n),
@@ -133,7 +146,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes, of a `bin` or a `str`.
+    #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Unexpected> {
+        // The name of any method.
+        if let [marker @ 0xa0..=0xbf, rest @ ..] = self.rest
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(marker & 0x1f))
+        {
+            self.rest = rest;
+            return Ok(bytes);
+        }
         match self.value()? {
             Value::Bin(bytes) | Value::Str(bytes) => Ok(bytes),
             other => Err(other.unexpected()),
@@ -141,6 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A short text: `str` or `bin` of at most [`limits::STRING`] bytes.
+    #[inline]
     pub(crate) fn text(&mut self) -> Result<&'a [u8], Unexpected> {
         match self.bytes()? {
             bytes if bytes.len() <= limits::STRING => Ok(bytes),
@@ -151,7 +173,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The number of elements of an array, which follow.
+    #[inline]
     pub(crate) fn array(&mut self) -> Result<u32, Unexpected> {
+        // The envelope of any message, and its parameters.
+        if let [marker @ 0x90..=0x9f, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(marker & 0x0f));
+        }
         match self.value()? {
             Value::Array(n) => Ok(n),
             other => Err(other.unexpected()),

@@ -61,47 +61,61 @@ impl Scan {
         if self.is_counted() {
             return Ok((message.len() >= self.at).then_some(self.at));
         }
-        while let Some(&first) = message.get(self.at) {
-            if self.values == 0 {
-                if !is_array(first) {
-                    return Err(ScanError::NotAnArray(first));
-                }
-                self.owed[0] = 1;
-            }
-            let Some(header) = header(&message[self.at..]) else {
-                if first == 0xc1 {
-                    return Err(ScanError::Reserved(self.at));
-                }
-                return Ok(None);
-            };
-            let end = (self.at + header.length) as u64 + header.body;
-            // Each value owed takes a byte at least, so a huge count is refused by its header too.
-            let needs = end + header.owes;
-            if needs > limit as u64 {
-                return Err(ScanError::TooLong { needs, limit });
-            }
-            // Counted when it is seen, but judged with all that it announces.
-            self.values += 1;
-            if u64::from(self.values) + header.owes > u64::from(limits::VALUES) {
-                return Err(ScanError::TooManyValues);
-            }
-            self.at = end as usize;
-            self.owed[self.depth] -= 1;
-            if header.owes > 0 {
-                if self.depth == limits::DEPTH {
-                    return Err(ScanError::TooDeep);
-                }
-                self.depth += 1;
-                self.owed[self.depth] = header.owes as u32;
-            }
-            while self.owed[self.depth] == 0 {
-                if self.depth == 0 {
-                    return Ok((message.len() >= self.at).then_some(self.at));
-                }
-                self.depth -= 1;
+        if self.values == 0 {
+            match message.first() {
+                None => return Ok(None),
+                Some(&first) if !is_array(first) => return Err(ScanError::NotAnArray(first)),
+                Some(_) => self.owed[0] = 1,
             }
         }
-        Ok(None)
+        // In variables of its own, which need not be stored for each value.
+        let Scan { mut at, mut depth, mut values, .. } = *self;
+        let mut owed = self.owed[depth];
+        let found = 'values: loop {
+            let Some(&first) = message.get(at) else { break Ok(None) };
+            let (end, owes) = match LENGTHS[usize::from(first)] {
+                0 => match header(&message[at..]) {
+                    Some(header) => ((at + header.length) as u64 + header.body, header.owes),
+                    None if first == 0xc1 => break Err(ScanError::Reserved(at)),
+                    None => break Ok(None),
+                },
+                length => ((at + usize::from(length)) as u64, 0),
+            };
+            // Each value owed takes a byte at least, so a huge count is refused by its header too.
+            let needs = end + owes;
+            if needs > limit as u64 {
+                break Err(ScanError::TooLong { needs, limit });
+            }
+            // Counted when it is seen, but judged with all that it announces.
+            values += 1;
+            if u64::from(values) + owes > u64::from(limits::VALUES) {
+                break Err(ScanError::TooManyValues);
+            }
+            at = end as usize;
+            owed -= 1;
+            if owes > 0 {
+                if depth == limits::DEPTH {
+                    break Err(ScanError::TooDeep);
+                }
+                self.owed[depth] = owed;
+                depth += 1;
+                owed = owes as u32;
+            }
+            while owed == 0 {
+                if depth == 0 {
+                    break 'values Ok((message.len() >= at).then_some(at));
+                }
+                depth -= 1;
+                owed = self.owed[depth];
+            }
+        };
+        (self.at, self.depth, self.values, self.owed[depth]) = (at, depth, values, owed);
+        found
+    }
+
+    /// Forgets the message, for the next one. (What is owed is written when it is first read.)
+    pub(crate) fn reset(&mut self) {
+        (self.at, self.depth, self.values) = (0, 0, 0);
     }
 
     /// Bytes that must arrive, at the least, before the scan can go on; `have` are there.
@@ -127,6 +141,26 @@ impl Scan {
         self.values > 0 && self.depth == 0 && self.owed[0] == 0
     }
 }
+
+/// How long a value is that starts with this byte, all of it, if that alone tells; else 0. Most values of a small message are
+/// such.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut first = 0;
+    while first < 256 {
+        lengths[first] = match first as u8 {
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 1,
+            0xcc | 0xd0 => 2,
+            0xcd | 0xd1 => 3,
+            0xca | 0xce | 0xd2 => 5,
+            0xcb | 0xcf | 0xd3 => 9,
+            string @ 0xa0..=0xbf => 1 + (string & 0x1f),
+            _ => 0,
+        };
+        first += 1;
+    }
+    lengths
+};
 
 fn is_array(first: u8) -> bool {
     matches!(Marker::from_u8(first), Marker::FixArray(_) | Marker::Array16 | Marker::Array32)
@@ -209,6 +243,22 @@ mod tests {
                 let missing = scan.missing(cut);
                 assert!(missing >= 1 && cut + missing <= bytes.len(), "{what} cut at {cut}: {missing}");
                 assert_eq!(scan.run(&longer, 100), Ok(Some(bytes.len())), "{what} resumed at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_lengths_that_one_byte_tells_are_those_of_its_header() {
+        for first in 0..=u8::MAX {
+            let told = LENGTHS[usize::from(first)];
+            let header = header(&[first, 1, 2, 3, 4]);
+            if told > 0 {
+                let header = header.unwrap();
+                assert_eq!(
+                    (header.length as u64 + header.body, header.owes),
+                    (told.into(), 0),
+                    "{first:#04x}"
+                );
             }
         }
     }

@@ -59,6 +59,10 @@ impl Window {
             return;
         }
         self.shortest = self.shortest.min(took);
+        if used * 2 <= self.bytes.min(2 * limits::WINDOW_LEAST) {
+            // Of so little nothing could be learnt, as of a program that waits for each call.
+            return;
+        }
         let target = self.shortest + self.shortest.max(self.slack);
         if took > target && used > limits::WINDOW_LEAST {
             let share = target.as_secs_f64() / took.as_secs_f64();

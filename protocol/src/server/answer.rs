@@ -114,7 +114,8 @@ impl Talk {
             }
             let out = &mut self.out.bytes;
             envelope::write_notification_head(out, hello::PROGRESS);
-            envelope::write_map(out, &(self.applied,));
+            envelope::write_array_header(out, 1);
+            envelope::write_int(out, i64::try_from(self.applied).unwrap_or(i64::MAX));
         }
     }
 
