@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 const BYTES: usize = 4;
 
 /// Records that are looked at together. Neighbours mostly lie in one row, which then is found and marked once: a pixel
-/// takes 0.7 ns and not 1.0. (To look at each pixel whether its row is the last one's costs random pixels 30 %: the
+/// takes two thirds of the time. (To look at each pixel whether its row is the last one's costs random pixels 30 %: the
 /// processor cannot foresee it. Of a block it can, and random ones lose nothing.)
 const BLOCK: usize = 8;
 
 /// Blocks whose rows are marked together, from the first to the last, unless a block lies in one row. A mark for each pixel is a
-/// second store beside the pixel's own, behind which it has to wait: random pixels took 3.2 ns and now take 1.5, as without
+/// second store beside the pixel's own, behind which it has to wait: random pixels took 2.9 ns on an Intel processor and now take 2.3, as without
 /// any mark. What is marked too much is copied once more by a presenter, sixty times a second at most.
-const BLOCKS: usize = 16;
+const BLOCKS: u32 = 16;
 
 /// A rectangle of pixels, row by row from the top, each four bytes in memory: R, G, B, A.
 ///
@@ -133,38 +133,50 @@ impl Framebuffer {
     pub fn draw_run(&self, run: &[u8], damage: &mut Damage, mut outside: impl FnMut(u32, Pixel)) {
         let (records, _) = run.as_chunks::<{ Pixel::SIZE }>();
         // Not read anew for each pixel, as if storing the last one could have moved them.
-        let (pixels, width) = (&self.pixels[..], self.size.width as usize);
-        let mut store = |i: u32, record: [u8; Pixel::SIZE]| {
-            let pixel = Pixel::from_bytes(record);
-            let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
-            // A row that is too low begins behind the last pixel.
-            if x < width
-                && let Some(place) = pixels.get(y * width + x)
-            {
-                place.store(value(pixel.color), Relaxed);
-            } else {
-                outside(i, pixel);
+        let (pixels, width, height) = (&self.pixels[..], self.size.width as usize, self.size.height);
+        let mut store = |common_row: Option<&[AtomicU32]>, first: u32, records: &[[u8; Pixel::SIZE]]| {
+            if let Some(row) = common_row {
+                for (i, &record) in (first..).zip(records) {
+                    let pixel = Pixel::from_bytes(record);
+                    match row.get(usize::from(pixel.x)) {
+                        Some(place) => place.store(value(pixel.color), Relaxed),
+                        None => outside(i, pixel),
+                    }
+                }
+                return;
+            }
+            for (i, &record) in (first..).zip(records) {
+                let pixel = Pixel::from_bytes(record);
+                let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
+                // A row that is too low begins behind the last pixel.
+                if x < width
+                    && let Some(place) = pixels.get(y * width + x)
+                {
+                    place.store(value(pixel.color), Relaxed);
+                } else {
+                    outside(i, pixel);
+                }
             }
         };
         let (blocks, rest) = records.as_chunks::<BLOCK>();
-        let mut indexes = 0..;
-        for blocks in blocks.chunks(BLOCKS) {
-            let mut several = Rows::default();
-            for block in blocks {
-                match common_row(block) {
-                    Some(y) => damage.mark_rows(y..(y + 1).min(self.size.height)),
-                    None => block.iter().for_each(|record| several.add(row(record))),
-                }
-                for (&record, i) in block.iter().zip(&mut indexes) {
-                    store(i, record);
-                }
+        let mut several = Rows::default();
+        for (i, block) in (0..).zip(blocks) {
+            let common_row = common_row(block)
+                .and_then(|y| Some((y, pixels.get(y as usize * width..(y as usize + 1) * width)?)));
+            match common_row {
+                Some((y, _)) => damage.mark(y),
+                None => block.iter().for_each(|record| several.add(row(record))),
             }
-            damage.mark_rows(several.range(self.size.height));
+            if i % BLOCKS == BLOCKS - 1 {
+                damage.mark_rows(std::mem::take(&mut several).range(height));
+            }
+            store(common_row.map(|(_, row)| row), i * BLOCK as u32, block);
         }
-        for (&record, i) in rest.iter().zip(&mut indexes) {
-            store(i, record);
-            let y = row(&record).into();
-            damage.mark_rows(y..(y + 1).min(self.size.height));
+        damage.mark_rows(several.range(height));
+        store(None, (records.len() - rest.len()) as u32, rest);
+        for record in rest {
+            let y = row(record).into();
+            damage.mark_rows(y..(y + 1).min(height));
         }
     }
 
