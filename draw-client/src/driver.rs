@@ -41,7 +41,7 @@ pub struct Driver {
     /// Who is to be woken, in memory that the state gets back.
     woken: Vec<Waker>,
     callers: Callers,
-    /// Woken to write: callers run once more first, so that one write carries what they all have.
+    /// Woken to write less than a full write: callers run once more first, so that one write carries what they all have.
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
@@ -219,8 +219,11 @@ impl Driver {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
         let must_write = state.is_driver_woken || state.machine.unsent() > 0;
-        let must_yield =
-            must_write && self.callers == Callers::Tasks && !self.has_yielded && self.broken.is_none();
+        let must_yield = must_write
+            && self.callers == Callers::Tasks
+            && !self.has_yielded
+            && !state.has_full_write()
+            && self.broken.is_none();
         if self.callers == Callers::Threads && state.may_nap() {
             state = self.nap(state);
         }

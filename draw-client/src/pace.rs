@@ -61,7 +61,12 @@ impl Pace {
 
     /// The same, and a write of what is unsent would not be full.
     pub(crate) fn is_filling(&self, unsent: usize) -> bool {
-        self.is_fast && unsent < WRITE
+        self.is_fast && !Pace::is_full(unsent)
+    }
+
+    /// Whether `unsent` bytes are as much as a write is to carry.
+    pub(crate) fn is_full(unsent: usize) -> bool {
+        unsent >= WRITE
     }
 
     /// The call was accepted at that time.

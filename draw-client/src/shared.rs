@@ -477,6 +477,11 @@ impl State {
         self.is_driver_woken && self.pace.must_yield(self.machine.unsent(), now)
     }
 
+    /// Whether nothing is gained by waiting for more to send.
+    pub(crate) fn has_full_write(&self) -> bool {
+        Pace::is_full(self.machine.unsent())
+    }
+
     fn call(
         &mut self,
         request: &Request<'_>,
