@@ -43,7 +43,11 @@ pub(crate) fn headline(before: &str, stands: &[Stand]) -> Vec<String> {
         format!("machine: {}, {} cores; {} {}", processor(), cores(), std::env::consts::OS, kernel()),
         format!("{}; built {}; {}", rustc(), profile(), today()),
         format!("load average {before} before the run, {} after it", load()),
-        format!("TCP over loopback, congestion control {}, TCP_NODELAY at every end", congestion(stands)),
+        format!(
+            "TCP over loopback, TCP_NODELAY at every end; congestion control {} of ours and of the raw sockets, {} of peers",
+            congestion(stands),
+            usual_congestion()
+        ),
     ]
 }
 
@@ -81,6 +85,12 @@ fn profile() -> &'static str {
 fn today() -> String {
     let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
     u32::try_from(days).map_or_else(|_| "date unknown".into(), date::civil)
+}
+
+/// What sockets have here that ask for nothing.
+fn usual_congestion() -> String {
+    let name = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
+    if name.trim().is_empty() { "unknown".into() } else { name.trim().into() }
 }
 
 /// As the sockets themselves say.

@@ -128,6 +128,8 @@ fn serve(server: &Server, listener: TcpListener, traffic: &Arc<Traffic>) -> io::
         loop {
             let (stream, peer) = listener.accept().await?;
             stream.set_nodelay(true)?;
+            #[cfg(target_os = "linux")]
+            rustix::net::sockopt::set_tcp_congestion(&stream, "reno")?;
             let (server, traffic) = (server.clone(), Arc::clone(traffic));
             tokio::spawn(async move {
                 server.serve(Tapped { stream, traffic }, &peer.to_string(), std::future::pending()).await;

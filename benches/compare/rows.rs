@@ -18,7 +18,8 @@ pub(crate) struct Scale {
     pub(crate) slow_singles: usize,
     /// How often the whole display is drawn in batches.
     pub(crate) passes: usize,
-    /// The same by clients that share the work.
+    /// The same by clients that share the work: of 512 each sends twice what it may have under way at first, since a short burst
+    /// measures how it begins.
     pub(crate) crowd_passes: usize,
     /// Whole frames put or got.
     pub(crate) frames: usize,
@@ -37,7 +38,7 @@ impl Scale {
         singles: 200_000,
         slow_singles: 20_000,
         passes: 10,
-        crowd_passes: 30,
+        crowd_passes: 128,
         frames: 10,
         questions: 100,
         far_passes: 7,

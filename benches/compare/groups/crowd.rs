@@ -49,5 +49,5 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
         let run = move |watch: &mut Watch<'_>, _| crowd.borrow_mut().stream(watch, count, passes, &pixels);
         rows.push(Row::new(name, Unit::Pixels, load, ends, run).kind(Kind::Raw));
     }
-    Ok(Group::new(title, rows))
+    Ok(Group::new(title, rows).every(scene.scale.pause))
 }

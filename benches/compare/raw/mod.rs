@@ -253,6 +253,9 @@ impl Link {
 pub(crate) fn prepared(stream: std::io::Result<TcpStream>) -> Result<TcpStream> {
     let prepare = |stream: TcpStream| {
         stream.set_nodelay(true)?;
+        // As our own connections within a machine.
+        #[cfg(target_os = "linux")]
+        rustix::net::sockopt::set_tcp_congestion(&stream, "reno")?;
         stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(stream)
