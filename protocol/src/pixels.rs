@@ -135,11 +135,13 @@ impl<'a> Pixels<'a> {
             Form::Slice(pixels) => {
                 let start = out.len();
                 out.resize(start + records, 0);
-                // Into place, for `extend` asks for room at each. Clearing the place first costs next to nothing. (As two
-                // halves, of which the colour is only copied, it is 10 instructions a pixel and not 13, and no faster.)
+                // Into place, for `extend` asks for room at each. Clearing the place first costs next to nothing. As two
+                // halves, of which the colour is only copied, it is 10 instructions a pixel and not 13.
                 let (places, _) = out[start..].as_chunks_mut::<{ Pixel::SIZE }>();
                 for (record, pixel) in places.iter_mut().zip(pixels) {
-                    *record = pixel.to_bytes();
+                    let place = u32::from(pixel.x) << 16 | u32::from(pixel.y);
+                    record[..4].copy_from_slice(&place.to_be_bytes());
+                    record[4..].copy_from_slice(&pixel.color.to_bytes());
                 }
             }
             Form::Listed { .. } => {
