@@ -2,6 +2,7 @@
 
 use crate::measure::{Ends, Traffic, Wire};
 use crate::placement::Place;
+use crate::raw;
 use crate::threads::{self, Side};
 use crate::{Context, Failure, Result};
 use display_server::{Server, ServerOptions};
@@ -29,6 +30,7 @@ impl Ours {
         let display = display_server::Display::new(size, Color::BLACK).context("opening a display")?;
         let server = Server::new(display.clone(), ServerOptions::default());
         let listener = display_server::bind("127.0.0.1:0", false).context("opening a display")?;
+        raw::unpaced(&listener).context("opening a display")?;
         let address = listener.local_addr().context("opening a display")?;
         let traffic = Arc::new(Traffic::default());
         let counted = Arc::clone(&traffic);
@@ -128,8 +130,6 @@ fn serve(server: &Server, listener: TcpListener, traffic: &Arc<Traffic>) -> io::
         loop {
             let (stream, peer) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            #[cfg(target_os = "linux")]
-            rustix::net::sockopt::set_tcp_congestion(&stream, "reno")?;
             let (server, traffic) = (server.clone(), Arc::clone(traffic));
             tokio::spawn(async move {
                 server.serve(Tapped { stream, traffic }, &peer.to_string(), std::future::pending()).await;

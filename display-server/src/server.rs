@@ -129,6 +129,8 @@ impl Server {
         if !address.ip().is_loopback() {
             warn!("whoever reaches {address} can draw on this display and read what is on it");
         }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        send_unpaced(&listener, address);
         let (stop, stopped) = watch::channel(false);
         let mut entrance = Entrance::new(listener, allowed_connections(self.options.connections));
         let mut connections = JoinSet::new();
@@ -267,13 +269,17 @@ fn set_up(stream: &TcpStream, peer: SocketAddr) {
     if let Err(error) = socket.set_tcp_user_timeout(Some(VANISHED)) {
         debug!(%peer, "no TCP_USER_TIMEOUT: {error}");
     }
-    // Within this machine there is no network to be careful with, and a system that sends by a timer all the same (`bbr`) takes up to
-    // half of the time of images for it.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if peer.ip().is_loopback()
-        && let Err(error) = socket.set_tcp_congestion(b"reno")
+}
+
+/// Within a machine there is no network to be careful with, and a system that sends by a timer all the same (congestion control
+/// `bbr`) takes up to half of the time of images for it. A connection that has begun so goes on, so that the listener is asked,
+/// and only one that no other machine reaches.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn send_unpaced(listener: &TcpListener, address: SocketAddr) {
+    if address.ip().is_loopback()
+        && let Err(error) = SockRef::from(listener).set_tcp_congestion(b"reno")
     {
-        debug!(%peer, "the congestion control stays as it is: {error}");
+        debug!(%address, "the congestion control stays as it is: {error}");
     }
 }
 
@@ -313,7 +319,24 @@ mod tests {
         let retries = socket.tcp_keepalive_retries().expect("an option");
         assert_eq!(time.expect("an option") + retries * interval.expect("an option"), VANISHED);
         assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(VANISHED));
-        // The name has a fixed size, and zeros behind it.
-        assert!(socket.tcp_congestion().expect("an option").starts_with(b"reno\0"));
+    }
+
+    #[tokio::test]
+    async fn only_within_a_machine_are_connections_unpaced() {
+        let is_unpaced = async |address: &str| {
+            let listener = TcpListener::bind((address, 0)).await.expect("a port");
+            let port = listener.local_addr().expect("an address").port();
+            let usual = SockRef::from(&listener).tcp_congestion().expect("an option");
+            send_unpaced(&listener, (listener.local_addr()).expect("an address"));
+            let mut entrance = Entrance::new(listener, 1);
+            let (client, (stream, ..)) =
+                tokio::join!(TcpStream::connect(("127.0.0.1", port)), entrance.next());
+            client.expect("it listens");
+            let used = SockRef::from(&stream).tcp_congestion().expect("an option");
+            // The name has a fixed size, and zeros behind it.
+            (used.starts_with(b"reno\0"), used == usual)
+        };
+        assert!(is_unpaced("127.0.0.1").await.0);
+        assert!(is_unpaced("0.0.0.0").await.1, "what comes from elsewhere is left to the system");
     }
 }

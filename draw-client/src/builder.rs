@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// Sets up an asynchronous [`Display`]: [`Display::builder`].
 ///
@@ -317,7 +317,10 @@ async fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Opt
     let mut last = None;
     for (i, one) in found.iter().enumerate() {
         let share = address::share(deadline, now(), found.len() - i);
-        match tokio::time::timeout(share, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {
+        let socket = socket::open(one)?;
+        socket.set_nonblocking(true)?;
+        let connecting = TcpSocket::from_std_stream(socket.into()).connect(*one);
+        match tokio::time::timeout(share, connecting).await.unwrap_or_else(|_| Err(late())) {
             Ok(stream) => {
                 socket::set_up((&stream).into())?;
                 return Ok(stream);

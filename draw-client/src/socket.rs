@@ -1,8 +1,9 @@
 //! What both clients ask of the system for a TCP connection.
 
 use draw_protocol::limits;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
+use std::net::SocketAddr;
 
 /// Sends what is small at once, and lets a network that has died be noticed.
 ///
@@ -15,19 +16,27 @@ pub(crate) fn set_up(socket: SockRef<'_>) -> io::Result<()> {
     if let Err(error) = notice_dead_network(&socket) {
         tracing::debug!("a network that dies is noticed late: {error}");
     }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Err(error) = send_unpaced_within_this_machine(&socket) {
-        tracing::debug!("the congestion control stays as it is: {error}");
-    }
     Ok(())
 }
 
-/// Where the display is on the same machine there is no network to be careful with. Some systems then still send by a timer
-/// (congestion control `bbr`), which takes up to half of the time of batches; `reno`, which every Linux has, sends at once.
+/// A socket that is about to be connected to `peer`.
+pub(crate) fn open(peer: &SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(*peer), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if peer.ip().is_loopback()
+        && let Err(error) = send_unpaced(&socket)
+    {
+        tracing::debug!("the congestion control stays as it is: {error}");
+    }
+    Ok(socket)
+}
+
+/// Within a machine there is no network to be careful with. Some systems then still send by a timer (congestion control `bbr`),
+/// which takes up to half of the time of batches and images; `reno`, which every Linux has, sends at once. A connection that has
+/// begun to use a timer goes on using it, so this comes before.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn send_unpaced_within_this_machine(socket: &SockRef<'_>) -> io::Result<()> {
-    let is_near = socket.peer_addr()?.as_socket().is_some_and(|peer| peer.ip().is_loopback());
-    if is_near { socket.set_tcp_congestion(b"reno") } else { Ok(()) }
+fn send_unpaced(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_congestion(b"reno")
 }
 
 /// A cable that is pulled says nothing. While nothing is under way, keep-alive asks the other side's system; while

@@ -2,7 +2,7 @@
 
 use super::far::store;
 use super::runtime::adopted;
-use super::{BLOCK, prepared};
+use super::{BLOCK, connect, listen, prepared};
 use crate::clients::Client;
 use crate::measure::{Ends, Watch, Wire};
 use crate::ours;
@@ -47,11 +47,11 @@ impl Crowd {
         connections: usize,
         messages: Messages,
     ) -> Result<Crowd> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening for connections")?;
+        let listener = listen()?;
         let address = listener.local_addr().context("listening for connections")?;
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..connections {
-            near.push(prepared(std::net::TcpStream::connect(address))?);
+            near.push(connect(address)?);
             far.push(prepared(listener.accept().map(|(stream, _)| stream))?);
         }
         let format = Format {

@@ -11,6 +11,7 @@ use crate::wire::Messages;
 use crate::{Context, Failure, Result};
 use draw_examples::DelayLine;
 use far::{Far, Job};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -161,9 +162,9 @@ impl Link {
         place: Place,
         detour: impl FnOnce(SocketAddr) -> Result<SocketAddr>,
     ) -> Result<(Link, Option<threads::Id>)> {
-        let listener = TcpListener::bind("127.0.0.1:0").context("listening for a raw connection")?;
+        let listener = listen()?;
         let address = listener.local_addr().context("listening for a raw connection")?;
-        let stream = prepared(TcpStream::connect(detour(address)?))?;
+        let stream = connect(detour(address)?)?;
         let far = prepared(listener.accept().map(|(stream, _)| stream))?;
         let (jobs, inbox) = channel();
         let (outbox, reports) = channel();
@@ -250,12 +251,38 @@ impl Link {
     }
 }
 
+/// Listens, for connections that send unpaced as those of our own display do: what is accepted has the congestion control of the
+/// listener.
+pub(crate) fn listen() -> Result<TcpListener> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("listening for a connection")?;
+    unpaced(&listener).context("listening for a connection")?;
+    Ok(listener)
+}
+
+/// A connection that sends unpaced, as those of our own clients do.
+pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        unpaced(&socket)?;
+        socket.connect(&address.into())?;
+        Ok(TcpStream::from(socket))
+    };
+    prepared(open())
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) fn unpaced(socket: impl std::os::fd::AsFd) -> std::io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_congestion(socket, "reno")?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unpaced<S>(_: S) -> std::io::Result<()> {
+    Ok(())
+}
+
 pub(crate) fn prepared(stream: std::io::Result<TcpStream>) -> Result<TcpStream> {
     let prepare = |stream: TcpStream| {
         stream.set_nodelay(true)?;
-        // As our own connections within a machine.
-        #[cfg(target_os = "linux")]
-        rustix::net::sockopt::set_tcp_congestion(&stream, "reno")?;
         stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(stream)

@@ -1,6 +1,6 @@
 //! The ping-pong of the raw connection, but with tokio at both ends.
 
-use super::prepared;
+use super::{connect, listen, prepared};
 use crate::clients::Client;
 use crate::measure::{Ends, Watch, Wire};
 use crate::placement::Place;
@@ -25,9 +25,9 @@ pub(crate) struct TokioPing {
 
 impl TokioPing {
     pub(crate) fn start(place: Place, client: &Rc<Client>, messages: Messages) -> Result<TokioPing> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening for a connection")?;
+        let listener = listen()?;
         let address = listener.local_addr().context("listening for a connection")?;
-        let near = prepared(std::net::TcpStream::connect(address))?;
+        let near = connect(address)?;
         let far = prepared(listener.accept().map(|(stream, _)| stream))?;
         let (size, acknowledgement) = (messages.size, messages.acknowledgement);
         let serve = move || {

@@ -54,8 +54,10 @@ fn dial(peer: &Peer, deadline: Instant) -> Result<TcpStream, Option<std::io::Err
     let mut last = None;
     for (i, one) in found.iter().enumerate() {
         let share = address::share(deadline, Instant::now(), found.len() - i);
-        match TcpStream::connect_timeout(one, share) {
-            Ok(stream) => {
+        let socket = socket::open(one)?;
+        match socket.connect_timeout(&(*one).into(), share) {
+            Ok(()) => {
+                let stream = TcpStream::from(socket);
                 socket::set_up((&stream).into())?;
                 stream.set_write_timeout(Some(WRITE_SLICE))?;
                 limit_reads(&stream, deadline.saturating_duration_since(Instant::now()))?;
