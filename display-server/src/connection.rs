@@ -73,6 +73,7 @@ pub(crate) async fn serve<S>(
         unheard: 0,
         resuming: None,
         session: None,
+        is_unkept: false,
         holder: Arc::default(),
         recorded: 0,
         durable: None,
@@ -138,6 +139,8 @@ struct Connection<'a, S> {
     resuming: Option<Resume>,
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
+    /// There was no room in the journal to say that it was taken up.
+    is_unkept: bool,
     holder: Arc<Holder>,
     /// The last record of the journal that has to be on the disk before what was executed here is.
     recorded: u64,
@@ -213,6 +216,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
     fn execute(&mut self) -> Turn {
+        if self.is_unkept && self.input.is_some() {
+            // There may be room by now, and then what follows is to be there after a restart with the session that it belongs to.
+            self.journal_session();
+        }
         let Connection {
             machine,
             display,
@@ -303,14 +310,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
     /// is not so for one that begins: after a restart the client is told that the session is not known, and nothing else is
-    /// promised.
-    fn journal_session(&mut self, id: Id) {
-        let (Some(journal), Some(session)) = (self.journal, self.machine.session_state()) else { return };
+    /// promised. It is tried again before each turn.
+    fn journal_session(&mut self) {
+        let (Some(journal), Some(id)) = (self.journal, self.session) else { return };
+        let Some(session) = self.machine.session_state() else { return };
         let mut turn = Journaling::new(Some(journal));
         let is_taken = turn.take_up(id, session).is_ok();
         if is_taken {
             self.display.sessions().journal_session(id, session);
         }
+        self.is_unkept = !is_taken;
         let is_resumed = self.machine.standing() == Some(Standing::Resumed);
         if is_taken || self.machine.is_durable() || is_resumed {
             self.recorded = turn.last().unwrap_or(self.recorded);
@@ -354,7 +363,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             };
             (self.resuming, self.session) = (None, Some(asked.session));
             self.machine.resume(&mut found);
-            self.journal_session(asked.session);
+            self.journal_session();
             if self.machine.session().is_none() {
                 // It was refused: what there is of it waits on.
                 self.session = None;

@@ -1,11 +1,13 @@
 //! The display as a process of its own, and what a test needs around it.
 
+use crate::client::PATIENCE;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, channel};
 
 /// A directory of a test's own, removed in the end.
 pub(crate) struct Directory(PathBuf);
@@ -39,27 +41,48 @@ pub(crate) fn free_port() -> u16 {
 /// A display that is killed when it is dropped.
 pub(crate) struct Server {
     pub(crate) process: Child,
+    /// The lines of its log, of one that is limited.
+    log: Option<Receiver<String>>,
 }
 
 impl Server {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(journal: &Path, port: u16, size: &str) -> Server {
-        Server::start_by(Command::new(env!("CARGO_BIN_EXE_display-server")), journal, port, size)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
+        command.args(["--log", "warn"]);
+        Server::start_by(command, journal, port, size)
     }
 
-    /// The same of a display that may write no more than so many blocks of 512 bytes to a file.
+    /// The same of a display that may write no more than so many blocks of 512 bytes to a file. Its log goes to a pipe, since
+    /// standard error may be a file as well.
     #[cfg(target_os = "linux")]
     pub(crate) fn start_limited(journal: &Path, port: u16, size: &str, blocks: u64) -> Server {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"")]);
-        shell.arg(env!("CARGO_BIN_EXE_display-server"));
-        Server::start_by(shell, journal, port, size)
+        shell.args([env!("CARGO_BIN_EXE_display-server"), "--log", "info"]).stderr(Stdio::piped());
+        let mut server = Server::start_by(shell, journal, port, size);
+        let lines = BufReader::new(server.process.stderr.take().unwrap()).lines();
+        let (say, log) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        server.log = Some(log);
+        server
+    }
+
+    /// Waits until there is such a line in its log.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn expect(&self, text: &str) {
+        let log = self.log.as_ref().expect("it is read");
+        while !log
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("it does not say {text:?}"))
+            .contains(text)
+        {}
     }
 
     /// The same by a command that becomes the display.
     fn start_by(mut command: Command, journal: &Path, port: u16, size: &str) -> Server {
         let mut process = command
-            .args(["--headless", "--size", size, "--log", "warn", "--journal-size", "1"])
+            .args(["--headless", "--size", size, "--journal-size", "1"])
             .args(["--listen", &format!("127.0.0.1:{port}"), "--journal"])
             .arg(journal)
             .stdin(Stdio::null())
@@ -69,7 +92,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.starts_with("listening on "), "{line:?}");
-        Server { process }
+        Server { process, log: None }
     }
 }
 
