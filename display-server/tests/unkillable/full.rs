@@ -2,9 +2,9 @@
 //! everybody goes on, also after a kill.
 
 use crate::check_row;
-use crate::client::{Connected, PATIENCE, Remembering};
+use crate::client::{Connected, Remembering};
 use crate::history::{Answer, Call};
-use crate::processes::{Directory, Server, free_port, lift_limit};
+use crate::processes::{Directory, PATIENCE, Server, free_port, lift_limit};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Code, Color, Digest, Outcome, Size, digest_of_image};
 use std::sync::mpsc::channel;
@@ -128,4 +128,17 @@ fn started_while_full_it_shows_all_that_there_was_and_goes_on_when_there_is_room
         assert!(is_as_ever(made), "{made:?}");
     }
     assert_eq!(*check_row(&client.made, &other, 0).end(), client.made.len());
+}
+
+#[test]
+fn a_display_that_has_no_room_for_its_snapshot_ends_in_order() {
+    let (directory, port) = (Directory::new("full-end"), free_port());
+    let journal = directory.path("journal");
+    // The picture has twice as much.
+    let server = Server::start_limited(&journal, port, SIZE, 1);
+    let display = Display::connect(&server.address).unwrap();
+    display.draw_pixel(1, 2, Color::RED).unwrap();
+    assert!(server.end().success(), "a write beyond the limit would have been its end");
+    let server = Server::start(&journal, port, SIZE);
+    assert_eq!(Display::connect(&server.address).unwrap().get_pixel(1, 2).unwrap(), Color::RED);
 }
