@@ -5,7 +5,7 @@ use super::format::{HEADER, Header};
 use super::mend::Litter;
 use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
-use super::storage::{Storage, StoredFile, append_all, set_aside};
+use super::storage::{Storage, StoredFile, append_all, give_back, set_aside};
 use draw_protocol::Color;
 use std::io;
 use std::sync::Arc;
@@ -245,8 +245,10 @@ impl Log {
         let mut place = Place { file: before.file + 1, ..before };
         let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &place, durable)?;
         place.checksum = checksum;
+        let length = self.length;
         (self.place, self.length, self.reserved, self.since) = (place, HEADER as u64, 0, 0);
         let old = self.file.replace(file.clone()).expect("it is begun, or this had failed");
+        give_back(&*old, length);
         Ok((before, [old, file]))
     }
 }

@@ -6,7 +6,7 @@ use super::files::{Catalogue, journal_name, snapshot_name};
 use super::format::HEADER;
 use super::mend::Litter;
 use super::replay::{Break, Owner, Place, walk};
-use super::storage::{Storage, is_full};
+use super::storage::{Storage, give_back, is_full};
 use super::{Companion, DEFAULT_SIZE, Options};
 use crate::display::Display;
 use draw_protocol::Size;
@@ -92,7 +92,12 @@ pub(crate) fn recover(
     // The end of a process leaves what it had not synced, and the next header vouches for all of it.
     for &number in catalogue.journals.iter().filter(|&&n| n >= base.place.file && n < place.file) {
         let name = journal_name(number);
-        storage.open(&name).and_then(|file| file.sync()).map_err(errors.io(format!("sync {name}")))?;
+        let synced = storage.open(&name).and_then(|file| {
+            // Nor has it given back what it had set aside, which on a full disk is room that nobody else can have.
+            give_back(&*file, file.length()?);
+            file.sync()
+        });
+        synced.map_err(errors.io(format!("sync {name}")))?;
     }
     storage.sync_directory().map_err(errors.io("sync it"))?;
     let files = place.file - base.place.file;

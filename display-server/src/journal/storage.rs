@@ -63,6 +63,11 @@ pub(crate) fn set_aside(file: &dyn StoredFile, bytes: u64) -> io::Result<()> {
     }
 }
 
+/// Gives back what was set aside for a file that has `length` bytes and gets no more. It is only room.
+pub(crate) fn give_back(file: &dyn StoredFile, length: u64) {
+    _ = file.truncate(length);
+}
+
 /// Whether there is no room for more, on the disk, for this user or in a file: what may end by itself.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

@@ -7,6 +7,7 @@ use crate::history::{Answer, Call};
 use crate::processes::{Directory, PATIENCE, Server, free_port, lift_limit};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Code, Color, Digest, Outcome, Size, digest_of_image};
+use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::channel;
 
 const SIZE: &str = "64x4";
@@ -141,4 +142,19 @@ fn a_display_that_has_no_room_for_its_snapshot_ends_in_order() {
     assert!(server.end().success(), "a write beyond the limit would have been its end");
     let server = Server::start(&journal, port, SIZE);
     assert_eq!(Display::connect(&server.address).unwrap().get_pixel(1, 2).unwrap(), Color::RED);
+}
+
+#[test]
+fn what_a_killed_display_had_set_aside_is_room_for_the_next() {
+    let (directory, port) = (Directory::new("full-aside"), free_port());
+    let journal = directory.path("journal");
+    let server = Server::start(&journal, port, SIZE);
+    Display::connect(&server.address).unwrap().draw_pixel(1, 2, Color::RED).unwrap();
+    let taken = || std::fs::metadata(journal.join("journal-0000000000000001")).unwrap().blocks() * 512;
+    let before = taken();
+    drop(server);
+    let server = Server::start(&journal, port, SIZE);
+    // A block or a few, also where no room could be set aside.
+    assert!(taken() <= before.min(64 << 10), "{} bytes of {before}", taken());
+    assert!(server.end().success());
 }
