@@ -216,10 +216,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
     fn execute(&mut self) -> Turn {
-        if self.is_unkept && self.input.is_some() {
-            // There may be room by now, and then what follows is to be there after a restart with the session that it belongs to.
-            self.journal_session();
-        }
         let Connection {
             machine,
             display,
@@ -278,7 +274,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Step::Wait => break Turn::Over,
             }
         };
-        *recorded = journaling.last().unwrap_or(*recorded);
+        let last = journaling.last();
+        *recorded = last.unwrap_or(*recorded);
         // All of it is in the journal before anybody is told.
         let unwritten = journaling.end();
         match (rest.len(), &mut *input) {
@@ -289,6 +286,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         framebuffer.publish(damage);
         if let Some(number) = unwritten {
             self.hold_back(number);
+        }
+        if self.is_unkept && last.is_some() {
+            // There is room now, and what was drawn is to be there after a restart with the session that it belongs to.
+            self.journal_session();
         }
         self.settle();
         turn
@@ -310,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
     /// is not so for one that begins: after a restart the client is told that the session is not known, and nothing else is
-    /// promised. It is tried again before each turn.
+    /// promised. It is tried again when there was room for a call, before that is answered.
     fn journal_session(&mut self) {
         let (Some(journal), Some(id)) = (self.journal, self.session) else { return };
         let Some(session) = self.machine.session_state() else { return };
