@@ -62,7 +62,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
-    /// Keep what is drawn in this directory, so that it is there again after whatever happens; clients may wait for its disk
+    /// Keep what is drawn in this directory, so that it is there again after whatever happens; clients may wait for its disk.
+    /// While that is full, also at the start, what is there is shown and nothing is drawn
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 

@@ -77,6 +77,7 @@ pub(crate) async fn serve<S>(
         unheard: 0,
         resuming: None,
         session: None,
+        is_unkept: false,
         holder: Arc::default(),
         recorded: 0,
         durable: None,
@@ -142,6 +143,8 @@ struct Connection<'a, S> {
     resuming: Option<Resume>,
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
+    /// There was no room in the journal to say that it was taken up.
+    is_unkept: bool,
     holder: Arc<Holder>,
     /// The last record of the journal that has to be on the disk before what was executed here is.
     recorded: u64,
@@ -281,7 +284,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Step::Wait => break Turn::Over,
             }
         };
-        *recorded = journaling.last().unwrap_or(*recorded);
+        let last = journaling.last();
+        *recorded = last.unwrap_or(*recorded);
         // All of it is in the journal before anybody is told.
         let unwritten = journaling.end();
         match (rest.len(), &mut *input) {
@@ -292,6 +296,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         framebuffer.publish(damage);
         if let Some(number) = unwritten {
             self.hold_back(number);
+        }
+        if self.is_unkept && last.is_some() {
+            // There is room now, and what was drawn is to be there after a restart with the session that it belongs to.
+            self.journal_session();
         }
         self.settle();
         turn
@@ -313,14 +321,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Has a session that was taken up in the journal before anything is said of it. Where the journal cannot be written that
     /// is not so for one that begins: after a restart the client is told that the session is not known, and nothing else is
-    /// promised.
-    fn journal_session(&mut self, id: Id) {
-        let (Some(journal), Some(session)) = (self.journal, self.machine.session_state()) else { return };
+    /// promised. It is tried again when there was room for a call, before that is answered.
+    fn journal_session(&mut self) {
+        let (Some(journal), Some(id)) = (self.journal, self.session) else { return };
+        let Some(session) = self.machine.session_state() else { return };
         let mut turn = Journaling::new(Some(journal));
         let is_taken = turn.take_up(id, session).is_ok();
         if is_taken {
             self.display.sessions().journal_session(id, session);
         }
+        self.is_unkept = !is_taken;
         let is_resumed = self.machine.standing() == Some(Standing::Resumed);
         if is_taken || self.machine.is_durable() || is_resumed {
             self.recorded = turn.last().unwrap_or(self.recorded);
@@ -364,7 +374,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             };
             (self.resuming, self.session) = (None, Some(asked.session));
             self.machine.resume(&mut found);
-            self.journal_session(asked.session);
+            self.journal_session();
             if self.machine.session().is_none() {
                 // It was refused: what there is of it waits on.
                 self.session = None;

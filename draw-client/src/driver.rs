@@ -354,7 +354,18 @@ impl Future for Driver {
             this.shared.tell_status(Status::Lost(lost.clone()));
         }
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
-        this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(cx);
+        let mut writer = this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(lost, Lost::Closed) && writer.is_empty() {
+            // Nothing more comes: the display need not remember this client. It is a courtesy; where it cannot be said, the
+            // display forgets by itself.
+            let mut state = this.shared.lock();
+            state.machine.end_session();
+            writer.refill(&mut state.machine);
+            drop(state);
+            _ = writer.poll_write(cx);
+        }
+        writer.close(cx);
+        drop(writer);
         this.shared.end(lost);
         Poll::Ready(())
     }

@@ -10,8 +10,11 @@ use display_server::{Journal, Server, ServerOptions, journal};
 use draw_client::{
     Color, Display, Error, Lost, Outcome, Pixel, Result, Size, Status, WhileGone, blocking, digest_of_image,
 };
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What a program does: some of it fails, some of it depends on the order. Answers what it was told.
@@ -396,6 +399,56 @@ fn a_display_that_does_not_come_back_is_given_up() {
             text.starts_with("the connection to the display is lost: the display was gone for 0."),
             "{text}"
         );
+    }
+}
+
+/// Relays one connection, and answers what the client has sent when it has ended.
+fn overhear(target: &str) -> (String, JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let target = target.to_owned();
+    let hearing = std::thread::spawn(move || {
+        let (mut client, display) = (listener.accept().unwrap().0, TcpStream::connect(target).unwrap());
+        let (mut back, mut from_display) = (client.try_clone().unwrap(), display.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from_display, &mut back));
+        let (mut heard, mut buffer) = (Vec::new(), [0; 4096]);
+        while let Ok(n @ 1..) = client.read(&mut buffer) {
+            heard.extend_from_slice(&buffer[..n]);
+            (&display).write_all(&buffer[..n]).unwrap();
+        }
+        display.shutdown(Shutdown::Write).unwrap();
+        heard
+    });
+    (address, hearing)
+}
+
+#[test]
+fn a_program_that_has_come_to_its_end_tells_the_display_to_forget_it() {
+    let (server, runtime) = (TestServer::start(64, 48), runtime());
+    for kind in ["blocking", "pipeline", "closed", "dropped"] {
+        let (address, hearing) = overhear(&server.address);
+        match kind {
+            "blocking" => blocking::Display::connect(&address).unwrap().draw_pixel(1, 1, Color::RED).unwrap(),
+            "pipeline" => {
+                let display = blocking::Display::connect(&address).unwrap().pipelined().unwrap();
+                drop(display.draw_pixel(1, 1, Color::RED).unwrap());
+                display.close().unwrap();
+            }
+            _ => runtime.block_on(async {
+                let display = soon(Display::connect(&address)).await.unwrap();
+                drop(soon(display.draw_pixel(1, 1, Color::RED)).await.unwrap());
+                if kind == "closed" {
+                    soon(display.close()).await.unwrap();
+                }
+                drop(display);
+                // Its driver goes on without it.
+                while !hearing.is_finished() {
+                    tokio::task::yield_now().await;
+                }
+            }),
+        }
+        let heard = hearing.join().unwrap();
+        assert!(heard.ends_with(b"\x93\x02\xa3end\x90"), "{kind}: {}", heard.escape_ascii());
     }
 }
 

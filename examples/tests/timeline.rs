@@ -72,14 +72,15 @@ fn arrows<'a>(group: &'a str, class: &str) -> Vec<Arrow<'a>> {
     lines.map(read).collect()
 }
 
-/// Requests and answers of each connection, as the client printed them, without the greeting.
+/// Requests and answers of each connection, as the client printed them, without the greeting and the end.
 fn wire(output: &Output) -> Vec<[usize; 2]> {
     let mut connections = BTreeMap::<u32, [usize; 2]>::new();
     for line in String::from_utf8_lossy(&output.stderr).lines() {
         let mut words = line.split_whitespace().skip(1);
         let number = words.next().unwrap().trim_start_matches('#').parse().unwrap();
         let (direction, rest) = (words.next().unwrap(), words.collect::<Vec<_>>().join(" "));
-        let is_message = direction != "--" && rest != "end" && !rest.contains(" hello");
+        let is_call = rest != "end" && rest != "notification end()" && !rest.contains(" hello");
+        let is_message = direction != "--" && is_call;
         let counts = connections.entry(number).or_default();
         counts[usize::from(direction == "<-")] += usize::from(is_message);
     }

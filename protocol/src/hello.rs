@@ -133,7 +133,8 @@ pub struct Welcome {
     /// The display, told from every other that ever was: 16 random bytes, drawn when it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Id>,
-    /// How often this display has been started, from 1: a display that keeps a journal outlives its process.
+    /// How often this display has been started, from 1: a display that keeps a journal outlives its process. Two starts have the
+    /// same number only if nothing was drawn between them, nor lost: those of a display that found its disk full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<u64>,
     /// If a session was asked for: how it stands.

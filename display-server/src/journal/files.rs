@@ -1,7 +1,7 @@
 //! Which files a journal has, and its snapshots as files.
 
 use super::format::{SNAPSHOT_HEADER, SUM, SnapshotHeader};
-use super::storage::{FileReader, Storage, append_all};
+use super::storage::{FileReader, Storage, append_all, set_aside};
 use crate::display::Display;
 use crate::error::Error;
 use draw_protocol::Color;
@@ -68,6 +68,7 @@ pub(crate) fn write_snapshot(
     }
     let written = (|| {
         let file = storage.create(&name)?;
+        set_aside(&*file, (SNAPSHOT_HEADER + picture.len() + state.len() + SUM) as u64)?;
         let mut hash = Xxh3::new();
         for part in [&header.encode(), picture, state] {
             hash.update(part);

@@ -13,7 +13,7 @@
 //! | 12 | 4, 4 | width and height of the display |
 //! | 20 | 4 | in `journal-1` the colour of the empty display, 0xRRGGBBAA; means nothing in others |
 //! | 24 | 16 | instance: random, born with an empty display |
-//! | 40 | 8 | boot: counts the starts of the instance, from 1 |
+//! | 40 | 8 | boot: counts the starts of the instance, from 1; not those that found no room for a file, and so have drawn nothing |
 //! | 48 | 8 | the sequence number of the first record that may follow; the first of all is 1 |
 //! | 56 | 8 | previous: the checksum of the last record before it, or of the header if a file has none; in `journal-1` 0 |
 //! | 64 | 8 | durable: see below |

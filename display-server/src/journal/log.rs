@@ -1,10 +1,11 @@
 //! The file that is being written.
 
 use super::files::journal_name;
-use super::format::Header;
+use super::format::{HEADER, Header};
+use super::mend::Litter;
 use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
-use super::storage::{Storage, StoredFile, append_all};
+use super::storage::{Storage, StoredFile, append_all, give_back, set_aside};
 use draw_protocol::Color;
 use std::io;
 use std::sync::Arc;
@@ -26,10 +27,18 @@ pub(crate) fn wall_clock() -> u64 {
 ///
 /// Room is set aside before a record is taken, so that a call that was drawn is not refused by a full disk when its
 /// turn ends. Where the file system cannot do that, each record is written at once.
+///
+/// A start that finds no room has no file yet. Its boot is told to clients all the same, and the next start may count the
+/// same one. That misleads nobody: [`Log::begin`] has the header on the disk before anything is drawn, so of the starts of one
+/// boot only the last can have drawn, and the others have shown what was on the disk when they began. Whatever a loss of
+/// power can take was drawn in a boot that no later start has, and clients see by its number that there was another.
 #[derive(Debug)]
 pub(crate) struct Log {
     storage: Arc<dyn Storage>,
-    pub(crate) file: Arc<dyn StoredFile>,
+    /// `None` before it is begun: see [`Log::begin`].
+    pub(crate) file: Option<Arc<dyn StoredFile>>,
+    /// What is to be put in order before it is begun.
+    litter: Option<Litter>,
     owner: Owner,
     background: Color,
     /// Behind the last record, of the file and the buffer.
@@ -42,7 +51,7 @@ pub(crate) struct Log {
     is_short: bool,
     /// Records that are not in the file yet, or not wholly.
     buffer: Vec<u8>,
-    /// The last attempt to write failed. Nothing is taken before the next succeeds.
+    /// The last attempt to write failed, or there was none yet. Nothing is taken before the next succeeds.
     is_stuck: bool,
     /// Bytes since the last snapshot.
     pub(crate) since: u64,
@@ -50,13 +59,13 @@ pub(crate) struct Log {
 }
 
 /// Makes the file `place.file`; answers it and the checksum of its header.
-fn begin(
+fn make_file(
     storage: &dyn Storage,
     owner: Owner,
     background: Color,
     place: &Place,
     durable: u64,
-) -> io::Result<(Arc<dyn StoredFile>, u64, u64)> {
+) -> io::Result<(Arc<dyn StoredFile>, u64)> {
     let header = Header {
         size: owner.size,
         background,
@@ -77,36 +86,60 @@ fn begin(
         created => created?,
     };
     let (bytes, checksum) = header.encode();
-    append_all(&*file, &bytes)?;
-    Ok((file, bytes.len() as u64, checksum))
+    let written = set_aside(&*file, bytes.len() as u64).and_then(|()| append_all(&*file, &bytes));
+    if let Err(error) = written {
+        // It is in nobody's way, and the next attempt removes it if this fails.
+        _ = storage.remove(&name);
+        return Err(error);
+    }
+    Ok((file, checksum))
 }
 
 impl Log {
-    /// Begins the file `place.file`.
-    pub(crate) fn begin(
+    /// One whose file is to be `place.file`. [`Log::begin`] makes it, or the first record does.
+    pub(crate) fn new(
         storage: Arc<dyn Storage>,
         owner: Owner,
         background: Color,
-        mut place: Place,
-        durable: u64,
-    ) -> io::Result<Log> {
-        let (file, length, checksum) = begin(&*storage, owner, background, &place, durable)?;
-        place.checksum = checksum;
-        Ok(Log {
+        place: Place,
+        litter: Option<Litter>,
+    ) -> Log {
+        Log {
             storage,
-            file,
+            file: None,
+            litter,
             owner,
             background,
             place,
-            length,
+            length: 0,
             reserved: 0,
             can_reserve: true,
             is_short: false,
             buffer: Vec::new(),
-            is_stuck: false,
+            is_stuck: true,
             since: 0,
             now: 0,
-        })
+        }
+    }
+
+    /// Begins the file, which is on the disk then, as is all that was before. After a start that found no room the first call
+    /// does that, with two syncs that everybody waits for, as for a start. What fails can be tried again: each attempt makes
+    /// another file, so none is taken to be on the disk that a sync has failed for.
+    pub(crate) fn begin(&mut self) -> io::Result<()> {
+        if let Some(litter) = &mut self.litter {
+            litter.remove(&*self.storage).map_err(|(_, error)| error)?;
+            self.litter = None;
+        }
+        // Whatever is behind a start was synced by it.
+        let durable = self.place.next - 1;
+        let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &self.place, durable)?;
+        if let Err(error) = file.sync().and_then(|()| self.storage.sync_directory()) {
+            _ = self.storage.remove(&journal_name(self.place.file));
+            return Err(error);
+        }
+        self.place.checksum = checksum;
+        (self.file, self.length, self.is_stuck) = (Some(file), HEADER as u64, false);
+        Ok(())
     }
 
     pub(crate) fn owner(&self) -> Owner {
@@ -155,9 +188,10 @@ impl Log {
         if !self.can_reserve || self.length + wanted <= self.reserved {
             return Ok(());
         }
+        let file = self.file.as_ref().expect("no record is taken before the file is begun");
         for (is_short, bytes) in [(false, wanted.max(RESERVED)), (true, wanted)] {
             self.is_short = is_short;
-            match self.file.reserve(self.length, bytes) {
+            match file.reserve(self.length, bytes) {
                 Ok(()) => {
                     self.reserved = self.length + bytes;
                     return Ok(());
@@ -176,14 +210,18 @@ impl Log {
     /// Writes what is in the buffer. After an error it stays there, and the next attempt begins by cutting off what
     /// may be in the file of it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        // Without a file nothing was taken.
+        let Some(file) = &self.file else { return Ok(()) };
         if self.is_stuck {
-            return self.retry();
+            file.truncate(self.length)?;
+            self.reserved = 0;
+            self.is_stuck = false;
         }
         if self.buffer.is_empty() {
             return Ok(());
         }
         self.is_stuck = true;
-        append_all(&*self.file, &self.buffer)?;
+        append_all(&**file, &self.buffer)?;
         self.is_stuck = false;
         self.length += self.buffer.len() as u64;
         self.since += self.buffer.len() as u64;
@@ -192,20 +230,25 @@ impl Log {
         Ok(())
     }
 
+    /// Has a file, and in it all that was taken.
     fn retry(&mut self) -> io::Result<()> {
-        self.file.truncate(self.length)?;
-        self.reserved = 0;
-        self.is_stuck = false;
+        if self.file.is_none() {
+            self.begin()?;
+        }
         self.flush()
     }
 
-    /// Goes on in a new file, and answers the old one.
-    pub(crate) fn rotate(&mut self, durable: u64) -> io::Result<Arc<dyn StoredFile>> {
-        self.flush()?;
-        let mut place = Place { file: self.place.file + 1, ..self.place };
-        let (file, length, checksum) = begin(&*self.storage, self.owner, self.background, &place, durable)?;
+    /// Goes on in a new file, and answers where the old one ends, that one and the new one.
+    pub(crate) fn rotate(&mut self, durable: u64) -> io::Result<(Place, [Arc<dyn StoredFile>; 2])> {
+        self.retry()?;
+        let before = self.place;
+        let mut place = Place { file: before.file + 1, ..before };
+        let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &place, durable)?;
         place.checksum = checksum;
-        (self.place, self.length, self.reserved, self.since) = (place, length, 0, 0);
-        Ok(std::mem::replace(&mut self.file, file))
+        let length = self.length;
+        (self.place, self.length, self.reserved, self.since) = (place, HEADER as u64, 0, 0);
+        let old = self.file.replace(file.clone()).expect("it is begun, or this had failed");
+        give_back(&*old, length);
+        Ok((before, [old, file]))
     }
 }

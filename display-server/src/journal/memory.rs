@@ -46,6 +46,17 @@ pub(crate) enum Trouble {
     },
 }
 
+/// What a disk has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Nothing is refused.
+    No,
+    /// Files can be made, and nothing be written to them but what room was set aside for.
+    ForBytes,
+    /// Nor can files be made, cut or removed, as where each change takes room of its own at first.
+    ForAnything,
+}
+
 /// Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
@@ -62,6 +73,7 @@ struct Disk {
     files: Vec<Contents>,
     done: u64,
     trouble: Trouble,
+    full: Full,
     can_reserve: bool,
     fails_to_sync: bool,
     /// How many more syncs of a file end, if not all of them; and how many wait.
@@ -96,6 +108,16 @@ impl Disk {
         }
     }
 
+    /// The same of an operation that changes which files there are, or makes one shorter.
+    fn rearrange(&mut self) -> io::Result<()> {
+        self.operate()?;
+        if self.full == Full::ForAnything { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn has_room(&self) -> io::Result<()> {
+        if self.full == Full::No { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
     fn file(&self, name: &str) -> io::Result<usize> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -119,6 +141,7 @@ impl Memory {
             files,
             done: 0,
             trouble,
+            full: Full::No,
             can_reserve,
             fails_to_sync: false,
             syncs_left: None,
@@ -133,6 +156,10 @@ impl Memory {
 
     pub(crate) fn set_trouble(&self, trouble: Trouble) {
         locked(&self.disk).trouble = trouble;
+    }
+
+    pub(crate) fn set_full(&self, full: Full) {
+        locked(&self.disk).full = full;
     }
 
     /// The next sync of a file fails, and those after it say that all is well, as a real system does.
@@ -254,7 +281,7 @@ impl Storage for Memory {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let mut disk = locked(&self.disk);
-        disk.operate()?;
+        disk.rearrange()?;
         if disk.names.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -266,7 +293,7 @@ impl Storage for Memory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut disk = locked(&self.disk);
-        disk.operate()?;
+        disk.rearrange()?;
         let file = disk.file(from)?;
         disk.names.remove(from);
         disk.names.insert(to.to_owned(), file);
@@ -275,7 +302,7 @@ impl Storage for Memory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut disk = locked(&self.disk);
-        disk.operate()?;
+        disk.rearrange()?;
         disk.file(name)?;
         disk.names.remove(name);
         Ok(())
@@ -307,7 +334,7 @@ impl StoredFile for Handle {
 
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut disk = locked(&self.disk);
-        let outcome = disk.operate();
+        let outcome = disk.operate().and_then(|()| disk.has_room());
         let file = &mut disk.files[self.file];
         // Room that was set aside is there. Other failures leave a part behind.
         let is_reserved = file.bytes.len() as u64 + bytes.len() as u64 <= file.reserved;
@@ -331,13 +358,14 @@ impl StoredFile for Handle {
         if !disk.can_reserve {
             return Err(io::ErrorKind::Unsupported.into());
         }
+        disk.has_room()?;
         disk.files[self.file].reserved = length + bytes;
         Ok(())
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
         let mut disk = locked(&self.disk);
-        disk.operate()?;
+        disk.rearrange()?;
         let file = &mut disk.files[self.file];
         file.bytes.truncate(length as usize);
         file.reserved = 0;

@@ -11,6 +11,8 @@
 //! | the process is killed | everything that was answered is there |
 //! | the machine is | everything up to `durable`, and some or all of the rest, in order |
 //! | the disk is full | drawing calls are refused with `no_space`, questions are answered; it goes on when there is room |
+//! | it is full when the display starts | the same: all that there was is there, sessions too. Only what is new needs room to begin |
+//! | the file system can only be read | the display does not start: a disk that fails is often remounted so, and what is read may not be on it |
 //! | a write fails for another reason | what it was to keep is drawn and nobody is told before it is on the disk; then as when it is full |
 //! | a sync fails | nobody knows what is on the disk: the display says so and ends |
 //! | the end of the last file is torn | it is cut off, and the log says how much |
@@ -22,7 +24,8 @@
 //! written; no client is answered before.
 //!
 //! Locks: a connection holds the log for a turn, while it appends and draws, so that records are in the order of the
-//! drawing. Nobody syncs, or waits for one who does, while holding it. Without a journal there is no lock.
+//! drawing. Nobody syncs, or waits for one who does, while holding it, but the call that finds room after a start that
+//! found none: what it does is a part of that start. Without a journal there is no lock.
 
 mod base;
 mod error;
@@ -32,6 +35,7 @@ pub mod inspect;
 mod log;
 #[cfg(test)]
 mod memory;
+mod mend;
 mod record;
 mod recover;
 mod replay;
@@ -177,7 +181,8 @@ impl Journal {
         locked(&self.handle.core.log).owner().instance
     }
 
-    /// How often the instance has been started, this time included.
+    /// How often the instance has been started, this time included. A start that found no room is counted when it is the first
+    /// to draw: until then the next start has the same number, and the same picture.
     pub fn boot(&self) -> u64 {
         locked(&self.handle.core.log).place.boot
     }

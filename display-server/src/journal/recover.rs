@@ -4,12 +4,12 @@ use super::base::{Errors, Found, find_base, replay};
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, journal_name, snapshot_name};
 use super::format::HEADER;
+use super::mend::Litter;
 use super::replay::{Break, Owner, Place, walk};
-use super::storage::Storage;
+use super::storage::{Storage, give_back, is_full};
 use super::{Companion, DEFAULT_SIZE, Options};
 use crate::display::Display;
 use draw_protocol::Size;
-use std::io;
 use std::ops::ControlFlow;
 use tracing::{info, warn};
 
@@ -24,9 +24,11 @@ pub(crate) struct Recovered {
     pub(crate) files: u64,
     /// What was dropped with the owner's consent: the picture is another than was promised.
     pub(crate) is_cut: bool,
+    /// What is of no use and could not be removed, since the disk is full.
+    pub(crate) litter: Option<Litter>,
 }
 
-/// Recovers what `storage` has, and cuts off a torn end. `None` if it has nothing.
+/// Recovers what `storage` has, and cuts off a torn end. `None` if it has nothing. All that is recovered is on the disk then.
 pub(crate) fn recover(
     storage: &dyn Storage,
     options: &Options,
@@ -35,9 +37,6 @@ pub(crate) fn recover(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<Recovered>, JournalError> {
     let catalogue = Catalogue::read(storage).map_err(errors.io("list it"))?;
-    for name in &catalogue.unfinished {
-        storage.remove(name).map_err(errors.io(format!("remove {name}")))?;
-    }
     let Found { base, damaged } = find_base(storage, &catalogue, errors, |_| true)?;
     for (number, what) in &damaged {
         warn!("{} is damaged and not used: {what}", snapshot_name(*number));
@@ -59,43 +58,51 @@ pub(crate) fn recover(
         |_| true,
     )
     .map_err(errors.io("read it"))?;
-    let mut is_cut = false;
-    if let Some(broken) = &end.broken {
-        is_cut = broken.proof.is_some();
-        if is_cut && !options.accept_loss {
-            return Err(errors.damaged(end.broken.expect("it is broken")));
-        }
-        let Break { damage, bytes, .. } = broken;
-        if is_cut {
+    let mut place = end.place;
+    let mut litter = Litter { names: catalogue.unfinished.clone(), ..Litter::default() };
+    litter.names.extend(damaged.iter().map(|(number, _)| snapshot_name(*number)));
+    let is_cut = end.broken.as_ref().is_some_and(|broken| broken.proof.is_some());
+    match end.broken {
+        Some(broken) if is_cut && !options.accept_loss => return Err(errors.damaged(broken)),
+        Some(Break { damage, bytes, .. }) if is_cut => {
             warn!("dropping {bytes} bytes from record {} on, which were promised: {damage}", damage.record);
-        } else {
+            // Behind everything that is there: the dropped files stay until newer snapshots remove them.
+            place.file = catalogue.journals.last().map_or(place.file, |last| last + 1).max(place.file);
+        }
+        Some(broken) => {
+            let Break { damage, bytes, .. } = &broken;
             info!(
                 "cutting off {bytes} bytes that nothing vouches for, from record {} on: {damage}",
                 damage.record
             );
-            cut(storage, &catalogue, broken).map_err(errors.io("cut off its torn end"))?;
+            // The file of a header that was never finished is begun anew.
+            place.file += u64::from(damage.offset >= HEADER as u64);
+            litter.torn = Some((catalogue.journals.clone(), broken));
         }
+        None => {}
     }
-    let mut place = end.place;
-    if is_cut {
-        // Behind everything that is there: the dropped files stay until newer snapshots remove them.
-        place.file = catalogue.journals.last().map_or(place.file, |last| last + 1).max(place.file);
-    } else if end.broken.as_ref().is_some_and(|broken| broken.damage.offset >= HEADER as u64) {
-        place.file += 1;
-    }
+    let litter = match litter.remove(storage) {
+        Ok(()) => None,
+        Err((what, error)) if is_full(&error) && !is_cut => {
+            warn!("cannot {what} ({error}): that is done when there is room");
+            Some(litter)
+        }
+        Err((what, error)) => return Err(errors.io(what)(error)),
+    };
     // The end of a process leaves what it had not synced, and the next header vouches for all of it.
     for &number in catalogue.journals.iter().filter(|&&n| n >= base.place.file && n < place.file) {
         let name = journal_name(number);
-        storage.open(&name).and_then(|file| file.sync()).map_err(errors.io(format!("sync {name}")))?;
-    }
-    for (number, _) in damaged {
-        // Were it counted as one of the two that are kept, the next would remove a better one.
-        let name = snapshot_name(number);
-        storage.remove(&name).map_err(errors.io(format!("remove {name}")))?;
+        let synced = storage.open(&name).and_then(|file| {
+            // Nor has it given back what it had set aside, which on a full disk is room that nobody else can have.
+            give_back(&*file, file.length()?);
+            file.sync()
+        });
+        synced.map_err(errors.io(format!("sync {name}")))?;
     }
     storage.sync_directory().map_err(errors.io("sync it"))?;
     let files = place.file - base.place.file;
-    Ok(Some(Recovered { display: base.display, owner: base.owner, place, bytes: end.bytes, files, is_cut }))
+    let (display, owner) = (base.display, base.owner);
+    Ok(Some(Recovered { display, owner, place, bytes: end.bytes, files, is_cut, litter }))
 }
 
 /// There are neither a snapshot nor the first journal to start from.
@@ -121,7 +128,9 @@ fn no_base(
             Some(broken) if broken.proof.is_some() => Err(errors.damaged(broken)),
             Some(broken) => {
                 info!("the journal was never begun: removing {} bytes", broken.bytes);
-                cut(storage, catalogue, &broken).map_err(errors.io("remove its torn start"))?;
+                let torn = Some((catalogue.journals.clone(), broken));
+                let removed = Litter { torn, ..Litter::default() }.remove(storage);
+                removed.map_err(|(what, error)| errors.io(what)(error))?;
                 Ok(None)
             }
             None => Ok(None),
@@ -142,20 +151,5 @@ fn no_base(
     let newest = catalogue.journals.last().max(catalogue.snapshots.last()).copied().unwrap_or(0);
     let place = Place { file: newest + 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
-    Ok(Some(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: true }))
-}
-
-/// Cuts off what is behind a break that nothing vouches for.
-fn cut(storage: &dyn Storage, catalogue: &Catalogue, broken: &Break) -> io::Result<()> {
-    // From the last on: what is left when this is interrupted is torn in the same way.
-    for &number in catalogue.journals.iter().rev().filter(|&&number| number >= broken.file) {
-        let name = journal_name(number);
-        if number > broken.file || broken.damage.offset < HEADER as u64 {
-            storage.remove(&name)?;
-        } else {
-            // It is synced with the others, before anything vouches for it.
-            storage.open(&name)?.truncate(broken.damage.offset)?;
-        }
-    }
-    storage.sync_directory()
+    Ok(Some(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: true, litter: None }))
 }

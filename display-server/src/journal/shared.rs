@@ -6,7 +6,7 @@ use super::format::HEADER;
 use super::log::Log;
 use super::recover::{Recovered, recover};
 use super::replay::{Owner, Place};
-use super::storage::Storage;
+use super::storage::{Storage, is_full};
 use super::sync::{Syncer, locked};
 use super::{Companion, DEFAULT_SIZE, Options};
 use crate::display::Display;
@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Files behind a snapshot that a start may find before it takes a new one: each start leaves one.
 const FILES: u64 = 8;
@@ -33,6 +33,8 @@ pub(crate) struct Core {
     pub(super) snapshot_after: u64,
     /// The log has been told that it cannot be written.
     pub(super) is_refusing: AtomicBool,
+    /// The log has been told that the start has found no room.
+    pub(super) is_read_only: AtomicBool,
     /// The thread that is taking a snapshot, or has taken the last. Held to look and to start one.
     pub(super) snapshot: Mutex<Option<JoinHandle<()>>>,
 }
@@ -53,7 +55,7 @@ impl Core {
             Some(recovered) => recovered,
             None => empty(options).map_err(|error| errors.display(error))?,
         };
-        let Recovered { display, mut owner, mut place, bytes, files, is_cut } = recovered;
+        let Recovered { display, mut owner, mut place, bytes, files, is_cut, litter } = recovered;
         if is_new || is_cut {
             let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
             random.map_err(errors.io("find a random number"))?;
@@ -61,10 +63,16 @@ impl Core {
         }
         place.boot += 1;
         let durable = place.next - 1;
-        let log = Log::begin(storage.clone(), owner, options.background, place, durable);
-        let log = log.and_then(|log| log.file.sync().and_then(|()| storage.sync_directory()).map(|()| log));
-        let mut log = log.map_err(errors.io("begin a new file"))?;
-        log.since = bytes.saturating_sub(files * HEADER as u64);
+        let mut log = Log::new(storage.clone(), owner, options.background, place, litter);
+        let full = match log.begin() {
+            Ok(()) => None,
+            // What there was is there to be seen, and clients may go on. What is new would be told and not be in any file.
+            Err(error) if is_full(&error) && !is_new && !is_cut => Some(error),
+            Err(error) => return Err(errors.io("begin a new file")(error)),
+        };
+        let wants_snapshot = files >= FILES || bytes > options.snapshot_after;
+        log.since =
+            if wants_snapshot { options.snapshot_after } else { bytes.saturating_sub(files * HEADER as u64) };
         let core = Core {
             directory: directory.to_owned(),
             syncer: Syncer::new(storage.clone(), durable),
@@ -73,12 +81,14 @@ impl Core {
             companion,
             log: Mutex::new(log),
             snapshot_after: options.snapshot_after,
-            is_refusing: AtomicBool::new(false),
+            is_refusing: AtomicBool::new(full.is_some()),
+            is_read_only: AtomicBool::new(full.is_some()),
             snapshot: Mutex::new(None),
         };
         if is_cut {
             core.take_snapshot()?;
-        } else if (files >= FILES || bytes > options.snapshot_after)
+        } else if wants_snapshot
+            && full.is_none()
             && let Err(error) = core.take_snapshot()
         {
             warn!("no snapshot was taken: {error}");
@@ -89,6 +99,11 @@ impl Core {
             info!("a new journal in {path}");
         } else {
             info!("{durable} calls are back from {path}: {bytes} bytes in {took:.1?}");
+        }
+        if let Some(error) = full {
+            error!(
+                "there is no room for the journal in {path} ({error}): the display is read-only until there is"
+            );
         }
         Ok(core)
     }
@@ -106,7 +121,9 @@ impl Core {
                     "what was drawn last could not be written ({error}), and is lost with this process"
                 ))
             })?;
-            self.syncer.want(&log.file, log.place.next - 1, false);
+            if let Some(file) = &log.file {
+                self.syncer.want(file, log.place.next - 1, false);
+            }
             log.since > 0
         };
         if is_new && let Err(error) = self.take_snapshot() {
@@ -122,5 +139,5 @@ fn empty(options: &Options) -> Result<Recovered, crate::Error> {
     let display = Display::new(size, options.background)?;
     let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
-    Ok(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: false })
+    Ok(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: false, litter: None })
 }

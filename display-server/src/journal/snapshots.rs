@@ -30,10 +30,9 @@ impl Core {
         picture.resize(picture.capacity(), 0);
 
         let mut log = locked(&self.log);
-        let before = log.place;
-        let old = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
+        let (before, [old, new]) = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
         self.syncer.want(&old, before.next - 1, false);
-        self.syncer.want(&log.file, before.next - 1, true);
+        self.syncer.want(&new, before.next - 1, true);
         framebuffer.copy_rows(0..size.height, &mut picture);
         let state = self.companion.save();
         let (owner, number) = (log.owner(), log.place.file);

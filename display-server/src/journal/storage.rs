@@ -54,6 +54,26 @@ pub(crate) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<
     Ok(())
 }
 
+/// Sets space for so many bytes aside in an empty file, where that can be had. Then a write does not fail half way, and a
+/// limit of this process, beyond which a write would end it, is an error like any other.
+pub(crate) fn set_aside(file: &dyn StoredFile, bytes: u64) -> io::Result<()> {
+    match file.reserve(0, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        reserved => reserved,
+    }
+}
+
+/// Gives back what was set aside for a file that has `length` bytes and gets no more. It is only room.
+pub(crate) fn give_back(file: &dyn StoredFile, length: u64) {
+    _ = file.truncate(length);
+}
+
+/// Whether there is no room for more, on the disk, for this user or in a file: what may end by itself.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 /// A directory of the system's.
 #[derive(Debug)]
 pub(crate) struct Directory {

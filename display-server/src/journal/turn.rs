@@ -182,8 +182,8 @@ impl Core {
         // If it cannot be written it stays in memory, and nothing more is taken before it is.
         let flushed = log.flush();
         self.say(log, flushed.as_ref().err());
-        if let Some(written) = log.written() {
-            self.syncer.want(&log.file, written, false);
+        if let (Some(written), Some(file)) = (log.written(), &log.file) {
+            self.syncer.want(file, written, false);
         }
         log.since >= self.snapshot_after
     }
@@ -191,6 +191,11 @@ impl Core {
     /// Says once that it cannot be written, and once that it can again.
     fn say(&self, log: &Log, failed: Option<&io::Error>) {
         let path = self.directory.display();
+        if log.file.is_some() && self.is_read_only.load(Relaxed) {
+            self.is_read_only.store(false, Relaxed);
+            self.is_refusing.store(false, Relaxed);
+            info!("there is room for the journal in {path} again: the display goes on");
+        }
         match failed {
             Some(error) if !self.is_refusing.swap(true, Relaxed) => {
                 error!("the journal in {path} cannot be written ({error}): nothing is drawn until it can");

@@ -1,7 +1,7 @@
 //! A client that is a process of its own, to be killed like one: this test program once more.
 
 use crate::history::{Answer, CELLS, Call, Made, Pen};
-use crate::processes::Dice;
+use crate::processes::{Dice, PATIENCE};
 use draw_client::blocking::{Display, Pipeline, Reply};
 use draw_client::{Code, Color, Error, LateError, Outcome, Pixel, Result};
 use std::collections::VecDeque;
@@ -12,9 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
-
-/// What does not happen within this time does not happen any more.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which life it is, where its history goes, where the display is, and the last row: there all count in one cell.
 const LIFE: &str = "UNKILLABLE_LIFE";

@@ -8,15 +8,16 @@ mod client;
 mod full;
 mod history;
 mod planted;
+#[path = "../common/processes.rs"]
 mod processes;
 mod stopped;
 
 use checker::Executed;
-use client::{Client, PATIENCE};
+use client::Client;
 use draw_client::Color;
 use draw_client::blocking::Display;
 use history::{Answer, CELLS, Call, Life, Made};
-use processes::{Dice, Directory, Server, free_port};
+use processes::{Dice, Directory, PATIENCE, Server, free_port};
 use std::time::Duration;
 
 /// How often something is killed; the environment variable `KILLS` says otherwise. A release has 1,000, which takes four

@@ -2,9 +2,9 @@
 //! unknown is executed once, the truth of it is told late, and everybody goes on.
 
 use crate::check_row;
-use crate::client::{Client, Connected, PATIENCE, Remembering};
+use crate::client::{Client, Connected, Remembering};
 use crate::history::{Answer, CELLS, Call, Life};
-use crate::processes::{Directory, Server, free_port, go_on, stop};
+use crate::processes::{Directory, PATIENCE, Server, free_port, go_on, stop};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Code, Color, Error, LateError, Outcome};
 use std::sync::mpsc::{Receiver, channel};

@@ -5,6 +5,8 @@ mod format;
 mod held;
 mod lives;
 mod looked_at;
+mod no_room;
+mod no_room_served;
 mod returning;
 mod served;
 mod world;

@@ -20,22 +20,22 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("in time")
 }
 
 /// A display with sessions on a disk in memory, at an address that stays the same.
-struct Running {
-    storage: Memory,
-    journal: Journal,
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) storage: Memory,
+    pub(super) journal: Journal,
+    pub(super) address: SocketAddr,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Running {
-    async fn start(storage: Memory, address: SocketAddr) -> Running {
+    pub(super) async fn start(storage: Memory, address: SocketAddr) -> Running {
         let options = Options { size: Some(SIZE), ..Options::default() };
         let (shadow, on) = (Arc::new(Shadow::default()), Arc::new(storage.clone()));
         let core = Core::open(Path::new("memory"), on, &options, shadow.clone(), &mut |_, _| ());
@@ -49,7 +49,7 @@ impl Running {
         Running { storage, journal, address, task }
     }
 
-    async fn new() -> Running {
+    pub(super) async fn new() -> Running {
         Running::start(Memory::new(Trouble::None, true), SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
@@ -61,27 +61,33 @@ impl Running {
         last
     }
 
-    /// Kills it, and starts another on what is left on the disk.
-    async fn restart_on(self, left: Memory) -> Running {
+    /// Kills it.
+    pub(super) async fn kill(self) -> SocketAddr {
         self.task.abort();
         _ = self.task.await;
-        Running::start(left, self.address).await
+        self.address
     }
 
-    fn shown(&self, x: i32) -> u32 {
+    /// Kills it, and starts another on what is left on the disk.
+    pub(super) async fn restart_on(self, left: Memory) -> Running {
+        let address = self.kill().await;
+        Running::start(left, address).await
+    }
+
+    pub(super) fn shown(&self, x: i32) -> u32 {
         let color = self.journal.display().framebuffer().get_pixel(x, 0).expect("it is inside");
         color.to_u32() - Color::BLACK.to_u32()
     }
 }
 
-async fn connect(running: &Running, accepts_loss: bool) -> (Display, UnboundedReceiver<Status>) {
+pub(super) async fn connect(running: &Running, accepts_loss: bool) -> (Display, UnboundedReceiver<Status>) {
     let (tell, told) = unbounded_channel();
     let builder = Display::builder().reconnect(DEADLINE).accept_loss(accepts_loss);
     let builder = builder.on_status(move |status| _ = tell.send(status));
     (soon(builder.connect(&running.address.to_string())).await.expect("a display"), told)
 }
 
-async fn add(display: &Display, x: i32, amount: u32) -> Result<(), Error> {
+pub(super) async fn add(display: &Display, x: i32, amount: u32) -> Result<(), Error> {
     soon(async { display.add_pixel(x, 0, amount).await?.await }).await
 }
 

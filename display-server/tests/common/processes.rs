@@ -1,11 +1,17 @@
 //! The display as a process of its own, and what a test needs around it.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// What does not happen within this time does not happen any more.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory of a test's own, removed in the end.
 pub(crate) struct Directory(PathBuf);
@@ -39,37 +45,78 @@ pub(crate) fn free_port() -> u16 {
 /// A display that is killed when it is dropped.
 pub(crate) struct Server {
     pub(crate) process: Child,
+    pub(crate) address: String,
+    /// The lines of its log, of one that is limited.
+    log: Option<Receiver<String>>,
 }
 
 impl Server {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(journal: &Path, port: u16, size: &str) -> Server {
-        Server::start_by(Command::new(env!("CARGO_BIN_EXE_display-server")), journal, port, size)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
+        command.args(["--log", "warn", "--journal-size", "1", "--journal"]).arg(journal);
+        Server::start_by(&mut command, port, size)
     }
 
-    /// The same of a display that may write no more than so many blocks of 512 bytes to a file.
+    /// The same of one that keeps no journal, on any port.
+    pub(crate) fn start_plain(size: &str) -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
+        command.args(["--log", "error"]);
+        Server::start_by(&mut command, 0, size)
+    }
+
+    /// The same of a display that may write no more than so many blocks of 512 bytes to a file. Its log goes to a pipe, since
+    /// standard error may be a file as well.
     #[cfg(target_os = "linux")]
     pub(crate) fn start_limited(journal: &Path, port: u16, size: &str, blocks: u64) -> Server {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"")]);
-        shell.arg(env!("CARGO_BIN_EXE_display-server"));
-        Server::start_by(shell, journal, port, size)
+        shell.args([env!("CARGO_BIN_EXE_display-server"), "--journal-size", "1", "--journal"]).arg(journal);
+        let mut server = Server::start_by(shell.stderr(Stdio::piped()), port, size);
+        let lines = BufReader::new(server.process.stderr.take().unwrap()).lines();
+        let (say, log) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        server.log = Some(log);
+        server
     }
 
     /// The same by a command that becomes the display.
-    fn start_by(mut command: Command, journal: &Path, port: u16, size: &str) -> Server {
+    fn start_by(command: &mut Command, port: u16, size: &str) -> Server {
         let mut process = command
-            .args(["--headless", "--size", size, "--log", "warn", "--journal-size", "1"])
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--journal"])
-            .arg(journal)
+            .args(["--headless", "--size", size, "--listen", &format!("127.0.0.1:{port}")])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening on "), "{line:?}");
-        Server { process }
+        let address = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}"));
+        Server { address: address.to_owned(), process, log: None }
+    }
+
+    /// Waits until there is such a line in its log.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn expect(&self, text: &str) {
+        let log = self.log.as_ref().expect("it is read");
+        while !log
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("it does not say {text:?}"))
+            .contains(text)
+        {}
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.process.wait().unwrap()
+    }
+
+    /// Bytes of memory that it has at present.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it runs");
+        resident.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 }
 
