@@ -3,6 +3,7 @@
 use crate::durability::Durability;
 use crate::error::Lost;
 use crate::status::Status;
+use draw_protocol::client::Ended;
 use draw_protocol::session::Id;
 use draw_protocol::{Code, Hello};
 use std::time::{Duration, Instant};
@@ -65,9 +66,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The greeting of a new client. A system that gives no random bytes gives no session: the client then lives as long as its
 /// connection.
-pub(crate) fn hello(durability: Durability) -> Hello {
+pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
     let hello = Hello::new(concat!("draw-client ", env!("CARGO_PKG_VERSION")));
-    let hello = hello.with_durability(durability.is_durable());
+    let hello = hello.with_durability(durability.is_durable()).with_checks(checks);
     let mut session = [0; 16];
     match getrandom::fill(&mut session) {
         Ok(()) => hello.with_session(Id(session)),
@@ -75,12 +76,12 @@ pub(crate) fn hello(durability: Durability) -> Hello {
     }
 }
 
-/// Whether another connection may be better: the network failed or the display ended. A display that has refused what
+/// Whether another connection may be better: the network failed, or altered what it carried, or the display ended. A display that has refused what
 /// this client says, or a session that goes on elsewhere, would be no other.
 pub(crate) fn may_return(lost: &Lost) -> bool {
     match lost {
-        Lost::Eof | Lost::Io(_) => true,
-        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow),
+        Lost::Eof | Lost::Io(_) | Lost::Protocol(Ended::Corrupted(_)) => true,
+        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted),
         _ => false,
     }
 }

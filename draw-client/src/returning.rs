@@ -1,10 +1,11 @@
 //! How a driver comes by another connection when it has lost one.
 
+use crate::checksums::may_greet_again;
 use crate::error::Lost;
 use crate::reconnect::{Halves, Outage};
 use crate::status::Status;
 use draw_protocol::Code;
-use draw_protocol::client::Ended;
+use draw_protocol::client::{Connection, Ended};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -31,6 +32,8 @@ pub(crate) struct Returning {
     spread: u64,
     /// A display that has lost an end of what it had executed will do.
     accepts_loss: bool,
+    /// How often the first greeting was tried.
+    greetings: u32,
     /// What is to be told.
     news: Option<Status>,
 }
@@ -57,6 +60,7 @@ impl Returning {
             timer: Box::pin(tokio::time::sleep(patience)),
             spread: u64::from_ne_bytes(spread),
             accepts_loss: false,
+            greetings: 0,
             news: None,
         }
     }
@@ -76,6 +80,12 @@ impl Returning {
         let has_regressed =
             matches!(lost, Lost::Protocol(Ended::Refused(fault)) if fault.code == Code::StateRegressed);
         has_regressed && self.accepts_loss
+    }
+
+    /// Whether the first greeting may be tried once more.
+    pub(crate) fn may_greet_again(&mut self, machine: &Connection, lost: &Lost) -> bool {
+        self.greetings += 1;
+        may_greet_again(machine, lost, self.greetings)
     }
 
     /// What is to be told.

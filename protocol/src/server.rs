@@ -427,6 +427,11 @@ impl Talk {
                 }
             }
             Some(Message::Notification { method, mut params }) => {
+                if method == hello::CHECK.as_bytes() {
+                    // What it should have been a check of may be a part of it, and nobody would ever answer that.
+                    self.end_altered("a check is not as checks are");
+                    return Step::Wait;
+                }
                 if is_first {
                     self.phase = Phase::Plain;
                 }

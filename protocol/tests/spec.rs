@@ -351,12 +351,17 @@ fn check(message: &[u8]) -> Vec<u8> {
     [&b"\x93\x02\xa5check\x91\xcf"[..], &xxh3_64(message).to_be_bytes()].concat()
 }
 
+/// Where the first of these messages ends.
+fn end(bytes: &[u8]) -> usize {
+    Scan::default().run(bytes, limits::MESSAGE).ok().flatten().expect("a whole message")
+}
+
 /// These messages without their checks: each has one, and it is right.
 fn bare(mut bytes: &[u8]) -> Vec<u8> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
         let (before, after) = bytes.split_at(check(&[]).len());
-        let (message, rest) = after.split_at(Scan::default().run(after, limits::MESSAGE).unwrap().unwrap());
+        let (message, rest) = after.split_at(end(after));
         assert_eq!(before, check(message));
         messages.extend_from_slice(message);
         bytes = rest;
@@ -376,7 +381,7 @@ fn checks() -> BTreeMap<&'static str, Vec<u8>> {
     let (requests, answers) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
     world.call(&Request::Clear { color: Color::BLACK });
     let mut altered = world.client.poll_transmit().to_vec();
-    *altered.last_mut().unwrap() ^= 1;
+    *altered.last_mut().expect("a request") ^= 1;
     let goodbye = world.host.ask(&altered);
     assert_eq!(world.host.display.pixel(1, 2), Some(RED), "it was not executed");
     // What is said without checks is the same without them, but for what asks for them.
@@ -408,8 +413,7 @@ fn every_check_that_is_shown_is_that_of_the_message_behind_it() {
     // And a client that makes its own is understood.
     let mut host = host();
     let requests = bare(&blocks["checks-requests"]);
-    let draws = Scan::default().run(&requests, limits::MESSAGE).unwrap().unwrap();
-    let (draws, asks) = requests.split_at(draws);
+    let (draws, asks) = requests.split_at(end(&requests));
     let all =
         [&bare(&blocks["checks-hello"]), draws, asks].map(|message| [&check(message), message].concat());
     let said = host.ask(&all.concat());
