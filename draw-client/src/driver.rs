@@ -335,6 +335,7 @@ impl Driver {
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.connect(halves.writer);
         self.reader = halves.reader;
+        self.trace.restart();
         self.shared.lock().machine.reconnect(accepts_loss);
         Poll::Ready(Ok(()))
     }

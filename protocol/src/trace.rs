@@ -219,6 +219,9 @@ impl Tracer {
         if std::mem::take(&mut self.is_first) {
             self.is_greeted = matches!(what, What::Hello);
             self.last = 0;
+        } else if self.last == 0 && self.is_greeted {
+            // In a session that goes on, the first of this connection is not its first.
+            self.last = msgid.into();
         } else {
             self.last += 1;
         }

@@ -4,8 +4,9 @@ mod common;
 
 use common::{SIZE, World, pieces};
 use draw_protocol::client::Connection;
+use draw_protocol::session::Id;
 use draw_protocol::trace::{Direction, Entry, Said, Tracer};
-use draw_protocol::{Color, Hello, Request};
+use draw_protocol::{Color, Hello, Request, server};
 use std::time::Instant;
 
 use Direction::{ToClient, ToDisplay};
@@ -71,6 +72,48 @@ fn checks_are_no_lines_of_their_own_wherever_the_bytes_are_cut() {
     assert!(shown[0].starts_with("93 02 a5 63 68 65 63 6b 91 cf ") && shown[0].len() == 18 * 3 - 1, "{full}");
     assert!(shown[1].starts_with("94 00 02 a9 70 75 74 5f"), "{full}");
     assert_eq!(shown.last(), Some(&"and 35767 bytes more"), "{full}");
+}
+
+#[test]
+fn a_session_that_goes_on_is_understood_from_its_first_request_on() {
+    let mut config = common::config(SIZE);
+    config.instance = Some((Id([1; 16]), 1));
+    let mut world = World::with(config.clone());
+    world.client = Connection::new(&Hello::new("demo").with_session(Id([3; 16])).with_checks(true));
+    let mut world = world.greeted();
+    let clear = Request::Clear { color: Color::WHITE };
+    (0..5).for_each(|_| _ = world.call(&clear));
+    world.round();
+    // Request 6 is sent again, on the second connection.
+    world.call(&Request::GetSize {});
+    world.client.poll_transmit();
+    let mut session = world.host.server.take_session().map(|(_, session)| session);
+    world.client.handle_disconnected(Vec::new());
+    world.client.reconnect(false);
+    world.host.server = server::Connection::new(config, world.host.now);
+    let mut passed = Passed::new();
+    for _ in 0..2 {
+        let sent = world.client.poll_transmit().to_vec();
+        world.client.handle_transmitted(sent.len());
+        let mut input = &sent[..];
+        if session.is_some() {
+            let step = world.host.server.handle_input(&mut input, world.host.now);
+            assert!(matches!(step, server::Step::Resume(_)));
+            world.host.server.resume(&mut session);
+        }
+        world.host.hear(input);
+        let said = world.host.say();
+        world.hear_from_server(&said);
+        passed.extend([(ToDisplay, sent), (ToClient, said)]);
+        (0..2).for_each(|_| _ = world.call(&clear));
+        world.call(&Request::GetSize {});
+    }
+    let lines = lines(&trace(&passed, common::uncut).1);
+    assert!(lines.iter().any(|line| line.contains("<- 6 get_size: 640x480 (0.000 ms)")), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line.contains("<- 9 get_size: 640x480 (0.000 ms, 2 before it done)")),
+        "{lines:#?}"
+    );
 }
 
 #[test]

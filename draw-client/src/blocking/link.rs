@@ -258,6 +258,7 @@ impl Link {
                     self.stream = stream;
                     self.limited = Some(Instant::now());
                     self.is_connected = true;
+                    self.trace.restart();
                     self.machine.reconnect(false);
                     return Ok(());
                 }
