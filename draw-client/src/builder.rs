@@ -126,7 +126,8 @@ impl Builder {
 
     /// Whether client and display look at each message for bytes that were altered on their way. One that was is neither executed nor
     /// believed: the connection is lost, and what was under way goes on on another, once and in its order, as after any
-    /// loss ([`Builder::reconnect`]).
+    /// loss ([`Builder::reconnect`]). If that happens over and over and nothing is done in between, it is given up like a display that is
+    /// gone.
     ///
     /// TCP has a checksum of 16 bits of its own, which boxes on the way write anew: now and then it lets bytes pass that are not what was
     /// sent. So checksums are on, unless this is set, for TCP to another machine. They are off to this one, as the bytes never leave its

@@ -1,8 +1,9 @@
 //! Whether what crosses the network is looked at for bytes that were altered on their way.
 
 use crate::error::Lost;
-use draw_protocol::client::{Connection, Ended};
-use draw_protocol::{Code, limits};
+use crate::reconnect::is_altered;
+use draw_protocol::client::Connection;
+use draw_protocol::limits;
 use std::io;
 use std::net::SocketAddr;
 
@@ -17,12 +18,8 @@ pub(crate) fn are_wanted(asked: Option<bool>, peer: io::Result<SocketAddr>) -> b
 /// Whether the first greeting may be tried once more, on another connection, after so many tries: it, or its answer, may have been
 /// altered on its way. A display that does not know checksums answers in the same way, each time.
 pub(crate) fn may_greet_again(machine: &Connection, lost: &Lost, tries: u32) -> bool {
-    let may_be_altered = match lost {
-        // A display that could not read what it was sent says nothing.
-        Lost::Eof | Lost::Io(_) | Lost::Protocol(Ended::Corrupted(_)) => true,
-        Lost::Goodbye(fault) => fault.code == Code::Corrupted,
-        _ => false,
-    };
+    // A display that could not read what it was sent says nothing.
+    let may_be_altered = matches!(lost, Lost::Eof | Lost::Io(_)) || is_altered(lost);
     machine.is_checked() && may_be_altered && tries < limits::GREETINGS
 }
 

@@ -177,9 +177,9 @@ impl Driver {
                 }
             }
             if let Some(status) = state.resumed.take() {
-                let dropped = state.take_dropped();
+                let (dropped, applied) = (state.take_dropped(), state.machine.applied());
                 drop(state);
-                self.returning.iter_mut().for_each(Returning::resumed);
+                self.returning.iter_mut().for_each(|returning| returning.resumed(applied));
                 dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
                 continue;
             }
@@ -300,11 +300,12 @@ impl Driver {
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
         state.lose(lost.clone());
+        let applied = state.machine.applied();
         drop((state, writer));
         // The other side is to see at once that nobody reads any more.
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
-        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), now()));
+        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, now()));
         self.tell_news();
     }
 

@@ -86,6 +86,37 @@ pub(crate) fn may_return(lost: &Lost) -> bool {
     }
 }
 
+/// What went before that is altered on its way over and over: a connection comes about each time, and is of no use.
+#[derive(Debug, Default)]
+pub(crate) struct Before(Option<(Outage, u64)>);
+
+impl Before {
+    /// There is a connection again, and so many requests are done.
+    pub(crate) fn end(&mut self, outage: Option<Outage>, applied: u64) {
+        self.0 = outage.filter(|outage| is_altered(&outage.reason)).map(|outage| (outage, applied));
+    }
+
+    /// The connection is lost. If bytes were altered on it, as on the one before, and nothing was done in between, it is the same
+    /// outage still: pauses go on to grow, and it is given up at some time.
+    pub(crate) fn begin(&mut self, applied: u64, new: Outage, now: Instant) -> Outage {
+        match self.0.take() {
+            Some((mut outage, before)) if before == applied && is_altered(&new.reason) => {
+                outage.failed(new.reason, now);
+                outage
+            }
+            _ => new,
+        }
+    }
+}
+
+/// Whether a connection was lost because bytes were altered on their way.
+pub(crate) fn is_altered(lost: &Lost) -> bool {
+    match lost {
+        Lost::Goodbye(fault) => fault.code == Code::Corrupted,
+        lost => matches!(lost, Lost::Protocol(Ended::Corrupted(_))),
+    }
+}
+
 /// A time without a connection.
 #[derive(Debug)]
 pub(crate) struct Outage {

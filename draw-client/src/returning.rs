@@ -2,7 +2,7 @@
 
 use crate::checksums::may_greet_again;
 use crate::error::Lost;
-use crate::reconnect::{Halves, Outage};
+use crate::reconnect::{Before, Halves, Outage};
 use crate::status::Status;
 use draw_protocol::Code;
 use draw_protocol::client::{Connection, Ended};
@@ -25,6 +25,7 @@ pub(crate) struct Returning {
     patience: Duration,
     /// The connection is lost, or the one after it has not been greeted on.
     outage: Option<Outage>,
+    before: Before,
     dialing: Option<Dialing>,
     /// There is a connection; until when it is to be greeted on.
     greeting: Option<Instant>,
@@ -55,6 +56,7 @@ impl Returning {
             within,
             patience,
             outage: None,
+            before: Before::default(),
             dialing: None,
             greeting: None,
             timer: Box::pin(tokio::time::sleep(patience)),
@@ -108,19 +110,23 @@ impl Returning {
         self.greeting
     }
 
-    /// A connection is lost, or what seemed to become one.
-    pub(crate) fn lose(&mut self, reason: Lost, now: Instant) {
+    /// A connection is lost, or what seemed to become one. So many requests are done.
+    pub(crate) fn lose(&mut self, reason: Lost, applied: u64, now: Instant) {
         self.greeting = None;
         match &mut self.outage {
             Some(outage) => outage.failed(reason, now),
-            None => self.outage = Some(Outage::new(reason, now, self.within, self.spread)),
+            None => {
+                let new = Outage::new(reason, now, self.within, self.spread);
+                self.outage = Some(self.before.begin(applied, new, now));
+            }
         }
         self.news = self.outage.as_ref().map(|outage| outage.status(now));
     }
 
-    /// The display has greeted back.
-    pub(crate) fn resumed(&mut self) {
-        (self.outage, self.greeting) = (None, None);
+    /// The display has greeted back. So many requests are done.
+    pub(crate) fn resumed(&mut self, applied: u64) {
+        self.before.end(self.outage.take(), applied);
+        self.greeting = None;
     }
 
     /// Ready with another connection, or with why it is given up. `now` is the runtime's clock.

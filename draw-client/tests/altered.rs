@@ -14,7 +14,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Each of the clients, with checksums or without.
 fn connect(kind: usize, address: &str, checksums: bool) -> Result<Box<dyn Client>> {
@@ -121,7 +121,7 @@ fn a_display_that_does_not_know_checksums_is_told_from_a_bad_network_after_some_
 fn a_client_that_does_not_want_a_new_connection_says_what_has_happened() {
     let server = TestServer::start(100, 60);
     let cutter = Cutter::start_altering(&server.address, vec![Altered::Up(9_000), Altered::Up(20)]);
-    let builder = blocking::Display::builder().checksums(true).reconnect(std::time::Duration::ZERO);
+    let builder = blocking::Display::builder().checksums(true).reconnect(Duration::ZERO);
     let display = builder.connect(&cutter.address).unwrap();
     let error = display.put_image(0, 0, 100, 40, &image()).unwrap_err().to_string();
     let wanted = "the connection to the display is lost: the display closed it: corrupted: what came was altered on its way: a \
@@ -132,11 +132,33 @@ fn a_client_that_does_not_want_a_new_connection_says_what_has_happened() {
 }
 
 #[test]
+fn a_network_that_alters_the_same_each_time_is_given_up() {
+    let within = Duration::from_secs(2);
+    for kind in 0..2 {
+        let server = TestServer::start(100, 60);
+        let cutter = Cutter::start_altering(&server.address, vec![Altered::Up(9_000); 100]);
+        let error = if kind == 0 {
+            let display = blocking::Display::builder().checksums(true).reconnect(within);
+            display.connect(&cutter.address).unwrap().put_image(0, 0, 100, 40, &image()).unwrap_err()
+        } else {
+            let display = blocking::Pipeline::builder().checksums(true).reconnect(within);
+            let display = display.connect(&cutter.address).unwrap();
+            display.put_image(0, 0, 100, 40, &image()).unwrap().wait().unwrap_err()
+        };
+        let text = error.to_string();
+        assert!(text.contains("the display was gone for ") && text.contains("altered on its way"), "{text}");
+        // The pauses grow, as they do where there is no display: 0.1 s, 0.2 s, 0.4 s and so on.
+        assert!((4..8).contains(&cutter.connections()), "client {kind}: {}", cutter.connections());
+        assert_eq!(server.screen.stats().executed, 0, "client {kind}");
+    }
+}
+
+#[test]
 fn bytes_that_do_not_leave_the_machine_have_no_checksums_unless_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     for (wanted, first) in [(None, &b"\x94\x00\x00\xa5hello"[..]), (Some(true), b"\x93\x02\xa5check")] {
-        let builder = blocking::Display::builder().reconnect(std::time::Duration::ZERO);
+        let builder = blocking::Display::builder().reconnect(Duration::ZERO);
         let builder = wanted.map_or(builder.clone(), |wanted| builder.checksums(wanted));
         let address = address.clone();
         let client = std::thread::spawn(move || builder.connect(&address).is_err());

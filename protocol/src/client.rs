@@ -182,6 +182,11 @@ impl Connection {
         self.done
     }
 
+    /// Every request up to this number has been executed, as the server has said. A call may take several.
+    pub fn applied(&self) -> u64 {
+        self.flight.applied()
+    }
+
     /// Calls that are neither done nor failed.
     pub fn in_flight(&self) -> u64 {
         self.last_call - self.done

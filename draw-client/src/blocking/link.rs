@@ -4,7 +4,7 @@ use crate::address;
 use crate::checksums::{self, may_greet_again};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::reconnect::{Outage, hello, may_return};
+use crate::reconnect::{Before, Outage, hello, may_return};
 use crate::shared::Stats;
 use crate::socket;
 use draw_protocol::client::{Connection, Event, Lent};
@@ -44,6 +44,7 @@ pub(super) struct Link {
     pub(super) peer: Peer,
     /// The connection is lost, or another one has not been answered yet. Whether there is another one.
     outage: Option<Outage>,
+    before: Before,
     is_connected: bool,
     /// How often the first greeting was tried.
     greetings: u32,
@@ -158,6 +159,7 @@ impl Link {
             trace,
             peer,
             outage: None,
+            before: Before::default(),
             is_connected: true,
             greetings: 0,
         };
@@ -232,7 +234,8 @@ impl Link {
             None => {
                 tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
                 let spread = u64::from(self.stream.local_addr().map_or(0, |address| address.port()));
-                self.outage = Some(Outage::new(reason, now, self.peer.reconnect, spread));
+                let new = Outage::new(reason, now, self.peer.reconnect, spread);
+                self.outage = Some(self.before.begin(self.machine.applied(), new, now));
             }
         }
     }
@@ -296,7 +299,7 @@ impl Link {
             found = found.take().or_else(|| wanted(event, machine));
             resumed
         })?;
-        self.outage = None;
+        self.before.end(self.outage.take(), self.machine.applied());
         Ok(found)
     }
 
