@@ -177,9 +177,9 @@ impl Driver {
                 }
             }
             if let Some(status) = state.resumed.take() {
-                let (dropped, applied) = (state.take_dropped(), state.machine.applied());
+                let dropped = state.take_dropped();
                 drop(state);
-                self.returning.iter_mut().for_each(|returning| returning.resumed(applied));
+                self.returning.iter_mut().for_each(|returning| returning.resumed(now));
                 dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
                 continue;
             }

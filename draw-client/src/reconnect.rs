@@ -76,8 +76,8 @@ pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
     }
 }
 
-/// Whether another connection may be better: the network failed, or altered what it carried, or the display ended. A display that has refused what
-/// this client says, or a session that goes on elsewhere, would be no other.
+/// Whether another connection may be better: the network failed, or altered what it carried, or the display ended. A display
+/// that has refused what this client says, or a session that goes on elsewhere, would be no other.
 pub(crate) fn may_return(lost: &Lost) -> bool {
     match lost {
         Lost::Eof | Lost::Io(_) | Lost::Protocol(Ended::Corrupted(_)) => true,
@@ -86,21 +86,25 @@ pub(crate) fn may_return(lost: &Lost) -> bool {
     }
 }
 
-/// What went before that is altered on its way over and over: a connection comes about each time, and is of no use.
+/// The outage before this connection, if bytes were altered then. Should that be so again before any request is done, it goes on:
+/// a network that alters the same each time is of no use, although there is a connection each time.
 #[derive(Debug, Default)]
-pub(crate) struct Before(Option<(Outage, u64)>);
+pub(crate) struct Before(Option<(Outage, Instant)>);
 
 impl Before {
-    /// There is a connection again, and so many requests are done.
-    pub(crate) fn end(&mut self, outage: Option<Outage>, applied: u64) {
-        self.0 = outage.filter(|outage| is_altered(&outage.reason)).map(|outage| (outage, applied));
+    /// There is a connection again.
+    pub(crate) fn end(&mut self, outage: Option<Outage>, now: Instant) {
+        self.0 = outage.filter(|outage| is_altered(&outage.reason)).map(|outage| (outage, now));
     }
 
-    /// The connection is lost. If bytes were altered on it, as on the one before, and nothing was done in between, it is the same
-    /// outage still: pauses go on to grow, and it is given up at some time.
-    pub(crate) fn begin(&mut self, applied: u64, new: Outage, now: Instant) -> Outage {
+    /// The connection is lost, when so many requests are done: another outage, or the same.
+    pub(crate) fn begin(&mut self, mut new: Outage, applied: u64, now: Instant) -> Outage {
+        new.applied = applied;
         match self.0.take() {
-            Some((mut outage, before)) if before == applied && is_altered(&new.reason) => {
+            Some((mut outage, resumed)) if outage.applied == applied && is_altered(&new.reason) => {
+                // While there was a connection it was not gone.
+                let connected = now.saturating_duration_since(resumed);
+                (outage.since, outage.until) = (outage.since + connected, outage.until + connected);
                 outage.failed(new.reason, now);
                 outage
             }
@@ -128,6 +132,8 @@ pub(crate) struct Outage {
     /// When the next is to be tried.
     pub(crate) next: Instant,
     pause: Duration,
+    /// How many requests were done when it began.
+    applied: u64,
     chance: Chance,
 }
 
@@ -137,7 +143,7 @@ impl Outage {
         let mut chance = Chance(spread);
         // The display may only have dropped this connection, so the first try is made soon.
         let next = now + chance.spread(FIRST);
-        Outage { since: now, until: now + within, reason, next, pause: FIRST, chance }
+        Outage { since: now, until: now + within, reason, next, pause: FIRST, applied: 0, chance }
     }
 
     /// A try has failed.
@@ -180,6 +186,30 @@ impl Chance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_altered_again_before_anything_is_done_is_the_same_outage() {
+        let (began, second) = (Instant::now(), Duration::from_secs(1));
+        let altered = || Lost::Protocol(Ended::Corrupted("it".into()));
+        let new = |reason, now| Outage::new(reason, now, 30 * second, 7);
+        for (first, then, applied, is_same) in [
+            (altered(), altered(), 5, true),
+            (altered(), altered(), 6, false),
+            (altered(), Lost::Eof, 5, false),
+            (Lost::Eof, altered(), 5, false),
+        ] {
+            let mut before = Before::default();
+            let outage = before.begin(new(first, began), 5, began);
+            assert_eq!((outage.pause, outage.until), (FIRST, began + 30 * second));
+            // There is a connection after two seconds, and for an hour.
+            before.end(Some(outage), began + 2 * second);
+            let now = began + 3_602 * second;
+            let outage = before.begin(new(then, now), applied, now);
+            let (pause, left) = if is_same { (2 * FIRST, 28 * second) } else { (FIRST, 30 * second) };
+            assert_eq!((outage.pause, outage.until - now), (pause, left));
+            assert_eq!(now - outage.since, 30 * second - left);
+        }
+    }
 
     #[test]
     fn the_pauses_double_up_to_five_seconds_and_are_spread_by_a_fifth() {

@@ -117,15 +117,15 @@ impl Returning {
             Some(outage) => outage.failed(reason, now),
             None => {
                 let new = Outage::new(reason, now, self.within, self.spread);
-                self.outage = Some(self.before.begin(applied, new, now));
+                self.outage = Some(self.before.begin(new, applied, now));
             }
         }
         self.news = self.outage.as_ref().map(|outage| outage.status(now));
     }
 
-    /// The display has greeted back. So many requests are done.
-    pub(crate) fn resumed(&mut self, applied: u64) {
-        self.before.end(self.outage.take(), applied);
+    /// The display has greeted back.
+    pub(crate) fn resumed(&mut self, now: Instant) {
+        self.before.end(self.outage.take(), now);
         self.greeting = None;
     }
 

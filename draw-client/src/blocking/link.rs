@@ -235,7 +235,7 @@ impl Link {
                 tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
                 let spread = u64::from(self.stream.local_addr().map_or(0, |address| address.port()));
                 let new = Outage::new(reason, now, self.peer.reconnect, spread);
-                self.outage = Some(self.before.begin(self.machine.applied(), new, now));
+                self.outage = Some(self.before.begin(new, self.machine.applied(), now));
             }
         }
     }
@@ -299,7 +299,7 @@ impl Link {
             found = found.take().or_else(|| wanted(event, machine));
             resumed
         })?;
-        self.before.end(self.outage.take(), self.machine.applied());
+        self.before.end(self.outage.take(), Instant::now());
         Ok(found)
     }
 
