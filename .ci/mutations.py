@@ -1,4 +1,4 @@
-"""Breaks the sessions of draw-protocol in one place at a time, in a copy, and sees that a test fails each time.
+"""Breaks the sessions and checks of draw-protocol in one place at a time, in a copy, and sees that a test fails each time.
 
     python3 .ci/mutations.py          all of them, about a minute
     python3 .ci/mutations.py WORD     only those whose description contains WORD
@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-TESTS = "cargo test --locked --offline -q -p draw-protocol --lib --test sessions --test simulation"
+TESTS = "cargo test --locked --offline -q -p draw-protocol --lib --test sessions --test checksums --test simulation"
 SOURCE = "protocol/src"
 
 # What is wrong, in which file, what stands there, and what is put in its place.
@@ -41,6 +41,16 @@ MUTATIONS = [
         "self.out.rewind(self.flight.bytes_after(applied), self.flight.bytes_after(applied), applied);",
     ),
     ("an acknowledgement is left behind", "client.rs", "self.out.bytes.truncate(start);", "_ = start;"),
+    ("a display does not compare", "check.rs", "(Some(digest), None) if digest == xxh3_64(message)", "(Some(digest), None) if digest == digest"),
+    ("a message without a check is executed", "check.rs", "(None, None) if self.is_agreed =>", "(None, None) if false =>"),
+    ("what was altered is executed", "server.rs", "Err(altered) => talk.end_altered(altered.to_string()),", "Err(_) => return talk.handle_message(self.inbox.message(found), now),"),
+    ("what was altered is believed", "client.rs", "Err(altered) => Err(self.altered(&altered.to_string())),", "Err(_) => self.handle_message(inbox.message(found)).map(|()| true),"),
+    ("a hello without its check is taken", "server/greeting.rs", "(Ok((Hello { checks: true, .. },)), false) => {", "(Ok((Hello { checks: true, .. },)), false) if false => {"),
+    ("bytes that are no message are the client's fault", "server/answer.rs", "match self.arriving.is_known() {", "match false {"),
+    ("what seems longer than it is is waited for", "client/altered.rs", "self.message_began?.checked_add", "None::<()>?; self.message_began?.checked_add"),
+    ("a broken check is nobody's", "server.rs", "if method == hello::CHECK.as_bytes() {", "if false {"),
+    ("what is said again has no check", "server/greeting.rs", "session.write_responses(self.arriving.is_agreed(), ", "session.write_responses(false, "),
+    ("what is put in place of what is too large has none", "client/resume.rs", "&Request::DrawPixels { pixels: Pixels::of_run(&[]) }, is_checked)", "&Request::DrawPixels { pixels: Pixels::of_run(&[]) }, false)"),
     ("a lost answer is a success", "client/resume.rs", "self.resumed_to = applied;", "self.resumed_to = 0;"),
 ]
 

@@ -59,6 +59,7 @@ pub struct Builder {
     connect_timeout: Duration,
     reconnect: Duration,
     durability: Durability,
+    checksums: Option<bool>,
     doctor: Option<bool>,
 }
 
@@ -69,6 +70,7 @@ impl Default for Builder {
             connect_timeout: limits::CONNECT_TIMEOUT,
             reconnect: limits::RECONNECT,
             durability: Durability::default(),
+            checksums: None,
             doctor: None,
         }
     }
@@ -93,6 +95,14 @@ impl Builder {
     /// of the display keeps to it.
     pub fn durability(mut self, durability: Durability) -> Builder {
         self.durability = durability;
+        self
+    }
+
+    /// Whether client and display look at each message for bytes that were altered on their way: see
+    /// [`Builder::checksums`](crate::Builder::checksums). Unless set they do, except on a connection to this very machine. A
+    /// [`Pipeline`] that is made of the display keeps to it.
+    pub fn checksums(mut self, checksums: bool) -> Builder {
+        self.checksums = Some(checksums);
         self
     }
 
@@ -125,8 +135,8 @@ impl Builder {
         let shown = address::show(&host, port);
         let deadline = Instant::now() + self.connect_timeout;
         let trace = debug::open(&format!("to {shown}"));
-        let Builder { timeout, connect_timeout, reconnect, durability, doctor } = *self;
-        let peer = Peer { host, port, connect_timeout, reconnect, durability };
+        let Builder { timeout, connect_timeout, reconnect, durability, checksums, doctor } = *self;
+        let peer = Peer { host, port, connect_timeout, reconnect, durability, checksums };
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());

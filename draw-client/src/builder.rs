@@ -4,6 +4,7 @@
 mod tests;
 
 use crate::address;
+use crate::checksums;
 use crate::debug;
 use crate::display::Display;
 use crate::doctor::{self, Client};
@@ -47,6 +48,7 @@ pub struct Builder {
     while_gone: WhileGone,
     accepts_loss: bool,
     durability: Durability,
+    checksums: Option<bool>,
     watcher: Option<StatusCallback>,
     doctor: Option<bool>,
 }
@@ -61,6 +63,7 @@ impl Default for Builder {
             while_gone: WhileGone::default(),
             accepts_loss: false,
             durability: Durability::default(),
+            checksums: None,
             watcher: None,
             doctor: None,
         }
@@ -77,6 +80,7 @@ impl fmt::Debug for Builder {
             .field("while_gone", &self.while_gone)
             .field("accepts_loss", &self.accepts_loss)
             .field("durability", &self.durability)
+            .field("checksums", &self.checksums)
             .field("has_status_callback", &self.watcher.is_some())
             .field("doctor", &self.doctor)
             .finish()
@@ -117,6 +121,23 @@ impl Builder {
     /// disk.
     pub fn durability(mut self, durability: Durability) -> Builder {
         self.durability = durability;
+        self
+    }
+
+    /// Whether client and display look at each message for bytes that were altered on their way. One that was is neither executed nor
+    /// believed: the connection is lost, and what was under way goes on on another, once and in its order, as after any
+    /// loss ([`Builder::reconnect`]). If that happens over and over and nothing is done in between, it is given up like a display that is
+    /// gone.
+    ///
+    /// TCP has a checksum of 16 bits of its own, which boxes on the way write anew: now and then it lets bytes pass that are not what was
+    /// sent. So checksums are on, unless this is set, for TCP to another machine. They are off to this one, as the bytes never leave its
+    /// memory, or go on through a tunnel such as `ssh`, which sees to it itself; and for streams that are handed in
+    /// ([`Builder::over`], [`Builder::through`]), as TLS does the same. It is decided when the first connection is made. Each message has 18 bytes
+    /// more then, and each side reads it once more, at several gigabytes a second.
+    ///
+    /// A display that does not know checksums is not connected to: [`Error::Disconnected`], after a few tries.
+    pub fn checksums(mut self, checksums: bool) -> Builder {
+        self.checksums = Some(checksums);
         self
     }
 
@@ -181,10 +202,11 @@ impl Builder {
         let shown = address::show(&host, port);
         let stream =
             dial(&host, port, deadline).await.map_err(|error| address::unreachable(&shown, error))?;
+        let checks = checksums::are_wanted(self.checksums, stream.peer_addr());
         let trace = debug::open(&format!("to {address}"));
         let patience = self.connect_timeout;
         let returning = returning(host, port, self.reconnect, patience).accept_loss(self.accepts_loss);
-        let (display, driver) = self.greet(stream.into(), Some(returning), trace, deadline).await?;
+        let (display, driver) = self.greet(stream.into(), Some(returning), checks, trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -225,7 +247,8 @@ impl Builder {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let deadline = now() + self.connect_timeout;
-        self.greet(Halves::split(stream), None, debug::open("over a stream"), deadline).await
+        let (trace, checks) = (debug::open("over a stream"), self.checksums.unwrap_or(false));
+        self.greet(Halves::split(stream), None, checks, trace, deadline).await
     }
 
     /// Talks over streams that `connect` makes: the first, and another when one is lost. For a stream that is not TCP, and
@@ -254,7 +277,9 @@ impl Builder {
         };
         let returning =
             Returning::new(again, self.reconnect, self.connect_timeout).accept_loss(self.accepts_loss);
-        let (display, driver) = self.greet(Halves::split(stream), Some(returning), trace, deadline).await?;
+        let checks = self.checksums.unwrap_or(false);
+        let (display, driver) =
+            self.greet(Halves::split(stream), Some(returning), checks, trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -263,10 +288,11 @@ impl Builder {
         self,
         stream: Halves,
         returning: Option<Returning>,
+        checks: bool,
         trace: Printer,
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
-        let machine = Connection::new(&hello(self.durability));
+        let machine = Connection::new(&hello(self.durability, checks));
         let writer = Writer::new(stream.writer, trace.clone());
         let shared = Arc::new(Shared::new(machine, writer, self.timeout));
         shared.lock().while_gone = self.while_gone;

@@ -170,10 +170,16 @@ impl Driver {
             {
                 return Poll::Ready(lost.clone());
             }
+            if state.machine.poll_timeout().is_some_and(|at| at <= now) {
+                state.machine.handle_timeout(now);
+                if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
+                    return Poll::Ready(lost);
+                }
+            }
             if let Some(status) = state.resumed.take() {
                 let dropped = state.take_dropped();
                 drop(state);
-                self.returning.iter_mut().for_each(Returning::resumed);
+                self.returning.iter_mut().for_each(|returning| returning.resumed(now));
                 dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
                 continue;
             }
@@ -189,7 +195,9 @@ impl Driver {
                 return Poll::Ready(if state.is_idle() { Lost::Closed } else { Lost::Unfinished { after } });
             }
             let farewell = farewell.map(|(end, _)| end);
-            let next = [state.next_deadline(), farewell, last_words, greeting].into_iter().flatten().min();
+            let message = state.machine.poll_timeout();
+            let next = [state.next_deadline(), farewell, last_words, greeting, message];
+            let next = next.into_iter().flatten().min();
             state.alarm = next;
             drop(state);
             if self.timer_at != next {
@@ -273,16 +281,20 @@ fn wake_done(mut state: MutexGuard<'_, State>, spare: &mut Vec<Waker>) {
 
 impl Driver {
     /// Whether there may be another connection after this one was lost. What is to be said of the loss is in `lost` then.
-    fn may_return(&self, lost: &mut Lost) -> bool {
+    fn may_return(&mut self, lost: &mut Lost) -> bool {
         let state = self.shared.lock();
         if let (Lost::Eof | Lost::Io(_), Some(fault)) = (&*lost, state.machine.goodbye()) {
             *lost = Lost::Goodbye(fault.clone());
         }
         let is_over = state.is_idle() && state.farewell(self.shared.timeout).is_some();
-        let is_possible = self.returning.as_ref().is_some_and(Returning::is_possible);
-        let may_return =
-            may_return(lost) || self.returning.as_ref().is_some_and(|returning| returning.may_accept(lost));
-        is_possible && !is_over && state.machine.is_resumable() && may_return
+        let Some(returning) = self.returning.as_mut().filter(|returning| returning.is_possible()) else {
+            return false;
+        };
+        !is_over
+            && match state.machine.welcome() {
+                None => returning.may_greet_again(&state.machine, lost),
+                Some(_) => state.machine.is_resumable() && (may_return(lost) || returning.may_accept(lost)),
+            }
     }
 
     /// The connection is lost, and there may be another.
@@ -291,11 +303,12 @@ impl Driver {
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
         state.lose(lost.clone());
+        let applied = state.machine.applied();
         drop((state, writer));
         // The other side is to see at once that nobody reads any more.
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
-        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), now()));
+        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, now()));
         self.tell_news();
     }
 
@@ -326,6 +339,7 @@ impl Driver {
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.connect(halves.writer);
         self.reader = halves.reader;
+        self.trace.restart();
         self.shared.lock().machine.reconnect(accepts_loss);
         Poll::Ready(Ok(()))
     }

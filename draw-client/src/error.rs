@@ -123,7 +123,7 @@ pub enum Lost {
     /// The system reported an error.
     #[error("{}", cause(.0))]
     Io(#[source] Arc<io::Error>),
-    /// The other side is no display, or refused to talk.
+    /// The other side is no display, or refused to talk, or what it said was altered on its way.
     #[error(transparent)]
     Protocol(#[from] Ended),
     /// The tokio runtime ended, or the driver was dropped.

@@ -89,6 +89,7 @@ mod methods;
 mod address;
 pub mod blocking;
 mod builder;
+mod checksums;
 mod debug;
 mod digest;
 mod display;

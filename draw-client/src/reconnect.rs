@@ -3,6 +3,7 @@
 use crate::durability::Durability;
 use crate::error::Lost;
 use crate::status::Status;
+use draw_protocol::client::Ended;
 use draw_protocol::session::Id;
 use draw_protocol::{Code, Hello};
 use std::time::{Duration, Instant};
@@ -65,9 +66,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// The greeting of a new client. A system that gives no random bytes gives no session: the client then lives as long as its
 /// connection.
-pub(crate) fn hello(durability: Durability) -> Hello {
+pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
     let hello = Hello::new(concat!("draw-client ", env!("CARGO_PKG_VERSION")));
-    let hello = hello.with_durability(durability.is_durable());
+    let hello = hello.with_durability(durability.is_durable()).with_checks(checks);
     let mut session = [0; 16];
     match getrandom::fill(&mut session) {
         Ok(()) => hello.with_session(Id(session)),
@@ -75,13 +76,48 @@ pub(crate) fn hello(durability: Durability) -> Hello {
     }
 }
 
-/// Whether another connection may be better: the network failed or the display ended. A display that has refused what
-/// this client says, or a session that goes on elsewhere, would be no other.
+/// Whether another connection may be better: the network failed, or altered what it carried, or the display ended. A display
+/// that has refused what this client says, or a session that goes on elsewhere, would be no other.
 pub(crate) fn may_return(lost: &Lost) -> bool {
     match lost {
-        Lost::Eof | Lost::Io(_) => true,
-        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow),
+        Lost::Eof | Lost::Io(_) | Lost::Protocol(Ended::Corrupted(_)) => true,
+        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted),
         _ => false,
+    }
+}
+
+/// The outage before this connection, if bytes were altered then. Should that be so again before any request is done, it goes on:
+/// a network that alters the same each time is of no use, although there is a connection each time.
+#[derive(Debug, Default)]
+pub(crate) struct Before(Option<(Outage, Instant)>);
+
+impl Before {
+    /// There is a connection again.
+    pub(crate) fn end(&mut self, outage: Option<Outage>, now: Instant) {
+        self.0 = outage.filter(|outage| is_altered(&outage.reason)).map(|outage| (outage, now));
+    }
+
+    /// The connection is lost, when so many requests are done: another outage, or the same.
+    pub(crate) fn begin(&mut self, mut new: Outage, applied: u64, now: Instant) -> Outage {
+        new.applied = applied;
+        match self.0.take() {
+            Some((mut outage, resumed)) if outage.applied == applied && is_altered(&new.reason) => {
+                // While there was a connection it was not gone.
+                let connected = now.saturating_duration_since(resumed);
+                (outage.since, outage.until) = (outage.since + connected, outage.until + connected);
+                outage.failed(new.reason, now);
+                outage
+            }
+            _ => new,
+        }
+    }
+}
+
+/// Whether a connection was lost because bytes were altered on their way.
+pub(crate) fn is_altered(lost: &Lost) -> bool {
+    match lost {
+        Lost::Goodbye(fault) => fault.code == Code::Corrupted,
+        lost => matches!(lost, Lost::Protocol(Ended::Corrupted(_))),
     }
 }
 
@@ -96,6 +132,8 @@ pub(crate) struct Outage {
     /// When the next is to be tried.
     pub(crate) next: Instant,
     pause: Duration,
+    /// How many requests were done when it began.
+    applied: u64,
     chance: Chance,
 }
 
@@ -105,7 +143,7 @@ impl Outage {
         let mut chance = Chance(spread);
         // The display may only have dropped this connection, so the first try is made soon.
         let next = now + chance.spread(FIRST);
-        Outage { since: now, until: now + within, reason, next, pause: FIRST, chance }
+        Outage { since: now, until: now + within, reason, next, pause: FIRST, applied: 0, chance }
     }
 
     /// A try has failed.
@@ -148,6 +186,30 @@ impl Chance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_altered_again_before_anything_is_done_is_the_same_outage() {
+        let (began, second) = (Instant::now(), Duration::from_secs(1));
+        let altered = || Lost::Protocol(Ended::Corrupted("it".into()));
+        let new = |reason, now| Outage::new(reason, now, 30 * second, 7);
+        for (first, then, applied, is_same) in [
+            (altered(), altered(), 5, true),
+            (altered(), altered(), 6, false),
+            (altered(), Lost::Eof, 5, false),
+            (Lost::Eof, altered(), 5, false),
+        ] {
+            let mut before = Before::default();
+            let outage = before.begin(new(first, began), 5, began);
+            assert_eq!((outage.pause, outage.until), (FIRST, began + 30 * second));
+            // There is a connection after two seconds, and for an hour.
+            before.end(Some(outage), began + 2 * second);
+            let now = began + 3_602 * second;
+            let outage = before.begin(new(then, now), applied, now);
+            let (pause, left) = if is_same { (2 * FIRST, 28 * second) } else { (FIRST, 30 * second) };
+            assert_eq!((outage.pause, outage.until - now), (pause, left));
+            assert_eq!(now - outage.since, 30 * second - left);
+        }
+    }
 
     #[test]
     fn the_pauses_double_up_to_five_seconds_and_are_spread_by_a_fifth() {

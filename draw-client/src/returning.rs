@@ -1,10 +1,11 @@
 //! How a driver comes by another connection when it has lost one.
 
+use crate::checksums::may_greet_again;
 use crate::error::Lost;
-use crate::reconnect::{Halves, Outage};
+use crate::reconnect::{Before, Halves, Outage};
 use crate::status::Status;
 use draw_protocol::Code;
-use draw_protocol::client::Ended;
+use draw_protocol::client::{Connection, Ended};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -24,6 +25,7 @@ pub(crate) struct Returning {
     patience: Duration,
     /// The connection is lost, or the one after it has not been greeted on.
     outage: Option<Outage>,
+    before: Before,
     dialing: Option<Dialing>,
     /// There is a connection; until when it is to be greeted on.
     greeting: Option<Instant>,
@@ -31,6 +33,8 @@ pub(crate) struct Returning {
     spread: u64,
     /// A display that has lost an end of what it had executed will do.
     accepts_loss: bool,
+    /// How often the first greeting was tried.
+    greetings: u32,
     /// What is to be told.
     news: Option<Status>,
 }
@@ -52,11 +56,13 @@ impl Returning {
             within,
             patience,
             outage: None,
+            before: Before::default(),
             dialing: None,
             greeting: None,
             timer: Box::pin(tokio::time::sleep(patience)),
             spread: u64::from_ne_bytes(spread),
             accepts_loss: false,
+            greetings: 0,
             news: None,
         }
     }
@@ -76,6 +82,12 @@ impl Returning {
         let has_regressed =
             matches!(lost, Lost::Protocol(Ended::Refused(fault)) if fault.code == Code::StateRegressed);
         has_regressed && self.accepts_loss
+    }
+
+    /// Whether the first greeting may be tried once more.
+    pub(crate) fn may_greet_again(&mut self, machine: &Connection, lost: &Lost) -> bool {
+        self.greetings += 1;
+        may_greet_again(machine, lost, self.greetings)
     }
 
     /// What is to be told.
@@ -98,19 +110,23 @@ impl Returning {
         self.greeting
     }
 
-    /// A connection is lost, or what seemed to become one.
-    pub(crate) fn lose(&mut self, reason: Lost, now: Instant) {
+    /// A connection is lost, or what seemed to become one. So many requests are done.
+    pub(crate) fn lose(&mut self, reason: Lost, applied: u64, now: Instant) {
         self.greeting = None;
         match &mut self.outage {
             Some(outage) => outage.failed(reason, now),
-            None => self.outage = Some(Outage::new(reason, now, self.within, self.spread)),
+            None => {
+                let new = Outage::new(reason, now, self.within, self.spread);
+                self.outage = Some(self.before.begin(new, applied, now));
+            }
         }
         self.news = self.outage.as_ref().map(|outage| outage.status(now));
     }
 
     /// The display has greeted back.
-    pub(crate) fn resumed(&mut self) {
-        (self.outage, self.greeting) = (None, None);
+    pub(crate) fn resumed(&mut self, now: Instant) {
+        self.before.end(self.outage.take(), now);
+        self.greeting = None;
     }
 
     /// Ready with another connection, or with why it is given up. `now` is the runtime's clock.

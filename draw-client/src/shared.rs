@@ -422,7 +422,9 @@ impl Shared {
                 self.tell_lost(state, dropped, &error);
                 self.tell_dropped(state);
             }
-            // The greeting, which `connect` looks for itself.
+            // The first greeting was tried more than once.
+            Event::Welcome if state.away.take().is_some() => state.resumed = Some(Status::Resumed),
+            // `connect` looks for it itself.
             _ => {}
         }
     }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::cutter::{Cutter, Plan, WHOLE};
+use common::cutter::{Altered, Cutter, Plan, WHOLE};
 use common::{Asynchronous, Client, TestServer, runtime, soon};
 use display_server::{Journal, Server, ServerOptions, journal};
 use draw_client::{
@@ -137,8 +137,8 @@ fn large_images_are_cut_and_whole() {
 fn a_bit_that_the_network_has_changed_shows_in_the_digest() {
     let server = TestServer::start(100, 100);
     let image: Vec<u8> = (0..100 * 100 * 4u32).map(|i| (i / 3) as u8).collect();
-    // In the middle of the image, which has 40,000 bytes: the call is as good as any other.
-    let cutter = Cutter::start_spoiling(&server.address, 20_000);
+    // In the middle of the image, which has 40,000 bytes: without checksums the call is as good as any other.
+    let cutter = Cutter::start_altering(&server.address, vec![Altered::Up(20_000)]);
     let display = blocking::Display::connect(&cutter.address).unwrap();
     display.put_image(0, 0, 100, 100, &image).unwrap();
     let shown = display.get_image(0, 0, 100, 100).unwrap();

@@ -4,6 +4,7 @@
 //! may need several requests (a large image travels in bands), and one request may carry several calls (consecutive
 //! single pixels travel together). Both orders are the same, so one number says how far the calls are done.
 
+mod altered;
 mod flight;
 mod landing;
 mod lent;
@@ -16,6 +17,7 @@ pub use flight::{GivenUp, Made, Origin, Place};
 pub use lent::Lent;
 
 use crate::calls::{Answer, Request};
+use crate::check::{self, Arrived, Arriving};
 use crate::envelope::{self, Head, Message};
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello, Welcome};
@@ -26,7 +28,7 @@ use crate::reader::Reader;
 use crate::session::Standing;
 use flight::{Flight, InFlight, Load, Part, Run, single};
 use landing::read_answer;
-use lent::write_request_head;
+use lent::write_request_lending;
 use outbox::Outbox;
 use parts::{Most, size};
 use std::collections::VecDeque;
@@ -37,6 +39,10 @@ use window::Window;
 #[derive(Debug)]
 pub struct Connection {
     inbox: Inbox,
+    /// What each message that arrives has to be.
+    arriving: Arriving,
+    /// Where there are checks: when the message began that is not whole yet.
+    message_began: Option<Instant>,
     out: Outbox,
     /// What was said last, or will be.
     hello: Hello,
@@ -110,6 +116,10 @@ pub enum Ended {
     /// The server broke the protocol: it is none of ours, or it lies.
     #[error("the other side does not speak this protocol: {0}")]
     Violation(String),
+    /// Bytes were altered on their way: they are not what their [check](crate::CHECK) says. None of them was believed. Another
+    /// connection may be better, and in a session nothing is lost by it.
+    #[error("{0}")]
+    Corrupted(String),
 }
 
 fn violation(what: impl Into<String>) -> Ended {
@@ -123,6 +133,8 @@ impl Connection {
         out.greet(greeting(hello));
         Connection {
             inbox: Inbox::default(),
+            arriving: Arriving::new(hello.checks),
+            message_began: None,
             out,
             hello: hello.clone(),
             welcome: None,
@@ -168,6 +180,11 @@ impl Connection {
     /// Every call up to this number has been executed or has failed, and its event has been handed out or waits.
     pub fn done(&self) -> u64 {
         self.done
+    }
+
+    /// Every request up to this number has been executed, as the server has said. A call may take several.
+    pub fn applied(&self) -> u64 {
+        self.flight.applied()
     }
 
     /// Calls that are neither done nor failed.
@@ -284,16 +301,16 @@ impl Connection {
         let (number, call) = (self.last_call + 1, request.call());
         let (start, told) = (self.out.bytes.len(), (self.acked, self.heard));
         let mut ack = self.write_ack();
-        let (flight, out) = (&mut self.flight, &mut self.out);
+        let (flight, out, is_checked) = (&mut self.flight, &mut self.out, self.hello.checks);
         let cut = most.cut(request, |part, first_pixel, pixels, is_last| {
             let own_number = flight.next_number();
             let bytes = match (part, &mut lent) {
                 (&Request::PutImage { rgba, .. }, Some(lent)) => {
-                    let head = write_request_head(&mut out.bytes, own_number, part);
+                    let head = write_request_lending(&mut out.bytes, own_number, part, rgba, is_checked);
                     lent.push(own_number, out.unsent_len(), rgba);
                     head + rgba.len()
                 }
-                _ => write_request(&mut out.bytes, own_number, part),
+                _ => write_request(&mut out.bytes, own_number, part, is_checked),
             };
             let bytes = std::mem::take(&mut ack) + bytes;
             let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
@@ -315,7 +332,7 @@ impl Connection {
         let Some(at) = self.run_began.take() else { return };
         let call = self.last_call + 1 - self.run.len() as u64;
         let number = self.flight.next_number();
-        let ack = self.write_ack();
+        let (ack, is_checked) = (self.write_ack(), self.hello.checks);
         let out = &mut self.out.bytes;
         let (bytes, load) = if self.run.len() == 1 {
             let Pixel { x, y, color } = self.run.pixel(0);
@@ -323,11 +340,11 @@ impl Connection {
             let place = self.run.place(0);
             self.run.clear();
             let part = Part { call: request.call(), place, first_pixel: 0, pixels: 0, is_last: true };
-            (write_request(out, number, &request), Load::Part(part))
+            (write_request(out, number, &request, is_checked), Load::Part(part))
         } else {
             let run = std::mem::replace(&mut self.run, self.flight.spare_run());
             let request = Request::DrawPixels { pixels: Pixels::of_run(&run.records) };
-            (write_request(out, number, &request), Load::Joined(run))
+            (write_request(out, number, &request, is_checked), Load::Joined(run))
         };
         self.flight.push(InFlight { call, at, bytes: ack + bytes, load });
         self.out.wrote(number);
@@ -352,24 +369,36 @@ impl Connection {
             };
             let used = self.flight.bytes();
             let handled = match self.inbox.next(input, |_| limit) {
-                Ok(Some(Found::InInput(message))) => self.handle_message(message),
+                Ok(Some(Found::InInput(message))) => self.handle_arrived(message),
                 Ok(Some(Found::Kept)) => {
                     let message = self.inbox.take_kept();
-                    let handled = self.handle_message(&message);
+                    let handled = self.handle_arrived(&message);
                     self.inbox.put_kept_back(message);
                     handled
                 }
-                Ok(None) if self.inbox.len() == 0 => return Ok(None),
-                Ok(None) if Head::read(self.inbox.started()).is_possible() => return Ok(None),
-                Ok(None) => Err(violation("its bytes are no message")),
-                Err(error) => Err(violation(error.to_string())),
+                Ok(None) if self.inbox.len() == 0 || Head::read(self.inbox.started()).is_possible() => {
+                    self.note_message(false, now);
+                    return Ok(None);
+                }
+                Ok(None) => Err(self.unreadable("its bytes are no message")),
+                Err(error) => Err(self.unreadable(&error.to_string())),
             };
             self.measure(used, now);
+            self.note_message(true, now);
             if let Err(ended) = handled {
                 // Events that the same message caused still go out first.
                 self.inbox = Inbox::default();
                 self.ended = Some(ended);
             }
+        }
+    }
+
+    /// A whole message, or what it is to be compared with.
+    fn handle_arrived(&mut self, message: &[u8]) -> Result<(), Ended> {
+        match self.arriving.take(message) {
+            Ok(Arrived::Message) => self.handle_message(message),
+            Ok(Arrived::Check) => Ok(()),
+            Err(altered) => Err(self.altered(&altered.to_string())),
         }
     }
 
@@ -509,9 +538,11 @@ impl Connection {
 
 fn greeting(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // It is numbered apart, so that the first request after it is 1.
-    envelope::write_request_head(&mut bytes, 0, hello::HELLO);
-    envelope::write_map(&mut bytes, &(hello,));
+    check::write(&mut bytes, hello.checks, |bytes| {
+        // It is numbered apart, so that the first request after it is 1.
+        envelope::write_request_head(bytes, 0, hello::HELLO);
+        envelope::write_map(bytes, &(hello,));
+    });
     bytes
 }
 
@@ -520,11 +551,13 @@ fn granted(welcome: &Welcome) -> usize {
     welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize
 }
 
-/// Writes a request, and answers its length. On the wire a number is its low 32 bits.
-fn write_request(out: &mut Vec<u8>, number: u64, request: &Request<'_>) -> usize {
+/// Writes a request, and answers its length, that of its check included. On the wire a number is its low 32 bits.
+fn write_request(out: &mut Vec<u8>, number: u64, request: &Request<'_>, is_checked: bool) -> usize {
     let start = out.len();
-    envelope::write_request_head(out, number as u32, request.method().name());
-    request.encode_parameters(out);
+    check::write(out, is_checked, |out| {
+        envelope::write_request_head(out, number as u32, request.method().name());
+        request.encode_parameters(out);
+    });
     out.len() - start
 }
 

@@ -98,6 +98,9 @@ codes! {
     TooManyErrors = "too_many_errors",
     /// A message was not finished, or answers were not read, in time. The connection closes.
     TooSlow = "too_slow",
+    /// Bytes came otherwise than they were sent. Nothing of that message was executed. The connection closes; whoever has a session
+    /// goes on with it on another.
+    Corrupted = "corrupted",
     /// The display has no memory to spare for this request.
     NoMemory = "no_memory",
     /// The display cannot write its journal, most likely for want of room on its disk. Nothing was drawn; what is there can be read.

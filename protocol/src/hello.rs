@@ -15,6 +15,8 @@ pub const GOODBYE: &str = "goodbye";
 pub const ACK: &str = "ack";
 /// The notification with which a client ends its session for good: `[]`.
 pub const END: &str = "end";
+/// The notification with which either side says what the message that follows has to be: `[digest]`, its XXH3-64.
+pub const CHECK: &str = "check";
 
 /// The parameter of `hello`, a map. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Hello {
     /// Nothing is to be said on this connection before it is on the display's disk.
     #[serde(default, skip_serializing_if = "is_false")]
     pub durable: bool,
+    /// A [`CHECK`] goes before each message of this connection, of either side, this one included.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub checks: bool,
 }
 
 fn one() -> u64 {
@@ -88,6 +93,7 @@ impl Hello {
             next: 1,
             accepts_loss: false,
             durable: false,
+            checks: false,
         }
     }
 
@@ -99,6 +105,11 @@ impl Hello {
     /// The same, to be told of nothing that a crash of the display could take back.
     pub fn with_durability(self, durable: bool) -> Hello {
         Hello { durable, ..self }
+    }
+
+    /// The same, for a connection on which bytes that were altered on their way are noticed.
+    pub fn with_checks(self, checks: bool) -> Hello {
+        Hello { checks, ..self }
     }
 
     /// What is asked for, if a session is.

@@ -53,6 +53,7 @@
 //! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
 
 mod calls;
+mod check;
 pub mod client;
 mod color;
 mod digest;
@@ -74,6 +75,6 @@ pub use color::{Color, ParseColorError};
 pub use digest::{Digest, ParseDigestError};
 pub use fault::{Code, Fault, Range};
 pub use geometry::{Area, Position, Size};
-pub use hello::{ACK, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
+pub use hello::{ACK, CHECK, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};
 pub use scan::{Scan, ScanError};

@@ -165,6 +165,10 @@ pub const STREAM_READ: usize = 256 << 10;
 /// How long `connect` may take, for all addresses of the name together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a client greets a display, with checks, whose answer cannot be believed, before it takes it for one that does not know
+/// checks. On a path that alters one greeting or answer in a hundred, it says so wrongly once in a hundred million times.
+pub const GREETINGS: u32 = 4;
+
 /// For how long a client tries to come back to a display whose connection it has lost: as long as it waits for an answer.
 pub const RECONNECT: Duration = ANSWER_TIMEOUT;
 

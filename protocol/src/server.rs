@@ -10,6 +10,7 @@ mod greeting;
 mod hold;
 
 use crate::calls::{Answer, Method, Request};
+use crate::check::{Arrived, Arriving};
 use crate::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
 use crate::geometry::Size;
@@ -48,6 +49,8 @@ pub struct Connection {
 struct Talk {
     config: Config,
     phase: Phase,
+    /// What each message that arrives has to be; where it is agreed that each has a check, so has each that is sent.
+    arriving: Arriving,
     out: Outbox,
     /// The request handed out by `handle_input` that `answer` is to answer.
     executing: Option<Executing>,
@@ -129,6 +132,7 @@ impl Connection {
             talk: Talk {
                 config,
                 phase: Phase::First,
+                arriving: Arriving::default(),
                 out: Outbox::default(),
                 executing: None,
                 applied: 0,
@@ -208,31 +212,36 @@ impl Connection {
             if is_stranger { limits::FIRST_MESSAGE } else { message }
         };
         let talk = &mut self.talk;
-        match self.inbox.next(input, limit) {
-            Ok(Some(found)) => {
-                talk.message_began = None;
-                talk.handle_message(self.inbox.message(found), now)
-            }
-            Ok(None) => {
-                let started = self.inbox.started();
-                if !started.is_empty() {
-                    talk.message_began.get_or_insert(now);
-                    let head = Head::read(started);
-                    if !head.is_possible() {
-                        talk.end(head.msgid, not_rpc());
+        loop {
+            match self.inbox.next(input, limit) {
+                Ok(Some(found)) => {
+                    talk.message_began = None;
+                    match talk.arriving.take(self.inbox.message(found)) {
+                        Ok(Arrived::Message) => return talk.handle_message(self.inbox.message(found), now),
+                        Ok(Arrived::Check) => continue,
+                        Err(altered) => talk.end_altered(altered.to_string()),
                     }
                 }
-                Step::Wait
+                Ok(None) => {
+                    let started = self.inbox.started();
+                    if !started.is_empty() {
+                        talk.message_began.get_or_insert(now);
+                        let head = Head::read(started);
+                        if !head.is_possible() {
+                            talk.end_unreadable(head.msgid, not_rpc());
+                        }
+                    }
+                }
+                Err(error) => {
+                    let code = match error {
+                        crate::ScanError::TooLong { .. } | crate::ScanError::TooManyValues => Code::TooLarge,
+                        _ => Code::Malformed,
+                    };
+                    let msgid = Head::read(self.inbox.started()).msgid;
+                    talk.end_unreadable(msgid, Fault::new(code, error.to_string()));
+                }
             }
-            Err(error) => {
-                let code = match error {
-                    crate::ScanError::TooLong { .. } | crate::ScanError::TooManyValues => Code::TooLarge,
-                    _ => Code::Malformed,
-                };
-                let msgid = Head::read(self.inbox.started()).msgid;
-                talk.end(msgid, Fault::new(code, error.to_string()));
-                Step::Wait
-            }
+            return Step::Wait;
         }
     }
 
@@ -280,7 +289,7 @@ impl Connection {
                 limits::MESSAGE_RATE >> 10
             );
             let msgid = Head::read(self.inbox.started()).msgid;
-            self.talk.end(msgid, Fault::new(Code::TooSlow, message));
+            self.talk.end_unreadable(msgid, Fault::new(Code::TooSlow, message));
         }
     }
 
@@ -418,6 +427,11 @@ impl Talk {
                 }
             }
             Some(Message::Notification { method, mut params }) => {
+                if method == hello::CHECK.as_bytes() {
+                    // What it should have been a check of may be a part of it, and nobody would ever answer that.
+                    self.end_altered("a check is not as checks are");
+                    return Step::Wait;
+                }
                 if is_first {
                     self.phase = Phase::Plain;
                 }

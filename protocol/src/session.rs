@@ -13,6 +13,7 @@ pub use filter::{Filter, Misuse, Verdict};
 pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
+use crate::check;
 use crate::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
@@ -390,28 +391,31 @@ impl Session {
     }
 
     /// Writes the message that says what came of a request. Answers whether there is one.
-    pub(crate) fn write_response(&self, number: u64, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn write_response(&self, number: u64, is_checked: bool, out: &mut Vec<u8>) -> bool {
         let Ok(at) = self.responses.binary_search_by_key(&number, |(number, _)| *number) else {
             return false;
         };
-        write_kept(&self.responses[at], out);
+        write_kept(&self.responses[at], is_checked, out);
         true
     }
 
     /// Writes the messages of all requests that are not acknowledged, in order.
-    pub(crate) fn write_responses(&self, out: &mut Vec<u8>) {
-        self.responses.iter().for_each(|kept| write_kept(kept, out));
+    pub(crate) fn write_responses(&self, is_checked: bool, out: &mut Vec<u8>) {
+        self.responses.iter().for_each(|kept| write_kept(kept, is_checked, out));
     }
 }
 
-fn write_kept((number, response): &(u64, Box<[u8]>), out: &mut Vec<u8>) {
-    if !response.is_empty() {
-        return out.extend_from_slice(response);
-    }
-    envelope::write_response_head(out, *number as u32);
-    let text = "it failed, at least in part; why was lost with the connection";
-    envelope::write_map(out, &Fault::new(Code::AnswerLost, text));
-    out.push(0xc0);
+/// They are kept without their checks: whether those are wanted is a matter of the connection.
+fn write_kept((number, response): &(u64, Box<[u8]>), is_checked: bool, out: &mut Vec<u8>) {
+    check::write(out, is_checked, |out| {
+        if !response.is_empty() {
+            return out.extend_from_slice(response);
+        }
+        envelope::write_response_head(out, *number as u32);
+        let text = "it failed, at least in part; why was lost with the connection";
+        envelope::write_map(out, &Fault::new(Code::AnswerLost, text));
+        out.push(0xc0);
+    });
 }
 
 /// The low 32 bits of a number are on the wire: the number near `applied` that has them. 0, which no request has, for one that

@@ -28,6 +28,9 @@
 //! `progress 16: 15 done`, which says that every request up to 16 is done, 15 of which had not been reported. Data is shown
 //! as its length. `--` is a remark on the connection itself.
 //!
+//! Where each message has a check in front, that is no entry of its own: it goes with its message, whose bytes it is shown with.
+//! A message that is not what its check says is told as altered.
+//!
 //! A [`Tracer`] only listens: it takes what either side may say, right or wrong, and never more memory than a few
 //! megabytes. A [`Printer`] is a tracer that writes its lines to wherever it is told: that is what the environment
 //! variable [`DRAW_DEBUG`] turns on in every client and every display.
@@ -41,8 +44,9 @@ pub use entry::{Asked, Direction, Entry, Full, Outcome, Said};
 pub use printer::{DRAW_DEBUG, Detail, Printer};
 
 use crate::calls::{Call, Method};
+use crate::check;
 use crate::envelope::{Head, Message};
-use crate::hello;
+use crate::hello::{self, Hello};
 use crate::limits;
 use crate::reader::Reader;
 use follow::Follower;
@@ -68,6 +72,8 @@ pub struct Tracer {
     is_first: bool,
     /// The client said `hello` first: an answer stands for all before it, and `progress` counts.
     is_greeted: bool,
+    /// Each message has a check in front.
+    is_checked: bool,
     /// Number of the last request after `hello`.
     last: u64,
     /// Requests that have not been answered, oldest first; at most [`PENDING`].
@@ -102,6 +108,7 @@ impl Tracer {
             to_client: Follower::default(),
             is_first: true,
             is_greeted: false,
+            is_checked: false,
             last: 0,
             pending: VecDeque::new(),
         }
@@ -119,16 +126,36 @@ impl Tracer {
     /// Bytes that are no message of this protocol are one entry; whatever follows them in that direction is taken and
     /// not told.
     pub fn handle_input(&mut self, direction: Direction, input: &mut &[u8], now: Instant) -> Option<Entry> {
+        let is_agreed = self.is_checked;
         let follower = self.follower(direction);
-        let said = match follower.next(input) {
-            Ok(false) => return None,
-            Ok(true) => None,
-            Err(what) => Some(Said::NotUnderstood(what)),
+        let (said, message) = loop {
+            let said = match follower.next(input) {
+                Ok(false) => return None,
+                Ok(true) => None,
+                Err(what) => Some(Said::NotUnderstood(what)),
+            };
+            let message = follower.take_start();
+            match check::read(&message) {
+                Some(digest) if said.is_none() && follower.is_right().is_none() => follower.expect(digest),
+                _ => break (said, message),
+            }
         };
-        let length = follower.length();
-        let bytes = follower.take_start();
-        let said = said.unwrap_or_else(|| self.understand(direction, &bytes, now));
-        Some(self.entry(direction, now, said, length, bytes))
+        let (length, check, is_right) = (follower.length(), follower.digest(), follower.is_right());
+        let said = match (said, is_right) {
+            (Some(said), _) => said,
+            (None, Some(false)) => self.altered(direction, "it is not what its check says"),
+            (None, None) if is_agreed => self.altered(direction, "it has no check"),
+            (None, _) => self.understand(direction, &message, now),
+        };
+        let check = check.map_or(Vec::new(), |digest| check::bytes(digest).to_vec());
+        let entry = self.entry(direction, now, said, check.len() as u64 + length, Vec::new());
+        Some(Entry { check: check.len(), bytes: [check, message].concat(), ..entry })
+    }
+
+    /// Nobody believes any more what comes this way.
+    fn altered(&mut self, direction: Direction, what: &str) -> Said {
+        self.follower(direction).give_up();
+        Said::Altered(what.into())
     }
 
     /// The sender of `direction` has closed its side.
@@ -144,7 +171,7 @@ impl Tracer {
 
     fn entry(&self, direction: Direction, now: Instant, said: Said, length: u64, bytes: Vec<u8>) -> Entry {
         let time = now.saturating_duration_since(self.start);
-        Entry { connection: self.connection, time, direction, said, length, bytes }
+        Entry { connection: self.connection, time, direction, said, length, bytes, check: 0 }
     }
 
     fn follower(&mut self, direction: Direction) -> &mut Follower {
@@ -165,6 +192,10 @@ impl Tracer {
                 let (what, asked) = show::asked(method, params);
                 // A display asks nothing; were it to, nobody would answer.
                 if direction == Direction::ToDisplay {
+                    if self.is_first && matches!(what, What::Hello) {
+                        let hello: Result<(Hello,), _> = rmp_serde::from_slice(params.rest());
+                        self.is_checked |= hello.is_ok_and(|(hello,)| hello.checks);
+                    }
                     self.remember(msgid, what, now);
                 }
                 Said::Request { msgid, asked }
@@ -188,6 +219,9 @@ impl Tracer {
         if std::mem::take(&mut self.is_first) {
             self.is_greeted = matches!(what, What::Hello);
             self.last = 0;
+        } else if self.last == 0 && self.is_greeted {
+            // In a session that goes on, the first of this connection is not its first.
+            self.last = msgid.into();
         } else {
             self.last += 1;
         }

@@ -5,7 +5,8 @@ mod common;
 use common::calls::{Owned, call};
 use common::garbage::{damage, damaged, garbage};
 use common::{Host, Told, World};
-use draw_protocol::{Size, limits};
+use draw_protocol::client::Connection;
+use draw_protocol::{Hello, Size, limits};
 use proptest::prelude::*;
 
 const SMALL: Size = Size { width: 16, height: 16 };
@@ -25,6 +26,13 @@ fn asking(calls: &[Owned]) -> World {
         world.call(&call.request());
     }
     world
+}
+
+/// A client and a server that have greeted each other with checks.
+fn checked() -> World {
+    let mut world = World::silent(SMALL);
+    world.client = Connection::new(&Hello::new("demo").with_checks(true));
+    world.greeted()
 }
 
 /// The server bears these bytes, cut into pieces of `step`.
@@ -91,6 +99,23 @@ proptest! {
         greeted: bool,
     ) {
         check_client(if greeted { asking(&calls) } else { World::silent(SMALL) }, &bytes, step);
+    }
+
+    #[test]
+    fn both_bear_random_bytes_and_damage_where_there_are_checks(
+        calls in prop::collection::vec(call(), 1..8),
+        damages in prop::collection::vec(damage(), 1..5),
+        bytes in garbage(),
+        step in 1..700usize,
+    ) {
+        check_server(checked().host, &bytes, step);
+        check_client(checked(), &bytes, step);
+        let mut world = checked();
+        calls.iter().for_each(|call| _ = world.call(&call.request()));
+        let sent = world.client.poll_transmit().to_vec();
+        let said = world.host.ask(&sent);
+        check_server(checked().host, &damaged(sent, &damages), step);
+        check_client(world, &damaged(said, &damages), step);
     }
 
     #[test]

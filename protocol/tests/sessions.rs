@@ -29,9 +29,13 @@ struct Two {
 
 impl Two {
     fn new() -> Two {
+        Two::with(Hello::new("test"))
+    }
+
+    fn with(hello: Hello) -> Two {
         let now = Instant::now();
         let mut two = Two {
-            client: client::Connection::new(&Hello::new("test").with_session(SESSION)),
+            client: client::Connection::new(&hello.with_session(SESSION)),
             server: server::Connection::new(config(SIZE), now),
             parked: None,
             instance: Id([1; 16]),
@@ -257,8 +261,8 @@ fn what_a_display_has_executed_and_not_reported_it_may_forget_again() {
 /// Another display in its place, and the same one with other options.
 #[test]
 fn what_is_too_large_for_the_display_that_there_is_now_fails_and_the_rest_goes_on() {
-    for is_other in [true, false] {
-        let mut two = Two::new();
+    for (is_other, is_checked) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut two = Two::with(Hello::new("test").with_checks(is_checked));
         two.call(&FILL);
         two.round();
         two.client.handle_disconnected(Vec::new());

@@ -43,6 +43,7 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
                 all.executions += run.executions;
                 all.standings.iter_mut().zip(run.standings).for_each(|(all, n)| *all += n);
                 all.unsent += run.unsent;
+                all.altered.iter_mut().zip(run.altered).for_each(|(all, n)| *all += n);
                 all.durable.iter_mut().zip(run.durable).for_each(|(all, n)| *all += n);
             }
             Err(wrong) => failures.push(format!("SEED={seed}: {wrong}")),
@@ -52,14 +53,16 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    let Run { executions, standings, durable, unsent, .. } = all;
+    let Run { executions, standings, durable, unsent, altered, .. } = all;
     println!(
-        "{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}, {unsent} calls given up unsent"
+        "{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}, {unsent} calls given up unsent, \
+         altered {altered:?}"
     );
     // What never happens is not tested.
     assert!(all.standings.iter().all(|&n| u64::from(n) * 200 > seeds), "{all:?}");
     assert!(all.durable.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
     assert!(all.unsent as u64 * 10 > seeds, "{all:?}");
+    assert!(all.altered.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
 }
 
 #[test]

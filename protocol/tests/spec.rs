@@ -5,9 +5,10 @@ mod common;
 use common::{Host, Raw, SIZE, World};
 use draw_protocol::session::Id;
 use draw_protocol::{
-    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Size, client, limits, server,
+    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Scan, Size, client, limits, server,
 };
 use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 const SPEC: &str = include_str!("../SPEC.md");
 
@@ -80,13 +81,14 @@ fn the_tables_of_keys_are_what_is_sent() {
     let (session, instance) = (Id([1; 16]), Id([2; 16]));
     let mut hello = Hello::new("demo").with_session(session);
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
-    (hello.attempt, hello.born, hello.drew, hello.durable) = (2, 1, Some(0), true);
+    (hello.attempt, hello.born, hello.drew, hello.durable, hello.checks) = (2, 1, Some(0), true, true);
     let hello = client::Connection::new(&hello).poll_transmit().to_vec();
+    let hello = bare(&hello);
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
     assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
     let mut config = common::config(SIZE);
     config.instance = Some((instance, 1));
-    let welcome = Host::with(config).ask(&hello);
+    let welcome = bare(&Host::with(config).ask(&[check(&hello), hello.clone()].concat()));
     let (_, _, _, keys): (u8, u32, Option<()>, Keys) = rmp_serde::from_slice(&welcome).unwrap();
     assert_eq!(sorted("### What the display answers"), keys.keys().collect::<Vec<_>>());
 }
@@ -344,6 +346,80 @@ fn example() -> BTreeMap<&'static str, Vec<u8>> {
     said
 }
 
+/// The check of a message, as SPEC.md describes it.
+fn check(message: &[u8]) -> Vec<u8> {
+    [&b"\x93\x02\xa5check\x91\xcf"[..], &xxh3_64(message).to_be_bytes()].concat()
+}
+
+/// Where the first of these messages ends.
+fn end(bytes: &[u8]) -> usize {
+    Scan::default().run(bytes, limits::MESSAGE).ok().flatten().expect("a whole message")
+}
+
+/// These messages without their checks: each has one, and it is right.
+fn bare(mut bytes: &[u8]) -> Vec<u8> {
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let (before, after) = bytes.split_at(check(&[]).len());
+        let (message, rest) = after.split_at(end(after));
+        assert_eq!(before, check(message));
+        messages.extend_from_slice(message);
+        bytes = rest;
+    }
+    messages
+}
+
+/// A client and a display that agree on checks, until a bit of a request is altered on its way.
+fn checks() -> BTreeMap<&'static str, Vec<u8>> {
+    let mut world = World::silent(SIZE);
+    world.client = client::Connection::new(&Hello::new("demo").with_checks(true));
+    let mut world = world.greeted();
+    let (hello, welcome) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
+    sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
+    sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
+    world.round();
+    let (requests, answers) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
+    world.call(&Request::Clear { color: Color::BLACK });
+    let mut altered = world.client.poll_transmit().to_vec();
+    *altered.last_mut().expect("a request") ^= 1;
+    let goodbye = world.host.ask(&altered);
+    assert_eq!(world.host.display.pixel(1, 2), Some(RED), "it was not executed");
+    // What is said without checks is the same without them, but for what asks for them.
+    assert_eq!(
+        (bare(&welcome), bare(&answers)),
+        (sent()["hello-response"].clone(), {
+            let mut plain = World::new(SIZE);
+            sent_apart(&mut plain, &Request::DrawPixel { x: 1, y: 2, color: RED });
+            sent_apart(&mut plain, &Request::GetPixel { x: 1, y: 2 });
+            plain.to_client.clear();
+            plain.round();
+            plain.to_client
+        })
+    );
+    BTreeMap::from([
+        ("checks-hello", hello),
+        ("checks-welcome", welcome),
+        ("checks-requests", requests),
+        ("checks-answer", answers),
+        ("checks-goodbye", goodbye),
+    ])
+}
+
+#[test]
+fn every_check_that_is_shown_is_that_of_the_message_behind_it() {
+    let blocks = blocks();
+    let with_checks = checks();
+    assert!(with_checks.keys().all(|name| !bare(&blocks[name]).is_empty()));
+    // And a client that makes its own is understood.
+    let mut host = host();
+    let requests = bare(&blocks["checks-requests"]);
+    let (draws, asks) = requests.split_at(end(&requests));
+    let all =
+        [&bare(&blocks["checks-hello"]), draws, asks].map(|message| [&check(message), message].concat());
+    let said = host.ask(&all.concat());
+    assert_eq!(said, [&blocks["checks-welcome"][..], &blocks["checks-answer"]].concat());
+}
+
 /// Requests that are written differently and mean the same, and whether they are answered.
 const SAME: [(&str, &str, bool); 4] = [
     ("draw_pixels-array-request", "draw_pixels-request", true),
@@ -367,6 +443,7 @@ fn every_block_of_bytes_is_what_the_machines_send_or_accept() {
     let mut sent = sent();
     sent.extend(session());
     sent.extend(example());
+    sent.extend(checks());
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
     let shown = |all: &BTreeMap<&str, Vec<u8>>| -> Vec<String> {
         all.iter().map(|(name, bytes)| format!("{name}: {}", hex(bytes))).collect()

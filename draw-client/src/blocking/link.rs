@@ -1,9 +1,10 @@
 //! One connection of a synchronous client: writes and reads in the caller's own thread, and makes another when it is lost.
 
 use crate::address;
+use crate::checksums::{self, may_greet_again};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::reconnect::{Outage, hello, may_return};
+use crate::reconnect::{Before, Outage, hello, may_return};
 use crate::shared::Stats;
 use crate::socket;
 use draw_protocol::client::{Connection, Event, Lent};
@@ -24,6 +25,8 @@ pub(super) struct Peer {
     pub(super) reconnect: Duration,
     /// What its answers are to mean.
     pub(super) durability: Durability,
+    /// Whether what is altered on its way is to be noticed; nothing where that depends on where it goes.
+    pub(super) checksums: Option<bool>,
 }
 
 pub(super) struct Link {
@@ -41,7 +44,10 @@ pub(super) struct Link {
     pub(super) peer: Peer,
     /// The connection is lost, or another one has not been answered yet. Whether there is another one.
     outage: Option<Outage>,
+    before: Before,
     is_connected: bool,
+    /// How often the first greeting was tried.
+    greetings: u32,
 }
 
 /// A write that takes longer looks whether there is something to read: else both sides could wait for the other to
@@ -143,9 +149,10 @@ impl Link {
     pub(super) fn connect(peer: Peer, timeout: Duration, trace: Printer, deadline: Instant) -> Result<Link> {
         let shown = address::show(&peer.host, peer.port);
         let stream = dial(&peer, deadline).map_err(|last| address::unreachable(&shown, last))?;
+        let checks = checksums::are_wanted(peer.checksums, stream.peer_addr());
         let mut link = Link {
             stream,
-            machine: Connection::new(&hello(peer.durability)),
+            machine: Connection::new(&hello(peer.durability, checks)),
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
             called_at: deadline,
@@ -154,14 +161,16 @@ impl Link {
             trace,
             peer,
             outage: None,
+            before: Before::default(),
             is_connected: true,
+            greetings: 0,
         };
         let welcomed = link.run(deadline, &mut Lent::default(), |event, _| {
             matches!(event, Some(Event::Welcome)).then_some(())
         });
         welcomed.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
         link.timeout = timeout;
-        let limited = link.stream.set_read_timeout(Some(timeout));
+        let limited = link.stream.set_read_timeout(Some(link.usual_timeout()));
         limited.map_err(|error| address::unreachable(&shown, Some(error)))?;
         Ok(link)
     }
@@ -198,13 +207,22 @@ impl Link {
                 }
                 (result, _) => return result,
             };
-            if !self.machine.is_resumable() || self.peer.reconnect.is_zero() || !may_return(&reason) {
+            if self.peer.reconnect.is_zero() || !self.may_return(&reason) {
                 return Err(Failed::Lost(reason));
             }
             // What was lent may have to go once more, in its place among the rest.
             self.machine.keep(std::mem::take(lent));
             self.lose(reason);
         }
+    }
+
+    /// Whether another connection may be better.
+    fn may_return(&mut self, reason: &Lost) -> bool {
+        if self.machine.welcome().is_some() {
+            return self.machine.is_resumable() && may_return(reason);
+        }
+        self.greetings += 1;
+        may_greet_again(&self.machine, reason, self.greetings)
     }
 
     /// The connection is lost; it is worth trying to make another.
@@ -218,7 +236,8 @@ impl Link {
             None => {
                 tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
                 let spread = u64::from(self.stream.local_addr().map_or(0, |address| address.port()));
-                self.outage = Some(Outage::new(reason, now, self.peer.reconnect, spread));
+                let new = Outage::new(reason, now, self.peer.reconnect, spread);
+                self.outage = Some(self.before.begin(new, self.machine.applied(), now));
             }
         }
     }
@@ -244,6 +263,7 @@ impl Link {
                     self.stream = stream;
                     self.limited = Some(Instant::now());
                     self.is_connected = true;
+                    self.trace.restart();
                     self.machine.reconnect(false);
                     return Ok(());
                 }
@@ -267,6 +287,7 @@ impl Link {
         let mut found = None;
         self.talk(patience, &mut Lent::default(), &mut |event, machine: &Connection| {
             let resumed = match &event {
+                Some(Event::Welcome) => Some(()),
                 Some(Event::Resumed(standing, lost)) => {
                     tracing::info!(
                         lost = lost.len(),
@@ -280,7 +301,7 @@ impl Link {
             found = found.take().or_else(|| wanted(event, machine));
             resumed
         })?;
-        self.outage = None;
+        self.before.end(self.outage.take(), Instant::now());
         Ok(found)
     }
 
@@ -332,16 +353,18 @@ impl Link {
                 return Err(Failed::TimedOut);
             }
         }
+        let mut until = self.read_until(deadline);
+        is_usual &= self.machine.poll_timeout().is_none();
         let result = loop {
-            if !std::mem::take(&mut is_usual) {
-                let limited = &mut self.limited;
-                let limited = Until { stream: &self.stream, deadline, limited }.limit();
-                if limited.as_ref().is_err_and(would_block) {
-                    break Err(Failed::TimedOut);
+            let read = match std::mem::take(&mut is_usual) {
+                true => self.read_some(until),
+                false => {
+                    let limited = &mut self.limited;
+                    let limited = Until { stream: &self.stream, deadline: until, limited }.limit();
+                    limited.and_then(|()| self.read_some(until))
                 }
-                limited?;
-            }
-            match self.read_some(deadline) {
+            };
+            match read {
                 Ok(None) => {
                     self.trace.end(Direction::ToClient);
                     break Err(Failed::Lost(Lost::Eof));
@@ -351,14 +374,48 @@ impl Link {
                     Ok(None) => {}
                     Err(failed) => break Err(failed),
                 },
-                Err(error) if error.kind() == ErrorKind::Interrupted || would_block(&error) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if would_block(&error) => match self.wait_on(deadline) {
+                    Ok(later) => until = later,
+                    Err(failed) => break Err(failed),
+                },
                 Err(error) => break Err(error.into()),
             }
         };
         if self.limited.take().is_some() {
-            self.stream.set_read_timeout(Some(self.timeout))?;
+            self.stream.set_read_timeout(Some(self.usual_timeout()))?;
         }
         result
+    }
+
+    /// The socket's timeout for reads while no other is needed.
+    fn usual_timeout(&self) -> Duration {
+        // Where there are checks, a message that does not come to its end is looked at before the call is over.
+        if self.machine.is_checked() { self.timeout.min(limits::DEAD_NETWORK) } else { self.timeout }
+    }
+
+    /// Until when a read may take, of a call that is to be done by the deadline.
+    fn read_until(&self, deadline: Instant) -> Instant {
+        if !self.machine.is_checked() {
+            return deadline;
+        }
+        let now = Instant::now();
+        let look = self.machine.poll_timeout().unwrap_or(now + limits::DEAD_NETWORK);
+        // What has come meanwhile is read, however late it is.
+        deadline.min(look.max(now + Duration::from_millis(1)))
+    }
+
+    /// Nothing has come for as long as a read may take. Answers until when the next may.
+    fn wait_on(&mut self, deadline: Instant) -> Result<Instant, Failed> {
+        let now = Instant::now();
+        if now >= deadline {
+            return Err(Failed::TimedOut);
+        }
+        self.machine.handle_timeout(now);
+        if let Err(ended) = self.machine.handle_input(&mut &[][..], now) {
+            return Err(Failed::Lost(Lost::Protocol(ended)));
+        }
+        Ok(self.read_until(deadline))
     }
 
     /// Writes once, and answers how much.
@@ -509,7 +566,8 @@ mod tests {
         let port = listener.local_addr().expect("an address").port();
         let (host, connect_timeout) = ("127.0.0.1".to_owned(), limits::CONNECT_TIMEOUT);
         let durability = Durability::default();
-        let peer = Peer { host, port, connect_timeout, reconnect: limits::RECONNECT, durability };
+        let (reconnect, checksums) = (limits::RECONNECT, None);
+        let peer = Peer { host, port, connect_timeout, reconnect, durability, checksums };
         let stream = dial(&peer, Instant::now() + connect_timeout).expect("it listens");
         socket::check((&stream).into());
         // What the system says then ends the connection; what a read says whose time is up does not.

@@ -121,6 +121,13 @@ impl PipelineBuilder {
         self
     }
 
+    /// Whether client and display look at each message for bytes that were altered on their way: see [`crate::Builder::checksums`].
+    /// A display that is handed to [`over`](PipelineBuilder::over) has decided that already.
+    pub fn checksums(mut self, checksums: bool) -> PipelineBuilder {
+        self.display = self.display.checksums(checksums);
+        self
+    }
+
     /// For how long a lost connection is tried to be made anew: see [`crate::Builder::reconnect`].
     pub fn reconnect(mut self, within: Duration) -> PipelineBuilder {
         self.display = self.display.reconnect(within);

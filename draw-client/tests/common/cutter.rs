@@ -12,6 +12,31 @@ pub(crate) type Plan = (usize, usize);
 /// For a connection that is never cut.
 pub(crate) const WHOLE: Plan = (usize::MAX, usize::MAX);
 
+/// Which byte of a connection arrives with its lowest bit as the other, though no checksum below tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Altered {
+    /// So many bytes after the first, to the display, or from it.
+    Up(usize),
+    Down(usize),
+    /// The one behind the first of these, from the display.
+    DownBehind(&'static [u8]),
+}
+
+impl Altered {
+    /// Where it is in these bytes, the first of which comes so many after the first of all.
+    fn find(self, is_up: bool, bytes: &[u8], before: usize) -> Option<usize> {
+        let at = match self {
+            Altered::Up(at) if is_up => at.checked_sub(before)?,
+            Altered::Down(at) if !is_up => at.checked_sub(before)?,
+            Altered::DownBehind(these) if !is_up => {
+                bytes.windows(these.len()).position(|window| window == these)? + these.len()
+            }
+            _ => return None,
+        };
+        (at < bytes.len()).then_some(at)
+    }
+}
+
 pub(crate) struct Cutter {
     pub(crate) address: String,
     connections: Arc<AtomicUsize>,
@@ -27,14 +52,13 @@ impl Cutter {
     /// byte before a cut arrives; of the other direction, whatever has arrived by then.
     pub(crate) fn start(target: &str, plans: Vec<Plan>) -> Cutter {
         let target: SocketAddr = target.parse().unwrap();
-        Cutter::relay(plans, None, move |_| target)
+        Cutter::relay(plans, vec![], move |_| target)
     }
 
-    /// Cuts nothing. Of the first connection, the lowest bit of byte `spoiled` to the display arrives as another, and no checksum
-    /// below tells.
-    pub(crate) fn start_spoiling(target: &str, spoiled: usize) -> Cutter {
+    /// Cuts nothing. Of each of the first connections a byte is altered, of the others none.
+    pub(crate) fn start_altering(target: &str, altered: Vec<Altered>) -> Cutter {
         let target: SocketAddr = target.parse().unwrap();
-        Cutter::relay(vec![], Some(spoiled), move |_| target)
+        Cutter::relay(vec![], altered, move |_| target)
     }
 
     /// The first connection goes to `first`, and is cut as planned, the others to `second`. Says whether there were any.
@@ -46,12 +70,12 @@ impl Cutter {
             moved.fetch_or(connection > 0, SeqCst);
             if connection == 0 { first } else { second }
         };
-        (Cutter::relay(vec![plan], None, target), has_moved)
+        (Cutter::relay(vec![plan], vec![], target), has_moved)
     }
 
     fn relay(
         plans: Vec<Plan>,
-        mut spoiled: Option<usize>,
+        altered: Vec<Altered>,
         target: impl Fn(usize) -> SocketAddr + Send + 'static,
     ) -> Cutter {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -67,7 +91,7 @@ impl Cutter {
             clients: Arc::clone(&clients),
         };
         std::thread::spawn(move || {
-            let mut plans = plans.into_iter();
+            let (mut plans, mut altered) = (plans.into_iter(), altered.into_iter());
             for client in listener.incoming() {
                 let number = connections.fetch_add(1, SeqCst);
                 if number > 0 && refuses.load(SeqCst) {
@@ -77,7 +101,7 @@ impl Cutter {
                 relayed.fetch_add(1, SeqCst);
                 clients.lock().unwrap().push(client.try_clone().unwrap());
                 let (up, down) = plans.next().unwrap_or(WHOLE);
-                relay(client, server, (up, down), spoiled.take());
+                relay(client, server, (up, down), altered.next());
             }
         });
         cutter
@@ -110,21 +134,22 @@ impl Cutter {
     }
 }
 
-fn relay(client: TcpStream, server: TcpStream, (up, down): Plan, spoiled: Option<usize>) {
-    for (from, to, most, spoiled) in [(&client, &server, up, spoiled), (&server, &client, down, None)] {
+fn relay(client: TcpStream, server: TcpStream, (up, down): Plan, altered: Option<Altered>) {
+    for (from, to, most, is_up) in [(&client, &server, up, true), (&server, &client, down, false)] {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         from.set_nodelay(true).unwrap();
-        std::thread::spawn(move || carry(&from, &to, most, spoiled));
+        std::thread::spawn(move || carry(&from, &to, most, altered.map(|altered| (altered, is_up))));
     }
 }
 
-fn carry(mut from: &TcpStream, mut to: &TcpStream, mut left: usize, spoiled: Option<usize>) {
+fn carry(mut from: &TcpStream, mut to: &TcpStream, mut left: usize, mut altered: Option<(Altered, bool)>) {
     let (mut buffer, mut carried) = ([0; 4096], 0);
     while left > 0 {
         let most = left.min(buffer.len());
         let Ok(n @ 1..) = from.read(&mut buffer[..most]) else { break };
-        if let Some(at) = spoiled.filter(|at| (carried..carried + n).contains(at)) {
-            buffer[at - carried] ^= 1;
+        if let Some(at) = altered.and_then(|(altered, is_up)| altered.find(is_up, &buffer[..n], carried)) {
+            buffer[at] ^= 1;
+            altered = None;
         }
         if to.write_all(&buffer[..n]).is_err() {
             break;

@@ -2,6 +2,7 @@
 
 use super::{Connection, Origin};
 use crate::calls::Request;
+use crate::check;
 use crate::envelope;
 use crate::fault::Fault;
 use std::io::IoSlice;
@@ -137,9 +138,17 @@ impl<'a> Lent<'a> {
 }
 
 /// Writes all of a `put_image` but the bytes of its image, which come last, and answers its length so far.
-pub(super) fn write_request_head(out: &mut Vec<u8>, number: u64, request: &Request<'_>) -> usize {
+pub(super) fn write_request_lending(
+    out: &mut Vec<u8>,
+    number: u64,
+    request: &Request<'_>,
+    rgba: &[u8],
+    is_checked: bool,
+) -> usize {
     let start = out.len();
+    let open = check::begin(out, is_checked);
     envelope::write_request_head(out, number as u32, request.method().name());
     request.encode_parameters_lending(out);
+    check::finish_lending(out, open, rgba);
     out.len() - start
 }

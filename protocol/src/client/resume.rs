@@ -5,12 +5,14 @@ use super::parts::Most;
 use super::window::Window;
 use super::{Connection, Ended, Event, greeting, violation, write_request};
 use crate::calls::Request;
+use crate::check::{self, Arriving};
 use crate::envelope;
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Welcome};
 use crate::inbox::Inbox;
 use crate::limits;
 use crate::pixels::Pixels;
+use crate::scan::Scan;
 use crate::session::Standing;
 
 impl Connection {
@@ -24,6 +26,7 @@ impl Connection {
     /// more is to be sent before [`reconnect`](Connection::reconnect).
     pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
         self.inbox = Inbox::default();
+        (self.arriving, self.message_began) = (Arriving::new(self.hello.checks), None);
         self.out.disconnect(taken);
         self.window = Window::new(self.hello.durable);
         self.answered = None;
@@ -110,20 +113,21 @@ impl Connection {
     /// too large for it: the numbers of those behind it may have been used already.
     fn refuse_too_large(&mut self, most: usize) {
         self.seal();
-        let all = std::mem::take(&mut self.out.bytes);
+        let (all, is_checked) = (std::mem::take(&mut self.out.bytes), self.hello.checks);
         let (mut rest, out, refused) = (&all[..], &mut self.out.bytes, &mut self.refused);
         self.flight.change_after(self.resumed_to, |number, bytes| {
             let (own, others) = rest.split_at(bytes);
             rest = others;
-            if bytes <= most {
+            let message = if bytes <= most { bytes } else { last_message(own).len() };
+            if message <= most {
                 out.extend_from_slice(own);
                 return bytes;
             }
             let text = format!(
-                "it has {bytes} bytes, made for another display; the limit of a message is now {most}"
+                "it has {message} bytes, made for another display; the limit of a message is now {most}"
             );
             refused.push_back((number, Fault::new(Code::TooLarge, text)));
-            write_request(out, number, &Request::DrawPixels { pixels: Pixels::of_run(&[]) })
+            write_request(out, number, &Request::DrawPixels { pixels: Pixels::of_run(&[]) }, is_checked)
         });
     }
 
@@ -161,8 +165,10 @@ impl Connection {
         }
         (self.acked, self.heard) = (applied, 0);
         let start = self.out.bytes.len();
-        envelope::write_notification_head(&mut self.out.bytes, hello::ACK);
-        envelope::write_map(&mut self.out.bytes, &(applied,));
+        check::write(&mut self.out.bytes, self.hello.checks, |out| {
+            envelope::write_notification_head(out, hello::ACK);
+            envelope::write_map(out, &(applied,));
+        });
         self.out.bytes.len() - start
     }
 
@@ -170,11 +176,23 @@ impl Connection {
     pub fn end_session(&mut self) {
         if self.is_resumable() && self.out.is_open() {
             self.seal();
-            envelope::write_notification_head(&mut self.out.bytes, hello::END);
-            envelope::write_array_header(&mut self.out.bytes, 0);
+            check::write(&mut self.out.bytes, self.hello.checks, |out| {
+                envelope::write_notification_head(out, hello::END);
+                envelope::write_array_header(out, 0);
+            });
             if let Some(welcome) = &mut self.welcome {
                 welcome.session = None;
             }
         }
     }
+}
+
+/// The request itself, of bytes that may begin with its check, and with an acknowledgement that goes along.
+fn last_message(mut bytes: &[u8]) -> &[u8] {
+    while let Ok(Some(end)) = Scan::default().run(bytes, usize::MAX)
+        && end < bytes.len()
+    {
+        bytes = &bytes[end..];
+    }
+    bytes
 }

@@ -2,8 +2,9 @@
 
 use super::{Executing, Phase, Talk};
 use crate::calls::{Answer, Method};
+use crate::check;
 use crate::envelope;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::hello;
 
 impl Talk {
@@ -44,6 +45,7 @@ impl Talk {
                 .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
         };
         let start = self.out.bytes.len();
+        let open = check::begin(&mut self.out.bytes, self.arriving.is_agreed());
         envelope::write_response_head(&mut self.out.bytes, msgid);
         self.out.bytes.push(0xc0);
         envelope::write_bin_header(&mut self.out.bytes, bytes);
@@ -54,50 +56,54 @@ impl Talk {
         }
         // Whatever was written: what follows is to be found behind as many bytes as are announced.
         self.out.bytes.resize(body + bytes, 0);
+        let message = check::finish(&mut self.out.bytes, open);
         self.executing = None;
         self.stats.executed += 1;
-        self.responded(start, true);
+        self.responded(message, true);
     }
 
     /// Writes a response.
     pub(super) fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
-        let (start, is_answer) = (self.out.bytes.len(), result.is_ok());
-        self.write_response(msgid, result);
-        self.responded(start, is_answer);
+        let is_answer = result.is_ok();
+        let message = match result {
+            Ok(answer) => self.say(|out| {
+                envelope::write_response_head(out, msgid);
+                out.push(0xc0);
+                answer.encode(out);
+            }),
+            Err(fault) => self.write_fault(msgid, &fault, self.phase == Phase::Greeted),
+        };
+        self.responded(message, is_answer);
+    }
+
+    /// Writes a message, with its check where one is to be before each. Answers where it begins, behind that.
+    pub(super) fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        check::write(&mut self.out.bytes, self.arriving.is_agreed(), write)
     }
 
     /// A response was written. After `hello` it stands for progress too: everything before it is done.
-    fn responded(&mut self, start: usize, is_answer: bool) {
+    fn responded(&mut self, message: usize, is_answer: bool) {
         if self.phase == Phase::Greeted {
             self.applied += 1;
             self.reported = self.applied;
         }
         if let Some((_, session)) = &mut self.session {
-            session.responded(&self.out.bytes[start..], is_answer);
+            session.responded(&self.out.bytes[message..], is_answer);
         }
     }
 
-    fn write_response(&mut self, msgid: u32, result: Result<Answer, Fault>) {
-        match result {
-            Ok(answer) => {
-                envelope::write_response_head(&mut self.out.bytes, msgid);
-                self.out.bytes.push(0xc0);
-                answer.encode(&mut self.out.bytes);
+    /// Answers where the message begins.
+    pub(super) fn write_fault(&mut self, msgid: u32, fault: &Fault, is_structured: bool) -> usize {
+        self.say(|out| {
+            envelope::write_response_head(out, msgid);
+            if is_structured {
+                envelope::write_map(out, fault);
+            } else {
+                // The first element tells an exception (0) from a failed check (1) to Neovim; others pass it on.
+                envelope::write_map(out, &(0, fault.to_string()));
             }
-            Err(fault) => self.write_fault(msgid, &fault, self.phase == Phase::Greeted),
-        }
-    }
-
-    pub(super) fn write_fault(&mut self, msgid: u32, fault: &Fault, is_structured: bool) {
-        let out = &mut self.out.bytes;
-        envelope::write_response_head(out, msgid);
-        if is_structured {
-            envelope::write_map(out, fault);
-        } else {
-            // The first element tells an exception (0) from a failed check (1) to Neovim; others pass it on.
-            envelope::write_map(out, &(0, fault.to_string()));
-        }
-        out.push(0xc0);
+            out.push(0xc0);
+        })
     }
 
     pub(super) fn has_to_report(&self) -> bool {
@@ -112,10 +118,12 @@ impl Talk {
             if let Some((_, session)) = &mut self.session {
                 session.tell();
             }
-            let out = &mut self.out.bytes;
-            envelope::write_notification_head(out, hello::PROGRESS);
-            envelope::write_array_header(out, 1);
-            envelope::write_int(out, i64::try_from(self.applied).unwrap_or(i64::MAX));
+            let applied = i64::try_from(self.applied).unwrap_or(i64::MAX);
+            self.say(|out| {
+                envelope::write_notification_head(out, hello::PROGRESS);
+                envelope::write_array_header(out, 1);
+                envelope::write_int(out, applied);
+            });
         }
     }
 
@@ -126,13 +134,34 @@ impl Talk {
         }
         self.report();
         match (self.phase, msgid) {
-            (Phase::Greeted, _) => {
-                envelope::write_notification_head(&mut self.out.bytes, hello::GOODBYE);
-                envelope::write_map(&mut self.out.bytes, &(&fault,));
+            // Whoever sends checks understands this one, too.
+            (phase, _) if phase == Phase::Greeted || fault.code == Code::Corrupted => {
+                self.say(|out| {
+                    envelope::write_notification_head(out, hello::GOODBYE);
+                    envelope::write_map(out, &(&fault,));
+                });
             }
-            (_, Some(msgid)) => self.write_fault(msgid, &fault, false),
+            (_, Some(msgid)) => _ = self.write_fault(msgid, &fault, false),
             (_, None) => {}
         }
         self.closing = Some(fault);
+    }
+
+    /// A message is not what was sent: nothing of it is executed, and the connection ends. A client that has a session comes back,
+    /// and sends it once more.
+    #[cold]
+    pub(super) fn end_altered(&mut self, what: impl std::fmt::Display) {
+        self.arriving.agree();
+        self.end(None, Fault::new(Code::Corrupted, format!("what came was altered on its way: {what}")));
+    }
+
+    /// The bytes are no message, or none that ends. Where there are checks that is another's doing; the sender would have been
+    /// told what is wrong with what it has sent.
+    #[cold]
+    pub(super) fn end_unreadable(&mut self, msgid: Option<u32>, fault: Fault) {
+        match self.arriving.is_known() {
+            true => self.end_altered(fault.message),
+            false => self.end(msgid, fault),
+        }
     }
 }

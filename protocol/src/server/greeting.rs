@@ -42,7 +42,10 @@ impl Talk {
         let Some((_, session)) = &self.session else { return Step::Continue };
         match verdict {
             // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
-            Ok(Verdict::Again) => self.must_report |= !session.write_response(number, &mut self.out.bytes),
+            Ok(Verdict::Again) => {
+                let is_checked = self.arriving.is_agreed();
+                self.must_report |= !session.write_response(number, is_checked, &mut self.out.bytes);
+            }
             // Requests are executed one at a time, and the next is looked at when the last is answered.
             Ok(Verdict::Attach | Verdict::Execute) => {}
             Ok(Verdict::Stale) => {
@@ -81,6 +84,15 @@ impl Talk {
     #[cold]
     pub(super) fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
+        match (&asked, self.arriving.was_checked()) {
+            (Ok((Hello { checks: true, .. },)), false) => {
+                self.end_altered("a hello that promises checks came without one");
+                return Step::Wait;
+            }
+            // What the second wants nobody knows. A refusal without a check would be taken for one that was altered.
+            (Ok((Hello { checks: true, .. },)) | Err(_), true) => self.arriving.agree(),
+            _ => {}
+        }
         let fault = match asked {
             Ok((hello,)) if hello.version == limits::VERSION && hello.durable && !self.config.has_journal => {
                 no_journal()
@@ -121,9 +133,11 @@ impl Talk {
             (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
         }
         (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
-        envelope::write_response_head(&mut self.out.bytes, msgid);
-        self.out.bytes.push(0xc0);
-        envelope::write_map(&mut self.out.bytes, &welcome);
+        self.say(|out| {
+            envelope::write_response_head(out, msgid);
+            out.push(0xc0);
+            envelope::write_map(out, &welcome);
+        });
     }
 
     pub(super) fn resume(&mut self, found: &mut Option<Session>) {
@@ -143,7 +157,7 @@ impl Talk {
                 self.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
                 // What it had been told that did not arrive, in the order in which it was.
-                session.write_responses(&mut self.out.bytes);
+                session.write_responses(self.arriving.is_agreed(), &mut self.out.bytes);
                 self.session = Some((asked.session, session));
             }
             Err(fault) => {

@@ -275,12 +275,12 @@ fn a_session_goes_on_over_the_end_of_the_low_bits() {
         assert_eq!(session.handle_request(number, b"message"), Ok(Verdict::Execute));
         session.responded(b"response", true);
         let mut said = Vec::new();
-        assert!(session.write_response(number, &mut said));
+        assert!(session.write_response(number, false, &mut said));
         assert_eq!(said, b"response");
     }
     session.acknowledge(1 << 32).unwrap();
-    assert!(!session.write_response(1 << 32, &mut Vec::new()));
-    assert!(session.write_response((1 << 32) + 1, &mut Vec::new()));
+    assert!(!session.write_response(1 << 32, false, &mut Vec::new()));
+    assert!(session.write_response((1 << 32) + 1, false, &mut Vec::new()));
     let mut last = Session::new(u64::MAX - 1);
     assert_eq!(last.handle_request(u64::MAX, b"message"), Ok(Verdict::Execute));
     last.executed();
@@ -393,7 +393,7 @@ fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     }
     let said = |number| {
         let mut said = Vec::new();
-        session.write_response(number, &mut said).then_some(said)
+        session.write_response(number, false, &mut said).then_some(said)
     };
     assert_eq!((said(3), said(4)), (Some(answer), None), "answers beyond their limit are not kept");
     assert_eq!(said(20), Some(refusal), "faults have more room");
@@ -525,7 +525,7 @@ fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
     assert!(session.memory() < 4096, "{} bytes", session.memory());
     // Of the two it is not known what came of them, and that is said.
     for asked in [ack + 1, ack + 2] {
-        assert!(session.write_response(asked, &mut Vec::new()));
+        assert!(session.write_response(asked, false, &mut Vec::new()));
     }
-    assert!(!session.write_response(number, &mut Vec::new()));
+    assert!(!session.write_response(number, false, &mut Vec::new()));
 }

@@ -36,10 +36,12 @@ pub struct Entry {
     pub direction: Direction,
     /// What it says.
     pub said: Said,
-    /// Its bytes.
+    /// Its bytes, with those of its check, if there was one.
     pub length: u64,
     /// The first of them.
     pub(super) bytes: Vec<u8>,
+    /// How many of those are the check's.
+    pub(super) check: usize,
 }
 
 /// What a message says.
@@ -84,6 +86,9 @@ pub enum Said {
     Goodbye(Fault),
     /// Bytes that are no message, and why. Nothing more of this direction is told.
     NotUnderstood(String),
+    /// A message that was altered on its way, and how that shows: its receiver believes nothing of it, and nothing that follows.
+    /// Nothing more of this direction is told.
+    Altered(String),
     /// The sender has closed its side.
     End {
         /// Bytes of a message that it had begun.
@@ -185,6 +190,7 @@ impl fmt::Display for Said {
             Said::NotUnderstood(what) => {
                 write!(f, "not understood: {what}; what follows is not traced")
             }
+            Said::Altered(what) => write!(f, "altered on its way: {what}; what follows is not traced"),
             Said::End { unfinished: 0 } => f.write_str("end"),
             Said::End { unfinished } => write!(f, "end, {unfinished} bytes into a message"),
             Said::Note(text) => f.write_str(text),
@@ -223,10 +229,11 @@ impl Full<'_> {
 
 impl fmt::Display for Full<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry { length, bytes, .. } = self.0;
+        let Entry { length, bytes, check, .. } = self.0;
         self.0.fmt(f)?;
-        let shown = &bytes[..bytes.len().min(Full::SHOWN)];
-        for line in shown.chunks(Full::WIDTH) {
+        let shown = &bytes[..bytes.len().min(check + Full::SHOWN)];
+        let (check, message) = shown.split_at(*check);
+        for line in check.chunks(Full::WIDTH).chain(message.chunks(Full::WIDTH)) {
             f.write_str("\n          ")?;
             line.iter().try_for_each(|byte| write!(f, " {byte:02x}"))?;
         }

@@ -1,5 +1,6 @@
 //! Finds the ends of messages in passing bytes, and keeps of each only how it starts.
 
+use crate::check::Passing;
 use crate::envelope::Head;
 use crate::limits;
 use crate::scan::{Scan, ScanError};
@@ -20,6 +21,10 @@ pub(super) struct Follower {
     /// The first bytes of the message, at most [`KEPT`].
     start: Vec<u8>,
     length: u64,
+    /// What there was a check before.
+    check: Option<Passing>,
+    /// The digest for the message after this one.
+    expected: Option<u64>,
     /// The message at hand has been handed out.
     is_done: bool,
     /// Nothing more is understood.
@@ -28,7 +33,8 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) fn memory(&self) -> usize {
-        self.start.capacity() + self.header.capacity()
+        let check = self.check.as_ref().map_or(0, Passing::memory);
+        self.start.capacity() + self.header.capacity() + check
     }
 
     /// Bytes of the message found last.
@@ -39,6 +45,21 @@ impl Follower {
     /// The first bytes of the message found last.
     pub(super) fn take_start(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.start)
+    }
+
+    /// The message found last was the check of the next one, and gives this digest.
+    pub(super) fn expect(&mut self, digest: u64) {
+        self.expected = Some(digest);
+    }
+
+    /// Whether the message found last is what the check before it says; nothing if there was none.
+    pub(super) fn is_right(&self) -> Option<bool> {
+        self.check.as_ref().map(Passing::is_right)
+    }
+
+    /// The digest that the check before the message found last gave.
+    pub(super) fn digest(&self) -> Option<u64> {
+        self.check.as_ref().map(Passing::expected)
     }
 
     /// Bytes of a message that has begun and not ended.
@@ -61,7 +82,8 @@ impl Follower {
             return Ok(false);
         }
         if std::mem::take(&mut self.is_done) {
-            *self = Follower { header: std::mem::take(&mut self.header), ..Follower::default() };
+            let check = self.expected.take().map(Passing::new);
+            *self = Follower { header: std::mem::take(&mut self.header), check, ..Follower::default() };
         }
         match self.scan(input) {
             Ok(is_done) => {
@@ -128,6 +150,9 @@ impl Follower {
         let (taken, rest) = input.split_at(n);
         self.start.extend_from_slice(&taken[..n.min(KEPT - self.start.len())]);
         self.length += n as u64;
+        if let Some(check) = &mut self.check {
+            check.pass(taken);
+        }
         *input = rest;
     }
 

@@ -107,6 +107,11 @@ impl Printer {
         if self.is_on() { self.print(direction, bytes) } else { 0 }
     }
 
+    /// There is another connection in place of the one that was traced. Whatever was under way on that is over.
+    pub fn restart(&self) {
+        self.with(|tracer, _, _| *tracer = Tracer::new(tracer.connection, tracer.start));
+    }
+
     /// The sender of `direction` has closed its side.
     pub fn end(&self, direction: Direction) {
         self.with(|tracer, now, tell| tell(tracer.handle_end(direction, now)));

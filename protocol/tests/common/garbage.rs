@@ -21,6 +21,7 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         "hello",
         "progress",
         "goodbye",
+        "check",
         "version",
         "code",
         "message",
@@ -30,6 +31,7 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..12),
         (0..3u8, 0..8u8).prop_map(|(kind, msgid)| vec![0x94, kind, msgid]),
         Just(vec![0x93, 2]),
+        any::<u8>().prop_map(|n| [&b"\x93\x02\xa5check\x91\xcf"[..], &[n; 8]].concat()),
         prop::sample::select(words.to_vec()).prop_map(|word| [
             &[0xa0 | word.len() as u8][..],
             word.as_bytes()

@@ -43,6 +43,13 @@ impl Way {
         self.is_cut = true;
     }
 
+    /// A bit of what is on its way arrives as the other. Answers which, if anything is.
+    pub(crate) fn alter(&mut self, random: &mut Random) -> Option<usize> {
+        let bit = (!self.bytes.is_empty()).then(|| random.below(self.bytes.len() * 8))?;
+        self.bytes[bit / 8] ^= 1 << (bit % 8);
+        Some(bit)
+    }
+
     /// The sender will send nothing more.
     pub(crate) fn close(&mut self) {
         self.is_cut = true;
@@ -65,13 +72,16 @@ pub(crate) struct Link {
     pub(crate) up: Way,
     /// To the client.
     pub(crate) down: Way,
+    /// Its client wants checks.
+    pub(crate) is_checked: bool,
     pub(crate) has_client: bool,
     pub(crate) has_server: bool,
 }
 
 impl Link {
-    pub(crate) fn new(client: usize, process: Process) -> Link {
-        Link { client, process, up: Way::default(), down: Way::default(), has_client: true, has_server: true }
+    pub(crate) fn new(client: usize, process: Process, is_checked: bool) -> Link {
+        let (up, down) = (Way::default(), Way::default());
+        Link { client, process, up, down, is_checked, has_client: true, has_server: true }
     }
 
     pub(crate) fn leave_client(&mut self) {

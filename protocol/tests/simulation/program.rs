@@ -5,7 +5,7 @@ use super::link::Link;
 use super::random::Random;
 use draw_protocol::client::{Connection, Ended, Event};
 use draw_protocol::session::{Id, Standing};
-use draw_protocol::{Code, Hello};
+use draw_protocol::{Code, Hello, limits};
 use std::time::Instant;
 
 /// How bytes are taken from the machine.
@@ -23,6 +23,10 @@ pub(crate) struct Program {
     pub(crate) machine: Connection,
     pub(crate) link: Option<usize>,
     sender: Sender,
+    /// It wants checks, so what it says and hears may be altered on its way.
+    pub(crate) is_checked: bool,
+    /// How often it, or the display, has found that something was.
+    pub(crate) altered: usize,
     /// It greets as soon as it is made.
     is_new: bool,
     accepts_loss: bool,
@@ -33,6 +37,8 @@ pub(crate) struct Program {
     pub(crate) has_ended: bool,
     /// The display has answered on this connection.
     pub(crate) is_greeted: bool,
+    /// Until when it is to have.
+    greeting: Option<Instant>,
     done: u64,
 }
 
@@ -47,26 +53,36 @@ pub(crate) enum Next {
 }
 
 impl Program {
-    pub(crate) fn new(id: Id, ledger: &mut Ledger) -> Program {
+    pub(crate) fn new(id: Id, is_checked: bool, ledger: &mut Ledger) -> Program {
         let session = ledger.open(id);
         let hello = Hello::new("program").with_session(id).with_durability(ledger.is_durable(session));
+        let hello = hello.with_checks(is_checked);
         Program {
             session,
             machine: Connection::new(&hello),
             link: None,
             sender: Sender::Polls,
+            is_checked,
+            altered: 0,
             is_new: true,
             accepts_loss: false,
             boot: None,
             resumed: None,
             has_ended: false,
             is_greeted: false,
+            greeting: None,
             done: 0,
         }
     }
 
-    pub(crate) fn connect(&mut self, link: usize, random: &mut Random) {
+    /// Whether it has waited for too long for the display to greet back. What it said may have been altered beyond recognition.
+    pub(crate) fn is_impatient(&self, now: Instant) -> bool {
+        self.is_checked && !self.is_greeted && self.greeting.is_some_and(|until| until <= now)
+    }
+
+    pub(crate) fn connect(&mut self, link: usize, random: &mut Random, now: Instant) {
         self.link = Some(link);
+        self.greeting = Some(now + limits::CONNECT_TIMEOUT);
         self.is_greeted = false;
         if !std::mem::take(&mut self.is_new) {
             self.machine.reconnect(std::mem::take(&mut self.accepts_loss));
@@ -150,6 +166,10 @@ impl Program {
                 Err(Ended::Refused(fault)) if matches!(fault.code, Code::Superseded | Code::TooSlow) => {
                     break Next::Leave;
                 }
+                Err(Ended::Corrupted(_)) if self.is_checked => {
+                    self.altered += 1;
+                    break Next::Leave;
+                }
                 Err(ended) => {
                     ledger.check(false, || format!("session {}: {ended}", self.session));
                     break Next::Leave;
@@ -160,8 +180,11 @@ impl Program {
         ledger.check(done >= self.done, || format!("done went from {} to {done}", self.done));
         self.done = done;
         ledger.done(self.session, done);
-        let wrong =
-            self.machine.goodbye().filter(|fault| !matches!(fault.code, Code::Superseded | Code::TooSlow));
+        let is_right = |code: &Code| match code {
+            Code::Superseded | Code::TooSlow => true,
+            code => *code == Code::Corrupted && self.is_checked,
+        };
+        let wrong = self.machine.goodbye().filter(|fault| !is_right(&fault.code));
         // Why it was refused has been told already.
         if let Some(fault) = wrong.filter(|fault| fault.code != Code::StateRegressed) {
             ledger.check(false, || format!("session {} was told goodbye: {fault}", self.session));

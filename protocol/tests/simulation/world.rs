@@ -24,6 +24,7 @@ enum Happening {
     ClientLeaves { link: usize, session: usize },
     ServerLeaves { link: usize },
     Cut { link: usize, up: bool, down: bool },
+    Altered { link: usize, up: bool, bit: usize },
     ClientRestarts { before: usize, after: usize },
     ServerRestarts { has_journal: bool },
     Synced { executions: usize },
@@ -44,10 +45,16 @@ pub(crate) struct Run {
     pub(crate) durable: [usize; 2],
     /// How many calls were given up before anything of them was sent.
     pub(crate) unsent: usize,
+    /// How many bits were altered, and how many connections a client has left because it found out.
+    pub(crate) altered: [usize; 2],
 }
 
 pub(crate) struct World {
     random: Random,
+    /// Decides what is altered on its way, and of whose.
+    spoiler: Random,
+    /// In how many of 1,000 steps that is; in none, if nobody wants checks.
+    spoils: usize,
     now: Instant,
     programs: Vec<Program>,
     links: Vec<Link>,
@@ -71,6 +78,9 @@ const CLIENT_MEMORY: usize = 80 << 20;
 impl World {
     pub(crate) fn new(seed: u64, wrong: Option<Wrong>, is_shown: bool) -> World {
         let mut random = Random::new(seed);
+        // Another's chance: where nothing is altered, seeds do what they did before anything was.
+        let mut spoiler = Random::new(!seed);
+        let spoils = [0, 0, 10, 40][spoiler.below(4)];
         let has_journal = match wrong {
             Some(Wrong::RestoresAnOldPicture | Wrong::RestoresAnOldSession) => true,
             Some(Wrong::TellsBeforeTheSync | Wrong::VouchesBeforeTheSync) => true,
@@ -92,10 +102,12 @@ impl World {
             is_shown,
             run: Run::default(),
             random,
+            spoiler,
+            spoils,
         };
         for _ in 0..=world.random.below(3) {
-            let id = id(&mut world.random);
-            world.programs.push(Program::new(id, &mut world.ledger));
+            let program = world.program();
+            world.programs.push(program);
         }
         world
     }
@@ -111,6 +123,9 @@ impl World {
             } else {
                 self.step();
             }
+            if self.spoils > 0 && self.spoiler.happens(self.spoils, 1000) {
+                self.alter();
+            }
             self.verdict()?;
         }
         self.settle()?;
@@ -121,8 +136,31 @@ impl World {
         self.run.executions = self.ledger.executions();
         self.run.durable = self.ledger.durable();
         self.run.unsent = self.ledger.unsent();
+        self.run.altered[1] += self.programs.iter().map(|program| program.altered).sum::<usize>();
         self.run.trace = self.trace.finish();
         Ok(self.run)
+    }
+
+    /// A program that is about to begin; two of three want checks where anything is altered.
+    fn program(&mut self) -> Program {
+        let id = id(&mut self.random);
+        let is_checked = self.spoils > 0 && self.spoiler.happens(2, 3);
+        Program::new(id, is_checked, &mut self.ledger)
+    }
+
+    /// A bit is altered, on some way where there is any and somebody looks.
+    fn alter(&mut self) {
+        let is_looked_at = |link: &&usize| self.links[**link].is_checked;
+        let links: Vec<_> = self.live.iter().filter(is_looked_at).copied().collect();
+        if links.is_empty() {
+            return;
+        }
+        let (link, up) = (links[self.spoiler.below(links.len())], self.spoiler.happens(1, 2));
+        let way = if up { &mut self.links[link].up } else { &mut self.links[link].down };
+        if let Some(bit) = way.alter(&mut self.spoiler) {
+            self.run.altered[0] += 1;
+            self.note(Happening::Altered { link, up, bit });
+        }
     }
 
     /// One of those that are in use, of which there is at least one.
@@ -208,10 +246,10 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let link = self.links.len();
-        self.links.push(Link::new(at, self.ledger.process()));
+        self.links.push(Link::new(at, self.ledger.process(), self.programs[at].is_checked));
         self.live.push(link);
         self.host.accept(link, self.now);
-        self.programs[at].connect(link, &mut self.random);
+        self.programs[at].connect(link, &mut self.random, self.now);
         self.note(Happening::Connect { session: self.programs[at].session, link });
     }
 
@@ -311,6 +349,12 @@ impl World {
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.host.time_passes(self.now);
+        for at in 0..self.programs.len() {
+            self.programs[at].machine.handle_timeout(self.now);
+            if self.programs[at].is_impatient(self.now) {
+                self.leave(at);
+            }
+        }
         self.note(Happening::Time { ms: time.as_millis() as u64 });
     }
 
@@ -361,8 +405,8 @@ impl World {
         self.leave(at);
         self.programs[at].give_up(&mut self.ledger);
         let before = self.programs[at].session;
-        let id = id(&mut self.random);
-        self.programs[at] = Program::new(id, &mut self.ledger);
+        self.run.altered[1] += self.programs[at].altered;
+        self.programs[at] = self.program();
         self.note(Happening::ClientRestarts { before, after: self.programs[at].session });
     }
 
@@ -390,6 +434,10 @@ impl World {
                     self.connect(at);
                 }
                 self.send(at);
+            }
+            if self.spoils > 0 && round % 32 == 31 {
+                // What was altered to seem longer than it is waits for what never comes.
+                self.pass(Duration::from_secs(25));
             }
             for link in self.live.clone() {
                 self.arrive(link);
