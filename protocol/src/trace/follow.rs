@@ -88,7 +88,8 @@ impl Follower {
         match self.scan(input) {
             Ok(is_done) => {
                 self.is_done = is_done;
-                if is_done || Head::read(&self.start).is_possible() {
+                // Also of one that is whole: in parts it would have been judged by its head before it is compared with its check.
+                if Head::read(&self.start).is_possible() {
                     return Ok(is_done);
                 }
                 self.give_up();
