@@ -264,6 +264,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                         && let Some(area) = asked_area(&request, framebuffer.size())
                     {
                         machine.answer_image(answer, |out| read(area, framebuffer, out));
+                        if machine.unsent() >= limits::BAND {
+                            break Turn::Over;
+                        }
                         continue;
                     }
                     let result = entry.and_then(|entry| {

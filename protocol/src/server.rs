@@ -188,6 +188,11 @@ impl Connection {
         self.talk.closing.as_ref()
     }
 
+    /// Bytes that wait to be sent.
+    pub fn unsent(&self) -> usize {
+        self.talk.out.unsent().len()
+    }
+
     /// Whether a message has begun and not ended.
     pub fn is_mid_message(&self) -> bool {
         self.inbox.len() > 0
