@@ -1,7 +1,7 @@
 //! The table of works.
 
 use crate::far::Far;
-use benches::conversation::{Conversation, Server, draw_nothing};
+use benches::conversation::{Client, Conversation, Server, draw_nothing};
 use benches::pictures::{self, BATCH};
 use benches::screen::Screen;
 use display_server::Area;
@@ -79,6 +79,11 @@ pub(crate) const WORKS: &[Work] = &[
     work("client_machine_draw_pixel_session", "call", Part::All, client_machine_session),
     work("server_machine_draw_pixel_session", "call", Part::All, server_machine_session),
     work("server_machine_draw_pixels_session", "call", Part::All, server_machine_batches_session),
+    // The same with a check before each message.
+    work("encode_draw_pixels_checked", "pixel", Part::All, encode_draw_pixels_checked),
+    work("client_machine_draw_pixel_checked", "call", Part::All, client_machine_checked),
+    work("server_machine_draw_pixel_checked", "call", Part::All, server_machine_checked),
+    work("server_machine_draw_pixels_checked", "call", Part::All, server_machine_batches_checked),
     // The asynchronous client, as a program uses it, and what its calls cost the server's machine.
     work("client_loop", "call", Part::Near, client_loop),
     work("client_batches", "pixel", Part::Near, client_batches),
@@ -103,7 +108,10 @@ fn times(rounds: u64, each: usize) -> usize {
 /// What a client sends in each round if it makes these calls over and over, `each` of them to a round, and each a
 /// message of its own.
 fn sent<'r>(each: usize, requests: &[Request<'r>]) -> Vec<Vec<u8>> {
-    let mut client = Conversation::new().client;
+    sent_by(Conversation::new().client, each, requests)
+}
+
+fn sent_by<'r>(mut client: Client, each: usize, requests: &[Request<'r>]) -> Vec<Vec<u8>> {
     let mut requests = requests.iter().cycle();
     let round = |_| {
         for request in requests.by_ref().take(each) {
@@ -141,8 +149,15 @@ fn served_by(
 }
 
 fn encode_draw_pixels(rounds: u64) -> u64 {
+    encode_draw_pixels_of(Conversation::new().client, rounds)
+}
+
+fn encode_draw_pixels_checked(rounds: u64) -> u64 {
+    encode_draw_pixels_of(Conversation::with_checks().client, rounds)
+}
+
+fn encode_draw_pixels_of(mut client: Client, rounds: u64) -> u64 {
     let pixels = pictures::square(BATCH);
-    let mut client = Conversation::new().client;
     let batches = times(rounds, BATCHES);
     for _ in 0..batches {
         client.call(&draw_pixels(black_box(&pixels)));
@@ -215,6 +230,10 @@ fn client_machine_session(rounds: u64) -> u64 {
     client_machine_of(Conversation::in_session, rounds)
 }
 
+fn client_machine_checked(rounds: u64) -> u64 {
+    client_machine_of(Conversation::with_checks, rounds)
+}
+
 fn client_machine_of(begin: fn() -> Conversation, rounds: u64) -> u64 {
     let requests: Vec<_> = pictures::square(CALLS).iter().map(draw_pixel).collect();
     // What a server answers, recorded beforehand, so that only the client is counted.
@@ -242,8 +261,12 @@ fn client_machine_of(begin: fn() -> Conversation, rounds: u64) -> u64 {
 
 /// The requests of a round of single pixels.
 fn singles() -> Vec<Vec<u8>> {
+    singles_of(Conversation::new().client)
+}
+
+fn singles_of(client: Client) -> Vec<Vec<u8>> {
     let requests: Vec<_> = pictures::square(CALLS).iter().map(draw_pixel).collect();
-    sent(CALLS, &requests)
+    sent_by(client, CALLS, &requests)
 }
 
 fn server_machine(rounds: u64) -> u64 {
@@ -252,6 +275,16 @@ fn server_machine(rounds: u64) -> u64 {
 
 fn server_machine_session(rounds: u64) -> u64 {
     served_by(Conversation::in_session().server, &singles()[..rounds as usize], draw_nothing)
+}
+
+fn server_machine_checked(rounds: u64) -> u64 {
+    let Conversation { client, server } = Conversation::with_checks();
+    served_by(server, &singles_of(client)[..rounds as usize], draw_nothing)
+}
+
+fn server_machine_batches_checked(rounds: u64) -> u64 {
+    let (pixels, Conversation { client, server }) = (pictures::square(BATCH), Conversation::with_checks());
+    served_by(server, &sent_by(client, BATCHES, &[draw_pixels(&pixels)])[..rounds as usize], draw_nothing)
 }
 
 fn server_machine_drawn(rounds: u64) -> u64 {

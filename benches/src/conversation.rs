@@ -164,6 +164,11 @@ impl Conversation {
         Conversation::greeting(&Hello::new("benches").with_session(Id([1; 16])))
     }
 
+    /// The same without a session, and with a check before each message.
+    pub fn with_checks() -> Conversation {
+        Conversation::greeting(&Hello::new("benches").with_checks(true))
+    }
+
     fn greeting(hello: &Hello) -> Conversation {
         let machine = client::Connection::new(hello);
         let client = Client { machine, now: Instant::now() };
