@@ -343,9 +343,11 @@ async fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Opt
     let mut last = None;
     for (i, one) in found.iter().enumerate() {
         let share = address::share(deadline, now(), found.len() - i);
-        let socket = socket::open(one)?;
-        socket.set_nonblocking(true)?;
-        let connecting = TcpSocket::from_std_stream(socket.into()).connect(*one);
+        let connecting = async {
+            let socket = socket::open(one)?;
+            socket.set_nonblocking(true)?;
+            TcpSocket::from_std_stream(socket.into()).connect(*one).await
+        };
         match tokio::time::timeout(share, connecting).await.unwrap_or_else(|_| Err(late())) {
             Ok(stream) => {
                 socket::set_up((&stream).into())?;

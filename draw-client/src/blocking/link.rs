@@ -10,6 +10,7 @@ use crate::socket;
 use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::trace::{Direction, Printer};
 use draw_protocol::{Answer, Request, Size, Welcome, limits};
+use socket2::Socket;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -60,10 +61,10 @@ fn dial(peer: &Peer, deadline: Instant) -> Result<TcpStream, Option<std::io::Err
     let mut last = None;
     for (i, one) in found.iter().enumerate() {
         let share = address::share(deadline, Instant::now(), found.len() - i);
-        let socket = socket::open(one)?;
-        match socket.connect_timeout(&(*one).into(), share) {
-            Ok(()) => {
-                let stream = TcpStream::from(socket);
+        let connect =
+            |socket: Socket| socket.connect_timeout(&(*one).into(), share).map(|()| TcpStream::from(socket));
+        match socket::open(one).and_then(connect) {
+            Ok(stream) => {
                 socket::set_up((&stream).into())?;
                 stream.set_write_timeout(Some(WRITE_SLICE))?;
                 limit_reads(&stream, deadline.saturating_duration_since(Instant::now()))?;
