@@ -9,7 +9,7 @@ use clap::Parser;
 use display_server::journal::{Journal, Options};
 use display_server::{Color, Display, Server, ServerOptions, Size};
 use draw_client::{Durability, blocking};
-use draw_protocol::{Pixel, Request};
+use draw_protocol::{Pixel, Request, limits};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
@@ -59,8 +59,9 @@ fn main() -> Outcome {
 fn measure(directory: &Path) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     println!("{:46}{:>12}", "asynchronous batches of 1,000 pixels", "MiB/s");
-    let [mut plain, mut journaled, mut durable, mut told] = [(); 4].map(|()| Vec::new());
+    let [mut disk, mut plain, mut journaled, mut durable, mut told] = [(); 5].map(|()| Vec::new());
     for round in 0..ROUNDS {
+        disk.push(written(&directory.join("written"))?);
         plain.push(batches(&runtime, None, Durability::Applied)?.0);
         let directory = directory.join(format!("batches-{round}"));
         let mut kinds = [Durability::Applied, Durability::Durable];
@@ -76,6 +77,7 @@ fn measure(directory: &Path) -> Outcome {
             }
         }
     }
+    tell("  as many bytes written to a file and synced", disk, 1.0);
     let plain = tell("  without a journal", plain, 1.0);
     let journaled = tell("  with a journal, until all is drawn", journaled, plain);
     tell("  with a journal, until all is durable", durable, plain);
@@ -101,6 +103,20 @@ fn measure(directory: &Path) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// Writes as much as a run sends, in pieces as a display reads them, until it is on the disk; answers the rate.
+fn written(path: &Path) -> Outcome<f64> {
+    let (piece, total) = (vec![7; limits::STREAM_READ], BATCHES * BATCH * Pixel::SIZE);
+    let mut file = File::create(path)?;
+    let began = Instant::now();
+    for _ in 0..total / piece.len() {
+        file.write_all(&piece)?;
+    }
+    file.sync_data()?;
+    let rate = (total >> 20) as f64 / began.elapsed().as_secs_f64();
+    fs::remove_file(path)?;
+    Ok(rate)
 }
 
 /// Prints the median rate, and which part of `of` it is; answers it.
