@@ -7,7 +7,7 @@
 use crate::apply::{answer_bytes, apply, asked_area, no_memory, read, work};
 use crate::budget::{LARGE, Share, growth};
 use crate::buffers::ReadBuffer;
-use crate::clock::{self, now};
+use crate::clock;
 use crate::damage::Damage;
 use crate::display::Display;
 use crate::farewell;
@@ -61,7 +61,7 @@ pub(crate) async fn serve<S>(
     counters.connections.fetch_add(1, Relaxed);
     display.clients_changed();
     debug!(peer, "connected");
-    let trace = Printer::chosen(std::env::var_os(DRAW_DEBUG).as_deref(), io::stderr(), now);
+    let trace = Printer::chosen(std::env::var_os(DRAW_DEBUG).as_deref(), io::stderr(), clock::now);
     trace.note(|| format!("a client at {peer}"));
     let mut connection = Connection {
         stream,
@@ -103,7 +103,7 @@ pub(crate) async fn serve<S>(
         }
         // What was received is of no use any more: its memory is for others.
         connection.input = None;
-        _ = connection.machine.poll_transmit(now());
+        _ = connection.machine.poll_transmit(clock::now());
         connection.settle();
         let limit = if is_shutdown { LAST_FAREWELL } else { FAREWELL };
         // What the journal does not get on the disk by then is not said.
@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         // Armed only while the machine has a deadline, and then not for each new one: see `poll_deadline`.
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed = None;
-        let (mut now, mut busy_turns) = (now(), 0);
+        let (mut now, mut busy_turns) = (clock::now(), 0);
         loop {
             let turn = self.execute(now);
             if self.machine.closing().is_some() {

@@ -53,22 +53,22 @@ fn a_full_disk_rejects_what_is_drawn_and_everything_else_is_there_once() {
         let server = Server::start_limited(&journal, port, SIZE, BLOCKS);
         assert!((0..10_000).any(|_| is_refused(client.call())), "it is full again");
         lift_limit(&server.process);
-        let is_as_ever =
-            |made: (Call, Option<Answer>)| (made.0 == Call::Outside) == (made.1 == Some(Answer::Rejected));
-        for _ in 0..100 {
-            let made = client.call();
-            assert!(is_as_ever(made), "{made:?}");
-        }
+        call_as_ever(&mut client);
         drop(server);
         let _server = Server::start(&journal, port, SIZE);
-        for _ in 0..100 {
-            let made = client.call();
-            assert!(is_as_ever(made), "{made:?}");
-        }
+        call_as_ever(&mut client);
         let other = Display::connect(&address).unwrap();
         assert_eq!(*check_row(&client.made, &other, 0).end(), client.made.len());
         assert_eq!(other.get_pixel(0, 3).unwrap(), Color::BLACK, "what was rejected is not there");
         assert!(told.try_recv().is_err(), "whoever waited was told, and nobody else");
+    }
+}
+
+/// Makes calls, of which those are refused that are outside of the display.
+fn call_as_ever(client: &mut Remembering) {
+    for _ in 0..100 {
+        let made = client.call();
+        assert_eq!(made.0 == Call::Outside, made.1 == Some(Answer::Rejected), "{made:?}");
     }
 }
 
@@ -111,12 +111,7 @@ fn started_while_full_it_shows_all_that_there_was_and_goes_on_when_there_is_room
     }
 
     lift_limit(&server.process);
-    let is_as_ever =
-        |made: (Call, Option<Answer>)| (made.0 == Call::Outside) == (made.1 == Some(Answer::Rejected));
-    for _ in 0..100 {
-        let made = client.call();
-        assert!(is_as_ever(made), "{made:?}");
-    }
+    call_as_ever(&mut client);
     server.expect("the display goes on");
     let after = digest(&Display::connect(&address).unwrap());
     assert_ne!(after, before);
@@ -124,10 +119,7 @@ fn started_while_full_it_shows_all_that_there_was_and_goes_on_when_there_is_room
     let _server = Server::start(&journal, port, SIZE);
     let other = Display::connect(&address).unwrap();
     assert_eq!(digest(&other), after);
-    for _ in 0..100 {
-        let made = client.call();
-        assert!(is_as_ever(made), "{made:?}");
-    }
+    call_as_ever(&mut client);
     assert_eq!(*check_row(&client.made, &other, 0).end(), client.made.len());
 }
 
