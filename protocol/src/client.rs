@@ -6,6 +6,7 @@
 
 mod altered;
 mod flight;
+mod image;
 mod landing;
 mod lent;
 mod outbox;
@@ -27,6 +28,7 @@ use crate::pixels::{Pixel, Pixels};
 use crate::reader::Reader;
 use crate::session::Standing;
 use flight::{Flight, InFlight, Load, Part, Run, single};
+use image::{Image, Received};
 use landing::read_answer;
 use lent::write_request_lending;
 use outbox::Outbox;
@@ -66,8 +68,7 @@ pub struct Connection {
     done: u64,
     /// The fault of the call whose further parts are still in flight.
     partial: Option<Fault>,
-    /// What has come of the image whose further bands are still in flight.
-    image: Vec<u8>,
+    image: Image,
     /// What is to be told that has not been.
     events: VecDeque<Event>,
     /// What the server has been told that this side holds, and the bytes of answers and faults since.
@@ -147,7 +148,7 @@ impl Connection {
             last_call: 0,
             done: 0,
             partial: None,
-            image: Vec::new(),
+            image: Image::default(),
             events: VecDeque::new(),
             acked: 0,
             heard: 0,
@@ -368,6 +369,14 @@ impl Connection {
                 None => limits::FIRST_MESSAGE,
             };
             let used = self.flight.bytes();
+            match self.receive_band(input) {
+                Received::Nothing => {}
+                Received::Part => return Ok(None),
+                Received::Whole => {
+                    self.measure(used, now);
+                    continue;
+                }
+            }
             let handled = match self.inbox.next(input, |_| limit) {
                 Ok(Some(Found::InInput(message))) => self.handle_arrived(message),
                 Ok(Some(Found::Kept)) => {
@@ -412,7 +421,7 @@ impl Connection {
     /// Where the rest of a long message may be read to directly: append at most that many bytes, then call
     /// [`Connection::handle_input`] with no input.
     pub fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
-        self.inbox.body()
+        self.image.body().or_else(|| self.inbox.body())
     }
 
     fn handle_message(&mut self, message: &[u8]) -> Result<(), Ended> {
@@ -473,9 +482,7 @@ impl Connection {
             }
             _ => Answer::Done(()),
         };
-        let request = self.flight.pop().expect("the distance was checked");
-        self.land(request, fault, answer);
-        self.out.reported(self.flight.applied());
+        self.land_first(fault, answer);
         Ok(())
     }
 
@@ -530,7 +537,7 @@ impl Connection {
         let unsent = self.flight.give_up(self.flight.last_number());
         self.done = self.last_call;
         self.partial = None;
-        self.image = Vec::new();
+        self.image = Image::default();
         self.out.give_up();
         GivenUp { begun, unsent }
     }

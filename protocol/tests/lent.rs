@@ -5,7 +5,7 @@ mod common;
 
 use common::{World, config, uncut};
 use draw_protocol::client::{Connection, Lent};
-use draw_protocol::server::{self, Step};
+use draw_protocol::server;
 use draw_protocol::session::Id;
 use draw_protocol::{Answer, Color, Hello, Request, Size};
 
@@ -110,31 +110,13 @@ fn keeping() -> server::Config {
 
 /// A client in a session. It has called for a pixel that is not sent yet.
 fn in_session() -> World {
-    let client = Connection::new(&Hello::new("demo").with_session(Id([9; 16])));
-    let mut world = World { client, ..World::with(keeping()) }.greeted();
-    assert!(world.client.is_resumable());
+    let mut world = World::in_session(keeping());
     world.call(&PIXEL);
     world
 }
 
 /// What is executed when nothing fails: the pixel, three bands.
 const REQUESTS: u64 = 4;
-
-/// Another connection goes on with the session.
-fn come_back(world: &mut World, config: server::Config) {
-    let mut found = world.host.server.take_session().map(|(_, session)| session);
-    assert!(found.is_some());
-    world.host.server = server::Connection::new(config, world.host.now);
-    world.client.handle_disconnected(Vec::new());
-    world.client.reconnect(false);
-    let greeting = world.client.poll_transmit().to_vec();
-    world.client.handle_transmitted(greeting.len());
-    let mut input = &greeting[..];
-    assert!(matches!(world.host.server.handle_input(&mut input, world.host.now), Step::Resume(_)));
-    assert!(input.is_empty());
-    world.host.server.resume(&mut found);
-    world.down(&mut uncut);
-}
 
 #[test]
 fn a_connection_may_be_lost_after_any_byte_and_the_image_is_drawn_once() {
@@ -161,7 +143,7 @@ fn a_connection_may_be_lost_after_any_byte_and_the_image_is_drawn_once() {
         }
         world.client.keep(lent);
         let before = world.host.server.stats().executed;
-        come_back(&mut world, keeping());
+        world.come_back(keeping());
         world.round();
         assert_eq!(world.client.done(), number, "lost after {end} bytes");
         assert_eq!(world.host.server.stats().executed + before, REQUESTS, "lost after {end} bytes");
@@ -201,7 +183,7 @@ fn an_image_that_is_given_up_after_any_byte_is_drawn_once_even_if_the_connection
         world.client.handle_transmitted(more);
         world.host.hear(&rest[..if is_whole { more } else { 0 }]);
         let before = world.host.server.stats().executed;
-        come_back(&mut world, keeping());
+        world.come_back(keeping());
         world.round();
         assert_eq!(world.client.done(), number, "given up after {end} bytes");
         assert_eq!(world.host.server.stats().executed + before, REQUESTS + 1, "given up after {end} bytes");
@@ -216,7 +198,7 @@ fn what_is_called_for_while_there_is_no_connection_is_copied() {
     let now = world.host.now;
     let (number, lent) = world.client.call_lending(&image(&rgba), now).unwrap();
     assert!(lent.is_empty());
-    come_back(&mut world, keeping());
+    world.come_back(keeping());
     world.round();
     assert_eq!((world.client.done(), world.host.server.stats().executed), (number, REQUESTS));
 }
@@ -236,7 +218,7 @@ fn what_was_copied_and_is_mostly_sent_is_kept_once() {
     world.client.handle_transmitted(rest / 3);
     rest -= rest / 3;
     assert_eq!(world.client.poll_transmit().len(), rest);
-    come_back(&mut world, config());
+    world.come_back(config());
     world.round();
     assert_eq!((world.client.done(), world.client.in_flight()), (number, 0));
     let drawn = world.host.display.apply(&Request::GetImage { x: 0, y: 0, width: 200, height: 500 });

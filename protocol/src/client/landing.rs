@@ -1,6 +1,7 @@
 //! What becomes of calls when their requests are answered.
 
 use super::flight::{InFlight, Load, Part, Run};
+use super::image::Image;
 use super::{Connection, Ended, Event, Made, violation};
 use crate::calls::{Answer, Call, Method};
 use crate::fault::{Code, Fault, Range};
@@ -37,6 +38,13 @@ impl Connection {
         self.land(request, Some(Fault::new(Code::AnswerLost, text)), Answer::Done(()));
     }
 
+    /// The first request in flight is done.
+    pub(super) fn land_first(&mut self, fault: Option<Fault>, answer: Answer) {
+        let request = self.flight.pop().expect("the caller has seen it");
+        self.land(request, fault, answer);
+        self.out.reported(self.flight.applied());
+    }
+
     /// A request is done. If it was the last of its call, or calls, so are they.
     pub(super) fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
         let fault = if self.refused.is_empty() { fault } else { self.take_refused().or(fault) };
@@ -66,7 +74,7 @@ impl Connection {
                 }
                 self.done = last;
                 let made = Made { number: last, call: part.call, at: request.at, place: part.place };
-                let image = std::mem::take(&mut self.image);
+                let image = self.image.take();
                 if let Some(fault) = self.partial.take() {
                     self.events.push_back(Event::Fault(made, fault));
                 } else if let Method::GetImage = part.call.method() {
@@ -130,7 +138,7 @@ impl Connection {
 }
 
 /// Reads the answer to a request. A band of an image is added to those before it.
-pub(super) fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Vec<u8>) -> Result<Answer, Ended> {
+pub(super) fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Image) -> Result<Answer, Ended> {
     let method = part.call.method();
     let wrong = |what: Unexpected| violation(format!("it answered {} with {}", method.name(), what.0));
     let Call::GetImage { width, height, .. } = part.call else {
@@ -141,11 +149,6 @@ pub(super) fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Vec<u8
     if band.len() as u64 != u64::from(part.pixels) * 4 {
         return Err(violation(format!("it answered an image of {width}x{height} with {} bytes", band.len())));
     }
-    if image.is_empty() {
-        // Of what is still to come, no more is believed than one message might have held.
-        let whole = u64::from(width) * u64::from(height) * 4;
-        image.reserve_exact(whole.min(limits::MESSAGE as u64) as usize);
-    }
-    image.extend_from_slice(band);
+    image.append(band, u64::from(width) * u64::from(height) * 4);
     Ok(Answer::Done(()))
 }

@@ -1,6 +1,7 @@
 //! How a session goes on on another connection.
 
 use super::flight::Made;
+use super::image::Image;
 use super::parts::Most;
 use super::window::Window;
 use super::{Connection, Ended, Event, greeting, violation, write_request};
@@ -26,6 +27,7 @@ impl Connection {
     /// more is to be sent before [`reconnect`](Connection::reconnect).
     pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
         self.inbox = Inbox::default();
+        self.image.disconnect();
         (self.arriving, self.message_began) = (Arriving::new(self.hello.checks), None);
         self.out.disconnect(taken);
         self.window = Window::new(self.hello.durable);
@@ -151,7 +153,7 @@ impl Connection {
             None => self.last_call - self.run.len() as u64,
         };
         self.partial = None;
-        self.image = Vec::new();
+        self.image = Image::default();
         lost
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod garbage;
 use display::Display;
 use draw_protocol::client::{self, Event};
 use draw_protocol::server::{self, Step};
+use draw_protocol::session::Id;
 use draw_protocol::{Answer, Code, Hello, Range, Request, Size, Welcome, limits};
 use std::time::{Duration, Instant};
 
@@ -145,6 +146,30 @@ impl World {
     pub(crate) fn with(config: server::Config) -> World {
         let client = client::Connection::new(&Hello::new("demo"));
         World { client, host: Host::with(config), told: vec![], to_server: vec![], to_client: vec![] }
+    }
+
+    /// A client in a session of a display with these settings.
+    pub(crate) fn in_session(config: server::Config) -> World {
+        let client = client::Connection::new(&Hello::new("demo").with_session(Id([9; 16])));
+        let world = World { client, ..World::with(config) }.greeted();
+        assert!(world.client.is_resumable());
+        world
+    }
+
+    /// The connection is lost, and another goes on with the session.
+    pub(crate) fn come_back(&mut self, config: server::Config) {
+        let mut found = self.host.server.take_session().map(|(_, session)| session);
+        assert!(found.is_some());
+        self.host.server = server::Connection::new(config, self.host.now);
+        self.client.handle_disconnected(Vec::new());
+        self.client.reconnect(false);
+        let greeting = self.client.poll_transmit().to_vec();
+        self.client.handle_transmitted(greeting.len());
+        let mut input = &greeting[..];
+        assert!(matches!(self.host.server.handle_input(&mut input, self.host.now), Step::Resume(_)));
+        assert!(input.is_empty());
+        self.host.server.resume(&mut found);
+        self.down(&mut uncut);
     }
 
     /// The client was granted less than this server grants by itself.
