@@ -182,10 +182,11 @@ impl Log {
         taken.map(|()| before.next)
     }
 
-    /// Sets room aside for all that is in the buffer.
+    /// Sets room aside for all that is in the buffer. Where that cannot be done it is tried all the same: it says whether the
+    /// limit of this process is reached, beyond which a write would end it.
     fn make_room(&mut self) -> io::Result<()> {
         let wanted = self.buffer.len() as u64;
-        if !self.can_reserve || self.length + wanted <= self.reserved {
+        if self.length + wanted <= self.reserved {
             return Ok(());
         }
         let file = self.file.as_ref().expect("no record is taken before the file is begun");

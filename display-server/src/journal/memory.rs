@@ -75,6 +75,8 @@ struct Disk {
     trouble: Trouble,
     full: Full,
     can_reserve: bool,
+    /// Bytes that a file may have. Who writes more would be ended by the system.
+    limit: u64,
     fails_to_sync: bool,
     /// How many more syncs of a file end, if not all of them; and how many wait.
     syncs_left: Option<u64>,
@@ -143,6 +145,7 @@ impl Memory {
             trouble,
             full: Full::No,
             can_reserve,
+            limit: u64::MAX,
             fails_to_sync: false,
             syncs_left: None,
             syncs_waiting: 0,
@@ -156,6 +159,10 @@ impl Memory {
 
     pub(crate) fn set_trouble(&self, trouble: Trouble) {
         locked(&self.disk).trouble = trouble;
+    }
+
+    pub(crate) fn set_limit(&self, limit: u64) {
+        locked(&self.disk).limit = limit;
     }
 
     pub(crate) fn set_full(&self, full: Full) {
@@ -335,7 +342,9 @@ impl StoredFile for Handle {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut disk = locked(&self.disk);
         let outcome = disk.operate().and_then(|()| disk.has_room());
+        let limit = disk.limit;
         let file = &mut disk.files[self.file];
+        assert!(file.bytes.len() as u64 + bytes.len() as u64 <= limit, "the process is ended by SIGXFSZ");
         // Room that was set aside is there. Other failures leave a part behind.
         let is_reserved = file.bytes.len() as u64 + bytes.len() as u64 <= file.reserved;
         match outcome {
@@ -355,6 +364,9 @@ impl StoredFile for Handle {
     fn reserve(&self, length: u64, bytes: u64) -> io::Result<()> {
         let mut disk = locked(&self.disk);
         disk.operate()?;
+        if length + bytes > disk.limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         if !disk.can_reserve {
             return Err(io::ErrorKind::Unsupported.into());
         }

@@ -32,7 +32,8 @@ pub(crate) trait StoredFile: Debug + Send + Sync {
     /// Appends some of `bytes`, and answers how many.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Sets space aside, so that appending `bytes` to the `length` that there are does not fail for want of it.
-    /// [`io::ErrorKind::Unsupported`] where that cannot be had.
+    /// [`io::ErrorKind::Unsupported`] where that cannot be had; [`io::ErrorKind::FileTooLarge`], there too, if this process must
+    /// not write so much, and would end if it did.
     fn reserve(&self, length: u64, bytes: u64) -> io::Result<()>;
     /// Cuts off what is behind `length`, and gives back what was reserved.
     fn truncate(&self, length: u64) -> io::Result<()>;

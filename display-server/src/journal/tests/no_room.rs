@@ -279,3 +279,34 @@ fn what_cannot_be_said_without_writing_it_is_an_error() {
         assert_ne!(instance(&world), past.instance);
     }
 }
+
+#[test]
+fn what_is_over_the_limit_of_a_process_is_refused_and_not_written() {
+    const TURNS: u64 = 8;
+    for can_reserve in [true, false] {
+        let live = |limit| {
+            let storage = Memory::new(Trouble::None, can_reserve);
+            storage.set_limit(limit);
+            let (world, dice) = (open(&storage).expect("there is room for a header"), &mut Dice::new(7));
+            let mut pictures = vec![picture(&world.core)];
+            for _ in 0..TURNS {
+                let (drawn, is_written) = world.turn(dice, 5);
+                assert!(is_written, "what was taken is in the file");
+                pictures.extend(drawn);
+            }
+            (storage, world, pictures)
+        };
+        let whole = live(u64::MAX).0.read(&journal_name(1)).len() as u64;
+        for limit in (100..whole).step_by(61) {
+            println!("reserving {can_reserve}, {limit} bytes of {whole}");
+            let (storage, world, pictures) = live(limit);
+            let drawn = pictures.len() as u64 - 1;
+            assert!(drawn < 5 * TURNS && world.last() == drawn);
+            let again = open(&storage.after_kill()).expect("all of it is whole");
+            assert_eq!(again.last(), drawn);
+            assert!(&picture(&again.core) == pictures.last().expect("the empty one is the first"));
+            storage.set_limit(u64::MAX);
+            assert_eq!(world.turn(&mut Dice::new(5), 2).0.len(), 2, "there is room");
+        }
+    }
+}
