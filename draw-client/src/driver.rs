@@ -120,8 +120,9 @@ impl Driver {
                 wake_done(state, &mut self.woken);
                 continue;
             }
+            let length = state.machine.read_length();
             drop(state);
-            let mut buffer = ReadBuf::new(&mut self.buffer);
+            let mut buffer = ReadBuf::new(&mut self.buffer[..length]);
             match ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => return Poll::Ready(Lost::Eof),
                 Ok(()) => {}

@@ -444,7 +444,8 @@ impl Link {
     /// belongs. `None`: the other side has closed.
     fn read_some(&mut self, deadline: Instant) -> std::io::Result<Option<usize>> {
         let Some((body, room)) = self.machine.body() else {
-            let n = self.stream.read(&mut self.buffer)?;
+            let length = self.machine.read_length();
+            let n = self.stream.read(&mut self.buffer[..length])?;
             return Ok((n > 0).then_some(n));
         };
         let before = body.len();

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::flight::{InFlight, Load, Part};
-use crate::calls::{Answer, Call};
+use crate::calls::{Answer, Call, Method};
 use crate::envelope::{Head, Message};
 use crate::limits;
 
@@ -24,8 +24,11 @@ struct Band {
     answer: usize,
 }
 
-/// Less than this is not worth a read of its own.
-const LEAST: usize = limits::READ / 4;
+/// More than what is before the bytes of a band.
+const HEAD: usize = 32;
+
+/// Pixels of a band that take longer to copy than a further read does.
+const WORTH_A_READ: u32 = (limits::READ / 8) as u32;
 
 impl Image {
     pub(super) fn capacity(&self) -> usize {
@@ -35,7 +38,7 @@ impl Image {
     /// Where the rest of a band may be read to, and how much is missing.
     pub(super) fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         let missing = self.band?.end - self.bytes.len();
-        (missing >= LEAST).then_some((&mut self.bytes, missing))
+        Some((&mut self.bytes, missing))
     }
 
     /// A band that has come as a whole message.
@@ -98,6 +101,20 @@ impl Connection {
         self.heard += answer;
         self.land_first(None, Answer::Done(()));
         Received::Whole
+    }
+
+    /// How much is best read at once while there is no [`Connection::body`]: little where a band of an image comes next, whose bytes
+    /// would have to be copied if they were read with its head.
+    pub fn read_length(&self) -> usize {
+        let is_next = self.image.band.is_none() && self.inbox.len() == 0 && !self.hello.checks;
+        match self.flight.first() {
+            Some(InFlight { load: Load::Part(part), .. })
+                if is_next && part.call.method() == Method::GetImage && part.pixels >= WORTH_A_READ =>
+            {
+                HEAD
+            }
+            _ => limits::READ,
+        }
     }
 
     /// Whether `input` begins with a band of the image that was asked for, and not all of it. What is before the band's bytes is
