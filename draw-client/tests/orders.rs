@@ -115,33 +115,44 @@ async fn pause() {
     .await;
 }
 
-/// Draws until the client ends, a call after the other, and sees how many are under way. Those at a negative x fail.
+/// What can be read now.
+async fn read_some(stream: &mut DuplexStream, buffer: &mut [u8]) -> usize {
+    let mut read = pin!(stream.read(buffer));
+    poll_fn(|cx| match read.as_mut().poll(cx) {
+        Poll::Ready(read) => Poll::Ready(read.unwrap()),
+        Poll::Pending => Poll::Ready(0),
+    })
+    .await
+}
+
+/// Draws until the client ends, and sees how many calls are under way at most. Those at a negative x fail.
 async fn serve(mut stream: DuplexStream, calls: u8) {
     let (mut machine, mut buffer) = (machine(), vec![0; 4096]);
-    let mut under_way = 0;
-    while let n @ 1.. = stream.read(&mut buffer).await.unwrap() {
-        let mut input = &buffer[..n];
-        loop {
-            match machine.handle_input(&mut input, Instant::now()) {
-                Step::Execute(Request::FillRect { x: ..0, .. }, _) => {
-                    machine.answer(Err(Fault::new(Code::OutOfBounds, "as a test")));
-                    under_way += 1;
+    while let mut n @ 1.. = stream.read(&mut buffer).await.unwrap() {
+        let mut under_way = 0;
+        // The answers come late: what the client sends before them is all under way.
+        while n > 0 {
+            let mut input = &buffer[..n];
+            loop {
+                match machine.handle_input(&mut input, Instant::now()) {
+                    Step::Execute(Request::FillRect { x, .. }, _) => {
+                        let fault = Fault::new(Code::OutOfBounds, "as a test");
+                        machine.answer(if x < 0 { Err(fault) } else { Ok(Answer::Done(())) });
+                        under_way += 1;
+                    }
+                    Step::Execute(request, _) => panic!("nobody has called {request:?}"),
+                    Step::Resume(_) => machine.resume(&mut None),
+                    Step::Continue => {}
+                    Step::Wait => break,
                 }
-                Step::Execute(..) => {
-                    machine.answer(Ok(Answer::Done(())));
-                    under_way += 1;
-                }
-                Step::Resume(_) => machine.resume(&mut None),
-                Step::Continue => {}
-                Step::Wait => break,
             }
+            pause().await;
+            n = read_some(&mut stream, &mut buffer).await;
         }
         assert!(under_way <= calls, "{under_way} calls are under way, and {calls} may be");
-        pause().await;
         let bytes = machine.poll_transmit(Instant::now()).to_vec();
         machine.handle_transmitted(bytes.len(), Instant::now());
         let is_greeting = bytes.starts_with(b"\x94\x01\x00\xc0\x88");
-        under_way = 0;
         stream.write_all(if is_greeting { welcome(calls) } else { bytes }.as_slice()).await.unwrap();
     }
 }
