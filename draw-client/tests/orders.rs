@@ -169,10 +169,56 @@ fn greet<F: Future>(greeting: F, serving: &mut Pin<Box<dyn Future<Output = ()>>>
     }
 }
 
-/// Runs callers, each of which makes so many calls, and answers how many runs there were. One more takes a turn and gives
-/// it up.
-fn explore(calls: u8, callers: [(&'static str, &'static [i32]); 2], has_quitter: bool) -> usize {
-    let faults = callers.iter().flat_map(|(_, xs)| xs.iter()).filter(|x| **x < 0).count() as u64;
+/// What a program does: its tasks call at these places, one after the other.
+#[derive(Debug, Default, Clone, Copy)]
+struct Program {
+    /// How many calls the display grants.
+    credit: u8,
+    one: &'static [i32],
+    other: &'static [i32],
+    /// Whether they keep their replies until they have made all their calls.
+    keeps_replies: bool,
+    quitter: Option<Quitter>,
+}
+
+/// One more task, which gives its call up if that has to wait: before it need not wait any more, or then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quitter {
+    Early,
+    Late,
+}
+
+async fn call(display: Display, places: &[i32], keeps_replies: bool) {
+    let mut replies = Vec::new();
+    for &x in places {
+        let reply = display.fill_rect(x, 0, 1, 1, Color::RED).await.unwrap();
+        if keeps_replies {
+            replies.push(reply);
+        }
+    }
+    pause().await;
+}
+
+async fn quit(display: Display, when: Quitter) {
+    let mut call = Box::pin(display.fill_rect(0, 0, 1, 1, Color::RED));
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        if polls > 1 || call.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if when == Quitter::Early {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Runs a program in every order.
+fn explore(program: Program) {
+    let Program { credit, one, other, keeps_replies, quitter } = program;
+    let faults = one.iter().chain(other).filter(|x| **x < 0).count() as u64;
     // Its clock stands still: what is done because of the time would not be done in every run.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -180,35 +226,24 @@ fn explore(calls: u8, callers: [(&'static str, &'static [i32]); 2], has_quitter:
     let (mut choices, mut runs) = (Choices::default(), 0);
     loop {
         let (near, far) = tokio::io::duplex(4096);
-        let mut serving: Pin<Box<dyn Future<Output = ()>>> = Box::pin(serve(far, calls));
+        let mut serving: Pin<Box<dyn Future<Output = ()>>> = Box::pin(serve(far, credit));
         let (display, driver) = greet(Display::builder().over_with_driver(near), &mut serving).unwrap();
         let (calling, mut called) = mpsc::channel::<()>(1);
-        let mut tasks: Vec<Task> = vec![("driver", Box::pin(driver)), ("display", serving)];
-        for (name, xs) in callers {
-            let (display, calling) = (display.clone(), calling.clone());
-            let call = async move {
-                for &x in xs {
-                    // Its reply is dropped.
-                    display.fill_rect(x, 0, 1, 1, Color::RED).await.unwrap();
-                }
+        let until_done = |task: Pin<Box<dyn Future<Output = ()>>>| {
+            let calling = calling.clone();
+            Box::pin(async move {
+                task.await;
                 drop(calling);
-            };
-            tasks.push((name, Box::pin(call)));
-        }
-        if has_quitter {
-            let display = display.clone();
-            let quit = async move {
-                let mut call = Box::pin(display.fill_rect(0, 0, 1, 1, Color::RED));
-                let is_made = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
-                if !is_made {
-                    pause().await;
-                }
-                drop((call, calling));
-            };
-            tasks.push(("quitter", Box::pin(quit)));
-        } else {
-            drop(calling);
-        }
+            })
+        };
+        let mut tasks: Vec<Task> = vec![("driver", Box::pin(driver)), ("display", serving)];
+        tasks.push(("one", until_done(Box::pin(call(display.clone(), one, keeps_replies)))));
+        tasks.extend(quitter.map(|when| {
+            let task: Task = ("quitter", until_done(Box::pin(quit(display.clone(), when))));
+            task
+        }));
+        tasks.push(("other", until_done(Box::pin(call(display.clone(), other, keeps_replies)))));
+        drop(calling);
         let end = async move {
             assert_eq!(called.recv().await, None);
             match display.close().await {
@@ -220,25 +255,34 @@ fn explore(calls: u8, callers: [(&'static str, &'static [i32]); 2], has_quitter:
         run(tasks, &mut choices);
         runs += 1;
         if !choices.next_run() {
-            println!("{calls} calls of credit, {callers:?}: {runs} orders");
-            return runs;
+            println!("{program:?}: {runs} orders");
+            assert!(runs > 100, "{program:?}: nothing was explored");
+            return;
         }
     }
 }
 
 #[test]
 fn whoever_waits_for_credit_gets_it() {
-    assert!(explore(1, [("one", &[0, 0]), ("other", &[0, 0])], false) > 100);
-    assert!(explore(2, [("one", &[0, 0, 0]), ("other", &[0, 0])], false) > 100);
+    explore(Program { credit: 1, one: &[0, 0], other: &[0, 0], ..Program::default() });
+    explore(Program { credit: 2, one: &[0, 0, 0], other: &[0, 0], ..Program::default() });
 }
 
 #[test]
 fn a_turn_that_is_given_up_is_passed_on() {
-    assert!(explore(1, [("one", &[0, 0]), ("other", &[0])], true) > 100);
+    for quitter in [Some(Quitter::Early), Some(Quitter::Late)] {
+        explore(Program { credit: 1, one: &[0, 0], other: &[0], quitter, ..Program::default() });
+    }
 }
 
 #[test]
 fn a_late_error_is_told_once_whoever_waits_meanwhile() {
-    assert!(explore(1, [("one", &[-1, 0]), ("other", &[0, -1])], false) > 100);
-    assert!(explore(2, [("one", &[-1, -1]), ("other", &[-1])], true) > 100);
+    explore(Program { credit: 1, one: &[-1, 0], other: &[0, -1], ..Program::default() });
+    explore(Program {
+        credit: 2,
+        one: &[-1, -1],
+        other: &[-1, 0],
+        keeps_replies: true,
+        ..Program::default()
+    });
 }
