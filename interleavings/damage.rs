@@ -98,7 +98,7 @@ fn what_is_drawn_in_several_places_is_shown() {
 
 #[test]
 fn a_presenter_that_comes_while_others_draw_is_woken() {
-    explore("a presenter comes late", 3, || {
+    explore("a presenter comes late", 4, || {
         // It is woken for having come, and may be once more for what was drawn since.
         let (picture, events) = (Picture::new(), Events::new(1, 2));
         let (drawing, drawn) = (Arc::clone(&picture), Arc::clone(&events));

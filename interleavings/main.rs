@@ -11,6 +11,7 @@
 //!   there in every order.
 //! - How far the journal is durable: a number that only rises, set under a lock, and handed over with nothing beside it.
 //! - Counters, and flags that nothing else depends on: all relaxed.
+//! - A caller who writes a lone call itself, while the driver finds the writer taken: that is a lock and no more.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -25,8 +26,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Runs `model` in every order in which threads are interrupted no more often than that, all of them together. (Nearly all
-/// mistakes show with two; `LOOM_MAX_PREEMPTIONS` in the environment says how many instead.)
+/// Runs `model` in every order in which threads are interrupted no more often than that, all of them together. With each number
+/// there are ten times as many. (`LOOM_MAX_PREEMPTIONS` in the environment is another number for all.)
 fn explore(what: &str, interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let count = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&count);

@@ -22,7 +22,7 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
-/// So often in a run it is not the next one's turn. Nearly all mistakes show with two.
+/// So often in a run it is not the next one's turn. Every mistake that was made on purpose showed with two.
 const DEVIATIONS: usize = 2;
 /// Polls after which a run is taken for one that does not end.
 const POLLS: usize = 1000;

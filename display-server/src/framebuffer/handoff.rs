@@ -1,4 +1,4 @@
-//! How damage passes from those who draw to the presenter, without a lock. `interleavings/tests/damage.rs` runs it in
+//! How damage passes from those who draw to the presenter, without a lock. `interleavings/damage.rs` runs it in
 //! every order.
 
 use crate::sync::{AtomicBool, AtomicU64, OnceLock};
@@ -34,8 +34,8 @@ impl<const WORDS: usize> Handoff<WORDS> {
             }
         }
         // Nobody is woken if it was dirty already: then the presenter is still to clear the flag, which it does before
-        // it takes the words. Its swap reads this one or one that follows, so it acquires the words set above. If it was
-        // not, this one acquires what the presenter's released: whom to wake, where that was set a moment ago.
+        // it takes the words. That reads this swap or one that follows, so it acquires the words set above. If it was not,
+        // this swap acquires what the presenter released when it cleared the flag: whom to wake, if it came just then.
         if !self.is_dirty.swap(true, AcqRel)
             && let Some(wake) = self.wake.get()
         {
