@@ -1,4 +1,5 @@
-"""Breaks the sessions and checks of draw-protocol in one place at a time, in a copy, and sees that a test fails each time.
+"""Breaks the sessions and checks of draw-protocol, and what threads share without a lock, in one place at a time, in a copy,
+and sees that a test fails each time.
 
     python3 .ci/mutations.py          all of them, about a minute
     python3 .ci/mutations.py WORD     only those whose description contains WORD
@@ -12,11 +13,10 @@ import sys
 import tempfile
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-TESTS = "cargo test --locked --offline -q -p draw-protocol --lib --test sessions --test checksums --test simulation"
-SOURCE = "protocol/src"
+TEST = "cargo test --locked --offline -q -p"
 
 # What is wrong, in which file, what stands there, and what is put in its place.
-MUTATIONS = [
+SESSIONS = [
     ("what is acknowledged is looked up", "session/filter.rs", "if number <= self.ack {", "if number < self.ack {"),
     ("the window is one shorter", "session/filter.rs", "self.ack <= limits::SESSION_WINDOW", "self.ack < limits::SESSION_WINDOW"),
     ("contents are not compared", "session/filter.rs", "known_digest == digest || known_digest == ANY;", "known_digest == digest || true;"),
@@ -53,46 +53,67 @@ MUTATIONS = [
     ("what is put in place of what is too large has none", "client/resume.rs", "&Request::DrawPixels { pixels: Pixels::of_run(&[]) }, is_checked)", "&Request::DrawPixels { pixels: Pixels::of_run(&[]) }, false)"),
     ("a lost answer is a success", "client/resume.rs", "self.resumed_to = applied;", "self.resumed_to = 0;"),
 ]
+DAMAGE = [
+    ("a mark comes without its pixel", "handoff.rs", "(word), Release);", "(word), std::sync::atomic::Ordering::Relaxed);"),
+    ("damage comes behind its wake", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Acquire)"),
+    ("a presenter that has just come is not woken", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Release)"),
+    ("the words are taken before the flag is cleared", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Release)"),
+]
+REPLIES = [
+    ("results are looked for before a reply is dropped", "last_dropped.rs", "(0, number, SeqCst, Relaxed)", "(0, number, std::sync::atomic::Ordering::AcqRel, Relaxed)"),
+    ("who was dropped is looked for before results are told of", "last_dropped.rs", "store(has_results, SeqCst)", "store(has_results, std::sync::atomic::Ordering::Release)"),
+]
+# Where the files are, what is tested, and with what.
+SUITES = [
+    ("protocol/src", SESSIONS, f"{TEST} draw-protocol --lib --test sessions --test checksums --test simulation"),
+    ("display-server/src/framebuffer", DAMAGE, f"{TEST} interleavings damage"),
+    ("draw-client/src/shared", REPLIES, f"{TEST} interleavings replies"),
+]
 
 
 def fail(sentence):
     sys.exit(f"mutations.py: {sentence}")
 
 
-def passes(tree):
-    """Whether the tests do, in this tree. Those that do not compile are a mistake of this list."""
+def passes(tree, tests):
+    """Whether these tests do, in this tree. Those that do not compile are a mistake of this list."""
     # What is built goes where nothing else is built: cargo would take a copy for the original.
     environment = os.environ | {"CARGO_TARGET_DIR": os.path.join(tree, "target"), "RUST_BACKTRACE": "0"}
     environment.setdefault("SEEDS", "300")
-    # It is built thirty times, each time with one line changed.
+    # It is built dozens of times, each time with one line changed.
     environment["CARGO_INCREMENTAL"] = "1"
-    built = subprocess.run(TESTS.split() + ["--no-run"], cwd=tree, env=environment, capture_output=True, text=True)
+    built = subprocess.run(tests.split() + ["--no-run"], cwd=tree, env=environment, capture_output=True, text=True)
     if built.returncode != 0:
         fail(f"it does not compile:\n{built.stderr}")
     try:
-        done = subprocess.run(TESTS.split(), cwd=tree, env=environment, capture_output=True, timeout=300)
+        done = subprocess.run(tests.split(), cwd=tree, env=environment, capture_output=True, timeout=300)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0
 
 
 def main(words):
-    chosen = [mutation for mutation in MUTATIONS if all(word in mutation[0] for word in words)]
+    chosen = [
+        (os.path.join(source, name), what, old, new, tests)
+        for source, mutations, tests in SUITES
+        for what, name, old, new in mutations
+        if all(word in what for word in words)
+    ]
     if not chosen:
         fail("there is no such mutation")
     survivors = []
     with tempfile.TemporaryDirectory() as scratch:
         tree = os.path.join(scratch, "tree")
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("target", ".git"))
-        for what, name, old, new in chosen:
-            path = os.path.join(tree, SOURCE, name)
+        for name, what, old, new, tests in chosen:
+            path = os.path.join(tree, name)
             with open(path) as file:
                 source = file.read()
             if source.count(old) < 1:
                 fail(f"{name} has no '{old}' any more")
             with open(path, "w") as file:
                 file.write(source.replace(old, new, 1))
-            is_found = not passes(tree)
+            is_found = not passes(tree, tests)
             print(f"  {what}: {'found' if is_found else 'NOT FOUND'}", flush=True)
             survivors += [] if is_found else [what]
             with open(path, "w") as file:

@@ -22,7 +22,6 @@ use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// What a shell reports for a program that SIGINT ended: 128 and the number of the signal.
 const INTERRUPTED: i32 = 130;
@@ -218,7 +217,9 @@ fn start_log(level: LevelFilter) {
         .with_target(false)
         // It would panic where standard error is closed.
         .log_internal_errors(false);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    // Not `init`: it would take in what libraries log by other means too, where another package wants that of it.
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
+    tracing::subscriber::set_global_default(subscriber).expect("the log is started once");
 }
 
 /// Serves until a signal says to end, or `closed` does.

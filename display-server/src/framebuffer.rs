@@ -1,14 +1,16 @@
 //! The pixels of a display, drawn on by many connections at once without a lock.
 
+mod handoff;
+
 use crate::damage::{Damage, WORDS};
 use crate::error::Error;
 use draw_protocol::limits::SIDE_HARDEST;
 use draw_protocol::{Area, Color, Pixel, Size};
+use handoff::Handoff;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Bytes of a pixel: R, G, B, A.
 const BYTES: usize = 4;
@@ -32,10 +34,7 @@ pub struct Framebuffer {
     /// `width * height` pixels, each `u32::from_ne_bytes([r, g, b, a])`.
     pixels: Box<[AtomicU32]>,
     size: Size,
-    damage: [AtomicU64; WORDS],
-    /// Damage was published since a presenter last took it, so the presenter has been woken.
-    is_dirty: AtomicBool,
-    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    damage: Handoff<WORDS>,
 }
 
 fn value(color: Color) -> u32 {
@@ -60,13 +59,7 @@ impl Framebuffer {
             .and_then(|area| pixels.try_reserve_exact(area).ok())
             .ok_or(Error::Memory { size, bytes: area * BYTES as u64 })?;
         pixels.extend((0..area).map(|_| AtomicU32::new(value(background))));
-        Ok(Framebuffer {
-            pixels: pixels.into_boxed_slice(),
-            size,
-            damage: [const { AtomicU64::new(0) }; WORDS],
-            is_dirty: AtomicBool::new(false),
-            wake: OnceLock::new(),
-        })
+        Ok(Framebuffer { pixels: pixels.into_boxed_slice(), size, damage: Handoff::new() })
     }
 
     /// Width and height in pixels.
@@ -230,37 +223,18 @@ impl Framebuffer {
         self.fill_rect((0, 0), (width, height), color, damage);
     }
 
-    /// Tells the presenter what was drawn, and empties `damage`. Call it after a batch of drawing.
-    ///
-    /// A presenter that takes this damage sees the pixels: the stores to them come before `fetch_or` in this thread,
-    /// `fetch_or` releases them, and `swap` in [`Framebuffer::take_damage`] acquires. Other threads' `fetch_or` on the
-    /// same word in between do no harm, since they continue the release sequence.
+    /// Tells the presenter what was drawn, and empties `damage`. Call it after a batch of drawing: a presenter that takes
+    /// this damage sees every pixel that was stored before.
     pub fn publish(&self, damage: &mut Damage) {
-        if damage.is_empty() {
-            return;
-        }
-        for (shared, word) in self.damage.iter().zip(damage.words_mut()) {
-            if *word != 0 {
-                shared.fetch_or(std::mem::take(word), Release);
-            }
-        }
-        // Nobody is woken if it was dirty already: then the presenter is still to clear the flag, which it does before
-        // it takes the words. Its swap reads this one or one that follows, so it acquires the words set above.
-        if !self.is_dirty.swap(true, AcqRel)
-            && let Some(wake) = self.wake.get()
-        {
-            wake();
+        if !damage.is_empty() {
+            self.damage.publish(damage.words_mut());
         }
     }
 
     /// Takes what has changed since the last call: the presenter's side of [`Framebuffer::publish`].
     pub fn take_damage(&self) -> Damage {
-        // First, so that damage published while the words are being taken wakes the presenter once more.
-        self.is_dirty.swap(false, AcqRel);
         let mut damage = self.no_damage();
-        for (word, shared) in damage.words_mut().iter_mut().zip(&self.damage) {
-            *word = shared.swap(0, Acquire);
-        }
+        *damage.words_mut() = self.damage.take();
         damage
     }
 
@@ -268,11 +242,7 @@ impl Framebuffer {
     /// It is called from whatever thread draws, so it must be quick; and once from here, since there may be damage
     /// already. Only the first call sets anything; answers whether it was this one.
     pub fn on_damage(&self, wake: impl Fn() + Send + Sync + 'static) -> bool {
-        let is_first = self.wake.set(Box::new(wake)).is_ok();
-        if is_first && let Some(wake) = self.wake.get() {
-            wake();
-        }
-        is_first
+        self.damage.on_damage(wake)
     }
 
     fn at(&self, x: i32, y: i32) -> Option<&AtomicU32> {

@@ -49,6 +49,7 @@ mod local;
 mod server;
 mod sessions;
 pub mod snapshot;
+mod sync;
 pub mod window;
 
 pub use apply::apply;

@@ -3,17 +3,16 @@
 //! A session is handed over whole: a connection that asks for one that another has tells that one so, and waits until it has
 //! given it back. Nothing of it is shared meanwhile, so what still arrives on the older connection cannot be executed.
 
+mod holder;
 mod shadow;
 
+pub(crate) use holder::Holder;
 pub(crate) use shadow::Shadow;
 
 use crate::clock::now;
 use draw_protocol::session::{self, Claim, Id, Session, Stamp};
 use draw_protocol::{Answer, Fault};
-use futures::task::AtomicWaker;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -36,26 +35,6 @@ struct Table {
     sessions: session::Sessions<Arc<Holder>>,
     /// Who waits for a session that another connection has. There are rarely any: all are woken when one is given back.
     waiting: Vec<Waker>,
-}
-
-/// How a connection hears that another one wants its session.
-#[derive(Default)]
-pub(crate) struct Holder {
-    is_wanted: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl Holder {
-    /// Whether another connection wants the session. Until then the task of `cx` is woken when one does.
-    pub(crate) fn is_wanted(&self, cx: &Context<'_>) -> bool {
-        self.waker.register(cx.waker());
-        self.is_wanted.load(Acquire)
-    }
-
-    fn want(&self) {
-        self.is_wanted.store(true, Release);
-        self.waker.wake();
-    }
 }
 
 impl fmt::Debug for Sessions {

@@ -106,6 +106,7 @@ mod scope;
 mod shared;
 mod socket;
 mod status;
+mod sync;
 mod writer;
 
 pub use address::{DRAW_DISPLAY, default_address};

@@ -9,6 +9,7 @@ mod deadlines;
 mod end;
 mod fates;
 mod gone;
+mod last_dropped;
 mod nap;
 mod numbers;
 mod results;
@@ -30,12 +31,11 @@ use deadlines::Again;
 use draw_protocol::client::{Connection, Event, Origin};
 use draw_protocol::{Answer, Request, limits};
 use gone::Way;
+use last_dropped::{LastDropped, Left};
 use numbers::Numbers;
 use room::Room;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
@@ -56,11 +56,7 @@ pub(crate) enum Fate {
 
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// The number of a call whose reply was dropped and whose fate does not say so yet; 0 for none. Whoever locks the
-    /// state next writes it down, which spares the usual call, whose reply is dropped at once, a lock of its own.
-    dropped: AtomicU64,
-    /// Whether any call is done whose reply lives and has not been told.
-    has_results: AtomicBool,
+    last_dropped: LastDropped,
     pub(crate) writer: Mutex<Writer>,
     /// The display's own scope, around all others.
     pub(crate) outermost: Arc<Scope>,
@@ -196,8 +192,7 @@ impl Shared {
         };
         Shared {
             state: Mutex::new(state),
-            dropped: AtomicU64::new(0),
-            has_results: AtomicBool::new(false),
+            last_dropped: LastDropped::new(),
             writer: Mutex::new(writer),
             outermost,
             timeout,
@@ -215,10 +210,8 @@ impl Shared {
     /// Writes down which reply was dropped.
     #[inline]
     fn hear_dropped(&self, state: &mut State) {
-        let number = self.dropped.load(SeqCst);
+        let number = self.last_dropped.take();
         if number != 0 {
-            // Nobody else empties it: they would have to hold the lock.
-            self.dropped.store(0, Release);
             match state.fates.get_mut(number.wrapping_sub(state.first) as usize) {
                 Some(fate) => *fate = Fate::Dropped,
                 None => self.hear_dropped_elsewhere(state, number),
@@ -237,12 +230,10 @@ impl Shared {
     /// The reply of a call was dropped, which is what happens to nearly all.
     #[inline]
     pub(crate) fn drop_reply(&self, number: u64) {
-        if self.dropped.compare_exchange(0, number, SeqCst, Relaxed).is_err() {
-            self.forget(number, Fate::Dropped);
-        } else if self.has_results.load(SeqCst) {
-            // Perhaps its own, which nobody else will come for. (Whoever stores a result sets the flag before looking
-            // whether its reply was dropped, and this is the other way about: one of the two sees the other.)
-            State::release(self.lock());
+        match self.last_dropped.leave(number) {
+            Left::Nothing => {}
+            Left::Lock => State::release(self.lock()),
+            Left::All => self.forget(number, Fate::Dropped),
         }
     }
 

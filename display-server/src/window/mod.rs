@@ -24,6 +24,7 @@ mod pace;
 mod presenter;
 mod shown;
 mod software;
+mod wakes;
 
 use crate::display::Display;
 use std::fmt;
@@ -31,9 +32,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use tracing::{error, warn};
+use wakes::Wakes;
 use winit::event_loop::{EventLoop, EventLoopProxy};
 
 /// How a display is to be shown.
@@ -159,36 +159,31 @@ pub struct Remote {
 impl Remote {
     /// Closes the window, or keeps it from opening.
     pub fn close(&self) {
-        self.waker.is_closing.store(true, Release);
+        self.waker.wakes.close();
         self.waker.wake();
     }
 }
 
-/// Wakes the window's thread, at most once until it has woken up: how much is drawn makes no difference to the number of
-/// events it gets.
+/// Wakes the window's thread.
 #[derive(Debug)]
 struct Waker {
     proxy: EventLoopProxy<()>,
-    is_pending: AtomicBool,
-    is_closing: AtomicBool,
+    wakes: Wakes,
 }
 
 impl Waker {
     fn new(proxy: EventLoopProxy<()>) -> Waker {
-        Waker { proxy, is_pending: AtomicBool::new(false), is_closing: AtomicBool::new(false) }
+        Waker { proxy, wakes: Wakes::new() }
     }
 
     fn wake(&self) {
-        if !self.is_pending.swap(true, AcqRel) {
-            // It fails when the window is gone, and then nobody needs to be woken.
-            _ = self.proxy.send_event(());
-        }
+        // It fails when the window is gone, and then nobody needs to be woken.
+        self.wakes.wake(|| _ = self.proxy.send_event(()));
     }
 
     /// Called by the woken thread before it looks at what there is to do. Answers whether it is to close the window.
     fn woken(&self) -> bool {
-        self.is_pending.swap(false, AcqRel);
-        self.is_closing.load(Acquire)
+        self.wakes.woken()
     }
 }
 

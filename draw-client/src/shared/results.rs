@@ -5,7 +5,6 @@ use crate::doctor;
 use crate::error::{Error, Outcome, Result};
 use crate::late::Failed;
 use draw_protocol::Answer;
-use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -88,7 +87,7 @@ impl Shared {
     fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
         let result = state.results.remove(&number);
         if state.results.is_empty() {
-            self.has_results.store(false, SeqCst);
+            self.last_dropped.set_results(false);
         }
         result
     }
@@ -96,7 +95,7 @@ impl Shared {
     /// Results may have come in for replies that live. To be called when their fates are settled.
     pub(super) fn keep_results(&self, state: &mut State) {
         if !state.results.is_empty() {
-            self.has_results.store(true, SeqCst);
+            self.last_dropped.set_results(true);
             self.hear_dropped(state);
         }
     }

@@ -1,0 +1,288 @@
+//! Waiting for credit, in every order in which the tasks of a program, the driver and the display can come.
+//!
+//! The client's state has one lock, and whoever polls a call, or the driver, holds it for as long as it looks and changes
+//! things. So the orders in which tasks are polled are all the orders that there are; what has no lock is in
+//! `interleavings/`. A task is polled only when it was woken: one that nobody wakes is found.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+mod common;
+
+use common::peer::machine;
+use draw_client::{Color, Display, Error};
+use draw_protocol::server::Step;
+use draw_protocol::{Answer, Code, Fault, Request};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
+
+/// So often in a run it is not the next one's turn. Every mistake that was made on purpose showed with two.
+const DEVIATIONS: usize = 2;
+/// Polls after which a run is taken for one that does not end.
+const POLLS: usize = 1000;
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// What is polled in turns: its name, and what it does.
+type Task = (&'static str, Pin<Box<dyn Future<Output = ()>>>);
+
+/// What was chosen at each step of a run, and among how many.
+#[derive(Default)]
+struct Choices {
+    made: Vec<(usize, usize)>,
+    step: usize,
+}
+
+impl Choices {
+    fn choose(&mut self, among: usize) -> usize {
+        if self.step == self.made.len() {
+            self.made.push((0, among));
+        }
+        let (chosen, before) = self.made[self.step];
+        assert_eq!(among, before, "the same choices lead to the same run");
+        self.step += 1;
+        chosen
+    }
+
+    /// Whether there is one more run.
+    fn next_run(&mut self) -> bool {
+        self.step = 0;
+        while let Some((chosen, among)) = self.made.pop() {
+            if chosen + 1 < among {
+                self.made.push((chosen + 1, among));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Polls the tasks until all are done.
+fn run(mut tasks: Vec<Task>, choices: &mut Choices) {
+    let woken: Vec<_> = tasks.iter().map(|_| Arc::new(Woken(AtomicBool::new(true)))).collect();
+    let (mut order, mut last, mut left) = (Vec::new(), 0, DEVIATIONS);
+    let mut is_done = vec![false; tasks.len()];
+    while is_done.contains(&false) {
+        let is_ready = |task: usize| !is_done[task] && woken[task].0.load(SeqCst);
+        let mut ready: Vec<_> = (0..tasks.len()).filter(|&task| is_ready(task)).collect();
+        let undone = || (0..tasks.len()).filter(|&task| !is_done[task]).map(|task| tasks[task].0);
+        assert!(!ready.is_empty(), "nobody wakes {:?} after {order:?}", undone().collect::<Vec<_>>());
+        assert!(order.len() < POLLS, "{:?} go on without end", undone().collect::<Vec<_>>());
+        // First of all, to go on as before; then in turns.
+        ready.sort_by_key(|&task| (task + tasks.len() - last) % tasks.len());
+        ready.truncate(if left > 0 { ready.len() } else { 1 });
+        let chosen = choices.choose(ready.len());
+        left -= usize::from(chosen > 0);
+        let task = ready[chosen];
+        last = task;
+        order.push(tasks[task].0);
+        woken[task].0.store(false, SeqCst);
+        let waker = Waker::from(Arc::clone(&woken[task]));
+        is_done[task] = tasks[task].1.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+    }
+}
+
+/// The answer to `hello`, as SPEC.md has it, of a display of 640x480 that grants so few calls.
+fn welcome(calls: u8) -> Vec<u8> {
+    let mut bytes =
+        b"\x94\x01\x00\xc0\x87\xa7version\x01\xa5width\xcd\x02\x80\xa6height\xcd\x01\xe0".to_vec();
+    bytes.extend(b"\xa5calls");
+    bytes.push(calls);
+    bytes
+        .extend(b"\xa5bytes\xce\x02\x00\x00\x00\xa7message\xce\x01\x00\x00\x00\xa5batch\xce\x00\x01\x00\x00");
+    bytes
+}
+
+/// Lets the others run.
+async fn pause() {
+    let mut has_paused = false;
+    poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut has_paused, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// What can be read now.
+async fn read_some(stream: &mut DuplexStream, buffer: &mut [u8]) -> usize {
+    let mut read = pin!(stream.read(buffer));
+    poll_fn(|cx| match read.as_mut().poll(cx) {
+        Poll::Ready(read) => Poll::Ready(read.unwrap()),
+        Poll::Pending => Poll::Ready(0),
+    })
+    .await
+}
+
+/// Draws until the client ends, and sees how many calls are under way at most. Those at a negative x fail.
+async fn serve(mut stream: DuplexStream, calls: u8) {
+    let (mut machine, mut buffer) = (machine(), vec![0; 4096]);
+    while let mut n @ 1.. = stream.read(&mut buffer).await.unwrap() {
+        let mut under_way = 0;
+        // The answers come late: what the client sends before them is all under way.
+        while n > 0 {
+            let mut input = &buffer[..n];
+            loop {
+                match machine.handle_input(&mut input, Instant::now()) {
+                    Step::Execute(Request::FillRect { x, .. }, _) => {
+                        let fault = Fault::new(Code::OutOfBounds, "as a test");
+                        machine.answer(if x < 0 { Err(fault) } else { Ok(Answer::Done(())) });
+                        under_way += 1;
+                    }
+                    Step::Execute(request, _) => panic!("nobody has called {request:?}"),
+                    Step::Resume(_) => machine.resume(&mut None),
+                    Step::Continue => {}
+                    Step::Wait => break,
+                }
+            }
+            pause().await;
+            n = read_some(&mut stream, &mut buffer).await;
+        }
+        assert!(under_way <= calls, "{under_way} calls are under way, and {calls} may be");
+        let bytes = machine.poll_transmit(Instant::now()).to_vec();
+        machine.handle_transmitted(bytes.len(), Instant::now());
+        let is_greeting = bytes.starts_with(b"\x94\x01\x00\xc0\x88");
+        stream.write_all(if is_greeting { welcome(calls) } else { bytes }.as_slice()).await.unwrap();
+    }
+}
+
+/// Polls what is ready when the other side has done its part.
+fn greet<F: Future>(greeting: F, serving: &mut Pin<Box<dyn Future<Output = ()>>>) -> F::Output {
+    let mut greeting = pin!(greeting);
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(greeted) = greeting.as_mut().poll(&mut cx) {
+            return greeted;
+        }
+        assert!(serving.as_mut().poll(&mut cx).is_pending());
+    }
+}
+
+/// What a program does: its tasks call at these places, one after the other.
+#[derive(Debug, Default, Clone, Copy)]
+struct Program {
+    /// How many calls the display grants.
+    credit: u8,
+    one: &'static [i32],
+    other: &'static [i32],
+    /// Whether they keep their replies until they have made all their calls.
+    keeps_replies: bool,
+    quitter: Option<Quitter>,
+}
+
+/// One more task, which gives its call up if that has to wait: before it need not wait any more, or then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quitter {
+    Early,
+    Late,
+}
+
+async fn call(display: Display, places: &[i32], keeps_replies: bool) {
+    let mut replies = Vec::new();
+    for &x in places {
+        let reply = display.fill_rect(x, 0, 1, 1, Color::RED).await.unwrap();
+        if keeps_replies {
+            replies.push(reply);
+        }
+    }
+    pause().await;
+}
+
+async fn quit(display: Display, when: Quitter) {
+    let mut call = Box::pin(display.fill_rect(0, 0, 1, 1, Color::RED));
+    let mut polls = 0;
+    poll_fn(|cx| {
+        polls += 1;
+        if polls > 1 || call.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if when == Quitter::Early {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Runs a program in every order.
+fn explore(program: Program) {
+    let Program { credit, one, other, keeps_replies, quitter } = program;
+    let faults = one.iter().chain(other).filter(|x| **x < 0).count() as u64;
+    // Its clock stands still: what is done because of the time would not be done in every run.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let _entered = runtime.enter();
+    let (mut choices, mut runs) = (Choices::default(), 0);
+    loop {
+        let (near, far) = tokio::io::duplex(4096);
+        let mut serving: Pin<Box<dyn Future<Output = ()>>> = Box::pin(serve(far, credit));
+        let (display, driver) = greet(Display::builder().over_with_driver(near), &mut serving).unwrap();
+        let (calling, mut called) = mpsc::channel::<()>(1);
+        let until_done = |task: Pin<Box<dyn Future<Output = ()>>>| {
+            let calling = calling.clone();
+            Box::pin(async move {
+                task.await;
+                drop(calling);
+            })
+        };
+        let mut tasks: Vec<Task> = vec![("driver", Box::pin(driver)), ("display", serving)];
+        tasks.push(("one", until_done(Box::pin(call(display.clone(), one, keeps_replies)))));
+        tasks.extend(quitter.map(|when| {
+            let task: Task = ("quitter", until_done(Box::pin(quit(display.clone(), when))));
+            task
+        }));
+        tasks.push(("other", until_done(Box::pin(call(display.clone(), other, keeps_replies)))));
+        drop(calling);
+        let end = async move {
+            assert_eq!(called.recv().await, None);
+            match display.close().await {
+                Err(Error::Late(late)) => assert_eq!(late.total(), faults),
+                other => assert_eq!((other.map_err(|error| error.to_string()), faults), (Ok(()), 0)),
+            }
+        };
+        tasks.push(("closer", Box::pin(end)));
+        run(tasks, &mut choices);
+        runs += 1;
+        if !choices.next_run() {
+            println!("{program:?}: {runs} orders");
+            assert!(runs > 100, "{program:?}: nothing was explored");
+            return;
+        }
+    }
+}
+
+#[test]
+fn whoever_waits_for_credit_gets_it() {
+    explore(Program { credit: 1, one: &[0, 0], other: &[0, 0], ..Program::default() });
+    explore(Program { credit: 2, one: &[0, 0, 0], other: &[0, 0], ..Program::default() });
+}
+
+#[test]
+fn a_turn_that_is_given_up_is_passed_on() {
+    for quitter in [Some(Quitter::Early), Some(Quitter::Late)] {
+        explore(Program { credit: 1, one: &[0, 0], other: &[0], quitter, ..Program::default() });
+    }
+}
+
+#[test]
+fn a_late_error_is_told_once_whoever_waits_meanwhile() {
+    explore(Program { credit: 1, one: &[-1, 0], other: &[0, -1], ..Program::default() });
+    explore(Program {
+        credit: 2,
+        one: &[-1, -1],
+        other: &[-1, 0],
+        keeps_replies: true,
+        ..Program::default()
+    });
+}
