@@ -1,4 +1,4 @@
-//! What threads share without a lock, imported from here by the files that `interleavings/` runs in every order, with
+//! What threads share without a lock, imported from here by the files that `fuzz/interleavings/` runs in every order, with
 //! loom's models in place of these.
 
 pub(crate) use futures::task::AtomicWaker;

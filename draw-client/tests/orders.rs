@@ -2,7 +2,7 @@
 //!
 //! The client's state has one lock, and whoever polls a call, or the driver, holds it for as long as it looks and changes
 //! things. So the orders in which tasks are polled are all the orders that there are; what has no lock is in
-//! `interleavings/`. A task is polled only when it was woken: one that nobody wakes is found.
+//! `fuzz/interleavings/`. A task is polled only when it was woken: one that nobody wakes is found.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

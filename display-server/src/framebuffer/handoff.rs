@@ -1,4 +1,4 @@
-//! How damage passes from those who draw to the presenter, without a lock. `interleavings/damage.rs` runs it in
+//! How damage passes from those who draw to the presenter, without a lock. `fuzz/interleavings/damage.rs` runs it in
 //! every order.
 
 use crate::sync::{AtomicBool, AtomicU64, OnceLock};

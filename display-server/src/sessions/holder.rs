@@ -1,4 +1,4 @@
-//! The connection that has a session. `interleavings/sessions.rs` runs it in every order.
+//! The connection that has a session. `fuzz/interleavings/sessions.rs` runs it in every order.
 
 use crate::sync::{AtomicBool, AtomicWaker};
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! When the window's thread is to be woken. `interleavings/window.rs` runs it in every order.
+//! When the window's thread is to be woken. `fuzz/interleavings/window.rs` runs it in every order.
 
 use crate::sync::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};

@@ -1,4 +1,4 @@
-//! How the state hears of a reply that was dropped, without a lock of its own. `interleavings/replies.rs` runs it in
+//! How the state hears of a reply that was dropped, without a lock of its own. `fuzz/interleavings/replies.rs` runs it in
 //! every order.
 
 use crate::sync::{AtomicBool, AtomicU64};

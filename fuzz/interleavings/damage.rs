@@ -1,6 +1,6 @@
 //! How damage passes from those who draw to the presenter.
 
-#[path = "../display-server/src/framebuffer/handoff.rs"]
+#[path = "../../display-server/src/framebuffer/handoff.rs"]
 mod handoff;
 
 pub(crate) use handoff::Handoff;

@@ -1,6 +1,6 @@
 //! How a connection hears that another one wants its session.
 
-#[path = "../display-server/src/sessions/holder.rs"]
+#[path = "../../display-server/src/sessions/holder.rs"]
 mod holder;
 
 use super::explore;

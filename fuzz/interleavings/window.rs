@@ -1,6 +1,6 @@
 //! How the window's thread is woken.
 
-#[path = "../display-server/src/window/wakes.rs"]
+#[path = "../../display-server/src/window/wakes.rs"]
 mod wakes;
 
 use super::damage::Picture;
