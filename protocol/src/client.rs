@@ -435,7 +435,8 @@ impl Connection {
                 _ => Ok(()),
             },
             Some(Message::Request { .. }) => Err(violation("it sent a request; a display only answers")),
-            None => Err(violation("its bytes are no message")),
+            // As when the beginning of it has shown that, before it was whole.
+            None => Err(self.unreadable("its bytes are no message")),
         }
     }
 

@@ -126,6 +126,11 @@ impl Inbox {
         }
     }
 
+    /// What there is of a refused message before the value that it is refused for.
+    pub(crate) fn before_refused(&self) -> &[u8] {
+        &self.kept[..self.kept.len().min(self.scan.position())]
+    }
+
     /// Keeps enough of a refused message to say which request it was.
     fn keep_start(&mut self, all: &[u8]) {
         self.kept.extend_from_slice(&all[..all.len().min(64)]);

@@ -17,6 +17,7 @@ use crate::geometry::Size;
 use crate::hello;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
+use crate::scan::ScanError;
 use crate::session::{Id, Resume, Session, Stamp, Standing};
 use bucket::Bucket;
 use hold::{Hold, no_journal};
@@ -29,7 +30,7 @@ pub struct Config {
     pub server: String,
     /// Width and height of the display.
     pub size: Size,
-    /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`].
+    /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`]. Clients believe no less than [`limits::FIRST_MESSAGE`].
     pub message: usize,
     /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
     pub instance: Option<(Id, u64)>,
@@ -238,12 +239,13 @@ impl Connection {
                     }
                 }
                 Err(error) => {
-                    let code = match error {
-                        crate::ScanError::TooLong { .. } | crate::ScanError::TooManyValues => Code::TooLarge,
-                        _ => Code::Malformed,
-                    };
+                    let is_large = matches!(error, ScanError::TooLong { .. } | ScanError::TooManyValues);
+                    // Byte by byte, what can be no message would have been told before that length is known.
+                    let is_possible = !is_large || Head::read(self.inbox.before_refused()).is_possible();
+                    let code = if is_large { Code::TooLarge } else { Code::Malformed };
+                    let fault = if is_possible { Fault::new(code, error.to_string()) } else { not_rpc() };
                     let msgid = Head::read(self.inbox.started()).msgid;
-                    talk.end_unreadable(msgid, Fault::new(code, error.to_string()));
+                    talk.end_unreadable(msgid, fault);
                 }
             }
             return Step::Wait;
@@ -391,7 +393,8 @@ impl Talk {
         let is_first = self.phase == Phase::First;
         match Head::read(message).message() {
             None => {
-                self.end(Head::read(message).msgid, not_rpc());
+                // As when the beginning of it has shown that, before it was whole.
+                self.end_unreadable(Head::read(message).msgid, not_rpc());
                 Step::Wait
             }
             Some(Message::Response { .. }) => {

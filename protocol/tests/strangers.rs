@@ -98,6 +98,14 @@ fn other_messagepack_that_is_no_rpc() {
 }
 
 #[test]
+fn a_length_above_the_limit_in_what_is_no_message_is_not_what_is_told() {
+    // Found by the fuzz target `server`: all at once they were too large, byte by byte they were malformed.
+    for bytes in [&[0x91, 0x91, 0x91, 0xc8, 0x91, 0x91][..], &[0x94, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff]] {
+        assert!(stranger(bytes).starts_with("malformed: this is no MessagePack-RPC message"), "{bytes:02x?}");
+    }
+}
+
+#[test]
 fn a_message_that_breaks_behind_its_msgid_is_answered_once() {
     let (said, why) = cut_off(&mut Host::new(SIZE), &[0x94, 0, 7, 0xc0, 0x90]);
     assert_eq!(plain_faults(&said), [(7, why)]);
