@@ -49,6 +49,8 @@ mod local;
 mod server;
 mod sessions;
 pub mod snapshot;
+#[doc(hidden)]
+pub mod typed;
 pub mod window;
 
 pub use apply::apply;
