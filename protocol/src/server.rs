@@ -239,11 +239,15 @@ impl Connection {
                     }
                 }
                 Err(error) => {
-                    let is_large = matches!(error, ScanError::TooLong { .. } | ScanError::TooManyValues);
-                    // Byte by byte, what can be no message would have been told before that length is known.
-                    let is_possible = !is_large || Head::read(self.inbox.before_refused()).is_possible();
-                    let code = if is_large { Code::TooLarge } else { Code::Malformed };
-                    let fault = if is_possible { Fault::new(code, error.to_string()) } else { not_rpc() };
+                    let code = match error {
+                        ScanError::TooLong { .. } | ScanError::TooManyValues => Code::TooLarge,
+                        _ => Code::Malformed,
+                    };
+                    // Byte by byte, what can be no message would have been told before it came to that.
+                    let fault = match Head::read(self.inbox.before_refused()).is_possible() {
+                        true => Fault::new(code, error.to_string()),
+                        false => not_rpc(),
+                    };
                     let msgid = Head::read(self.inbox.started()).msgid;
                     talk.end_unreadable(msgid, fault);
                 }
@@ -393,8 +397,11 @@ impl Talk {
         let is_first = self.phase == Phase::First;
         match Head::read(message).message() {
             None => {
-                // As when the beginning of it has shown that, before it was whole.
-                self.end_unreadable(Head::read(message).msgid, not_rpc());
+                // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
+                match self.arriving.was_checked() {
+                    true => self.end_altered(not_rpc().message),
+                    false => self.end(Head::read(message).msgid, not_rpc()),
+                }
                 Step::Wait
             }
             Some(Message::Response { .. }) => {

@@ -98,7 +98,7 @@ fn other_messagepack_that_is_no_rpc() {
 }
 
 #[test]
-fn a_length_above_the_limit_in_what_is_no_message_is_not_what_is_told() {
+fn what_is_no_message_is_that_whatever_else_is_wrong_with_it() {
     // Found by the fuzz target `server`: all at once they were too large, byte by byte they were malformed.
     for bytes in [&[0x91, 0x91, 0x91, 0xc8, 0x91, 0x91][..], &[0x94, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff]] {
         assert!(stranger(bytes).starts_with("malformed: this is no MessagePack-RPC message"), "{bytes:02x?}");
@@ -152,10 +152,7 @@ fn a_million_empty_arrays() {
 #[test]
 fn a_hundred_thousand_levels() {
     let levels = vec![0x91; 100_000];
-    assert_eq!(
-        cut_off(&mut Host::new(SIZE), &levels),
-        (vec![], "malformed: the message nests deeper than 16 levels".into())
-    );
+    assert!(stranger(&levels).starts_with("malformed: this is no MessagePack-RPC"));
     let head = Raw::request(7, "sync").0;
     let (said, why) = cut_off(&mut Host::new(SIZE), &[head, levels].concat());
     assert_eq!(why, "malformed: the message nests deeper than 16 levels");
