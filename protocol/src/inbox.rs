@@ -131,9 +131,10 @@ impl Inbox {
         &self.kept[..self.kept.len().min(self.scan.position())]
     }
 
-    /// Keeps enough of a refused message to say which request it was.
+    /// Keeps enough of a refused message to say which request it was, and whether it was one: a name may be that long.
     fn keep_start(&mut self, all: &[u8]) {
-        self.kept.extend_from_slice(&all[..all.len().min(64)]);
+        let most = self.scan.position().clamp(64, limits::STRING);
+        self.kept.extend_from_slice(&all[..all.len().min(most)]);
     }
 }
 

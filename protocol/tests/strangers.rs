@@ -100,7 +100,14 @@ fn other_messagepack_that_is_no_rpc() {
 #[test]
 fn what_is_no_message_is_that_whatever_else_is_wrong_with_it() {
     // Found by the fuzz target `server`: all at once they were too large, byte by byte they were malformed.
-    for bytes in [&[0x91, 0x91, 0x91, 0xc8, 0x91, 0x91][..], &[0x94, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff]] {
+    let late = [&[0x94, 0x00, 0xc7, 200, 0][..], &[0; 200], &[0xc6, 0xff, 0xff, 0xff, 0xff]].concat();
+    for bytes in [
+        &[0x91, 0x91, 0x91, 0xc8, 0x91, 0x91][..],
+        &[0x94, 0x90, 0xdd, 0xff, 0xff, 0xff, 0xff],
+        &[0x91; 100],
+        &[0x93, 0xc0, 0xc1],
+        &late,
+    ] {
         assert!(stranger(bytes).starts_with("malformed: this is no MessagePack-RPC message"), "{bytes:02x?}");
     }
 }

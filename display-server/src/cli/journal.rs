@@ -11,7 +11,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
 
 /// What is wrong with a journal, for scripts.
 const DAMAGED: u8 = 1;
