@@ -6,9 +6,9 @@ mod progress;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
+use display_server::typed::parse_size;
 use display_server::window::{End, Remote, Screen};
 use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, snapshot};
-use draw_protocol::limits::SIDE;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -110,16 +110,6 @@ impl From<Level> for LevelFilter {
 /// Accepts the words that there are, and lists them.
 fn present() -> impl TypedValueParser<Value = Present> {
     PossibleValuesParser::new(Present::WORDS.map(|(word, _)| word)).try_map(|word| word.parse::<Present>())
-}
-
-fn parse_size(text: &str) -> Result<Size, String> {
-    let side = |text: &str| {
-        let is_number = text.bytes().all(|b| b.is_ascii_digit());
-        text.parse::<u32>().ok().filter(|n| is_number && (1..=SIDE).contains(n))
-    };
-    text.split_once(['x', 'X'])
-        .and_then(|(width, height)| Some(Size { width: side(width)?, height: side(height)? }))
-        .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
 }
 
 /// Does what the command line says.

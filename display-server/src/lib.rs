@@ -50,6 +50,8 @@ mod server;
 mod sessions;
 pub mod snapshot;
 mod sync;
+#[doc(hidden)]
+pub mod typed;
 pub mod window;
 
 pub use apply::apply;

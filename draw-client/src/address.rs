@@ -18,7 +18,10 @@ pub fn default_address() -> String {
 }
 
 /// Reads an address; the port is [`limits::PORT`] unless given.
-pub(crate) fn parse(text: &str) -> Result<(String, u16)> {
+///
+/// # Errors
+/// [`Error::Address`], saying what is wrong with it.
+pub fn parse(text: &str) -> Result<(String, u16)> {
     let wrong = |problem| Error::Address { text: text.chars().take(100).collect(), problem };
     let (host, rest) = match text.strip_prefix('[') {
         Some(inner) => inner.split_once(']').ok_or_else(|| wrong("the bracket is not closed"))?,
@@ -45,7 +48,7 @@ fn port_is_plain(rest: &str) -> bool {
 }
 
 /// How errors write an address.
-pub(crate) fn show(host: &str, port: u16) -> String {
+pub fn show(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

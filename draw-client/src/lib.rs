@@ -110,6 +110,9 @@ mod sync;
 mod writer;
 
 pub use address::{DRAW_DISPLAY, default_address};
+/// Not part of the interface: a fuzz target reads and writes addresses without connecting to them.
+#[doc(hidden)]
+pub use address::{parse as parse_address, show as show_address};
 pub use builder::Builder;
 pub use digest::digest_of_image;
 pub use display::Display;

@@ -444,6 +444,8 @@ impl Connection {
                 _ => Ok(()),
             },
             Some(Message::Request { .. }) => Err(violation("it sent a request; a display only answers")),
+            // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
+            None if self.arriving.was_checked() => Err(self.altered("its bytes are no message")),
             None => Err(violation("its bytes are no message")),
         }
     }

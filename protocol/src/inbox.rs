@@ -126,9 +126,15 @@ impl Inbox {
         }
     }
 
-    /// Keeps enough of a refused message to say which request it was.
+    /// What there is of a refused message before the value that it is refused for.
+    pub(crate) fn before_refused(&self) -> &[u8] {
+        &self.kept[..self.kept.len().min(self.scan.position())]
+    }
+
+    /// Keeps enough of a refused message to say which request it was, and whether it was one: a name may be that long.
     fn keep_start(&mut self, all: &[u8]) {
-        self.kept.extend_from_slice(&all[..all.len().min(64)]);
+        let most = self.scan.position().clamp(64, limits::STRING);
+        self.kept.extend_from_slice(&all[..all.len().min(most)]);
     }
 }
 

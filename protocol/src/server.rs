@@ -17,6 +17,7 @@ use crate::geometry::Size;
 use crate::hello;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
+use crate::scan::ScanError;
 use crate::session::{Id, Resume, Session, Stamp, Standing};
 use bucket::Bucket;
 use hold::{Hold, no_journal};
@@ -29,7 +30,7 @@ pub struct Config {
     pub server: String,
     /// Width and height of the display.
     pub size: Size,
-    /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`].
+    /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`]. Clients believe no less than [`limits::FIRST_MESSAGE`].
     pub message: usize,
     /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
     pub instance: Option<(Id, u64)>,
@@ -239,11 +240,16 @@ impl Connection {
                 }
                 Err(error) => {
                     let code = match error {
-                        crate::ScanError::TooLong { .. } | crate::ScanError::TooManyValues => Code::TooLarge,
+                        ScanError::TooLong { .. } | ScanError::TooManyValues => Code::TooLarge,
                         _ => Code::Malformed,
                     };
+                    // Byte by byte, what can be no message would have been told before it came to that.
+                    let fault = match Head::read(self.inbox.before_refused()).is_possible() {
+                        true => Fault::new(code, error.to_string()),
+                        false => not_rpc(),
+                    };
                     let msgid = Head::read(self.inbox.started()).msgid;
-                    talk.end_unreadable(msgid, Fault::new(code, error.to_string()));
+                    talk.end_unreadable(msgid, fault);
                 }
             }
             return Step::Wait;
@@ -391,7 +397,11 @@ impl Talk {
         let is_first = self.phase == Phase::First;
         match Head::read(message).message() {
             None => {
-                self.end(Head::read(message).msgid, not_rpc());
+                // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
+                match self.arriving.was_checked() {
+                    true => self.end_altered(not_rpc().message),
+                    false => self.end(Head::read(message).msgid, not_rpc()),
+                }
                 Step::Wait
             }
             Some(Message::Response { .. }) => {

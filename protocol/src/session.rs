@@ -355,6 +355,10 @@ impl Session {
             *self = Session { born, attempt, drawn, is_ended, ..Session::new(stamp.ack) };
         }
         let before = self.filter.applied();
+        if stamp.number <= before {
+            // It is in it already. No display journals a request twice, and what is kept has to stay in order.
+            return;
+        }
         self.filter.replay(stamp.number, stamp.digest);
         for number in before + 1..stamp.number {
             self.bytes += RESPONSE;

@@ -215,6 +215,29 @@ fn what_is_wrong_with_a_right_check_was_sent_so() {
 }
 
 #[test]
+fn what_is_no_message_was_altered_whether_it_comes_whole_or_in_parts() {
+    // Found by the fuzz targets `server` and `client`: whole it was the sender's mistake, and in parts another's doing.
+    for message in [&b"\x93\x02\x01\x90"[..], &[0x91; 16], b"\x94\x04\x01\x02\x03"] {
+        let bytes = checked(message);
+        for step in [1, bytes.len()] {
+            for mut host in [Host::new(SIZE), world().host] {
+                bytes.chunks(step).for_each(|piece| _ = host.hear(piece));
+                let code = host.server.closing().map(|fault| fault.code.clone());
+                assert_eq!(code, Some(Code::Corrupted), "{message:02x?} in parts of {step}");
+            }
+            let mut client = world().client;
+            let heard = bytes.chunks(step).try_for_each(|mut piece| {
+                client.handle_input(&mut piece, std::time::Instant::now()).map(|_| ())
+            });
+            assert!(
+                matches!(heard, Err(Ended::Corrupted(_))),
+                "{message:02x?} in parts of {step}: {heard:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_client_believes_nothing_without_a_right_check() {
     let refusal = b"\x94\x01\x00\x92\x00\xb2unknown_method: no\xc0";
     let first = "what the display answered was altered on its way, or the display does not know checksums";

@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 use display_server::Error;
 use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
 use display_server::snapshot;
+use display_server::typed::parse_moment;
 use humantime::format_rfc3339_millis;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
 
 /// What is wrong with a journal, for scripts.
 const DAMAGED: u8 = 1;
@@ -48,20 +48,6 @@ enum Command {
         #[arg(short, long, value_name = "FILE.png")]
         output: PathBuf,
     },
-}
-
-fn parse_moment(text: &str) -> Result<Moment, String> {
-    let seconds = || {
-        let since = Duration::try_from_secs_f64(text.parse().ok()?).ok()?;
-        UNIX_EPOCH.checked_add(since)
-    };
-    if let Some(before) = text.strip_prefix('-') {
-        let before = humantime::parse_duration(before);
-        return before.map(Moment::Before).map_err(|error| format!("{error}: write -10s, or -1h30m"));
-    }
-    seconds().or_else(|| humantime::parse_rfc3339_weak(text).ok()).map(Moment::At).ok_or_else(|| {
-        "write 2026-01-31T12:00:00Z, the seconds since 1970, or -10s for so long before the last call".into()
-    })
 }
 
 /// Does what was asked, and answers the status of the process.

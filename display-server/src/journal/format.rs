@@ -29,7 +29,7 @@
 //! | 8 | durable: every record up to this number was known to be synced when this one was written |
 //! | 8 | time of the wall clock, in milliseconds since 1970 UTC; never less than that of the record before it |
 //! | 1 | 1 if a session stamp follows, else 0 |
-//! | 16, 8, 8, 8 | only then: id of the session, number of the request, acknowledgement, digest |
+//! | 16, 8, 8, 8 | only then: id of the session, number of the request, acknowledgement, digest. The number is not below the acknowledgement, and at most [`SESSION_WINDOW`](limits::SESSION_WINDOW) above it |
 //! | 1, n | length and name of the method, as on the wire |
 //! | 4, n | length and bytes of its parameters, a MessagePack array as on the wire; a batch is one such array |
 //! | 4, n | length and bytes of its exceptions: a MessagePack map with `code` and `rejected` as in a fault. Length 0: there are none, or they follow from the call and the size of the display, so that a replay finds them again |

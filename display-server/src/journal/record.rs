@@ -1,6 +1,7 @@
 //! Drawing calls as records: `format.rs` has the bytes.
 
 use super::format::{Fields, RECORD, SUM, put};
+use draw_protocol::limits::SESSION_WINDOW;
 use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Method, Request};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -86,6 +87,11 @@ fn stamp(fields: &mut Fields<'_>) -> Option<Stamp> {
     Some(Stamp { session, number: fields.u64()?, ack: fields.u64()?, digest: fields.u64()? })
 }
 
+/// Whether a display lets a request with these numbers through. Memory is taken for what lies between them.
+fn is_possible(stamp: &Stamp) -> bool {
+    stamp.number.checked_sub(stamp.ack).is_some_and(|unacknowledged| unacknowledged <= SESSION_WINDOW)
+}
+
 /// The entry of a record that was checked.
 pub(crate) fn decode_entry(record: &[u8]) -> Result<Entry<'_>, String> {
     let short = || "its fields do not fill it".to_owned();
@@ -93,6 +99,9 @@ pub(crate) fn decode_entry(record: &[u8]) -> Result<Entry<'_>, String> {
     let mut fields = Fields(body.get(4 + 24..).ok_or_else(short)?);
     let [has_session] = fields.array().ok_or_else(short)?;
     let session = if has_session == 0 { None } else { Some(stamp(&mut fields).ok_or_else(short)?) };
+    if session.is_some_and(|stamp| !is_possible(&stamp)) {
+        return Err("the numbers of its session cannot be".into());
+    }
     let [length] = fields.array().ok_or_else(short)?;
     let name = fields.take(length.into()).ok_or_else(short)?;
     let is_kept = |method: &Method| !method.is_question() || *method == Method::Sync;

@@ -529,3 +529,22 @@ fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
     }
     assert!(!session.write_response(number, false, &mut Vec::new()));
 }
+
+#[test]
+fn a_journal_that_has_a_request_twice_changes_nothing_with_the_second() {
+    let mut session = Session::new(3);
+    let stamp = |number, ack| Stamp { session: Id([3; 16]), number, ack, digest: 7 };
+    session.replay(stamp(5, 3), Some(b"it failed"));
+    let before = session.clone();
+    for number in [5, 4, 3, 0] {
+        session.replay(stamp(number, 3), Some(b"it failed otherwise"));
+    }
+    assert_eq!(session, before);
+    let mut bytes = Vec::new();
+    session.encode(&mut bytes);
+    assert!(Session::decode(&bytes).is_ok(), "what is kept is in order");
+    // The last number that there is can be reached, and nothing comes behind it.
+    session.replay(stamp(u64::MAX, u64::MAX - 1), None);
+    session.replay(stamp(u64::MAX, u64::MAX), None);
+    assert_eq!((session.filter().applied(), session.filter().ack()), (u64::MAX, u64::MAX - 1));
+}

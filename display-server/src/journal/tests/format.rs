@@ -2,6 +2,7 @@
 
 use crate::journal::format::*;
 use crate::journal::record::*;
+use draw_protocol::limits::SESSION_WINDOW;
 use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Color, Pixel, Request, Size};
 use proptest::prelude::*;
@@ -78,10 +79,28 @@ fn what_is_too_long_is_no_record() {
     }
 }
 
+#[test]
+fn a_record_whose_session_cannot_be_is_none() {
+    // Found by the fuzz target `journal`: memory was taken for every number in between, until there was no more.
+    let entry = |number, ack| {
+        let session = Some(Stamp { session: Id([9; 16]), number, ack, digest: 1 });
+        let bytes =
+            record(&Entry { session, request: Request::Clear { color: Color::RED }, exceptions: &[] });
+        decode_entry(&bytes).map(|_| ()).map_err(|what| what.to_string())
+    };
+    let refused = Err("the numbers of its session cannot be".to_owned());
+    for (number, ack) in [(1 << 40, 0), (SESSION_WINDOW + 8, 7), (u64::MAX, 0), (4, 5), (0, u64::MAX)] {
+        assert_eq!(entry(number, ack), refused, "{number} and {ack}");
+    }
+    for (number, ack) in [(0, 0), (SESSION_WINDOW + 7, 7), (u64::MAX, u64::MAX - 1)] {
+        assert_eq!(entry(number, ack), Ok(()), "{number} and {ack}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_entry_survives_and_a_changed_one_is_noticed(
-        stamp in any::<Option<([u8; 16], u64, u64, u64)>>(),
+        stamp in any::<Option<([u8; 16], u64, u16, u64)>>(),
         pixels in prop::collection::vec(any::<(u16, u16, u32)>(), 0..20),
         exceptions in prop::collection::vec(any::<u8>(), 0..20),
         before in any::<u64>(),
@@ -89,7 +108,10 @@ proptest! {
     ) {
         let pixels: Vec<_> =
             pixels.into_iter().map(|(x, y, color)| Pixel::new(x, y, Color::from_u32(color))).collect();
-        let session = stamp.map(|(id, number, ack, digest)| Stamp { session: Id(id), number, ack, digest });
+        let session = stamp.map(|(id, number, unacknowledged, digest)| {
+            let ack = number.saturating_sub(unacknowledged.into());
+            Stamp { session: Id(id), number, ack, digest }
+        });
         let request = Request::DrawPixels { pixels: pixels[..].into() };
         let mut bytes = Vec::new();
         let sum = encode_record(&mut bytes, FRAME, &Entry { session, request, exceptions: &exceptions }, before);

@@ -105,10 +105,11 @@ impl World {
         log.begin_turn(now);
         let mut pictures = Vec::new();
         for _ in 0..calls {
+            let number = log.place.next;
             let session = dice.one_in(2).then(|| Stamp {
                 session: Id([7; 16]),
-                number: log.place.next,
-                ack: dice.below(9),
+                number,
+                ack: dice.below(9).min(number - 1),
                 digest: dice.below(1 << 40),
             });
             any_call(dice, |request| {

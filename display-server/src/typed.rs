@@ -1,0 +1,38 @@
+//! What is typed on the command line. It is part of the library so that a fuzz target reaches it; nobody else is to use it.
+
+use crate::journal::inspect::Moment;
+use draw_protocol::Size;
+use draw_protocol::limits::SIDE;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Reads a size, as `640x480`.
+///
+/// # Errors
+/// How it is to be written.
+pub fn parse_size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| {
+        let is_number = text.bytes().all(|b| b.is_ascii_digit());
+        text.parse::<u32>().ok().filter(|n| is_number && (1..=SIDE).contains(n))
+    };
+    text.split_once(['x', 'X'])
+        .and_then(|(width, height)| Some(Size { width: side(width)?, height: side(height)? }))
+        .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
+}
+
+/// Reads a moment in the life of a display.
+///
+/// # Errors
+/// How it is to be written.
+pub fn parse_moment(text: &str) -> Result<Moment, String> {
+    let seconds = || {
+        let since = Duration::try_from_secs_f64(text.parse().ok()?).ok()?;
+        UNIX_EPOCH.checked_add(since)
+    };
+    if let Some(before) = text.strip_prefix('-') {
+        let before = humantime::parse_duration(before);
+        return before.map(Moment::Before).map_err(|error| format!("{error}: write -10s, or -1h30m"));
+    }
+    seconds().or_else(|| humantime::parse_rfc3339_weak(text).ok()).map(Moment::At).ok_or_else(|| {
+        "write 2026-01-31T12:00:00Z, the seconds since 1970, or -10s for so long before the last call".into()
+    })
+}

@@ -1,0 +1,151 @@
+//! Journals on a disk that is none, written as the table in the server's `journal/format.rs` says: by another hand than its own.
+
+use draw_protocol::session::{Id, Stamp};
+use draw_protocol::{Color, Size};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A directory that is gone when this is.
+pub(crate) struct Directory(PathBuf);
+
+/// The files of a directory, by their names.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+impl Directory {
+    pub(crate) fn with(files: &Files) -> Directory {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("draw-fuzz-{}-{number}", std::process::id()));
+        fs::create_dir(&path).expect("a directory for a journal");
+        let directory = Directory(path);
+        for (name, bytes) in files {
+            fs::write(directory.0.join(name), bytes).expect("a file for a journal");
+        }
+        directory
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn files(&self) -> Files {
+        let entries = fs::read_dir(&self.0).expect("it is there").map(|entry| entry.expect("an entry"));
+        let name = |entry: &fs::DirEntry| entry.file_name().into_string().expect("a name in ASCII");
+        entries.map(|entry| (name(&entry), fs::read(entry.path()).expect("a file"))).collect()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What is left of it takes only room.
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn journal_name(number: u64) -> String {
+    format!("journal-{number:016}")
+}
+
+pub(crate) fn snapshot_name(number: u64) -> String {
+    format!("snapshot-{number:016}")
+}
+
+/// Appends the checksum of all there is, and answers it.
+pub(crate) fn seal(bytes: &mut Vec<u8>, seed: u64) -> u64 {
+    let sum = xxh3_64_with_seed(bytes, seed);
+    bytes.extend_from_slice(&sum.to_be_bytes());
+    sum
+}
+
+/// What a `journal-N` begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) size: Size,
+    pub(crate) background: Color,
+    pub(crate) instance: [u8; 16],
+    pub(crate) boot: u64,
+    pub(crate) first: u64,
+    pub(crate) previous: u64,
+    pub(crate) durable: u64,
+    pub(crate) time: u64,
+}
+
+impl Header {
+    /// Its bytes, and the checksum that the first record is chained to.
+    pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
+        let mut bytes = b"DRAWJRNL\0\0\0\x01".to_vec();
+        for number in [self.size.width, self.size.height, self.background.to_u32()] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.instance);
+        for number in [self.boot, self.first, self.previous, self.durable, self.time] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        let sum = seal(&mut bytes, 0);
+        (bytes, sum)
+    }
+}
+
+/// One drawing call.
+#[derive(Debug, Clone)]
+pub(crate) struct Record<'a> {
+    pub(crate) sequence: u64,
+    pub(crate) durable: u64,
+    pub(crate) time: u64,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) method: &'a [u8],
+    pub(crate) parameters: &'a [u8],
+    pub(crate) exceptions: &'a [u8],
+}
+
+impl Record<'_> {
+    /// Its bytes behind something with this checksum, and its own checksum.
+    pub(crate) fn encode(&self, before: u64) -> (Vec<u8>, u64) {
+        let mut bytes = Vec::new();
+        for number in [self.sequence, self.durable, self.time] {
+            bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        bytes.push(self.stamp.is_some().into());
+        if let Some(Stamp { session: Id(id), number, ack, digest }) = self.stamp {
+            bytes.extend_from_slice(&id);
+            [number, ack, digest].iter().for_each(|number| bytes.extend_from_slice(&number.to_be_bytes()));
+        }
+        bytes.push(self.method.len() as u8);
+        bytes.extend_from_slice(self.method);
+        for blob in [self.parameters, self.exceptions] {
+            bytes.extend_from_slice(&(blob.len() as u32).to_be_bytes());
+            bytes.extend_from_slice(blob);
+        }
+        let mut record = (bytes.len() as u32).to_be_bytes().to_vec();
+        record.append(&mut bytes);
+        let sum = seal(&mut record, before);
+        (record, sum)
+    }
+}
+
+/// What stands in front of the picture and the state in a `snapshot-N`: the same as a header, but for the order.
+pub(crate) fn snapshot(header: &Header, taken: u64, picture: &[u8], state: &[u8]) -> Vec<u8> {
+    let mut bytes = b"DRAWSNAP\0\0\0\x01".to_vec();
+    for side in [header.size.width, header.size.height] {
+        bytes.extend_from_slice(&side.to_be_bytes());
+    }
+    bytes.extend_from_slice(&header.instance);
+    let sequence = header.first - 1;
+    for number in [header.boot, sequence, header.previous, header.time, taken, state.len() as u64] {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    bytes.extend_from_slice(picture);
+    bytes.extend_from_slice(state);
+    seal(&mut bytes, 0);
+    bytes
+}
+
+/// A session as a part of a snapshot's state.
+pub(crate) fn state(Id(id): Id, session: &[u8]) -> Vec<u8> {
+    [&id[..], &(session.len() as u32).to_be_bytes(), session].concat()
+}

@@ -1,0 +1,86 @@
+//! What targets share.
+
+pub(crate) mod calls;
+pub(crate) mod disk;
+pub(crate) mod model;
+
+use draw_protocol::server::Config;
+use draw_protocol::session::Id;
+use draw_protocol::{Scan, Size, limits};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The display of most targets: small enough that half of the places lie outside.
+pub(crate) const SMALL: Size = Size { width: 16, height: 16 };
+
+/// A server of a display that offers sessions.
+pub(crate) fn config(size: Size) -> Config {
+    Config {
+        server: "fuzz".into(),
+        size,
+        message: limits::MESSAGE,
+        instance: Some((Id([7; 16]), 1)),
+        has_journal: false,
+    }
+}
+
+/// Ways to cut some bytes: not at all, at every byte, and in two ways that are the bytes' own. So a file of bytes is all
+/// there is to an input, and what a fuzzer changes in it are the bytes.
+pub(crate) fn cuts(bytes: &[u8]) -> [Cuts; 4] {
+    let own = xxh3_64(bytes) | 1;
+    [Cuts::Whole, Cuts::Bytes, Cuts::Random(own, 9), Cuts::Random(own, 400)]
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cuts {
+    Whole,
+    Bytes,
+    /// With this seed, and pieces of up to so many bytes.
+    Random(u64, u64),
+}
+
+impl Cuts {
+    /// The bytes in pieces, none of which is empty.
+    pub(crate) fn pieces(self, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let (mut rest, mut cuts) = (bytes, self);
+        std::iter::from_fn(move || {
+            let length = match &mut cuts {
+                Cuts::Whole => rest.len(),
+                Cuts::Bytes => 1,
+                Cuts::Random(state, most) => {
+                    // Xorshift: Marsaglia, "Xorshift RNGs", 2003.
+                    *state ^= *state << 13;
+                    *state ^= *state >> 7;
+                    *state ^= *state << 17;
+                    (*state % *most) as usize + 1
+                }
+            };
+            let (piece, others) = rest.split_at(length.min(rest.len()));
+            rest = others;
+            (!piece.is_empty()).then_some(piece)
+        })
+    }
+}
+
+/// The messages that these bytes are, and what is left.
+pub(crate) fn messages(mut bytes: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let mut messages = Vec::new();
+    while let Ok(Some(end)) = Scan::default().run(bytes, limits::MESSAGE_HARDEST) {
+        let (message, rest) = bytes.split_at(end);
+        messages.push(message);
+        bytes = rest;
+    }
+    (messages, bytes)
+}
+
+/// The same bytes with a right check before each message, which no fuzzer would find.
+pub(crate) fn checked(bytes: &[u8]) -> Vec<u8> {
+    let (messages, rest) = messages(bytes);
+    let mut checked = Vec::new();
+    for message in messages {
+        checked.extend_from_slice(b"\x93\x02\xa5check\x91\xcf");
+        checked.extend_from_slice(&xxh3_64(message).to_be_bytes());
+        checked.extend_from_slice(message);
+    }
+    checked.extend_from_slice(rest);
+    checked
+}

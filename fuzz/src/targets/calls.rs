@@ -1,0 +1,71 @@
+use crate::common::{SMALL, config};
+use draw_protocol::server::{Connection, Step};
+use draw_protocol::{Method, Request};
+use std::time::Instant;
+
+/// Parameters that are taken are a request which passes its own check, and which is the same when it is written and read once more:
+/// pixel by pixel, and as it prints. A server takes exactly the same ones, and of the others it says why. The first byte chooses
+/// the method; the rest is the array of parameters as MessagePack.
+pub fn calls(data: &[u8]) {
+    let Some((&first, parameters)) = data.split_first() else { return };
+    let method = Method::ALL[usize::from(first) % Method::ALL.len()];
+    let read = Request::from_parameters(method, parameters);
+    if let Ok(request) = &read {
+        assert_eq!((request.method(), request.check()), (method, Ok(())));
+        let mut written = Vec::new();
+        request.encode_parameters(&mut written);
+        assert!(
+            written.len() <= 2 * parameters.len() + 8,
+            "a record has eight bytes, and an array of three at least four"
+        );
+        let again = Request::from_parameters(method, &written).expect("what was written can be read");
+        assert_eq!(again.call(), request.call());
+        assert!(request.call().to_string().starts_with(method.name()));
+        let mut twice = Vec::new();
+        again.encode_parameters(&mut twice);
+        assert_eq!(twice, written);
+        compare_data(request, &again);
+    }
+    let message =
+        [&[0x94, 0, 7, 0xa0 | method.name().len() as u8], method.name().as_bytes(), parameters].concat();
+    let (messages, rest) = crate::common::messages(&message);
+    if messages.len() != 1 || !rest.is_empty() {
+        // It ends elsewhere than the message does, which is another target's matter.
+        return;
+    }
+    let now = Instant::now();
+    let mut server = Connection::new(config(SMALL), now);
+    match (server.handle_input(&mut &message[..], now), read) {
+        (Step::Execute(request, None), Ok(read)) => assert_eq!(request.call(), read.call()),
+        // What is known to have no answer that fits a message is refused before it is asked.
+        (Step::Continue, Ok(Request::GetImage { .. } | Request::SyncDurable {})) => {}
+        (Step::Continue, Err(fault)) => {
+            let said = String::from_utf8_lossy(server.poll_transmit(now)).into_owned();
+            assert!(said.contains(fault.code.as_str()) && said.contains(&fault.message), "{fault}: {said}");
+            assert!(fault.message.len() < 1_000, "a text for a person is short: {fault}");
+        }
+        (step, read) => panic!("{step:?} and {read:?}"),
+    }
+}
+
+/// The data of a request is what it was, whatever form it came in.
+fn compare_data(request: &Request<'_>, again: &Request<'_>) {
+    match (request, again) {
+        (
+            Request::DrawPixels { pixels } | Request::AddPixels { pixels },
+            Request::DrawPixels { pixels: written } | Request::AddPixels { pixels: written },
+        ) => {
+            assert_eq!((pixels.len(), pixels.is_empty()), (written.len(), written.is_empty()));
+            assert!(written.as_run().is_some(), "it is written as a run");
+            for (one, other) in pixels.iter().zip(written.iter()) {
+                // What a run cannot hold lies outside of every display, and stays outside.
+                let place = |n: i32| u16::try_from(n).map_or(i32::from(u16::MAX), i32::from);
+                assert_eq!((place(one.0), place(one.1), one.2), other);
+            }
+        }
+        (Request::PutImage { rgba, .. }, Request::PutImage { rgba: written, .. }) => {
+            assert_eq!(rgba, written);
+        }
+        _ => {}
+    }
+}

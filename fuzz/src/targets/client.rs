@@ -1,0 +1,178 @@
+use crate::common::{Cuts, SMALL, checked, cuts};
+use draw_protocol::client::{Connection, Event};
+use draw_protocol::session::{Id, Standing};
+use draw_protocol::{Color, Hello, Pixel, Request, Welcome, limits};
+use std::time::Instant;
+
+/// Whatever a server says, right or lying, and however that is cut, a client tells its program the same: each call ends once, in
+/// order, as an event, as done, or as given up; what is done stays done; memory is bounded by what has come; and an end stays the
+/// end. The first byte chooses what is agreed; byte 0xc1, which no message can have at its beginning, is a lost connection.
+pub fn client(data: &[u8]) {
+    let Some((&first, bytes)) = data.split_first() else { return };
+    let expected = play(first, bytes, Cuts::Whole);
+    for cuts in cuts(bytes).into_iter().skip(1) {
+        assert_eq!(play(first, bytes, cuts), expected, "{cuts:?}");
+    }
+}
+
+/// What an honest display answers to the first greeting.
+fn welcome(first: u8) -> Vec<u8> {
+    let mut welcome = Welcome::new("fuzz", SMALL, limits::MESSAGE);
+    if first & 2 > 0 {
+        welcome.instance = Some(Id([7; 16]));
+        (welcome.boot, welcome.session, welcome.applied) = (Some(1), Some(Standing::Fresh), Some(0));
+    }
+    // So little that calls are cut into parts.
+    if first & 8 > 0 {
+        (welcome.message, welcome.batch) = (300, 5);
+    }
+    let map = rmp_serde::to_vec_named(&welcome).expect("it has a form on the wire");
+    [&b"\x94\x01\x00\xc0"[..], &map].concat()
+}
+
+/// A call of each kind, as far as a display of this size grants it.
+fn calls(client: &mut Connection, now: Instant) {
+    let pixels: Vec<_> = (0..12).map(|n| Pixel::new(n, 9 + n, Color::RED)).collect();
+    // More than the least that a display may grant takes in one request.
+    let rgba = [1; 40 * 40 * 4];
+    for request in [
+        Request::DrawPixel { x: 1, y: 2, color: Color::RED },
+        Request::DrawPixel { x: 2, y: 2, color: Color::RED },
+        Request::DrawPixels { pixels: pixels[..].into() },
+        Request::GetPixel { x: 1, y: 1 },
+        Request::PutImage { x: 0, y: 0, width: 40, height: 40, rgba: &rgba },
+        Request::GetImage { x: 0, y: 0, width: 16, height: 16 },
+        Request::FillRect { x: 0, y: 0, width: 3, height: 3, color: Color::BLUE },
+        Request::GetSize {},
+        Request::GetMouse {},
+        Request::GetDigest { x: 0, y: 0, width: 2, height: 2 },
+        Request::Sync {},
+        Request::DrawPixel { x: 3, y: 3, color: Color::RED },
+    ] {
+        // Granted or not: that is the caller's to ask, and may be wrong.
+        _ = client.call(&request, now);
+    }
+}
+
+/// All that the program is told, in words that can be compared.
+fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Vec<String> {
+    let (has_session, has_checks, is_greeted) = (first & 2 > 0, first & 4 > 0, first & 1 > 0);
+    let mut hello = Hello::new("fuzz").with_checks(has_checks);
+    if has_session {
+        hello = hello.with_session(Id([9; 16]));
+    }
+    let mut play = Play {
+        client: Connection::new(&hello),
+        now: Instant::now(),
+        told: Vec::new(),
+        last: 0,
+        ended: None,
+        arrived: 0,
+    };
+    let with_checks = |bytes: &[u8]| if has_checks { checked(bytes) } else { bytes.to_vec() };
+    if is_greeted {
+        play.client.poll_transmit();
+        play.hear(&with_checks(&welcome(first)), Cuts::Whole);
+        assert_eq!(play.told, ["welcome", "0 done"]);
+        calls(&mut play.client, play.now);
+        play.client.poll_transmit();
+    }
+    for (n, part) in bytes.split(|&byte| byte == 0xc1).take(9).enumerate() {
+        if n > 0 {
+            play.client.handle_disconnected(Vec::new());
+            play.client.reconnect(n % 2 == 0);
+            play.client.poll_transmit();
+            (play.ended, play.arrived) = (None, 0);
+            play.told.push("lost".into());
+        }
+        play.hear(&with_checks(part), cuts);
+    }
+    play.give_up();
+    play.told
+}
+
+struct Play {
+    client: Connection,
+    now: Instant,
+    told: Vec<String>,
+    /// The last call that an event told of.
+    last: u64,
+    ended: Option<String>,
+    arrived: usize,
+}
+
+impl Play {
+    fn hear(&mut self, bytes: &[u8], cuts: Cuts) {
+        let before = self.client.memory();
+        for piece in cuts.pieces(bytes) {
+            let mut input = piece;
+            self.arrived += piece.len();
+            loop {
+                let done = self.client.done();
+                let heard = self.client.handle_input(&mut input, self.now);
+                assert!(self.client.done() >= done, "what is done stays done");
+                match heard {
+                    Ok(Some(event)) => self.tell(event),
+                    Ok(None) => break assert!(input.is_empty() && self.ended.is_none()),
+                    Err(ended) => {
+                        let ended = format!("{ended:?}");
+                        if self.ended.is_none() {
+                            // Why is said in other words where only a part of the bytes is known.
+                            self.told.push(ended.chars().take_while(char::is_ascii_alphabetic).collect());
+                        }
+                        break assert_eq!(
+                            *self.ended.get_or_insert(ended.clone()),
+                            ended,
+                            "an end stays the end"
+                        );
+                    }
+                }
+            }
+            // A welcome that refuses what was made for another display may make it anew.
+            let most = 2 * before + limits::IDLE_BUFFER + 4 * self.arrived + (16 << 10);
+            assert!(self.client.memory() <= most, "{} bytes are held", self.client.memory());
+        }
+        self.told.push(format!("{} done", self.client.done()));
+    }
+
+    fn tell(&mut self, event: Event) {
+        let number = match event {
+            Event::Welcome => return self.told.push("welcome".into()),
+            Event::Resumed(standing, lost) => {
+                self.told.push(format!("{standing:?}"));
+                for made in lost {
+                    self.next(made.number);
+                }
+                return;
+            }
+            Event::Fault(made, fault) => {
+                self.told.push(format!("{} {}: {fault}", made.number, made.call));
+                made.number
+            }
+            Event::Answer(made, answer) => {
+                assert!(made.call.method().is_question(), "nothing answers a drawing call");
+                self.told.push(format!("{} {}: {answer:?}", made.number, made.call));
+                made.number
+            }
+            other => panic!("nobody knows this event: {other:?}"),
+        };
+        self.next(number);
+        assert!(number <= self.client.done(), "what was told is done");
+    }
+
+    /// Each call ends once, in order.
+    fn next(&mut self, number: u64) {
+        assert!(number > self.last && number <= self.client.last_call(), "{number} after {}", self.last);
+        self.last = number;
+    }
+
+    fn give_up(&mut self) {
+        let (done, last) = (self.client.done(), self.client.last_call());
+        assert_eq!(self.client.in_flight(), last - done);
+        let given_up = self.client.give_up();
+        let lost: Vec<_> = given_up.begun.iter().chain(&given_up.unsent).map(|made| made.number).collect();
+        assert_eq!(lost, (done + 1..=last).collect::<Vec<_>>());
+        let again = self.client.give_up();
+        assert!(again.begun.is_empty() && again.unsent.is_empty() && self.client.in_flight() == 0);
+    }
+}

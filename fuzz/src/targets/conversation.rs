@@ -1,0 +1,342 @@
+use crate::common::calls::call;
+use crate::common::model::{Model, Said, said};
+use crate::common::{SMALL, config};
+use arbitrary::{Result, Unstructured};
+use draw_protocol::client::{self, Ended, Event};
+use draw_protocol::server::{self, Step};
+use draw_protocol::session::{Claim, Id, Resume, Sessions};
+use draw_protocol::{Code, Fault, Hello, limits};
+use std::time::{Duration, Instant};
+
+/// A program that calls, a network that cuts, delays and alters, and a display: when everything works again, each call was executed
+/// once and in its order, and the program was told of each what a display in memory says at once. Bytes of connections that are
+/// lost may still arrive, and count for nothing.
+pub fn conversation(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(mode) = input.arbitrary::<u8>() else { return };
+    let mut world = World::new(mode);
+    // Long inputs say nothing that short ones do not, and take long.
+    for _ in 0..300 {
+        if input.is_empty() || world.step(&mut input).is_err() {
+            break;
+        }
+    }
+    world.settle();
+}
+
+struct World {
+    client: client::Connection,
+    /// The bytes are taken out of the machine, rather than looked at.
+    swaps: bool,
+    taken: Vec<u8>,
+    sent: usize,
+    has_checks: bool,
+    /// A message that the client was sent did not come in time.
+    is_late: bool,
+    is_new: bool,
+    links: Vec<Link>,
+    /// Which of them the client has.
+    link: Option<usize>,
+    sessions: Sessions<usize>,
+    display: Model,
+    /// The display as it will be when all calls are executed.
+    model: Model,
+    calls: u64,
+    expected: Vec<(u64, Said)>,
+    told: Vec<(u64, Said)>,
+    now: Instant,
+    end: Instant,
+}
+
+/// A connection, and what is on its way.
+struct Link {
+    server: Option<server::Connection>,
+    up: Vec<u8>,
+    down: Vec<u8>,
+    is_altered: bool,
+}
+
+const SESSION: Id = Id([9; 16]);
+
+impl World {
+    fn new(mode: u8) -> World {
+        let now = Instant::now();
+        let has_checks = mode & 1 > 0;
+        World {
+            client: client::Connection::new(
+                &Hello::new("fuzz").with_session(SESSION).with_checks(has_checks),
+            ),
+            swaps: mode & 2 > 0,
+            taken: Vec::new(),
+            sent: 0,
+            has_checks,
+            is_late: false,
+            is_new: true,
+            links: Vec::new(),
+            link: None,
+            sessions: Sessions::default(),
+            display: Model::new(SMALL),
+            model: Model::new(SMALL),
+            calls: 0,
+            expected: Vec::new(),
+            told: Vec::new(),
+            now,
+            // Before a session that waits is forgotten.
+            end: now + limits::SESSION_LEASE - Duration::from_secs(10),
+        }
+    }
+
+    fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let step = input.arbitrary::<u8>()?;
+        // Mostly everything there is, else a few bytes.
+        let most = if step & 0x80 > 0 { input.arbitrary::<u8>()?.into() } else { usize::MAX };
+        match step & 0x0f {
+            0..4 => self.call(input)?,
+            4 | 5 => self.send(most),
+            6 | 7 => self.arrive(self.any(step), most),
+            8 | 9 => self.answer(self.any(step), most),
+            10 | 11 => self.hear(most),
+            12 => {
+                self.leave(most);
+                self.connect();
+            }
+            13 => self.server_leaves(self.any(step)),
+            14 => self.pass(Duration::from_millis(u64::from(input.arbitrary::<u8>()?) * 40)),
+            _ => self.alter(self.any(step), input)?,
+        }
+        Ok(())
+    }
+
+    /// The client's own connection, or one of the latest.
+    fn any(&self, step: u8) -> usize {
+        let back = usize::from(step >> 4 & 7);
+        self.links.len().saturating_sub(1 + back.saturating_sub(3))
+    }
+
+    fn call(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        let call = call(input)?;
+        let request = call.request();
+        if self.client.welcome().is_none() || !self.client.has_credit(&request, 0) {
+            return Ok(());
+        }
+        match (self.client.call(&request, self.now), self.model.apply(&request)) {
+            (Ok(number), said) => {
+                self.calls += 1;
+                assert_eq!(number, self.calls);
+                if said.is_err() || request.method().is_question() {
+                    self.expected.push((number, said));
+                }
+            }
+            (Err(fault), said) => assert_eq!(said.map_err(|(code, _)| code), Err(fault.code)),
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self) {
+        if !std::mem::take(&mut self.is_new) {
+            self.client.reconnect(false);
+        }
+        let mut config = config(SMALL);
+        // The least that a client believes: larger images are cut into bands.
+        config.message = limits::FIRST_MESSAGE;
+        let server = Some(server::Connection::new(config, self.now));
+        self.links.push(Link { server, up: Vec::new(), down: Vec::new(), is_altered: false });
+        self.link = Some(self.links.len() - 1);
+    }
+
+    fn send(&mut self, most: usize) {
+        let Some(link) = self.link else { return self.connect() };
+        let up = &mut self.links[link].up;
+        if self.swaps {
+            if self.sent == self.taken.len() {
+                (self.taken, self.sent) = (self.client.swap_transmit(std::mem::take(&mut self.taken)), 0);
+            }
+            let n = most.min(self.taken.len() - self.sent);
+            up.extend_from_slice(&self.taken[self.sent..][..n]);
+            self.sent += n;
+        } else {
+            let bytes = self.client.poll_transmit();
+            let n = most.min(bytes.len());
+            up.extend_from_slice(&bytes[..n]);
+            self.client.handle_transmitted(n);
+        }
+    }
+
+    /// The client gives its connection up, perhaps in the middle of a write of which nobody knows how far it came.
+    fn leave(&mut self, most: usize) {
+        let Some(link) = self.link.take() else { return };
+        if most < 128 {
+            let bytes = if self.swaps { &self.taken[self.sent..] } else { self.client.poll_transmit() };
+            let n = most.min(bytes.len());
+            self.links[link].up.extend_from_slice(&bytes[..n]);
+        }
+        (self.sent, self.is_late) = (0, false);
+        self.client.handle_disconnected(std::mem::take(&mut self.taken));
+    }
+
+    fn arrive(&mut self, number: usize, most: usize) {
+        let Some(link) = self.links.get_mut(number) else { return };
+        let Some(mut server) = link.server.take() else { return link.up.clear() };
+        let bytes: Vec<_> = link.up.drain(..most.min(link.up.len())).collect();
+        let mut input = &bytes[..];
+        loop {
+            match server.handle_input(&mut input, self.now) {
+                Step::Execute(request, stamp) => {
+                    assert!(
+                        stamp.is_some_and(|stamp| stamp.session == SESSION),
+                        "it is no part of the session"
+                    );
+                    let result = self.display.apply(&request);
+                    server.answer(
+                        result
+                            .map_err(|(code, rejected)| Fault::of_pixels(code, "it lies outside", rejected)),
+                    );
+                }
+                Step::Resume(asked) => self.resume(&mut server, number, asked),
+                Step::Continue => {}
+                Step::Wait => break,
+            }
+        }
+        if server.closing().is_none() {
+            // It reads no further while too much waits to be sent.
+            self.links[number].up.splice(..0, input.iter().copied());
+        }
+        self.links[number].server = Some(server);
+    }
+
+    fn resume(&mut self, server: &mut server::Connection, number: usize, asked: Resume) {
+        let id = asked.session;
+        let held = match self.sessions.claim(id, number, self.now) {
+            Claim::Granted(found) => Ok(found),
+            Claim::Held(&other) => Err(other),
+        };
+        let mut found = held.unwrap_or_else(|other| {
+            self.part(other);
+            match self.sessions.claim(id, number, self.now) {
+                Claim::Granted(found) => found,
+                Claim::Held(_) => panic!("it was parked"),
+            }
+        });
+        server.resume(&mut found);
+        match (server.session(), found) {
+            (Some(_), _) => {}
+            (None, Some(session)) => self.sessions.park(id, session, self.now),
+            (None, None) => self.sessions.forget(id),
+        }
+    }
+
+    /// A connection gives its session back.
+    fn part(&mut self, number: usize) {
+        if let Some((id, session)) =
+            self.links[number].server.as_mut().and_then(server::Connection::take_session)
+        {
+            self.sessions.park(id, session, self.now);
+        }
+    }
+
+    fn server_leaves(&mut self, number: usize) {
+        if number < self.links.len() {
+            self.part(number);
+            self.links[number].server = None;
+        }
+    }
+
+    fn answer(&mut self, number: usize, most: usize) {
+        let Some(link) = self.links.get_mut(number) else { return };
+        let Some(server) = &mut link.server else { return };
+        let bytes = server.poll_transmit(self.now);
+        let n = most.min(bytes.len());
+        link.down.extend_from_slice(&bytes[..n]);
+        server.handle_transmitted(n, self.now);
+        if server.closing().is_some() && server.unsent() == 0 {
+            self.server_leaves(number);
+        }
+    }
+
+    fn hear(&mut self, most: usize) {
+        let Some(link) = self.link else { return };
+        let down = &mut self.links[link].down;
+        let bytes: Vec<_> = down.drain(..most.min(down.len())).collect();
+        let (mut input, before) = (&bytes[..], self.client.done());
+        loop {
+            match self.client.handle_input(&mut input, self.now) {
+                Ok(None) => break,
+                Ok(Some(Event::Fault(made, fault))) => self.told.push((made.number, said(Err(fault)))),
+                Ok(Some(Event::Answer(made, answer))) => self.told.push((made.number, Ok(answer))),
+                Ok(Some(Event::Resumed(_, lost))) => {
+                    assert!(lost.is_empty(), "nothing is ever lost here: {lost:?}");
+                }
+                Ok(Some(_)) => {}
+                Err(Ended::Refused(fault)) if matches!(fault.code, Code::Superseded | Code::TooSlow) => {
+                    return self.leave(usize::MAX);
+                }
+                // What takes too long to come may have been altered to seem longer than it is.
+                Err(Ended::Corrupted(_)) if self.links[link].is_altered || self.is_late => {
+                    return self.leave(usize::MAX);
+                }
+                Err(ended) => panic!("an honest display is believed: {ended}"),
+            }
+        }
+        assert!(
+            self.client.done() >= before && self.expected.starts_with(&self.told),
+            "{:?}",
+            self.told.last()
+        );
+    }
+
+    /// A byte of what is on its way, where there are checks; once a connection, for two that fit together are another's doing.
+    fn alter(&mut self, number: usize, input: &mut Unstructured<'_>) -> Result<()> {
+        let (at, by): (u8, u8) = (input.arbitrary()?, input.arbitrary()?);
+        if let Some(link) = self.links.get_mut(number).filter(|link| self.has_checks && !link.is_altered) {
+            let way = if by & 1 > 0 { &mut link.up } else { &mut link.down };
+            if let Some(byte) = way.get_mut(usize::from(at)) {
+                *byte ^= by.max(1);
+                link.is_altered = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = (self.now + time).min(self.end);
+        self.is_late |= self.client.poll_timeout().is_some_and(|at| at <= self.now);
+        self.client.handle_timeout(self.now);
+        for number in 0..self.links.len() {
+            if let Some(server) = &mut self.links[number].server {
+                server.handle_timeout(self.now);
+            }
+        }
+    }
+
+    /// Everything works from now on.
+    fn settle(mut self) {
+        // Whatever was altered may wait for what never comes.
+        self.leave(usize::MAX);
+        for round in 0..200 {
+            if self.link.is_none() {
+                self.connect();
+            }
+            self.send(usize::MAX);
+            for number in 0..self.links.len() {
+                self.arrive(number, usize::MAX);
+                self.answer(number, usize::MAX);
+            }
+            self.hear(usize::MAX);
+            let is_over = |link: usize| self.links[link].server.is_none() && self.links[link].down.is_empty();
+            if self.link.is_some_and(is_over) {
+                self.leave(usize::MAX);
+            }
+            let is_idle = self.client.in_flight() == 0 && self.client.unsent() == 0 && round > 2;
+            if is_idle && self.link.is_some() {
+                break;
+            }
+        }
+        assert_eq!(
+            (self.client.in_flight(), self.client.done()),
+            (0, self.calls),
+            "it does not come to an end"
+        );
+        assert_eq!(self.told, self.expected);
+        assert!(self.display == self.model, "the picture is another: something was executed twice, or not");
+    }
+}

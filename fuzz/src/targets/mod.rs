@@ -1,0 +1,61 @@
+//! The targets: a function of bytes each, that panics where a property does not hold.
+
+mod altered;
+mod calls;
+mod client;
+mod conversation;
+mod damage;
+mod digest;
+mod filter;
+mod framebuffer;
+mod greeting;
+mod journal;
+mod scan;
+mod server;
+mod session;
+mod snapshot;
+mod text;
+mod timeline;
+mod trace;
+
+pub use altered::altered;
+pub use calls::calls;
+pub use client::client;
+pub use conversation::conversation;
+pub use damage::damage;
+pub use digest::digest;
+pub use filter::filter;
+pub use framebuffer::framebuffer;
+pub use greeting::greeting;
+pub use journal::journal;
+pub use scan::scan;
+pub use server::server;
+pub use session::session;
+pub use snapshot::snapshot;
+pub use text::text;
+pub use timeline::timeline;
+pub use trace::trace;
+
+/// What is run.
+pub type Target = fn(&[u8]);
+
+/// Passes the names of all targets to the macro `$then`.
+macro_rules! targets {
+    ($then:ident) => {
+        $then! {
+            altered, calls, client, conversation, damage, digest, filter, framebuffer, greeting, journal, scan, server,
+            session, snapshot, text, timeline, trace,
+        }
+    };
+}
+
+#[cfg(test)]
+pub(crate) use targets;
+
+macro_rules! names {
+    ($($name:ident,)+) => {
+        /// The name of each target, which its program and its corpus have too.
+        pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+targets!(names);

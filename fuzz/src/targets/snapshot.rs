@@ -1,0 +1,76 @@
+use crate::common::disk::{Directory, Files, Header, Record, journal_name, seal, snapshot_name};
+use display_server::Journal;
+use display_server::journal::Options;
+use display_server::journal::inspect::{self, Moment};
+use draw_protocol::{Color, Size};
+use std::collections::BTreeMap;
+
+/// A snapshot is refused, or it is the picture that its bytes are, and the sessions beside it are, when the display ends, those that
+/// they were. The first byte chooses whether its checksum is made right, which no fuzzer would find.
+pub fn snapshot(data: &[u8]) {
+    let Some((&first, bytes)) = data.split_first() else { return };
+    let mut bytes = bytes.to_vec();
+    let is_sealed = first & 1 > 0;
+    if is_sealed {
+        seal(&mut bytes, 0);
+    }
+    // Of pictures that take gigabytes only the lengths are of interest, which are compared before anything takes memory.
+    let directory = Directory::with(&Files::from([(snapshot_name(3), bytes.clone())]));
+    let path = directory.path();
+    let exported = inspect::export(path, Moment::End, &mut |_, _| ());
+    let report = inspect::check(path, &mut |_, _| ()).expect("a directory in order");
+    assert_eq!(report.damage.is_empty(), exported.is_ok(), "{report:?}");
+    assert!(is_sealed || exported.is_err() || bytes.len() > 92, "no checksum is right by chance");
+    let opened = Journal::open(path, &Options::default(), &mut |_, _| ());
+    let Ok(exported) = exported else { return assert!(opened.is_err(), "it is damaged, and all there is") };
+
+    let size = exported.size();
+    let pixels = size.width as usize * size.height as usize * 4;
+    let mut shown = Vec::new();
+    exported.framebuffer().read(size.clip(0, 0, size.width, size.height), &mut shown);
+    assert!(shown == bytes[84..84 + pixels], "another picture");
+    let state = &bytes[84 + pixels..bytes.len() - 8];
+    drop(opened);
+    let directory = Directory::with(&Files::from([
+        (snapshot_name(3), bytes.clone()),
+        (journal_name(3), clear(&bytes, size)),
+    ]));
+    // Something was drawn since, or there would be no other snapshot. What is kept beside the picture may be no sessions.
+    let Ok(journal) = Journal::open(directory.path(), &Options::default(), &mut |_, _| ()) else { return };
+    journal.close().expect("there is room");
+    drop(journal);
+    let files = directory.files();
+    let (name, left) = files.iter().rfind(|(name, _)| name.starts_with("snapshot-")).expect("there is one");
+    assert!(*name > snapshot_name(3), "none was taken");
+    assert!(left[84..84 + pixels].iter().all(|&byte| byte == 5), "another picture");
+    assert_eq!(sessions(&left[84 + pixels..left.len() - 8]), sessions(state));
+}
+
+/// The journal behind a snapshot, in which the display was filled with bytes 5.
+fn clear(snapshot: &[u8], size: Size) -> Vec<u8> {
+    let number =
+        |at: usize| snapshot[at..at + 8].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+    let [boot, sequence, previous, time] = [36, 44, 52, 60].map(number);
+    let instance = snapshot[20..36].try_into().expect("16 bytes");
+    let first = sequence.saturating_add(1);
+    let background = Color::BLACK;
+    let (mut bytes, sum) =
+        Header { size, background, instance, boot, first, previous, durable: 0, time }.encode();
+    let (method, parameters) = (&b"clear"[..], &b"\x91\xce\x05\x05\x05\x05"[..]);
+    let record =
+        Record { sequence: first, durable: 0, time, stamp: None, method, parameters, exceptions: &[] };
+    bytes.extend_from_slice(&record.encode(sum).0);
+    bytes
+}
+
+/// Each with its id. Of two with the same the later one counts.
+fn sessions(mut state: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+    let mut sessions = BTreeMap::new();
+    while let Some((id, rest)) = state.split_at_checked(16) {
+        let Some((length, rest)) = rest.split_first_chunk::<4>() else { break };
+        let (session, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+        sessions.insert(id, session);
+        state = rest;
+    }
+    sessions
+}

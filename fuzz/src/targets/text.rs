@@ -1,0 +1,74 @@
+use display_server::journal::inspect::Moment;
+use display_server::typed::{parse_moment, parse_size};
+use draw_client::{parse_address, show_address};
+use draw_examples::parse_duration;
+use draw_protocol::{Color, Digest, limits};
+use std::fmt::{Debug, Display};
+use std::str::FromStr;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// What people type is read, and then prints as something that is read as the same; or it is refused in a sentence or two that say how to
+/// write it, however long it is. Colours, digests, sizes, times and addresses are such.
+pub fn text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    round_trip::<Color>(&text, "rrggbb");
+    round_trip::<Digest>(&text, "64 digits");
+    address(&text);
+    match parse_size(&text) {
+        Ok(size) => {
+            let sides = 1..=limits::SIDE;
+            assert!(sides.contains(&size.width) && sides.contains(&size.height), "{size}");
+            assert_eq!(parse_size(&size.to_string()), Ok(size));
+        }
+        Err(says) => is_short(&says, "640x480"),
+    }
+    match parse_duration(&text) {
+        // A unit below is exact, and above it there is none that is read.
+        Ok(time) => {
+            assert_eq!(parse_duration(&format!("{}s {}ns", time.as_secs(), time.subsec_nanos())), Ok(time));
+        }
+        Err(says) => assert!(says.contains("write 50ms"), "{says}"),
+    }
+    match parse_moment(&text) {
+        Ok(Moment::At(at)) => {
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            let again = parse_moment(&since.as_secs().to_string());
+            assert_eq!(again, Ok(Moment::At(UNIX_EPOCH + Duration::from_secs(since.as_secs()))));
+        }
+        Ok(Moment::Before(before)) => {
+            let again = parse_moment(&format!("-{}s {}ns", before.as_secs(), before.subsec_nanos()));
+            assert_eq!(again, Ok(Moment::Before(before)));
+        }
+        Ok(Moment::End) => panic!("nothing that is typed is no moment"),
+        Err(says) => assert!(says.contains("write "), "{says}"),
+    }
+}
+
+fn round_trip<T>(text: &str, how: &str)
+where
+    T: FromStr<Err: Display + Debug + PartialEq> + Display + Debug + PartialEq,
+{
+    match text.parse::<T>() {
+        Ok(read) => assert_eq!(read.to_string().parse(), Ok(read)),
+        Err(error) => is_short(&error.to_string(), how),
+    }
+}
+
+/// It fits a few lines of a terminal, though each character of what was typed may be shown as ten.
+fn is_short(says: &str, how: &str) {
+    assert!(says.contains(how) && says.len() < 1_500, "{says}");
+}
+
+fn address(text: &str) {
+    match parse_address(text) {
+        Ok((host, port)) => {
+            assert!(!host.is_empty() && port > 0);
+            // A host is not read again where it has what ends one: nobody's name has that.
+            if !host.contains([']', '[']) {
+                let shown = show_address(&host, port);
+                assert_eq!(parse_address(&shown).expect("it was read before"), (host, port), "{shown:?}");
+            }
+        }
+        Err(error) => is_short(&error.to_string(), "host:port"),
+    }
+}
