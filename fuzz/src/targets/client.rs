@@ -1,18 +1,19 @@
 use crate::common::{Cuts, SMALL, checked, cuts};
 use draw_protocol::client::{Connection, Event};
 use draw_protocol::session::{Id, Standing};
-use draw_protocol::{Color, Hello, Pixel, Request, Welcome, limits};
+use draw_protocol::{Color, Hello, Pixel, Request, Scan, Welcome, limits};
 use std::time::Instant;
 
 /// Whatever a server says, right or lying, and however that is cut, a client tells its program the same: each call ends once, in
-/// order, as an event, as done, or as given up; what is done stays done; memory is bounded by what has come; and an end stays the
-/// end. The first byte chooses what is agreed; byte 0xc1, which no message can have at its beginning, is a lost connection.
+/// order, as an event, as done, or as given up; what is done stays done; memory is bounded by what has come; an end stays the
+/// end; and a report that goes back, or an answer to what has been answered, is one. The first byte chooses what is agreed; byte 0xc1, which no message can have at its beginning, is a lost connection.
 pub fn client(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     let expected = play(first, bytes, Cuts::Whole);
     for cuts in cuts(bytes).into_iter().skip(1) {
         assert_eq!(play(first, bytes, cuts), expected, "{cuts:?}");
     }
+    catch_lies(first, bytes);
 }
 
 /// What an honest display answers to the first greeting.
@@ -54,6 +55,47 @@ fn calls(client: &mut Connection, now: Instant) {
     }
 }
 
+/// A client that has greeted and made its calls.
+fn greeted(first: u8, hello: &Hello) -> Play {
+    let mut play = Play::new(hello);
+    play.client.poll_transmit();
+    let welcome = welcome(first);
+    play.hear(&if hello.checks { checked(&welcome) } else { welcome }, Cuts::Whole);
+    assert_eq!(play.told, ["welcome", "0 done"]);
+    calls(&mut play.client, play.now);
+    play.client.poll_transmit();
+    play
+}
+
+/// The most that may be done before a message, if that says which request it answers or reports, in plain words.
+fn most_done_before(message: &[u8]) -> Option<u64> {
+    type Anything = serde::de::IgnoredAny;
+    let response = rmp_serde::from_slice::<(u8, u32, Anything, Anything)>(message);
+    let report = rmp_serde::from_slice::<(u8, String, Vec<u64>)>(message);
+    match (response, report) {
+        (Ok((1, msgid, ..)), _) => Some(u64::from(msgid).saturating_sub(1)),
+        (_, Ok((2, method, numbers))) if method == "progress" => numbers.first().copied(),
+        _ => None,
+    }
+}
+
+/// Message by message, as far as the bytes are messages.
+fn catch_lies(first: u8, mut bytes: &[u8]) {
+    // Greeted, in no session, without checks.
+    let mut play = greeted(first & !6 | 1, &Hello::new("fuzz"));
+    while let Ok(Some(end)) = Scan::default().run(bytes, limits::MESSAGE) {
+        let (message, rest) = bytes.split_at(end);
+        bytes = rest;
+        let applied = play.client.applied();
+        let is_lie = most_done_before(message).is_some_and(|most| applied > most);
+        play.hear(message, Cuts::Whole);
+        assert!(!is_lie || play.ended.is_some(), "believed behind {applied}: {message:02x?}");
+        if play.ended.is_some() {
+            return;
+        }
+    }
+}
+
 /// All that the program is told, in words that can be compared.
 fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Vec<String> {
     let (has_session, has_checks, is_greeted) = (first & 2 > 0, first & 4 > 0, first & 1 > 0);
@@ -61,22 +103,8 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Vec<String> {
     if has_session {
         hello = hello.with_session(Id([9; 16]));
     }
-    let mut play = Play {
-        client: Connection::new(&hello),
-        now: Instant::now(),
-        told: Vec::new(),
-        last: 0,
-        ended: None,
-        arrived: 0,
-    };
+    let mut play = if is_greeted { greeted(first, &hello) } else { Play::new(&hello) };
     let with_checks = |bytes: &[u8]| if has_checks { checked(bytes) } else { bytes.to_vec() };
-    if is_greeted {
-        play.client.poll_transmit();
-        play.hear(&with_checks(&welcome(first)), Cuts::Whole);
-        assert_eq!(play.told, ["welcome", "0 done"]);
-        calls(&mut play.client, play.now);
-        play.client.poll_transmit();
-    }
     for (n, part) in bytes.split(|&byte| byte == 0xc1).take(9).enumerate() {
         if n > 0 {
             play.client.handle_disconnected(Vec::new());
@@ -102,6 +130,11 @@ struct Play {
 }
 
 impl Play {
+    fn new(hello: &Hello) -> Play {
+        let (client, now) = (Connection::new(hello), Instant::now());
+        Play { client, now, told: Vec::new(), last: 0, ended: None, arrived: 0 }
+    }
+
     fn hear(&mut self, bytes: &[u8], cuts: Cuts) {
         let before = self.client.memory();
         for piece in cuts.pieces(bytes) {
