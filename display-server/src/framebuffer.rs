@@ -82,7 +82,7 @@ impl Framebuffer {
     pub fn read(&self, area: Area, out: &mut Vec<u8>) {
         let area = self.inside(area);
         out.reserve(area.width as usize * area.height as usize * BYTES);
-        // By way of the nearest cache: room in `out` would have to be filled with something first.
+        // By way of the nearest cache: room in `out` would have to be filled with something first, which took longer.
         let mut piece = [0; 1024];
         for y in area.rows() {
             for pixels in self.row(y, area.x, area.width).chunks(piece.len() / BYTES) {

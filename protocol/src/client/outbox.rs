@@ -40,7 +40,8 @@ const SPARE: usize = 16;
 const SPARE_BYTES: usize = 4 << 20;
 
 /// Bytes at which a buffer is full, after the request that makes it so. A large image then goes out in several, which come back
-/// one by one while the rest is on its way: one buffer for all of it would be mapped and touched anew for most images.
+/// one by one while the rest is on its way: one buffer for all of it would be mapped and touched anew for most images. (To send a
+/// full one before the next is written was 5 % faster on two cores, and 5 % slower on one.)
 const FULL: usize = 2 * crate::limits::BAND;
 
 impl Outbox {
