@@ -109,7 +109,7 @@ impl Model {
         self.at(x.into(), y.into()).is_some() && self.at(last(x, width), last(y, height)).is_some()
     }
 
-    fn rectangle(&mut self, area: (i32, i32, u32, u32), color: impl Fn(i64) -> Color) -> Said {
+    fn rectangle(&mut self, area: (i32, i32, u32, u32), color: impl Fn(i128) -> Color) -> Said {
         let (x, y, width, height) = area;
         let (left, right) = (i64::from(x), i64::from(x) + i64::from(width));
         let (top, bottom) = (i64::from(y), i64::from(y) + i64::from(height));
@@ -118,7 +118,9 @@ impl Model {
             for column in 0..i64::from(self.size.width) {
                 if (left..right).contains(&column) && (top..bottom).contains(&row) {
                     let at = (row * i64::from(self.size.width) + column) as usize;
-                    self.pixels[at] = color((row - top) * i64::from(width) + column - left);
+                    // A rectangle that begins far outside has more pixels than an i64 counts.
+                    self.pixels[at] =
+                        color(i128::from(row - top) * i128::from(width) + i128::from(column - left));
                 }
             }
         }
