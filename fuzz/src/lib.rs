@@ -4,7 +4,8 @@
 //! ```sh
 //! cargo test -p draw-fuzz                                 # every target over its corpus, as `cargo test --workspace` does
 //! cargo run -p draw-fuzz --bin scan -- FILE               # one target over one file, such as what a fuzzer has found
-//! cargo fuzz run -s none scan target/new fuzz/corpus/scan # with cargo-fuzz and a C++ compiler; `target/new` gets what is new
+//! # With cargo-fuzz and a C++ compiler; what is new goes to `target/new`, and not among the files that are kept.
+//! mkdir -p target/new && cargo fuzz run -s none scan target/new fuzz/corpus/scan
 //! ```
 //!
 //! No `unsafe` is in this project, so a sanitizer (`-s`) finds nothing that these do not, and costs half of the speed.
