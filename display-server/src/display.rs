@@ -47,15 +47,20 @@ impl Display {
         let framebuffer = Framebuffer::new(size, background)?;
         let mut instance = [0; 16];
         getrandom::fill(&mut instance).map_err(|error| Error::Random(error.into()))?;
+        Ok(Display::of_instance(framebuffer, Id(instance)))
+    }
+
+    /// Returns the display that is told from every other by `instance`: random bytes, but for a test that knows them.
+    pub(crate) fn of_instance(framebuffer: Framebuffer, instance: Id) -> Display {
         let inner = Inner {
             framebuffer,
             pointer: Pointer::default(),
             counters: Counters::default(),
-            sessions: Sessions::new((Id(instance), 1)),
+            sessions: Sessions::new((instance, 1)),
             clients_changed: ClientsChanged::default(),
             is_closed: AtomicBool::new(false),
         };
-        Ok(Display { inner: Arc::new(inner) })
+        Display { inner: Arc::new(inner) }
     }
 
     /// Width and height in pixels.

@@ -74,6 +74,8 @@ impl Default for ServerOptions {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Server {
+    /// What it calls itself.
+    name: &'static str,
     display: Display,
     journal: Option<Journal>,
     options: ServerOptions,
@@ -98,7 +100,8 @@ impl Server {
         options.connections = options.connections.clamp(1, Semaphore::MAX_PERMITS);
         options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
         let budget = Budget::new(options.memory, options.connections);
-        Server { display, journal: None, options, budget }
+        let name = concat!("display-server ", env!("CARGO_PKG_VERSION"));
+        Server { name, display, journal: None, options, budget }
     }
 
     /// The same, but of the display of `journal`, which each drawing call is written to first.
@@ -184,7 +187,7 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let config = server::Config {
-            server: concat!("display-server ", env!("CARGO_PKG_VERSION")).to_owned(),
+            server: self.name.to_owned(),
             size: self.display.size(),
             message: self.options.message,
             instance: Some(self.display.sessions().instance()),
@@ -196,6 +199,9 @@ impl Server {
             .await;
     }
 }
+
+#[cfg(test)]
+mod spec;
 
 /// Where clients come in.
 struct Entrance {

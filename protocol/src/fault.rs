@@ -115,7 +115,7 @@ codes! {
     Stale = "stale",
     /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept. Ask again.
     AnswerLost = "answer_lost",
-    /// The display was restarted and has lost an end of the session that the client had seen executed.
+    /// The display was restarted and has lost an end of the session that the client had seen executed. The connection closes.
     StateRegressed = "state_regressed",
     /// The session goes on on another connection. This one closes.
     Superseded = "superseded",

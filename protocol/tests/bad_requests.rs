@@ -178,8 +178,7 @@ fn a_rectangle_whose_x_plus_width_wraps_reaches_the_display_as_it_is() {
     let mut host = Host::new(SIZE);
     let place = [int32(i32::MAX), int32(-1), uint32(u32::MAX), uint32(u32::MAX)].concat();
     let said = host.ask(&Raw::request(7, "fill_rect").bytes(&[0x95]).bytes(&place).bytes(&RED).0);
-    let want =
-        "out_of_bounds: a rectangle of 4294967295x4294967295 at (2147483647, -1) lies partly outside 640x480";
+    let want = "out_of_bounds: the rectangle 4294967295x4294967295 at (2147483647, -1) is outside 640x480: nothing was drawn";
     assert_eq!(plain_faults(&said), [(7, want.into())]);
 }
 

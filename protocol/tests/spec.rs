@@ -5,7 +5,7 @@ mod common;
 use common::{Host, Raw, SIZE, World};
 use draw_protocol::session::Id;
 use draw_protocol::{
-    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Scan, Size, client, limits, server,
+    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Scan, client, limits, server,
 };
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
@@ -64,9 +64,38 @@ fn the_table_of_types_has_every_type_of_a_parameter() {
 
 #[test]
 fn the_table_of_fault_codes_is_the_code_s() {
-    let rows: Vec<_> =
+    let starts: Vec<_> =
         Code::ALL.iter().map(|(code, meaning)| format!("| `{code}` | {} |", meaning.trim())).collect();
-    assert_eq!(table("### Codes").join("\n"), rows.join("\n"));
+    let table = table("### Codes");
+    let start = |row: &&'static str| row.match_indices(" |").nth(1).map_or(*row, |(end, _)| &row[..end + 2]);
+    assert_eq!(table.iter().map(start).collect::<Vec<_>>().join("\n"), starts.join("\n"));
+    for row in table {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [code, meaning, connection, does] = cells[..] else { panic!("{row:?} has other columns") };
+        // The tests of the display compare it with what happens.
+        let closes = meaning.contains(" closes") || code == "`too_large`";
+        assert_eq!(connection.contains("closes"), closes, "{row}");
+        assert!(does.ends_with('.'), "{row:?} says what a client does");
+    }
+}
+
+#[test]
+fn the_numbers_of_the_rules_for_clients_are_the_code_s() {
+    let kib = |bytes: usize| format!("{} KiB", bytes >> 10);
+    let credit = section("### Credit").collect::<Vec<_>>().join(" ");
+    for number in [
+        format!("Begin with 1,000 requests or {} unanswered", kib(limits::WINDOW_FIRST)),
+        format!("begins with {}", kib(limits::WINDOW_FIRST)),
+        format!("not below {}", kib(limits::WINDOW_LEAST)),
+        format!("with {} unanswered", kib(limits::WINDOW_LEAST)),
+        format!("{} ms the slack", limits::WINDOW_SLACK.as_millis()),
+        format!("of it and {} ms", limits::WINDOW_SLACK_DURABLE.as_millis()),
+        format!("Every {} s", limits::WINDOW_PERIOD.as_secs()),
+    ] {
+        assert!(credit.split_whitespace().collect::<Vec<_>>().join(" ").contains(&number), "{number}");
+    }
+    assert_eq!(limits::GREETINGS, 4, "SPEC.md says four times");
+    assert_eq!(limits::RECONNECT.as_secs(), 30, "SPEC.md says for how long a client tries to come back");
 }
 
 #[test]
@@ -182,9 +211,15 @@ fn request(request: &Request<'_>) -> Vec<u8> {
     world.client.poll_transmit().to_vec()
 }
 
+/// The display of SPEC.md's bytes.
+fn config() -> server::Config {
+    let instance = Some((Id(*b"\xd1the display\x00\x00\x00\x01"), 1));
+    server::Config { instance, has_journal: false, ..common::config(SIZE) }
+}
+
 /// A display where something was drawn and a pointer was seen.
 fn host() -> Host {
-    let mut host = Host::new(SIZE);
+    let mut host = Host::with(config());
     host.display.pixels[2 * 640 + 1] = RED;
     host.display.mouse = Some(Position { x: 320, y: 240 });
     host
@@ -206,22 +241,18 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
     let durable = Hello::new("demo").with_durability(true);
     let durable = client::Connection::new(&durable).poll_transmit().to_vec();
-    let mut forgetful = common::config(SIZE);
-    forgetful.has_journal = false;
     let version_9 = Raw::request(0, "hello").bytes(&[0x91, 0x81]).str("version").uint(9).0;
+    let fill_rect = request(&Request::FillRect { x: -5, y: 10, width: 300, height: 20, color: RED });
     let outside = request(&Request::DrawPixel { x: 700, y: 10, color: RED });
     let mut ends = Host::new(SIZE).greeted();
     ends.server.close(Fault::new(Code::ShuttingDown, "the display ends"));
     let mut draws = World::new(SIZE);
     (0..3).for_each(|x| sent_apart(&mut draws, &Request::DrawPixel { x, y: 0, color: RED }));
-    draws.to_client.clear();
+    (draws.to_server, draws.to_client) = (vec![], vec![]);
     draws.round();
     BTreeMap::from([
         ("pixel", PIXELS[0].to_bytes().to_vec()),
-        (
-            "fill_rect-request",
-            request(&Request::FillRect { x: -5, y: 10, width: 300, height: 20, color: RED }),
-        ),
+        ("fill_rect-request", fill_rect.clone()),
         ("put_image-request", request(&Request::PutImage { x: 1, y: 2, width: 2, height: 1, rgba: &rgba })),
         ("add_pixel-request", request(&Request::AddPixel { x: 1, y: 2, amount: 1 })),
         ("add_pixels-request", request(&Request::AddPixels { pixels: Pixels::from(&AMOUNTS[..]) })),
@@ -235,12 +266,16 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
         ("get_mouse-unseen-response", Host::new(SIZE).ask(&get_mouse)),
         ("sync-response", host().ask(&sync)),
         ("plain-fault", host().ask(&outside)),
+        ("draw_pixel-outside-request", outside),
+        ("fill_rect-fault", host().ask(&fill_rect)),
         ("structured-fault", host().greeted().ask(&draw_pixels)),
         ("hello-request", hello.clone()),
         ("hello-response", host().ask(&hello)),
         ("hello-refused", host().ask(&version_9)),
-        ("hello-durable-refused", Host::with(forgetful).ask(&durable)),
+        ("hello-version-9", version_9),
+        ("hello-durable-refused", host().ask(&durable)),
         ("hello-durable", durable),
+        ("progress-requests", draws.to_server),
         ("progress", draws.to_client),
         ("goodbye", ends.say()),
         ("draw_pixel-request", draw_pixel),
@@ -263,25 +298,27 @@ fn sent_apart(world: &mut World, request: &Request<'_>) {
 
 /// A session that loses its connection after three requests, of which only the first was heard to be done.
 fn session() -> BTreeMap<&'static str, Vec<u8>> {
-    let mut config = common::config(SIZE);
-    config.instance = Some((Id(*b"\xd1the display\x00\x00\x00\x01"), 1));
     let hello = Hello::new("demo").with_session(Id(*b"\x5ea session\x00\x00\x00\x00\x00\x01"));
-    let mut world = World::with(config.clone());
+    let mut world = World::with(config());
     world.client = client::Connection::new(&hello);
     let mut world = world.greeted();
     let (hello, welcome) = (world.to_server.clone(), world.to_client.clone());
     sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
+    world.to_client.clear();
     world.round();
+    let progress = world.to_client.clone();
     sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
     sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
+    world.to_server.clear();
     world.up(&mut common::uncut);
+    let requests = world.to_server.clone();
     // What the display says to that is lost with the connection.
     let (_, session) = world.host.server.take_session().expect("it has one");
     let mut found = Some(session);
     world.client.handle_disconnected(Vec::new());
     world.client.reconnect(false);
     let again = world.client.poll_transmit().to_vec();
-    world.host.server = server::Connection::new(config, world.host.now);
+    world.host.server = server::Connection::new(config(), world.host.now);
     let step = world.host.server.handle_input(&mut &again[..], world.host.now);
     assert!(matches!(step, server::Step::Resume(_)));
     world.host.server.resume(&mut found);
@@ -303,6 +340,8 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     BTreeMap::from([
         ("session-hello", hello),
         ("session-welcome", welcome),
+        ("session-progress", progress),
+        ("session-requests", requests),
         ("session-hello-again", again),
         ("session-resumed", resumed),
         ("ack", ack),
@@ -312,7 +351,7 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
 
 /// The example at the end: what each side sends, turn by turn.
 fn example() -> BTreeMap<&'static str, Vec<u8>> {
-    let mut world = World::silent(Size { width: 640, height: 480 });
+    let mut world = World::with(config());
     let turns = [
         ("example-1-client", "example-1-display", vec![]),
         (
@@ -371,7 +410,7 @@ fn bare(mut bytes: &[u8]) -> Vec<u8> {
 
 /// A client and a display that agree on checks, until a bit of a request is altered on its way.
 fn checks() -> BTreeMap<&'static str, Vec<u8>> {
-    let mut world = World::silent(SIZE);
+    let mut world = World::with(config());
     world.client = client::Connection::new(&Hello::new("demo").with_checks(true));
     let mut world = world.greeted();
     let (hello, welcome) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
@@ -401,6 +440,7 @@ fn checks() -> BTreeMap<&'static str, Vec<u8>> {
         ("checks-welcome", welcome),
         ("checks-requests", requests),
         ("checks-answer", answers),
+        ("checks-altered", altered),
         ("checks-goodbye", goodbye),
     ])
 }
@@ -409,7 +449,15 @@ fn checks() -> BTreeMap<&'static str, Vec<u8>> {
 fn every_check_that_is_shown_is_that_of_the_message_behind_it() {
     let blocks = blocks();
     let with_checks = checks();
-    assert!(with_checks.keys().all(|name| !bare(&blocks[name]).is_empty()));
+    for name in with_checks.keys() {
+        if *name == "checks-altered" {
+            let mut sent = blocks[name].clone();
+            *sent.last_mut().expect("a message") ^= 1;
+            assert!(!bare(&sent).is_empty(), "its check is that of what was sent");
+        } else {
+            assert!(!bare(&blocks[name]).is_empty());
+        }
+    }
     // And a client that makes its own is understood.
     let mut host = host();
     let requests = bare(&blocks["checks-requests"]);
@@ -428,9 +476,16 @@ const SAME: [(&str, &str, bool); 4] = [
     ("draw_pixel-notification", "draw_pixel-request", false),
 ];
 
+/// What only a client says that has made four thousand million requests, and what it is told: the tests of the display play it.
+const LATE: [&str; 5] =
+    ["expired-hello", "expired-welcome", "expired-requests", "expired-progress", "expired-ack"];
+
 #[test]
 fn every_block_of_bytes_is_what_the_machines_send_or_accept() {
     let mut blocks = blocks();
+    for name in LATE {
+        assert!(blocks.remove(name).is_some(), "SPEC.md does not show {name}");
+    }
     for (name, same, is_answered) in SAME {
         let block = blocks.remove(name).unwrap_or_else(|| panic!("SPEC.md does not show {name}"));
         let (mut one, mut other) = (Host::new(SIZE), Host::new(SIZE));

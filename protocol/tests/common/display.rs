@@ -42,10 +42,10 @@ impl Display {
             }
             Request::AddPixels { pixels } => self.each(pixels, |old, amount| sum(old, amount.to_u32()))?,
             Request::FillRect { x, y, width, height, color } => {
-                self.rectangle(x, y, width, height, |_| color)?;
+                self.rectangle("rectangle", (x, y, width, height), |_| color)?;
             }
             Request::PutImage { x, y, width, height, rgba } => {
-                self.rectangle(x, y, width, height, |i| {
+                self.rectangle("image", (x, y, width, height), |i| {
                     Color::rgba(rgba[i * 4], rgba[i * 4 + 1], rgba[i * 4 + 2], rgba[i * 4 + 3])
                 })?;
             }
@@ -69,8 +69,11 @@ impl Display {
 
     /// Makes of each pixel what `new` makes of its colour and of that in the record.
     fn each(&mut self, pixels: Pixels<'_>, new: impl Fn(Color, Color) -> Color) -> Result<(), Fault> {
-        let mut rejected: Vec<Range> = Vec::new();
+        let (mut rejected, mut named): (Vec<Range>, Vec<String>) = (Vec::new(), Vec::new());
         for (i, (x, y, color)) in (0..).zip(pixels.iter()) {
+            if self.index(x.into(), y.into()).is_none() {
+                named.push(format!("({x}, {y})"));
+            }
             match (self.index(x.into(), y.into()), rejected.last_mut()) {
                 (Some(at), _) => self.pixels[at] = new(self.pixels[at], color),
                 (None, Some(range)) if range.first + range.count == i => range.count += 1,
@@ -81,45 +84,40 @@ impl Display {
             return Ok(());
         }
         let bad: u32 = rejected.iter().map(|range| range.count).sum();
-        let text = format!("{bad} of {} pixels are outside {}", pixels.len(), self.size);
+        let (s, are) = (if pixels.len() == 1 { "" } else { "s" }, if bad == 1 { "is" } else { "are" });
+        let rest = if bad > 10 { format!(" and {} more", bad - 10) } else { String::new() };
+        named.truncate(10);
+        let (of, size, named) = (pixels.len(), self.size, named.join(", "));
+        let text = format!("{bad} of {of} pixel{s} {are} outside {size}: {named}{rest}");
         Err(Fault::of_pixels(Code::OutOfBounds, text, rejected))
     }
 
     fn outside(&self, x: i32, y: i32) -> Fault {
-        Fault::new(Code::OutOfBounds, format!("({x}, {y}) is outside {}", self.size))
+        self.size.outside(x, y)
     }
 
-    fn rectangle_outside(&self, x: i32, y: i32, width: u32, height: u32) -> Fault {
-        let text = format!("a rectangle of {width}x{height} at ({x}, {y}) lies partly outside {}", self.size);
-        Fault::new(Code::OutOfBounds, text)
-    }
-
-    /// Columns and rows of the rectangle that lie inside, and whether that is all of it.
+    /// Columns and rows of the rectangle that lie inside.
     fn inside(
         &self,
         x: i32,
         y: i32,
         width: u32,
         height: u32,
-    ) -> (std::ops::Range<i64>, std::ops::Range<i64>, bool) {
+    ) -> (std::ops::Range<i64>, std::ops::Range<i64>) {
         let clip = |from: i32, length: u32, most: u32| {
             let (from, to) = (i64::from(from), i64::from(from) + i64::from(length));
-            (from.max(0)..to.min(most.into()), from >= 0 && to <= i64::from(most))
+            from.max(0)..to.min(most.into())
         };
-        let (columns, fits_x) = clip(x, width, self.size.width);
-        let (rows, fits_y) = clip(y, height, self.size.height);
-        (columns, rows, fits_x && fits_y)
+        (clip(x, width, self.size.width), clip(y, height, self.size.height))
     }
 
     fn rectangle(
         &mut self,
-        x: i32,
-        y: i32,
-        width: u32,
-        height: u32,
+        what: &str,
+        (x, y, width, height): (i32, i32, u32, u32),
         color: impl Fn(usize) -> Color,
     ) -> Result<(), Fault> {
-        let (columns, rows, is_inside) = self.inside(x, y, width, height);
+        let (columns, rows) = self.inside(x, y, width, height);
         for row in rows {
             for column in columns.clone() {
                 let source = (row - i64::from(y)) * i64::from(width) + column - i64::from(x);
@@ -127,13 +125,13 @@ impl Display {
                 self.pixels[at] = color(source as usize);
             }
         }
-        if is_inside { Ok(()) } else { Err(self.rectangle_outside(x, y, width, height)) }
+        self.size.check_drawn(what, (x, y, width, height))
     }
 
     fn image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Vec<u8>, Fault> {
-        let (columns, rows, is_inside) = self.inside(x, y, width, height);
-        if !is_inside {
-            return Err(self.rectangle_outside(x, y, width, height));
+        let (columns, rows) = self.inside(x, y, width, height);
+        if width > 0 && height > 0 {
+            self.size.check_read(x, y, width, height)?;
         }
         let mut bytes = Vec::new();
         for row in rows {
