@@ -1,18 +1,24 @@
 """Draws a filled circle from Python: `python3 circle.py [HOST:PORT]`. Needs the msgpack package and no other."""
-import socket, struct, sys
+import itertools, socket, struct, sys, types
 import msgpack
 
 host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:3729").rpartition(":")
 display = socket.create_connection((host.strip("[]"), int(port)))
-replies = msgpack.Unpacker()
+replies = msgpack.Unpacker(types.SimpleNamespace(read=display.recv), read_size=65536)
+numbers = itertools.count(1)
 
 def call(method, *params):
     """One request, [0, number, method, params]; one response, [1, number, error, result]."""
-    display.sendall(msgpack.packb([0, 1, method, params]))
-    while True:
-        for _, _, error, result in replies:
+    number = next(numbers) % 2**32
+    try:
+        display.sendall(msgpack.packb([0, number, method, params]))
+    except BaseException:
+        display.close()  # half a message may be on its way
+        raise
+    for _, answered, error, result in replies:
+        if answered == number:  # not the answer of a call that Ctrl-C interrupted
             return result if error is None else sys.exit(f"{method}: {error[1]}")
-        replies.feed(display.recv(65536) or sys.exit("the display closed the connection"))
+    sys.exit("the display closed the connection")
 
 red = 0xFF0000FF  # red, green, blue, alpha
 disc = [(x, y) for y in range(190, 290) for x in range(270, 370)  # a pixel is in if its centre is

@@ -1,0 +1,223 @@
+"""Runs what README.md and SPEC.md show in other languages, against a display:
+
+    python3 shown.py HOST:PORT
+
+The Python clients are interrupted in the middle of calls, as by Ctrl-C or a notebook's Stop, and call on: each call has to
+get its own answer. Between client and display stands a relay that holds answers back, so that it is certain where the signal
+comes. Needs the msgpack package, and Neovim. Ends with a sentence and a status that is not 0 at the first difference.
+"""
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import msgpack
+
+DEADLINE = 20
+RED, BLUE, ORANGE = 0xFF0000FF, 0x0000FFFF, 0xFF8000FF
+ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
+
+
+def check(holds, sentence):
+    if not holds:
+        sys.exit(f"shown.py: {sentence}")
+
+
+def read(path):
+    with open(os.path.join(ROOT, path)) as file:
+        return file.read()
+
+
+def shown(path, language):
+    """The blocks of a document in a language."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", read(path), re.S)
+    check(blocks, f"{path} shows nothing in {language}")
+    return blocks
+
+
+class Relay:
+    """Forwards one connection, and holds back what it is told to hold."""
+
+    def __init__(self, display):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        # Small, so that a large request fills the way.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.address = self.listener.getsockname()[:2]
+        self.display = display
+        self.lock = threading.Condition()
+        self.passes = None  # bytes of answers that still pass, if not all
+        self.takes = None  # bytes of requests that are still taken, if not all
+        self.stuck = threading.Event()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        client, _ = self.listener.accept()
+        display = socket.create_connection(self.display)
+        threading.Thread(target=self.forward, args=(client, display, "takes"), daemon=True).start()
+        self.forward(display, client, "passes")
+
+    def forward(self, source, target, limit):
+        try:
+            while True:
+                with self.lock:
+                    if limit == "takes":
+                        self.wait(limit)
+                data = source.recv(65536)
+                if not data:
+                    break
+                while data:
+                    with self.lock:
+                        self.wait(limit)
+                        most = getattr(self, limit)
+                        part = data if most is None else data[:most]
+                        if most is not None:
+                            setattr(self, limit, most - len(part))
+                    target.sendall(part)
+                    data = data[len(part):]
+        except OSError:
+            pass
+        for end in source, target:
+            end.close()
+
+    def wait(self, limit):
+        """Waits until something may go on. The lock is held."""
+        while getattr(self, limit) == 0:
+            self.stuck.set()
+            self.lock.wait()
+
+    def hold(self, limit, after):
+        with self.lock:
+            self.stuck.clear()
+            setattr(self, limit, after)
+
+    def release(self):
+        with self.lock:
+            self.passes = self.takes = None
+            self.lock.notify_all()
+
+
+class Program:
+    """A program that is shown, run in this process, which can be interrupted at a line of it."""
+
+    def __init__(self, name, source):
+        self.name, self.lines, self.names = name, source.splitlines(), {"__name__": "__main__"}
+        exec(compile(source, name, "exec"), self.names)
+        self.call = self.names["call"]
+
+    def is_at(self, line, method):
+        """Whether the main thread is in this line of `call`, for a call of this method."""
+        frame = sys._current_frames()[threading.main_thread().ident]
+        while frame and frame.f_code is not self.call.__code__:
+            frame = frame.f_back
+        return bool(frame) and self.lines[frame.f_lineno - 1].strip().startswith(line) \
+            and frame.f_locals["method"] == method
+
+    def interrupt(self, relay, line, method, *params):
+        """Makes a call, and sends SIGINT when it is in this line and the relay holds something back."""
+        def interrupt():
+            end = time.monotonic() + DEADLINE
+            while not (relay.stuck.is_set() and self.is_at(line, method)):
+                if time.monotonic() > end:
+                    print(f"shown.py: {self.name}: {method} did not wait in {line!r}", file=sys.stderr, flush=True)
+                    os._exit(1)
+                time.sleep(0.001)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        interrupter = threading.Thread(target=interrupt, daemon=True)
+        interrupter.start()
+        try:
+            result = self.call(method, *params)
+        except KeyboardInterrupt:
+            interrupter.join()
+        else:
+            check(False, f"{self.name}: {method} returned {result!r:.80} while its answer was held back")
+
+
+READS, SENDS = "for _, answered", "display.sendall("
+
+
+def check_interrupted(program, relay):
+    name, call = program.name, program.call
+    size = call("get_size")
+    image = bytes(range(256)) * 900
+    call("put_image", 0, 0, 240, 240, image)
+    call("draw_pixel", 0, 0, RED)
+    call("draw_pixel", 1, 0, BLUE)
+    # With nothing of the answer, with its beginning, and with a part of a large one.
+    for after in 0, 3, 100_000:
+        relay.hold("passes", after)
+        program.interrupt(relay, READS, "get_image", 0, 0, 240, 240)
+        program.interrupt(relay, READS, "get_pixel", 0, 0)
+        relay.release()
+        for _ in range(3):
+            for x, color in (0, RED), (1, BLUE):
+                got = call("get_pixel", x, 0)
+                check(got == color, f"{name}: after an interrupted call, the pixel ({x}, 0) is {got!r:.80}, not {color}")
+            check(call("get_size") == size, f"{name}: after an interrupted call, get_size is wrong")
+        check(call("get_image", 0, 0, 240, 240)[8:] == image[8:], f"{name}: after an interrupted call, the image is wrong")
+    print(f"  {name}: interrupted in the middle of 6 calls, and each call after them got its own answer")
+
+
+def check_half_sent(program, relay):
+    """A connection on which a request was sent in part is of no use, and the next call says so."""
+    name = program.name
+    relay.hold("takes", 65536)
+    program.interrupt(relay, SENDS, "put_image", 0, 0, 1900, 2000, bytes(1900 * 2000 * 4))
+    relay.release()
+    try:
+        got = program.call("get_pixel", 0, 0)
+    except OSError as error:
+        print(f"  {name}: interrupted in the middle of a request, then: {error}")
+    else:
+        check(False, f"{name}: half of a request was sent, and then get_pixel answered {got!r:.80}")
+
+
+def check_python(address):
+    relay = Relay(address)
+    sys.argv = ["circle.py", "{}:{}".format(*relay.address)]
+    program = Program("circle.py", read("examples/python/circle.py"))
+    check_interrupted(program, relay)
+    check_half_sent(program, relay)
+
+    first, second = [block for block in shown("protocol/SPEC.md", "python") if "xxhash" not in block]
+    lines = first.split("\n\n")[0].splitlines()
+    check(len(lines) == 12, f"SPEC.md says that its client has twelve lines, and it has {len(lines)}")
+    check('("localhost", 3729)' in first, "SPEC.md's client connects elsewhere than expected")
+    relay = Relay(address)
+    program = Program("SPEC.md's twelve lines", first.replace('("localhost", 3729)', repr(relay.address)))
+    exec(compile(second, "SPEC.md", "exec"), program.names)
+    for x, y in (100, 100), (199, 100), (100, 199):
+        check(program.call("get_pixel", x, y) == RED, f"SPEC.md's Python did not draw ({x}, {y})")
+    check_interrupted(program, relay)
+
+
+def check_lua(address):
+    host, port = address
+    block, = shown("README.md", "lua")
+    check("'127.0.0.1:3729'" in block, "README.md's Lua connects elsewhere than expected")
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(block.replace("127.0.0.1:3729", f"{host}:{port}"))
+        file.flush()
+        command = ["nvim", "--headless", "-u", "NONE", "-i", "NONE", "-n", "-c", f"luafile {file.name}", "-c", "qall!"]
+        ran = subprocess.run(command, timeout=60, capture_output=True, text=True)
+    check(ran.returncode == 0 and not ran.stderr.strip(), f"README.md's Lua says: {ran.stdout}{ran.stderr}")
+    display = socket.create_connection(address, DEADLINE)
+    replies = msgpack.Unpacker()
+    for number, (x, y) in enumerate([(10, 10), (209, 109)]):
+        display.sendall(msgpack.packb([0, number, "get_pixel", [x, y]]))
+        replies.feed(display.recv(100))
+        check(replies.unpack() == [1, number, None, ORANGE], f"README.md's Lua did not draw ({x}, {y})")
+    print("  README.md's Lua, in Neovim: as shown")
+
+
+if __name__ == "__main__":
+    # A shell may have had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    host, _, port = sys.argv[1].rpartition(":")
+    check_python((host, int(port)))
+    check_lua((host, int(port)))
