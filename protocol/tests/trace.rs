@@ -100,7 +100,7 @@ fn a_plain_conversation_reads_like_this() {
              string of 3 bytes (1.000 ms)",
             "  0.090000 #1 -> notification clear(#00000000)",
             "  0.100000 #1 -> 8 draw_pixels(1 pixel: (-1, 2, #00000003))",
-            "  0.101000 #1 <- 8 draw_pixels: out_of_bounds: 1 of 1 pixels are outside 640x480 (1.000 ms)",
+            "  0.101000 #1 <- 8 draw_pixels: out_of_bounds: 1 of 1 pixel is outside 640x480: (-1, 2) (1.000 ms)",
             "  0.110000 #1 -> 9 put_image(0, 0, 1, 2, 8 bytes)",
             "  0.111000 #1 <- 9 put_image: done (1.000 ms)",
         ]
@@ -152,13 +152,14 @@ fn a_greeted_conversation_reads_like_this() {
              bytes: 33554432, message: 16777216, batch: 65536} (2.000 ms)",
             "  0.010000 #1 -> 1 clear(#ffffffff)",
             "  0.010000 #1 -> 2 fill_rect(-1, 0, 2, 2, #0000ffff)",
-            "  0.012000 #1 <- 2 fill_rect: out_of_bounds: a rectangle of 2x2 at (-1, 0) lies \
-             partly outside 640x480 (2.000 ms, 1 before it done)",
+            "  0.012000 #1 <- 2 fill_rect: out_of_bounds: the rectangle 2x2 at (-1, 0) is not all inside 640x480: \
+             only 1x2 at (0, 0) was drawn (2.000 ms, 1 before it done)",
             "  0.020000 #1 -> 3 draw_pixels(4 pixels: (1, 3, #ff0000ff), (2, 3, #ff0000ff), (3, 3, #ff0000ff), ...)",
             "  0.020000 #1 -> 4 clear(#ffffffff)",
             "  0.022000 #1 <- progress 4: 2 done, after 2.000 to 2.000 ms",
             "  0.030000 #1 -> 5 draw_pixels(2 pixels: (1, 3, #ff0000ff), (700, 3, #ff0000ff))",
-            "  0.032000 #1 <- 5 draw_pixels: out_of_bounds: 1 of 2 pixels are outside 640x480; not drawn: [1] (2.000 ms)",
+            "  0.032000 #1 <- 5 draw_pixels: out_of_bounds: 1 of 2 pixels is outside 640x480: (700, 3); \
+             not drawn: [1] (2.000 ms)",
             "  0.040000 #1 -> 6 clear(#ffffffff)",
             "  0.040000 #1 -> 7 get_pixel(0, 0)",
             "  0.042000 #1 <- 7 get_pixel: #ffffffff (2.000 ms, 1 before it done)",
@@ -226,7 +227,8 @@ fn of_rejected_pixels_the_first_are_named() {
     let [line] = &lines(&vec![(ToClient, ms(0), world.to_client)])[..] else { panic!("one line") };
     assert_eq!(
         line,
-        "  0.000000 #1 <- 1 out_of_bounds: 40000 of 60000 pixels are outside 640x480; not drawn: [1..=2], [4..=5], \
+        "  0.000000 #1 <- 1 out_of_bounds: 40000 of 60000 pixels are outside 640x480: (700, 0), (700, 0), (700, 0), \
+         (700, 0), (700, 0), (700, 0), (700, 0), (700, 0), (700, 0), (700, 0) and 39990 more; not drawn: [1..=2], [4..=5], \
          [7..=8], [10..=11], [13..=14], [16..=17], [19..=20], [22..=23], ... (of no request that was seen)"
     );
 }
