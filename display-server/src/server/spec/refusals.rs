@@ -127,6 +127,12 @@ async fn a_session_is_resumed_only_with_attempt_and_born_and_without_an_instance
 }
 
 #[tokio::test]
+async fn requests_behind_a_hello_whose_answer_is_lost_are_of_a_session_that_the_client_does_not_know() {
+    let said = standing(again(|asked| (asked.instance, asked.born, asked.ack) = (None, 0, 0))).await;
+    assert!(said.contains("fresh") && said.contains("applied\\x01"), "{said}");
+}
+
+#[tokio::test]
 async fn end_is_not_answered_and_what_comes_after_it_is_executed() {
     let scene = Scene::new(false);
     let all =
