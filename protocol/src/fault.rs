@@ -113,7 +113,7 @@ codes! {
     WindowClosed = "window_closed",
     /// The client holds the reply to this request already. It was not executed again.
     Stale = "stale",
-    /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept. Ask again.
+    /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept.
     AnswerLost = "answer_lost",
     /// The display was restarted and has lost an end of the session that the client had seen executed. The connection closes.
     StateRegressed = "state_regressed",

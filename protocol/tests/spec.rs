@@ -122,6 +122,24 @@ fn the_tables_of_keys_are_what_is_sent() {
     assert_eq!(sorted("### What the display answers"), keys.keys().collect::<Vec<_>>());
 }
 
+#[test]
+fn drew_is_the_last_drawing_call_that_succeeded_or_was_out_of_bounds() {
+    let mut world = World::in_session(config());
+    sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
+    sent_apart(&mut world, &Request::DrawPixel { x: 700, y: 2, color: RED });
+    sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
+    world.round();
+    sent_apart(&mut world, &Request::Clear { color: RED });
+    let refused = Fault::new(Code::NoSpace, "the disk is full").to_response(4);
+    world.hear_from_server(&refused);
+    assert_eq!(world.client.applied(), 4);
+    world.client.handle_disconnected(Vec::new());
+    world.client.reconnect(false);
+    let (_, _, _, (asked,)): (u8, u32, String, (Hello,)) =
+        rmp_serde::from_slice(world.client.poll_transmit()).unwrap();
+    assert_eq!((asked.drew, asked.ack, asked.next), (Some(2), 4, 5));
+}
+
 /// `n` with a comma between thousands.
 fn grouped(n: u64) -> String {
     let digits = n.to_string();
