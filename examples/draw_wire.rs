@@ -6,7 +6,7 @@ use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Color, Pixel};
 use draw_examples::wire::{Wire, with_port};
-use draw_protocol::trace::Detail;
+use draw_printer::Detail;
 use std::error::Error;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};

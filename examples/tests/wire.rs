@@ -5,7 +5,7 @@ use display_server::{Options, Present, with_display};
 use draw_client::Color;
 use draw_client::blocking::Display;
 use draw_examples::wire::{Wire, with_port};
-use draw_protocol::trace::Detail;
+use draw_printer::Detail;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
