@@ -11,9 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, error, info, warn};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing::{Event, Level, error, info, warn};
 
 /// Lines of a kind in [`WINDOW`]: enough to see what a peer does, and from where.
 pub(super) const SHOWN: u64 = 10;
@@ -29,28 +27,6 @@ const EXCERPT: usize = 300;
 
 /// The target of the lines that tell what was left out, which are not bounded themselves.
 const TARGET: &str = "display_server::left_out";
-
-/// Lets through what its kind has room for. Levels below `info` are not bounded: whoever asks for them wants everything.
-pub(super) struct Limit(pub(super) Arc<Kinds>);
-
-impl<S> Filter<S> for Limit {
-    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        true
-    }
-
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
-    }
-
-    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        let metadata = event.metadata();
-        *metadata.level() > Level::INFO || metadata.target() == TARGET || Kinds::admit(&self.0, event)
-    }
-
-    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
-        Some(tracing::level_filters::LevelFilter::TRACE)
-    }
-}
 
 /// The accounts of all kinds.
 #[derive(Default)]
@@ -118,10 +94,15 @@ impl Kinds {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(kinds: &Arc<Kinds>, event: &Event<'_>) -> bool {
+    /// Whether there is room for an event. Those below `info` are not bounded: whoever asks for them wants everything.
+    pub(super) fn admit(kinds: &Arc<Kinds>, event: &Event<'_>) -> bool {
+        let metadata = event.metadata();
+        if *metadata.level() > Level::INFO || metadata.target() == TARGET {
+            return true;
+        }
         let mut code = Code::default();
         event.record(&mut code);
-        let (metadata, now) = (event.metadata(), Instant::now());
+        let now = Instant::now();
         let mut state = kinds.lock();
         let State { kinds: all, has_thread } = &mut *state;
         if all.len() >= KINDS {

@@ -1,7 +1,7 @@
 //! What a line looks like, and how many there are.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use super::limit::{Kinds, LeftOut, Limit, SHOWN, WINDOW};
+use super::limit::{Kinds, LeftOut, SHOWN, WINDOW};
 use super::*;
 use draw_protocol::text::is_printable;
 use proptest::prelude::*;
@@ -27,10 +27,10 @@ fn logged(is_coloured: bool, log: impl FnOnce(&Kinds)) -> String {
     let (paper, kinds) = (Paper::default(), Arc::<Kinds>::default());
     let to = paper.clone();
     let lines = tracing_subscriber::fmt::layer()
-        .event_format(Lines)
+        .event_format(Lines(Arc::clone(&kinds)))
         .with_writer(move || to.clone())
         .with_ansi(is_coloured)
-        .with_filter(Targets::new().with_default(LevelFilter::INFO).and(Limit(Arc::clone(&kinds))));
+        .with_filter(LevelFilter::INFO);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || log(&kinds));
     let text = paper.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     String::from_utf8(text).unwrap()
