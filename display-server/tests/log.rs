@@ -227,9 +227,24 @@ fn colours_are_written_to_a_terminal_unless_somebody_objects() {
         assert!(line.contains(&address), "{line}");
         assert_eq!(line.contains('\u{1b}'), is_coloured, "{variable}={value}: {line:?}");
         display.end(Signal::TERM);
-        let mut all = command();
-        let help = all.arg("--nonsense").env(variable, value).env("TERM", "xterm").output().unwrap();
-        assert!(!help.stderr.contains(&0x1b), "clap writes no colours to a pipe");
+        // Whoever mistypes an option is told so in the same way.
+        let (ours, theirs) = terminal();
+        let mut command = command();
+        command
+            .arg("--nonsense")
+            .env("TERM", "xterm")
+            .env(variable, value)
+            .stdout(Stdio::null())
+            .stderr(theirs);
+        assert_eq!(command.status().unwrap().code(), Some(2));
+        drop(command);
+        let said: Vec<_> = lines(ours).iter().collect();
+        assert!(said.iter().any(|line| line.contains("--nonsense")), "{said:?}");
+        assert_eq!(
+            said.iter().any(|line| line.contains('\u{1b}')),
+            is_coloured,
+            "{variable}={value}: {said:?}"
+        );
     }
 }
 

@@ -42,6 +42,9 @@ fn watch(name: String, total: u64, count: &AtomicU64, done: &Receiver<()>) {
     if done.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
         return;
     }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+        return;
+    }
     let bar = ProgressBar::new(total).with_style(style()).with_prefix(name);
     while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         bar.set_position(count.load(Relaxed));
