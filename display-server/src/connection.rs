@@ -17,6 +17,7 @@ use bytes::BufMut;
 use draw_printer::Printer;
 use draw_protocol::server::{self, Stats, Step};
 use draw_protocol::session::{Id, Resume, Standing};
+use draw_protocol::text::Printable;
 use draw_protocol::trace::Direction;
 use draw_protocol::{Code, Fault, limits};
 use std::future::{Future, poll_fn};
@@ -100,7 +101,13 @@ pub(crate) async fn serve<S>(
             debug!(peer, client, "told the client that the display ends");
         } else {
             counters.closed_for_fault.fetch_add(1, Relaxed);
-            info!(peer, client, code = fault.code.as_str(), "closing the connection: {}", fault.message);
+            info!(
+                peer,
+                client,
+                code = fault.code.as_str(),
+                "closing the connection: {}",
+                Printable(&fault.message)
+            );
         }
         // What was received is of no use any more: its memory is for others.
         connection.input = None;

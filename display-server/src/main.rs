@@ -6,10 +6,10 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let code = cli::execute(cli::Args::parse()).unwrap_or_else(|error| {
+    let args = cli::Args::parse();
+    let _log = cli::log::Finish;
+    cli::execute(args).unwrap_or_else(|error| {
         cli::log::fail(&error);
         ExitCode::FAILURE
-    });
-    cli::log::finish();
-    code
+    })
 }

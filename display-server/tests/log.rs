@@ -11,7 +11,6 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -134,12 +133,18 @@ fn a_log_that_nobody_reads_holds_up_neither_clients_nor_the_end() {
         let snapshot = scratch.0.join("picture.png");
         let (_reader, writer) = full_pipe();
         let (display, address) = Display::start(command().arg("--snapshot").arg(&snapshot).stderr(writer));
-        // At `debug` each connection is several lines.
         (0..BAD).for_each(|_| bad(&address));
         let _client = draw(&address);
         display.end(signal);
         assert!(snapshot.metadata().unwrap().len() > 0, "the snapshot is written");
     }
+}
+
+#[test]
+fn an_error_that_nobody_reads_does_not_keep_the_program() {
+    let (_reader, writer) = full_pipe();
+    let child = command().args(["--snapshot", "/no/such/directory/picture.png"]).stderr(writer).spawn();
+    assert_eq!(Display(child.unwrap()).status().code(), Some(1));
 }
 
 #[test]
@@ -199,7 +204,7 @@ fn terminal() -> (File, File) {
     let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
     let noctty = rustix::fs::OFlags::NOCTTY.bits() as i32;
     let theirs = OpenOptions::new().read(true).write(true).custom_flags(noctty).open(name).unwrap();
-    (File::from(OwnedFd::from(ours)), theirs)
+    (File::from(ours), theirs)
 }
 
 #[test]

@@ -53,14 +53,18 @@ pub(super) fn start(level: LevelFilter) {
     }));
 }
 
-/// Tells what was left out, and waits a moment for a reader of standard error and standard output. Whoever does not read by
-/// then misses the rest.
-pub(crate) fn finish() {
-    if let Some(kinds) = KINDS.get() {
-        kinds.tell_all();
+/// When dropped, also by a panic of the main thread: tells what was left out, and waits a moment for a reader of standard error
+/// and standard output. Whoever does not read by then misses the rest.
+pub(crate) struct Finish;
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if let Some(kinds) = KINDS.get() {
+            kinds.tell_all();
+        }
+        stderr().finish(PATIENCE);
+        stdout().finish(PATIENCE);
     }
-    stderr().finish(PATIENCE);
-    stdout().finish(PATIENCE);
 }
 
 /// Writes why the program cannot go on.

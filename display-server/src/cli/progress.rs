@@ -110,6 +110,65 @@ mod tests {
         assert!(text.starts_with("reading ") && text.contains("1.00 MiB/4.00 MiB, 0s gone"), "{text:?}");
     }
 
+    /// A terminal that was stopped while something was written to it.
+    #[derive(Debug)]
+    struct Stopped(std::sync::Mutex<Receiver<()>>);
+
+    impl Stopped {
+        fn wait(&self) -> std::io::Result<()> {
+            _ = self.0.lock().expect("nobody panics").recv();
+            Ok(())
+        }
+    }
+
+    impl indicatif::TermLike for Stopped {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn write_line(&self, _: &str) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn write_str(&self, _: &str) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn clear_line(&self) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn flush(&self) -> std::io::Result<()> {
+            self.wait()
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_stopped_does_not_stop_the_work() {
+        let (go_on, stopped) = channel();
+        let stopped = Stopped(std::sync::Mutex::new(stopped));
+        let target = indicatif::ProgressDrawTarget::term_like(Box::new(stopped));
+        let bar = ProgressBar::with_draw_target(Some(1_000_000), target).with_style(style());
+        let shown = Shown::start(bar, 0);
+        let (end, ended) = channel();
+        thread::spawn(move || {
+            let mut bar = Bar { shown, ..Bar::new("reading") };
+            (0..1_000_000).for_each(|done| bar.set(done, 1_000_000));
+            drop(bar);
+            _ = end.send(());
+        });
+        ended.recv_timeout(Duration::from_secs(20)).expect("the work ends");
+        drop(go_on);
+    }
+
     #[test]
     fn short_work_shows_nothing() {
         let mut bar = Bar::new("reading");
