@@ -3,9 +3,10 @@
 mod common;
 
 use common::{Host, Raw, SIZE, World, pieces};
+use draw_protocol::session::Id;
 use draw_protocol::text::is_printable;
 use draw_protocol::trace::{Direction, Entry, Outcome, Said, Tracer};
-use draw_protocol::{Color, Pixel, Pixels, Request, Size, limits};
+use draw_protocol::{Color, Hello, Pixel, Pixels, Request, Size, client, limits, server};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -406,6 +407,32 @@ fn the_id_of_a_session_is_never_printed() {
     let altered = [&plain_hello_with_id()[..20], &[0xc1], &plain_hello_with_id()[20..]].concat();
     let (_, entries) = trace(&vec![(ToDisplay, ms(0), altered)], &mut common::uncut);
     assert!(!entries[0].full().to_string().contains("ab ab ab ab"), "{}", entries[0].full());
+}
+
+/// Nor is it where a program prints one of the machines.
+#[test]
+fn the_id_of_a_session_is_not_in_what_debug_prints() {
+    let now = Instant::now();
+    let hello = Hello::new("me").with_session(Id([0xab; 16]));
+    let mut client = client::Connection::new(&hello);
+    let greeting = client.poll_transmit().to_vec();
+    assert!(greeting.windows(16).any(|part| part == [0xab; 16]));
+    let config = server::Config {
+        server: "a display".into(),
+        size: SIZE,
+        message: limits::MESSAGE,
+        instance: Some((Id([1; 16]), 1)),
+        has_journal: false,
+    };
+    let mut server = server::Connection::new(config, now);
+    // The end of it has not come yet.
+    let mut input = &greeting[..greeting.len() - 1];
+    server.handle_input(&mut input, now);
+    let printed = format!("{hello:?} {:?} {client:?} {server:?}", hello.resume());
+    for id in ["171, 171, 171, 171", "abababab", "[ab, ab, ab, ab"] {
+        assert!(!printed.contains(id), "{printed}");
+    }
+    assert!(printed.contains("Id(ababab..)"), "{printed}");
 }
 
 fn plain_hello_with_id() -> Vec<u8> {
