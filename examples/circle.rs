@@ -12,6 +12,7 @@ use draw_examples::timeline::{Recorder, Run, Target, Timeline};
 use draw_examples::{DelayLine, Interrupt, disc, parse_duration, progress};
 use std::error::Error;
 use std::fmt;
+use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::ExitCode;
@@ -92,7 +93,7 @@ struct Interrupted;
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped by Ctrl-C; what was drawn stays")
+        f.write_str("stopped by Ctrl-C or a signal; what was drawn stays")
     }
 }
 
@@ -101,7 +102,8 @@ impl Error for Interrupted {}
 fn main() -> ExitCode {
     let args = Args::parse();
     let Err(error) = run(&args) else { return ExitCode::SUCCESS };
-    eprintln!("circle: {error}");
+    // Its terminal may be gone.
+    _ = writeln!(std::io::stderr(), "circle: {error}");
     // What a shell reports of a program that SIGINT ended.
     ExitCode::from(if error.is::<Interrupted>() { 130 } else { 1 })
 }

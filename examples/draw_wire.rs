@@ -3,10 +3,10 @@
 //! checks both the picture and the lines.
 
 use clap::Parser;
-use display_server::{Options, Present, with_display};
+use display_server::{Options, Present, bind, with_display};
 use draw_client::{Color, Pixel};
-use draw_examples::wire::{Wire, with_port};
-use draw_protocol::trace::Detail;
+use draw_examples::wire::Wire;
+use draw_printer::{Detail, PATIENCE, Rank, stderr, stdout};
 use std::error::Error;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where clients connect to instead of to the display
+    /// Where clients connect to instead of to the display: host:port, a host alone, or a port alone (host 127.0.0.1)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3730")]
     listen: String,
     /// The display: host, host:port or [ipv6]:port [default: one of our own, drawn on by ourselves]
@@ -30,7 +30,10 @@ struct Args {
 }
 
 fn main() -> std::result::Result<(), String> {
-    run(&Args::parse()).map_err(|error| error.to_string())
+    let outcome = run(&Args::parse()).map_err(|error| error.to_string());
+    // Whoever does not read by then misses the rest.
+    stdout().finish(PATIENCE);
+    outcome
 }
 
 fn run(args: &Args) -> Result<()> {
@@ -52,7 +55,7 @@ fn run(args: &Args) -> Result<()> {
             }
             Result::Ok(())
         })?;
-        println!("{}", wire.summary());
+        say(&wire.summary());
         let shown = |x, y| own.display().framebuffer().get_pixel(x, y);
         assert_eq!(
             [shown(1, 2), shown(8, 3), shown(9, 9)],
@@ -65,17 +68,20 @@ fn run(args: &Args) -> Result<()> {
 
 /// Stands between clients and the display until Ctrl-C.
 async fn relay(listen: &str, wire: Wire<Paper>) -> Result<()> {
-    let listen = with_port(listen);
-    let bound = TcpListener::bind(&listen).await;
-    let listener =
-        bound.map_err(|error| format!("cannot listen on {listen} ({error}): choose another --listen"))?;
-    eprintln!("listening on {}; Ctrl-C ends it", listener.local_addr()?);
+    let listener = TcpListener::from_std(bind(listen, false)?)?;
+    let line = format!("listening on {}; Ctrl-C ends it\n", listener.local_addr()?);
+    stderr().push(line.as_bytes(), Rank::Important);
     tokio::select! {
         never = wire.run(listener) => match never {},
         pressed = tokio::signal::ctrl_c() => pressed?,
     }
-    println!("{}", wire.summary());
+    say(&wire.summary());
     Ok(())
+}
+
+/// Prints a line behind those of the trace. That nobody reads them holds up neither the relay nor its end.
+fn say(line: &str) {
+    stdout().push(format!("{line}\n").as_bytes(), Rank::Important);
 }
 
 /// A little of everything, by the simple client and by the one that does not wait.
@@ -111,12 +117,11 @@ impl Write for Paper {
         if let Some(copy) = &self.copy {
             copy.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
         }
-        io::stdout().write_all(bytes)?;
-        Ok(bytes.len())
+        stdout().clone().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stdout().flush()
+        stdout().clone().flush()
     }
 }
 

@@ -1,7 +1,9 @@
 //! The command line: what it says, and what a process adds to the library: signals, standard output, the log.
 
 mod journal;
+pub(crate) mod log;
 mod progress;
+mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -9,35 +11,33 @@ use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::typed::parse_size;
 use display_server::window::{End, Remote, Screen};
 use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, snapshot};
-use std::future::Future;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
-
-/// What a shell reports for a program that SIGINT ended: 128 and the number of the signal.
-const INTERRUPTED: i32 = 130;
 
 /// A display that programs draw on over TCP.
 ///
-/// Its first line on standard output says where it listens. Logs go to standard error. SIGINT and SIGTERM end it with
-/// status 0, and so does closing its window; a second SIGINT ends it at once. With DRAW_DEBUG=1 in the environment it
-/// prints what its clients say and hear on standard error, one line per message, with DRAW_DEBUG=full the bytes too.
+/// Its first line on standard output says where it listens. Logs go to standard error.
+///
+/// SIGINT, SIGTERM and SIGHUP end it with status 0, and so does closing its window: clients are told, and the snapshot is
+/// written. A SIGINT after that ends it at once. A SIGHUP that was ignored when it was started, as by nohup, stays ignored.
+/// SIGUSR1 writes the snapshot.
+///
+/// With DRAW_DEBUG=1 in the environment it prints what its clients say and hear on standard error, one line per message, with
+/// DRAW_DEBUG=full the bytes too. With NO_COLOR=1 it writes without colours.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Address to listen on. Port 0 is any free one; without a port it is 3729
+    /// Address to listen on: host:port, a host alone (port 3729) or a port alone (host 127.0.0.1). Port 0 is any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3729")]
     listen: String,
 
@@ -75,7 +75,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "journal")]
     accept_loss: bool,
 
-    /// How much is logged
+    /// How much is logged. Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at
+    /// most 1,000 characters. Lines that come faster than standard error is read are left out and counted
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Level,
 }
@@ -114,7 +115,7 @@ fn present() -> impl TypedValueParser<Value = Present> {
 
 /// Does what the command line says.
 pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
-    start_log(args.log.into());
+    log::start(args.log.into());
     if let Some(Command::Journal(args)) = args.command.take() {
         return journal::execute(args);
     }
@@ -197,21 +198,6 @@ impl Drop for CloseOnDrop {
     }
 }
 
-fn start_log(level: LevelFilter) {
-    // Libraries warn of what is no concern of who runs this, such as a monitor that does not say how large it is.
-    let others = if level >= LevelFilter::DEBUG { level } else { level.min(LevelFilter::ERROR) };
-    let filter = Targets::new().with_default(others).with_target("display_server", level);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        // It would panic where standard error is closed.
-        .log_internal_errors(false);
-    // Not `init`: it would take in what libraries log by other means too, where another package wants that of it.
-    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
-    tracing::subscriber::set_global_default(subscriber).expect("the log is started once");
-}
-
 /// Serves until a signal says to end, or `closed` does.
 async fn serve(
     listener: TcpListener,
@@ -219,17 +205,17 @@ async fn serve(
     path: Option<&Path>,
     closed: oneshot::Receiver<()>,
 ) -> Result<(), Error> {
-    let mut snapshots = signal(SignalKind::user_defined1()).map_err(Error::Start)?;
-    let signalled = stop_signals().map_err(Error::Start)?;
+    let mut snapshots = signals::snapshots().map_err(Error::Start)?;
+    let signalled = signals::stop().map_err(Error::Start)?;
     let stopped = async {
         tokio::select! {
             () = signalled => {}
             // A window that failed drops its end without a word: then only signals count.
-            Ok(()) = closed => info!("the window was closed: ending"),
+            Ok(()) = closed => info!("the window was closed: the display ends"),
         }
     };
     let address = listener.local_addr().map_err(Error::Start)?;
-    announce(&format!("listening on {address}"));
+    log::announce(&format!("listening on {address}"));
     // A task of its own, so that clients are let in while a snapshot is being written.
     let (display, running) = (server.display().clone(), server);
     let mut running = tokio::spawn(async move { running.run(listener, stopped).await });
@@ -242,47 +228,16 @@ async fn serve(
             }
             Some(()) = snapshots.recv() => match path {
                 Some(path) => match save(display, path).await {
-                    Ok(()) => info!("wrote {}", path.display()),
+                    Ok(()) => info!("wrote the snapshot {}", path.display()),
                     Err(error) => error!("{error}"),
                 },
-                None => warn!("SIGUSR1 asks for a snapshot, but no --snapshot FILE.png was given"),
+                None => warn!("SIGUSR1 came, but no snapshot is written: start the display with --snapshot FILE.png"),
             },
         }
     }
     match path {
         Some(path) => save(display, path).await,
         None => Ok(()),
-    }
-}
-
-/// Writes the line that scripts wait for. That nobody reads it is no reason to stop.
-fn announce(line: &str) {
-    let mut out = io::stdout();
-    _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-/// Ready at the first SIGINT or SIGTERM. A SIGINT after that ends the process at once, wherever it is.
-fn stop_signals() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut terminations = signal(SignalKind::terminate())?;
-    let (stop, stopped) = oneshot::channel();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = received(&mut interrupts) => {}
-            () = received(&mut terminations) => {}
-        }
-        info!("ending; interrupt again to end at once");
-        _ = stop.send(());
-        received(&mut interrupts).await;
-        std::process::exit(INTERRUPTED);
-    });
-    Ok(async { _ = stopped.await })
-}
-
-/// Ready when the signal comes, and never if it cannot come any more.
-async fn received(signal: &mut Signal) {
-    if signal.recv().await.is_none() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -14,9 +14,11 @@ use crate::farewell;
 use crate::journal::{Journal, Turn as Journaling};
 use crate::sessions::Holder;
 use bytes::BufMut;
+use draw_printer::Printer;
 use draw_protocol::server::{self, Stats, Step};
 use draw_protocol::session::{Id, Resume, Standing};
-use draw_protocol::trace::{DRAW_DEBUG, Direction, Printer};
+use draw_protocol::text::Printable;
+use draw_protocol::trace::Direction;
 use draw_protocol::{Code, Fault, limits};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -61,7 +63,7 @@ pub(crate) async fn serve<S>(
     counters.connections.fetch_add(1, Relaxed);
     display.clients_changed();
     debug!(peer, "connected");
-    let trace = Printer::chosen(std::env::var_os(DRAW_DEBUG).as_deref(), io::stderr(), clock::now);
+    let trace = Printer::from_environment(clock::now);
     trace.note(|| format!("a client at {peer}"));
     let mut connection = Connection {
         stream,
@@ -96,10 +98,16 @@ pub(crate) async fn serve<S>(
         let is_shutdown = matches!(fault.code, Code::ShuttingDown | Code::WindowClosed);
         let client = connection.machine.client().unwrap_or("unnamed client");
         if is_shutdown {
-            debug!(peer, client, "told that the display ends");
+            debug!(peer, client, "told the client that the display ends");
         } else {
             counters.closed_for_fault.fetch_add(1, Relaxed);
-            info!(peer, client, "closing the connection: {fault}");
+            info!(
+                peer,
+                client,
+                code = fault.code.as_str(),
+                "closing the connection: {}",
+                Printable(&fault.message)
+            );
         }
         // What was received is of no use any more: its memory is for others.
         connection.input = None;
@@ -158,7 +166,7 @@ struct Connection<'a, S> {
     counted: Stats,
     buffered: u64,
     peer: &'a str,
-    /// What [`DRAW_DEBUG`] asks for; off, it costs a branch for each read and each write.
+    /// What [`DRAW_DEBUG`](draw_printer::DRAW_DEBUG) asks for; off, it costs a branch for each read and each write.
     trace: Printer,
 }
 
@@ -547,8 +555,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         if unheard_faults > 0 || ignored_questions > 0 {
             info!(
                 peer,
-                "{unheard_faults} notifications failed and {ignored_questions} asked something, \
-                 which notifications cannot be told: send requests"
+                "{unheard_faults} notifications of the client failed and {ignored_questions} asked a question; \
+                 the client was not told, because a notification has no answer: it should send requests"
             );
         }
     }

@@ -20,14 +20,24 @@ pub enum Error {
         /// What it would take.
         bytes: u64,
     },
-    /// A text that is no address to listen on, or a name that nobody knows.
+    /// A text that is no address to listen on.
     #[error(
-        "{address:?} is no address to listen on ({source}): write host:port, for example 127.0.0.1:{PORT}"
+        "{address:?} is no address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
     )]
     Address {
         /// The address as it was given.
         address: String,
         /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The host of an address to listen on is not known.
+    #[error(
+        "cannot listen on the host {host:?}: {source}; write an address of this machine, for example 127.0.0.1:{PORT}"
+    )]
+    Host {
+        /// The host as it was given.
+        host: String,
+        /// What the resolver says.
         source: io::Error,
     },
     /// The address is taken, or not of this machine.
@@ -38,7 +48,7 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// A snapshot cannot be written there.
     #[error("cannot write the snapshot {} ({source}): name a file in a directory that exists and may be written to", path.display())]

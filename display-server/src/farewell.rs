@@ -6,7 +6,8 @@
 
 use crate::buffers::ReadBuffer;
 use crate::clock::now;
-use draw_protocol::trace::{Direction, Printer};
+use draw_printer::Printer;
+use draw_protocol::trace::Direction;
 use draw_protocol::{limits, server};
 use std::future::poll_fn;
 use std::io;

@@ -48,6 +48,8 @@ mod listen;
 mod local;
 mod server;
 mod sessions;
+#[doc(hidden)]
+pub mod signals;
 pub mod snapshot;
 mod sync;
 #[doc(hidden)]

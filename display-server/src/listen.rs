@@ -3,59 +3,94 @@
 use crate::error::Error;
 use draw_protocol::limits::PORT;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
 /// Listens on `address`: `host:port`, where the host may be a name, an IPv6 address stands in brackets if a port follows,
-/// the port may be left out ([`PORT`]), and 0 is any free one. With `or_any_port`, a port that is taken is replaced by
-/// a free one.
+/// the port may be left out ([`PORT`]), and 0 is any free one. A port alone is one of 127.0.0.1. With `or_any_port`, a port that
+/// is taken is replaced by a free one.
 ///
 /// The socket does not block: it is for a runtime.
 ///
 /// # Errors
-/// [`Error::Address`] if that is no address, [`Error::Listen`] if none of the addresses it stands for can be had.
+/// [`Error::Address`] if that is no address, [`Error::Host`] if its name is not known, [`Error::Listen`] if none of the addresses
+/// it stands for can be had.
 pub fn bind(address: &str, or_any_port: bool) -> Result<TcpListener, Error> {
-    let places = resolve(address).map_err(|source| Error::Address { address: address.to_owned(), source })?;
+    let places = resolve(address)?;
     let free: Vec<_> = places.iter().map(|place| SocketAddr::new(place.ip(), 0)).collect();
     let bound = match TcpListener::bind(&places[..]) {
         Err(error) if or_any_port && error.kind() == io::ErrorKind::AddrInUse => TcpListener::bind(&free[..]),
         bound => bound,
     };
     bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(|source| {
-        let hint = match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                "is a display running there already? Choose another port, or port 0 for any free one"
-            }
-            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
-            io::ErrorKind::PermissionDenied => "choose a port from 1024 up",
-            _ => "choose another address",
-        };
-        Error::Listen { address: address.to_owned(), source, hint }
+        let port = places[0].port();
+        // A port alone is said with its host.
+        let address = if is_number(address.trim()) { places[0].to_string() } else { address.to_owned() };
+        Error::Listen { address, hint: hint(source.kind(), port), source }
     })
 }
 
+/// What to do where `port` cannot be listened on.
+fn hint(kind: io::ErrorKind, port: u16) -> String {
+    match kind {
+        io::ErrorKind::AddrInUse => format!(
+            "is a display running there already? Choose another port than {port}, or port 0 for any free one"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            format!("choose an address of this machine, for example 127.0.0.1:{port}")
+        }
+        io::ErrorKind::PermissionDenied if (1..1024).contains(&port) => {
+            format!(
+                "ports below 1024 are for privileged programs: choose a port from 1024 up, for example {PORT}"
+            )
+        }
+        _ => "choose another address".to_owned(),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// The addresses that a text stands for, IPv4 first: of `localhost` it is the one that every client tries.
-fn resolve(text: &str) -> io::Result<Vec<SocketAddr>> {
-    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
-    let text = text.trim();
+fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
+    let invalid = |problem| Error::Address { address: address.to_owned(), problem };
+    let port = |text: &str| {
+        let port = text.parse::<u16>().ok().filter(|_| is_number(text));
+        port.ok_or_else(|| invalid("a port is a number from 0 to 65535"))
+    };
+    let text = address.trim();
+    if text.is_empty() {
+        return Err(invalid("it is empty"));
+    }
+    if is_number(text) {
+        return Ok(vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port(text)?)]);
+    }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, PORT)]);
     }
+    if let Some(wrong) = text.chars().find(|&c| c == '/' || c.is_whitespace() || c.is_control()) {
+        return Err(invalid(if wrong == '/' {
+            "an address has no slash"
+        } else {
+            "an address has no space"
+        }));
+    }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => {
-            let is_number = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-            let port = port.parse::<u16>().ok().filter(|_| is_number);
-            (host, port.ok_or_else(|| invalid("a port is a number from 0 to 65535"))?)
-        }
+        Some((host, digits)) => (host, port(digits)?),
         None => (text, PORT),
     };
     if host.is_empty() {
         return Err(invalid("the host is missing"));
     }
-    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let mut places: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if bracketed.is_none() && host.contains([':', '[', ']']) {
+        return Err(invalid("an IPv6 address goes in brackets"));
+    }
+    let unknown = |source| Error::Host { host: host.to_owned(), source };
+    let mut places: Vec<_> = (bracketed.unwrap_or(host), port).to_socket_addrs().map_err(unknown)?.collect();
     if places.is_empty() {
-        return Err(invalid("the name has no address"));
+        return Err(unknown(io::Error::other("the name has no address")));
     }
     places.sort_by_key(SocketAddr::is_ipv6);
     Ok(places)
@@ -66,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_may_be_left_out() {
+    fn the_port_or_the_host_may_be_left_out() {
         for (text, want) in [
             ("127.0.0.1:5000", "127.0.0.1:5000"),
             ("127.0.0.1", "127.0.0.1:3729"),
@@ -76,6 +111,8 @@ mod tests {
             ("::1", "[::1]:3729"),
             ("localhost", "127.0.0.1:3729"),
             ("localhost:0", "127.0.0.1:0"),
+            ("4100", "127.0.0.1:4100"),
+            (" 0 ", "127.0.0.1:0"),
         ] {
             assert_eq!(resolve(text).unwrap()[0].to_string(), want, "{text}");
         }
@@ -84,15 +121,36 @@ mod tests {
     #[test]
     fn what_is_no_address_is_explained() {
         for (text, says) in [
-            ("", "the host is missing"),
+            ("", "it is empty"),
             (":3729", "the host is missing"),
             ("127.0.0.1:", "a port is a number"),
             ("127.0.0.1:+1", "a port is a number"),
             ("127.0.0.1:65536", "a port is a number"),
+            ("65536", "a port is a number"),
+            ("http://localhost:3729", "an address has no slash"),
+            ("localhost 3729", "an address has no space"),
+            ("fe80::1:x:80", "an IPv6 address goes in brackets"),
+            ("[::1:80", "an IPv6 address goes in brackets"),
         ] {
             let error = bind(text, false).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("127.0.0.1:3729"), "{error}");
+            assert!(error.starts_with(&format!("{text:?} is no address to listen on")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_host_that_is_not_known_is_told_in_the_resolvers_words() {
+        let error = bind("nosuch.invalid:80", false).unwrap_err();
+        let said = error.to_string();
+        assert!(said.starts_with("cannot listen on the host \"nosuch.invalid\": failed to lookup"), "{said}");
+        assert!(said.ends_with("write an address of this machine, for example 127.0.0.1:3729"), "{said}");
+    }
+
+    #[test]
+    fn a_hint_names_the_port() {
+        assert!(hint(io::ErrorKind::PermissionDenied, 80).starts_with("ports below 1024 are for privileged"));
+        assert_eq!(hint(io::ErrorKind::PermissionDenied, 8080), "choose another address");
+        assert!(hint(io::ErrorKind::AddrInUse, 4100).contains("another port than 4100, or port 0"));
     }
 
     #[test]
@@ -101,6 +159,9 @@ mod tests {
         let address = first.local_addr().unwrap().to_string();
         let error = bind(&address, false).unwrap_err().to_string();
         assert!(error.contains(&address) && error.contains("port 0"), "{error}");
+        let port = &address["127.0.0.1:".len()..];
+        let error = bind(port, false).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on {address} (")), "{error}");
         let second = bind(&address, true).unwrap().local_addr().unwrap();
         assert!(second.port() != 0 && second.to_string() != address);
     }

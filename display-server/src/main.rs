@@ -3,16 +3,13 @@
 mod cli;
 
 use clap::Parser;
-use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::execute(cli::Args::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            // Nobody may be left to read it.
-            _ = writeln!(std::io::stderr(), "display-server: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = cli::Args::parse();
+    let _log = cli::log::Finish;
+    cli::execute(args).unwrap_or_else(|error| {
+        cli::log::fail(&error);
+        ExitCode::FAILURE
+    })
 }

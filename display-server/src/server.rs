@@ -130,7 +130,10 @@ impl Server {
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let address = listener.local_addr()?;
         if !address.ip().is_loopback() {
-            warn!("whoever reaches {address} can draw on this display and read what is on it");
+            warn!(
+                "any program that reaches {address} can draw on this display and read what is on it; to allow only \
+                 programs of this machine, listen on 127.0.0.1"
+            );
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
         send_unpaced(&listener, address);
@@ -173,9 +176,9 @@ impl Server {
             }
         };
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
-            warn!("{} connections did not end in time and are cut", connections.len());
+            warn!("cut {} connections that did not end within {SHUTDOWN:?}", connections.len());
         }
-        info!(%address, "ended");
+        info!(%address, "stopped serving");
         // Dropping the set aborts what is left, without waiting for it.
         Ok(())
     }
@@ -235,7 +238,7 @@ impl Entrance {
                     return (stream, peer, permit);
                 }
                 Err(error) => {
-                    warn!("accepting a client failed, next try in {:?}: {error}", self.back_off);
+                    warn!("cannot accept a client ({error}): trying again in {:?}", self.back_off);
                     self.pause = Some(Instant::now() + self.back_off);
                     self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
                 }
@@ -297,14 +300,17 @@ fn allowed_connections(wanted: usize) -> usize {
     let allowed = descriptors.saturating_sub(limits::SPARE_DESCRIPTORS).max(1);
     let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
     if allowed < wanted {
-        info!("at most {allowed} connections instead of {wanted}: the limit of descriptors is {descriptors}");
+        info!(
+            "serving at most {allowed} connections at a time instead of {wanted}, because this process may open \
+             {descriptors} files: raise that with `ulimit -n`"
+        );
     }
     wanted.min(allowed)
 }
 
 fn report(ended: Result<(), JoinError>) {
     if let Err(failure) = ended {
-        error!("a connection's task failed: {failure}");
+        error!("serving a connection failed, and the connection was cut: {failure}");
     }
 }
 

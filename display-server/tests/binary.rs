@@ -154,6 +154,10 @@ fn help_and_version_are_there() {
         "--present <HOW>",
         "[possible values: auto, gpu, software, none]",
         "closing its window",
+        "SIGINT, SIGTERM and SIGHUP end it",
+        "nohup",
+        "NO_COLOR=1",
+        "at most 1,000 characters",
         "--snapshot <FILE.png>",
         "SIGUSR1",
         "--background <COLOR>",
@@ -175,6 +179,7 @@ fn help_and_version_are_there() {
 fn what_cannot_be_is_refused_before_anything_starts() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
+    let (_, taken_port) = taken.rsplit_once(':').unwrap();
     for (args, code, says) in [
         (&["--size", "0x480"][..], 2, "write width x height, for example 640x480"),
         (&["--size", "640"], 2, "each from 1 to 16384"),
@@ -183,7 +188,14 @@ fn what_cannot_be_is_refused_before_anything_starts() {
         (&["--background", "grue"], 2, "rrggbbaa"),
         (&["--log", "loud"], 2, "possible values: error, warn, info, debug, trace"),
         (&["--listen", &taken], 1, "is a display running there already? Choose another port"),
-        (&["--listen", "127.0.0.1:x"], 1, "write host:port"),
+        (&["--listen", taken_port], 1, "is a display running there already? Choose another port"),
+        (&["--listen", "127.0.0.1:x"], 1, "a port is a number from 0 to 65535"),
+        (&["--listen", "http://localhost"], 1, "write host:port"),
+        (
+            &["--listen", "nosuch.invalid"],
+            1,
+            "cannot listen on the host \"nosuch.invalid\": failed to lookup",
+        ),
         (&["--listen", "192.0.2.1:0"], 1, "choose an address of this machine"),
         (&["--snapshot", "/no/such/directory/picture.png"], 1, "name a file in a directory that exists"),
         (&["--snapshot", "/"], 1, "cannot write the snapshot /"),
@@ -271,7 +283,7 @@ fn sigusr1_writes_a_snapshot_and_changes_nothing_else() {
     let without = Program::start(&[]);
     let address = without.address();
     without.signal(Signal::USR1);
-    without.logged("no --snapshot FILE.png was given");
+    without.logged("no snapshot is written: start the display with --snapshot FILE.png");
     draw(&address);
 }
 
@@ -281,7 +293,7 @@ fn a_second_interrupt_ends_it_at_once() {
     let mut client = draw(&program.address());
     client.write_all(b"\x94\x00").unwrap();
     program.signal(Signal::INT);
-    program.logged("interrupt again to end at once");
+    program.logged("SIGINT (Ctrl-C) from now on ends it at once");
     program.signal(Signal::INT);
     assert_eq!(program.status().code(), Some(130));
 }

@@ -1,11 +1,11 @@
 //! `DRAW_DEBUG`: the wire of each connection on standard error.
 
 use crate::shared::now;
-use draw_protocol::trace::{DRAW_DEBUG, Printer};
+use draw_printer::Printer;
 
 /// What the environment asks for, for a connection with `whom`. Off, it costs a branch for each read and each write.
 pub(crate) fn open(whom: &str) -> Printer {
-    let printer = Printer::chosen(std::env::var_os(DRAW_DEBUG).as_deref(), std::io::stderr(), now);
+    let printer = Printer::from_environment(now);
     printer.note(|| whom.to_owned());
     printer
 }

@@ -11,6 +11,7 @@ pub(crate) use report::Telling;
 use crate::error::{Error, Outcome};
 use crate::scope::Tag;
 use draw_protocol::client::Made;
+use draw_protocol::text::Printable;
 use draw_protocol::{Call, Code, Count, Fault, Method, Size};
 use std::fmt;
 use std::panic::Location;
@@ -128,7 +129,7 @@ impl fmt::Display for FailedCall {
             Some(place) => write!(f, "{place} {}", self.made.call)?,
             None => write!(f, "call {}, {}", self.made.number, self.made.call)?,
         }
-        self.scope().map_or(Ok(()), |scope| write!(f, " in {scope}"))
+        self.scope().map_or(Ok(()), |scope| write!(f, " in {}", Printable(scope)))
     }
 }
 

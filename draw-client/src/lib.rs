@@ -63,7 +63,8 @@
 //!
 //! `DRAW_DEBUG=1` in the environment prints every message of every connection on standard error, one line each, with
 //! its time, direction, number, method and parameters; an answer has the time since its request. `DRAW_DEBUG=full` prints
-//! the bytes too. [`draw_protocol::trace`] says how to read the lines.
+//! the bytes too. [`draw_protocol::trace`] says how to read the lines. A trace that nobody reads does not stop the program: see
+//! [`draw_printer`].
 //!
 //! # Which line waits
 //!

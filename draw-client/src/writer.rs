@@ -1,7 +1,8 @@
 //! The side of the stream that is written to.
 
+use draw_printer::Printer;
 use draw_protocol::client::Connection;
-use draw_protocol::trace::{Direction, Printer};
+use draw_protocol::trace::Direction;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;

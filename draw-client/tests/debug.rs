@@ -4,6 +4,16 @@
 use display_server::{Options, Present, with_display};
 use draw_client::{Color, Display, blocking};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+#[path = "../../display-server/tests/common/blocked.rs"]
+mod blocked;
+
+use blocked::full_pipe;
+
+/// Long enough for the slowest machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Draws on the display that the environment names, by each client.
 #[test]
@@ -93,6 +103,37 @@ fn full_prints_the_bytes_too() {
     let call = "#1 -> 1 draw_pixel(1, 2, #ff0000ff)\n           94 00 01 aa 64 72 61 77";
     assert!(errors.contains(call), "{errors}");
     assert!(errors.contains("bytes more\n"), "{errors}");
+}
+
+/// A trace, and a diagnosis, that nobody reads.
+#[test]
+fn what_nobody_reads_does_not_stop_the_program() {
+    let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
+    with_display(options, |own| {
+        let (_reader, writer) = full_pipe();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "program", "--ignored"]).env("DRAW_DISPLAY", own.address().to_string());
+        command.env("DRAW_DEBUG", "full").env("DRAW_DOCTOR", "1").stdin(Stdio::null());
+        let mut child = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+        let (end, ended) = std::sync::mpsc::channel();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            let status = loop {
+                match child.try_wait().unwrap() {
+                    Some(status) => break Some(status),
+                    None if stopped.recv_timeout(Duration::from_millis(5))
+                        == Err(RecvTimeoutError::Timeout) => {}
+                    None => break None,
+                }
+            };
+            _ = child.kill();
+            _ = end.send(status);
+        });
+        let status = ended.recv_timeout(DEADLINE);
+        drop(stop);
+        assert!(status.expect("the program ends").unwrap().success());
+    })
+    .unwrap();
 }
 
 #[test]

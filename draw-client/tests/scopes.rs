@@ -47,6 +47,19 @@ fn an_error_goes_to_the_waiter_else_the_scope_else_the_one_around_it_else_the_di
     }));
 }
 
+/// A scope may be named after what somebody else has chosen.
+#[test]
+fn the_name_of_a_scope_does_nothing_to_a_terminal() {
+    let server = TestServer::start(10, 10);
+    runtime().block_on(soon(async {
+        let display = Display::connect(&server.address).await.unwrap();
+        display.scope("a\u{202e}b\u{1b}[2J").draw_pixel(10, 0, Color::RED).await.unwrap();
+        let text = display.sync().await.unwrap_err().to_string();
+        assert!(text.contains(r" in a\u{202e}b\u{1b}[2J"), "{text}");
+        display.close().await.unwrap();
+    }));
+}
+
 #[test]
 fn without_any_callback_the_next_sync_or_close_tells_and_names_the_scope() {
     let server = TestServer::start(10, 10);

@@ -1,12 +1,14 @@
-//! Ctrl-C: asks the program to stop once, and ends it the second time.
+//! Ctrl-C: asks the program to stop once, and ends it the second time. SIGTERM, and SIGHUP when the terminal goes, ask as well.
 
 use display_server::Handle;
+use display_server::signals::may_handle_hangup;
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, OnceLock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Whether Ctrl-C was pressed. Clones are the same.
+/// Whether Ctrl-C was pressed, or the program was asked to end by SIGTERM or SIGHUP. Clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     inner: Arc<Inner>,
@@ -19,7 +21,8 @@ struct Inner {
 }
 
 impl Interrupt {
-    /// From now on the first Ctrl-C is only noted; a second one ends the program at once.
+    /// From now on the first of these signals is only noted; a Ctrl-C after that ends the program at once. A SIGHUP that was
+    /// ignored at the start, as by `nohup`, stays ignored.
     ///
     /// # Errors
     /// If the system refuses the thread or the signal.
@@ -27,10 +30,20 @@ impl Interrupt {
         let interrupt = Interrupt::default();
         let Interrupt { inner } = interrupt.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let entered = runtime.enter();
+        let mut interrupts = signal(SignalKind::interrupt())?;
+        let mut terminations = signal(SignalKind::terminate())?;
+        let mut hangups = may_handle_hangup().then(|| signal(SignalKind::hangup())).transpose()?;
+        drop(entered);
         std::thread::Builder::new().name("ctrl-c".into()).spawn(move || {
             runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
-                    if inner.is_pressed.swap(true, SeqCst) {
+                loop {
+                    let is_interrupt = tokio::select! {
+                        () = received(Some(&mut interrupts)) => true,
+                        () = received(Some(&mut terminations)) => false,
+                        () = received(hangups.as_mut()) => false,
+                    };
+                    if inner.is_pressed.swap(true, SeqCst) && is_interrupt {
                         std::process::exit(130);
                     }
                     if let Some(own) = inner.to_stop.get() {
@@ -54,5 +67,16 @@ impl Interrupt {
         if self.is_pressed() {
             own.stop();
         }
+    }
+}
+
+/// Ready when the signal comes, and never if it cannot come.
+async fn received(signal: Option<&mut Signal>) {
+    let has_come = match signal {
+        Some(signal) => signal.recv().await.is_some(),
+        None => false,
+    };
+    if !has_come {
+        std::future::pending::<()>().await;
     }
 }

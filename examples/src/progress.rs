@@ -4,7 +4,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Work that is done sooner needs no bar.
@@ -13,29 +12,37 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the bar looks at the count.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long the end waits until the bar is gone from the terminal.
+const CLEAR: Duration = Duration::from_millis(200);
+
 /// A bar on standard error, if that is a terminal, from two seconds after the start until it is dropped.
 #[derive(Debug)]
 pub struct Bar {
     /// Dropped to say that the work is done.
     done: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Ready when the bar is gone.
+    cleared: Receiver<()>,
 }
 
 impl Bar {
     /// Watches `count` go from 0 to `total`.
     pub fn start(name: &str, total: u64, count: Arc<AtomicU64>) -> Bar {
-        let (done, wait) = channel();
+        let ((done, wait), (clear, cleared)) = (channel(), channel());
         let name = name.to_owned();
-        let thread = std::thread::Builder::new()
-            .name("progress".into())
-            .spawn(move || watch(name, total, &count, &wait));
         // Without a thread there is no bar; the work goes on.
-        Bar { done: Some(done), thread: thread.ok() }
+        _ = std::thread::Builder::new().name("progress".into()).spawn(move || {
+            watch(name, total, &count, &wait);
+            _ = clear.send(());
+        });
+        Bar { done: Some(done), cleared }
     }
 }
 
 fn watch(name: String, total: u64, count: &AtomicU64, done: &Receiver<()>) {
     if done.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+        return;
+    }
+    if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
         return;
     }
     let bar = ProgressBar::new(total).with_style(style()).with_prefix(name);
@@ -53,9 +60,8 @@ fn style() -> ProgressStyle {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.done = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        // No longer: the terminal may be stopped.
+        _ = self.cleared.recv_timeout(CLEAR);
     }
 }
 

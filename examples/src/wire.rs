@@ -1,7 +1,8 @@
 //! A relay that prints what passes: any client on one side, any display on the other.
 
+use draw_printer::{Detail, Printer};
 use draw_protocol::limits::{PORT, READ};
-use draw_protocol::trace::{Detail, Direction, Printer};
+use draw_protocol::trace::Direction;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -119,16 +119,19 @@ fn start_and_wait_for_a_kill(place: &Place) -> (Child, BufReader<impl Read>) {
 }
 
 #[test]
-fn ctrl_c_ends_it_cleanly() {
-    let place = Place::new("unkillable-interrupted");
-    let (child, _out) = start_and_wait_for_a_kill(&place);
-    let signal = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
-    assert!(signal.success());
-    let output = child.wait_with_output().unwrap();
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{errors}");
-    assert_eq!(errors, "unkillable: stopped by Ctrl-C; nothing is left of the display\n");
-    assert_eq!((place.displays(), place.temporary_files()), (0, 0), "displays and files that are left");
+fn ctrl_c_and_the_end_of_the_terminal_end_it_cleanly() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let place = Place::new(&format!("unkillable-interrupted-{signal}"));
+        let (child, _out) = start_and_wait_for_a_kill(&place);
+        let sent =
+            Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status().unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}: {errors}");
+        assert_eq!(errors, "unkillable: stopped by Ctrl-C or a signal; nothing is left of the display\n");
+        assert_eq!((place.displays(), place.temporary_files()), (0, 0), "displays and files that are left");
+    }
 }
 
 #[test]

@@ -5,13 +5,18 @@ use display_server::{Options, Present, with_display};
 use draw_client::Color;
 use draw_client::blocking::Display;
 use draw_examples::wire::{Wire, with_port};
-use draw_protocol::trace::Detail;
+use draw_printer::Detail;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+#[path = "../../display-server/tests/common/blocked.rs"]
+mod blocked;
+
+use blocked::full_pipe;
 
 /// Fails a test that hangs.
 const HANGS: Duration = Duration::from_secs(30);
@@ -150,6 +155,41 @@ fn draw_wire() -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+#[test]
+fn a_trace_that_nobody_reads_holds_up_neither_the_relay_nor_its_end() {
+    let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
+    with_display(options, |own| {
+        let (_reader, writer) = full_pipe();
+        // A port alone is one of this machine.
+        let arguments = ["--full", "--listen", "0", "--display", &own.address().to_string()];
+        let mut child = draw_wire().args(arguments).stdout(writer).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let address = said.strip_prefix("listening on ").and_then(|rest| rest.split_once(';')).unwrap().0;
+        assert!(address.starts_with("127.0.0.1:"), "{said}");
+        let display = Display::connect(address).unwrap();
+        for x in 0..2_000 {
+            display.draw_pixel(x % 640, 2, Color::RED).unwrap();
+        }
+        display.close().unwrap();
+        let pressed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(pressed.success());
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if began.elapsed() > HANGS {
+                child.kill().unwrap();
+                panic!("the relay does not end");
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{status}");
+    })
+    .unwrap();
 }
 
 #[test]

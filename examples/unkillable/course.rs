@@ -24,7 +24,7 @@ pub(crate) struct Interrupted;
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped by Ctrl-C; nothing is left of the display")
+        f.write_str("stopped by Ctrl-C or a signal; nothing is left of the display")
     }
 }
 

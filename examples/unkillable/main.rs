@@ -18,6 +18,7 @@ use draw_examples::Interrupt;
 use draw_examples::figures::{seconds, thousands};
 use server::{Directory, Server};
 use std::error::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ fn main() -> ExitCode {
         _ => run(&args),
     };
     let Err(error) = outcome else { return ExitCode::SUCCESS };
-    eprintln!("unkillable: {error}");
+    // Its terminal may be gone.
+    _ = writeln!(std::io::stderr(), "unkillable: {error}");
     // What a shell reports of a program that SIGINT ended.
     ExitCode::from(if error.is::<Interrupted>() { 130 } else { 1 })
 }

@@ -27,6 +27,7 @@ use crate::limits;
 use crate::pixels::{Pixel, Pixels};
 use crate::reader::Reader;
 use crate::session::Standing;
+use crate::text::excerpt;
 use flight::{Flight, InFlight, Load, Part, Run, single};
 use image::{Image, Received};
 use landing::read_answer;
@@ -124,7 +125,8 @@ pub enum Ended {
 }
 
 fn violation(what: impl Into<String>) -> Ended {
-    Ended::Violation(what.into())
+    // It may quote the other side.
+    Ended::Violation(excerpt(&what.into(), limits::STRING / 8))
 }
 
 impl Connection {

@@ -2,7 +2,9 @@
 
 use crate::envelope;
 use crate::limits;
+use crate::text::{Printable, printable};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Why a request was not executed, or not wholly.
@@ -10,7 +12,7 @@ use std::fmt;
 /// On a plain connection it travels as `[0, "code: message"]`, the one shape that every existing MessagePack-RPC
 /// client shows whole. After `hello` it is a map with the keys `code`, `message` and, for `draw_pixels` and `add_pixels`, `rejected`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{code}: {message}")]
+#[error("{code}: {}", Printable(message))]
 #[non_exhaustive]
 pub struct Fault {
     /// What kind of fault it is.
@@ -129,7 +131,7 @@ impl From<Code> for String {
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        Printable(self.as_str()).fmt(f)
     }
 }
 
@@ -177,11 +179,18 @@ impl Fault {
         }
     }
 
-    /// Cuts its texts to so many bytes: each call that fails, or that a goodbye leaves without an answer, keeps them.
+    /// Cuts its texts to so many bytes: each call that fails, or that a goodbye leaves without an answer, keeps them. What a
+    /// terminal would obey is escaped: from here they go to the program, to its log and to its user.
     pub(crate) fn shorten(&mut self, most: usize) {
-        shorten(&mut self.message, most);
-        if let Code::Other(text) = &mut self.code {
+        let tidy = |text: &mut String| {
+            if let Cow::Owned(escaped) = printable(text) {
+                *text = escaped;
+            }
             shorten(text, most);
+        };
+        tidy(&mut self.message);
+        if let Code::Other(text) = &mut self.code {
+            tidy(text);
         }
     }
 
@@ -229,6 +238,14 @@ mod tests {
         let bytes = rmp_serde::to_vec_named(&Newer { code: "haunted", message: "boo", since: 3 }).unwrap();
         let fault: Fault = rmp_serde::from_slice(&bytes).unwrap();
         assert_eq!(fault.code, Code::Other("haunted".into()));
+    }
+
+    #[test]
+    fn the_words_of_a_display_cannot_do_anything_to_a_terminal() {
+        let mut fault = Fault::new(Code::Other("c\u{1b}[m".into()), "a\u{202e}b\n");
+        assert_eq!(fault.to_string(), "c\\u{1b}[m: a\\u{202e}b\\n");
+        fault.shorten(100);
+        assert_eq!((fault.code.as_str(), &*fault.message), ("c\\u{1b}[m", "a\\u{202e}b\\n"));
     }
 
     #[test]

@@ -2,16 +2,27 @@
 
 use crate::limits;
 use crate::scan::{Scan, ScanError};
+use std::fmt;
 
 /// Keeps what has arrived of a message that is not whole yet. Whole messages that lie in the input are handed out
 /// from there, without a copy.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Inbox {
     /// The start of one message, up to the last byte that has arrived; never a byte behind its end.
     kept: Vec<u8>,
     scan: Scan,
     /// `kept` has been handed out whole and is to be forgotten.
     is_done: bool,
+}
+
+/// Without the bytes: a greeting has the id of a session, which is secret.
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("kept", &self.kept.len())
+            .field("scan", &self.scan)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a whole message lies.

@@ -50,6 +50,7 @@
 //! - [`session`] is what outlives a connection, so that a request is executed exactly once.
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
+//! - [`text`] makes what a peer chose safe to print.
 //! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
 
 mod calls;
@@ -68,6 +69,7 @@ mod reader;
 mod scan;
 pub mod server;
 pub mod session;
+pub mod text;
 pub mod trace;
 
 pub use calls::{Answer, Call, Count, Method, Request};

@@ -32,16 +32,18 @@
 //! A message that is not what its check says is told as altered.
 //!
 //! A [`Tracer`] only listens: it takes what either side may say, right or wrong, and never more memory than a few
-//! megabytes. A [`Printer`] is a tracer that writes its lines to wherever it is told: that is what the environment
-//! variable [`DRAW_DEBUG`] turns on in every client and every display.
+//! megabytes. The environment variable `DRAW_DEBUG` has every client and every display print what theirs says: that is the
+//! crate `draw-printer`, which has the clock and the output.
+//!
+//! Texts of peers are escaped where a terminal would do anything but show them ([`text`](crate::text)). The bytes of an entry have
+//! no session ids: see [`Entry::full`].
 
 mod entry;
 mod follow;
-mod printer;
+mod secret;
 mod show;
 
 pub use entry::{Asked, Direction, Entry, Full, Outcome, Said};
-pub use printer::{DRAW_DEBUG, Detail, Printer};
 
 use crate::calls::{Call, Method};
 use crate::check;
@@ -49,6 +51,7 @@ use crate::envelope::{Head, Message};
 use crate::hello::{self, Hello};
 use crate::limits;
 use crate::reader::Reader;
+use crate::text::printable;
 use follow::Follower;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -114,6 +117,11 @@ impl Tracer {
         }
     }
 
+    /// The connection that its entries name, and the moment from which their times count.
+    pub fn origin(&self) -> (u64, Instant) {
+        (self.connection, self.start)
+    }
+
     /// Bytes of memory that it holds.
     pub fn memory(&self) -> usize {
         let pending = self.pending.capacity() * size_of::<Pending>();
@@ -148,8 +156,13 @@ impl Tracer {
             (None, _) => self.understand(direction, &message, now),
         };
         let check = check.map_or(Vec::new(), |digest| check::bytes(digest).to_vec());
-        let entry = self.entry(direction, now, said, check.len() as u64 + length, Vec::new());
-        Some(Entry { check: check.len(), bytes: [check, message].concat(), ..entry })
+        let is_broken =
+            direction == Direction::ToDisplay && matches!(said, Said::NotUnderstood(_) | Said::Altered(_));
+        let mut bytes = [check.clone(), message].concat();
+        let hidden = secret::hide(&mut bytes[check.len()..], is_broken);
+        let hidden = hidden.iter().map(|range| range.start + check.len()..range.end + check.len()).collect();
+        let entry = self.entry(direction, now, said, check.len() as u64 + length);
+        Some(Entry { check: check.len(), bytes, hidden, ..entry })
     }
 
     /// Nobody believes any more what comes this way.
@@ -161,17 +174,19 @@ impl Tracer {
     /// The sender of `direction` has closed its side.
     pub fn handle_end(&mut self, direction: Direction, now: Instant) -> Entry {
         let unfinished = self.follower(direction).unfinished();
-        self.entry(direction, now, Said::End { unfinished }, 0, Vec::new())
+        self.entry(direction, now, Said::End { unfinished }, 0)
     }
 
     /// An entry that is no message: what whoever listens has to say of the connection, such as who it is with.
     pub fn note(&self, text: impl Into<String>, now: Instant) -> Entry {
-        self.entry(Direction::ToDisplay, now, Said::Note(text.into()), 0, Vec::new())
+        let text: String = text.into();
+        self.entry(Direction::ToDisplay, now, Said::Note(printable(&text).into_owned()), 0)
     }
 
-    fn entry(&self, direction: Direction, now: Instant, said: Said, length: u64, bytes: Vec<u8>) -> Entry {
+    fn entry(&self, direction: Direction, now: Instant, said: Said, length: u64) -> Entry {
         let time = now.saturating_duration_since(self.start);
-        Entry { connection: self.connection, time, direction, said, length, bytes, check: 0 }
+        let (bytes, hidden) = (Vec::new(), Vec::new());
+        Entry { connection: self.connection, time, direction, said, length, bytes, check: 0, hidden }
     }
 
     fn follower(&mut self, direction: Direction) -> &mut Follower {

@@ -3,12 +3,11 @@
 mod common;
 
 use common::{Host, Raw, SIZE, World, pieces};
-use draw_protocol::trace::{Detail, Direction, Entry, Outcome, Printer, Said, Tracer};
-use draw_protocol::{Color, Pixel, Pixels, Request, Size, limits};
+use draw_protocol::session::Id;
+use draw_protocol::text::is_printable;
+use draw_protocol::trace::{Direction, Entry, Outcome, Said, Tracer};
+use draw_protocol::{Color, Hello, Pixel, Pixels, Request, Size, client, limits, server};
 use proptest::prelude::*;
-use std::ffi::OsStr;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use Direction::{ToClient, ToDisplay};
@@ -375,10 +374,91 @@ fn foreign_displays_are_shown_as_they_speak() {
     assert_eq!(
         lines(&passed)[1..],
         [
-            "  0.001000 #1 <- 1 get_size: \"no\u{fffd}[31m\u{fffd} size\" (1.000 ms)",
+            "  0.001000 #1 <- 1 get_size: \"no\\u{1b}[31m\\n size\" (1.000 ms)",
             "  0.002000 #1 <- notification mouse(1, 0.5)",
-            "  0.003000 #1 <- 9 who\u{fffd} are you?()",
+            "  0.003000 #1 <- 9 who\\n are you?()",
             "  0.004000 #1 <- notification progress()",
+        ]
+    );
+}
+
+/// What is printed of a greeting with this name, and of the answer.
+fn greeting(client: &str) -> (String, String) {
+    let head =
+        [&b"\x94\0\0\xa5hello\x91\x83\xa7version\x01\xa6client"[..], &[0xd9, client.len() as u8]].concat();
+    let hello = [&head, client.as_bytes(), b"\xa7session\xc4\x10", &[0xab; 16]].concat();
+    let passed = vec![(ToDisplay, ms(0), hello)];
+    let (_, entries) = trace(&passed, &mut common::uncut);
+    (entries[0].to_string(), entries[0].full().to_string())
+}
+
+#[test]
+fn the_id_of_a_session_is_never_printed() {
+    let (line, full) = greeting("me");
+    assert_eq!(line, "  0.000000 #1 -> 0 hello({version: 1, client: \"me\", session: 16 bytes})");
+    assert!(
+        full.ends_with("73 65 73 73 69 6f 6e c4 10 ab ab ab .. .. .. .. .. .. .. .. .. .. .. .. .."),
+        "{full}"
+    );
+    let (_, entries) = trace(&vec![(ToDisplay, ms(0), plain_hello_with_id())], &mut || 1);
+    assert!(!format!("{entries:?}").contains("171, 171, 171, 171"), "{entries:?}");
+    // It may come as a text, and in what is refused.
+    let text = [&b"\x94\0\0\xa5hello\x91\x81\xa7session\xb0"[..], b"very secret, yes"].concat();
+    let (_, entries) = trace(&vec![(ToDisplay, ms(0), text)], &mut common::uncut);
+    assert_eq!(entries[0].to_string(), "  0.000000 #1 -> 0 hello({session: 16 bytes})");
+    let altered = [&plain_hello_with_id()[..20], &[0xc1], &plain_hello_with_id()[20..]].concat();
+    let (_, entries) = trace(&vec![(ToDisplay, ms(0), altered)], &mut common::uncut);
+    assert!(!entries[0].full().to_string().contains("ab ab ab ab"), "{}", entries[0].full());
+}
+
+/// Nor is it where a program prints one of the machines.
+#[test]
+fn the_id_of_a_session_is_not_in_what_debug_prints() {
+    let now = Instant::now();
+    let hello = Hello::new("me").with_session(Id([0xab; 16]));
+    let mut client = client::Connection::new(&hello);
+    let greeting = client.poll_transmit().to_vec();
+    assert!(greeting.windows(16).any(|part| part == [0xab; 16]));
+    let config = server::Config {
+        server: "a display".into(),
+        size: SIZE,
+        message: limits::MESSAGE,
+        instance: Some((Id([1; 16]), 1)),
+        has_journal: false,
+    };
+    let mut server = server::Connection::new(config, now);
+    // The end of it has not come yet.
+    let mut input = &greeting[..greeting.len() - 1];
+    server.handle_input(&mut input, now);
+    let printed = format!("{hello:?} {:?} {client:?} {server:?}", hello.resume());
+    for id in ["171, 171, 171, 171", "abababab", "[ab, ab, ab, ab"] {
+        assert!(!printed.contains(id), "{printed}");
+    }
+    assert!(printed.contains("Id(ababab..)"), "{printed}");
+}
+
+fn plain_hello_with_id() -> Vec<u8> {
+    [&b"\x94\0\0\xa5hello\x91\x82\xa7version\x01\xa7session\xc4\x10"[..], &[0xab; 16]].concat()
+}
+
+#[test]
+fn what_a_peer_chose_cannot_turn_or_hide_a_line() {
+    let (line, _) = greeting("a\u{202e}b\u{200b}c\u{2028}\u{1b}[2J\u{e0041}");
+    assert!(
+        line.contains("client: \"a\\u{202e}b\\u{200b}c\\u{2028}\\u{1b}[2J\\u{e0041}\", session"),
+        "{line}"
+    );
+    let passed: Passed = vec![
+        (ToDisplay, ms(0), Raw::request(1, "dr\u{202e}aw").bytes(&[0x90]).0),
+        (ToClient, ms(1), Raw::notification("\u{202e}").bytes(&[0x90]).0),
+        (ToClient, ms(2), Raw::response(1).bytes(b"\x92\0").str("no_memory: a\u{202e}b").bytes(&[0xc0]).0),
+    ];
+    assert_eq!(
+        lines(&passed),
+        [
+            "  0.000000 #1 -> 1 dr\\u{202e}aw()",
+            "  0.001000 #1 <- notification \\u{202e}()",
+            "  0.002000 #1 <- 1 no_memory: a\\u{202e}b (2.000 ms)",
         ]
     );
 }
@@ -451,56 +531,6 @@ fn memory_stays_small_whatever_passes() {
     }
 }
 
-/// A place to write to that can be looked at.
-#[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Paper {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("nobody panics").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Paper {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("nobody panics").clone()).expect("text")
-    }
-}
-
-#[test]
-fn a_printer_does_what_the_variable_says() {
-    let printed = |value: Option<&str>| {
-        let paper = Paper::default();
-        let printer = Printer::chosen(value.map(OsStr::new), paper.clone(), Instant::now);
-        printer.note(|| "who".into());
-        let count = printer.pass(ToDisplay, &draw(1, 1, 2).0);
-        printer.end(ToDisplay);
-        assert_eq!(count, usize::from(printer.is_on()));
-        paper.text()
-    };
-    for off in [None, Some(""), Some("0")] {
-        assert_eq!(printed(off), "");
-    }
-    let line = printed(Some("1"));
-    let said: Vec<_> = line.lines().map(|line| line.split_once(" -").expect("an arrow").1).collect();
-    assert_eq!(said, ["- who", "> 1 draw_pixel(1, 2, #ff0000ff)", "> end"], "{line}");
-    let full = printed(Some("full"));
-    assert!(full.contains("\n           94 00 01 aa 64"), "{full}");
-    let warned =
-        "DRAW_DEBUG=\"loud\" is not known: 1 prints a line for each message, full its bytes too, 0 nothing\n";
-    assert_eq!(printed(Some("loud")), warned);
-    assert_eq!(printed(Some("loud")), "", "once is enough");
-
-    let paper = Paper::default();
-    let printer = Printer::new(Detail::Line, paper.clone(), Instant::now);
-    assert_eq!(printer.pass(ToDisplay, &draw(1, 1, 2).0.repeat(2_000)), 2_000);
-    assert_eq!(paper.text().lines().count(), 2_000);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -518,7 +548,7 @@ proptest! {
         prop_assert!(tracer.memory() < 64 << 10, "{}", tracer.memory());
         let lines: Vec<_> = entries.iter().map(Entry::to_string).collect();
         for line in &lines {
-            prop_assert!(!line.contains(char::is_control) && line.len() < 4_000, "{line:?}");
+            prop_assert!(line.chars().all(is_printable) && line.len() < 4_000, "{line:?}");
         }
         let cut: Vec<_> = trace(&passed, &mut || step).1.iter().map(Entry::to_string).collect();
         prop_assert_eq!(lines, cut);
@@ -551,7 +581,7 @@ proptest! {
             let lost = lines.iter().filter(|line| line.contains("not understood") || line.contains("no request"));
             prop_assert_eq!(lost.count(), 0, "{:#?}", lines);
         }
-        prop_assert!(lines.iter().all(|line| !line.contains(char::is_control)));
+        prop_assert!(lines.iter().all(|line| line.chars().all(is_printable)));
     }
 }
 

@@ -1,7 +1,12 @@
 //! How far long work is.
 
+use super::log::is_dumb;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 use tracing::info;
 
@@ -11,13 +16,29 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the log says how far it is.
 const LINE: Duration = Duration::from_secs(5);
 
-/// A bar on standard error if that is a terminal, else a line of the log now and then, for work of some seconds.
+/// How often a bar looks how far it is.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long the end waits until the bar is gone from the terminal, which may be stopped.
+const CLEAR: Duration = Duration::from_millis(200);
+
+/// A bar on standard error if that is a terminal, else a line of the log now and then, for work of some seconds. The bar is
+/// drawn by a thread of its own: the work does not wait for the terminal.
 pub(crate) struct Bar {
     name: &'static str,
     began: Instant,
     /// When the next line of the log is due.
     due: Instant,
-    shown: Option<ProgressBar>,
+    shown: Option<Shown>,
+}
+
+/// A bar on the terminal.
+struct Shown {
+    done: Arc<AtomicU64>,
+    /// Dropped to say that the work is done.
+    work: Option<Sender<()>>,
+    /// Ready when the bar is gone.
+    cleared: Receiver<()>,
 }
 
 impl Bar {
@@ -30,32 +51,47 @@ impl Bar {
     pub(crate) fn set(&mut self, done: u64, total: u64) {
         let now = Instant::now();
         if let Some(bar) = &self.shown {
-            bar.set_position(done);
-        } else if now >= self.due && stderr().is_terminal() {
-            let bar = ProgressBar::new(total)
-                .with_style(style())
-                .with_prefix(self.name)
-                .with_elapsed(now - self.began);
-            bar.set_position(done);
-            self.shown = Some(bar);
+            bar.done.store(done, Relaxed);
         } else if now >= self.due {
             self.due = now + LINE;
-            info!("{}: {done} of {total} bytes", self.name);
+            if stderr().is_terminal() && !is_dumb(|name| std::env::var_os(name)) {
+                let bar = ProgressBar::new(total).with_style(style()).with_prefix(self.name);
+                self.shown = Shown::start(bar.with_elapsed(now - self.began), done);
+            } else {
+                info!("{}: {done} of {total} bytes", self.name);
+            }
         }
+    }
+}
+
+impl Shown {
+    /// `None` if there is no thread for it.
+    fn start(bar: ProgressBar, done: u64) -> Option<Shown> {
+        let done = Arc::new(AtomicU64::new(done));
+        let ((work, is_done), (clear, cleared)) = (channel(), channel());
+        let seen = Arc::clone(&done);
+        let draw = move || {
+            while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                bar.set_position(seen.load(Relaxed));
+            }
+            bar.finish_and_clear();
+            _ = clear.send(());
+        };
+        thread::Builder::new().name("progress".into()).spawn(draw).ok()?;
+        Some(Shown { done, work: Some(work), cleared })
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.work = None;
+        _ = self.cleared.recv_timeout(CLEAR);
     }
 }
 
 fn style() -> ProgressStyle {
     let template = "{prefix} {wide_bar} {binary_bytes}/{binary_total_bytes}, {elapsed} gone, {eta} to go";
     ProgressStyle::with_template(template).expect("a template that the tests have seen")
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.shown {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -72,6 +108,65 @@ mod tests {
         bar.tick();
         let text = drawn.contents();
         assert!(text.starts_with("reading ") && text.contains("1.00 MiB/4.00 MiB, 0s gone"), "{text:?}");
+    }
+
+    /// A terminal that was stopped while something was written to it.
+    #[derive(Debug)]
+    struct Stopped(std::sync::Mutex<Receiver<()>>);
+
+    impl Stopped {
+        fn wait(&self) -> std::io::Result<()> {
+            _ = self.0.lock().expect("nobody panics").recv();
+            Ok(())
+        }
+    }
+
+    impl indicatif::TermLike for Stopped {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn move_cursor_down(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn move_cursor_right(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn move_cursor_left(&self, _: usize) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn write_line(&self, _: &str) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn write_str(&self, _: &str) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn clear_line(&self) -> std::io::Result<()> {
+            self.wait()
+        }
+        fn flush(&self) -> std::io::Result<()> {
+            self.wait()
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_stopped_does_not_stop_the_work() {
+        let (go_on, stopped) = channel();
+        let stopped = Stopped(std::sync::Mutex::new(stopped));
+        let target = indicatif::ProgressDrawTarget::term_like(Box::new(stopped));
+        let bar = ProgressBar::with_draw_target(Some(1_000_000), target).with_style(style());
+        let shown = Shown::start(bar, 0);
+        let (end, ended) = channel();
+        thread::spawn(move || {
+            let mut bar = Bar { shown, ..Bar::new("reading") };
+            (0..1_000_000).for_each(|done| bar.set(done, 1_000_000));
+            drop(bar);
+            _ = end.send(());
+        });
+        ended.recv_timeout(Duration::from_secs(20)).expect("the work ends");
+        drop(go_on);
     }
 
     #[test]

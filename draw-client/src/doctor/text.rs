@@ -5,9 +5,10 @@ use std::fmt;
 use std::io::Write;
 use std::time::Duration;
 
-/// Prints on standard error, whole. That nobody reads it is no reason for the program to fail.
+/// Prints on standard error, whole. That nobody reads it is no reason for the program to fail, nor to stop.
 pub(crate) fn print(text: &impl fmt::Display) {
-    _ = std::io::stderr().write_all(text.to_string().as_bytes());
+    let mut output = draw_printer::stderr().clone();
+    _ = output.write_all(text.to_string().as_bytes()).and_then(|()| output.flush());
 }
 
 /// One finding each, a line or two, as `DRAW_DOCTOR` prints them.

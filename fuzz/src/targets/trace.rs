@@ -1,4 +1,5 @@
 use crate::common::cuts;
+use draw_protocol::text::is_printable;
 use draw_protocol::trace::{Direction, Said, Tracer};
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ pub fn trace(data: &[u8]) {
 
 /// What is printed: short, and safe to print. How many bytes of a message that is not understood there were depends on the cuts.
 fn line(line: &str, full: &str) -> String {
-    assert!(!line.chars().any(char::is_control), "{line:?}");
+    assert!(line.chars().all(is_printable), "{line:?}");
     assert!(line.len() < 16 << 10, "a line of {} bytes", line.len());
     assert!(full.starts_with(line) && full.lines().count() <= 12, "{full}");
     line.to_owned()

@@ -1,12 +1,13 @@
 //! Bytes on their way out, and those that may have to go once more.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 /// What is to be sent. In a session, what has been sent is kept until the server reports it.
 ///
 /// A sender either takes all that waits in exchange for the buffer that it took before ([`Outbox::swap`]), or says how much of
 /// [`Outbox::unsent`] is gone ([`Outbox::advance`]). Nothing is copied for being kept: the buffers themselves are.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     /// Goes first on a connection, alone: what follows waits for the answer. It is never kept.
     greeting: Vec<u8>,
@@ -29,6 +30,17 @@ pub(super) struct Outbox {
     spare_bytes: usize,
     /// What a buffer has carried lately: the most, forgotten slowly.
     usual: usize,
+}
+
+/// Without the bytes: the greeting has the id of the session, which is secret.
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("is_greeting", &self.is_greeting)
+            .field("bytes", &self.bytes.len())
+            .field("sent", &self.sent)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Capacity that is kept for the next buffer, whatever the last ones carried.

@@ -3,6 +3,7 @@
 use crate::calls::Call;
 use crate::fault::Fault;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Which way a message goes.
@@ -24,7 +25,7 @@ impl fmt::Display for Direction {
 }
 
 /// One message that has passed, or what became of its sender. It prints as one line, without an end of line; see also
-/// [`Entry::full`]. Texts of peers are printed without control characters, and cut where they are long.
+/// [`Entry::full`]. Texts of peers are [escaped](crate::text), and cut where they are long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -42,6 +43,8 @@ pub struct Entry {
     pub(super) bytes: Vec<u8>,
     /// How many of those are the check's.
     pub(super) check: usize,
+    /// Those that are secret. They are 0.
+    pub(super) hidden: Vec<Range<usize>>,
 }
 
 /// What a message says.
@@ -210,7 +213,8 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// The same line, and below it the bytes of the message in hex. Of long messages only the first are shown.
+    /// The same line, and below it the bytes of the message in hex. Of long messages only the first are shown. The bytes of a
+    /// session's id are `..` from the fourth on: who knows them can take the session over.
     pub fn full(&self) -> Full<'_> {
         Full(self)
     }
@@ -229,15 +233,22 @@ impl Full<'_> {
 
 impl fmt::Display for Full<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry { length, bytes, check, .. } = self.0;
+        let Entry { length, bytes, check, hidden, .. } = self.0;
         self.0.fmt(f)?;
-        let shown = &bytes[..bytes.len().min(check + Full::SHOWN)];
-        let (check, message) = shown.split_at(*check);
-        for line in check.chunks(Full::WIDTH).chain(message.chunks(Full::WIDTH)) {
-            f.write_str("\n          ")?;
-            line.iter().try_for_each(|byte| write!(f, " {byte:02x}"))?;
+        let shown = bytes.len().min(check + Full::SHOWN);
+        for (at, byte) in bytes[..shown].iter().enumerate() {
+            // The check has lines of its own.
+            let column = at.checked_sub(*check).unwrap_or(at);
+            if column % Full::WIDTH == 0 {
+                f.write_str("\n          ")?;
+            }
+            if hidden.iter().any(|range| range.contains(&at)) {
+                f.write_str(" ..")?;
+            } else {
+                write!(f, " {byte:02x}")?;
+            }
         }
-        match length.saturating_sub(shown.len() as u64) {
+        match length.saturating_sub(shown as u64) {
             0 => Ok(()),
             more => write!(f, "\n           and {more} bytes more"),
         }

@@ -4,6 +4,7 @@ use crate::check::Passing;
 use crate::envelope::Head;
 use crate::limits;
 use crate::scan::{Scan, ScanError};
+use std::fmt;
 
 /// Bytes of a message that are kept. All but data fits, and of data the length stands in front.
 pub(super) const KEPT: usize = 2 << 10;
@@ -11,7 +12,7 @@ pub(super) const KEPT: usize = 2 << 10;
 pub(super) const NO_MESSAGE: &str = "this is no MessagePack-RPC message";
 
 /// One direction of a connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Follower {
     scan: Scan,
     /// Bytes of the message that the scan has left behind: its offsets count from there.
@@ -29,6 +30,16 @@ pub(super) struct Follower {
     is_done: bool,
     /// Nothing more is understood.
     is_lost: bool,
+}
+
+/// Without the bytes, which may have the id of a session in them.
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower")
+            .field("length", &self.length)
+            .field("is_lost", &self.is_lost)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Follower {

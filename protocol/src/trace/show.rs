@@ -7,6 +7,7 @@ use crate::fault::{Code, Fault, Range};
 use crate::hello;
 use crate::pixels::Pixels;
 use crate::reader::{Reader, Unexpected};
+use crate::text::{excerpt, printable};
 use rmp::Marker;
 use std::fmt::Write;
 
@@ -159,7 +160,11 @@ fn value(reader: &mut Reader<'_>, out: &mut String) -> Option<()> {
     };
     match Marker::from_u8(first) {
         Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => {
-            _ = write!(out, "{:?}", clean(reader.announced().ok()?.1, WORD));
+            let text = String::from_utf8_lossy(reader.announced().ok()?.1);
+            let end = text.char_indices().nth(WORD).map_or(text.len(), |(end, _)| end);
+            let quoted = format!("{:?}", &text[..end]);
+            out.push_str(&printable(&quoted));
+            out.push_str(if end < text.len() { "..." } else { "" });
         }
         Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
             let length = reader.announced().ok()?.0;
@@ -200,14 +205,22 @@ fn elements(reader: &mut Reader<'_>, count: u32, is_map: bool, out: &mut String)
             break;
         }
         if is_map {
+            let mut is_session = false;
             match reader.clone().announced() {
                 Ok((_, key)) if is_word(key) => {
+                    is_session = key == b"session";
                     out.push_str(&clean(key, WORD));
                     _ = reader.announced();
                 }
                 _ => value(reader, out)?,
             }
             out.push_str(": ");
+            // Whoever knows an id can take the session over, and as a text it would be shown.
+            if is_session && let Ok((length @ 16, _)) = reader.clone().announced() {
+                _ = write!(out, "{length} bytes");
+                reader.skip().ok()?;
+                continue;
+            }
         }
         value(reader, out)?;
     }
@@ -220,13 +233,7 @@ fn is_word(key: &[u8]) -> bool {
 
 /// A text on one line: no end of line, and nothing that a terminal would obey.
 fn clean(bytes: &[u8], most: usize) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    let mut cleaned: String = text.chars().take(most).map(plain).collect();
-    if text.chars().nth(most).is_some() {
-        cleaned.push_str("...");
-    }
-    cleaned
+    excerpt(&String::from_utf8_lossy(bytes), most)
 }
 
 /// The first characters of what was made here.

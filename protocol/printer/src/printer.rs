@@ -1,6 +1,7 @@
 //! Writes a trace to wherever it is told.
 
-use super::{Direction, Entry, Tracer};
+use crate::output::stderr;
+use draw_protocol::trace::{Direction, Entry, Tracer};
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::io::Write;
@@ -30,7 +31,7 @@ static START: OnceLock<Instant> = OnceLock::new();
 /// Prints the trace of one connection, or nothing at all. Clones are the same.
 ///
 /// What it is handed to write to, and the clock, are the caller's. Whatever the writer says of errors is ignored: what is
-/// traced goes on. A writer that takes its time holds up what is traced.
+/// traced goes on. A writer that takes its time holds up what is traced: an [`Output`](crate::Output) takes little of it.
 #[derive(Clone, Default)]
 pub struct Printer(Option<Arc<Open>>);
 
@@ -63,6 +64,11 @@ impl Printer {
         Printer(Some(Arc::new(Open { clock, detail, state })))
     }
 
+    /// A printer as the environment says, on standard error.
+    pub fn from_environment(clock: fn() -> Instant) -> Printer {
+        Printer::chosen(std::env::var_os(DRAW_DEBUG).as_deref(), stderr().clone(), clock)
+    }
+
     /// A printer as the value of [`DRAW_DEBUG`] says. One that is not known is warned of, once, and prints nothing;
     /// so do none, an empty one and `0`.
     pub fn chosen(
@@ -82,7 +88,7 @@ impl Printer {
                         "{DRAW_DEBUG}={value:?} is not known: 1 prints a line for each message, full its bytes \
                          too, 0 nothing\n"
                     );
-                    _ = to.write_all(warning.as_bytes());
+                    _ = to.write_all(warning.as_bytes()).and_then(|()| to.flush());
                 }
                 return Printer::default();
             }
@@ -109,7 +115,10 @@ impl Printer {
 
     /// There is another connection in place of the one that was traced. Whatever was under way on that is over.
     pub fn restart(&self) {
-        self.with(|tracer, _, _| *tracer = Tracer::new(tracer.connection, tracer.start));
+        self.with(|tracer, _, _| {
+            let (connection, start) = tracer.origin();
+            *tracer = Tracer::new(connection, start);
+        });
     }
 
     /// The sender of `direction` has closed its side.

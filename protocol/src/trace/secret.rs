@@ -1,0 +1,101 @@
+//! Finds session ids in the bytes of a message: whoever knows one can take the session over, and more people read a trace
+//! than may draw.
+
+use std::ops::Range;
+
+/// The key of the id in `hello`.
+const KEY: &[u8] = b"session";
+/// Bytes of an id.
+const ID: usize = 16;
+/// Bytes of an id that are shown, as `Id`'s `Debug` shows them.
+const SHOWN: usize = 3;
+
+/// Overwrites all session ids in `message` but for their beginnings, and returns where that was.
+///
+/// The bytes are searched for the key rather than decoded: what is refused or cut off may have an id in it as well. In a message
+/// that was altered or is not understood (`is_broken`) the key itself may be wrong, so that whatever looks like an id counts.
+pub(super) fn hide(message: &mut [u8], is_broken: bool) -> Vec<Range<usize>> {
+    let mut hidden = Vec::new();
+    for at in 0..message.len() {
+        let rest = &message[at..];
+        let found = if rest.starts_with(KEY) {
+            text(&rest[KEY.len()..], is_broken).map(|(head, length)| (at + KEY.len() + head, length))
+        } else if is_broken && rest.starts_with(&[0xc4, ID as u8]) {
+            Some((at + 2, ID))
+        } else {
+            None
+        };
+        if let Some((start, length)) = found {
+            let end = start.saturating_add(length).min(message.len());
+            hidden.push(start.saturating_add(SHOWN).min(end)..end);
+        }
+    }
+    hidden.iter().for_each(|range| message[range.clone()].fill(0));
+    hidden
+}
+
+/// Returns the length of the header and of the body of the `bin` or `str` that `bytes` starts with.
+fn text(bytes: &[u8], is_broken: bool) -> Option<(usize, usize)> {
+    let number =
+        |n: usize| bytes.get(1..=n).map(|digits| digits.iter().fold(0, |sum, &b| sum << 8 | usize::from(b)));
+    let whole = match *bytes.first()? {
+        byte @ 0xa0..=0xbf => Some((1, usize::from(byte & 0x1f))),
+        0xc4 | 0xd9 => number(1).map(|length| (2, length)),
+        0xc5 | 0xda => number(2).map(|length| (3, length)),
+        0xc6 | 0xdb => number(4).map(|length| (5, length)),
+        _ => None,
+    };
+    // Either byte of the header of an id may be the one that was altered.
+    match whole {
+        // Nothing else is an id.
+        whole if !is_broken => whole.filter(|&(_, length)| length == ID),
+        Some((head, ID)) => Some((head, ID)),
+        _ => Some((2, ID)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Vec<u8> {
+        [&b"\x94\0\0\xa5hello\x91\x82\xa7version\x01\xa7session\xc4\x10"[..], &[0xab; 16], b"\xa4next"]
+            .concat()
+    }
+
+    #[test]
+    fn an_id_is_hidden_but_for_its_beginning() {
+        let mut bytes = hello();
+        let hidden = hide(&mut bytes, false);
+        let start = bytes.len() - 5 - 13;
+        assert_eq!(hidden, vec![start..start + 13]);
+        assert_eq!(bytes.iter().filter(|&&byte| byte == 0xab).count(), 3);
+        assert!(bytes.ends_with(b"\0\xa4next"));
+    }
+
+    #[test]
+    fn an_id_is_hidden_wherever_the_message_ends_and_whichever_bit_is_wrong() {
+        for end in 0..=hello().len() {
+            let mut bytes = hello()[..end].to_vec();
+            hide(&mut bytes, false);
+            assert!(bytes.iter().filter(|&&byte| byte == 0xab).count() <= 3, "cut at {end}");
+        }
+        for bit in 0..8 * hello().len() {
+            let mut bytes = hello();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            hide(&mut bytes, true);
+            assert!(bytes.iter().filter(|&&byte| byte == 0xab).count() <= 3, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn an_id_as_a_text_is_hidden_too() {
+        for head in
+            [&b"\xb0"[..], b"\xd9\x10", b"\xda\0\x10", b"\xdb\0\0\0\x10", b"\xc5\0\x10", b"\xc6\0\0\0\x10"]
+        {
+            let mut bytes = [b"\xa7session", head, &[0xab; 16]].concat();
+            assert_eq!(hide(&mut bytes, false).len(), 1, "{head:?}");
+            assert!(bytes.ends_with(&[0xab, 0xab, 0xab, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{head:?}");
+        }
+    }
+}
