@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::typed::parse_size;
 use display_server::window::{End, Remote, Screen};
-use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, snapshot};
+use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "present")]
     headless: bool,
 
-    /// Write the display to this PNG file on exit and on SIGUSR1
+    /// Write the display to this PNG file on exit and on SIGUSR1. `-` is standard output; the first line goes to standard
+    /// error then
     #[arg(long, value_name = "FILE.png")]
     snapshot: Option<PathBuf>,
 
@@ -229,7 +230,7 @@ async fn serve(
         }
     };
     let address = listener.local_addr().map_err(Error::Start)?;
-    announce(&format!("listening on {address}"));
+    announce(&format!("listening on {address}"), path.is_some_and(output::is_standard));
     // A task of its own, so that clients are let in while a snapshot is being written.
     let (display, running) = (server.display().clone(), server);
     let mut running = tokio::spawn(async move { running.run(listener, stopped).await });
@@ -255,9 +256,11 @@ async fn serve(
     }
 }
 
-/// Writes the line that scripts wait for. That nobody reads it is no reason to stop.
-fn announce(line: &str) {
-    let mut out = io::stdout();
+/// Writes the line that scripts wait for, to standard error if standard output is for pictures. That nobody reads it is no reason
+/// to stop.
+fn announce(line: &str, is_for_pictures: bool) {
+    let mut out: Box<dyn Write> =
+        if is_for_pictures { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
     _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 

@@ -193,14 +193,14 @@ fn a_loss_of_power_while_a_loss_is_accepted_takes_nothing_more() {
 #[test]
 fn a_manifest_that_cannot_be_written_is_written_later_and_ends_nothing() {
     let (lived, _) = lived(2, true);
-    // Every operation of a rotation, of what syncs it and of what follows fails for want of room, one at a time.
+    // Every operation of a rotation, of what syncs it and of what follows fails for want of room, from each one on.
     let mut late = 0;
     for at in 1..40 {
         let storage = lived.after_kill();
         let world = open(&storage).expect("a disk in order");
         world.turn(&mut Dice::new(1), 6);
         let from = storage.operations() + at;
-        storage.set_trouble(Trouble::Error { from, count: 1, kind: std::io::ErrorKind::StorageFull });
+        storage.set_trouble(Trouble::Error { from, count: 100, kind: std::io::ErrorKind::StorageFull });
         _ = world.core.take_snapshot();
         storage.set_trouble(Trouble::None);
         if let Some(failure) = world.core.syncer.failure() {
