@@ -5,10 +5,12 @@
 use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Color, Pixel};
+use draw_examples::finish;
 use draw_examples::wire::{Wire, with_port};
 use draw_protocol::trace::Detail;
 use std::error::Error;
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
@@ -29,8 +31,8 @@ struct Args {
     full: bool,
 }
 
-fn main() -> std::result::Result<(), String> {
-    run(&Args::parse()).map_err(|error| error.to_string())
+fn main() -> ExitCode {
+    finish("draw_wire", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

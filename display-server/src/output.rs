@@ -49,14 +49,12 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     match place(path)? {
         Place::Standard => {
             io::stdout().flush()?;
-            through(io::stdout().as_fd(), fill)
+            fill_up(Patient(io::stdout().as_fd()), fill)
         }
-        Place::Through(path) => through(open_through(&path)?.as_fd(), fill),
+        Place::Through(path) => fill_up(Patient(open_through(&path)?.as_fd()), fill),
         Place::File { target, there } => {
             let temporary = Temporary::beside(&target, there.as_ref())?;
-            let mut out = BufWriter::new(temporary.limited());
-            fill(&mut out)?;
-            out.flush()?;
+            fill_up(temporary.limited(), fill)?;
             fs::rename(&temporary.path, &target)
         }
     }
@@ -169,10 +167,37 @@ fn open_through(path: &Path) -> io::Result<File> {
     }
 }
 
-fn through(out: BorrowedFd<'_>, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::new(Patient(out));
-    fill(&mut out)?;
-    out.flush()
+/// Has `fill` write to `out`. What `out` says when it fails is the error, whatever an encoder in between makes of it.
+fn fill_up(out: impl Write, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(Noting { out, failed: None });
+    let filled = fill(&mut out).and_then(|()| out.flush());
+    let (noting, _) = out.into_parts();
+    filled.map_err(|error| noting.failed.unwrap_or(error))
+}
+
+/// Notes the first error.
+struct Noting<W> {
+    out: W,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write> Write for Noting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        if let Err(error) = &written
+            && error.kind() != ErrorKind::Interrupted
+        {
+            self.failed.get_or_insert_with(|| match error.raw_os_error() {
+                Some(number) => io::Error::from_raw_os_error(number),
+                None => io::Error::new(error.kind(), error.to_string()),
+            });
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Writes no more at a time than is taken at once, and waits no longer for that than [`STALLED`].

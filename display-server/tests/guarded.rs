@@ -29,8 +29,13 @@ fn command(journal: &Path, more: &[&str]) -> Command {
 
 /// One that does not start: its status, and what it says.
 fn refused(journal: &Path) -> (Option<i32>, String) {
-    let output = command(journal, &[]).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    let mut process = command(journal, &[]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut server = Server { process, address: String::new() };
+    assert_eq!(line, "", "it was to be refused");
+    let status = server.process.wait().unwrap();
+    (status.code(), server.said())
 }
 
 struct Server {

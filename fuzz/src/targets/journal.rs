@@ -47,7 +47,8 @@ impl Made {
     fn new(input: &mut Unstructured<'_>) -> Result<Made> {
         let side = |n: u8| u32::from(n % 12) + 1;
         let size = Size { width: side(input.arbitrary()?), height: side(input.arbitrary()?) };
-        let background = Color::from_u32(input.arbitrary()?);
+        // In later files this would say that there is a manifest; none of these files is that old.
+        let background = Color::from_u32(input.arbitrary::<u32>()? | 1);
         let instance = [7; 16];
         let header = Header {
             size,
