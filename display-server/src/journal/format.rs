@@ -99,7 +99,7 @@ const VERSION: u32 = 1;
 pub(crate) const HAS_MANIFEST: Color = Color::from_u32(0x4d41_4e00);
 
 /// Numbers of records and starts are smaller: what says otherwise is no journal, and counting on from it would overflow.
-const MOST: u64 = 1 << 62;
+pub(super) const MOST: u64 = 1 << 62;
 
 const IMPOSSIBLE: &str = "its header has numbers that cannot be";
 

@@ -5,7 +5,7 @@
 //! that two newer snapshots make superfluous are removed first, so that a disk that is full gets room, and a file that was begun
 //! when the power went need not be in it. Both are told from a loss by their numbers.
 
-use super::format::{Fields, SUM, put};
+use super::format::{Fields, MOST, SUM, put};
 use super::snapshots::KEPT;
 use super::storage::{FileReader, Storage, append_all, is_full, set_aside};
 use super::sync::locked;
@@ -23,6 +23,9 @@ pub(crate) const UNFINISHED: &str = "manifest.new";
 
 const MAGIC: &[u8; 8] = b"DRAWMANI";
 const VERSION: u32 = 1;
+
+/// Names have sixteen digits.
+const NUMBERS: u64 = 10_u64.pow(16);
 
 /// More files than any journal has: a start takes a snapshot when there are a few.
 const MOST_FILES: u64 = 1 << 16;
@@ -67,9 +70,13 @@ impl Manifest {
                 |n: u64| (0..n.min(MOST_FILES)).map(|_| fields.u64()).collect::<Option<BTreeSet<u64>>>();
             let (journals, snapshots) = (numbers(counts[0])?, numbers(counts[1])?);
             let is_whole = fields.0.is_empty() && counts == [journals.len() as u64, snapshots.len() as u64];
-            is_whole.then_some(Manifest { instance, boot, durable, journals, snapshots })
+            // Numbers are counted on from, and are those of names.
+            let mut files = journals.iter().chain(&snapshots);
+            let is_possible =
+                boot < MOST && durable < MOST && files.all(|number| (1..NUMBERS).contains(number));
+            (is_whole && is_possible).then_some(Manifest { instance, boot, durable, journals, snapshots })
         })();
-        read.ok_or_else(|| "its numbers do not fill it".into())
+        read.ok_or_else(|| "it has numbers that cannot be".into())
     }
 
     /// Reads that of a directory. `None` if it has none.
@@ -248,5 +255,44 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_those_that_are_described() {
+        let (journals, snapshots) = (BTreeSet::from([3, 4, 5]), BTreeSet::from([3, 4]));
+        let manifest = Manifest { instance: [7; 16], boot: 2, durable: 99, journals, snapshots };
+        let bytes = manifest.encode();
+        let numbers = [2, 99, 3, 2, 3, 4, 5, 3, 4].into_iter().flat_map(u64::to_be_bytes);
+        let covered: Vec<u8> = b"DRAWMANI\0\0\0\x01".iter().copied().chain([7; 16]).chain(numbers).collect();
+        assert_eq!(bytes, [&covered[..], &xxh3_64(&covered).to_be_bytes()].concat());
+        assert_eq!(Manifest::decode(&bytes), Ok(manifest));
+        assert_eq!(covered.len(), 60 + 5 * 8);
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused_however_right_the_checksum_is() {
+        let good = Manifest { boot: 1, journals: BTreeSet::from([1]), ..Manifest::default() };
+        assert!(Manifest::decode(&good.encode()).is_ok());
+        for bad in [
+            Manifest { boot: u64::MAX, ..good.clone() },
+            Manifest { durable: u64::MAX, ..good.clone() },
+            Manifest { journals: BTreeSet::from([0]), ..good.clone() },
+            Manifest { snapshots: BTreeSet::from([u64::MAX]), ..good.clone() },
+        ] {
+            assert!(Manifest::decode(&bad.encode()).is_err(), "{bad:?}");
+        }
+        // Counts that promise more than there is, or less.
+        for (at, count) in [(44, u64::MAX), (52, 1 << 40), (44, 0)] {
+            let mut bytes = good.encode();
+            bytes.truncate(bytes.len() - SUM);
+            bytes[at..at + 8].copy_from_slice(&count.to_be_bytes());
+            let sealed = [&bytes[..], &xxh3_64(&bytes).to_be_bytes()].concat();
+            assert!(Manifest::decode(&sealed).is_err(), "{count} at {at}");
+        }
     }
 }
