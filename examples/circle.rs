@@ -9,12 +9,12 @@ use display_server::{Handle, Options, snapshot, with_display};
 use draw_client::{Color, Display, Pixel, Size, blocking};
 use draw_examples::figures::{seconds, thousands};
 use draw_examples::timeline::{Recorder, Run, Target, Timeline};
-use draw_examples::{DelayLine, Interrupt, disc, parse_duration, progress};
+use draw_examples::{DelayLine, Interrupt, disc, parse_duration, parse_output, progress, save};
 use std::error::Error;
 use std::fmt;
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,7 +28,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
     version,
     after_help = "Without --display it uses DRAW_DISPLAY, else a display on localhost:3729 if one is \
     running, else it opens one of its own in this process, in a window where there is a screen, and leaves the picture \
-    in circle.png."
+    in circle.png.\n\nStatus: 0 if the circle was drawn and checked, and its picture is saved; 1 if anything of that failed, \
+    which standard error says; 130 after Ctrl-C."
 )]
 struct Args {
     /// The display to draw on: host, host:port or [ipv6]:port
@@ -50,6 +51,9 @@ struct Args {
     /// in this process, which adds latency of its own to every call
     #[arg(long, value_name = "FILE")]
     timeline: Option<Target>,
+    /// Where the picture goes that a display of our own leaves [default: circle.png]
+    #[arg(long, value_name = "FILE.png", value_parser = parse_output)]
+    output: Option<PathBuf>,
     /// Leave when the circle is drawn, also where it is shown in a window
     #[arg(long)]
     exit: bool,
@@ -113,6 +117,10 @@ fn run(args: &Args) -> Result<()> {
     if let Some(timeline) = &args.timeline {
         timeline.check()?;
     }
+    // Asked for by name: if it cannot be had, that is said before anything is drawn.
+    if let Some(output) = &args.output {
+        snapshot::check_writable(output)?;
+    }
     let given = args.display.clone().or_else(|| std::env::var(draw_client::DRAW_DISPLAY).ok());
     if let Some(address) = given.filter(|address| !address.is_empty()) {
         // Asked for by name: if it does not answer, that is an error.
@@ -137,14 +145,17 @@ fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
         Err(_) if own.is_closed() => return Err("the window was closed before the circle was drawn".into()),
         drawn => drawn?,
     }
-    snapshot::write(own.display().framebuffer(), Path::new("circle.png"))?;
-    println!("the picture is in circle.png");
+    let output = args.output.as_deref().unwrap_or(Path::new("circle.png"));
+    let saved = save(own.display().framebuffer(), output, "the circle was drawn and checked");
+    if saved.is_ok() {
+        println!("the picture is in {}", output.display());
+    }
     if own.has_window() && !args.exit {
         println!("close the window, or press Ctrl-C, to end");
         interrupt.closes(own);
         own.wait_closed();
     }
-    Ok(())
+    Ok(saved?)
 }
 
 /// Draws in the modes asked for, compares what is shown with what was meant, and reports.

@@ -4,11 +4,13 @@
 
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
-use display_server::{Options, Present, snapshot, with_display};
+use display_server::{Options, Present, with_display};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Color, Pixel, Size, digest_of_image};
+use draw_examples::{finish, parse_output, save};
 use std::error::Error;
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -35,10 +37,13 @@ struct Args {
     /// How many points they count together
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=MOST))]
     points: u64,
+    /// Where the picture goes that a display of our own leaves
+    #[arg(long, value_name = "FILE.png", default_value = "density.png", value_parser = parse_output)]
+    output: PathBuf,
 }
 
-fn main() -> std::result::Result<(), String> {
-    run(&Args::parse()).map_err(|error| error.to_string())
+fn main() -> ExitCode {
+    finish("density", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
@@ -50,8 +55,8 @@ fn run(args: &Args) -> Result<()> {
         Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         draw(args, &own.address().to_string())?;
-        snapshot::write(own.display().framebuffer(), Path::new("density.png"))?;
-        println!("the picture is in density.png");
+        save(own.display().framebuffer(), &args.output, "every point was counted")?;
+        println!("the picture is in {}", args.output.display());
         Ok(())
     })?
 }

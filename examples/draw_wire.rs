@@ -5,10 +5,12 @@
 use clap::Parser;
 use display_server::{Options, Present, bind, with_display};
 use draw_client::{Color, Pixel};
+use draw_examples::finish;
 use draw_examples::wire::Wire;
 use draw_printer::{Detail, PATIENCE, Rank, stderr, stdout};
 use std::error::Error;
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
@@ -29,11 +31,11 @@ struct Args {
     full: bool,
 }
 
-fn main() -> std::result::Result<(), String> {
-    let outcome = run(&Args::parse()).map_err(|error| error.to_string());
+fn main() -> ExitCode {
+    let outcome = run(&Args::parse());
     // Whoever does not read by then misses the rest.
     stdout().finish(PATIENCE);
-    outcome
+    finish("draw_wire", outcome)
 }
 
 fn run(args: &Args) -> Result<()> {

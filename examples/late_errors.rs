@@ -1,13 +1,26 @@
 //! Draws partly outside of the display, and shows to whom an error goes: to whoever awaits it, else to the callback of the
 //! scope, else to that of the display, else to the next `sync`.
 
+use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Color, Display, Error, Pixel, Result};
+use draw_examples::finish;
+use std::process::ExitCode;
 use std::sync::mpsc;
 
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
-fn main() -> std::result::Result<(), Anything> {
+/// Draws partly outside of a display of its own, and shows to whom each error goes.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {}
+
+fn main() -> ExitCode {
+    let Args {} = Args::parse();
+    finish("late_errors", run())
+}
+
+fn run() -> std::result::Result<(), Anything> {
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,13 +1,16 @@
-//! Sends a PNG file to a display: `picture [--display ADDR] [FILE.png]`. Without a file it sends the one that comes with
+//! Sends a PNG file to a display: `picture [--display ADDR] [FILE.png]`, where `-` is standard input. Without a file it sends the one that comes with
 //! it; without a display it opens its own, compares what is shown with the file, and leaves picture.png.
 
 use clap::Parser;
-use display_server::{Options, Present, snapshot, with_display};
+use display_server::{Options, Present, with_display};
 use draw_client::{Size, blocking::Display};
+use draw_examples::magic::kind_of;
+use draw_examples::{finish, parse_output, save};
 use std::error::Error;
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -24,7 +27,10 @@ struct Args {
     /// Where its top edge goes
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     y: i32,
-    /// A PNG file [default: a small picture of our own making]
+    /// Where the picture goes that a display of our own leaves
+    #[arg(long, value_name = "FILE.png", default_value = "picture.png", value_parser = parse_output)]
+    output: PathBuf,
+    /// A PNG file, or `-` for standard input [default: a small picture of our own making]
     file: Option<PathBuf>,
 }
 
@@ -34,16 +40,18 @@ struct Picture {
     rgba: Vec<u8>,
 }
 
-fn main() -> std::result::Result<(), String> {
-    run(&Args::parse()).map_err(|error| error.to_string())
+fn main() -> ExitCode {
+    finish("picture", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     let picture = match &args.file {
+        Some(path) if path.as_os_str() == "-" => {
+            Picture::read(io::stdin().lock()).map_err(|error| format!("standard input: {error}"))?
+        }
         Some(path) => {
-            let file =
-                File::open(path).map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-            Picture::read(file).map_err(|error| format!("cannot read {}: {error}", path.display()))?
+            let picture = File::open(path).map_err(Into::into).and_then(Picture::read);
+            picture.map_err(|error| format!("{}: {error}", path.display()))?
         }
         None => Picture::read(&include_bytes!("data/rings.png")[..])?,
     };
@@ -58,8 +66,8 @@ fn run(args: &Args) -> Result<()> {
         Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         send(args, &picture, &own.address().to_string())?;
-        snapshot::write(own.display().framebuffer(), Path::new("picture.png"))?;
-        println!("a display of our own shows it; the picture is in picture.png");
+        save(own.display().framebuffer(), &args.output, "a display of our own shows it")?;
+        println!("a display of our own shows it; the picture is in {}", args.output.display());
         Ok(())
     })?
 }
@@ -82,12 +90,23 @@ impl Picture {
         // The decoder wants to seek; a picture is small beside the pixels in it.
         let mut bytes = Vec::new();
         source.read_to_end(&mut bytes)?;
+        match kind_of(&bytes) {
+            Some("a PNG picture") => {}
+            Some(kind) => {
+                return Err(format!(
+                    "this is {kind}, and only PNG is read: convert it to PNG, as `magick` or any image editor does"
+                )
+                .into());
+            }
+            None => return Err("this is no picture that is known, and only PNG is read".into()),
+        }
         let mut decoder = png::Decoder::new(BufReader::new(Cursor::new(bytes)));
         decoder
             .set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
-        let mut reader = decoder.read_info()?;
+        let damaged = |error| format!("this is a PNG picture that cannot be read to its end: {error}");
+        let mut reader = decoder.read_info().map_err(damaged)?;
         let mut data = vec![0; reader.output_buffer_size().ok_or("its size cannot be")?];
-        let info = reader.next_frame(&mut data)?;
+        let info = reader.next_frame(&mut data).map_err(damaged)?;
         data.truncate(info.buffer_size());
         let rgba = match info.color_type {
             png::ColorType::Rgba => data,

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::typed::parse_size;
 use display_server::window::{End, Remote, Screen};
-use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, snapshot};
+use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -53,7 +53,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "present")]
     headless: bool,
 
-    /// Write the display to this PNG file on exit and on SIGUSR1
+    /// Write the display to this PNG file on exit and on SIGUSR1. `-` is standard output; the first line goes to standard
+    /// error then
     #[arg(long, value_name = "FILE.png")]
     snapshot: Option<PathBuf>,
 
@@ -215,7 +216,7 @@ async fn serve(
         }
     };
     let address = listener.local_addr().map_err(Error::Start)?;
-    log::announce(&format!("listening on {address}"));
+    log::announce(&format!("listening on {address}"), path.is_some_and(output::is_standard));
     // A task of its own, so that clients are let in while a snapshot is being written.
     let (display, running) = (server.display().clone(), server);
     let mut running = tokio::spawn(async move { running.run(listener, stopped).await });

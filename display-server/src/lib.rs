@@ -46,6 +46,7 @@ mod framebuffer;
 pub mod journal;
 mod listen;
 mod local;
+pub mod output;
 mod server;
 mod sessions;
 #[doc(hidden)]

@@ -2,21 +2,17 @@
 
 use crate::error::Error;
 use crate::framebuffer::Framebuffer;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use crate::output;
+use std::io::{self, Write};
+use std::path::Path;
 
-/// Writes the display to `path` as an RGBA image, alpha as it is. The image appears whole or not at all: it is written
-/// to a temporary file beside `path`, which then takes its name. It blocks; what is drawn meanwhile may be in it.
+/// Writes the display to `path` as an RGBA image, alpha as it is. The image appears whole or not at all, and what is no file is
+/// written to: [`output`] has the rules. It blocks; what is drawn meanwhile may be in it.
 ///
 /// # Errors
 /// [`Error::Snapshot`] if the file cannot be written; a file that was at `path` is still there.
 pub fn write(framebuffer: &Framebuffer, path: &Path) -> Result<(), Error> {
-    let written = Temporary::new(path).and_then(|temporary| {
-        encode(framebuffer, &temporary.file)?;
-        fs::rename(&temporary.path, path)
-    });
+    let written = output::write(path, |out| encode(framebuffer, out));
     written.map_err(|source| Error::Snapshot { path: path.to_owned(), source })
 }
 
@@ -25,15 +21,12 @@ pub fn write(framebuffer: &Framebuffer, path: &Path) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Snapshot`] if it would not.
 pub fn check_writable(path: &Path) -> Result<(), Error> {
-    let checked =
-        if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Temporary::new(path).map(drop) };
-    checked.map_err(|source| Error::Snapshot { path: path.to_owned(), source })
+    output::check(path).map_err(|source| Error::Snapshot { path: path.to_owned(), source })
 }
 
-fn encode(framebuffer: &Framebuffer, file: &File) -> io::Result<()> {
+fn encode(framebuffer: &Framebuffer, out: &mut dyn Write) -> io::Result<()> {
     let size = framebuffer.size();
-    let mut out = BufWriter::new(file);
-    let mut encoder = png::Encoder::new(&mut out, size.width, size.height);
+    let mut encoder = png::Encoder::new(out, size.width, size.height);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     // A display that ends has little time.
@@ -48,44 +41,15 @@ fn encode(framebuffer: &Framebuffer, file: &File) -> io::Result<()> {
     }
     image.finish()?;
     writer.finish()?;
-    out.flush()
-}
-
-/// A new file beside another, removed when it is dropped unless it was renamed.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn new(beside: &Path) -> io::Result<Temporary> {
-        let name = beside.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        for n in 0..100 {
-            let mut hidden = OsString::from(".");
-            hidden.push(name);
-            hidden.push(format!(".{}-{n}.tmp", std::process::id()));
-            let path = beside.with_file_name(hidden);
-            // A new file and no other: in a directory that others may write to, the name could be a link of theirs.
-            match File::create_new(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                created => return created.map(|file| Temporary { path, file }),
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Not there any more if it was renamed.
-        _ = fs::remove_file(&self.path);
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use draw_protocol::{Color, Size};
+    use std::fs::{self, File};
+    use std::path::PathBuf;
 
     #[test]
     fn a_picture_survives_and_replaces_the_old_one() {

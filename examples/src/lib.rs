@@ -1,12 +1,14 @@
 //! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, how a time is written, a relay
-//! that prints what passes, and a picture of it.
+//! that prints what passes, a picture of it, and the files that they read and leave.
 
 pub mod circle;
 pub mod delay;
 pub mod duration;
 pub mod figures;
 pub mod interrupt;
+pub mod magic;
 pub mod progress;
+pub mod saved;
 pub mod timeline;
 pub mod wire;
 
@@ -14,6 +16,7 @@ pub use circle::disc;
 pub use delay::DelayLine;
 pub use duration::parse_duration;
 pub use interrupt::Interrupt;
+pub use saved::{finish, parse_output, save};
 
 /// README's programs are compiled like this crate's own examples.
 #[cfg(doctest)]

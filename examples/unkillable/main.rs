@@ -14,8 +14,8 @@ use course::{Course, Interrupted};
 use display_server::{Framebuffer, Size, snapshot};
 use draw_client::blocking::Display;
 use draw_client::{Color, digest_of_image};
-use draw_examples::Interrupt;
 use draw_examples::figures::{seconds, thousands};
+use draw_examples::{Interrupt, parse_output};
 use server::{Directory, Server};
 use std::error::Error;
 use std::io::Write;
@@ -42,7 +42,7 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=2_000_000))]
     calls: u64,
     /// Where both pictures go, side by side: the display that was killed is on the left
-    #[arg(long, value_name = "FILE.png", default_value = "unkillable.png")]
+    #[arg(long, value_name = "FILE.png", default_value = "unkillable.png", value_parser = parse_output)]
     output: PathBuf,
     /// Be the display: serve the journal in this directory until standard input ends
     #[arg(long, value_name = "DIR", hide = true, requires = "listen")]

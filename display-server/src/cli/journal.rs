@@ -44,7 +44,7 @@ enum Command {
         #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "-0s", hide_default_value = true,
               value_parser = parse_moment)]
         at: Moment,
-        /// The file to write
+        /// The file to write; `-` is standard output
         #[arg(short, long, value_name = "FILE.png")]
         output: PathBuf,
     },

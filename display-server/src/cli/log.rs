@@ -73,9 +73,11 @@ pub(crate) fn fail(error: &dyn fmt::Display) {
     stderr().push(line.as_bytes(), Rank::Important);
 }
 
-/// Writes the line that scripts wait for. That nobody reads it is no reason to stop, nor to wait.
-pub(super) fn announce(line: &str) {
-    stdout().push(format!("{line}\n").as_bytes(), Rank::Important);
+/// Writes the line that scripts wait for, to standard error if standard output is for pictures. That nobody reads it is no
+/// reason to stop, nor to wait.
+pub(super) fn announce(line: &str, is_for_pictures: bool) {
+    let output = if is_for_pictures { stderr() } else { stdout() };
+    output.push(format!("{line}\n").as_bytes(), Rank::Important);
 }
 
 /// Whether a terminal is to be written to in colour, by the rule of no-color.org and by what the terminal says of itself.

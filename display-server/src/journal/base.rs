@@ -1,6 +1,6 @@
 //! Where a replay starts, and the replay.
 
-use super::error::JournalError;
+use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, Snapshot, journal_name, read_snapshot, snapshot_name};
 use super::format::{HEADER, Header};
 use super::record::Entry;
@@ -35,6 +35,10 @@ impl Errors<'_> {
         if let Some(proof) = broken.proof {
             damage.what = format!("{} ({proof})", damage.what);
         }
+        self.damage(damage)
+    }
+
+    pub(crate) fn damage(&self, damage: Damage) -> JournalError {
         JournalError::Damaged { directory: self.0.to_owned(), damage }
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum JournalError {
     /// The system refuses to read or to write something.
-    #[error("the journal in {}: cannot {what} ({source})", directory.display())]
+    #[error("the journal in {}: cannot {what} ({source}){}", directory.display(), hint(source))]
     Io {
         /// Where the journal is.
         directory: PathBuf,
@@ -22,7 +22,7 @@ pub enum JournalError {
     #[error("another server uses the journal in {}: end that one, or choose another directory", .0.display())]
     Locked(PathBuf),
     /// There is none.
-    #[error("there is no journal in {}", .0.display())]
+    #[error("there is no journal in {}: name the directory that was given to --journal", .0.display())]
     Missing(PathBuf),
     /// Something in the middle of it was changed or is gone.
     #[error(
@@ -81,6 +81,25 @@ pub enum JournalError {
         /// What went wrong, and what it means.
         why: String,
     },
+}
+
+/// What to do about an error of the system's; nothing where that is not known.
+fn hint(source: &io::Error) -> &'static str {
+    use io::ErrorKind::*;
+    match source.kind() {
+        PermissionDenied => ": run it as the user whom the directory belongs to, or name another directory",
+        NotADirectory | AlreadyExists => ": a file is in the way; name a directory",
+        NotFound => ": name a directory that exists, or one in a directory that does",
+        ReadOnlyFilesystem => {
+            ": its file system can only be read. `display-server journal export` has the picture; to draw, name another directory"
+        }
+        StorageFull => ": its disk is full; make room there, or name a directory on another disk",
+        QuotaExceeded => {
+            ": what this user may have on its disk is used up; remove something, or name a directory on another disk"
+        }
+        FileTooLarge => ": that is more than a file may have; raise the limit (`ulimit -f`)",
+        _ => "",
+    }
 }
 
 /// Something in a journal that is not as it was written.

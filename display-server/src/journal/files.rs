@@ -1,6 +1,7 @@
 //! Which files a journal has, and its snapshots as files.
 
 use super::format::{SNAPSHOT_HEADER, SUM, SnapshotHeader};
+use super::manifest::{Manifest, UNFINISHED};
 use super::storage::{FileReader, Storage, append_all, set_aside};
 use crate::display::Display;
 use crate::error::Error;
@@ -25,12 +26,32 @@ fn unfinished_name(number: u64) -> String {
 pub(crate) struct Catalogue {
     pub(crate) journals: Vec<u64>,
     pub(crate) snapshots: Vec<u64>,
-    /// Snapshots that were never finished.
+    /// Snapshots and manifests that were never finished.
     pub(crate) unfinished: Vec<String>,
+    /// What the manifest says, or what is wrong with it; `None` if there is none.
+    pub(crate) manifest: Option<Result<Manifest, String>>,
 }
 
+/// How often a directory is listed anew in which a server has just begun or removed a file.
+const TRIES: u32 = 10;
+
 impl Catalogue {
+    /// Reads the manifest and the names of all files, at a moment when the one is of the others.
     pub(crate) fn read(storage: &dyn Storage) -> io::Result<Catalogue> {
+        let mut manifest = Manifest::read(storage)?;
+        for n in 1.. {
+            let catalogue = Catalogue::list(storage)?;
+            let after = Manifest::read(storage)?;
+            if after == manifest || n == TRIES {
+                return Ok(Catalogue { manifest, ..catalogue });
+            }
+            manifest = after;
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Reads the names of all files, and not the manifest.
+    pub(crate) fn list(storage: &dyn Storage) -> io::Result<Catalogue> {
         let mut catalogue = Catalogue::default();
         for name in storage.list()? {
             let (kind, number) = name.split_once('-').unwrap_or_default();
@@ -39,6 +60,7 @@ impl Catalogue {
                 ("journal", Some(number)) => catalogue.journals.push(number),
                 ("snapshot", Some(number)) => catalogue.snapshots.push(number),
                 ("snapshot", None) if number.ends_with(".new") => catalogue.unfinished.push(name),
+                _ if name == UNFINISHED => catalogue.unfinished.push(name),
                 _ => {}
             }
         }

@@ -1,8 +1,9 @@
 //! The bytes of a journal, precisely enough for another implementation.
 //!
 //! A directory has files `journal-N` and `snapshot-N`, where N is a number of sixteen decimal digits from 1 up, and a
-//! file `lock` that the server which writes them holds with `flock`. A name that ends in `.new` is a snapshot that was
-//! never finished. All numbers are big-endian. A checksum is XXH3, 64 bits, with a seed.
+//! file `lock` that the server which writes them holds with `flock`, as it does the directory itself; and a file `manifest` of what
+//! else there is. A name that ends in `.new` is a snapshot or a manifest that was never finished. All numbers are big-endian. A
+//! checksum is XXH3, 64 bits, with a seed.
 //!
 //! **`journal-N`** is a header of 88 bytes, and then records up to its end:
 //!
@@ -11,7 +12,7 @@
 //! | 0 | 8 | `DRAWJRNL` |
 //! | 8 | 4 | version: 1 |
 //! | 12 | 4, 4 | width and height of the display |
-//! | 20 | 4 | in `journal-1` the colour of the empty display, 0xRRGGBBAA; means nothing in others |
+//! | 20 | 4 | in `journal-1` the colour of the empty display, 0xRRGGBBAA; in others [`HAS_MANIFEST`] if there was a manifest when it was begun, and any other number if not |
 //! | 24 | 16 | instance: random, born with an empty display |
 //! | 40 | 8 | boot: counts the starts of the instance, from 1; not those that found no room for a file, and so have drawn nothing |
 //! | 48 | 8 | the sequence number of the first record that may follow; the first of all is 1 |
@@ -56,6 +57,25 @@
 //! | 84 | width * height * 4 | the pixels as bytes R, G, B, A, rows from the top |
 //! | | n | the state: what the server keeps beside the picture |
 //! | | 8 | checksum of everything before it, with the seed 0 |
+//!
+//! **`manifest`** says which files there are, so that one that is gone is missed. It is replaced as a whole. What it names was on the
+//! disk before; what was begun or removed last may not be in it yet:
+//!
+//! | offset | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | `DRAWMANI` |
+//! | 8 | 4 | version: 1 |
+//! | 12 | 16 | instance |
+//! | 28 | 8 | boot of the newest journal in it |
+//! | 36 | 8 | durable: every record up to this number was synced when it was written |
+//! | 44 | 8, 8 | how many journals and how many snapshots it names |
+//! | 60 | n * 8 | the numbers of the journals, rising, and then those of the snapshots |
+//! | | 8 | checksum of everything before it, with the seed 0 |
+//!
+//! A journal from the newest snapshot on that is named and not there is damage, and so is a missing `journal-N` where there is a
+//! `snapshot-N`, and a missing manifest where a header says that there was one. A file with two newer snapshots was removed. A
+//! manifest that names only files older than the newest snapshot is out of date: a server that knows of no manifest has been there.
+//! A directory without one is that of such a server, and gets one.
 
 use draw_protocol::{Color, Size, limits};
 use xxhash_rust::xxh3::xxh3_64;
@@ -74,8 +94,12 @@ const JOURNAL_MAGIC: &[u8; 8] = b"DRAWJRNL";
 const SNAPSHOT_MAGIC: &[u8; 8] = b"DRAWSNAP";
 const VERSION: u32 = 1;
 
+/// Stands in headers of files behind which a manifest is to be expected. As a colour it cannot be seen, so nobody has asked for it as
+/// that of a display before there were manifests.
+pub(crate) const HAS_MANIFEST: Color = Color::from_u32(0x4d41_4e00);
+
 /// Numbers of records and starts are smaller: what says otherwise is no journal, and counting on from it would overflow.
-const MOST: u64 = 1 << 62;
+pub(super) const MOST: u64 = 1 << 62;
 
 const IMPOSSIBLE: &str = "its header has numbers that cannot be";
 
@@ -137,13 +161,13 @@ impl<'a> Fields<'a> {
     }
 
     /// The magic and the version, or what is there instead.
-    fn start(&mut self, magic: &[u8; 8], what: &str) -> Result<(), String> {
+    pub(super) fn start(&mut self, magic: &[u8; 8], wanted: u32, what: &str) -> Result<(), String> {
         if self.take(8).is_none_or(|found| found != magic) {
             return Err(format!("it does not start as a {what} does"));
         }
         match self.u32() {
-            Some(VERSION) => Ok(()),
-            version => Err(format!("its version is {}, not {VERSION}", version.unwrap_or(0))),
+            Some(version) if version == wanted => Ok(()),
+            version => Err(format!("its version is {}, not {wanted}", version.unwrap_or(0))),
         }
     }
 }
@@ -177,7 +201,7 @@ impl Header {
         let short = || format!("its header has {} of {HEADER} bytes", bytes.len());
         let bytes: &[u8; HEADER] = bytes.try_into().map_err(|_| short())?;
         let mut fields = Fields(bytes);
-        fields.start(JOURNAL_MAGIC, "journal")?;
+        fields.start(JOURNAL_MAGIC, VERSION, "journal")?;
         let header = (|| {
             Some(Header {
                 size: fields.size()?,
@@ -212,7 +236,7 @@ impl SnapshotHeader {
     /// Reads it. Whether it is whole, only the checksum at the end of the snapshot tells.
     pub(crate) fn decode(bytes: &[u8]) -> Result<SnapshotHeader, String> {
         let mut fields = Fields(bytes);
-        fields.start(SNAPSHOT_MAGIC, "snapshot")?;
+        fields.start(SNAPSHOT_MAGIC, VERSION, "snapshot")?;
         let header = (|| {
             Some(SnapshotHeader {
                 size: fields.size()?,

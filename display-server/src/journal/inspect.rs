@@ -2,15 +2,18 @@
 
 mod check;
 
+use check::start;
 pub use check::{Report, check};
 
 use super::base::{Errors, Found, find_base, read_header, replay};
+use super::directory::Directory;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, journal_name, snapshot_header, snapshot_name};
-use super::replay::walk;
-use super::storage::{Directory, Storage};
+use super::replay::{Owner, walk};
+use super::storage::Storage;
 use crate::display::Display;
 use draw_protocol::Size;
+use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -78,7 +81,7 @@ fn with<T>(
     for n in 1.. {
         let storage = Directory::read_only(directory).map_err(errors.io("read it"))?;
         let catalogue = Catalogue::read(&storage).map_err(errors.io("list it"))?;
-        if catalogue.is_empty() {
+        if catalogue.is_empty() && catalogue.manifest.is_none() {
             return Err(JournalError::Missing(directory.to_owned()));
         }
         match look(&storage, &catalogue, &errors) {
@@ -101,7 +104,7 @@ fn no_snapshot(errors: &Errors<'_>, number: u64, why: NoSnapshot) -> Result<Dama
 /// What the headers of the files in `directory` say.
 ///
 /// # Errors
-/// If there is no journal, if it cannot be read, or if a header is damaged.
+/// If there is no journal, if it cannot be read, if a header is damaged, or if a file is missing.
 pub fn info(directory: &Path) -> Result<Info, JournalError> {
     with(directory, |storage, catalogue, errors| {
         let length = |name: &str| {
@@ -109,7 +112,11 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
             length.map_err(errors.io(format!("read {name}")))
         };
         let damaged = |damage| JournalError::Damaged { directory: directory.to_owned(), damage };
-        let (mut snapshots, mut journals, mut newest) = (Vec::new(), Vec::new(), None);
+        if let Some(damage) = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))? {
+            return Err(damaged(damage));
+        }
+        let (mut snapshots, mut journals, mut newest, mut headers) =
+            (Vec::new(), Vec::new(), None, Vec::new());
         for &number in &catalogue.snapshots {
             let name = snapshot_name(number);
             let header = snapshot_header(storage, number);
@@ -117,6 +124,7 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
                 header.map_err(|why| no_snapshot(errors, number, why).map_or_else(|error| error, damaged))?;
             newest = Some((header.instance, header.boot, header.size));
             let (bytes, begun) = (length(&name)?, time(header.taken));
+            headers.push((number, header));
             snapshots.push(FileInfo { bytes, name, record: header.sequence, begun });
         }
         for &number in &catalogue.journals {
@@ -135,6 +143,15 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
             }
         }
         let (instance, boot, size) = newest.ok_or_else(|| JournalError::Missing(directory.to_owned()))?;
+        if catalogue.has_gap(Owner { instance, size })
+            && let Some((owner, place)) =
+                start(storage, catalogue, &headers).map_err(errors.io("read it"))?.map_err(damaged)?
+        {
+            let end = walk(storage, catalogue, owner, place, &mut |_, _, _| ControlFlow::Continue(()));
+            if let Some(broken) = end.map_err(errors.io("read it"))?.broken {
+                return Err(errors.damaged(broken));
+            }
+        }
         Ok(Info { instance, boot, size, snapshots, journals })
     })
 }
@@ -158,14 +175,32 @@ pub fn export(
             }
         };
         let Found { base, damaged } = find_base(storage, catalogue, errors, |time| time <= until)?;
+        let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
         let Some(base) = base else {
-            return Err(nothing_before(storage, catalogue, errors, damaged));
+            return Err(match wrong {
+                Some(damage) => errors.damage(damage),
+                None => nothing_before(storage, catalogue, errors, damaged),
+            });
         };
-        let end = replay(storage, catalogue, &base, progress, |_, _, _| (), |time| time <= until);
-        match end.map_err(errors.io("read it"))?.broken {
-            Some(broken) if broken.proof.is_some() => Err(errors.damaged(broken)),
-            _ => Ok(base.display),
+        let is_at_end = Cell::new(true);
+        let wants = |time| {
+            is_at_end.set(time <= until);
+            is_at_end.get()
+        };
+        let end = replay(storage, catalogue, &base, progress, |_, _, _| (), wants);
+        let end = end.map_err(errors.io("read it"))?;
+        match end.broken {
+            Some(broken) if broken.proof.is_some() => return Err(errors.damaged(broken)),
+            None if is_at_end.get() => {
+                let wrong =
+                    wrong.or_else(|| catalogue.contradiction(base.owner, base.place.file, &end.place));
+                if let Some(damage) = wrong {
+                    return Err(errors.damage(damage));
+                }
+            }
+            _ => {}
         }
+        Ok(base.display)
     })
 }
 

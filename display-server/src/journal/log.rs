@@ -1,7 +1,8 @@
 //! The file that is being written.
 
 use super::files::journal_name;
-use super::format::{HEADER, Header};
+use super::format::{HAS_MANIFEST, HEADER, Header};
+use super::manifest::Ledger;
 use super::mend::Litter;
 use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
@@ -35,6 +36,7 @@ pub(crate) fn wall_clock() -> u64 {
 #[derive(Debug)]
 pub(crate) struct Log {
     storage: Arc<dyn Storage>,
+    ledger: Arc<Ledger>,
     /// `None` before it is begun: see [`Log::begin`].
     pub(crate) file: Option<Arc<dyn StoredFile>>,
     /// What is to be put in order before it is begun.
@@ -68,7 +70,7 @@ fn make_file(
 ) -> io::Result<(Arc<dyn StoredFile>, u64)> {
     let header = Header {
         size: owner.size,
-        background,
+        background: if place.file == 1 { background } else { HAS_MANIFEST },
         instance: owner.instance,
         boot: place.boot,
         first: place.next,
@@ -98,7 +100,7 @@ fn make_file(
 impl Log {
     /// One whose file is to be `place.file`. [`Log::begin`] makes it, or the first record does.
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        (storage, ledger): (Arc<dyn Storage>, Arc<Ledger>),
         owner: Owner,
         background: Color,
         place: Place,
@@ -106,6 +108,7 @@ impl Log {
     ) -> Log {
         Log {
             storage,
+            ledger,
             file: None,
             litter,
             owner,
@@ -122,13 +125,17 @@ impl Log {
         }
     }
 
-    /// Begins the file, which is on the disk then, as is all that was before. After a start that found no room the first call
-    /// does that, with two syncs that everybody waits for, as for a start. What fails can be tried again: each attempt makes
+    /// Begins the file, which is on the disk and in the manifest then, as is all that was before. After a start that found no room
+    /// the first call does that, with a few syncs that everybody waits for, as for a start. What fails can be tried again: each attempt makes
     /// another file, so none is taken to be on the disk that a sync has failed for.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
         if let Some(litter) = &mut self.litter {
             litter.remove(&*self.storage).map_err(|(_, error)| error)?;
             self.litter = None;
+        }
+        if self.place.file > 1 {
+            // Its header says that there is one.
+            self.ledger.ensure()?;
         }
         // Whatever is behind a start was synced by it.
         let durable = self.place.next - 1;
@@ -136,6 +143,16 @@ impl Log {
         if let Err(error) = file.sync().and_then(|()| self.storage.sync_directory()) {
             _ = self.storage.remove(&journal_name(self.place.file));
             return Err(error);
+        }
+        let start = (self.owner.instance, self.place.boot);
+        if let Err(unwritten) = self.ledger.begin(start, self.place.file, durable) {
+            if unwritten.is_in_doubt {
+                // The manifest may name it, so it stays. The next attempt makes the file behind it.
+                (self.place.file, self.place.checksum) = (self.place.file + 1, checksum);
+            } else {
+                _ = self.storage.remove(&journal_name(self.place.file));
+            }
+            return Err(unwritten.error);
         }
         self.place.checksum = checksum;
         (self.file, self.length, self.is_stuck) = (Some(file), HEADER as u64, false);

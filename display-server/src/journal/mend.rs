@@ -1,7 +1,6 @@
 //! What a start finds that is of no use: it is removed before anything is written.
 
 use super::files::journal_name;
-use super::format::HEADER;
 use super::replay::Break;
 use super::storage::Storage;
 use std::io;
@@ -31,7 +30,7 @@ impl Litter {
             // From the last on: what is left when this is interrupted is torn in the same way.
             for &number in journals.iter().rev().filter(|&&number| number >= broken.file) {
                 let name = journal_name(number);
-                if number > broken.file || broken.damage.offset < HEADER as u64 {
+                if broken.removes(number) {
                     remove(storage, &name)?;
                     continue;
                 }

@@ -28,11 +28,14 @@
 //! found none: what it does is a part of that start. Without a journal there is no lock.
 
 mod base;
+mod directory;
 mod error;
+mod evidence;
 mod files;
 mod format;
 pub mod inspect;
 mod log;
+mod manifest;
 #[cfg(test)]
 mod memory;
 mod mend;
@@ -53,6 +56,7 @@ pub use record::Entry;
 use crate::display::Display;
 use crate::sessions::Shadow;
 use base::Errors;
+use directory::Directory;
 use draw_protocol::session::Id;
 use draw_protocol::{Answer, Color, Fault, Size};
 use shared::Core;
@@ -62,7 +66,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use storage::Directory;
 use sync::locked;
 use tokio::sync::watch;
 pub(crate) use turn::Turn;
@@ -156,7 +159,7 @@ impl Journal {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Journal, JournalError> {
         let errors = Errors(directory);
-        let storage = Directory::lock(directory).map_err(errors.io("lock it"))?;
+        let storage = Directory::lock(directory).map_err(|(what, error)| errors.io(what)(error))?;
         let storage = storage.ok_or_else(|| JournalError::Locked(directory.to_owned()))?;
         let core = Core::open(directory, Arc::new(storage), options, companion, progress)?;
         Journal::start(core).map_err(errors.io("start a thread"))

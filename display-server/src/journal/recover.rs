@@ -1,9 +1,10 @@
 //! From a directory to a picture.
 
-use super::base::{Errors, Found, find_base, replay};
+use super::base::{Base, Errors, Found, find_base, replay};
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, journal_name, snapshot_name};
 use super::format::HEADER;
+use super::manifest::Manifest;
 use super::mend::Litter;
 use super::replay::{Break, Owner, Place, walk};
 use super::storage::{Storage, give_back, is_full};
@@ -26,6 +27,25 @@ pub(crate) struct Recovered {
     pub(crate) is_cut: bool,
     /// What is of no use and could not be removed, since the disk is full.
     pub(crate) litter: Option<Litter>,
+    /// The files that are there, on the disk.
+    pub(crate) manifest: Manifest,
+    /// The directory has one, whatever is in it.
+    pub(crate) has_manifest: bool,
+}
+
+/// The files that there are without those that are of no use.
+fn manifest_of(catalogue: &Catalogue, base: &Base, litter: &Litter) -> Manifest {
+    let mut manifest = Manifest {
+        instance: base.owner.instance,
+        journals: catalogue.journals.iter().copied().collect(),
+        snapshots: catalogue.snapshots.iter().copied().collect(),
+        ..Manifest::default()
+    };
+    manifest.snapshots.retain(|&number| !litter.names.contains(&snapshot_name(number)));
+    if let Some((_, broken)) = &litter.torn {
+        manifest.journals.retain(|&number| !broken.removes(number));
+    }
+    manifest
 }
 
 /// Recovers what `storage` has, and cuts off a torn end. `None` if it has nothing. All that is recovered is on the disk then.
@@ -40,6 +60,10 @@ pub(crate) fn recover(
     let Found { base, damaged } = find_base(storage, &catalogue, errors, |_| true)?;
     for (number, what) in &damaged {
         warn!("{} is damaged and not used: {what}", snapshot_name(*number));
+    }
+    let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
+    if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
+        return Err(errors.damage(damage.clone()));
     }
     let Some(base) = base else { return no_base(storage, &catalogue, options, errors, damaged) };
     if let Some(wanted) = options.size.filter(|&wanted| wanted != base.owner.size) {
@@ -61,13 +85,24 @@ pub(crate) fn recover(
     let mut place = end.place;
     let mut litter = Litter { names: catalogue.unfinished.clone(), ..Litter::default() };
     litter.names.extend(damaged.iter().map(|(number, _)| snapshot_name(*number)));
-    let is_cut = end.broken.as_ref().is_some_and(|broken| broken.proof.is_some());
+    let wrong = match &end.broken {
+        Some(_) => wrong,
+        None => wrong.or_else(|| catalogue.contradiction(base.owner, base.place.file, &place)),
+    };
+    if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
+        return Err(errors.damage(damage.clone()));
+    }
+    let is_cut = wrong.is_some() || end.broken.as_ref().is_some_and(|broken| broken.proof.is_some());
+    for name in catalogue.lost(base.owner) {
+        warn!(
+            "{name} is gone. The picture does not need it, but nothing is to be removed from {}",
+            errors.0.display()
+        );
+    }
     match end.broken {
         Some(broken) if is_cut && !options.accept_loss => return Err(errors.damaged(broken)),
         Some(Break { damage, bytes, .. }) if is_cut => {
             warn!("dropping {bytes} bytes from record {} on, which were promised: {damage}", damage.record);
-            // Behind everything that is there: the dropped files stay until newer snapshots remove them.
-            place.file = catalogue.journals.last().map_or(place.file, |last| last + 1).max(place.file);
         }
         Some(broken) => {
             let Break { damage, bytes, .. } = &broken;
@@ -81,6 +116,14 @@ pub(crate) fn recover(
         }
         None => {}
     }
+    if let Some(damage) = wrong {
+        warn!("going on as a new instance in spite of this: {damage}");
+    }
+    if is_cut {
+        // Behind everything that is or was there: the dropped files stay until newer snapshots remove them.
+        place.file = place.file.max(catalogue.newest() + 1);
+    }
+    let manifest = manifest_of(&catalogue, &base, &litter);
     let litter = match litter.remove(storage) {
         Ok(()) => None,
         Err((what, error)) if is_full(&error) && !is_cut => {
@@ -102,7 +145,18 @@ pub(crate) fn recover(
     storage.sync_directory().map_err(errors.io("sync it"))?;
     let files = place.file - base.place.file;
     let (display, owner) = (base.display, base.owner);
-    Ok(Some(Recovered { display, owner, place, bytes: end.bytes, files, is_cut, litter }))
+    let has_manifest = catalogue.manifest.is_some();
+    Ok(Some(Recovered {
+        display,
+        owner,
+        place,
+        bytes: end.bytes,
+        files,
+        is_cut,
+        litter,
+        manifest,
+        has_manifest,
+    }))
 }
 
 /// There are neither a snapshot nor the first journal to start from.
@@ -113,11 +167,12 @@ fn no_base(
     errors: &Errors<'_>,
     damaged: Vec<(u64, String)>,
 ) -> Result<Option<Recovered>, JournalError> {
-    if catalogue.is_empty() {
+    if catalogue.is_empty() && catalogue.manifest.is_none() {
         return Ok(None);
     }
     let first = catalogue.journals.first().copied().unwrap_or(1);
-    let only_torn = catalogue.snapshots.is_empty() && catalogue.journals == [1];
+    let only_torn =
+        catalogue.snapshots.is_empty() && catalogue.journals == [1] && catalogue.manifest.is_none();
     if only_torn && !options.accept_loss {
         // The very first header was never finished, so nothing behind it was promised; unless it vouches.
         let owner = Owner { instance: [0; 16], size: Size { width: 0, height: 0 } };
@@ -138,6 +193,7 @@ fn no_base(
     }
     let what = match damaged.first() {
         Some((number, what)) => format!("no snapshot is whole ({}: {what})", snapshot_name(*number)),
+        None if first == 1 => "its header is damaged".to_owned(),
         None => "there is no snapshot before it".to_owned(),
     };
     let damage = Damage { file: journal_name(first), offset: 0, record: 1, what };
@@ -148,8 +204,19 @@ fn no_base(
     warn!("starting with an empty display: {}", broken.damage);
     let size = options.size.unwrap_or(DEFAULT_SIZE);
     let display = Display::new(size, options.background).map_err(|error| errors.display(error))?;
-    let newest = catalogue.journals.last().max(catalogue.snapshots.last()).copied().unwrap_or(0);
-    let place = Place { file: newest + 1, next: 1, checksum: 0, time: 0, boot: 0 };
+    let place = Place { file: catalogue.newest() + 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
-    Ok(Some(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: true, litter: None }))
+    // Nothing that is there is of the new instance, whose first snapshot will be the first to be named.
+    let (manifest, has_manifest) = (Manifest::default(), catalogue.manifest.is_some());
+    Ok(Some(Recovered {
+        display,
+        owner,
+        place,
+        bytes: 0,
+        files: 0,
+        is_cut: true,
+        litter: None,
+        manifest,
+        has_manifest,
+    }))
 }

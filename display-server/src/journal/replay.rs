@@ -52,6 +52,13 @@ pub(crate) struct Break {
     pub(crate) proof: Option<String>,
 }
 
+impl Break {
+    /// Whether nothing is left of this journal when what is behind the break is cut off.
+    pub(crate) fn removes(&self, number: u64) -> bool {
+        number > self.file || (number == self.file && self.damage.offset < HEADER as u64)
+    }
+}
+
 /// Whom the files belong to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
@@ -68,12 +75,13 @@ pub(crate) fn walk(
     mut place: Place,
     visit: &mut dyn FnMut(&Place, u64, Step<'_>) -> ControlFlow<()>,
 ) -> io::Result<End> {
-    let last = catalogue.journals.last().copied().unwrap_or(0);
+    let last = catalogue.last(owner);
     let mut bytes = 0;
     while place.file <= last {
         let stop = walk_file(storage, catalogue, owner, &mut place, &mut bytes, visit)?;
         if let Some(stop) = stop {
-            let broken = stop.map(|stop| find_proof(storage, catalogue, place.file, stop)).transpose()?;
+            let broken =
+                stop.map(|stop| find_proof(storage, catalogue, owner, place.file, stop)).transpose()?;
             return Ok(End { place, bytes, broken });
         }
         place.file += 1;
@@ -175,20 +183,18 @@ fn next_record(
     }
 }
 
-/// Finds out whether anything vouches for what is missing at a place.
+/// Finds out whether anything vouches for what is missing at a place: the names of files, or what is in them.
 fn find_proof(
     storage: &dyn Storage,
     catalogue: &Catalogue,
+    owner: Owner,
     file: u64,
     Wrong { damage, is_certain }: Wrong,
 ) -> io::Result<Break> {
     let missing = damage.record;
     let mut bytes = 0;
     let mut proof = is_certain.then(|| "its checksum is right".to_owned());
-    if let Some(later) = catalogue.snapshots.iter().find(|&&snapshot| snapshot > file) {
-        // A snapshot is named only when all before it is synced.
-        proof.get_or_insert_with(|| format!("snapshot {later} was taken behind it"));
-    }
+    proof = proof.or_else(|| catalogue.proof(owner, file, damage.offset, missing));
     let mut readers = Vec::new();
     for &later in catalogue.journals.iter().filter(|&&later| later >= file) {
         let from = if later == file { damage.offset } else { 0 };

@@ -4,6 +4,7 @@ use super::base::Errors;
 use super::error::JournalError;
 use super::format::HEADER;
 use super::log::Log;
+use super::manifest::{Ledger, Manifest};
 use super::recover::{Recovered, recover};
 use super::replay::{Owner, Place};
 use super::storage::{Storage, is_full};
@@ -26,6 +27,7 @@ const FILES: u64 = 8;
 pub(crate) struct Core {
     pub(super) directory: PathBuf,
     pub(super) storage: Arc<dyn Storage>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) display: Display,
     pub(super) companion: Arc<dyn Companion>,
     pub(super) log: Mutex<Log>,
@@ -55,7 +57,8 @@ impl Core {
             Some(recovered) => recovered,
             None => empty(options).map_err(|error| errors.display(error))?,
         };
-        let Recovered { display, mut owner, mut place, bytes, files, is_cut, litter } = recovered;
+        let Recovered { display, mut owner, mut place, bytes, files, is_cut, litter, manifest, has_manifest } =
+            recovered;
         if is_new || is_cut {
             let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
             random.map_err(errors.io("find a random number"))?;
@@ -63,7 +66,9 @@ impl Core {
         }
         place.boot += 1;
         let durable = place.next - 1;
-        let mut log = Log::new(storage.clone(), owner, options.background, place, litter);
+        let ledger = Arc::new(Ledger::new(storage.clone(), manifest, has_manifest, is_cut));
+        let disk = (storage.clone(), ledger.clone());
+        let mut log = Log::new(disk, owner, options.background, place, litter);
         let full = match log.begin() {
             Ok(()) => None,
             // What there was is there to be seen, and clients may go on. What is new would be told and not be in any file.
@@ -75,8 +80,9 @@ impl Core {
             if wants_snapshot { options.snapshot_after } else { bytes.saturating_sub(files * HEADER as u64) };
         let core = Core {
             directory: directory.to_owned(),
-            syncer: Syncer::new(storage.clone(), durable),
+            syncer: Syncer::new(storage.clone(), ledger.clone(), durable),
             storage,
+            ledger,
             display,
             companion,
             log: Mutex::new(log),
@@ -122,7 +128,7 @@ impl Core {
                 ))
             })?;
             if let Some(file) = &log.file {
-                self.syncer.want(file, log.place.next - 1, false);
+                self.syncer.want(file, log.place.next - 1, None);
             }
             log.since > 0
         };
@@ -139,5 +145,16 @@ fn empty(options: &Options) -> Result<Recovered, crate::Error> {
     let display = Display::new(size, options.background)?;
     let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
-    Ok(Recovered { display, owner, place, bytes: 0, files: 0, is_cut: false, litter: None })
+    let manifest = Manifest::default();
+    Ok(Recovered {
+        display,
+        owner,
+        place,
+        bytes: 0,
+        files: 0,
+        is_cut: false,
+        litter: None,
+        manifest,
+        has_manifest: false,
+    })
 }

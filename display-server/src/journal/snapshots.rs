@@ -31,8 +31,8 @@ impl Core {
 
         let mut log = locked(&self.log);
         let (before, [old, new]) = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
-        self.syncer.want(&old, before.next - 1, false);
-        self.syncer.want(&new, before.next - 1, true);
+        self.syncer.want(&old, before.next - 1, None);
+        self.syncer.want(&new, before.next - 1, Some(log.place.file));
         framebuffer.copy_rows(0..size.height, &mut picture);
         let state = self.companion.save();
         let (owner, number) = (log.owner(), log.place.file);
@@ -56,16 +56,18 @@ impl Core {
         let written = write_snapshot(&*self.storage, number, &header, &picture, &state);
         written.map_err(io(&format!("write {}", snapshot_name(number))))?;
         debug!("took a snapshot of {} calls", header.sequence);
-        if let Err(error) = self.remove_old() {
+        let oldest = self.remove_old().unwrap_or_else(|error| {
             warn!("cannot remove old files of the journal in {}: {error}", self.directory.display());
-        }
-        Ok(())
+            0
+        });
+        self.ledger.add_snapshot(number, oldest).map_err(io("write the manifest"))
     }
 
-    /// Removes what neither of the newest snapshots needs. Whatever fails is tried again after the next.
-    fn remove_old(&self) -> io::Result<()> {
-        let catalogue = Catalogue::read(&*self.storage)?;
-        let Some(&oldest) = catalogue.snapshots.iter().rev().nth(KEPT - 1) else { return Ok(()) };
+    /// Removes what neither of the newest snapshots needs, and answers the number of the oldest that is. Whatever fails is tried
+    /// again after the next.
+    fn remove_old(&self) -> io::Result<u64> {
+        let catalogue = Catalogue::list(&*self.storage)?;
+        let Some(&oldest) = catalogue.snapshots.iter().rev().nth(KEPT - 1) else { return Ok(0) };
         let old = |numbers: &[u64], name: fn(u64) -> String| {
             numbers.iter().filter(|&&number| number < oldest).map(|&number| name(number)).collect::<Vec<_>>()
         };
@@ -75,7 +77,7 @@ impl Core {
         {
             self.storage.remove(name)?;
         }
-        Ok(())
+        Ok(oldest)
     }
 
     /// After one that failed: not at once, since the next may fail as well, and not never.

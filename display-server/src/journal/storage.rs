@@ -1,12 +1,7 @@
-//! Where a journal is kept: a directory of files that only grow. On a disk here, in memory for tests.
+//! Where a journal is kept: a directory of files that only grow. On a disk in `directory.rs`, in memory for tests.
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
-use rustix::process::{Resource, getrlimit};
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 /// A directory of files. What is done to it survives a loss of power only after [`Storage::sync_directory`].
@@ -22,6 +17,11 @@ pub(crate) trait Storage: Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes all that was done to the directory durable.
     fn sync_directory(&self) -> io::Result<()>;
+    /// Fails if the directory is no longer where it was opened, or another server may have come in: what is written to it then may
+    /// be lost, however well it is synced. Says which of them. Cheap: it is called before each sync.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A file. What is appended survives the end of the process, and a loss of power only after [`StoredFile::sync`].
@@ -73,107 +73,6 @@ pub(crate) fn give_back(file: &dyn StoredFile, length: u64) {
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-}
-
-/// A directory of the system's.
-#[derive(Debug)]
-pub(crate) struct Directory {
-    path: PathBuf,
-    /// Held for as long as this lives. `None` for one who only reads.
-    _lock: Option<File>,
-}
-
-impl Directory {
-    /// A directory to read, whoever else writes to it.
-    pub(crate) fn read_only(path: &Path) -> io::Result<Directory> {
-        fs::read_dir(path)?;
-        Ok(Directory { path: path.to_owned(), _lock: None })
-    }
-
-    /// A directory to write, made if there is none. `None` if another process writes to it.
-    pub(crate) fn lock(path: &Path) -> io::Result<Option<Directory>> {
-        let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
-        fs::create_dir_all(path)?;
-        for parent in missing.iter().filter_map(|path| path.parent()) {
-            // Or a loss of power takes the directory with all that is in it.
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            File::open(parent)?.sync_all()?;
-        }
-        let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).open(path.join("lock"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Directory { path: path.to_owned(), _lock: Some(lock) })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-impl Storage for Directory {
-    fn list(&self) -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(&self.path)?;
-        // A name that is no text is none of ours.
-        let names = entries.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
-        names.filter_map(Result::transpose).collect()
-    }
-
-    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(self._lock.is_some()).open(self.path.join(name))?;
-        Ok(Arc::new(file))
-    }
-
-    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create_new(true).open(self.path.join(name))?;
-        Ok(Arc::new(file))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
-    }
-}
-
-impl StoredFile for File {
-    fn length(&self) -> io::Result<u64> {
-        self.metadata().map(|metadata| metadata.len())
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-
-    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
-    }
-
-    fn reserve(&self, length: u64, bytes: u64) -> io::Result<()> {
-        // A limit of this process is not looked at by the call below, and a write beyond it would end the process.
-        if getrlimit(Resource::Fsize).current.is_some_and(|limit| length + bytes > limit) {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        // The length stays: what is reserved and not written does not look like something written.
-        fallocate(self, FallocateFlags::KEEP_SIZE, length, bytes).map_err(|error| match error {
-            rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS => io::ErrorKind::Unsupported.into(),
-            error => error.into(),
-        })
-    }
-
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        self.set_len(length)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.sync_data()
-    }
 }
 
 /// Reads a file from its start, a large piece at a time.

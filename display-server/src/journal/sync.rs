@@ -1,7 +1,7 @@
 //! Makes durable what was written: one sync for all that came while the last one ran.
 
+use super::manifest::Ledger;
 use super::storage::{Storage, StoredFile};
-use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Syncer {
     storage: Arc<dyn Storage>,
+    ledger: Arc<Ledger>,
     /// Held for a moment; `one` may be held around it, never the other way.
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -31,17 +32,18 @@ pub(crate) struct Syncer {
 struct Queue {
     /// Those that have something unsynced, oldest first.
     files: Vec<Arc<dyn StoredFile>>,
-    /// A file is new.
-    has_new: bool,
+    /// The numbers of journals that are new.
+    new: Vec<u64>,
     written: u64,
     is_closed: bool,
 }
 
 impl Syncer {
     /// Everything up to `durable` is synced.
-    pub(crate) fn new(storage: Arc<dyn Storage>, durable: u64) -> Syncer {
+    pub(crate) fn new(storage: Arc<dyn Storage>, ledger: Arc<Ledger>, durable: u64) -> Syncer {
         Syncer {
             storage,
+            ledger,
             queue: Mutex::new(Queue { written: durable, ..Queue::default() }),
             changed: Condvar::new(),
             one: Mutex::new(()),
@@ -67,10 +69,10 @@ impl Syncer {
         self.failure.borrow().clone()
     }
 
-    /// Everything up to `written` has been written, the last of it to `file`.
-    pub(crate) fn want(&self, file: &Arc<dyn StoredFile>, written: u64, is_new: bool) {
+    /// Everything up to `written` has been written, the last of it to `file`, which is a new journal if it has a number.
+    pub(crate) fn want(&self, file: &Arc<dyn StoredFile>, written: u64, new: Option<u64>) {
         let mut queue = locked(&self.queue);
-        if written <= queue.written && !is_new {
+        if written <= queue.written && new.is_none() {
             // A turn that was refused wants nothing of a disk that may be sick.
             return;
         }
@@ -78,7 +80,7 @@ impl Syncer {
             queue.files.push(file.clone());
         }
         queue.written = queue.written.max(written);
-        queue.has_new |= is_new;
+        queue.new.extend(new);
         drop(queue);
         self.changed.notify_one();
     }
@@ -89,21 +91,26 @@ impl Syncer {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        let (files, has_new, written) = {
+        let (files, new, written) = {
             let mut queue = locked(&self.queue);
-            (std::mem::take(&mut queue.files), std::mem::take(&mut queue.has_new), queue.written)
+            (std::mem::take(&mut queue.files), std::mem::take(&mut queue.new), queue.written)
         };
         let synced = files.iter().try_for_each(|file| file.sync());
-        let synced = synced.and_then(|()| if has_new { self.storage.sync_directory() } else { Ok(()) });
-        synced.map_err(|error| self.fail(&error))?;
+        let synced =
+            synced.and_then(|()| if new.is_empty() { Ok(()) } else { self.storage.sync_directory() });
+        // Before anything in a new journal is durable, that there is one is.
+        let synced = synced.and_then(|()| self.ledger.add_journals(&new, written));
+        synced.map_err(|error| self.fail(&format!("a sync to its disk failed ({error})")))?;
+        // Now, not before: what came in while it was synced has not told anybody that this is durable.
+        self.storage.check().map_err(|error| self.fail(&error.to_string()))?;
         self.durable_now.store(written, Release);
         self.durable.send_if_modified(|durable| std::mem::replace(durable, written) != written);
         Ok(())
     }
 
-    fn fail(&self, error: &io::Error) -> Arc<str> {
+    fn fail(&self, what: &str) -> Arc<str> {
         let why: Arc<str> = format!(
-            "a sync to its disk failed ({error}), so what was drawn since record {} may not be in it: the display ends",
+            "{what}, so what was drawn since record {} may not be in it: the display ends",
             self.durable()
         )
         .into();

@@ -183,7 +183,7 @@ impl Core {
         let flushed = log.flush();
         self.say(log, flushed.as_ref().err());
         if let (Some(written), Some(file)) = (log.written(), &log.file) {
-            self.syncer.want(file, written, false);
+            self.syncer.want(file, written, None);
         }
         log.since >= self.snapshot_after
     }

@@ -1,9 +1,8 @@
 //! Where a picture goes: a file that is there whole or not at all.
 
 use super::Timeline;
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use display_server::output;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -37,62 +36,30 @@ impl Target {
     /// Finds out whether [`Target::write`] will be able to, and leaves nothing behind.
     ///
     /// # Errors
-    /// What the system says, with the name of the file.
+    /// What the system says, with the name of the file and what to do.
     pub fn check(&self) -> io::Result<()> {
-        let checked = match self.path.is_dir() {
-            true => Err(io::ErrorKind::IsADirectory.into()),
-            false => Temporary::beside(&self.path).map(drop),
-        };
-        checked.map_err(|error| self.named(&error))
+        output::check(&self.path).map_err(|error| self.named(&error))
     }
 
-    /// Writes the picture. A file of that name is replaced by the whole of it or stays as it is.
+    /// Writes the picture, whatever is at the name: [`output`] has the rules.
     ///
     /// # Errors
-    /// What the system says, with the name of the file.
+    /// What the system says, with the name of the file and what to do.
     pub fn write(&self, timeline: &Timeline) -> io::Result<()> {
         let text = if self.is_page { timeline.html() } else { timeline.svg() };
-        let written = Temporary::beside(&self.path).and_then(|mut temporary| {
-            temporary.file.write_all(text.as_bytes())?;
-            fs::rename(&temporary.path, &self.path)
-        });
-        written.map_err(|error| self.named(&error))
+        output::write(&self.path, |out| out.write_all(text.as_bytes())).map_err(|error| self.named(&error))
     }
 
     fn named(&self, error: &io::Error) -> io::Error {
-        let says = format!("cannot write the timeline to {}: {error}", self.path.display());
-        io::Error::new(error.kind(), says)
-    }
-}
-
-/// A new file beside another, removed when it is dropped unless it was renamed.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-}
-
-impl Temporary {
-    fn beside(path: &Path) -> io::Result<Temporary> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.tmp", std::process::id()));
-        let path = path.with_file_name(hidden);
-        // A new file and no other: in a directory that others may write to, the name could be a link of theirs.
-        Ok(Temporary { file: File::create_new(&path)?, path })
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Not there any more if it was renamed.
-        _ = fs::remove_file(&self.path);
+        let (path, hint) = (self.path.display(), output::hint(error));
+        io::Error::new(error.kind(), format!("cannot write the timeline to {path} ({error}): {hint}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_name_says_what_is_written() {

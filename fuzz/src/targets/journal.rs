@@ -47,7 +47,8 @@ impl Made {
     fn new(input: &mut Unstructured<'_>) -> Result<Made> {
         let side = |n: u8| u32::from(n % 12) + 1;
         let size = Size { width: side(input.arbitrary()?), height: side(input.arbitrary()?) };
-        let background = Color::from_u32(input.arbitrary()?);
+        // One colour says in later files that there is a manifest, which there is not. It is even.
+        let background = Color::from_u32(input.arbitrary::<u32>()? | 1);
         let instance = [7; 16];
         let header = Header {
             size,

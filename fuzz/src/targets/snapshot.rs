@@ -15,7 +15,10 @@ pub fn snapshot(data: &[u8]) {
         seal(&mut bytes, 0);
     }
     // Of pictures that take gigabytes only the lengths are of interest, which are compared before anything takes memory.
-    let directory = Directory::with(&Files::from([(snapshot_name(3), bytes.clone())]));
+    // A snapshot has a journal of its number behind it. That one is empty.
+    let mut files = Files::from([(snapshot_name(3), bytes.clone())]);
+    files.extend(header(&bytes).map(|header| (journal_name(3), header.encode().0)));
+    let directory = Directory::with(&files);
     let path = directory.path();
     let exported = inspect::export(path, Moment::End, &mut |_, _| ());
     let report = inspect::check(path, &mut |_, _| ()).expect("a directory in order");
@@ -33,7 +36,7 @@ pub fn snapshot(data: &[u8]) {
     drop(opened);
     let directory = Directory::with(&Files::from([
         (snapshot_name(3), bytes.clone()),
-        (journal_name(3), clear(&bytes, size)),
+        (journal_name(3), clear(&bytes).expect("it is as long as it says")),
     ]));
     // Something was drawn since, or there would be no other snapshot. What is kept beside the picture may be no sessions.
     let Ok(journal) = Journal::open(directory.path(), &Options::default(), &mut |_, _| ()) else { return };
@@ -46,21 +49,31 @@ pub fn snapshot(data: &[u8]) {
     assert_eq!(sessions(&left[84 + pixels..left.len() - 8]), sessions(state));
 }
 
+/// The header of the journal behind a snapshot, if that is long enough to say.
+fn header(snapshot: &[u8]) -> Option<Header> {
+    let number = |at: usize| Some(u64::from_be_bytes(snapshot.get(at..at + 8)?.try_into().ok()?));
+    let side = |at: usize| Some(u32::from_be_bytes(snapshot.get(at..at + 4)?.try_into().ok()?));
+    Some(Header {
+        size: Size { width: side(12)?, height: side(16)? },
+        background: Color::BLACK,
+        instance: snapshot.get(20..36)?.try_into().ok()?,
+        boot: number(36)?,
+        first: number(44)?.saturating_add(1),
+        previous: number(52)?,
+        durable: 0,
+        time: number(60)?,
+    })
+}
+
 /// The journal behind a snapshot, in which the display was filled with bytes 5.
-fn clear(snapshot: &[u8], size: Size) -> Vec<u8> {
-    let number =
-        |at: usize| snapshot[at..at + 8].iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
-    let [boot, sequence, previous, time] = [36, 44, 52, 60].map(number);
-    let instance = snapshot[20..36].try_into().expect("16 bytes");
-    let first = sequence.saturating_add(1);
-    let background = Color::BLACK;
-    let (mut bytes, sum) =
-        Header { size, background, instance, boot, first, previous, durable: 0, time }.encode();
+fn clear(snapshot: &[u8]) -> Option<Vec<u8>> {
+    let header = header(snapshot)?;
+    let (mut bytes, sum) = header.encode();
     let (method, parameters) = (&b"clear"[..], &b"\x91\xce\x05\x05\x05\x05"[..]);
-    let record =
-        Record { sequence: first, durable: 0, time, stamp: None, method, parameters, exceptions: &[] };
+    let (sequence, time) = (header.first, header.time);
+    let record = Record { sequence, durable: 0, time, stamp: None, method, parameters, exceptions: &[] };
     bytes.extend_from_slice(&record.encode(sum).0);
-    bytes
+    Some(bytes)
 }
 
 /// Each with its id. Of two with the same the later one counts.

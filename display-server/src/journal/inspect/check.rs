@@ -58,6 +58,9 @@ pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Rep
             report.bytes += length.map_err(errors.io(format!("read {}", snapshot_name(number))))?;
         }
         report.files = (snapshots.len() as u64, catalogue.journals.len() as u64);
+        let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
+        let is_named = wrong.is_none();
+        report.damage.extend(wrong);
         let mut sessions = HashSet::new();
         // From the oldest file on, and then from every snapshot that begins a new instance, after a loss was accepted.
         let mut from = match start(storage, catalogue, &snapshots).map_err(errors.io("read it"))? {
@@ -109,6 +112,18 @@ pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Rep
                 } else if broken.bytes > 0 {
                     report.torn = Some((broken.damage, broken.bytes));
                 }
+            } else if is_named {
+                let base = snapshots.last().map_or(place.file, |(number, _)| *number);
+                report.damage.extend(catalogue.contradiction(owner, base, &end.place));
+            }
+            if from.is_none() {
+                let lost = catalogue.lost(owner);
+                let is_told = |name: &String| report.damage.iter().any(|damage| damage.file == *name);
+                let lost = lost.into_iter().filter(|name| !is_told(name)).map(|file| {
+                    let what = "the file is missing (the manifest names it)".into();
+                    Damage { file, offset: 0, record: 0, what }
+                });
+                report.damage.extend(lost.collect::<Vec<_>>());
             }
         }
         report.sessions = sessions.len() as u64;
@@ -118,7 +133,7 @@ pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Rep
 
 /// Whose files there are, and where the oldest one begins that is needed. (Removing others may have been interrupted,
 /// in any order.)
-fn start(
+pub(super) fn start(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     snapshots: &[(u64, SnapshotHeader)],

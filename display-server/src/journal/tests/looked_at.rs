@@ -1,9 +1,9 @@
 //! A journal on a real disk, and what is seen of it from outside.
 
 use super::world::*;
+use crate::journal::directory::Directory;
 use crate::journal::files::Catalogue;
 use crate::journal::inspect::{Moment, check, export, info};
-use crate::journal::storage::Directory;
 use crate::journal::sync::locked;
 use crate::journal::{Companion, Entry, Journal, JournalError, Options, Turn};
 use draw_protocol::{Answer, Color, Fault, Request};

@@ -2,6 +2,7 @@
 
 mod flips;
 mod format;
+mod gone;
 mod held;
 mod lives;
 mod looked_at;

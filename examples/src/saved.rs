@@ -1,0 +1,39 @@
+//! The picture that an example leaves, and how an example ends.
+
+use display_server::{Framebuffer, snapshot};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Reads the name of the file that a picture goes to. Made for clap's `value_parser`.
+///
+/// # Errors
+/// If it stands for standard output, which has what the example says.
+pub fn parse_output(name: &str) -> Result<PathBuf, String> {
+    match name {
+        "-" => Err("standard output has what this program says: name a file".into()),
+        "" => Err("name a file".into()),
+        name => Ok(name.into()),
+    }
+}
+
+/// Leaves the picture of a display in a file. `done` says what was achieved all the same if that fails.
+///
+/// # Errors
+/// The file as an absolute path, why it could not be written, and how to choose another.
+pub fn save(framebuffer: &Framebuffer, path: &Path, done: &str) -> Result<(), String> {
+    let whole = std::path::absolute(path);
+    snapshot::write(framebuffer, whole.as_deref().unwrap_or(path))
+        .map_err(|error| format!("{done}, but the picture is not saved: {error}, with --output FILE.png"))
+}
+
+/// Says on standard error what went wrong, if anything did, and returns the status of the process.
+pub fn finish(name: &str, outcome: Result<(), impl Display>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

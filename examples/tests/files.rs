@@ -1,0 +1,138 @@
+//! The files that the examples read and leave, and what they are told on the command line.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const NAMES: [&str; 8] =
+    ["circle", "density", "draw_wire", "film", "late_errors", "mouse", "picture", "unkillable"];
+
+/// An example, which cargo builds before it runs the tests of this package, in a directory.
+fn example(name: &str, directory: &Path, args: &[&str]) -> Command {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("examples").join(name);
+    assert!(program.exists(), "{program:?} is missing: `cargo build -p draw-examples --examples` makes it");
+    let mut command = Command::new(program);
+    for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DRAW_DISPLAY"] {
+        command.env_remove(variable);
+    }
+    command.args(args).current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+fn run(name: &str, directory: &Path, args: &[&str]) -> (Output, String, String) {
+    let output = example(name, directory, args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    (output, out, errors)
+}
+
+/// A directory of this test's own, removed in the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Directory {
+        let path = std::env::temp_dir().join(format!("examples-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Directory(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_no_example_understands_is_a_usage_error_and_help_is_answered() {
+    let directory = Directory::new("usage");
+    for name in NAMES {
+        let (output, _, errors) = run(name, &directory.0, &["--nonsense"]);
+        assert!(output.status.code() == Some(2) && errors.contains("'--nonsense'"), "{name}: {errors}");
+        let (output, out, _) = run(name, &directory.0, &["--help"]);
+        assert!(output.status.success() && out.contains("Usage: "), "{name}: {out}");
+    }
+    assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 0);
+}
+
+#[test]
+fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
+    let directory = Directory::new("picture");
+    let write = |name: &str, bytes: &[u8]| fs::write(directory.0.join(name), bytes).unwrap();
+    let rings = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/rings.png")).unwrap();
+    write("photo.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01");
+    write("photo.png", b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01");
+    write("page", b"<html>");
+    write("half.png", &rings[..rings.len() / 2]);
+    for (name, says) in [
+        ("photo.jpg", "photo.jpg: this is a JPEG picture, and only PNG is read"),
+        ("photo.png", "photo.png: this is a JPEG picture, and only PNG is read"),
+        ("page", "page: this is no picture that is known, and only PNG is read"),
+        ("half.png", "half.png: this is a PNG picture that cannot be read to its end"),
+        ("missing.png", "missing.png: No such file"),
+    ] {
+        let (output, _, errors) = run("picture", &directory.0, &[name]);
+        assert!(
+            output.status.code() == Some(1) && errors.starts_with(&format!("picture: {says}")),
+            "{errors}"
+        );
+    }
+    for (input, status, says) in
+        [(&rings[..], 0, ""), (b"GIF89a", 1, "standard input: this is a GIF picture")]
+    {
+        let mut child = example("picture", &directory.0, &["-", "--output", "sent.png"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(status) && errors.contains(says), "{errors}");
+    }
+    assert!(directory.0.join("sent.png").exists());
+}
+
+#[test]
+fn a_picture_that_cannot_be_saved_is_told_from_one_that_was_not_drawn() {
+    let directory = Directory::new("saved");
+    // Nobody can make a file of that name, root neither.
+    for name in ["circle.png", "picture.png", "density.png"] {
+        fs::create_dir(directory.0.join(name)).unwrap();
+    }
+    for (name, done, args) in [
+        ("circle", "the circle was drawn and checked", &["--exit", "--diameter", "9"][..]),
+        ("picture", "a display of our own shows it", &[]),
+        ("density", "every point was counted", &["--points", "1000"]),
+    ] {
+        let (output, _, errors) = run(name, &directory.0, args);
+        let file = directory.0.join(format!("{name}.png"));
+        let says = format!(
+            "{name}: {done}, but the picture is not saved: cannot write the snapshot {}",
+            file.display()
+        );
+        assert!(output.status.code() == Some(1) && errors.contains(&says), "{errors}");
+        assert!(errors.contains("directory") && errors.contains("--output FILE.png"), "{errors}");
+
+        // Elsewhere it is saved, through a link as well.
+        _ = fs::remove_file(directory.0.join("link"));
+        symlink(format!("other-{name}.png"), directory.0.join("link")).unwrap();
+        let (output, _, errors) = run(name, &directory.0, &[args, &["--output", "link"]].concat());
+        assert!(output.status.success(), "{errors}");
+        assert!(fs::symlink_metadata(directory.0.join("link")).unwrap().is_symlink());
+        assert!(fs::read(directory.0.join(format!("other-{name}.png"))).unwrap().starts_with(b"\x89PNG"));
+        let (output, _, errors) = run(name, &directory.0, &["--output", "-"]);
+        assert!(output.status.code() == Some(2) && errors.contains("name a file"), "{errors}");
+    }
+    let (output, out, errors) =
+        run("circle", &directory.0, &["--exit", "--diameter", "9", "--output", "missing/circle.png"]);
+    assert!(output.status.code() == Some(1) && errors.contains("a directory that exists"), "{errors}");
+    assert!(out.is_empty(), "what was asked for by name is checked before anything is drawn: {out}");
+    let (_, out, _) = run("circle", &directory.0, &["--help"]);
+    assert!(out.contains("Status: 0 if the circle was drawn"), "{out}");
+}
