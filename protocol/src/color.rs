@@ -105,9 +105,19 @@ impl fmt::Debug for Color {
 }
 
 /// A text that names no colour.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no colour: write rrggbb or rrggbbaa in hex, with or without #, or one of {names}", names = names())]
 pub struct ParseColorError(String);
+
+/// The sentence; `{:#?}` has the text as it was given.
+impl fmt::Debug for ParseColorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.debug_tuple("ParseColorError").field(&self.0).finish();
+        }
+        fmt::Display::fmt(self, f)
+    }
+}
 
 fn names() -> String {
     NAMES.map(|(name, _)| name).join(", ")
