@@ -69,7 +69,9 @@ impl Drop for Last {
         if !self.shared.is_callback() {
             // The driver bounds the wait for the display, and this what the callback takes.
             let deadline = Instant::now() + 2 * limits::FAREWELL;
-            _ = wait_until(poll_fn(|cx| self.shared.poll_closed(cx)), deadline);
+            if wait_until(poll_fn(|cx| self.shared.poll_closed(cx)), deadline).is_none() {
+                self.shared.report_undelivered();
+            }
         }
     }
 }
@@ -333,6 +335,7 @@ impl Pipeline {
     /// [`Error::Timeout`](crate::Error::Timeout) if the display, or the callback, does not come to an end.
     pub fn close(&self) -> Result<()> {
         let shared = &self.last.shared;
+        shared.has_just_forked();
         shared.lock().close(Instant::now());
         let deadline = Instant::now() + shared.longest_close();
         let closed = wait_until(poll_fn(|cx| shared.poll_closed(cx)), deadline);

@@ -2,12 +2,11 @@
 
 use super::diagnosis::{Diagnosis, Finding, Site};
 use std::fmt;
-use std::io::Write;
 use std::time::Duration;
 
-/// Prints on standard error, whole. That nobody reads it is no reason for the program to fail.
+/// Prints on standard error, whole. That nobody reads it is no reason for the program to fail, nor to wait for long.
 pub(crate) fn print(text: &impl fmt::Display) {
-    _ = std::io::stderr().write_all(text.to_string().as_bytes());
+    crate::say::say(&text.to_string());
 }
 
 /// One finding each, a line or two, as `DRAW_DOCTOR` prints them.
@@ -51,10 +50,10 @@ impl fmt::Display for Finding {
                 failed(f, site.rejected, site.unknown, &Where(site))?;
                 match site.dropped {
                     0 => f.write_str("."),
-                    n if n == site.failed() => f.write_str(": dropped while the display was gone."),
+                    n if n == site.failed() => f.write_str(": dropped while the display was gone or behind."),
                     n => write!(
                         f,
-                        "; {} of those rejected {} dropped while the display was gone.",
+                        "; {} of those rejected {} dropped while the display was gone or behind.",
                         thousands(n),
                         plural(n, "was", "were")
                     ),
