@@ -44,7 +44,9 @@ pub fn parse(text: &str) -> Result<(String, u16)> {
             None => return wrong("the bracket is not closed"),
         },
         None if is_ipv6(text) => return wrong("an IPv6 address goes in brackets"),
-        None if text.contains(['[', ']']) => return wrong("a bracket belongs to the beginning of an IPv6 address"),
+        None if text.contains(['[', ']']) => {
+            return wrong("a bracket belongs to the beginning of an IPv6 address");
+        }
         None if text.matches(':').count() > 1 => return wrong("it has more than one colon"),
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };

@@ -20,7 +20,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The text names no address.
-    #[error("{text:?} is no address of a display: {problem}; write host or host:port, as in localhost:3729, and IPv6 as [::1]:3729")]
+    #[error(
+        "{text:?} is no address of a display: {problem}; write host or host:port, as in localhost:3729, and IPv6 as [::1]:3729"
+    )]
     Address {
         /// What was given.
         text: String,

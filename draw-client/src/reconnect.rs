@@ -108,7 +108,8 @@ impl Before {
         let Some((mut outage, resumed)) = self.0.take() else { return new };
         let connected = now.saturating_duration_since(resumed);
         // A client that has nothing to draw achieves nothing either; what has lasted was a connection all the same.
-        let is_useless = is_busy || connected < limits::STEADY || is_altered(&new.reason) && is_altered(&outage.reason);
+        let is_useless =
+            is_busy || connected < limits::STEADY || is_altered(&new.reason) && is_altered(&outage.reason);
         if outage.applied != applied || !is_useless {
             return new;
         }

@@ -54,6 +54,9 @@ pub(crate) enum Fate {
     Awaited,
     /// Its reply was dropped: it is a late error.
     Dropped,
+    /// The same, after the reply has told that no answer came in time, so that what became of the call is unknown. That the
+    /// connection is lost says no more than that.
+    TimedOut,
     /// Nobody wants to know.
     Ignored,
 }
@@ -372,7 +375,7 @@ impl Shared {
                 state.note_failed(&made, &failed.error);
                 match fate {
                     Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
-                    Fate::Dropped => self.tell(state, failed),
+                    Fate::Dropped | Fate::TimedOut => self.tell(state, failed),
                     Fate::Ignored => {}
                 }
             }

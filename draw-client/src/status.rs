@@ -108,9 +108,9 @@ impl fmt::Display for Status {
                 )?;
                 unknown(f, calls)
             }
-            Status::Dropped { calls: 1 } => {
-                f.write_str("1 call that was made while the display was gone or behind was dropped for newer ones")
-            }
+            Status::Dropped { calls: 1 } => f.write_str(
+                "1 call that was made while the display was gone or behind was dropped for newer ones",
+            ),
             Status::Dropped { calls } => {
                 write!(
                     f,

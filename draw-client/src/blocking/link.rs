@@ -495,12 +495,7 @@ impl Link {
     }
 
     /// `owner` is the process that has connected.
-    pub(super) fn call(
-        &mut self,
-        request: &Request<'_>,
-        stats: &mut Stats,
-        owner: Owner,
-    ) -> Result<Answer> {
+    pub(super) fn call(&mut self, request: &Request<'_>, stats: &mut Stats, owner: Owner) -> Result<Answer> {
         let now = Instant::now();
         if may_have_forked(self.heard_at.max(self.called_at), now) && owner.is_other() {
             return Err(Error::Disconnected { reason: owner.forked(), outcome: Outcome::Rejected });

@@ -1,6 +1,6 @@
 //! What the doctor hands out.
 
-use draw_protocol::Method;
+use draw_protocol::{Color, Method};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -92,6 +92,10 @@ pub struct Site {
     pub dropped: u64,
     /// Calls of which nobody knows whether they were executed: [`Outcome::Unknown`](crate::Outcome::Unknown).
     pub unknown: u64,
+    /// How many of the calls drew with alpha 0 and some colour, which nobody sees; of a batch the first pixels count.
+    pub invisible: u64,
+    /// The opaque colour that the first of these may have meant.
+    pub meant: Option<Color>,
 }
 
 impl Site {
@@ -146,6 +150,11 @@ pub enum Finding {
         rejected: u64,
         /// Of how many nobody knows.
         unknown: u64,
+    },
+    /// Calls of one site drew what nobody sees: their colours have alpha 0. See [`Color`].
+    Invisible {
+        /// Which, with how many and what may have been meant.
+        site: Site,
     },
     /// Calls failed and nobody was told.
     Untold {

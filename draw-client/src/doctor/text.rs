@@ -64,6 +64,20 @@ impl fmt::Display for Finding {
                 failed(f, *rejected, *unknown, &more)?;
                 f.write_str(".")
             }
+            Finding::Invisible { site } => {
+                write!(
+                    f,
+                    "{} at {} drew with alpha 0, which nobody sees",
+                    count(site.invisible),
+                    Where(site)
+                )?;
+                match site.meant {
+                    Some(meant) => {
+                        write!(f, ": did you mean {:#010x}? Colours are 0xRRGGBBAA.", meant.to_u32())
+                    }
+                    None => f.write_str("."),
+                }
+            }
             Finding::Untold { calls } => write!(
                 f,
                 "{} failed and nobody was told: an error callback would hear of it, and so would a sync or close.",

@@ -38,11 +38,12 @@ impl Shared {
         let begun = self.give_up(state, begun, &unknown, now);
         let mut unsent = self.give_up(state, unsent, &rejected, now);
         state.settle();
-        state.ended = Some(reason);
         self.tell_lost(state, begun, &unknown);
         self.tell_dropped(state);
         unsent.extend(self.give_up_aside(state, &rejected, now));
         self.tell_lost(state, unsent, &rejected);
+        // Not before: what nobody is left to be told of is told at once, and together.
+        state.ended = Some(reason);
         self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
@@ -75,7 +76,7 @@ impl Shared {
             match fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),
-                Fate::Ignored => {}
+                Fate::TimedOut | Fate::Ignored => {}
             }
         }
         dropped

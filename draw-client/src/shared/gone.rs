@@ -82,7 +82,7 @@ impl Shared {
         let failed = Failed { call, error, tag };
         match fate {
             Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
-            Fate::Dropped => self.tell(state, failed),
+            Fate::Dropped | Fate::TimedOut => self.tell(state, failed),
             Fate::Ignored => state.after.drop(failed.tag),
         }
         if let Some(waker) = state.stop_waiting(made.number) {
@@ -158,7 +158,7 @@ impl Shared {
             match waiting.fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),
-                Fate::Ignored => state.after.drop(failed.tag),
+                Fate::TimedOut | Fate::Ignored => state.after.drop(failed.tag),
             }
         }
         dropped

@@ -84,7 +84,13 @@ impl Shared {
     /// The same for a call that is done, or was dropped.
     pub(super) fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
         match self.take_result(state, number) {
-            Some(Err(failed)) if fate == Fate::Dropped => self.tell(state, failed),
+            // It has told that it is unknown; see `Fate::TimedOut`.
+            Some(Err(failed))
+                if fate == Fate::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
+            {
+                state.after.drop(failed.tag);
+            }
+            Some(Err(failed)) if fate != Fate::Ignored => self.tell(state, failed),
             Some(Err(failed)) => state.after.drop(failed.tag),
             _ => {}
         }

@@ -16,7 +16,8 @@ impl Talk {
     /// One more such message. Whether there were too many.
     fn is_flood(&mut self, length: usize, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since.unwrap_or(now)).as_millis();
-        let forgiven = u64::try_from(passed).unwrap_or(u64::MAX).saturating_mul(limits::TALK_PER_SECOND) / 1000;
+        let forgiven =
+            u64::try_from(passed).unwrap_or(u64::MAX).saturating_mul(limits::TALK_PER_SECOND) / 1000;
         // Less than a millisecond forgives nothing, and is not lost either.
         if forgiven > 0 || self.since.is_none() {
             self.since = Some(now);
@@ -37,7 +38,11 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Ended> {
         // The usual message does something. A check is counted with the message behind it.
-        if self.flight.applied() != applied || arrived == Arrived::Check { Ok(()) } else { self.note_talk(length, now) }
+        if self.flight.applied() != applied || arrived == Arrived::Check {
+            Ok(())
+        } else {
+            self.note_talk(length, now)
+        }
     }
 
     #[cold]
