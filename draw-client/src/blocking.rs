@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 /// answered, which costs a round trip. It has no late errors.
 ///
 /// The names are those of the asynchronous [`Display`](crate::Display). Clones share the connection and take turns.
-/// [`pipelined`](Display::pipelined) makes a [`Pipeline`] of it.
+/// [`pipelined`](Display::pipelined) makes a [`Pipeline`] of it. It belongs to the process that has connected, and is no matter for
+/// signal handlers: see [forks](crate#forks-and-signal-handlers).
 ///
 /// ```no_run
 /// use draw_client::{Color, Pixel, blocking::Display};

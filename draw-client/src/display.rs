@@ -28,7 +28,11 @@ use std::task::Poll;
 /// futures here at any point loses nothing that was accepted.
 ///
 /// Dropping the last clone still sends what was accepted, for at most five seconds, and calls the error callback; but a
-/// runtime that ends takes the connection with it, so a program ends with [`close`](Display::close).
+/// runtime that ends takes the connection with it, so a program ends with [`close`](Display::close). What is lost without it, and
+/// was told to nobody, is printed on standard error.
+///
+/// It belongs to the process that has connected, and is no matter for signal handlers: see
+/// [forks](crate#forks-and-signal-handlers).
 #[derive(Clone)]
 pub struct Display {
     handle: Arc<Handle>,

@@ -34,11 +34,13 @@ use std::time::{Duration, Instant};
 ///
 /// Dropping the last clone waits until everything that was accepted is done, for at most five seconds, and then until the
 /// error callback has heard of what failed, for at most as long again: a program that draws and then returns from `main`
-/// has drawn. (Inside the error callback it does not wait.) One that leaves by [`std::process::exit`], or by the end of
+/// has drawn. (Inside the error callback it does not wait.) Errors that nobody was told of by then are printed on standard error.
+/// One that leaves by [`std::process::exit`], or by the end of
 /// `main` while other threads hold clones, may lose what is under way, unless it calls [`close`](Pipeline::close) or
 /// [`sync`](Pipeline::sync) first.
 ///
-/// As all calls that block, these are not for asynchronous code: what else runs on that thread has to wait.
+/// As all calls that block, these are not for asynchronous code: what else runs on that thread has to wait. It belongs to the
+/// process that has connected, and is no matter for signal handlers: see [forks](crate#forks-and-signal-handlers).
 ///
 /// ```no_run
 /// use draw_client::{Color, blocking::Display};
