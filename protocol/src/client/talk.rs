@@ -22,7 +22,9 @@ impl Talk {
         if forgiven > 0 || self.since.is_none() {
             self.since = Some(now);
         }
-        self.bytes = self.bytes.saturating_sub(forgiven).saturating_add(length as u64);
+        // One message alone, however long, is no flood.
+        let counted = (length as u64).min(limits::TALK / 4);
+        self.bytes = self.bytes.saturating_sub(forgiven).saturating_add(counted);
         self.bytes > limits::TALK
     }
 }
@@ -69,6 +71,7 @@ mod tests {
             assert!(!talk.is_flood(16, now));
         }
         assert!(talk.is_flood(16, now));
+        assert!((0..4).all(|_| !Talk::default().is_flood(limits::MESSAGE, now)), "a long message is none");
         // What came at once is forgiven after a while.
         now += Duration::from_secs(17);
         for _ in 0..100_000 {
