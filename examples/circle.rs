@@ -121,9 +121,10 @@ fn run(args: &Args) -> Result<()> {
     if let Some(output) = &args.output {
         snapshot::check_writable(output)?;
     }
-    let given = args.display.clone().or_else(|| std::env::var(draw_client::DRAW_DISPLAY).ok());
-    if let Some(address) = given.filter(|address| !address.is_empty()) {
-        // Asked for by name: if it does not answer, that is an error.
+    let is_set = std::env::var_os(draw_client::DRAW_DISPLAY).is_some();
+    let given = args.display.clone().or_else(|| is_set.then(draw_client::default_address));
+    if let Some(address) = given {
+        // Asked for by name: if it does not answer, or is none, that is an error.
         blocking::Display::connect(&address)?.close()?;
         return draw(args, &interrupt, &address, &format!("on {address}"));
     }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Why a display cannot be opened or a snapshot not be written. Each says what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A side of the display is 0 or longer than the wire can address.
@@ -69,3 +69,15 @@ pub enum Error {
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),
 }
+
+draw_protocol::debug_as_sentence!(
+    Error {
+        Memory { size, bytes }
+        Address { address, problem }
+        Host { host, source }
+        Listen { address, source, hint }
+        Snapshot { path, source }
+    }
+    (Size Random Journal Start)
+    []
+);

@@ -3,18 +3,20 @@
 use crate::error::{Error, Result};
 use draw_protocol::limits;
 use std::io;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The environment variable that names the display for programs that name none.
 pub const DRAW_DISPLAY: &str = "DRAW_DISPLAY";
 
-/// The address that `open` uses: that of `DRAW_DISPLAY`, or `localhost:3729`.
+/// The address that `open` uses: that of `DRAW_DISPLAY`, or `localhost:3729` where that is not set. One that is set to nothing
+/// is no address, as `connect` then says.
 pub fn default_address() -> String {
-    std::env::var(DRAW_DISPLAY)
-        .ok()
-        .filter(|address| !address.is_empty())
-        .unwrap_or_else(|| format!("localhost:{}", limits::PORT))
+    match std::env::var_os(DRAW_DISPLAY) {
+        Some(address) => address.to_string_lossy().into_owned(),
+        None => format!("localhost:{}", limits::PORT),
+    }
 }
 
 /// Reads an address; the port is [`limits::PORT`] unless given.
@@ -22,29 +24,51 @@ pub fn default_address() -> String {
 /// # Errors
 /// [`Error::Address`], saying what is wrong with it.
 pub fn parse(text: &str) -> Result<(String, u16)> {
-    let wrong = |problem| Error::Address { text: text.chars().take(100).collect(), problem };
+    let wrong = |problem| Err(Error::Address { text: text.chars().take(100).collect(), problem });
+    if text.is_empty() {
+        return wrong("it is empty (is a variable set to nothing?)");
+    }
+    if text.contains("://") {
+        return wrong("it is a URL; leave out what is before the host and behind the port");
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return wrong("it has a space or a control character in it");
+    }
+    if text.contains(['/', '\\', '@', '?', '#', ',']) {
+        return wrong("no name of a host has such a character");
+    }
     let (host, rest) = match text.strip_prefix('[') {
-        Some(inner) => inner.split_once(']').ok_or_else(|| wrong("the bracket is not closed"))?,
-        None if text.matches(':').count() > 1 => return Err(wrong("an IPv6 address goes in brackets")),
+        Some(inner) => match inner.split_once(']') {
+            Some((host, rest)) if is_ipv6(host) => (host, rest),
+            Some(_) => return wrong("what is in brackets is no IPv6 address"),
+            None => return wrong("the bracket is not closed"),
+        },
+        None if is_ipv6(text) => return wrong("an IPv6 address goes in brackets"),
+        None if text.contains(['[', ']']) => {
+            return wrong("a bracket belongs to the beginning of an IPv6 address");
+        }
+        None if text.matches(':').count() > 1 => return wrong("it has more than one colon"),
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     if host.is_empty() {
-        return Err(wrong("there is no host"));
+        return wrong("there is no host");
     }
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => limits::PORT,
-        None => return Err(wrong("behind the bracket comes a colon and the port")),
+        None => return wrong("behind the bracket comes a colon and the port"),
         Some(port) => match port.parse() {
-            Ok(port @ 1..) if port_is_plain(rest) => port,
-            _ => return Err(wrong("the port is a number from 1 to 65535")),
+            // `parse` would take a sign.
+            Ok(port @ 1..) if rest[1..].bytes().all(|b| b.is_ascii_digit()) => port,
+            _ => return wrong("the port is a number from 1 to 65535"),
         },
     };
     Ok((host.to_owned(), port))
 }
 
-/// `parse` would take a sign.
-fn port_is_plain(rest: &str) -> bool {
-    rest[1..].bytes().all(|b| b.is_ascii_digit())
+/// Whether it is an IPv6 address, perhaps with a zone behind: `fe80::1%eth0`.
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = host.split_once('%').unwrap_or((host, "0"));
+    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty()
 }
 
 /// How errors write an address.
@@ -76,14 +100,27 @@ mod tests {
             ("192.168.0.7", "192.168.0.7", 3729),
             ("[::1]", "::1", 3729),
             ("[fe80::1]:9", "fe80::1", 9),
+            ("[fe80::1%eth0]:9", "fe80::1%eth0", 9),
         ] {
             assert_eq!(parse(text).unwrap(), (host.to_owned(), port), "{text}");
         }
         for (text, says) in [
-            ("", "there is no host"),
+            ("", "it is empty"),
             (":3729", "there is no host"),
             ("::1", "an IPv6 address goes in brackets"),
+            ("a:b:3729", "it has more than one colon"),
             ("[::1", "the bracket is not closed"),
+            ("[host]:3729", "is no IPv6 address"),
+            ("[]:3729", "is no IPv6 address"),
+            ("::1]:3729", "a bracket belongs to the beginning"),
+            ("http://host", "it is a URL"),
+            ("https://host:3729/", "it is a URL"),
+            ("host/display", "such a character"),
+            ("me@host", "such a character"),
+            ("host:notaport", "the port is a number"),
+            ("a host", "a space"),
+            (" localhost", "a space"),
+            ("localhost\n", "a space"),
             ("[::1]3729", "comes a colon"),
             ("host:", "the port is a number"),
             ("host:0", "the port is a number"),
@@ -91,7 +128,8 @@ mod tests {
             ("host:65536", "the port is a number"),
         ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(error.contains(says) && error.contains("host:port"), "{text}: {error}");
+            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains("write host or host:port, as in localhost:3729"), "{text}: {error}");
         }
     }
 }

@@ -4,7 +4,7 @@
 mod link;
 mod pipeline;
 mod thread;
-mod wait;
+pub(crate) mod wait;
 
 use link::{Link, Peer};
 pub use pipeline::{Pipeline, PipelineBuilder, Reply};
@@ -15,19 +15,22 @@ use crate::debug;
 use crate::doctor::{self, Client, Diagnosis, Doctor};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
+use crate::process::{Inside, Owner};
 use crate::shared::Stats;
 use draw_protocol::client::Place;
 use draw_protocol::{Answer, Color, Digest, Position, Request, Size, limits};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// A display on another machine, drawn on by real synchronous remote procedure calls: each returns when the display has
 /// answered, which costs a round trip. It has no late errors.
 ///
 /// The names are those of the asynchronous [`Display`](crate::Display). Clones share the connection and take turns.
-/// [`pipelined`](Display::pipelined) makes a [`Pipeline`] of it.
+/// [`pipelined`](Display::pipelined) makes a [`Pipeline`] of it. It belongs to the process that has connected, and is no matter for
+/// signal handlers: see [forks](crate#forks-and-signal-handlers).
 ///
 /// ```no_run
 /// use draw_client::{Color, Pixel, blocking::Display};
@@ -40,8 +43,20 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Clone)]
 pub struct Display {
-    inner: Arc<Mutex<Inner>>,
+    own: Arc<Own>,
     size: Size,
+}
+
+struct Own {
+    inner: Mutex<Inner>,
+    /// The process that has connected.
+    owner: Owner,
+}
+
+/// The connection, for one call. It is given back before the thread counts as outside.
+struct Held<'a> {
+    inner: MutexGuard<'a, Inner>,
+    _inside: Inside,
 }
 
 struct Inner {
@@ -50,6 +65,7 @@ struct Inner {
     stats: Stats,
     /// Who accounts for the waits, if somebody asked for it.
     doctor: Option<Box<Doctor>>,
+    owner: Owner,
 }
 
 /// Sets up a [`Display`].
@@ -140,8 +156,9 @@ impl Builder {
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());
-        let inner = Inner { link: Ok(link), stats: Stats::default(), doctor };
-        Ok(Display { inner: Arc::new(Mutex::new(inner)), size })
+        let owner = Owner::here();
+        let inner = Inner { link: Ok(link), stats: Stats::default(), doctor, owner };
+        Ok(Display { own: Arc::new(Own { inner: Mutex::new(inner), owner }), size })
     }
 
     /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
@@ -157,7 +174,7 @@ impl Inner {
     fn call(&mut self, request: &Request<'_>, place: Place) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
         let before = self.stats.calls;
-        let result = link.call(request, &mut self.stats);
+        let result = link.call(request, &mut self.stats, self.owner);
         if let Some(doctor) = &mut self.doctor {
             // What no display could execute was not sent.
             if self.stats.calls > before {
@@ -186,6 +203,10 @@ impl Inner {
 /// What `close` does, where it was not called.
 impl Drop for Inner {
     fn drop(&mut self) {
+        // In a process that was forked the connection is closed here and goes on there: nothing is said.
+        if self.owner.is_other() {
+            return;
+        }
         self.say_last_words();
         if let Ok(link) = &mut self.link {
             link.finish();
@@ -236,21 +257,21 @@ impl Display {
 
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
-        self.lock().stats
+        self.lock().map_or(Stats::default(), |inner| inner.stats)
     }
 
     /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
     /// doctor is not on ([`Builder::doctor`]), or a [`Pipeline`] has the connection.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
-        self.lock().doctor.as_ref().map(|doctor| doctor.diagnosis(0, Instant::now()))
+        self.lock().ok()?.doctor.as_ref().map(|doctor| doctor.diagnosis(0, Instant::now()))
     }
 
     /// Ends the connection, for all clones. Every call has been answered or given up, so there is nothing to wait for.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] if the connection was lost before.
+    /// [`Error::Disconnected`] if the connection was lost before, or belongs to the process that this one was forked from.
     pub fn close(&self) -> Result<()> {
-        let mut inner = self.lock();
+        let mut inner = self.lock_here()?;
         inner.say_last_words();
         match std::mem::replace(&mut inner.link, Err(Lost::Closed)) {
             Ok(mut link) => {
@@ -279,7 +300,8 @@ impl Display {
 
     /// Takes the connection out, for a pipeline.
     fn take(&self) -> Result<(Link, Stats, Option<Box<Doctor>>)> {
-        let mut inner = self.lock();
+        let mut inner = self.lock_here()?;
+        let inner = &mut *inner.inner;
         match std::mem::replace(&mut inner.link, Err(Lost::Pipelined)) {
             Ok(link) => {
                 let mut doctor = inner.doctor.take();
@@ -295,12 +317,45 @@ impl Display {
     }
 
     /// Held for one call: clones take turns.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    ///
+    /// # Errors
+    /// A thread that has it already does not wait for itself, nor a process that was forked for a thread that is not there.
+    fn lock(&self) -> Result<Held<'_>> {
+        let address = Arc::as_ptr(&self.own).addr();
+        let _inside = Inside::enter(address);
+        let inner = match self.own.inner.try_lock() {
+            Ok(inner) => inner,
+            Err(TryLockError::Poisoned(inner)) => inner.into_inner(),
+            Err(TryLockError::WouldBlock) if self.own.owner.is_other() => {
+                return Err(unsent(&self.own.owner.forked()));
+            }
+            Err(TryLockError::WouldBlock) if _inside.is_again(address) => return Err(Error::Reentrant),
+            Err(TryLockError::WouldBlock) => self.own.inner.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        Ok(Held { inner, _inside })
+    }
+
+    /// The same, if this process has connected.
+    fn lock_here(&self) -> Result<Held<'_>> {
+        if self.own.owner.is_other() { Err(unsent(&self.own.owner.forked())) } else { self.lock() }
     }
 
     fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
-        self.lock().call(&request, place)
+        self.lock()?.inner.call(&request, place)
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
     }
 }
 

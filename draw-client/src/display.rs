@@ -28,7 +28,11 @@ use std::task::Poll;
 /// futures here at any point loses nothing that was accepted.
 ///
 /// Dropping the last clone still sends what was accepted, for at most five seconds, and calls the error callback; but a
-/// runtime that ends takes the connection with it, so a program ends with [`close`](Display::close).
+/// runtime that ends takes the connection with it, so a program ends with [`close`](Display::close). What is lost without it, and
+/// was told to nobody, is printed on standard error.
+///
+/// It belongs to the process that has connected, and is no matter for signal handlers: see
+/// [forks](crate#forks-and-signal-handlers).
 #[derive(Clone)]
 pub struct Display {
     handle: Arc<Handle>,
@@ -44,6 +48,9 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.shared.has_just_forked() {
+            self.shared.tell_unseen();
+        }
         let mut state = self.shared.lock();
         state.abandon(now());
         State::release(state);
@@ -155,9 +162,10 @@ impl Display {
     ///
     /// # Errors
     /// [`Error::Late`] with what failed earlier, if there is no error callback; [`Error::Disconnected`] if the
-    /// connection was lost before; [`Error::Timeout`] if the display, or the callback, does not come to an end.
+    /// connection was lost before, or belongs to the process that this one was forked from; [`Error::Timeout`] if the display, or the callback, does not come to an end.
     pub async fn close(&self) -> Result<()> {
         let shared = &self.handle.shared;
+        shared.has_just_forked();
         shared.lock().close(now());
         // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:
         // elsewhere than on a runtime the caller has chosen to wait. The callback does not wait for itself.
@@ -172,15 +180,22 @@ impl Display {
 
     /// Makes a question and waits for its answer.
     async fn ask(&self, request: Request<'_>, caller: Caller<'_>) -> Result<Answer> {
-        let reply = Draw::new(&self.handle.shared, request, caller).await?;
-        let Some(mut pending) = reply.into_pending() else { return Ok(Answer::Done(())) };
-        let answer = std::future::poll_fn(|cx| pending.poll_answer(cx)).await?;
-        if request.method().is_barrier()
-            && let Some(late) = self.handle.shared.lock().late.take_kept()
-        {
-            return Err(Error::Late(late));
+        let answer = async {
+            let reply = Draw::new(&self.handle.shared, request, caller).await?;
+            let Some(mut pending) = reply.into_pending() else { return Ok(Answer::Done(())) };
+            std::future::poll_fn(|cx| pending.poll_answer(cx)).await
         }
-        Ok(answer)
+        .await;
+        if request.method().is_barrier() {
+            let mut state = self.handle.shared.lock();
+            state.is_loss_told |= matches!(answer, Err(Error::Disconnected { .. }));
+            if answer.is_ok()
+                && let Some(late) = state.late.take_kept()
+            {
+                return Err(Error::Late(late));
+            }
+        }
+        answer
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) use text::print;
 
 use crate::error::Error;
 use draw_protocol::client::Place;
-use draw_protocol::{Method, Request};
+use draw_protocol::{Color, Method, Request};
 use sites::{SiteId, Sites};
 use span::Span;
 use std::collections::VecDeque;
@@ -91,6 +91,22 @@ fn weight(request: &Request<'_>) -> u64 {
     }
 }
 
+/// Pixels of a batch that are looked at: a program that has its colours wrong has the first of them wrong.
+const LOOKED_AT: usize = 8;
+
+/// What may have been meant, where a call draws what nobody sees.
+fn invisible(request: &Request<'_>) -> Option<Color> {
+    match *request {
+        Request::DrawPixel { color, .. } | Request::FillRect { color, .. } | Request::Clear { color } => {
+            color.invisible()
+        }
+        Request::DrawPixels { pixels } => {
+            pixels.iter().take(LOOKED_AT).find_map(|(_, _, color)| color.invisible())
+        }
+        _ => None,
+    }
+}
+
 impl Doctor {
     pub(crate) fn new(client: Client, now: Instant) -> Doctor {
         Doctor {
@@ -118,8 +134,17 @@ impl Doctor {
     /// A call was made; at what time need not be said while others are under way.
     #[inline]
     pub(crate) fn made(&mut self, number: u64, request: &Request<'_>, place: Place, at: Option<Instant>) {
-        let site = self.sites.called(place, request.method(), weight(request));
+        let site = self.count(place, request);
         self.set_out(number, site, at);
+    }
+
+    #[inline]
+    fn count(&mut self, place: Place, request: &Request<'_>) -> SiteId {
+        let site = self.sites.called(place, request.method(), weight(request));
+        if let Some(meant) = invisible(request) {
+            self.sites[site].drew_invisibly(meant);
+        }
+        site
     }
 
     #[inline]
@@ -137,7 +162,7 @@ impl Doctor {
 
     /// A call was accepted that is not made yet: it may [go on](Doctor::goes_on), or be dropped.
     pub(crate) fn accepted(&mut self, request: &Request<'_>, place: Place) {
-        self.sites.called(place, request.method(), weight(request));
+        self.count(place, request);
     }
 
     /// A call that was accepted before is made.
@@ -163,7 +188,7 @@ impl Doctor {
     /// The whole of a synchronous call: made at one time, answered at another.
     #[inline]
     pub(crate) fn called(&mut self, request: &Request<'_>, place: Place, at: Instant, now: Instant) {
-        let site = self.sites.called(place, request.method(), weight(request));
+        let site = self.count(place, request);
         self.last_made += 1;
         self.begin(site, Some(self.last_made), at);
         self.busy.begin(at);

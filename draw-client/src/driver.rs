@@ -1,9 +1,10 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
+use crate::process::may_have_forked;
 use crate::reconnect::may_return;
 use crate::returning::Returning;
-use crate::shared::{Shared, State, now};
+use crate::shared::{Guard, Shared, State, now};
 use crate::status::Status;
 use bytes::BufMut;
 use draw_printer::Printer;
@@ -12,7 +13,7 @@ use draw_protocol::trace::Direction;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -46,6 +47,8 @@ pub struct Driver {
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// When it was polled last.
+    polled_at: Instant,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
     /// How another connection is made, where one can be.
@@ -86,6 +89,7 @@ impl Driver {
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
+            polled_at: now(),
             broken: None,
             returning,
             trace,
@@ -153,7 +157,7 @@ impl Driver {
             ready!(writer.poll_write(cx))?;
             let mut state = self.shared.lock();
             state.is_driver_woken = false;
-            state.pace.driver_ran();
+            state.driver_ran();
             if state.machine.unsent() == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -178,11 +182,17 @@ impl Driver {
                     return Poll::Ready(lost);
                 }
             }
-            if let Some(status) = state.resumed.take() {
+            if let Some((status, applied)) = state.resumed.take() {
                 let dropped = state.take_dropped();
                 drop(state);
-                self.returning.iter_mut().for_each(|returning| returning.resumed(now));
+                self.returning.iter_mut().for_each(|returning| returning.resumed(applied, now));
                 dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
+                continue;
+            }
+            if state.has_caught_up {
+                let dropped = state.take_dropped();
+                drop(state);
+                dropped.into_iter().for_each(|status| self.shared.tell_status(status));
                 continue;
             }
             let greeting = self.returning.as_ref().and_then(Returning::greeting);
@@ -216,7 +226,7 @@ impl Driver {
     }
 
     /// Lets callers go on, unless one of them ends it: see [`State::end_nap`].
-    fn nap<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn nap<'s>(&'s self, mut state: Guard<'s>) -> Guard<'s> {
         state.begin_nap(std::thread::current());
         drop(state);
         std::thread::park_timeout(NAP);
@@ -275,7 +285,7 @@ impl Driver {
 }
 
 /// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
-fn wake_done(mut state: MutexGuard<'_, State>, spare: &mut Vec<Waker>) {
+fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
     std::mem::swap(&mut state.woken, spare);
     State::release(state);
     spare.drain(..).for_each(Waker::wake);
@@ -305,12 +315,12 @@ impl Driver {
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
         state.lose(lost.clone());
-        let applied = state.machine.applied();
+        let (applied, is_busy) = (state.machine.applied(), !state.is_idle());
         drop((state, writer));
         // The other side is to see at once that nobody reads any more.
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
-        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, now()));
+        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, is_busy, now()));
         self.tell_news();
     }
 
@@ -326,7 +336,7 @@ impl Driver {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
         state.is_driver_woken = false;
-        state.pace.driver_ran();
+        state.driver_ran();
         drop(state);
         if let Some(lost) = self.is_finished() {
             return Poll::Ready(Err(lost));
@@ -352,6 +362,11 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        let now = now();
+        if may_have_forked(std::mem::replace(&mut this.polled_at, now), now) && this.shared.is_forked() {
+            this.leave();
+            return Poll::Ready(());
+        }
         let lost = loop {
             if this.returning.as_ref().is_some_and(Returning::is_away)
                 && let Err(lost) = ready!(this.poll_return(cx))
@@ -387,11 +402,27 @@ impl Future for Driver {
     }
 }
 
+impl Driver {
+    /// This process was forked, and the connection is another's: what is here of it is neither used nor ended, for that would end
+    /// the other's. (The runtime shares what it waits with, too: to drop a stream would have the other never hear of it again.)
+    fn leave(&mut self) {
+        std::mem::forget(std::mem::replace(&mut self.reader, Box::new(tokio::io::empty())));
+        std::mem::forget(self.returning.take());
+        if let Ok(mut writer) = self.shared.writer.try_lock() {
+            writer.leave();
+        }
+        self.shared.wake_all();
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
+        if self.shared.is_forked() {
+            return self.leave();
+        }
         // Handles may live on; the other side is not to wait for them.
         let mut cx = Context::from_waker(Waker::noop());
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(&mut cx);
-        self.shared.end(Lost::DriverGone);
+        self.shared.end_with_driver();
     }
 }

@@ -5,7 +5,7 @@ use draw_protocol::client::Ended;
 use draw_protocol::session::Standing;
 use draw_protocol::{Code, Fault, limits};
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +14,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call, or a connection, failed.
 ///
-/// It can be cloned, since one broken socket reaches every pending reply.
-#[derive(Debug, Clone, thiserror::Error)]
+/// It can be cloned, since one broken socket reaches every pending reply. `{:?}` prints the same sentence as `{}`, so that a `main`
+/// which returns one says what has happened; `{:#?}` has the fields.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The text names no address.
-    #[error("{text:?} is no address of a display: {problem}; write host, host:port or [ipv6]:port")]
+    #[error(
+        "{text:?} is no address of a display: {problem}; write host or host:port, as in localhost:3729, and IPv6 as [::1]:3729"
+    )]
     Address {
         /// What was given.
         text: String,
@@ -27,10 +30,7 @@ pub enum Error {
         problem: &'static str,
     },
     /// Nothing could be reached there.
-    #[error(
-        "no display at {address} ({}): start one with `display-server`, or set DRAW_DISPLAY",
-        cause(source)
-    )]
+    #[error("no display at {address} ({}){}", cause(source), hint(source))]
     Connect {
         /// Where it was tried.
         address: String,
@@ -41,7 +41,7 @@ pub enum Error {
     #[error(transparent)]
     Fault(#[from] Fault),
     /// The connection is gone.
-    #[error("the connection to the display is lost: {reason}{}", unsent(.outcome))]
+    #[error("{}{reason}{}", lost(reason), lost_call(reason, *.outcome))]
     Disconnected {
         /// Why.
         #[source]
@@ -71,9 +71,9 @@ pub enum Error {
         /// Why the connection was lost, or why the last try to make another failed.
         reason: Lost,
     },
-    /// The connection was lost for the moment, and more calls were made than can wait for the next: this one was the oldest
-    /// of those. The policy is [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
-    #[error("dropped for newer calls while the display was gone; this call was not drawn")]
+    /// The connection was lost for the moment, or the display did not keep up, and more calls were made than can wait: this one
+    /// was the oldest of those. The policy is [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    #[error("dropped for newer calls while the display was gone or behind; this call was not drawn")]
     Dropped,
     /// This side has closed the connection; the call was not sent.
     #[error("this display was closed by `close`")]
@@ -85,6 +85,13 @@ pub enum Error {
         limits::CALLBACK_BYTES
     )]
     Busy,
+    /// This thread is inside another call of the same display already: a signal handler has interrupted it, or a `tracing`
+    /// subscriber or a writer was called by it, and draws. To wait would be to wait for itself.
+    #[error(
+        "this thread is inside another call of this display: do not draw in a signal handler or a `tracing` subscriber; this \
+         call was not sent"
+    )]
+    Reentrant,
     /// Earlier calls failed, and there was neither a reply waiting for them nor an error callback.
     #[error("{0}")]
     Late(Late),
@@ -111,7 +118,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a connection is gone.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Lost {
     /// The display said why it closed.
@@ -150,7 +157,45 @@ pub enum Lost {
     /// [`Pipeline`](crate::blocking::Pipeline), which has the connection now.
     #[error("`pipelined` has given it to a `Pipeline`")]
     Pipelined,
+    /// This process was forked from the one that has connected. A connection has one owner: two that write to it would send
+    /// broken messages, and each would be told what the other was answered.
+    #[error(
+        "process {connected} has connected this display, and process {used} was forked from it: call `connect` in the process \
+         that draws"
+    )]
+    Forked {
+        /// The process that has connected.
+        connected: u32,
+        /// The one that has used the display.
+        used: u32,
+    },
+    /// See [`Error::Reentrant`].
+    #[error("this thread is inside another call of this display")]
+    Reentrant,
 }
+
+draw_protocol::debug_as_sentence!(
+    Error {
+        Address { text, problem }
+        Connect { address, source }
+        Disconnected { reason, outcome }
+        Timeout { after, outcome }
+        Forgotten { standing }
+        Gone { reason }
+    }
+    (Fault Late)
+    [Dropped Closed Busy Reentrant]
+);
+
+draw_protocol::debug_as_sentence!(
+    Lost {
+        Unfinished { after }
+        Gone { after, last }
+        Forked { connected, used }
+    }
+    (Goodbye Io Protocol)
+    [Eof DriverGone Closed Pipelined Reentrant]
+);
 
 /// The late errors that nobody had taken: see [`Error::Late`].
 #[derive(Debug, Clone)]
@@ -221,15 +266,58 @@ fn forgotten(standing: Standing) -> &'static str {
     }
 }
 
-/// The system's reason without its number: "connection refused".
+/// The system's reason without its number: "connection refused". What is no error number of the system says itself what it is,
+/// as the resolver does: "failed to lookup address information: Name or service not known".
 fn cause(error: &io::Error) -> String {
+    let kind = error.kind().to_string();
+    // Kinds without a stable name print as "uncategorized error"; the system's own words say more.
+    if error.raw_os_error().is_none() || kind.contains("uncategorized") { error.to_string() } else { kind }
+}
+
+/// What to do about a display that cannot be reached.
+fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::Other => error.to_string(),
-        // Kinds without a stable name print as "uncategorized error"; the system's own words say more.
-        kind if error.raw_os_error().is_some() && kind.to_string().contains("uncategorized") => {
-            error.to_string()
+        ErrorKind::ConnectionRefused => ": start one with `display-server`, or set DRAW_DISPLAY",
+        ErrorKind::TimedOut => {
+            ": nothing answers there; check the address, and whether a firewall is in between"
         }
-        kind => kind.to_string(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            ": there is no way to that address from here; check it, and the network"
+        }
+        ErrorKind::NetworkDown => ": check the network of this machine",
+        ErrorKind::AddrNotAvailable => {
+            ": this machine has no address of that kind, or no free port; try the IPv4 address"
+        }
+        ErrorKind::PermissionDenied => {
+            ": the system does not allow it; check its firewall, and what this program may do"
+        }
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
+            ": something there takes connections and ends them; check the address"
+        }
+        // Whoever hands in streams knows what their errors mean. The resolver's have no kind with a name.
+        _ if error.to_string().contains("lookup") || error.to_string().contains("no address") => {
+            ": check the name, or write the address in numbers"
+        }
+        _ => "",
+    }
+}
+
+/// What a lost connection's reason begins with.
+fn lost(reason: &Lost) -> &'static str {
+    match reason {
+        // There never was one.
+        Lost::Protocol(Ended::Stranger(_) | Ended::Refused(_)) | Lost::Forked { .. } => "",
+        _ => "the connection to the display is lost: ",
+    }
+}
+
+/// What that means for the call.
+fn lost_call(reason: &Lost, outcome: Outcome) -> &'static str {
+    match reason {
+        Lost::Protocol(Ended::Stranger(_)) if outcome == Outcome::Rejected => {
+            ". Check the address: that of a `display-server` has port 3729 unless it was told otherwise"
+        }
+        _ => unsent(&outcome),
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of unknown outcome),
-/// or all that it left unsent (rejected), or all that were dropped while the display was gone. Of those of several calls, each
+/// or all that it left unsent (rejected), or all that were dropped while the display was gone or behind. Of those of several calls, each
 /// callback is told of its own.
 ///
 /// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
@@ -42,7 +42,7 @@ enum Calls {
     One(FailedCall),
     /// All that a lost connection left unanswered, or all that it left unsent.
     Many(Arc<[FailedCall]>),
-    /// Dropped while the display was gone: the first, and how many more.
+    /// Dropped while the display was gone or behind: the first, and how many more.
     Dropped(Arc<[FailedCall]>, u64),
 }
 
@@ -303,7 +303,7 @@ impl fmt::Display for LateError {
                 match self.calls {
                     Calls::Dropped(..) => write!(
                         f,
-                        "{count} calls were dropped for newer ones while the display was gone, and were not drawn"
+                        "{count} calls were dropped for newer ones while the display was gone or behind, and were not drawn"
                     )?,
                     _ => match &self.error {
                         Error::Disconnected { reason, outcome: Outcome::Rejected } => write!(

@@ -32,7 +32,8 @@
 //!
 //! The price of not waiting is that errors come later, so they have a rule: **an error goes to whoever is waiting for
 //! it; if nobody is, to the error callback; if there is none, to the next `sync()` or `close()`. Never to nobody.**
-//! A part of a program may have a callback of its own: see [`Display::scope`].
+//! Where even that comes to nothing, because the last handle is gone or the runtime has ended, they are printed on standard error:
+//! how many, and the first with its line. A part of a program may have a callback of its own: see [`Display::scope`].
 //!
 //! | what you do with the [`Reply`] of a drawing call | it worked | it failed |
 //! |---|---|---|
@@ -48,10 +49,21 @@
 //!
 //! Another one is made, for 30 seconds unless [`Builder::reconnect`] says otherwise, and everything goes on where it was:
 //! every call is executed once, in its order. Calls wait meanwhile, or fail, or the oldest are dropped for newer ones
-//! ([`Builder::while_gone`]). [`Builder::on_status`] hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
+//! ([`Builder::while_gone`]); a live picture drops them also while the display does not keep up. [`Builder::on_status`] hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
 //! of the calls that were under way: they fail with [`Error::Forgotten`], and those that follow draw on what there is. If
 //! no other connection comes about in that time, calls fail with [`Error::Disconnected`]: those that were sent are unknown, those that never
 //! were are rejected.
+//!
+//! # Forks and signal handlers
+//!
+//! A connection belongs to the process that made it. After a `fork` every call in the child fails at once with
+//! [`Lost::Forked`], and nothing of the parent's connection is touched when the child lets go of its handles: call `connect` in
+//! the child. A daemon forks before it connects.
+//!
+//! Do not draw in a signal handler: it may have interrupted a call of the same thread, or the system's allocator, which is not to
+//! be entered twice. A second call within the first is refused with [`Error::Reentrant`] where it can be told, rather than
+//! waiting for itself; so is one of a `tracing` subscriber that [`blocking::Display`] has called. Set a flag in the handler, and
+//! draw where it is read.
 //!
 //! # What survives a crash of the display
 //!
@@ -82,7 +94,7 @@
 //!
 //! `(0, 0)` is the top left corner. Coordinates are pixels; those outside of the display are errors, not crashes, and
 //! whatever lies inside is drawn. A [`Color`] has four bytes, red, green, blue and alpha; drawing stores them as they
-//! are. Images are bytes R, G, B, A, rows from the top.
+//! are, so opaque red as a number is 0xff0000ff. Images are bytes R, G, B, A, rows from the top.
 
 #[macro_use]
 mod methods;
@@ -100,9 +112,11 @@ mod durability;
 mod error;
 mod late;
 mod pace;
+mod process;
 mod reconnect;
 mod reply;
 mod returning;
+mod say;
 mod scope;
 mod shared;
 mod socket;

@@ -33,6 +33,12 @@ impl Pace {
         Pace { last: now, left: 0, is_fast: false, has_waited: true, due: now + TURN, most: WRITE }
     }
 
+    /// The clock as it was read last.
+    #[inline]
+    pub(crate) fn last(&self) -> Instant {
+        self.last
+    }
+
     /// The time of a call. One that had to wait for credit comes faster than the display takes them.
     pub(crate) fn clock(&mut self, had_no_credit: bool) -> Instant {
         let now = now();
@@ -105,8 +111,10 @@ impl Pace {
         self.due = self.last + TURN;
     }
 
-    /// The driver is about to take all that is unsent.
+    /// The driver is about to take all that is unsent. Whatever is called next is looked at: it may come much later, even in a
+    /// process that was forked meanwhile.
     pub(crate) fn driver_ran(&mut self) {
         self.most = WRITE;
+        self.left = 0;
     }
 }

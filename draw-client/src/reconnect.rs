@@ -5,12 +5,13 @@ use crate::error::Lost;
 use crate::status::Status;
 use draw_protocol::client::Ended;
 use draw_protocol::session::Id;
-use draw_protocol::{Code, Hello};
+use draw_protocol::{Code, Hello, limits};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// What happens to calls that are made while the connection is lost and is tried to be made anew.
+/// What happens to calls that are made while the connection is lost and is tried to be made anew; of a live picture also while the
+/// display does not keep up.
 ///
 /// It is a matter of the clients that do not wait for the display: [`Display`](crate::Display) and
 /// [`Pipeline`](crate::blocking::Pipeline). The only call of a [`blocking::Display`](crate::blocking::Display) that is under way
@@ -28,14 +29,17 @@ pub enum WhileGone {
     /// This is for live pictures, where what is newest matters, and for programs that are neither to wait nor to fail while
     /// nobody looks.
     ///
+    /// The same holds while there is a connection and the display does not keep up, or has stopped answering: a drawing call that
+    /// would wait for credit goes into the queue. So no drawing call ever waits for the display.
+    ///
     /// The queue has 65,536 drawing calls and 8 MiB of their data; a single call may have more, and then waits alone. Order is
     /// kept, and what was accepted before the connection was lost goes on. A call that was dropped has certainly not been
     /// drawn: [`Error::Dropped`](crate::Error::Dropped) goes to whoever awaits it. If nobody does, the error callback is told
     /// when that time is over, once for all of them, of the first hundred by name; so is the next `sync` or `close` where there
     /// is no callback. [`Status::Dropped`](crate::Status::Dropped) has their number.
     ///
-    /// Questions, `get_...` and `sync`, are never dropped: they wait for the display, each for as long as the timeout says.
-    /// When the connection is back, calls wait until those in the queue have gone on before them.
+    /// Questions, `get_...` and `sync`, are never dropped: they wait for the display, each for as long as the timeout says, in
+    /// their place among the calls of the queue.
     DropOldest,
 }
 
@@ -80,36 +84,39 @@ pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
 /// that has refused what this client says, or a session that goes on elsewhere, would be no other.
 pub(crate) fn may_return(lost: &Lost) -> bool {
     match lost {
-        Lost::Eof | Lost::Io(_) | Lost::Protocol(Ended::Corrupted(_)) => true,
+        // What answers in the display's place may be there only until the display is back, as a proxy's error page is.
+        Lost::Protocol(Ended::Corrupted(_) | Ended::Flooded(_) | Ended::Stranger(_)) => true,
+        Lost::Eof | Lost::Io(_) => true,
         Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted),
         _ => false,
     }
 }
 
-/// The outage before this connection, if bytes were altered then. Should that be so again before any request is done, it goes on:
-/// a network that alters the same each time is of no use, although there is a connection each time.
+/// The outage before this connection. Should this one be lost before anything is achieved, it goes on: a display that greets and
+/// then resets, or floods, and a network that alters the same each time, are of no use, although there is a connection each time.
 #[derive(Debug, Default)]
 pub(crate) struct Before(Option<(Outage, Instant)>);
 
 impl Before {
-    /// There is a connection again.
-    pub(crate) fn end(&mut self, outage: Option<Outage>, now: Instant) {
-        self.0 = outage.filter(|outage| is_altered(&outage.reason)).map(|outage| (outage, now));
+    /// There is a connection again, and so many requests are done.
+    pub(crate) fn end(&mut self, outage: Option<Outage>, applied: u64, now: Instant) {
+        self.0 = outage.map(|outage| (Outage { applied, ..outage }, now));
     }
 
-    /// The connection is lost, when so many requests are done: another outage, or the same.
-    pub(crate) fn begin(&mut self, mut new: Outage, applied: u64, now: Instant) -> Outage {
-        new.applied = applied;
-        match self.0.take() {
-            Some((mut outage, resumed)) if outage.applied == applied && is_altered(&new.reason) => {
-                // While there was a connection it was not gone.
-                let connected = now.saturating_duration_since(resumed);
-                (outage.since, outage.until) = (outage.since + connected, outage.until + connected);
-                outage.failed(new.reason, now);
-                outage
-            }
-            _ => new,
+    /// The connection is lost, when so many requests are done: another outage, or the same. `is_busy`: calls are under way.
+    pub(crate) fn begin(&mut self, new: Outage, applied: u64, is_busy: bool, now: Instant) -> Outage {
+        let Some((mut outage, resumed)) = self.0.take() else { return new };
+        let connected = now.saturating_duration_since(resumed);
+        // A client that has nothing to draw achieves nothing either; what has lasted was a connection all the same.
+        let is_useless =
+            is_busy || connected < limits::STEADY || is_altered(&new.reason) && is_altered(&outage.reason);
+        if outage.applied != applied || !is_useless {
+            return new;
         }
+        // While there was a connection it was not gone.
+        (outage.since, outage.until) = (outage.since + connected, outage.until + connected);
+        outage.failed(new.reason, now);
+        outage
     }
 }
 
@@ -188,23 +195,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_altered_again_before_anything_is_done_is_the_same_outage() {
+    fn a_connection_on_which_nothing_is_achieved_does_not_end_the_outage() {
         let (began, second) = (Instant::now(), Duration::from_secs(1));
         let altered = || Lost::Protocol(Ended::Corrupted("it".into()));
         let new = |reason, now| Outage::new(reason, now, 30 * second, 7);
-        for (first, then, applied, is_same) in [
-            (altered(), altered(), 5, true),
-            (altered(), altered(), 6, false),
-            (altered(), Lost::Eof, 5, false),
-            (Lost::Eof, altered(), 5, false),
+        let (hour, moment) = (3_600 * second, second / 10);
+        for (first, then, applied, is_busy, lasted, is_same) in [
+            (Lost::Eof, Lost::Eof, 5, true, moment, true),
+            (Lost::Eof, Lost::Eof, 5, false, moment, true),
+            (Lost::Eof, Lost::Eof, 6, true, moment, false),
+            (Lost::Eof, Lost::Eof, 6, false, moment, false),
+            // It takes calls for an hour and does none; or there is nothing to do.
+            (Lost::Eof, Lost::Eof, 5, true, hour, true),
+            (Lost::Eof, Lost::Eof, 5, false, hour, false),
+            (altered(), altered(), 5, false, hour, true),
+            (altered(), altered(), 6, false, hour, false),
+            (altered(), Lost::Eof, 5, false, hour, false),
+            (Lost::Eof, altered(), 5, false, hour, false),
         ] {
             let mut before = Before::default();
-            let outage = before.begin(new(first, began), 5, began);
+            let outage = before.begin(new(first, began), 4, true, began);
             assert_eq!((outage.pause, outage.until), (FIRST, began + 30 * second));
-            // There is a connection after two seconds, and for an hour.
-            before.end(Some(outage), began + 2 * second);
-            let now = began + 3_602 * second;
-            let outage = before.begin(new(then, now), applied, now);
+            // There is a connection after two seconds, and what was under way is given up.
+            before.end(Some(outage), 5, began + 2 * second);
+            let now = began + 2 * second + lasted;
+            let outage = before.begin(new(then, now), applied, is_busy, now);
             let (pause, left) = if is_same { (2 * FIRST, 28 * second) } else { (FIRST, 30 * second) };
             assert_eq!((outage.pause, outage.until - now), (pause, left));
             assert_eq!(now - outage.since, 30 * second - left);

@@ -63,7 +63,8 @@ impl Drop for Draw<'_, '_> {
 /// to the error callback, and without one to the next `sync()` or `close()`.
 ///
 /// After [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, by reference at first: it then waits for as long
-/// once more, and answers what came of the call.
+/// once more, and answers what came of the call. Dropped then, it has told that this is unknown: a lost connection is told to
+/// nobody else for it, a fault that comes after all is.
 #[derive(Debug)]
 pub struct Reply<'d> {
     pending: Option<Pending<'d>>,
@@ -147,6 +148,7 @@ impl Pending<'_> {
     fn give_up(&mut self, fate: Fate) {
         if !std::mem::replace(&mut self.is_over, true) {
             match fate {
+                Fate::Dropped if self.is_again => self.shared.forget(self.number, Fate::TimedOut),
                 // One that has waited is to be known as not waiting any more.
                 Fate::Dropped if self.deadline.is_none() => self.shared.drop_reply(self.number),
                 fate => self.shared.forget(self.number, fate),

@@ -110,22 +110,22 @@ impl Returning {
         self.greeting
     }
 
-    /// A connection is lost, or what seemed to become one. So many requests are done.
-    pub(crate) fn lose(&mut self, reason: Lost, applied: u64, now: Instant) {
+    /// A connection is lost, or what seemed to become one. So many requests are done, and others are under way or not.
+    pub(crate) fn lose(&mut self, reason: Lost, applied: u64, is_busy: bool, now: Instant) {
         self.greeting = None;
         match &mut self.outage {
             Some(outage) => outage.failed(reason, now),
             None => {
                 let new = Outage::new(reason, now, self.within, self.spread);
-                self.outage = Some(self.before.begin(new, applied, now));
+                self.outage = Some(self.before.begin(new, applied, is_busy, now));
             }
         }
         self.news = self.outage.as_ref().map(|outage| outage.status(now));
     }
 
-    /// The display has greeted back.
-    pub(crate) fn resumed(&mut self, now: Instant) {
-        self.before.end(self.outage.take(), now);
+    /// The display has greeted back, when so many requests were done.
+    pub(crate) fn resumed(&mut self, applied: u64, now: Instant) {
+        self.before.end(self.outage.take(), applied, now);
         self.greeting = None;
     }
 

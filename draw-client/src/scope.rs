@@ -95,7 +95,9 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        dispose(std::mem::replace(&mut *self.lock(), Listener::None));
+        // Not locked: nobody else has it, except for a thread that is not there in a process that was forked.
+        let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
+        dispose(std::mem::replace(listener, Listener::None));
         // One by one: scopes may lie within each other deeper than the stack is.
         let mut outer = self.outer.take();
         while let Some(mut scope) = outer.and_then(Arc::into_inner) {

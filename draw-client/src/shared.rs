@@ -9,6 +9,7 @@ mod deadlines;
 mod end;
 mod fates;
 mod gone;
+mod guard;
 mod last_dropped;
 mod nap;
 mod numbers;
@@ -23,20 +24,23 @@ use crate::doctor::Doctor;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Dropped, Failed, LateQueue};
 use crate::pace::Pace;
+use crate::process::{Owner, may_have_forked};
 use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
 use crate::writer::Writer;
 use deadlines::Again;
 use draw_protocol::client::{Connection, Event, Origin};
-use draw_protocol::{Answer, Request, limits};
+use draw_protocol::{Answer, Hello, Request, limits};
 use gone::Way;
+pub(crate) use guard::Guard;
+use guard::StandIns;
 use last_dropped::{LastDropped, Left};
 use numbers::Numbers;
 use room::Room;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -50,12 +54,18 @@ pub(crate) enum Fate {
     Awaited,
     /// Its reply was dropped: it is a late error.
     Dropped,
+    /// The same, after the reply has told that no answer came in time, so that what became of the call is unknown. That the
+    /// connection is lost says no more than that.
+    TimedOut,
     /// Nobody wants to know.
     Ignored,
 }
 
 pub(crate) struct Shared {
     state: Mutex<State>,
+    stand_ins: StandIns,
+    /// The process that has connected.
+    owner: Owner,
     last_dropped: LastDropped,
     pub(crate) writer: Mutex<Writer>,
     /// The display's own scope, around all others.
@@ -98,14 +108,18 @@ pub(crate) struct State {
     pub(crate) bystanders: Vec<Waker>,
     /// Why no call can be made any more.
     pub(crate) ended: Option<Lost>,
+    /// A `sync` has said so.
+    pub(crate) is_loss_told: bool,
     /// The connection is lost, and the next is not greeted on: why. What calls are to do meanwhile.
     pub(crate) away: Option<Lost>,
     pub(crate) while_gone: WhileGone,
-    /// There is another connection, and nobody has been told.
-    pub(crate) resumed: Option<Status>,
+    /// There is another connection, and nobody has been told. So many requests were done when it was greeted on.
+    pub(crate) resumed: Option<(Status, u64)>,
     /// What was dropped since the connection was lost: how many calls, and those that are to be told as late errors.
     dropped_calls: u64,
     dropped: Dropped,
+    /// A display that was behind has caught up, and nobody has been told what was dropped meanwhile.
+    pub(crate) has_caught_up: bool,
     /// Since when `close` has been called: no new calls, the driver ends when all is done.
     closing: Option<Instant>,
     /// Since when the last handle is gone.
@@ -119,6 +133,8 @@ pub(crate) struct State {
     pub(crate) alarm: Option<Instant>,
     pub(crate) pace: Pace,
     pub(crate) stats: Stats,
+    /// How many of those calls were certainly made by the process that has connected.
+    known_calls: u64,
     /// Who accounts for the waits, if somebody asked for it.
     pub(crate) doctor: Option<Box<Doctor>>,
 }
@@ -157,54 +173,15 @@ impl Shared {
     /// Nobody waits any more for calls that the machine has in flight already.
     pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration) -> Shared {
         let outermost = Arc::new(Scope::outermost());
-        let state = State {
-            fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
-            settled: machine.done(),
-            first: machine.done() + 1,
-            machine,
-            numbers: Numbers::default(),
-            room: Room::default(),
-            results: HashMap::new(),
-            waiting: BTreeMap::new(),
-            again: Again::default(),
-            woken: Vec::new(),
-            turns: VecDeque::new(),
-            last_turn: 0,
-            late: LateQueue::default(),
-            tags: tags::Tags::new(&outermost),
-            after: after::After::default(),
-            bystanders: Vec::new(),
-            ended: None,
-            away: None,
-            while_gone: WhileGone::default(),
-            resumed: None,
-            dropped_calls: 0,
-            dropped: Dropped::default(),
-            closing: None,
-            abandoned: None,
-            driver: None,
-            is_driver_woken: false,
-            nap: None,
-            alarm: None,
-            pace: Pace::new(now()),
-            stats: Stats::default(),
-            doctor: None,
-        };
         Shared {
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(machine, &outermost)),
+            stand_ins: StandIns::default(),
+            owner: Owner::here(),
             last_dropped: LastDropped::new(),
             writer: Mutex::new(writer),
             outermost,
             timeout,
         }
-    }
-
-    /// No code panics while it holds the lock; were it to, what it left is still whole enough to be ended.
-    #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.hear_dropped(&mut state);
-        state
     }
 
     /// Writes down which reply was dropped.
@@ -288,14 +265,19 @@ impl Shared {
             return Poll::Ready(Ok(number));
         }
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
+        let last = state.pace.last();
         let at = state.pace.clock(turn.is_some());
+        if may_have_forked(last, at) && self.is_forked() {
+            drop(state);
+            state = self.lock();
+        }
         if !*has_yielded && state.must_yield(at) {
             *has_yielded = true;
             state.end_nap();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let may_go = state.may_call(request, *turn, std::ptr::from_ref(self).addr());
+        let may_go = state.may_call(request, *turn, self.address());
         let result = match may_go {
             Ok(Way::On) => state.call(request, at, caller, span),
             Ok(Way::Aside) => {
@@ -343,7 +325,7 @@ impl Shared {
     /// Sends what was just queued: at once if it comes alone, else through the driver, who will find more. (On one
     /// processor an answer may be there before the next call of a loop: that alone makes no call a lone one.)
     #[inline(always)]
-    fn send(&self, mut state: MutexGuard<'_, State>) {
+    fn send(&self, mut state: Guard<'_>) {
         if state.machine.in_flight() == 1
             && !state.pace.is_fast()
             && let Ok(mut writer) = self.writer.try_lock()
@@ -393,7 +375,7 @@ impl Shared {
                 state.note_failed(&made, &failed.error);
                 match fate {
                     Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
-                    Fate::Dropped => self.tell(state, failed),
+                    Fate::Dropped | Fate::TimedOut => self.tell(state, failed),
                     Fate::Ignored => {}
                 }
             }
@@ -405,7 +387,8 @@ impl Shared {
             }
             Event::Resumed(standing, lost) => {
                 state.away = None;
-                state.resumed = Some(Status::resumed(standing, state.machine.is_restarted(), lost.len()));
+                let status = Status::resumed(standing, state.machine.is_restarted(), lost.len());
+                state.resumed = Some((status, state.machine.applied()));
                 // There is something to send again. A caller that is writing at this moment does not know of it.
                 state.wake_driver();
                 let error = Error::Forgotten { standing };
@@ -414,7 +397,7 @@ impl Shared {
                 self.tell_dropped(state);
             }
             // The first greeting was tried more than once.
-            Event::Welcome if state.away.take().is_some() => state.resumed = Some(Status::Resumed),
+            Event::Welcome if state.away.take().is_some() => state.resumed = Some((Status::Resumed, 0)),
             // `connect` looks for it itself.
             _ => {}
         }
@@ -422,6 +405,54 @@ impl Shared {
 }
 
 impl State {
+    fn new(machine: Connection, outermost: &Arc<Scope>) -> State {
+        State {
+            fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
+            settled: machine.done(),
+            first: machine.done() + 1,
+            machine,
+            numbers: Numbers::default(),
+            room: Room::default(),
+            results: HashMap::new(),
+            waiting: BTreeMap::new(),
+            again: Again::default(),
+            woken: Vec::new(),
+            turns: VecDeque::new(),
+            last_turn: 0,
+            late: LateQueue::default(),
+            tags: tags::Tags::new(outermost),
+            after: after::After::default(),
+            bystanders: Vec::new(),
+            ended: None,
+            is_loss_told: false,
+            away: None,
+            while_gone: WhileGone::default(),
+            resumed: None,
+            dropped_calls: 0,
+            dropped: Dropped::default(),
+            has_caught_up: false,
+            closing: None,
+            abandoned: None,
+            driver: None,
+            is_driver_woken: false,
+            nap: None,
+            alarm: None,
+            pace: Pace::new(now()),
+            stats: Stats::default(),
+            known_calls: 0,
+            doctor: None,
+        }
+    }
+
+    /// That of a connection that has ended before it began.
+    fn ended(reason: Lost) -> State {
+        let machine = Connection::new(&Hello::new("no client"));
+        let mut state = State::new(machine, &Arc::new(Scope::outermost()));
+        state.late.finish();
+        state.ended = Some(reason);
+        state
+    }
+
     /// Whether this call may be made now, or is to wait.
     #[inline(always)]
     fn may_call(
@@ -433,6 +464,7 @@ impl State {
         if let Some(reason) = &self.ended {
             return Err(match reason {
                 Lost::Closed => Error::Closed,
+                Lost::Reentrant => Error::Reentrant,
                 reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
             });
         }
@@ -448,6 +480,9 @@ impl State {
         let is_its_turn = self.turns.front().is_none_or(|first| turn.is_some_and(|(id, _)| id == first.id));
         if is_its_turn && self.machine.has_credit(request, undelivered) {
             return Ok(Way::On);
+        }
+        if self.while_gone == WhileGone::DropOldest && !request.method().is_question() {
+            return Ok(Way::Aside);
         }
         if crate::late::is_callback_of(shared) {
             // Waiting for credit here could wait for ever: it is this callback that gives it back.
@@ -485,6 +520,7 @@ impl State {
         let made = self.machine.call(request, Origin { at, place: Some(caller.place) })?;
         let number = self.numbers.newest(made);
         self.accepted(number, caller.scope, span);
+        self.known_calls = self.stats.calls;
         self.note_call(number, request, Some(caller.place), Some(at));
         Ok(number)
     }
@@ -494,6 +530,12 @@ impl State {
         self.fates.push_back(Fate::Awaited);
         self.tags.note(number, scope, span);
         self.stats.calls += 1;
+    }
+
+    /// The driver is about to take all that is unsent. It is in the process that has connected.
+    pub(crate) fn driver_ran(&mut self) {
+        self.known_calls = self.stats.calls;
+        self.pace.driver_ran();
     }
 
     pub(crate) fn wake_driver(&mut self) {

@@ -39,7 +39,7 @@ pub enum Status {
         /// As in [`Status::StateLost`].
         unknown: usize,
     },
-    /// Calls that were made while the connection was lost have been dropped, as
+    /// Calls that were made while the connection was lost, or the display did not keep up, have been dropped, as
     /// [`WhileGone::DropOldest`](crate::WhileGone::DropOldest) wants it. It is told once, before what ended that time: the
     /// place to draw again what has to be there.
     Dropped {
@@ -108,13 +108,13 @@ impl fmt::Display for Status {
                 )?;
                 unknown(f, calls)
             }
-            Status::Dropped { calls: 1 } => {
-                f.write_str("1 call that was made while the display was gone was dropped for newer ones")
-            }
+            Status::Dropped { calls: 1 } => f.write_str(
+                "1 call that was made while the display was gone or behind was dropped for newer ones",
+            ),
             Status::Dropped { calls } => {
                 write!(
                     f,
-                    "{calls} calls that were made while the display was gone were dropped for newer ones"
+                    "{calls} calls that were made while the display was gone or behind were dropped for newer ones"
                 )
             }
             Status::Lost(reason) => write!(f, "the connection to the display is lost for good: {reason}"),

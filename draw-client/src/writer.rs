@@ -55,6 +55,12 @@ impl Writer {
         self.stream = Box::new(tokio::io::sink());
     }
 
+    /// The stream is another process's: it is neither used nor closed, which would end it there.
+    pub(crate) fn leave(&mut self) {
+        std::mem::forget(std::mem::replace(&mut self.stream, Box::new(tokio::io::sink())));
+        (self.bytes, self.sent, self.is_held_back) = (Vec::new(), 0, false);
+    }
+
     /// Writes until all is gone, out of the stream too, or the stream takes no more.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while !self.is_empty() {

@@ -226,7 +226,11 @@ fn a_display_that_stops_is_told_of_by_the_deadline_and_memory_stays_bounded() {
     // The system may have taken all of them, or some.
     let outcomes: Vec<_> = late.errors().iter().map(LateError::outcome).collect();
     assert!([Outcome::Unknown, Outcome::Rejected].starts_with(&outcomes) && !outcomes.is_empty(), "{late}");
-    assert_eq!(late.total(), u64::from(accepted));
+    assert_eq!(
+        late.total(),
+        u64::from(accepted - 2),
+        "the first two have told already that they are unknown"
+    );
     assert!(matches!(display.draw_pixel(1, 1, Color::RED), Err(Error::Disconnected { .. })));
     drop(done);
 }

@@ -12,6 +12,8 @@ mod lent;
 mod outbox;
 mod parts;
 mod resume;
+mod stranger;
+mod talk;
 mod window;
 
 pub use flight::{GivenUp, Made, Origin, Place};
@@ -36,12 +38,18 @@ use outbox::Outbox;
 use parts::{Most, size};
 use std::collections::VecDeque;
 use std::time::Instant;
+use stranger::First;
+use talk::Talk;
 use window::Window;
 
 /// One connection, seen from the client. It greets with `hello` at once.
 #[derive(Debug)]
 pub struct Connection {
     inbox: Inbox,
+    /// What came first on this connection.
+    first: First,
+    /// What came that did nothing.
+    talk: Talk,
     /// What each message that arrives has to be.
     arriving: Arriving,
     /// Where there are checks: when the message began that is not whole yet.
@@ -122,6 +130,12 @@ pub enum Ended {
     /// connection may be better, and in a session nothing is lost by it.
     #[error("{0}")]
     Corrupted(String),
+    /// The other side is no display: its first bytes are those of another protocol.
+    #[error("not a display: it answered {0}")]
+    Stranger(String),
+    /// What came was well formed and did nothing, again and again: see [`limits::TALK`]. Another connection may be better.
+    #[error("{0}")]
+    Flooded(String),
 }
 
 fn violation(what: impl Into<String>) -> Ended {
@@ -136,6 +150,8 @@ impl Connection {
         out.greet(greeting(hello));
         Connection {
             inbox: Inbox::default(),
+            first: First::default(),
+            talk: Talk::default(),
             arriving: Arriving::new(hello.checks),
             message_began: None,
             out,
@@ -359,6 +375,9 @@ impl Connection {
     /// [`Ended`]: nothing more can be believed, then or later. Every event has been handed out; what is in flight is
     /// to be given up, see [`Connection::give_up`].
     pub fn handle_input(&mut self, input: &mut &[u8], now: Instant) -> Result<Option<Event>, Ended> {
+        if !self.out.is_open() {
+            self.first.note(input);
+        }
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
@@ -370,7 +389,7 @@ impl Connection {
                 Some(welcome) => Most::of(welcome).message,
                 None => limits::FIRST_MESSAGE,
             };
-            let used = self.flight.bytes();
+            let (used, applied) = (self.flight.bytes(), self.flight.applied());
             match self.receive_band(input) {
                 Received::Nothing => {}
                 Received::Part => return Ok(None),
@@ -380,12 +399,16 @@ impl Connection {
                 }
             }
             let handled = match self.inbox.next(input, |_| limit) {
-                Ok(Some(Found::InInput(message))) => self.handle_arrived(message),
+                Ok(Some(Found::InInput(message))) => {
+                    let handled = self.handle_arrived(message);
+                    handled.and_then(|arrived| self.note_arrived(arrived, message.len(), applied, now))
+                }
                 Ok(Some(Found::Kept)) => {
                     let message = self.inbox.take_kept();
                     let handled = self.handle_arrived(&message);
+                    let length = message.len();
                     self.inbox.put_kept_back(message);
-                    handled
+                    handled.and_then(|arrived| self.note_arrived(arrived, length, applied, now))
                 }
                 Ok(None) if self.inbox.len() == 0 || Head::read(self.inbox.started()).is_possible() => {
                     self.note_message(false, now);
@@ -405,10 +428,11 @@ impl Connection {
     }
 
     /// A whole message, or what it is to be compared with.
-    fn handle_arrived(&mut self, message: &[u8]) -> Result<(), Ended> {
-        match self.arriving.take(message) {
-            Ok(Arrived::Message) => self.handle_message(message),
-            Ok(Arrived::Check) => Ok(()),
+    fn handle_arrived(&mut self, message: &[u8]) -> Result<Arrived, Ended> {
+        let arrived = self.arriving.take(message);
+        match arrived {
+            Ok(Arrived::Message) => self.handle_message(message).map(|()| Arrived::Message),
+            Ok(Arrived::Check) => Ok(Arrived::Check),
             Err(altered) => Err(self.altered(&altered.to_string())),
         }
     }
@@ -448,7 +472,7 @@ impl Connection {
             Some(Message::Request { .. }) => Err(violation("it sent a request; a display only answers")),
             // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
             None if self.arriving.was_checked() => Err(self.altered("its bytes are no message")),
-            None => Err(violation("its bytes are no message")),
+            None => Err(self.stranger().unwrap_or_else(|| violation("its bytes are no message"))),
         }
     }
 

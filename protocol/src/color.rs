@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 /// A colour with alpha. On the wire it is the number 0xRRGGBBAA, in a framebuffer the bytes R, G, B, A.
 ///
-/// Drawing stores a colour as it is: alpha is kept, not blended.
+/// Drawing stores a colour as it is: alpha is kept, not blended. The order is red, green, blue, **alpha**: opaque red is the number
+/// 0xff0000ff. Six digits, as in 0xff0000, are green with alpha 0, which nobody sees; `DRAW_DEBUG=1` and `DRAW_DOCTOR=1` say so.
 ///
 /// ```
 /// use draw_protocol::Color;
@@ -62,6 +63,19 @@ impl Color {
     /// `#ffff00ff`
     pub const YELLOW: Color = Color::rgb(255, 255, 0);
 
+    /// Whether it has colour that nobody sees, as its alpha is 0, and the opaque colour that may have been meant: of 0xff0000 it is
+    /// 0xff0000ff. The number 0, which erases, is no such colour.
+    #[doc(hidden)]
+    pub const fn invisible(self) -> Option<Color> {
+        match (self.to_u32(), self.to_u32() << 8) {
+            (0, _) => None,
+            _ if self.a > 0 => None,
+            // Six digits were written.
+            (0x100.., rgb) if self.r == 0 => Some(Color::from_u32(rgb | 0xff)),
+            _ => Some(Color { a: 255, ..self }),
+        }
+    }
+
     /// An opaque colour.
     pub const fn rgb(r: u8, g: u8, b: u8) -> Color {
         Color { r, g, b, a: 255 }
@@ -72,7 +86,7 @@ impl Color {
         Color { r, g, b, a }
     }
 
-    /// From the number 0xRRGGBBAA, as the wire has it.
+    /// From the number 0xRRGGBBAA, as the wire has it: 0xff0000ff is opaque red. [`Color::rgb`] takes no alpha.
     #[inline]
     pub const fn from_u32(rgba: u32) -> Color {
         let [r, g, b, a] = rgba.to_be_bytes();
@@ -105,9 +119,19 @@ impl fmt::Debug for Color {
 }
 
 /// A text that names no colour.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no colour: write rrggbb or rrggbbaa in hex, with or without #, or one of {names}", names = names())]
 pub struct ParseColorError(String);
+
+/// The sentence; `{:#?}` has the text as it was given.
+impl fmt::Debug for ParseColorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.debug_tuple("ParseColorError").field(&self.0).finish();
+        }
+        fmt::Display::fmt(self, f)
+    }
+}
 
 fn names() -> String {
     NAMES.map(|(name, _)| name).join(", ")
@@ -137,6 +161,20 @@ impl FromStr for Color {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_colour_of_six_digits_is_told_from_one_that_erases() {
+        for (color, meant) in [
+            (0xff_0000, Some(0xff00_00ff)),
+            (0x0080_ff00, Some(0x80ff_00ff)),
+            (0xff00_0000, Some(0xff00_00ff)),
+            (0, None),
+            (0xff, None),
+            (0xff00_0001, None),
+        ] {
+            assert_eq!(Color::from_u32(color).invisible().map(Color::to_u32), meant, "{color:#x}");
+        }
+    }
 
     #[test]
     fn text_forms_are_read() {

@@ -54,9 +54,19 @@ impl fmt::Debug for Digest {
 }
 
 /// A text that is no digest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no digest: write its 64 digits in hex")]
 pub struct ParseDigestError(String);
+
+/// The sentence; `{:#?}` has the text as it was given.
+impl fmt::Debug for ParseDigestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return f.debug_tuple("ParseDigestError").field(&self.0).finish();
+        }
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl FromStr for Digest {
     type Err = ParseDigestError;

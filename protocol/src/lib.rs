@@ -67,6 +67,7 @@ pub mod limits;
 mod pixels;
 mod reader;
 mod scan;
+mod sentence;
 pub mod server;
 pub mod session;
 pub mod text;
@@ -80,3 +81,5 @@ pub use geometry::{Area, Position, Size};
 pub use hello::{ACK, CHECK, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};
 pub use scan::{Scan, ScanError};
+#[doc(hidden)]
+pub use sentence::sentence;

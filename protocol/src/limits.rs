@@ -169,6 +169,19 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// checks. On a path that alters one greeting or answer in a hundred, it says so wrongly once in a hundred million times.
 pub const GREETINGS: u32 = 4;
 
+/// Bytes of messages from a display that a client bears although none of them does anything: `progress` that is known already,
+/// notifications of a later version. A display sends a few of them now and then; this many are 80,000, read in some
+/// milliseconds. With more the client ends the connection and waits before it makes another ...
+pub const TALK: u64 = 1 << 20;
+
+/// ... beyond so many bytes a second, which nobody notices: a connection that lives for years may receive one now and then.
+pub const TALK_PER_SECOND: u64 = 64 << 10;
+
+/// How long a connection must last before its loss is a new outage although no call was executed on it: longer than the longest
+/// pause between two tries, so a display that greets and then resets is not asked ever more often, while a client that had
+/// nothing to draw starts anew.
+pub const STEADY: Duration = Duration::from_secs(10);
+
 /// For how long a client tries to come back to a display whose connection it has lost: as long as it waits for an answer.
 pub const RECONNECT: Duration = ANSWER_TIMEOUT;
 

@@ -244,7 +244,7 @@ fn a_client_believes_nothing_without_a_right_check() {
     let later = "what the display said was altered on its way: ";
     for (bytes, says) in [
         (&refusal[..], "a message of 25 bytes came without a check"),
-        (b"HTTP/1.1 400 Bad Request", "not with an array"),
+        (b"\x13\x01\x00\xc0", "not with an array"),
         (b"\x93\x02\xa7goodbye\x91\x82\xa4code\xa5stale\xa7message\xa0", "came without a check"),
         (&[check(b"other"), refusal.to_vec()].concat(), "is not what its check says"),
         (&[check(refusal), vec![0x94, 0x04]].concat(), "its bytes are no message"),
@@ -259,6 +259,13 @@ fn a_client_believes_nothing_without_a_right_check() {
             assert!(world.client.goodbye().is_none() && world.client.is_checked());
         }
     }
+    // Text where a greeting was due is nobody's mistake on the way; later it is.
+    let text = b"HTTP/1.1 400 Bad Request";
+    let mut silent = World::silent(SIZE);
+    silent.client = Connection::new(&hello());
+    let stranger = Ended::Stranger("HTTP, \"HTTP/1.1 400 Bad Request\"".into());
+    assert_eq!(ended(&mut silent, text), stranger);
+    assert!(matches!(ended(&mut world(), text), Ended::Corrupted(_)));
     // Without checks it is a lie, as it was, and no deadline is set.
     let mut plain = World::new(SIZE);
     assert!(matches!(ended(&mut plain, &[0x94, 0x04]), Ended::Violation(_)));

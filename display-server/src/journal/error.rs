@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Why a journal cannot be used. Each says what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
     /// The system refuses to read or to write something.
@@ -82,6 +82,20 @@ pub enum JournalError {
         why: String,
     },
 }
+
+draw_protocol::debug_as_sentence!(
+    JournalError {
+        Io { directory, what, source }
+        Damaged { directory, damage }
+        Size { directory, wanted, found }
+        Display { directory, source }
+        State { directory, why }
+        TooEarly { directory, begin }
+        Failed { directory, why }
+    }
+    (Locked Missing)
+    []
+);
 
 /// What to do about an error of the system's; nothing where that is not known.
 fn hint(source: &io::Error) -> &'static str {

@@ -4,6 +4,7 @@ use crate::address;
 use crate::checksums::{self, may_greet_again};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
+use crate::process::{Owner, may_have_forked};
 use crate::reconnect::{Before, Outage, hello, may_return};
 use crate::shared::Stats;
 use crate::socket;
@@ -157,8 +158,8 @@ impl Link {
             machine: Connection::new(&hello(peer.durability, checks)),
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
-            called_at: deadline,
-            heard_at: deadline,
+            called_at: Instant::now(),
+            heard_at: Instant::now(),
             limited: Some(Instant::now()),
             trace,
             peer,
@@ -239,7 +240,8 @@ impl Link {
                 tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
                 let spread = u64::from(self.stream.local_addr().map_or(0, |address| address.port()));
                 let new = Outage::new(reason, now, self.peer.reconnect, spread);
-                self.outage = Some(self.before.begin(new, self.machine.applied(), now));
+                let (applied, is_busy) = (self.machine.applied(), self.machine.in_flight() > 0);
+                self.outage = Some(self.before.begin(new, applied, is_busy, now));
             }
         }
     }
@@ -286,8 +288,11 @@ impl Link {
     ) -> Result<Option<T>, Failed> {
         // A display that takes the connection and then says nothing is as good as none.
         let patience = (Instant::now() + self.peer.connect_timeout).min(deadline);
-        let mut found = None;
+        let (mut found, mut applied) = (None, 0);
         self.talk(patience, &mut Lent::default(), &mut |event, machine: &Connection| {
+            if matches!(event, Some(Event::Resumed(..))) {
+                applied = machine.applied();
+            }
             let resumed = match &event {
                 Some(Event::Welcome) => Some(()),
                 Some(Event::Resumed(standing, lost)) => {
@@ -303,7 +308,7 @@ impl Link {
             found = found.take().or_else(|| wanted(event, machine));
             resumed
         })?;
-        self.before.end(self.outage.take(), Instant::now());
+        self.before.end(self.outage.take(), applied, Instant::now());
         Ok(found)
     }
 
@@ -490,8 +495,12 @@ impl Link {
         Err(error.into())
     }
 
-    pub(super) fn call(&mut self, request: &Request<'_>, stats: &mut Stats) -> Result<Answer> {
+    /// `owner` is the process that has connected.
+    pub(super) fn call(&mut self, request: &Request<'_>, stats: &mut Stats, owner: Owner) -> Result<Answer> {
         let now = Instant::now();
+        if may_have_forked(self.heard_at.max(self.called_at), now) && owner.is_other() {
+            return Err(Error::Disconnected { reason: owner.forked(), outcome: Outcome::Rejected });
+        }
         let deadline = now + self.timeout;
         // Calls that were given up after their deadline are still under way, and their bytes may wait here.
         if !self.machine.has_credit(request, 0) {

@@ -34,11 +34,13 @@ use std::time::{Duration, Instant};
 ///
 /// Dropping the last clone waits until everything that was accepted is done, for at most five seconds, and then until the
 /// error callback has heard of what failed, for at most as long again: a program that draws and then returns from `main`
-/// has drawn. (Inside the error callback it does not wait.) One that leaves by [`std::process::exit`], or by the end of
+/// has drawn. (Inside the error callback it does not wait.) Errors that nobody was told of by then are printed on standard error.
+/// One that leaves by [`std::process::exit`], or by the end of
 /// `main` while other threads hold clones, may lose what is under way, unless it calls [`close`](Pipeline::close) or
 /// [`sync`](Pipeline::sync) first.
 ///
-/// As all calls that block, these are not for asynchronous code: what else runs on that thread has to wait.
+/// As all calls that block, these are not for asynchronous code: what else runs on that thread has to wait. It belongs to the
+/// process that has connected, and is no matter for signal handlers: see [forks](crate#forks-and-signal-handlers).
 ///
 /// ```no_run
 /// use draw_client::{Color, blocking::Display};
@@ -69,7 +71,9 @@ impl Drop for Last {
         if !self.shared.is_callback() {
             // The driver bounds the wait for the display, and this what the callback takes.
             let deadline = Instant::now() + 2 * limits::FAREWELL;
-            _ = wait_until(poll_fn(|cx| self.shared.poll_closed(cx)), deadline);
+            if wait_until(poll_fn(|cx| self.shared.poll_closed(cx)), deadline).is_none() {
+                self.shared.report_undelivered();
+            }
         }
     }
 }
@@ -333,6 +337,7 @@ impl Pipeline {
     /// [`Error::Timeout`](crate::Error::Timeout) if the display, or the callback, does not come to an end.
     pub fn close(&self) -> Result<()> {
         let shared = &self.last.shared;
+        shared.has_just_forked();
         shared.lock().close(Instant::now());
         let deadline = Instant::now() + shared.longest_close();
         let closed = wait_until(poll_fn(|cx| shared.poll_closed(cx)), deadline);

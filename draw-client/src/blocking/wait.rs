@@ -5,7 +5,10 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a thread sleeps at most before it looks for itself whether its time is up: whoever is to wake it may be gone.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Waits until the future is ready. One that is so at once, as nearly all drawing calls are, costs nothing more.
 #[inline]
@@ -25,13 +28,13 @@ fn sleep<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => std::thread::park_timeout(LOOK),
         }
     }
 }
 
 /// The same until a deadline.
-pub(super) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+pub(crate) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
     let mut future = pin!(future);
     let waker = waker();
     let mut cx = Context::from_waker(&waker);
@@ -40,7 +43,7 @@ pub(super) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::O
             return Some(output);
         }
         let left = deadline.checked_duration_since(Instant::now())?;
-        std::thread::park_timeout(left);
+        std::thread::park_timeout(left.min(LOOK));
     }
 }
 

@@ -44,7 +44,9 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
         .collect();
     let is_held_by_credit = matters(diagnosis.held_by_credit);
     let has_failed = diagnosis.rejected + diagnosis.unknown > 0;
-    if findings.is_empty() && !is_held_by_credit && diagnosis.untold == 0 && !has_failed {
+    let mut invisible: Vec<_> = diagnosis.sites.iter().filter(|site| site.invisible > 0).collect();
+    let is_well = !is_held_by_credit && diagnosis.untold == 0 && !has_failed && invisible.is_empty();
+    if findings.is_empty() && is_well {
         let Diagnosis { calls, waits, held, .. } = *diagnosis;
         findings.push(Finding::Healthy { calls, waits, held, of });
     } else if !others.is_empty() {
@@ -61,6 +63,9 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
     if has_failed {
         failed(diagnosis, &mut findings);
     }
+    invisible.sort_by_key(|site| std::cmp::Reverse(site.invisible));
+    invisible.truncate(TOLD);
+    findings.extend(invisible.into_iter().map(|site| Finding::Invisible { site: site.clone() }));
     if diagnosis.untold > 0 {
         findings.push(Finding::Untold { calls: diagnosis.untold });
     }

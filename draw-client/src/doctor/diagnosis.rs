@@ -1,6 +1,6 @@
 //! What the doctor hands out.
 
-use draw_protocol::Method;
+use draw_protocol::{Color, Method};
 use std::panic::Location;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub struct Diagnosis {
     pub untold: u64,
     /// Calls that were certainly not executed, whoever was told: see [`Site::rejected`].
     pub rejected: u64,
-    /// How many of these were dropped while the display was gone.
+    /// How many of these were dropped while the display was gone or behind.
     pub dropped: u64,
     /// Calls of which nobody knows whether they were executed.
     pub unknown: u64,
@@ -88,10 +88,14 @@ pub struct Site {
     /// Calls that were certainly not executed, of a batch or an image some part: [`Outcome::Rejected`](crate::Outcome::Rejected).
     /// Those that could not be accepted are counted here, and not among `calls`.
     pub rejected: u64,
-    /// How many of these were dropped while the display was gone: [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    /// How many of these were dropped while the display was gone or behind: [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
     pub dropped: u64,
     /// Calls of which nobody knows whether they were executed: [`Outcome::Unknown`](crate::Outcome::Unknown).
     pub unknown: u64,
+    /// How many of the calls drew with alpha 0 and some colour, which nobody sees; of a batch the first pixels count.
+    pub invisible: u64,
+    /// The opaque colour that the first of these may have meant.
+    pub meant: Option<Color>,
 }
 
 impl Site {
@@ -146,6 +150,11 @@ pub enum Finding {
         rejected: u64,
         /// Of how many nobody knows.
         unknown: u64,
+    },
+    /// Calls of one site drew what nobody sees: their colours have alpha 0. See [`Color`].
+    Invisible {
+        /// Which, with how many and what may have been meant.
+        site: Site,
     },
     /// Calls failed and nobody was told.
     Untold {

@@ -3,8 +3,8 @@
 use super::diagnosis::Site;
 use super::span::Span;
 use crate::error::{Error, Outcome};
-use draw_protocol::Method;
 use draw_protocol::client::Place;
+use draw_protocol::{Color, Method};
 use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 use std::time::{Duration, Instant};
@@ -129,6 +129,9 @@ pub(super) struct Account {
     rejected: u64,
     dropped: u64,
     unknown: u64,
+    /// How many calls drew what nobody sees, and what the first of them may have meant.
+    invisible: u64,
+    meant: Option<Color>,
 }
 
 impl Account {
@@ -147,7 +150,16 @@ impl Account {
             rejected: 0,
             dropped: 0,
             unknown: 0,
+            invisible: 0,
+            meant: None,
         }
+    }
+
+    /// A call drew with alpha 0, and this may have been meant.
+    #[cold]
+    pub(super) fn drew_invisibly(&mut self, meant: Color) {
+        self.invisible += 1;
+        self.meant.get_or_insert(meant);
     }
 
     /// A call waits for its answer; whether that follows at once upon another wait of this site.
@@ -196,6 +208,8 @@ impl Account {
             rejected: self.rejected,
             dropped: self.dropped,
             unknown: self.unknown,
+            invisible: self.invisible,
+            meant: self.meant,
         }
     }
 }

@@ -2,13 +2,11 @@
 
 use super::diagnosis::{Diagnosis, Finding, Site};
 use std::fmt;
-use std::io::Write;
 use std::time::Duration;
 
-/// Prints on standard error, whole. That nobody reads it is no reason for the program to fail, nor to stop.
+/// Prints on standard error, whole, as [`say`](crate::say::say) does.
 pub(crate) fn print(text: &impl fmt::Display) {
-    let mut output = draw_printer::stderr().clone();
-    _ = output.write_all(text.to_string().as_bytes()).and_then(|()| output.flush());
+    crate::say::say(&text.to_string());
 }
 
 /// One finding each, a line or two, as `DRAW_DOCTOR` prints them.
@@ -52,10 +50,10 @@ impl fmt::Display for Finding {
                 failed(f, site.rejected, site.unknown, &Where(site))?;
                 match site.dropped {
                     0 => f.write_str("."),
-                    n if n == site.failed() => f.write_str(": dropped while the display was gone."),
+                    n if n == site.failed() => f.write_str(": dropped while the display was gone or behind."),
                     n => write!(
                         f,
-                        "; {} of those rejected {} dropped while the display was gone.",
+                        "; {} of those rejected {} dropped while the display was gone or behind.",
                         thousands(n),
                         plural(n, "was", "were")
                     ),
@@ -65,6 +63,20 @@ impl fmt::Display for Finding {
                 let more = format!("{} more {}", thousands(*places), plural(*places, "place", "places"));
                 failed(f, *rejected, *unknown, &more)?;
                 f.write_str(".")
+            }
+            Finding::Invisible { site } => {
+                write!(
+                    f,
+                    "{} at {} drew with alpha 0, which nobody sees",
+                    count(site.invisible),
+                    Where(site)
+                )?;
+                match site.meant {
+                    Some(meant) => {
+                        write!(f, ": did you mean {:#010x}? Colours are 0xRRGGBBAA.", meant.to_u32())
+                    }
+                    None => f.write_str("."),
+                }
             }
             Finding::Untold { calls } => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Calls that were dropped while the display was gone, and whose late error is still to be told.
+//! Calls that were dropped while the display was gone or behind, and whose late error is still to be told.
 
 use super::{FailedCall, LateError, Telling};
 use crate::error::Error;

@@ -6,7 +6,7 @@ use crate::scope::Scope;
 use crate::status::{Status, StatusCallback};
 use draw_protocol::limits;
 use std::io;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Weak};
 
 /// What an error callback is.
@@ -100,10 +100,13 @@ impl LateQueue {
 
     /// To the callback of this scope, which has one.
     pub(crate) fn pass_on(&mut self, listener: Arc<Scope>, telling: Telling) {
-        self.undelivered += telling.error().calls().len() as u64;
-        if let Some(thread) = &self.thread {
-            // It runs until `finish` says that nothing more comes.
-            _ = thread.send(Work::Tell(listener, telling));
+        let calls = telling.error().calls().len() as u64;
+        self.undelivered += calls;
+        // It runs until `finish` says that nothing more comes.
+        let Some(thread) = &self.thread else { return };
+        if let Err(SendError(Work::Tell(_, telling))) = thread.send(Work::Tell(listener, telling)) {
+            self.undelivered -= calls;
+            self.keep(telling.error());
         }
     }
 

@@ -1,10 +1,9 @@
 //! What has to wait until the lock of the state is free.
 
-use super::State;
+use super::{Guard, State};
 use crate::error::Late;
 use crate::late::Telling;
 use crate::scope::{Tag, is_traced};
-use std::sync::MutexGuard;
 
 /// What runs code of the program or of a `tracing` subscriber, either of which may call the display. Mostly that is
 /// nothing. Whoever may have added to it gives the lock back by [`State::release`].
@@ -46,7 +45,7 @@ impl After {
 impl State {
     /// Gives the lock back, and does what waited for that.
     #[inline]
-    pub(crate) fn release(mut state: MutexGuard<'_, State>) {
+    pub(crate) fn release(mut state: Guard<'_>) {
         let work = state.after.0.take();
         drop(state);
         if let Some(work) = work {

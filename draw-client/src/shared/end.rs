@@ -1,15 +1,22 @@
 //! How a connection ends: by `close`, with its last handle, or for a reason of its own.
 
 use super::{Fate, Shared, State, now};
-use crate::error::{Error, Lost, Outcome, Result};
+use crate::blocking::wait::wait_until;
+use crate::error::{Error, Late, Lost, Outcome, Result};
 use crate::late::{Failed, LateError, Telling};
+use crate::say;
 use crate::scope::Scope;
 use draw_protocol::client::{GivenUp, Made};
 use draw_protocol::limits;
+use draw_protocol::text::excerpt;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+/// Characters of the error that is printed: a display may have had a say in its text.
+const LONGEST: usize = 1_000;
 
 impl Shared {
     /// The connection is over. Every call that is not done becomes Unknown, or Rejected if nothing of it was sent; each is
@@ -35,11 +42,12 @@ impl Shared {
         let begun = self.give_up(state, begun, &unknown, now);
         let mut unsent = self.give_up(state, unsent, &rejected, now);
         state.settle();
-        state.ended = Some(reason);
         self.tell_lost(state, begun, &unknown);
         self.tell_dropped(state);
         unsent.extend(self.give_up_aside(state, &rejected, now));
         self.tell_lost(state, unsent, &rejected);
+        // Not before: what nobody is left to be told of is told at once, and together.
+        state.ended = Some(reason);
         self.keep_results(state);
         if state.abandoned.is_some() {
             report_unheard(state);
@@ -72,7 +80,7 @@ impl Shared {
             match fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),
-                Fate::Ignored => {}
+                Fate::TimedOut | Fate::Ignored => {}
             }
         }
         dropped
@@ -100,6 +108,9 @@ impl Shared {
     /// does not wait for that.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
+        if let Some(error) = state.stands_in() {
+            return Poll::Ready(Err(error));
+        }
         if let Some(reason) = state.ended.clone()
             && (self.is_callback() || state.late.undelivered() == 0)
         {
@@ -129,15 +140,71 @@ impl Shared {
 
     /// Whether this is the thread of this connection's error callbacks.
     pub(crate) fn is_callback(&self) -> bool {
-        crate::late::is_callback_of(std::ptr::from_ref(self).addr())
+        crate::late::is_callback_of(self.address())
     }
 }
 
-/// Nobody is left to ask for the late errors: one event says that there were some.
+/// Nobody is left to ask for the late errors: they are told on standard error, and by an event. The program may end as soon as
+/// the last handle is gone, so they are printed before that.
 pub(super) fn report_unheard(state: &mut State) {
     state.note_untold();
     if let Some(late) = state.late.take_kept() {
+        // Whoever was told by `sync` that the connection is lost knows what that means for the calls before it.
+        let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
+        if !(state.is_loss_told && late.errors().iter().all(is_loss)) {
+            say::say(&untold(&late));
+        }
         state.after.report_unheard(late);
+    }
+}
+
+fn untold(late: &Late) -> String {
+    let (total, first) = (late.total(), late.errors().first());
+    let calls = if total == 1 { "call" } else { "calls" };
+    let first = first.map(|first| excerpt(&first.to_string(), LONGEST)).unwrap_or_default();
+    let which = if total == 1 { "" } else { "the first: " };
+    format!(
+        "draw-client: {total} {calls} failed and nobody was told: {which}{first}\n\
+         draw-client: to hear of it, give the builder an `on_error`, or call `sync` or `close` before the display is dropped\n"
+    )
+}
+
+impl Shared {
+    /// Ready when the callbacks have heard of everything.
+    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.late.undelivered() == 0 {
+            return Poll::Ready(());
+        }
+        state.bystanders.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ends the connection because nobody carries it any more. The process may be about to end too: callbacks that nobody else
+    /// waits for are given time to hear of it.
+    pub(crate) fn end_with_driver(&self) {
+        let is_last = {
+            let state = self.lock();
+            state.ended.is_none() && state.abandoned.is_some()
+        };
+        self.end(Lost::DriverGone);
+        if is_last && !self.is_callback() {
+            let deadline = Instant::now() + limits::FAREWELL;
+            if wait_until(poll_fn(|cx| self.poll_told(cx)), deadline).is_none() {
+                self.report_undelivered();
+            }
+        }
+    }
+
+    /// An error callback does not come to its end, and nobody waits for it any longer.
+    #[cold]
+    pub(crate) fn report_undelivered(&self) {
+        let calls = self.lock().late.undelivered();
+        if calls > 0 {
+            say::say(&format!(
+                "draw-client: an error callback has not come to its end; it was to hear of {calls} calls that failed\n"
+            ));
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! What becomes of calls that are made while the display is gone.
+//! What becomes of calls that are made while the display is gone or, where the oldest are to be dropped, behind.
 //!
 //! Where the oldest are to be dropped, they wait in the [`Room`](super::room::Room) and not in the machine: what the machine
 //! has numbered for the display cannot be taken back, and it may be full of what was sent before. They go on to it, in order,
-//! when there is another connection. Until they all have, no other call is made, so that none overtakes them.
+//! when there is another connection, or credit. Until they all have, no other call is made, so that none overtakes them.
 
 use super::room::Waiting;
-use super::{Fate, Shared, State, now};
+use super::{Fate, Guard, Shared, State, now};
 use crate::error::{Error, Lost, Result};
 use crate::late::{Failed, FailedCall, is_callback_of};
 use crate::reconnect::WhileGone;
@@ -13,7 +13,7 @@ use crate::scope::{Caller, Tag};
 use crate::status::Status;
 use draw_protocol::Request;
 use draw_protocol::client::Made;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
 
@@ -33,7 +33,7 @@ impl Shared {
     #[cold]
     pub(super) fn set_aside(
         &self,
-        mut state: MutexGuard<'_, State>,
+        mut state: Guard<'_>,
         request: &Request<'_>,
         at: Instant,
         caller: &Caller<'_>,
@@ -82,7 +82,7 @@ impl Shared {
         let failed = Failed { call, error, tag };
         match fate {
             Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
-            Fate::Dropped => self.tell(state, failed),
+            Fate::Dropped | Fate::TimedOut => self.tell(state, failed),
             Fate::Ignored => state.after.drop(failed.tag),
         }
         if let Some(waker) = state.stop_waiting(made.number) {
@@ -90,7 +90,7 @@ impl Shared {
         }
     }
 
-    /// The time without a display is over: everybody hears what was dropped in it.
+    /// The time without a display, or of one that was behind, is over: everybody hears what was dropped in it.
     pub(super) fn tell_dropped(&self, state: &mut State) {
         for (listener, telling) in state.dropped.take() {
             self.pass_on(state, listener, telling);
@@ -117,6 +117,10 @@ impl Shared {
                 Err(fault) => Err(fault),
             };
             let Some(first) = state.room.pop() else { break };
+            if first.method().is_barrier() {
+                // Whoever waits for it is to be told of what failed before.
+                self.tell_dropped(state);
+            }
             match made {
                 Ok(made) => {
                     state.numbers.begin(made, first.number);
@@ -132,6 +136,8 @@ impl Shared {
             }
         }
         if state.room.is_empty() {
+            self.tell_dropped(state);
+            state.has_caught_up = state.dropped_calls > 0;
             // What follows has the next number, although this one's call may never have been made.
             let next = state.machine.last_call() + 1;
             state.numbers.begin(next, state.room.last_number() + 1);
@@ -152,7 +158,7 @@ impl Shared {
             match waiting.fate {
                 Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
                 Fate::Dropped => dropped.push(failed),
-                Fate::Ignored => state.after.drop(failed.tag),
+                Fate::TimedOut | Fate::Ignored => state.after.drop(failed.tag),
             }
         }
         dropped
@@ -169,16 +175,10 @@ impl State {
             (None, _) if self.room.is_empty() => Ok(None),
             (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
             (None, WhileGone::Fail) => Ok(None),
-            (Some(_), WhileGone::DropOldest) if !request.method().is_question() => Ok(Some(Way::Aside)),
-            (Some(_), WhileGone::DropOldest) if self.room.has_place(request) => Ok(Some(Way::Aside)),
+            (_, WhileGone::DropOldest) if !request.method().is_question() => Ok(Some(Way::Aside)),
+            (_, WhileGone::DropOldest) if self.room.has_place(request) => Ok(Some(Way::Aside)),
             // A callback does not wait for those before it: it may be what they wait for.
-            (_, WhileGone::DropOldest) if is_callback_of(shared) => {
-                if self.room.has_place(request) {
-                    Ok(Some(Way::Aside))
-                } else {
-                    Err(Error::Busy)
-                }
-            }
+            (_, WhileGone::DropOldest) if is_callback_of(shared) => Err(Error::Busy),
             (_, WhileGone::DropOldest) => Ok(Some(Way::Later)),
         }
     }
@@ -195,6 +195,7 @@ impl State {
 
     /// What is to be said of what was dropped since the connection was lost.
     pub(crate) fn take_dropped(&mut self) -> Option<Status> {
+        self.has_caught_up = false;
         let calls = std::mem::take(&mut self.dropped_calls);
         (calls > 0).then_some(Status::Dropped { calls })
     }

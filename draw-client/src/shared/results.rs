@@ -4,6 +4,7 @@ use super::{Fate, Shared, State, now};
 use crate::doctor;
 use crate::error::{Error, Outcome, Result};
 use crate::late::Failed;
+use crate::process::may_have_forked;
 use draw_protocol::Answer;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -19,19 +20,26 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
+        if let Some(error) = state.stands_in() {
+            return Poll::Ready(Err(error));
+        }
         state.pace.answer_waited_for();
         if state.is_settled(number) || state.results.contains_key(&number) {
             state.stop_waiting(number);
             state.note_answered(number);
             let result = self.take_result(&mut state, number);
             self.check_over(&mut state);
-            drop(state);
+            State::release(state);
             return Poll::Ready(match result {
                 None => Ok(Answer::Done(())),
                 Some(result) => result.map_err(|failed| failed.error),
             });
         }
         let now = now();
+        if deadline.is_none() && may_have_forked(state.pace.last(), now) && self.is_forked() {
+            drop(state);
+            return self.poll_result(number, deadline, is_again, cx);
+        }
         let until = match *deadline {
             Some(until) => until,
             None => {
@@ -76,7 +84,13 @@ impl Shared {
     /// The same for a call that is done, or was dropped.
     pub(super) fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
         match self.take_result(state, number) {
-            Some(Err(failed)) if fate == Fate::Dropped => self.tell(state, failed),
+            // It has told that it is unknown; see `Fate::TimedOut`.
+            Some(Err(failed))
+                if fate == Fate::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
+            {
+                state.after.drop(failed.tag);
+            }
+            Some(Err(failed)) if fate != Fate::Ignored => self.tell(state, failed),
             Some(Err(failed)) => state.after.drop(failed.tag),
             _ => {}
         }

@@ -25,7 +25,8 @@ impl Shared {
         let Some(listener) = listener else {
             state.late.keep(telling.error());
             state.after.report(telling);
-            if state.ended.is_some() && state.abandoned.is_some() {
+            // What other replies still have may be told to nobody either, and is told together then: see `check_over`.
+            if state.ended.is_some() && state.abandoned.is_some() && state.results.is_empty() {
                 end::report_unheard(state);
             }
             return;
@@ -79,7 +80,7 @@ impl Shared {
 
     /// The body of that thread.
     fn run_callbacks(&self, inbox: &Receiver<Work>) {
-        crate::late::enter_callback_of(std::ptr::from_ref(self).addr());
+        crate::late::enter_callback_of(self.address());
         let mut watcher = None;
         for work in inbox {
             match work {
@@ -116,6 +117,9 @@ impl Shared {
     /// When the connection has ended and no reply can turn into a late error any more, the thread for callbacks ends.
     pub(super) fn check_over(&self, state: &mut State) {
         if state.ended.is_some() && state.results.is_empty() {
+            if state.abandoned.is_some() {
+                end::report_unheard(state);
+            }
             state.late.finish();
         }
     }

@@ -4,6 +4,7 @@
 
 pub(crate) mod cutter;
 pub(crate) mod peer;
+pub(crate) mod program;
 
 use display_server::{Display as Screen, Server, ServerOptions};
 use draw_client::{Color, Digest, Display, LateError, Pixel, Position, Result, Size, blocking};

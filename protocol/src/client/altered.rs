@@ -13,6 +13,9 @@ impl Connection {
     /// It cannot be believed, and another connection may be better.
     #[cold]
     pub(super) fn altered(&self, what: &str) -> Ended {
+        if let Some(stranger) = self.stranger() {
+            return stranger;
+        }
         Ended::Corrupted(match &self.welcome {
             Some(_) => format!("what the display said was altered on its way: {what}"),
             None => format!(
@@ -25,7 +28,15 @@ impl Connection {
     /// The bytes are no message. With checks that is another's doing; without, nobody knows whose.
     #[cold]
     pub(super) fn unreadable(&self, what: &str) -> Ended {
-        if self.arriving.is_known() { self.altered(what) } else { violation(what) }
+        if self.arriving.is_known() {
+            return self.altered(what);
+        }
+        self.stranger().unwrap_or_else(|| violation(what))
+    }
+
+    /// What came before the greeting was answered shows that the other side is no display.
+    pub(super) fn stranger(&self) -> Option<Ended> {
+        if self.out.is_open() { None } else { self.first.stranger().map(Ended::Stranger) }
     }
 
     /// All that came was taken, or there is a whole message.

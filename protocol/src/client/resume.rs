@@ -3,6 +3,8 @@
 use super::flight::Made;
 use super::image::Image;
 use super::parts::Most;
+use super::stranger::First;
+use super::talk::Talk;
 use super::window::Window;
 use super::{Connection, Ended, Event, greeting, violation, write_request};
 use crate::calls::Request;
@@ -27,6 +29,7 @@ impl Connection {
     /// more is to be sent before [`reconnect`](Connection::reconnect).
     pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
         self.inbox = Inbox::default();
+        (self.first, self.talk) = (First::default(), Talk::default());
         self.image.disconnect();
         (self.arriving, self.message_began) = (Arriving::new(self.hello.checks), None);
         self.out.disconnect(taken);

@@ -1,6 +1,7 @@
 //! What is told of a message, and how it prints.
 
 use crate::calls::Call;
+use crate::color::Color;
 use crate::fault::Fault;
 use std::fmt;
 use std::ops::Range;
@@ -111,6 +112,8 @@ pub struct Asked {
     pub parameters: String,
     /// The call, if it is one that this version knows.
     pub call: Option<Call>,
+    /// It draws with alpha 0, which nobody sees: the opaque colour that may have been meant.
+    pub invisible: Option<Color>,
 }
 
 /// What came of a request.
@@ -129,7 +132,11 @@ pub enum Outcome {
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", self.method, self.parameters)
+        write!(f, "{}({})", self.method, self.parameters)?;
+        match self.invisible {
+            Some(meant) => write!(f, " (alpha is 0: invisible; did you mean {:#010x}?)", meant.to_u32()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::What;
 use super::entry::{Asked, Outcome, RANGES};
 use crate::calls::{Answer, Call, Method};
+use crate::color::Color;
 use crate::fault::{Code, Fault, Range};
 use crate::hello;
 use crate::pixels::Pixels;
@@ -27,8 +28,8 @@ pub(super) fn asked(method: &[u8], params: Reader<'_>) -> (What, Asked) {
     if let Some(method) = known
         && let Ok(call) = Call::glance(method, &mut params.clone())
     {
-        let parameters = parameters(call, params);
-        return (What::Call(call), Asked { method: name, parameters, call: Some(call) });
+        let (parameters, invisible) = (parameters(call, params), invisible(call, params));
+        return (What::Call(call), Asked { method: name, parameters, call: Some(call), invisible });
     }
     let what = match known {
         Some(method) => What::Method(method),
@@ -42,7 +43,7 @@ pub(super) fn asked(method: &[u8], params: Reader<'_>) -> (What, Asked) {
         Ok(count) => elements(&mut listed, count, false, &mut text),
         Err(_) => value(&mut params, &mut text),
     };
-    (what, Asked { method: name, parameters: cut(text), call: None })
+    (what, Asked { method: name, parameters: cut(text), call: None, invisible: None })
 }
 
 /// The parameters of a call as it prints, and of pixels the first.
@@ -66,6 +67,21 @@ fn parameters(call: Call, mut params: Reader<'_>) -> String {
         }
     }
     text
+}
+
+/// A colour that was meant, where one that nobody sees is drawn. What erases has none, and an image may have any.
+fn invisible(call: Call, mut params: Reader<'_>) -> Option<Color> {
+    match call {
+        Call::DrawPixel { color, .. } | Call::FillRect { color, .. } | Call::Clear { color } => {
+            color.invisible()
+        }
+        Call::DrawPixels { .. } => {
+            params.array().ok()?;
+            let (_, first) = Pixels::first(&mut params, PIXELS).ok()?;
+            first.iter().find_map(|(_, _, color)| color.invisible())
+        }
+        _ => None,
+    }
 }
 
 /// What a response says: `rest` is its error and its result.
