@@ -73,9 +73,9 @@ def shrunk(canvas, room):
 
 
 def weights(cell, cells, pixels):
-    """The pixels that a cell covers along one side, each with its part of 65536."""
+    """The pixels that a cell covers along one side, each with its part of 256."""
     start = cell * pixels
-    share = lambda place: (min(max(place, start), start + pixels) - start) * 65536 // pixels
+    share = lambda place: (min(max(place, start), start + pixels) - start) * 256 // pixels
     return [(pixel, share((pixel + 1) * cells) - share(pixel * cells))
             for pixel in range(start // cells, -(-(start + pixels) // cells))]
 
@@ -89,8 +89,7 @@ def average(picture, cells):
         sums = [0] * len(rows[0])
         for y, weight in weights(row, cells[1], len(rows)):
             sums = [total + weight * channel for total, channel in zip(sums, rows[y])]
-        sums = [total >> 8 for total in sums]
-        small.append([bytes([((1 << 23) + sum(sums[x * 3 + c] * weight for x, weight in column)) >> 24
+        small.append([bytes([((1 << 15) + sum(sums[x * 3 + c] * weight for x, weight in column)) >> 16
                              for c in range(3)]) + b"\0" for column in columns])
     return small
 

@@ -11,9 +11,10 @@ use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use std::ops::Range;
 
-/// What the weights of a cell's pixels add up to in one direction. A sum of a row's cell is then at most `255 << 16`; its
-/// upper 16 bits, weighted once more, fit into 32.
-const WHOLE: u64 = 1 << 16;
+/// What the weights of a cell's pixels add up to in one direction. A sum of a row's cell is then at most `255 << 8`, which
+/// fits into 16 bits, and processors multiply most of those at once. A pixel whose weight is rounded to nothing is less than
+/// a 256th of its cell, which no channel of 8 bits could show.
+const WHOLE: u64 = 1 << 8;
 
 /// Returns the pixels that cell `cell` of `cells` covers any part of, along one side of `pixels` pixels.
 fn covered(cell: u32, cells: u32, pixels: u32) -> Range<u32> {
@@ -22,12 +23,12 @@ fn covered(cell: u32, cells: u32, pixels: u32) -> Range<u32> {
 }
 
 /// Returns the weight of each of those pixels. They add up to [`WHOLE`] exactly, so that an area of one colour keeps it.
-fn weights(cell: u32, cells: u32, pixels: u32) -> impl Iterator<Item = u32> {
+fn weights(cell: u32, cells: u32, pixels: u32) -> impl Iterator<Item = u16> {
     let range = covered(cell, cells, pixels);
     let (start, cells, pixels) = (u64::from(cell) * u64::from(pixels), u64::from(cells), u64::from(pixels));
     // How much of the cell is left of a place, which is counted in parts of `1 / cells` of a pixel.
     let share = move |place: u64| place.clamp(start, start + pixels).wrapping_sub(start) * WHOLE / pixels;
-    range.map(move |pixel| (share((u64::from(pixel) + 1) * cells) - share(u64::from(pixel) * cells)) as u32)
+    range.map(move |pixel| (share((u64::from(pixel) + 1) * cells) - share(u64::from(pixel) * cells)) as u16)
 }
 
 /// Computes one row of cells after the other.
@@ -38,10 +39,10 @@ pub(super) struct Cells {
     /// Which one it is: two rows of cells share the row of the display between them.
     row: Option<u32>,
     /// For each channel of a row of the display, the sum over the rows that a row of cells covers.
-    sums: Vec<u32>,
+    sums: Vec<u16>,
     /// For each cell of a row, the first pixel that it covers and how many there are; and the weights of all of these.
     columns: Vec<(usize, usize)>,
-    weights: Vec<u32>,
+    weights: Vec<u16>,
     shrunk: Vec<u8>,
 }
 
@@ -94,22 +95,22 @@ impl Cells {
             }
             let channels = self.sums.iter_mut().zip(&self.rgba);
             if n == 0 {
-                channels.for_each(|(sum, &channel)| *sum = u32::from(channel) * weight);
+                channels.for_each(|(sum, &channel)| *sum = u16::from(channel) * weight);
             } else {
-                channels.for_each(|(sum, &channel)| *sum += u32::from(channel) * weight);
+                channels.for_each(|(sum, &channel)| *sum += u16::from(channel) * weight);
             }
         }
         let (mut weights, sums) = (self.weights.as_slice(), self.sums.as_chunks::<4>().0);
         for (cell, &(first, count)) in self.shrunk.as_chunks_mut::<4>().0.iter_mut().zip(&self.columns) {
             let (of_cell, others) = weights.split_at(count);
             weights = others;
-            let mut total = [1 << 23; 4];
+            let mut total = [1u32 << 15; 4];
             for (pixel, &weight) in sums[first..first + count].iter().zip(of_cell) {
                 for (total, &sum) in total.iter_mut().zip(pixel) {
-                    *total += (sum >> 8) * weight;
+                    *total += u32::from(sum) * u32::from(weight);
                 }
             }
-            *cell = total.map(|total| (total >> 24) as u8);
+            *cell = total.map(|total| (total >> 16) as u8);
         }
         &self.shrunk
     }
@@ -206,7 +207,7 @@ mod tests {
             let mut seen = 0;
             for cell in [0, cells / 3, cells / 2, cells - 1] {
                 let range = covered(cell, cells, pixels);
-                let weights: Vec<u32> = weights(cell, cells, pixels).collect();
+                let weights: Vec<u16> = weights(cell, cells, pixels).collect();
                 prop_assert_eq!(range.len(), weights.len());
                 prop_assert_eq!(weights.iter().map(|&weight| u64::from(weight)).sum::<u64>(), WHOLE);
                 for (pixel, weight) in range.clone().zip(weights) {
