@@ -1,5 +1,6 @@
 """A display server of our own on a screen of our own, and what its window has to look like."""
 import os
+import select
 import signal
 import subprocess
 
@@ -10,18 +11,26 @@ BORDER = b"\x30\x30\x30\0"
 
 
 class Server:
-    def __init__(self, program, screen, *options, **environment):
+    def __init__(self, program, screen, *options, before=(), **environment):
+        """`before` is what the program's command line begins with, such as a program that changes its surroundings."""
         self.log_path = os.path.join(screen.directory, "server.log")
         env = {name: value for name, value in os.environ.items() if name not in ("WAYLAND_DISPLAY", "WAYLAND_SOCKET")}
         env |= {"DISPLAY": screen.display, "XDG_RUNTIME_DIR": screen.directory, **environment}
         env = {name: value for name, value in env.items() if value is not None}
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([program, "--listen", "127.0.0.1:0", *options], env=env,
+            self.process = subprocess.Popen([*before, program, "--listen", "127.0.0.1:0", *options], env=env,
                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        self.wait_readable()
         line = self.process.stdout.readline().decode()
         if not line.startswith("listening on "):
             raise Failure(f"the server's first line is {line!r}; its log:\n{self.log()}")
         self.address = line.split()[2]
+
+    def wait_readable(self):
+        readable, _, _ = select.select([self.process.stdout], [], [], DEADLINE)
+        if not readable:
+            self.kill()
+            raise Failure(f"the server did not print its first line within {DEADLINE} s; its log:\n{self.log()}")
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
@@ -53,20 +62,50 @@ class Server:
             self.process.wait(DEADLINE)
 
 
+def shrunk(canvas, room):
+    """The largest size in the proportions of `canvas` that fits."""
+    (width, height), (w, h) = canvas, room
+    if width <= w and height <= h:
+        return canvas
+    if w * height <= h * width:
+        return w, max(1, (2 * height * w + width) // (2 * width))
+    return max(1, (2 * width * h + height) // (2 * height)), h
+
+
+def weights(cell, cells, pixels):
+    """The pixels that a cell covers along one side, each with its part of 256."""
+    start = cell * pixels
+    share = lambda place: (min(max(place, start), start + pixels) - start) * 256 // pixels
+    return [(pixel, share((pixel + 1) * cells) - share(pixel * cells))
+            for pixel in range(start // cells, -(-(start + pixels) // cells))]
+
+
+def average(picture, cells):
+    """A picture, made so small that it has these columns and rows: each cell is the average of the area that it covers."""
+    rows = [b"".join(pixel[:3] for pixel in row) for row in picture]
+    columns = [weights(column, cells[0], len(picture[0])) for column in range(cells[0])]
+    small = []
+    for row in range(cells[1]):
+        sums = [0] * len(rows[0])
+        for y, weight in weights(row, cells[1], len(rows)):
+            sums = [total + weight * channel for total, channel in zip(sums, rows[y])]
+        small.append([bytes([((1 << 15) + sum(sums[x * 3 + c] * weight for x, weight in column)) >> 16
+                             for c in range(3)]) + b"\0" for column in columns])
+    return small
+
+
 class Layout:
     """Where the pixels of a display of size `canvas` are in a window, computed apart from the server's code."""
 
     def __init__(self, window, canvas):
         self.window, self.canvas = window, canvas
         self.scale = max(1, min(window[0] // canvas[0], window[1] // canvas[1]))
-        self.divisor = 1
-        while any(-(-side // self.divisor) > room for side, room in zip(canvas, window)):
-            self.divisor += 1
-        self.cells = tuple(-(-side // self.divisor) for side in canvas)
+        self.cells = shrunk(canvas, window)
         self.start = tuple((room - cells * self.scale) // 2 for room, cells in zip(window, self.cells))
 
     def pixel(self, x, y):
-        return [(at - start) // self.scale * self.divisor for at, start in zip((x, y), self.start)]
+        return [(2 * ((at - start) // self.scale) + 1) * pixels // (2 * cells)
+                for at, start, pixels, cells in zip((x, y), self.start, self.canvas, self.cells)]
 
     def rows(self, picture):
         """The rows of the window, as bytes B, G, R, 0."""
@@ -74,8 +113,8 @@ class Layout:
         left, top = self.start
         border = BORDER * width
         rows = [border] * top
-        for y in range(0, self.canvas[1], self.divisor):
-            row = b"".join(pixel * self.scale for pixel in picture[y][::self.divisor])
+        for cells in picture if self.cells == self.canvas else average(picture, self.cells):
+            row = b"".join(pixel * self.scale for pixel in cells)
             row = BORDER * left + row + BORDER * (width - left - self.cells[0] * self.scale)
             rows += [row] * self.scale
         return rows + [border] * (height - len(rows))

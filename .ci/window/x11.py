@@ -5,6 +5,7 @@ The numbers are those of the X protocol, version 11: https://www.x.org/releases/
 """
 import mmap
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -33,14 +34,14 @@ def until(what, look, deadline=DEADLINE, pause=0.004):
 class Screen:
     """An Xvfb of our own, and a connection to it."""
 
-    def __init__(self, directory, width, height):
+    def __init__(self, directory, width, height, depth=24, *options):
         self.directory, self.width, self.height = directory, width, height
         reading, writing = os.pipe()
         # Without -noreset it starts anew when its last client leaves, and refuses who comes in that moment.
         with open(os.path.join(directory, "xvfb.log"), "wb") as log:
             self.process = subprocess.Popen(
-                ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp",
-                 "-noreset", "-fbdir", directory], pass_fds=[writing], stdout=log, stderr=log)
+                ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x{depth}",
+                 "-nolisten", "tcp", "-noreset", "-fbdir", directory, *options], pass_fds=[writing], stdout=log, stderr=log)
         os.close(writing)
         with os.fdopen(reading) as pipe:
             self.number = pipe.readline().strip()
@@ -53,19 +54,28 @@ class Screen:
         header = struct.unpack(">25I", self.map[:100])
         size, version, order, bits, stride, masks, colors = (
             header[0], header[1], header[7], header[11], header[12], header[14:17], header[19])
-        if (version, order, bits, masks) != (7, 0, 32, (0xFF0000, 0xFF00, 0xFF)):
+        if (version, order) != (7, 0) or depth == 24 and (bits, masks) != (32, (0xFF0000, 0xFF00, 0xFF)):
             raise Failure(f"the screen has a format that is not known here: {header}")
-        self.start, self.stride = size + 12 * colors, stride
+        self.start, self.stride, self.bytes, self.masks = size + 12 * colors, stride, bits // 8, masks
+
+    def freeze(self):
+        """It stands still, as a screen behind a network that has gone away does."""
+        self.process.send_signal(signal.SIGSTOP)
+        until("Xvfb to stand still", lambda: open(f"/proc/{self.process.pid}/stat").read().rsplit(")")[1].split()[0] == "T")
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def stop(self):
         self.socket.close()
+        self.thaw()
         self.process.terminate()
         self.process.wait(DEADLINE)
 
     def row(self, x, y, width):
-        """Pixels of the screen as bytes B, G, R and one that means nothing."""
-        at = self.start + y * self.stride + x * 4
-        return self.map[at:at + width * 4]
+        """Pixels of the screen; of one of depth 24 as bytes B, G, R and one that means nothing."""
+        at = self.start + y * self.stride + x * self.bytes
+        return self.map[at:at + width * self.bytes]
 
     # The wire ---------------------------------------------------------------------------------------------------------
 

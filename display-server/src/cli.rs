@@ -9,12 +9,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::typed::parse_size;
-use display_server::window::{End, Remote, Screen};
+use display_server::window::{End, Event, Window};
 use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -131,7 +130,7 @@ pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
 
 /// Opens the display and serves it until a signal, or the end of its window, ends it.
 ///
-/// The calling thread has the window; everything else happens on others.
+/// The window has a thread of its own, since the screen may keep it waiting for ever.
 fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     // All that can be refused is refused before anything starts.
     if let Some(path) = &args.snapshot {
@@ -140,34 +139,27 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     let listener = bind(&args.listen, false)?;
     let server = server(&args)?;
     let address = listener.local_addr().map_err(Error::Start)?;
-    let screen = Screen::open(if args.headless { Present::None } else { args.present });
-    let remote = screen.as_ref().map(Screen::remote);
     let (close, closed) = oneshot::channel();
-    let outcome = thread::scope(|scope| {
-        let (display, runtime) = (server.display(), &runtime);
-        let (server, snapshot) = (server.clone(), args.snapshot.as_deref());
-        let serve = move || {
-            let _closed_at_the_end = remote.map(CloseOnDrop);
-            runtime.block_on(async {
-                let listener = TcpListener::from_std(listener).map_err(Error::Start)?;
-                serve(listener, server, snapshot, closed).await
-            })
-        };
-        let Some(screen) = screen else { return serve() };
-        let serving = thread::Builder::new().name("serve".into()).spawn_scoped(scope, serve);
-        let serving = serving.map_err(Error::Start)?;
-        if screen.show(display, address, || ()) == End::Closed {
+    let mut close = Some(close);
+    let present = if args.headless { Present::None } else { args.present };
+    let window = Window::open(server.display(), present, address, move |event| {
+        // A window that failed says no more: then only signals count.
+        if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());
         }
-        serving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    let outcome = runtime.block_on(async {
+        let listener = TcpListener::from_std(listener).map_err(Error::Start)?;
+        serve(listener, &server, args.snapshot.as_deref(), (window.as_ref(), closed)).await
     });
     // A connection that was cut may still be in the middle of a long request.
     runtime.shutdown_background();
-    match server.journal() {
-        // Whatever else went wrong, the picture is to be kept.
-        Some(journal) => journal.close().map_err(Error::from).and(outcome),
-        None => outcome,
+    // Whatever else went wrong, the picture is to be kept.
+    let kept = server.journal().map_or(Ok(()), |journal| journal.close().map_err(Error::from));
+    if let Some(window) = window {
+        window.finish();
     }
+    kept.and(outcome)
 }
 
 /// The server of a new display, or of the one that a journal has.
@@ -190,35 +182,30 @@ fn server(args: &Args) -> Result<Server, Error> {
     Ok(Server::new(journal.display().clone(), options).journaled(journal))
 }
 
-/// Closes the window when the server has ended, however it did.
-struct CloseOnDrop(Remote);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// Serves until a signal says to end, or `closed` does.
+/// Serves until a signal says to end, or the window does. The window is closed as soon as the end begins.
 async fn serve(
     listener: TcpListener,
-    server: Server,
+    server: &Server,
     path: Option<&Path>,
-    closed: oneshot::Receiver<()>,
+    (window, closed): (Option<&Window>, oneshot::Receiver<()>),
 ) -> Result<(), Error> {
     let mut snapshots = signals::snapshots().map_err(Error::Start)?;
     let signalled = signals::stop().map_err(Error::Start)?;
-    let stopped = async {
+    let window = window.cloned();
+    let stopped = async move {
         tokio::select! {
             () = signalled => {}
             // A window that failed drops its end without a word: then only signals count.
             Ok(()) = closed => info!("the window was closed: the display ends"),
         }
+        if let Some(window) = window {
+            window.close();
+        }
     };
     let address = listener.local_addr().map_err(Error::Start)?;
     log::announce(&format!("listening on {address}"), path.is_some_and(output::is_standard));
     // A task of its own, so that clients are let in while a snapshot is being written.
-    let (display, running) = (server.display().clone(), server);
+    let (display, running) = (server.display().clone(), server.clone());
     let mut running = tokio::spawn(async move { running.run(listener, stopped).await });
     let display = &display;
     loop {

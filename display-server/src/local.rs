@@ -4,13 +4,14 @@ use crate::display::Display;
 use crate::error::Error;
 use crate::listen;
 use crate::server::{Server, ServerOptions};
-use crate::window::{End, Present, Remote, Screen};
+use crate::window::{End, Event, PATIENCE, Present, Window};
 use draw_protocol::limits::PORT;
 use draw_protocol::{Color, Size};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 use tokio::sync::watch;
 
 /// Threads that execute requests. Two connections that draw at the same time use both; more cores would mostly wait
@@ -53,8 +54,8 @@ pub struct Handle {
     display: Display,
     address: SocketAddr,
     stop: Arc<watch::Sender<bool>>,
-    window: Arc<Watched>,
-    remote: Option<Remote>,
+    watched: Arc<Watched>,
+    window: Option<Window>,
 }
 
 /// What has become of the window, for those who wait for it.
@@ -63,6 +64,8 @@ struct Watched {
     /// Held only to look and to set.
     state: Mutex<State>,
     changed: Condvar,
+    /// When those who ask about a window that is still opening are told that there is none.
+    hopeless: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,18 +80,41 @@ enum State {
 
 impl Watched {
     fn new(state: State) -> Watched {
-        Watched { state: Mutex::new(state), changed: Condvar::new() }
+        Watched { state: Mutex::new(state), changed: Condvar::new(), hopeless: Instant::now() + PATIENCE }
     }
 
+    /// What was closed stays closed.
     fn set(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != State::Closed {
+            *now = state;
+        }
+        drop(now);
         self.changed.notify_all();
     }
 
-    /// Waits until the window is in no such state, and answers in which it is.
+    /// It is closed, unless there is none.
+    fn close(&self) {
+        if *self.state.lock().unwrap_or_else(PoisonError::into_inner) != State::Missing {
+            self.set(State::Closed);
+        }
+    }
+
+    /// Waits until the window is in no such state, and answers in which it is. A window that has been opening for too long
+    /// is not waited for.
     fn wait_while(&self, is_so: impl Fn(State) -> bool) -> State {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *self.changed.wait_while(state, |state| is_so(*state)).unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while is_so(*state) {
+            let left = self.hopeless.saturating_duration_since(Instant::now());
+            state = match *state {
+                State::Opening if left.is_zero() => break,
+                State::Opening => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        *state
     }
 }
 
@@ -107,38 +133,45 @@ impl Handle {
     /// the pixels.
     pub fn stop(&self) {
         self.stop.send_replace(true);
-        if let Some(remote) = &self.remote {
-            remote.close();
+        if let Some(window) = &self.window {
+            window.close();
+            // Not when it is closed: a screen that stands still would keep those who wait.
+            self.watched.close();
         }
     }
 
     /// Whether the display is seen in a window. Waits until that is known: for the first frame, or for what keeps it
-    /// from being shown.
+    /// from being shown. It is not so of a screen that has not answered for five seconds; should it answer later, the window
+    /// appears then.
     pub fn has_window(&self) -> bool {
-        self.window.wait_while(|state| state == State::Opening) == State::Open
+        self.watched.wait_while(|state| state == State::Opening) == State::Open
     }
 
     /// Whether the window was closed, without waiting.
     pub fn is_closed(&self) -> bool {
-        self.window.wait_while(|_| false) == State::Closed
+        self.watched.wait_while(|_| false) == State::Closed
     }
 
     /// Waits as long as there is a window, and answers whether it was closed: by its user, by another program, or by
-    /// [`Handle::stop`]. Without a window, or when it fails, that is not so, and the answer comes at once.
+    /// [`Handle::stop`]. Without a window, or when it fails, that is not so, and the answer comes at once; where the screen
+    /// does not answer, after five seconds.
     ///
     /// Closing the window ends the server, and the body goes on.
     pub fn wait_closed(&self) -> bool {
         let is_there = |state| matches!(state, State::Opening | State::Open);
-        self.window.wait_while(is_there) == State::Closed
+        self.watched.wait_while(is_there) == State::Closed
     }
 }
 
 /// Opens a display in this process, runs `body` beside it, closes it, and returns what `body` returned.
 ///
-/// The display serves clients from threads of its own, and `body` has one of its own too, so it may block, or bring a
-/// runtime. The calling thread handles the events of the window, if there is one: see [`window`](crate::window). So call
-/// this from the main thread, which is where some systems want their windows. A process can have one window, once; a
-/// second display of the same process has none.
+/// The display serves clients from threads of its own, the window (see [`window`](crate::window)) has one, and `body` has
+/// one too, so it may block, or bring a runtime. The calling thread waits for `body`. A process can have one window, once;
+/// a second display of the same process has none.
+///
+/// Nothing waits for the screen: `body` runs at once, and the window opens beside it. When `body` has returned, clients are
+/// told and this returns, within two seconds. If the screen stands still then, the window's thread is left behind, waiting
+/// for the screen, until that answers or the process ends.
 ///
 /// ```
 /// use display_server::{Options, Present, with_display};
@@ -170,10 +203,21 @@ where
     let listener = listen::bind(&options.listen, options.or_any_port)?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let (stop, stopped) = watch::channel(false);
-    let screen = Screen::open(options.present);
-    let remote = screen.as_ref().map(Screen::remote);
-    let window = Arc::new(Watched::new(if screen.is_some() { State::Opening } else { State::Missing }));
-    let handle = Handle { display: display.clone(), address, stop: Arc::new(stop), window, remote };
+    let stop = Arc::new(stop);
+    let watched = Arc::new(Watched::new(State::Opening));
+    let (told, ending) = (Arc::clone(&watched), Arc::clone(&stop));
+    let window = Window::open(&display, options.present, address, move |event| match event {
+        Event::Opened => told.set(State::Open),
+        Event::Ended(End::Closed) => {
+            told.set(State::Closed);
+            ending.send_replace(true);
+        }
+        Event::Ended(_) => told.set(State::Missing),
+    });
+    if window.is_none() {
+        watched.set(State::Missing);
+    }
+    let handle = Handle { display: display.clone(), address, stop, watched, window };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("display")
@@ -193,29 +237,17 @@ where
             let _stopped_at_the_end = StopOnDrop(&handle);
             body(&handle)
         });
-        if let (Some(screen), Ok(_)) = (screen, &body) {
-            show(screen, &handle);
-        }
         let outcome = body.map(thread::ScopedJoinHandle::join);
         handle.stop();
         let served = serving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if let Some(window) = &handle.window {
+            window.finish();
+        }
         match outcome.map_err(Error::Start)? {
             Ok(value) => served.map(|()| value).map_err(Error::Start),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
-}
-
-/// Shows the display until its window is closed.
-fn show(screen: Screen, handle: &Handle) {
-    let window = &handle.window;
-    match screen.show(&handle.display, handle.address, || window.set(State::Open)) {
-        End::Closed => {
-            window.set(State::Closed);
-            handle.stop();
-        }
-        End::Failed => window.set(State::Missing),
-    }
 }
 
 struct StopOnDrop<'a>(&'a Handle);

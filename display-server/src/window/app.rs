@@ -1,6 +1,6 @@
 //! What the window does with each event.
 
-use super::layout::{Layout, divisor};
+use super::layout::{Layout, shrunk};
 use super::pace::Pace;
 use super::presenter::{Frame, Outcome, Presenters};
 use super::{End, Present, Waker};
@@ -108,7 +108,7 @@ impl<'a, F: FnOnce()> App<'a, F> {
             // A window that another program has destroyed lets nothing be presented, and says so a moment later.
             None if open.failed.get_or_insert_with(Instant::now).elapsed() < GRACE => open.is_whole = true,
             None => {
-                error!("the window cannot show anything: serving without it");
+                error!("nothing can be shown, serving without a window: {}", open.presenters.reason());
                 self.finish(events, End::Failed);
             }
         }
@@ -117,7 +117,11 @@ impl<'a, F: FnOnce()> App<'a, F> {
 
 impl<F: FnOnce()> ApplicationHandler for App<'_, F> {
     fn resumed(&mut self, events: &ActiveEventLoop) {
-        if self.open.is_some() || self.waker.woken() {
+        // Whoever closed it before there was a screen could wake nobody.
+        if self.waker.woken() {
+            return self.finish(events, End::Closed);
+        }
+        if self.open.is_some() {
             return;
         }
         let size = first_size(events, self.display.size());
@@ -269,6 +273,6 @@ fn first_size(events: &ActiveEventLoop, canvas: Size) -> PhysicalSize<u32> {
         .min(room.width / canvas.width)
         .min(room.height / canvas.height)
         .max(1);
-    let divisor = divisor(canvas, room);
-    PhysicalSize::new(canvas.width.div_ceil(divisor) * scale, canvas.height.div_ceil(divisor) * scale)
+    let Size { width, height } = shrunk(canvas, room);
+    PhysicalSize::new(width * scale, height * scale)
 }

@@ -1,8 +1,9 @@
 //! Finds the screen. winit's event loop can be built once in a process, even if that fails, so what it is built on is
 //! decided before.
 
-use super::quiet;
+use super::quiet::quiet;
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use winit::event_loop::{EventLoop, EventLoopBuilder};
@@ -14,14 +15,26 @@ enum System {
     X11,
 }
 
-/// The event loop of whichever window system there is, or a sentence that says why there is none.
+/// Returns which screen is looked for, for a sentence about it.
+pub(super) fn place() -> String {
+    let name = |variable| Some(format!("{variable}={}", set(variable)?.display()));
+    name("WAYLAND_DISPLAY").or_else(|| name("DISPLAY")).unwrap_or_else(|| "the screen".to_owned())
+}
+
+/// The value of an environment variable, unless it is empty.
+fn set(variable: &str) -> Option<OsString> {
+    env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+/// Builds the event loop of whichever window system there is. That waits for the screen, for as long as it likes.
+///
+/// # Errors
+/// A sentence that says why there is none.
 pub(super) fn event_loop() -> Result<EventLoop<()>, String> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let (wayland, x11) = (variable("WAYLAND_DISPLAY"), variable("DISPLAY"));
-    let has_socket = variable("WAYLAND_SOCKET").is_some();
-    let socket = wayland
-        .as_ref()
-        .and_then(|name| socket(variable("XDG_RUNTIME_DIR").map(PathBuf::from), name.as_ref()));
+    let (wayland, x11) = (set("WAYLAND_DISPLAY"), set("DISPLAY"));
+    let has_socket = set("WAYLAND_SOCKET").is_some();
+    let socket =
+        wayland.as_ref().and_then(|name| socket(set("XDG_RUNTIME_DIR").map(PathBuf::from), name.as_ref()));
     let answers = has_socket || socket.is_some_and(|path| UnixStream::connect(path).is_ok());
     let system = match (answers, &x11, &wayland) {
         (true, ..) => System::Wayland,
@@ -52,7 +65,7 @@ pub(super) fn event_loop() -> Result<EventLoop<()>, String> {
 }
 
 fn on(system: System, builder: &mut EventLoopBuilder<()>) {
-    // A display may be opened from any thread, as the tests of a program do.
+    // The window has a thread of its own.
     match system {
         System::Wayland => EventLoopBuilderExtWayland::with_any_thread(builder.with_wayland(), true),
         System::X11 => EventLoopBuilderExtX11::with_any_thread(builder.with_x11(), true),

@@ -1,9 +1,10 @@
-//! Presents with a GPU. The display's pixels are a texture, of which the rows that change are written; a shader of our own
+//! Presents with a GPU. The picture's cells are a texture, of which the rows that change are written; a shader of our own
 //! brings it into the window, since that of the library leaves out columns and rows at odd sizes.
 
+use super::cells::Cells;
 use super::layout::Layout;
 use super::presenter::{Frame, Outcome, Presenter};
-use super::shown::{BORDER, rgba_row};
+use super::shown::BORDER;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use pixels::wgpu::{self, SurfaceError};
@@ -12,7 +13,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use winit::window::Window;
 
-/// Rows that are written to the texture at once, through a buffer of our own that has their colours over black.
+/// Rows of cells that are written to the texture at once, through a buffer of our own.
 const ROWS: u32 = 64;
 
 pub(super) struct Gpu {
@@ -26,8 +27,10 @@ pub(super) struct Gpu {
     layout: Option<Layout>,
     /// What the device complained of since it was last asked. The library calls back where it would panic otherwise.
     complaint: Arc<Mutex<Option<String>>>,
+    cells: Cells,
     rgba: Vec<u8>,
-    has_all_rows: bool,
+    /// The columns and rows of cells that the texture has.
+    has: Option<(u32, u32)>,
 }
 
 impl Gpu {
@@ -76,29 +79,28 @@ impl Gpu {
             bindings,
             layout: None,
             complaint,
+            cells: Cells::new(canvas),
             rgba: vec![0; canvas.width as usize * 4 * ROWS.min(canvas.height) as usize],
-            has_all_rows: false,
+            has: None,
             pixels,
         })
     }
 
-    fn upload(&mut self, framebuffer: &Framebuffer, rows: Range<u32>) {
-        let stride = framebuffer.size().width * 4;
+    /// Writes rows of cells to the texture.
+    fn upload(&mut self, framebuffer: &Framebuffer, columns: u32, rows: Range<u32>) {
+        let stride = columns * 4;
         for first in rows.clone().step_by(ROWS as usize) {
             let rows = first..rows.end.min(first + ROWS);
             let bytes = &mut self.rgba[..rows.len() * stride as usize];
             for (y, row) in rows.clone().zip(bytes.chunks_exact_mut(stride as usize)) {
-                rgba_row(framebuffer, y, row);
+                row.copy_from_slice(self.cells.row(framebuffer, y));
             }
             let mut place = self.texture.as_image_copy();
             place.origin.y = rows.start;
             let layout =
                 wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
-            let extent = wgpu::Extent3d {
-                width: framebuffer.size().width,
-                height: rows.len() as u32,
-                depth_or_array_layers: 1,
-            };
+            let extent =
+                wgpu::Extent3d { width: columns, height: rows.len() as u32, depth_or_array_layers: 1 };
             self.pixels.queue().write_texture(place, bytes, layout, extent);
         }
     }
@@ -106,10 +108,10 @@ impl Gpu {
     fn place(&mut self, layout: &Layout) -> Result<(), String> {
         let Size { width, height } = layout.window;
         self.pixels.resize_surface(width, height).map_err(|error| error.to_string())?;
-        let Layout { left, top, columns, rows, scale, divisor, .. } = *layout;
+        let Layout { left, top, columns, rows, scale, .. } = *layout;
         let border = linear(BORDER).to_bits();
         // The fields of `Place` in the shader.
-        let place = [left, top, columns, rows, scale, divisor, border, 0];
+        let place = [left, top, columns, rows, scale, border, 0, 0];
         let bytes: Vec<u8> = place.iter().flat_map(|number| number.to_ne_bytes()).collect();
         self.pixels.queue().write_buffer(&self.uniform, 0, &bytes);
         self.layout = Some(*layout);
@@ -126,11 +128,15 @@ impl Presenter for Gpu {
         if self.layout != Some(*frame.layout) {
             self.place(frame.layout)?;
         }
-        if self.has_all_rows {
-            frame.damage.rows().for_each(|rows| self.upload(frame.framebuffer, rows));
+        self.cells.begin(frame.layout);
+        let Layout { columns, rows, .. } = *frame.layout;
+        if self.has == Some((columns, rows)) {
+            for rows in frame.damage.rows() {
+                self.upload(frame.framebuffer, columns, frame.layout.cell_rows(&rows));
+            }
         } else {
-            self.upload(frame.framebuffer, 0..frame.framebuffer.size().height);
-            self.has_all_rows = true;
+            self.upload(frame.framebuffer, columns, 0..rows);
+            self.has = Some((columns, rows));
         }
         let rendered = self.pixels.render_with(|encoder, target, _| {
             let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {

@@ -1,7 +1,4 @@
 //! Where the pixels of a display are in a window, and which pixel is at a place of the window.
-//!
-//! Whole numbers only, so that every pixel of the display has the same size in the window, and a place in the window
-//! belongs to exactly the pixel that is seen there.
 
 use draw_protocol::{Position, Size};
 use std::ops::Range;
@@ -9,58 +6,94 @@ use std::ops::Range;
 /// How a display is laid out in a window.
 ///
 /// In a window at least as large as the display, each pixel becomes a square of the largest whole number of window
-/// pixels that fits. In a smaller one, of each square of the smallest whole number of pixels that makes the display fit
-/// the top left one is shown. Either way the picture is in the middle and the rest is border; where that cannot be
-/// divided by two, the border is one pixel narrower on the left and at the top.
+/// pixels that fits. In a smaller one the whole display is made as small as fits, in its proportions, and each window
+/// pixel shows the average of the area that it covers (see [`cells`](super::cells)). Either way the picture is in the
+/// middle and the rest is border; where that cannot be divided by two, the border is one pixel narrower on the left and
+/// at the top.
 ///
-/// A *cell* is a square of the window that shows one pixel: as many as the display has, or fewer in a small window.
+/// A *cell* is a square of the window that has one colour: a pixel of the display, or the average of an area of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Window pixels along each side of a cell.
+    /// Window pixels along each side of a cell. 1 where the picture is shrunk.
     pub(super) scale: u32,
-    /// Display pixels from one cell to the next. It is 1 unless the window is smaller than the display.
-    pub(super) divisor: u32,
     /// The window's column where the picture begins, and its row.
     pub(super) left: u32,
     pub(super) top: u32,
+    /// Cells: as many as the display has pixels, or fewer in a small window.
     pub(super) columns: u32,
     pub(super) rows: u32,
     pub(super) window: Size,
-    canvas: Size,
+    pub(super) canvas: Size,
 }
 
-/// The smallest whole number by which `canvas` has to be divided to fit `room`: 1 where it fits as it is.
-pub(super) fn divisor(canvas: Size, room: Size) -> u32 {
-    canvas.width.div_ceil(room.width.max(1)).max(canvas.height.div_ceil(room.height.max(1))).max(1)
+/// The largest size with the proportions of `canvas` that fits `room`, and is no larger than `canvas`. No side is 0.
+pub(super) fn shrunk(canvas: Size, room: Size) -> Size {
+    let ([cw, ch], [w, h]) = (sides(canvas), sides(room));
+    if cw <= w && ch <= h {
+        return canvas;
+    }
+    // Rounded to the nearest. It fits: what is rounded is at most a whole number.
+    let along = |side: u64, by: u64, of: u64| ((2 * side * by + of) / (2 * of)).max(1) as u32;
+    if w * ch <= h * cw {
+        Size { width: w as u32, height: along(ch, w, cw) }
+    } else {
+        Size { width: along(cw, h, ch), height: h as u32 }
+    }
+}
+
+/// The sides of a size. One of 0 is taken for 1.
+fn sides(size: Size) -> [u64; 2] {
+    [size.width, size.height].map(|side| u64::from(side.max(1)))
 }
 
 impl Layout {
-    /// Of a display of size `canvas`. Neither size may have a side of 0; one that has is taken for 1.
+    /// Returns the layout of a display of size `canvas`. Neither size may have a side of 0; one that has is taken for 1.
     pub(super) fn new(window: Size, canvas: Size) -> Layout {
         let at_least_1 = |size: Size| Size { width: size.width.max(1), height: size.height.max(1) };
         let (window, canvas) = (at_least_1(window), at_least_1(canvas));
-        let divisor = divisor(canvas, window);
         let scale = (window.width / canvas.width).min(window.height / canvas.height).max(1);
-        let (columns, rows) = (canvas.width.div_ceil(divisor), canvas.height.div_ceil(divisor));
+        let Size { width: columns, height: rows } = shrunk(canvas, window);
         let (left, top) = ((window.width - columns * scale) / 2, (window.height - rows * scale) / 2);
-        Layout { scale, divisor, left, top, columns, rows, window, canvas }
+        Layout { scale, left, top, columns, rows, window, canvas }
     }
 
-    /// The pixel of the display at a place of the window, given in window pixels from the top left corner of the window.
-    /// Beside the picture, and beside the window, the count goes on as if there were more cells: such a position lies
-    /// outside the display.
+    /// Whether a cell is more than one pixel of the display.
+    pub(super) fn is_shrunk(&self) -> bool {
+        (self.columns, self.rows) != (self.canvas.width, self.canvas.height)
+    }
+
+    /// Returns the pixel of the display at a place of the window, given in window pixels from the top left corner of the
+    /// window. Where the picture is shrunk it is the pixel in the middle of the cell. Beside the picture, and beside the
+    /// window, the count goes on as if there were more cells: such a position lies outside the display.
     pub(super) fn pixel(&self, x: f64, y: f64) -> Position {
+        // Of a cell beyond these the pixel is beyond an i32 as well, or nearly so; nothing overflows within them.
+        const CELLS: i64 = 1 << 32;
         // A cast of floating point to a whole number saturates, so no place overflows.
-        let along = |place: f64, start: u32| {
+        let along = |place: f64, start: u32, cells: u32, pixels: u32| {
             let cell = (place.floor() as i64).saturating_sub(start.into()).div_euclid(self.scale.into());
-            cell.saturating_mul(self.divisor.into()).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+            let middle = 2 * cell.clamp(-CELLS, CELLS) + 1;
+            let pixel = (middle * i64::from(pixels)).div_euclid(2 * i64::from(cells));
+            pixel.clamp(i32::MIN.into(), i32::MAX.into()) as i32
         };
-        Position { x: along(x, self.left), y: along(y, self.top) }
+        Position {
+            x: along(x, self.left, self.columns, self.canvas.width),
+            y: along(y, self.top, self.rows, self.canvas.height),
+        }
     }
 
-    /// The rows of cells that show any of these rows of the display.
+    /// Returns the rows of cells that show any part of these rows of the display.
     pub(super) fn cell_rows(&self, rows: &Range<u32>) -> Range<u32> {
-        rows.start.div_ceil(self.divisor)..rows.end.min(self.canvas.height).div_ceil(self.divisor)
+        let (cells, pixels) = (u64::from(self.rows), u64::from(self.canvas.height));
+        let (start, end) = (u64::from(rows.start.min(self.canvas.height)), pixels.min(rows.end.into()));
+        if start >= end {
+            return 0..0;
+        }
+        (start * cells / pixels) as u32..(end * cells).div_ceil(pixels) as u32
+    }
+
+    /// Returns the rows of the window that these rows of cells are.
+    pub(super) fn window_rows(&self, cells: &Range<u32>) -> Range<u32> {
+        self.top + cells.start * self.scale..self.top + cells.end * self.scale
     }
 
     /// Window pixels of the picture along its width.
@@ -136,7 +169,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn smaller_it_shows_one_pixel_of_each_square() {
+    fn smaller_it_shrinks_in_its_proportions_and_the_pixel_is_the_one_in_the_middle() {
         let canvas = Size { width: 5, height: 4 };
         assert_eq!(picture(5, 4, canvas), [
             "abcde",
@@ -144,15 +177,19 @@ mod tests {
             "klmno",
             "pqrst",
         ]);
-        // 5 columns by 2: the last square is cut by the edge of the display.
+        // A cell of 1.25 pixels by 1.33.
         assert_eq!(picture(4, 4, canvas), [
-            "....",
-            "ace.",
-            "kmo.",
+            "abde",
+            "klno",
+            "pqst",
             "....",
         ]);
-        assert_eq!(picture(5, 1, canvas), [".ae.."]);
-        assert_eq!(picture(1, 1, canvas), ["a"]);
+        assert_eq!(picture(5, 1, canvas), ["..m.."]);
+        assert_eq!(picture(9, 2, canvas), [
+            "...fhj...",
+            "...prt...",
+        ]);
+        assert_eq!(picture(1, 1, canvas), ["m"]);
     }
 
     #[test]
@@ -170,30 +207,33 @@ mod tests {
         ] {
             assert_eq!(layout.pixel(x, y), Position { x: want.0, y: want.1 }, "({x}, {y})");
         }
-        // Of three columns shown by two cells, what is beside the second cell is outside.
-        let small = self::layout(4, 2, Size { width: 3, height: 4 });
-        assert_eq!((small.columns, small.left), (2, 1));
-        let columns: Vec<_> = (0..4).map(|x| small.pixel(f64::from(x), 0.0).x).collect();
-        assert_eq!(columns, [-2, 0, 2, 4]);
+        // Of six columns shown by three cells, what is beside the third cell is outside.
+        let small = self::layout(5, 2, Size { width: 6, height: 4 });
+        assert_eq!((small.columns, small.left), (3, 1));
+        let columns: Vec<_> = (0..5).map(|x| small.pixel(f64::from(x), 0.0).x).collect();
+        assert_eq!(columns, [-1, 1, 3, 5, 7]);
+        assert_eq!(small.pixel(1e300, -1e300), Position { x: i32::MAX, y: i32::MIN });
     }
 
     #[test]
     fn the_sizes_of_the_window_test() {
         let canvas = Size { width: 640, height: 480 };
-        for (width, height, scale, divisor, left, top) in [
-            (640, 480, 1, 1, 0, 0),
-            (1280, 960, 2, 1, 0, 0),
-            (900, 700, 1, 1, 130, 110),
-            (901, 701, 1, 1, 130, 110),
-            (641, 481, 1, 1, 0, 0),
-            (500, 300, 1, 2, 90, 30),
-            (501, 301, 1, 2, 90, 30),
-            (1279, 1001, 1, 1, 319, 260),
-            (1280, 961, 2, 1, 0, 0),
+        for (width, height, scale, left, top, columns, rows) in [
+            (640, 480, 1, 0, 0, 640, 480),
+            (1280, 960, 2, 0, 0, 640, 480),
+            (900, 700, 1, 130, 110, 640, 480),
+            (901, 701, 1, 130, 110, 640, 480),
+            (641, 481, 1, 0, 0, 640, 480),
+            (600, 450, 1, 0, 0, 600, 450),
+            (639, 480, 1, 0, 0, 639, 479),
+            (500, 300, 1, 50, 0, 400, 300),
+            (501, 301, 1, 50, 0, 401, 301),
+            (1279, 1001, 1, 319, 260, 640, 480),
+            (1280, 961, 2, 0, 0, 640, 480),
         ] {
             let layout = layout(width, height, canvas);
-            let found = (layout.scale, layout.divisor, layout.left, layout.top);
-            assert_eq!(found, (scale, divisor, left, top), "{width}x{height}");
+            let found = (layout.scale, layout.left, layout.top, layout.columns, layout.rows);
+            assert_eq!(found, (scale, left, top, columns, rows), "{width}x{height}");
         }
     }
 
@@ -202,29 +242,38 @@ mod tests {
         fn whatever_the_sizes(w in 1u32..300, h in 1u32..300, cw in 1u32..200, ch in 1u32..200) {
             let canvas = Size { width: cw, height: ch };
             let layout = layout(w, h, canvas);
-            prop_assert!(layout.scale == 1 || layout.divisor == 1);
+            prop_assert!(layout.scale == 1 || !layout.is_shrunk());
+            prop_assert_eq!(layout.is_shrunk(), w < cw || h < ch);
             // It fits, and in the middle.
             let (right, bottom) = (w - layout.left - layout.width(), h - layout.top - layout.rows * layout.scale);
             prop_assert!(right.wrapping_sub(layout.left) <= 1 && bottom.wrapping_sub(layout.top) <= 1);
-            // One more would not fit, one less divided neither.
-            let (more, less) = (layout.scale + 1, layout.divisor - 1);
-            prop_assert!(layout.divisor > 1 || cw * more > w || ch * more > h);
-            prop_assert!(less == 0 || cw.div_ceil(less) > w || ch.div_ceil(less) > h);
-            // Each window pixel of a cell means the cell's pixel.
+            // It could not be larger.
+            let more = layout.scale + 1;
+            prop_assert!(layout.is_shrunk() || cw * more > w || ch * more > h);
+            prop_assert!(!layout.is_shrunk() || layout.columns == w || layout.rows == h);
+            // The proportions are kept to half a pixel of the window.
+            let skew = (layout.columns * ch).abs_diff(layout.rows * cw);
+            prop_assert!(skew <= cw.max(ch) / 2 + 1 || layout.columns == 1 || layout.rows == 1);
+            // Each window pixel of a cell means the pixel of the display in the middle of the cell.
             for column in 0..layout.columns {
                 for x in [0, layout.scale - 1] {
                     let place = layout.left + column * layout.scale + x;
                     let at = layout.pixel(f64::from(place) + 0.5, 0.0).x as u32;
-                    prop_assert!(at == column * layout.divisor && at < cw);
+                    prop_assert!(at == (2 * column + 1) * cw / (2 * layout.columns) && at < cw);
                 }
             }
-            for row in 0..layout.rows {
-                let at = layout.pixel(0.0, f64::from(layout.top + row * layout.scale)).y as u32;
-                prop_assert!(at == row * layout.divisor && at < ch);
-                // The rows of cells are those whose pixel is among the rows.
-                prop_assert_eq!(layout.cell_rows(&(at..at + 1)), row..row + 1);
+            prop_assert!(layout.pixel(f64::from(layout.left) - 0.5, 0.0).x < 0);
+            prop_assert!(layout.pixel(f64::from(layout.left + layout.width()), 0.0).x >= cw as i32);
+            for row in 0..ch {
+                // Of each row of the display, the cells that it has a part of.
+                let cells = layout.cell_rows(&(row..row + 1));
+                for cell in 0..layout.rows {
+                    let is_part = cell * ch < (row + 1) * layout.rows && row * layout.rows < (cell + 1) * ch;
+                    prop_assert_eq!(cells.contains(&cell), is_part, "row {} and cell {}", row, cell);
+                }
             }
             prop_assert_eq!(layout.cell_rows(&(0..ch)), 0..layout.rows);
+            prop_assert!(layout.cell_rows(&(ch..ch)).is_empty());
         }
     }
 }

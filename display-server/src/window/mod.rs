@@ -1,12 +1,13 @@
 //! The window that shows a display.
 //!
-//! [`Screen::open`] looks for a screen, and [`Screen::show`] shows a display on it until the window is closed. The thread
-//! that calls these handles the window's events; it has to be the main one where the system wants that (not on Linux).
+//! [`Window::open`] shows a display from a thread of its own, until the window is closed. That thread alone waits for the
+//! screen: one that is slow, stands still or never answers delays neither the clients nor the end of the process. When the
+//! screen answers late, the window appears late.
 //!
 //! Every pixel of the display is a square of a whole number of window pixels, as large as fits, with a border around the
-//! picture. A window smaller than the display shows one pixel of each square of a whole number of pixels. The pointer is
-//! reported as the pixel that is seen there, and counts on beyond the edges of the display; where it was last seen stays
-//! its position. Alpha is shown over black.
+//! picture. In a window smaller than the display the whole picture is shrunk: each window pixel shows the average of the
+//! area that it covers. The pointer is reported as the pixel that is seen there, and counts on beyond the edges of the
+//! display; where it was last seen stays its position. Alpha is shown over black.
 //!
 //! A frame is presented when something was drawn: the first at once, those that follow at the monitor's rate. Nothing
 //! happens while nothing is drawn.
@@ -17,24 +18,33 @@
 //! connection, its library ends the process.
 
 mod app;
+mod cells;
 mod choose;
+mod format;
 mod gpu;
 mod layout;
 mod pace;
 mod presenter;
+mod progress;
+mod quiet;
+mod segment;
 mod shown;
 mod software;
 mod wakes;
+mod x11;
 
 use crate::display::Display;
+use progress::{Progress, Step, Teller};
 use std::fmt;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
-use std::sync::Arc;
-use tracing::{error, warn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tracing::{debug, error, warn};
 use wakes::Wakes;
-use winit::event_loop::{EventLoop, EventLoopProxy};
+use winit::event_loop::EventLoopProxy;
 
 /// How a display is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,104 +91,161 @@ impl FromStr for Present {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// The window was closed, by its user, by another program, or by [`Remote::close`].
+    /// The window was closed, by its user, by another program, or by [`Window::close`].
     Closed,
     /// No window could be opened, or nothing be presented in it. The display is as it was.
     Failed,
 }
 
-/// A screen to show a display on. A process can have one, once.
-pub struct Screen {
-    events: EventLoop<()>,
-    present: Present,
-    waker: Arc<Waker>,
+/// What happens to a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The first frame is in it.
+    Opened,
+    /// It is no more. Nothing follows.
+    Ended(End),
 }
 
-impl Screen {
-    /// Finds a screen. `None` if there is none, or none is wanted; the log says why.
-    pub fn open(present: Present) -> Option<Screen> {
+/// How long a screen may take to open a window before the log says that it does not answer, and before those who ask
+/// whether there is a window are told that there is none. A busy machine takes a second.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a program that ends waits for its window to be closed. It takes milliseconds; a graphics driver a few tens of
+/// them; a screen that stands still would take for ever.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// A display's window, which has a thread of its own. A process can have one, once.
+#[derive(Debug, Clone)]
+pub struct Window {
+    waker: Arc<Waker>,
+    progress: Arc<Progress>,
+}
+
+impl Window {
+    /// Shows `display` in a window, until that is closed, and returns at once. `None` if none is wanted; whatever else keeps
+    /// it from being shown is in the log, and is told as [`End::Failed`]. `address` is where its clients connect, for the
+    /// title. `told` is called by the window's thread.
+    pub fn open(
+        display: &Display,
+        present: Present,
+        address: SocketAddr,
+        told: impl FnMut(Event) + Send + 'static,
+    ) -> Option<Window> {
         if present == Present::None {
             return None;
         }
-        match choose::event_loop() {
-            Ok(events) => {
-                let waker = Arc::new(Waker::new(events.create_proxy()));
-                Some(Screen { events, present, waker })
-            }
-            Err(reason) => {
-                warn!("no window, serving without one: {reason}");
-                None
-            }
+        // Before other threads may set a panic hook of their own.
+        quiet::install_hook();
+        let window = Window { waker: Arc::default(), progress: Arc::default() };
+        let mut teller = Teller::new(told, Arc::clone(&window.progress));
+        let (waker, display) = (Arc::clone(&window.waker), display.clone());
+        let thread = thread::Builder::new().name("window".into()).spawn(move || {
+            let end = show(&display, present, address, &waker, &mut teller);
+            teller.tell(Event::Ended(end));
+        });
+        if let Err(error) = thread {
+            // The teller was dropped with the closure, and has told that.
+            error!("no window, serving without one: no thread for it: {error}");
+            return Some(window);
         }
-    }
-
-    /// What can close the window from another thread.
-    pub fn remote(&self) -> Remote {
-        Remote { waker: Arc::clone(&self.waker) }
-    }
-
-    /// Shows a display until its window is closed. `opened` is called once, after the first frame. `address` is where
-    /// its clients connect, for the title.
-    pub fn show(self, display: &Display, address: SocketAddr, opened: impl FnOnce()) -> End {
-        let Screen { events, present, waker } = self;
-        let wake = Arc::clone(&waker);
-        if !display.framebuffer().on_damage(move || wake.wake()) {
-            error!("no window: this display has a presenter already");
-            return End::Failed;
-        }
-        let wake = Arc::clone(&waker);
-        display.on_clients(move || wake.wake());
-        let mut app = app::App::new(display, present, address.to_string(), waker, opened);
-        // What a library that is missing, or a driver, does to the window is not to end the server.
-        match catch_unwind(AssertUnwindSafe(|| events.run_app(&mut app))) {
-            Ok(Ok(())) => app.end(),
-            Ok(Err(failure)) => {
-                error!("the window's events ended: {failure}");
-                End::Failed
+        let progress = Arc::clone(&window.progress);
+        let watch = thread::Builder::new().name("window-watch".into()).spawn(move || {
+            if !progress.wait(PATIENCE, |step| step != Step::Opening) {
+                let place = choose::place();
+                warn!("no window yet, serving without one: {place} has not answered for {PATIENCE:?}");
             }
-            Err(_) => {
-                error!("the window panicked: serving without it");
-                End::Failed
-            }
+        });
+        if let Err(error) = watch {
+            debug!("whether the screen answers is not watched: {error}");
         }
+        Some(window)
     }
-}
 
-impl fmt::Debug for Screen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Screen").field("present", &self.present).finish_non_exhaustive()
-    }
-}
-
-/// Closes the window of a [`Screen`], from any thread.
-#[derive(Debug, Clone)]
-pub struct Remote {
-    waker: Arc<Waker>,
-}
-
-impl Remote {
-    /// Closes the window, or keeps it from opening.
+    /// Closes the window, or keeps it from opening, and does not wait for that.
     pub fn close(&self) {
         self.waker.wakes.close();
         self.waker.wake();
+        self.progress.close();
+    }
+
+    /// Closes the window, and waits until that is done or has failed, but not for a screen that stands still: until half a
+    /// second after it was first closed. What then is left of it goes on waiting for the screen, and does nothing else.
+    pub fn finish(&self) {
+        self.close();
+        let since = self.progress.close();
+        if !self.progress.wait(CLOSING.saturating_sub(since.elapsed()), |step| step == Step::Ended) {
+            warn!("the screen does not answer: its window is left behind");
+        }
+    }
+}
+
+/// Shows a display until its window is closed.
+fn show<F: FnMut(Event)>(
+    display: &Display,
+    present: Present,
+    address: SocketAddr,
+    waker: &Arc<Waker>,
+    told: &mut Teller<F>,
+) -> End {
+    let events = match choose::event_loop() {
+        Ok(events) => events,
+        Err(reason) => {
+            warn!("no window, serving without one: {reason}");
+            return End::Failed;
+        }
+    };
+    waker.set_proxy(events.create_proxy());
+    let wake = Arc::clone(waker);
+    if !display.framebuffer().on_damage(move || wake.wake()) {
+        error!("no window: this display has a presenter already");
+        return End::Failed;
+    }
+    let wake = Arc::clone(waker);
+    display.on_clients(move || wake.wake());
+    let opened = || told.tell(Event::Opened);
+    let mut app = app::App::new(display, present, address.to_string(), Arc::clone(waker), opened);
+    // What a library that is missing, or a driver, does to the window is not to end the server.
+    match catch_unwind(AssertUnwindSafe(|| events.run_app(&mut app))) {
+        Ok(Ok(())) => app.end(),
+        Ok(Err(failure)) => {
+            error!("the window's events ended: {failure}");
+            End::Failed
+        }
+        Err(_) => {
+            error!("the window panicked: serving without it");
+            End::Failed
+        }
     }
 }
 
 /// Wakes the window's thread.
 #[derive(Debug)]
 struct Waker {
-    proxy: EventLoopProxy<()>,
+    /// `None` while the screen has not answered. Held only to send.
+    proxy: Mutex<Option<EventLoopProxy<()>>>,
     wakes: Wakes,
 }
 
+impl Default for Waker {
+    fn default() -> Waker {
+        Waker { proxy: Mutex::new(None), wakes: Wakes::new() }
+    }
+}
+
 impl Waker {
-    fn new(proxy: EventLoopProxy<()>) -> Waker {
-        Waker { proxy, wakes: Wakes::new() }
+    /// From here on the thread is woken. What was to wake it before it sees when it asks [`Waker::woken`].
+    fn set_proxy(&self, proxy: EventLoopProxy<()>) {
+        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(proxy);
     }
 
     fn wake(&self) {
-        // It fails when the window is gone, and then nobody needs to be woken.
-        self.wakes.wake(|| _ = self.proxy.send_event(()));
+        self.wakes.wake(|| {
+            if let Some(proxy) = &*self.proxy.lock().unwrap_or_else(PoisonError::into_inner) {
+                // It fails when the window is gone, and then nobody needs to be woken.
+                _ = proxy.send_event(());
+            }
+        });
     }
 
     /// Called by the woken thread before it looks at what there is to do. Answers whether it is to close the window.
@@ -187,28 +254,10 @@ impl Waker {
     }
 }
 
-/// Calls what may panic because a library is missing, and says nothing of that but the sentence it returns.
-fn quiet<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    let here = std::thread::current().id();
-    let hook: Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync> = Arc::from(std::panic::take_hook());
-    let others = Arc::clone(&hook);
-    // A panic of another thread in the meantime is reported as ever.
-    std::panic::set_hook(Box::new(move |info| {
-        if std::thread::current().id() != here {
-            others(info);
-        }
-    }));
-    let called = catch_unwind(AssertUnwindSafe(call));
-    std::panic::set_hook(Box::new(move |info| hook(info)));
-    called.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a library panicked").to_owned()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use draw_protocol::{Color, Size};
 
     #[test]
     fn a_word_for_every_way() {
@@ -216,13 +265,21 @@ mod tests {
             assert_eq!((word.parse(), present.to_string()), (Ok(present), word.to_owned()));
         }
         assert!("GPU".parse::<Present>().unwrap_err().contains("auto, gpu, software or none"));
-        assert_eq!(Screen::open(Present::None).map(|_| ()), None);
     }
 
     #[test]
-    fn a_panic_becomes_a_sentence() {
-        assert_eq!(quiet(|| 1), Ok(1));
-        assert_eq!(quiet(|| panic!("Library lib{}.so", 1)), Err::<(), _>("Library lib1.so".to_owned()));
-        assert_eq!(quiet(|| std::panic::panic_any(3)), Err::<(), _>("a library panicked".to_owned()));
+    fn without_a_wish_for_a_window_there_is_none() {
+        let size = Size { width: 2, height: 2 };
+        let display = Display::new(size, Color::BLACK).unwrap();
+        let told = |event| panic!("{event:?}");
+        assert!(Window::open(&display, Present::None, ([127, 0, 0, 1], 1).into(), told).is_none());
+    }
+
+    #[test]
+    fn a_window_that_is_closed_before_there_is_a_screen_is_closed() {
+        let waker = Waker::default();
+        waker.wakes.close();
+        waker.wake();
+        assert!(waker.woken());
     }
 }

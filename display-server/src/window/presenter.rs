@@ -2,8 +2,8 @@
 
 use super::gpu::Gpu;
 use super::layout::Layout;
-use super::software::Software;
-use super::{Present, quiet};
+use super::quiet::quiet;
+use super::{Present, software};
 use crate::damage::Damage;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
@@ -65,6 +65,8 @@ pub(super) struct Presenters {
     kinds: VecDeque<Kind>,
     current: Option<Box<dyn Presenter>>,
     failures: u32,
+    /// Why the last one could not be opened, or was given up.
+    reason: String,
 }
 
 impl Presenters {
@@ -83,7 +85,13 @@ impl Presenters {
             kinds: kinds.iter().copied().collect(),
             current: None,
             failures: 0,
+            reason: String::new(),
         }
+    }
+
+    /// Why nothing works here, after [`present`](Presenters::present) has said so.
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// Presents. `None` says that nothing works here and never will.
@@ -106,6 +114,7 @@ impl Presenters {
                 if self.failures >= TRIES {
                     self.failures = 0;
                     self.kinds.pop_front();
+                    self.reason = reason;
                 }
                 return Some(Outcome::Later);
             }
@@ -115,23 +124,20 @@ impl Presenters {
 
     /// Opens the first presenter that can be, and says which it is and why.
     fn open(&mut self, size: Size) -> Option<()> {
-        let is_hopeless = self.kinds.is_empty();
-        let mut reason = String::new();
+        let mut why_not = String::new();
         while let Some(&kind) = self.kinds.front() {
             match (self.open)(kind, size) {
                 Ok(presenter) => {
-                    info!("presenting with {}{reason}", presenter.name());
+                    info!("presenting with {}{why_not}", presenter.name());
                     self.current = Some(presenter);
                     return Some(());
                 }
-                Err(why) => {
-                    reason = format!(": {why}");
+                Err(reason) => {
+                    why_not = format!(": {reason}");
+                    self.reason = reason;
                     self.kinds.pop_front();
                 }
             }
-        }
-        if !is_hopeless {
-            warn!("nothing can be presented{reason}");
         }
         None
     }
@@ -144,7 +150,7 @@ fn open(kind: Kind, window: &Arc<Window>, size: Size, canvas: Size) -> Opened {
     match kind {
         Kind::RealGpu => gpu(true),
         Kind::AnyGpu => gpu(false),
-        Kind::Software => Ok(Box::new(Software::open(window, canvas)?)),
+        Kind::Software => software::open(window, canvas),
     }
 }
 
@@ -192,7 +198,10 @@ mod tests {
         let framebuffer = Framebuffer::new(size, Color::BLACK).unwrap();
         let (damage, layout) = (framebuffer.no_damage(), Layout::new(size, size));
         let frame = Frame { framebuffer: &framebuffer, damage: &damage, layout: &layout, is_whole: true };
-        let outcomes = script.chars().map(|_| presenters.present(&frame)).collect();
+        let outcomes: Vec<_> = script.chars().map(|_| presenters.present(&frame)).collect();
+        if outcomes.last() == Some(&None) {
+            assert!(["there is none", "the GPU was lost"].contains(&presenters.reason()));
+        }
         let opened = story.borrow().0.clone();
         (opened, outcomes)
     }

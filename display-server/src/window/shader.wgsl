@@ -1,5 +1,5 @@
-// Shows the display's pixels in the window, each as a square of `scale` window pixels, or one of `divisor` in each
-// direction; around them the border. Whole numbers only: see layout.rs.
+// Shows the picture's cells in the window, each as a square of `scale` window pixels; around them the border. Whole numbers
+// only: see layout.rs.
 
 struct Place {
     left: i32,
@@ -7,9 +7,8 @@ struct Place {
     columns: i32,
     rows: i32,
     scale: i32,
-    divisor: i32,
     border: f32,
-    unused: i32,
+    unused: vec2<i32>,
 }
 
 @group(0) @binding(0) var canvas: texture_2d<f32>;
@@ -29,6 +28,5 @@ fn fragment(@builtin(position) at: vec4<f32>) -> @location(0) vec4<f32> {
     if any(inside < vec2<i32>(0, 0)) || any(inside >= size) {
         return vec4<f32>(place.border, place.border, place.border, 1.0);
     }
-    let pixel = inside / place.scale * place.divisor;
-    return vec4<f32>(textureLoad(canvas, pixel, 0).rgb, 1.0);
+    return vec4<f32>(textureLoad(canvas, inside / place.scale, 0).rgb, 1.0);
 }

@@ -1,36 +1,99 @@
-//! Presents without a GPU: writes the picture into memory that is shared with the window system.
+//! Presents without a GPU: writes the picture into mapped memory that is shared with the window system. On X, where that
+//! cannot be, or pixels have another form, [`x11`](super::x11) takes over.
 
+use super::cells::Cells;
 use super::layout::Layout;
 use super::presenter::{Frame, Outcome, Presenter};
-use super::shown::{BORDER, pack, packed, rgba_row};
+use super::shown::{BORDER, pack, packed};
+use super::x11::{self, X11};
 use crate::damage::Damage;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
+use rustix::fs::{FallocateFlags, Mode};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use rustix::shm;
 use softbuffer::{Context, Rect, Surface};
+use std::io;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use tracing::info;
 use winit::window::Window;
 
 const BORDER_COLOR: u32 = packed(BORDER, BORDER, BORDER);
 
-pub(super) struct Software {
+/// Opens the presenter of the window system that there is.
+///
+/// # Errors
+/// A sentence.
+pub(super) fn open(window: &Arc<Window>, canvas: Size) -> Result<Box<dyn Presenter>, String> {
+    Ok(match x11::id(window) {
+        Some(id) => {
+            let any = X11::open(id, canvas)?;
+            let mapped = if any.can_share_usual() {
+                Some(Software::open(window, canvas, Room::Files { segment: 0, written: 0 })?)
+            } else {
+                None
+            };
+            Box::new(OnX { mapped, any })
+        }
+        None => Box::new(Software::open(window, canvas, Room::Memory)?),
+    })
+}
+
+/// The faster way as long as it goes, and the one that always does.
+struct OnX {
+    mapped: Option<Software>,
+    any: X11,
+}
+
+impl Presenter for OnX {
+    fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
+        if let Some(mapped) = &mut self.mapped {
+            match mapped.present(frame) {
+                Ok(outcome) => return Ok(outcome),
+                Err(reason) => info!("the picture is not mapped into the X server any more: {reason}"),
+            }
+            self.mapped = None;
+        }
+        self.any.present(frame)
+    }
+
+    fn name(&self) -> String {
+        "software".to_owned()
+    }
+}
+
+/// What the memory that is shared is taken from.
+enum Room {
+    /// Memory of no file system.
+    Memory,
+    /// A file below /dev/shm: its bytes, which are only taken when they are written, and how many were.
+    Files { segment: u64, written: u64 },
+}
+
+struct Software {
     surface: Surface<Arc<Window>, Arc<Window>>,
     /// What the buffers that were presented before have been laid out for.
     layout: Option<Layout>,
     /// What changed with the frame before: a buffer that was presented two frames ago lacks it.
     before: Damage,
     row: Row,
+    room: Room,
 }
 
 impl Software {
-    pub(super) fn open(window: &Arc<Window>, canvas: Size) -> Result<Software, String> {
+    fn open(window: &Arc<Window>, canvas: Size, room: Room) -> Result<Software, String> {
         let context = Context::new(Arc::clone(window)).map_err(|error| error.to_string())?;
         let surface = Surface::new(&context, Arc::clone(window)).map_err(|error| error.to_string())?;
-        Ok(Software { surface, layout: None, before: Damage::none(canvas.height), row: Row::new(canvas) })
+        let before = Damage::none(canvas.height);
+        Ok(Software { surface, layout: None, before, row: Row::new(canvas), room })
     }
 
-    fn try_present(&mut self, frame: &Frame<'_>) -> Result<(), softbuffer::SoftBufferError> {
+    fn try_present(&mut self, frame: &Frame<'_>) -> Result<(), String> {
         let Frame { framebuffer, layout, .. } = *frame;
         let (Some(width), Some(height)) =
             (NonZeroU32::new(layout.window.width), NonZeroU32::new(layout.window.height))
@@ -39,10 +102,11 @@ impl Software {
         };
         let is_new = self.layout != Some(*layout);
         if is_new {
-            self.surface.resize(width, height)?;
+            self.room.take(layout.window)?;
+            self.surface.resize(width, height).map_err(|error| error.to_string())?;
         }
         // Here it may wait for the window system to have done with the frame before.
-        let mut buffer = self.surface.buffer_mut()?;
+        let mut buffer = self.surface.buffer_mut().map_err(|error| error.to_string())?;
         let mut stale = frame.damage.clone();
         match buffer.age() {
             1 if !is_new => {}
@@ -52,27 +116,80 @@ impl Software {
                 stale.mark_rows(0..framebuffer.size().height);
             }
         }
+        self.row.cells.begin(layout);
         for rows in stale.rows() {
             for row in layout.cell_rows(&rows) {
                 self.row.write(framebuffer, layout, row, &mut buffer);
             }
         }
-        if frame.is_whole || is_new {
-            buffer.present()?;
+        let presented = if frame.is_whole || is_new {
+            buffer.present()
         } else {
             // What the window shows lacks the last change only, whatever the buffer lacked.
             let changed = frame.damage.rows().filter_map(|rows| rectangle(layout, layout.cell_rows(&rows)));
-            buffer.present_with_damage(&changed.collect::<Vec<_>>())?;
-        }
+            buffer.present_with_damage(&changed.collect::<Vec<_>>())
+        };
+        presented.map_err(|error| error.to_string())?;
         self.layout = Some(*layout);
         self.before = frame.damage.clone();
         Ok(())
     }
 }
 
+/// What is asked for beyond what a window takes: other programs use /dev/shm as well.
+const SPARE: u64 = 4 << 20;
+
+impl Room {
+    /// Finds out whether the memory for a window can be had, which is then written at once. The library takes it for granted,
+    /// and writing to a page that is not there ends the process.
+    ///
+    /// # Errors
+    /// A sentence, if it cannot.
+    fn take(&mut self, window: Size) -> Result<(), String> {
+        let bytes = u64::from(window.width) * u64::from(window.height) * 4;
+        // The library takes a power of two of bytes, and counts them in 32 bits with a sign.
+        let taken = bytes.next_power_of_two();
+        if taken > 1 << 30 {
+            return Err(format!("a window of {window} is more than can be shared"));
+        }
+        if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|&limit| taken + SPARE > limit) {
+            return Err(format!(
+                "a window of {window} takes {taken} bytes of memory, the limit of file sizes (ulimit -f) is {limit}"
+            ));
+        }
+        if let Room::Files { segment, written } = self {
+            if taken > *segment {
+                (*segment, *written) = (taken, 0);
+            }
+            if bytes > *written {
+                try_files(bytes - *written + SPARE)
+                    .map_err(|error| format!("a window of {window} has no room in /dev/shm: {error}"))?;
+                *written = bytes;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes so many bytes of /dev/shm for a moment.
+fn try_files(bytes: u64) -> io::Result<()> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("/draw-window-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
+    let file = shm::open(&name, flags, Mode::RUSR | Mode::WUSR)?;
+    shm::unlink(&name)?;
+    // A signal may come in between; nothing was taken then.
+    while let Err(error) = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        if error != Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
 impl Presenter for Software {
     fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
-        self.try_present(frame).map(|()| Outcome::Shown).map_err(|error| error.to_string())
+        self.try_present(frame).map(|()| Outcome::Shown)
     }
 
     fn name(&self) -> String {
@@ -82,37 +199,37 @@ impl Presenter for Software {
 
 /// Where these rows of cells are in the window.
 fn rectangle(layout: &Layout, cells: Range<u32>) -> Option<Rect> {
+    let rows = layout.window_rows(&cells);
     Some(Rect {
         x: layout.left,
-        y: layout.top + cells.start * layout.scale,
+        y: rows.start,
         width: NonZeroU32::new(layout.width())?,
-        height: NonZeroU32::new(cells.end.saturating_sub(cells.start) * layout.scale)?,
+        height: NonZeroU32::new(rows.end.saturating_sub(rows.start))?,
     })
 }
 
 /// Writes one row of cells after the other.
 struct Row {
-    rgba: Vec<u8>,
+    cells: Cells,
     packed: Vec<u32>,
 }
 
 impl Row {
     fn new(canvas: Size) -> Row {
-        Row { rgba: vec![0; canvas.width as usize * 4], packed: vec![0; canvas.width as usize] }
+        Row { cells: Cells::new(canvas), packed: vec![0; canvas.width as usize] }
     }
 
     fn write(&mut self, framebuffer: &Framebuffer, layout: &Layout, cell_row: u32, window: &mut [u32]) {
-        let Layout { scale, divisor, left, top, columns, .. } = *layout;
-        rgba_row(framebuffer, cell_row * divisor, &mut self.rgba);
-        let (stride, scale) = (layout.window.width as usize, scale as usize);
-        let start = (top as usize + cell_row as usize * scale) * stride + left as usize;
-        let width = columns as usize * scale;
+        let rgba = self.cells.row(framebuffer, cell_row);
+        let (stride, scale) = (layout.window.width as usize, layout.scale as usize);
+        let start = layout.window_rows(&(cell_row..cell_row)).start as usize * stride + layout.left as usize;
+        let width = layout.width() as usize;
         let first = &mut window[start..start + width];
         if scale == 1 {
-            pack(&self.rgba, divisor as usize, first);
+            pack(rgba, first);
             return;
         }
-        pack(&self.rgba, divisor as usize, &mut self.packed);
+        pack(rgba, &mut self.packed);
         for (cell, &color) in first.chunks_exact_mut(scale).zip(&self.packed) {
             cell.fill(color);
         }
@@ -138,6 +255,7 @@ mod tests {
         let layout = Layout::new(Size { width, height }, canvas);
         let mut window = vec![0; (width * height) as usize];
         let mut row = Row::new(canvas);
+        row.cells.begin(&layout);
         layout.cell_rows(&(0..2)).for_each(|cells| row.write(&framebuffer, &layout, cells, &mut window));
         window.chunks(width as usize).map(<[u32]>::to_vec).collect()
     }
@@ -161,11 +279,12 @@ mod tests {
             [0, 4, 5, 6, 0],
             [0, 0, 0, 0, 0],
         ]);
+        // The averages of 1 and half of 2, 4 and half of 5, and so on: 1.3 and 4.3, then 2.7 and 5.7, of which the rows are.
         assert_eq!(shown(2, 2), [
-            [1, 3],
+            [3, 4],
             [0, 0],
         ]);
-        assert_eq!(shown(1, 1), [[1]]);
+        assert_eq!(shown(1, 1), [[4]]);
     }
 
     #[test]
@@ -173,8 +292,15 @@ mod tests {
         let layout = Layout::new(Size { width: 8, height: 5 }, Size { width: 3, height: 2 });
         let rect = rectangle(&layout, layout.cell_rows(&(1..2))).unwrap();
         assert_eq!((rect.x, rect.y, rect.width.get(), rect.height.get()), (1, 2, 6, 2));
-        // A row of the display that a small window does not show changes nothing.
-        let small = Layout::new(Size { width: 2, height: 1 }, Size { width: 3, height: 2 });
-        assert!(rectangle(&small, small.cell_rows(&(1..2))).is_none());
+        assert!(rectangle(&layout, layout.cell_rows(&(2..2))).is_none());
+    }
+
+    #[test]
+    fn memory_that_cannot_be_is_refused_before_it_is_written() {
+        assert_eq!(Room::Memory.take(Size { width: 3840, height: 2160 }), Ok(()));
+        for mut room in [Room::Memory, Room::Files { segment: 0, written: 0 }] {
+            let said = room.take(Size { width: 40_000, height: 40_000 }).unwrap_err();
+            assert!(said.contains("40000x40000"), "{said}");
+        }
     }
 }
