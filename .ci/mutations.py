@@ -44,7 +44,7 @@ SESSIONS = [
     ("a display does not compare", "check.rs", "(Some(digest), None) if digest == xxh3_64(message)", "(Some(digest), None) if digest == digest"),
     ("a message without a check is executed", "check.rs", "(None, None) if self.is_agreed =>", "(None, None) if false =>"),
     ("what was altered is executed", "server.rs", "Err(altered) => talk.end_altered(altered.to_string()),", "Err(_) => return talk.handle_message(self.inbox.message(found), now),"),
-    ("what was altered is believed", "client.rs", "Err(altered) => Err(self.altered(&altered.to_string())),", "Err(_) => self.handle_message(message),"),
+    ("what was altered is believed", "client.rs", "Err(altered) => Err(self.altered(&altered.to_string())),", "Err(_) => self.handle_message(message).map(|()| Arrived::Message),"),
     ("a hello without its check is taken", "server/greeting.rs", "(Ok((Hello { checks: true, .. },)), false) => {", "(Ok((Hello { checks: true, .. },)), false) if false => {"),
     ("bytes that are no message are the client's fault", "server/answer.rs", "match self.arriving.is_known() {", "match false {"),
     ("what seems longer than it is is waited for", "client/altered.rs", "self.message_began?.checked_add", "None::<()>?; self.message_began?.checked_add"),

@@ -11,6 +11,7 @@ mod landing;
 mod lent;
 mod outbox;
 mod parts;
+mod refusal;
 mod resume;
 mod stranger;
 mod talk;
@@ -36,6 +37,7 @@ use landing::read_answer;
 use lent::write_request_lending;
 use outbox::Outbox;
 use parts::{Most, size};
+use refusal::{read_fault, read_refusal};
 use std::collections::VecDeque;
 use std::time::Instant;
 use stranger::First;
@@ -594,29 +596,4 @@ fn write_request(out: &mut Vec<u8>, number: u64, request: &Request<'_>, is_check
         request.encode_parameters(out);
     });
     out.len() - start
-}
-
-/// Reads why `hello` was refused. A display that has not read all of it does not know that it is one, and answers as it answers
-/// a plain client: `[0, "code: message"]`.
-fn read_refusal(rest: Reader<'_>) -> Result<Fault, Ended> {
-    let plain = rmp_serde::from_slice::<(i64, String)>(rest.rest());
-    let plain = plain.ok().and_then(|(_, text)| {
-        let (code, message) = text.split_once(": ")?;
-        Some(Fault::new(Code::from(code.to_owned()), message))
-    });
-    match plain {
-        Some(mut fault) if !matches!(fault.code, Code::Other(_)) => {
-            fault.shorten(limits::STRING);
-            Ok(fault)
-        }
-        _ => read_fault(rest),
-    }
-}
-
-fn read_fault(mut rest: Reader<'_>) -> Result<Fault, Ended> {
-    let bytes = rest.skip().map_err(|_| violation("its error is cut off"))?;
-    let mut fault: Fault = rmp_serde::from_slice(bytes)
-        .map_err(|error| violation(format!("its error cannot be read: {error}")))?;
-    fault.shorten(limits::STRING);
-    Ok(fault)
 }
