@@ -5,6 +5,7 @@ use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
 use crate::journal::Journal;
+use draw_protocol::session::Nonce;
 use draw_protocol::{limits, server};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -189,12 +190,20 @@ impl Server {
             message: self.options.message,
             instance: Some(self.display.sessions().instance()),
             has_journal: self.journal.is_some(),
+            nonce: nonce(),
         };
         let machine = server::Connection::new(config, now());
         let journal = self.journal.as_ref();
         connection::serve(stream, peer, machine, (&self.display, journal), self.budget.share(), shutdown)
             .await;
     }
+}
+
+/// A nonce for a connection. Where the system gives no random bytes there is none, and sessions do without.
+fn nonce() -> Option<Nonce> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).ok()?;
+    Some(Nonce::new(u64::from_ne_bytes(random)))
 }
 
 /// Where clients come in.

@@ -5,7 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod model;
 
 use draw_protocol::server::Config;
-use draw_protocol::session::Id;
+use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Scan, Size, limits};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,6 +20,7 @@ pub(crate) fn config(size: Size) -> Config {
         message: limits::MESSAGE,
         instance: Some((Id([7; 16]), 1)),
         has_journal: false,
+        nonce: Some(Nonce::new(0x0bad_cafe)),
     }
 }
 
