@@ -179,6 +179,11 @@ impl Connection {
         self.talk.session.as_ref().map(|(id, _)| *id)
     }
 
+    /// Whether the client has yet to confirm the welcome: nothing that it says is executed before.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.talk.unconfirmed.is_some()
+    }
+
     /// How a session stood when it was taken up here. One that began anew has to be stored before that is answered, where there
     /// is a journal: what follows would be lost with it, and nobody would know.
     pub fn standing(&self) -> Option<Standing> {

@@ -144,16 +144,20 @@ impl<C> Sessions<C> {
         }
     }
 
-    /// A session is gone. What its client has sent may arrive again: of one that confirms it is never executed, and where nothing
-    /// was executed nothing can be executed twice. (If another session was there before it, that one's tombstone stays.)
+    /// A session is gone. What its client has sent may arrive again: of one that confirms it is never executed, and of others not as
+    /// long as the last `hello` is known.
     fn bury(&mut self, id: Id, session: &Session, peer: Peer, now: Instant) {
-        if session.is_confirmed() || session.executed == 0 {
+        if session.is_confirmed() {
             return;
         }
-        let entry = Entry { peer, since: now, executed: 0, bytes: 0 };
-        self.unbury(id);
+        let (mut attempt, mut executed) = (session.attempt(), session.executed);
+        if let Some((before, entry)) = self.tombstones.get(&id) {
+            (attempt, executed) = (attempt.max(*before), executed.max(entry.executed));
+            self.unbury(id);
+        }
+        let entry = Entry { peer, since: now, executed, bytes: 0 };
         self.buried.insert(id, &entry);
-        self.tombstones.insert(id, (session.attempt(), entry));
+        self.tombstones.insert(id, (attempt, entry));
     }
 
     fn unbury(&mut self, id: Id) {

@@ -119,15 +119,29 @@ fn a_late_hello_of_a_session_that_is_gone_begins_nothing_for_ten_minutes() {
 }
 
 #[test]
-fn only_what_could_be_executed_twice_leaves_a_tombstone() {
+fn a_client_that_confirms_needs_no_tombstone() {
     let (mut sessions, now, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
     let mut confirmed = begun(9).unwrap();
     confirmed.born = Nonce::new(7).get();
-    for (n, mut session) in [(1, confirmed), (2, begun(0).unwrap())] {
-        session.end();
-        leave(&mut sessions, peer, n, session, now);
-    }
+    confirmed.end();
+    leave(&mut sessions, peer, 1, confirmed, now);
     assert_eq!((sessions.tombstones(), sessions.count()), (0, (0, 0)));
+}
+
+#[test]
+fn a_second_session_of_the_same_name_does_not_shorten_the_memory_of_the_first() {
+    let (mut sessions, start, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
+    let mut session = begun(9).unwrap();
+    (session.is_ended, session.attempt) = (true, 4);
+    leave(&mut sessions, peer, 1, session, start);
+    // It begins once more, and comes to nothing.
+    let later = start + limits::SESSION_TOMBSTONE / 2;
+    let mut session = begun(0).unwrap();
+    (session.is_ended, session.attempt) = (true, 5);
+    assert_eq!(granted(sessions.claim(&hello(1, 5), peer, "", later)), None);
+    sessions.park(id(1), session, later);
+    let last = later + limits::SESSION_TOMBSTONE - Duration::from_nanos(1);
+    assert!(matches!(sessions.claim(&hello(1, 5), peer, "late", last), Claim::Overtaken(5)));
 }
 
 #[test]
@@ -141,6 +155,11 @@ fn tombstones_are_bounded_and_a_peer_pushes_out_only_its_own() {
     leave(&mut sessions, peer(1), 0, ended(), now);
     let count = limits::SESSION_TOMBSTONES as u64 + 100;
     (1..=count).for_each(|n| leave(&mut sessions, peer(2), n, ended(), now + Duration::from_nanos(n)));
+    // Those that did nothing push out nothing.
+    for n in 1..=1_000 {
+        let nothing = Session { executed: 0, ..ended() };
+        leave(&mut sessions, peer(2), count + n, nothing, now + Duration::from_nanos(count + n));
+    }
     assert_eq!(sessions.tombstones(), limits::SESSION_TOMBSTONES);
     let later = now + Duration::from_secs(1);
     assert!(matches!(sessions.claim(&hello(0, 1), peer(1), "", later), Claim::Overtaken(1)));
