@@ -1,7 +1,5 @@
 //! What a welcome is told by from every other.
 
-use std::ops::RangeInclusive;
-
 /// A number that one welcome has and no other: a client that sends it back has heard that welcome, so what it says is said now.
 /// Bytes of an older connection, which may arrive again at any time, carry another number.
 ///
@@ -11,21 +9,22 @@ use std::ops::RangeInclusive;
 pub struct Nonce(u64);
 
 impl Nonce {
-    const ALL: RangeInclusive<u64> = 1 << 52..=(1 << 53) - 1;
+    const LEAST: u64 = 1 << 52;
+    const MOST: u64 = (1 << 53) - 1;
 
     /// A nonce of these random bits, of which 52 count.
-    pub fn new(random: u64) -> Nonce {
-        Nonce(Nonce::ALL.start() | (random & (Nonce::ALL.start() - 1)))
+    pub const fn new(random: u64) -> Nonce {
+        Nonce(Nonce::LEAST | random & (Nonce::LEAST - 1))
     }
 
     /// The number.
-    pub fn get(self) -> u64 {
+    pub const fn get(self) -> u64 {
         self.0
     }
 
     /// Whether this number is a nonce.
     pub(super) fn is_one(number: u64) -> bool {
-        Nonce::ALL.contains(&number)
+        (Nonce::LEAST..=Nonce::MOST).contains(&number)
     }
 }
 
