@@ -496,6 +496,48 @@ fn the_first_thing_a_client_says_in_its_session_is_the_number_of_the_welcome() {
 }
 
 #[test]
+fn what_waits_behind_the_confirmation_is_not_sent() {
+    for is_taken in [false, true] {
+        let mut two = Two::greeted(Hello::new("test"));
+        two.call(&FILL);
+        // The confirmation is all that is handed out, and the connection is lost with it.
+        let taken =
+            if is_taken { two.client.swap_transmit(Vec::new()) } else { two.client.poll_transmit().to_vec() };
+        assert_eq!(taken, confirm(Nonce::new(1).get()));
+        two.client.handle_disconnected(if is_taken { taken } else { Vec::new() });
+        (two.parked, two.instance) = (None, Id([9; 16]));
+        two.accept();
+        two.client.reconnect(false);
+        (0..2).for_each(|_| two.round());
+        assert!(matches!(&two.told[..], [Event::Resumed(Standing::StateLost, lost)] if lost.is_empty()));
+        assert_eq!((two.client.done(), two.executed.len()), (1, 1), "it goes to the display that there is");
+    }
+}
+
+#[test]
+fn an_image_that_is_lent_goes_behind_the_confirmation() {
+    let mut two = Two::greeted(Hello::new("test"));
+    let image = vec![7; 400 << 10];
+    let call = Request::PutImage { x: 0, y: 0, width: 256, height: 400, rgba: &image };
+    let (_, mut lent) = two.client.call_lending(&call, two.now).unwrap();
+    let mut sent = Vec::new();
+    loop {
+        let next: Vec<u8> =
+            two.client.poll_transmit_lent(&lent).iter().flat_map(|slice| slice.to_vec()).collect();
+        if next.is_empty() {
+            break;
+        }
+        two.client.handle_transmitted_lent(&mut lent, next.len());
+        sent.extend(next);
+    }
+    two.client.keep(lent);
+    two.hear(&sent);
+    let said = two.say();
+    two.tell(&said).unwrap();
+    assert_eq!((closing(&two), two.client.done(), two.executed.len()), (None, 1, 2));
+}
+
+#[test]
 fn nothing_is_executed_or_believed_before_the_welcome_is_confirmed() {
     let right = Nonce::new(1).get();
     let fill = || Raw::request(1, "fill_rect").bytes(&[0x95, 0, 0, 1, 1, 1]).0;
