@@ -5,7 +5,7 @@ use crate::error::Lost;
 use crate::status::Status;
 use draw_protocol::client::Ended;
 use draw_protocol::session::Id;
-use draw_protocol::{Code, Hello};
+use draw_protocol::{Code, Fault, Hello};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -76,32 +76,53 @@ pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
     }
 }
 
-/// Whether another connection may be better: the network failed, or altered what it carried, or the display ended. A display
-/// that has refused what this client says, or a session that goes on elsewhere, would be no other.
+/// Whether another connection may be better: the network failed, or altered, delayed or doubled what it carried, or the display
+/// ended. A display that has refused what this client says would be no other.
 pub(crate) fn may_return(lost: &Lost) -> bool {
     match lost {
         Lost::Eof | Lost::Io(_) | Lost::Protocol(Ended::Corrupted(_)) => true,
-        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted),
+        Lost::Goodbye(fault) => {
+            matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted) || is_overtaken(fault)
+        }
+        // A greeting that comes too slowly is refused as well.
+        Lost::Protocol(Ended::Refused(fault)) => fault.code == Code::TooSlow || is_overtaken(fault),
         _ => false,
     }
 }
 
-/// The outage before this connection, if bytes were altered then. Should that be so again before any request is done, it goes on:
-/// a network that alters the same each time is of no use, although there is a connection each time.
+/// Whether a display took another connection for the later one, or this one for a copy. The session is this client's own, so it was
+/// an earlier greeting of its that came late or twice: it asks again, as hello of a higher number.
+fn is_overtaken(fault: &Fault) -> bool {
+    matches!(fault.code, Code::Superseded | Code::Unconfirmed)
+}
+
+/// Whether the first greeting was overtaken by a copy of itself.
+pub(crate) fn is_refused_as_late(lost: &Lost) -> bool {
+    matches!(lost, Lost::Protocol(Ended::Refused(fault)) if is_overtaken(fault))
+}
+
+/// Whether the next connection may well be lost for the same reason, as soon as it is there.
+fn may_recur(lost: &Lost) -> bool {
+    is_altered(lost) || matches!(lost, Lost::Goodbye(fault) if is_overtaken(fault))
+}
+
+/// The outage before this connection, if bytes were altered then, or the session was taken by another connection. Should that be so
+/// again before any request is done, it goes on: a network that does the same each time is of no use, although there is a connection
+/// each time.
 #[derive(Debug, Default)]
 pub(crate) struct Before(Option<(Outage, Instant)>);
 
 impl Before {
     /// There is a connection again.
     pub(crate) fn end(&mut self, outage: Option<Outage>, now: Instant) {
-        self.0 = outage.filter(|outage| is_altered(&outage.reason)).map(|outage| (outage, now));
+        self.0 = outage.filter(|outage| may_recur(&outage.reason)).map(|outage| (outage, now));
     }
 
     /// The connection is lost, when so many requests are done: another outage, or the same.
     pub(crate) fn begin(&mut self, mut new: Outage, applied: u64, now: Instant) -> Outage {
         new.applied = applied;
         match self.0.take() {
-            Some((mut outage, resumed)) if outage.applied == applied && is_altered(&new.reason) => {
+            Some((mut outage, resumed)) if outage.applied == applied && may_recur(&new.reason) => {
                 // While there was a connection it was not gone.
                 let connected = now.saturating_duration_since(resumed);
                 (outage.since, outage.until) = (outage.since + connected, outage.until + connected);
@@ -209,6 +230,39 @@ mod tests {
             assert_eq!((outage.pause, outage.until - now), (pause, left));
             assert_eq!(now - outage.since, 30 * second - left);
         }
+    }
+
+    #[test]
+    fn a_client_whose_session_another_greeting_of_its_own_has_taken_comes_back() {
+        for code in [Code::Superseded, Code::Unconfirmed, Code::TooSlow] {
+            let fault = || Fault::new(code.clone(), "it");
+            assert!(may_return(&Lost::Goodbye(fault())), "{code}");
+            assert!(may_return(&Lost::Protocol(Ended::Refused(fault()))), "{code}");
+        }
+        for code in [Code::Malformed, Code::WindowClosed, Code::UnsupportedVersion] {
+            let fault = || Fault::new(code.clone(), "it");
+            assert!(!may_return(&Lost::Goodbye(fault())), "{code}");
+            assert!(!may_return(&Lost::Protocol(Ended::Refused(fault()))), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_taken_again_and_again_is_given_up_when_the_time_is_over() {
+        let (mut now, second) = (Instant::now(), Duration::from_secs(1));
+        let (mut before, mut tries) = (Before::default(), 0);
+        let superseded = || Lost::Goodbye(Fault::new(Code::Superseded, "it"));
+        let outage = loop {
+            let outage = before.begin(Outage::new(superseded(), now, 30 * second, 7), 5, now);
+            if outage.next >= outage.until() {
+                break outage;
+            }
+            // There is a connection for a moment, on which nothing is done.
+            now = outage.next;
+            before.end(Some(outage), now);
+            tries += 1;
+        };
+        assert!((5..15).contains(&tries), "{tries} connections in 30 s");
+        assert!(outage.pause == LONGEST);
     }
 
     #[test]
