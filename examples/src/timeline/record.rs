@@ -224,7 +224,7 @@ impl Conversation {
 /// What is said for the sake of the connection, and is no call.
 fn is_housekeeping(said: &Said) -> bool {
     match said {
-        Said::Notification { asked } => [ACK, END].contains(&&*asked.method),
+        Said::Notification { asked } => [ACK, CONFIRM, END].contains(&&*asked.method),
         Said::Request { asked, .. } => asked.method == HELLO,
         Said::Response { method, .. } => *method == Some(HELLO),
         _ => false,
