@@ -5,7 +5,7 @@ use crate::delay::{Point, Tap};
 use crate::figures::thousands;
 use draw_protocol::limits;
 use draw_protocol::trace::{Direction, Entry, Outcome, Said, Tracer};
-use draw_protocol::{ACK, Call, END, HELLO};
+use draw_protocol::{ACK, CONFIRM, Call, END, HELLO};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
