@@ -451,7 +451,7 @@ fn first_after(hello: &Hello, nonce: Option<u64>) -> (Connection, Vec<u8>) {
     });
     let event = client.handle_input(&mut &said[..], Instant::now());
     assert!(matches!(event, Ok(Some(Event::Welcome))), "{event:?}");
-    client.call(&Request::Sync {}, Instant::now()).unwrap();
+    client.call(&Request::Sync {}, Instant::now()).expect("a call");
     let first = client.poll_transmit().to_vec();
     (client, first)
 }
@@ -461,14 +461,15 @@ fn whatever_nonce_a_server_gives_is_sent_back_and_a_number_too_large_is_no_welco
     let session = Hello::new("test").with_session(Id([3; 16]));
     for nonce in [0, 1, 127, 1 << 52, u64::MAX] {
         let (mut client, first) = first_after(&session, Some(nonce));
-        let (two, method, [said]): (u8, String, [u64; 1]) = rmp_serde::from_slice(&first).unwrap();
+        let (two, method, [said]): (u8, String, [u64; 1]) =
+            rmp_serde::from_slice(&first).expect("a confirmation");
         assert_eq!((two, &*method, said), (2, "confirm", nonce));
         // The request goes behind it, and the next greeting names it as the beginning.
         client.handle_transmitted(first.len());
         assert!(client.poll_transmit().starts_with(&[0x94, 0, 1]));
         client.handle_disconnected(Vec::new());
         client.reconnect(false);
-        let key = [&b"\xabincarnation"[..], &rmp_serde::to_vec(&nonce).unwrap()].concat();
+        let key = [&b"\xabincarnation"[..], &rmp_serde::to_vec(&nonce).expect("a number")].concat();
         assert!(client.poll_transmit().windows(key.len()).any(|window| window == key));
     }
     for nonce in [&b"\xff"[..], b"\xa1x", b"\xcb\x40\x00\x00\x00\x00\x00\x00\x00"] {

@@ -24,7 +24,7 @@ enum Slot<C> {
     /// A connection has it, that of `hello` number `attempt`.
     Held { holder: C, attempt: u64, peer: Peer },
     /// Its client may come back.
-    Parked(Session, Entry),
+    Parked(Box<Session>, Entry),
 }
 
 /// What a connection finds that asks for a session.
@@ -67,7 +67,7 @@ impl<C> Sessions<C> {
     /// Those that wait for their clients. (Those that are in use are with their connections.)
     pub fn parked(&self) -> impl Iterator<Item = (Id, &Session)> {
         self.parked.ids().filter_map(|id| match self.slots.get(&id) {
-            Some(Slot::Parked(session, _)) => Some((id, session)),
+            Some(Slot::Parked(session, _)) => Some((id, &**session)),
             _ => None,
         })
     }
@@ -112,7 +112,7 @@ impl<C> Sessions<C> {
             self.bury(id, &session, peer, now);
         } else {
             self.parked.insert(id, &entry);
-            self.slots.insert(id, Slot::Parked(session, entry));
+            self.slots.insert(id, Slot::Parked(Box::new(session), entry));
         }
         self.expire(now);
     }
@@ -139,7 +139,7 @@ impl<C> Sessions<C> {
             Slot::Held { .. } => None,
             Slot::Parked(session, entry) => {
                 self.parked.remove(id, &entry);
-                Some(session)
+                Some(*session)
             }
         }
     }
