@@ -75,6 +75,7 @@ impl Server {
             message: limits::MESSAGE,
             instance: Some((Id([2; 16]), 1)),
             has_journal: false,
+            nonce: None,
         };
         Server { machine: server::Connection::new(config, now), now }
     }

@@ -16,12 +16,13 @@ use crate::sessions::Holder;
 use bytes::BufMut;
 use draw_printer::Printer;
 use draw_protocol::server::{self, Stats, Step};
-use draw_protocol::session::{Id, Resume, Standing};
+use draw_protocol::session::{Id, Peer, Resume, Standing};
 use draw_protocol::text::Printable;
 use draw_protocol::trace::Direction;
 use draw_protocol::{Code, Fault, limits};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -379,11 +380,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     /// anything has changed.
     fn poll_session(&mut self, cx: &Context<'_>) -> bool {
         if let Some(asked) = self.resuming {
-            let Poll::Ready(mut found) = self.display.sessions().poll_claim(asked.session, &self.holder, cx)
+            // What clients leave behind counts by address; other streams have none.
+            let peer = self.peer.parse::<SocketAddr>().map_or(Peer::default(), |peer| peer.ip().into());
+            let Poll::Ready(claimed) = self.display.sessions().poll_claim(&asked, peer, &self.holder, cx)
             else {
                 return false;
             };
-            (self.resuming, self.session) = (None, Some(asked.session));
+            self.resuming = None;
+            let mut found = match claimed {
+                Ok(found) => found,
+                Err(latest) => {
+                    self.machine.overtaken(latest);
+                    return true;
+                }
+            };
+            self.session = Some(asked.session);
             self.machine.resume(&mut found);
             self.journal_session();
             if self.machine.session().is_none() {

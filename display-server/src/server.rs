@@ -5,6 +5,7 @@ use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
 use crate::journal::Journal;
+use draw_protocol::session::Nonce;
 use draw_protocol::{limits, server};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -189,18 +190,39 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
+        self.serve_with(nonce(), stream, peer, shutdown).await;
+    }
+
+    /// Serves one client, whose sessions are confirmed with `nonce`: random, but for a test that knows it.
+    async fn serve_with<S>(
+        &self,
+        nonce: Option<Nonce>,
+        stream: S,
+        peer: &str,
+        shutdown: impl Future<Output = ()>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
         let config = server::Config {
             server: self.name.to_owned(),
             size: self.display.size(),
             message: self.options.message,
             instance: Some(self.display.sessions().instance()),
             has_journal: self.journal.is_some(),
+            nonce,
         };
         let machine = server::Connection::new(config, now());
         let journal = self.journal.as_ref();
         connection::serve(stream, peer, machine, (&self.display, journal), self.budget.share(), shutdown)
             .await;
     }
+}
+
+/// A nonce for a connection. Where the system gives no random bytes there is none, and sessions do without.
+fn nonce() -> Option<Nonce> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).ok()?;
+    Some(Nonce::new(u64::from_ne_bytes(random)))
 }
 
 #[cfg(test)]

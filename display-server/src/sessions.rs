@@ -10,7 +10,7 @@ pub(crate) use holder::Holder;
 pub(crate) use shadow::Shadow;
 
 use crate::clock::now;
-use draw_protocol::session::{self, Claim, Id, Session, Stamp};
+use draw_protocol::session::{self, Claim, Id, Peer, Resume, Session, Stamp};
 use draw_protocol::{Answer, Fault};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -82,11 +82,19 @@ impl Sessions {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready when no other connection has the session: it is the caller's then, with what there was of it.
-    pub(crate) fn poll_claim(&self, id: Id, holder: &Arc<Holder>, cx: &Context<'_>) -> Poll<Option<Session>> {
+    /// Ready when no other connection has the session: it is the caller's then, with what there was of it. An error is the number
+    /// of a later `hello` that has come.
+    pub(crate) fn poll_claim(
+        &self,
+        asked: &Resume,
+        peer: Peer,
+        holder: &Arc<Holder>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Option<Session>, u64>> {
         let Table { sessions, waiting } = &mut *self.lock();
-        match sessions.claim(id, Arc::clone(holder), now()) {
-            Claim::Granted(found) => Poll::Ready(found),
+        match sessions.claim(asked, peer, Arc::clone(holder), now()) {
+            Claim::Granted(found) => Poll::Ready(Ok(found)),
+            Claim::Overtaken(latest) => Poll::Ready(Err(latest)),
             Claim::Held(other) => {
                 other.want();
                 if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {

@@ -42,9 +42,11 @@ impl Program {
     }
 
     async fn send(&mut self) {
-        let bytes = self.machine.poll_transmit().to_vec();
-        within("the server to read", self.stream.write_all(&bytes)).await.unwrap();
-        self.machine.handle_transmitted(bytes.len());
+        while !self.machine.poll_transmit().is_empty() {
+            let bytes = self.machine.poll_transmit().to_vec();
+            within("the server to read", self.stream.write_all(&bytes)).await.unwrap();
+            self.machine.handle_transmitted(bytes.len());
+        }
     }
 
     /// Sends what there is, and reads until there is something to tell.
@@ -172,9 +174,11 @@ async fn a_session_is_forgotten_after_its_lease_and_the_client_is_told() {
 }
 
 async fn send(client: &mut Client<tokio::io::DuplexStream>, machine: &mut Connection) {
-    let bytes = machine.poll_transmit().to_vec();
-    client.send(&bytes).await;
-    machine.handle_transmitted(bytes.len());
+    while !machine.poll_transmit().is_empty() {
+        let bytes = machine.poll_transmit().to_vec();
+        client.send(&bytes).await;
+        machine.handle_transmitted(bytes.len());
+    }
 }
 
 /// Carries bytes until there is something to tell.

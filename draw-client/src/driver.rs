@@ -389,11 +389,11 @@ impl Future for Driver {
         if matches!(lost, Lost::Closed) && writer.is_empty() {
             // Nothing more comes: the display need not remember this client. It is a courtesy; where it cannot be said, the
             // display forgets by itself.
-            let mut state = this.shared.lock();
-            state.machine.end_session();
-            writer.refill(&mut state.machine);
-            drop(state);
-            _ = writer.poll_write(cx);
+            this.shared.lock().machine.end_session();
+            while writer.is_empty() && this.shared.lock().machine.unsent() > 0 {
+                writer.refill(&mut this.shared.lock().machine);
+                _ = writer.poll_write(cx);
+            }
         }
         writer.close(cx);
         drop(writer);

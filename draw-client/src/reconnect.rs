@@ -5,7 +5,7 @@ use crate::error::Lost;
 use crate::status::Status;
 use draw_protocol::client::Ended;
 use draw_protocol::session::Id;
-use draw_protocol::{Code, Hello, limits};
+use draw_protocol::{Code, Fault, Hello, limits};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -80,20 +80,41 @@ pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
     }
 }
 
-/// Whether another connection may be better: the network failed, or altered what it carried, or the display ended. A display
-/// that has refused what this client says, or a session that goes on elsewhere, would be no other.
+/// Whether another connection may be better: the network failed, or altered, delayed or doubled what it carried, or the display
+/// ended. A display that has refused what this client says would be no other.
 pub(crate) fn may_return(lost: &Lost) -> bool {
     match lost {
         // What answers in the display's place may be there only until the display is back, as a proxy's error page is.
         Lost::Protocol(Ended::Corrupted(_) | Ended::Flooded(_) | Ended::Stranger(_)) => true,
         Lost::Eof | Lost::Io(_) => true,
-        Lost::Goodbye(fault) => matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted),
+        Lost::Goodbye(fault) => {
+            matches!(fault.code, Code::ShuttingDown | Code::TooSlow | Code::Corrupted) || is_overtaken(fault)
+        }
+        // A greeting that comes too slowly is refused as well.
+        Lost::Protocol(Ended::Refused(fault)) => fault.code == Code::TooSlow || is_overtaken(fault),
         _ => false,
     }
 }
 
+/// Whether a display took another connection for the later one, or this one for a copy. The session is this client's own, so it was
+/// an earlier greeting of its that came late or twice: it asks again, as hello of a higher number.
+fn is_overtaken(fault: &Fault) -> bool {
+    matches!(fault.code, Code::Superseded | Code::Unconfirmed)
+}
+
+/// Whether the first greeting was overtaken by a copy of itself.
+pub(crate) fn is_refused_as_late(lost: &Lost) -> bool {
+    matches!(lost, Lost::Protocol(Ended::Refused(fault)) if is_overtaken(fault))
+}
+
+/// Whether the next connection may well be lost for the same reason, as soon as it is there.
+fn may_recur(lost: &Lost) -> bool {
+    is_altered(lost) || matches!(lost, Lost::Goodbye(fault) if is_overtaken(fault))
+}
+
 /// The outage before this connection. Should this one be lost before anything is achieved, it goes on: a display that greets and
-/// then resets, or floods, and a network that alters the same each time, are of no use, although there is a connection each time.
+/// then resets, or floods, and a network that alters or doubles the same each time, are of no use, although there is a connection
+/// each time.
 #[derive(Debug, Default)]
 pub(crate) struct Before(Option<(Outage, Instant)>);
 
@@ -109,7 +130,7 @@ impl Before {
         let connected = now.saturating_duration_since(resumed);
         // A client that has nothing to draw achieves nothing either; what has lasted was a connection all the same.
         let is_useless =
-            is_busy || connected < limits::STEADY || is_altered(&new.reason) && is_altered(&outage.reason);
+            is_busy || connected < limits::STEADY || may_recur(&new.reason) && may_recur(&outage.reason);
         if outage.applied != applied || !is_useless {
             return new;
         }
@@ -224,6 +245,39 @@ mod tests {
             assert_eq!((outage.pause, outage.until - now), (pause, left));
             assert_eq!(now - outage.since, 30 * second - left);
         }
+    }
+
+    #[test]
+    fn a_client_whose_session_another_greeting_of_its_own_has_taken_comes_back() {
+        for code in [Code::Superseded, Code::Unconfirmed, Code::TooSlow] {
+            let fault = || Fault::new(code.clone(), "it");
+            assert!(may_return(&Lost::Goodbye(fault())), "{code}");
+            assert!(may_return(&Lost::Protocol(Ended::Refused(fault()))), "{code}");
+        }
+        for code in [Code::Malformed, Code::WindowClosed, Code::UnsupportedVersion] {
+            let fault = || Fault::new(code.clone(), "it");
+            assert!(!may_return(&Lost::Goodbye(fault())), "{code}");
+            assert!(!may_return(&Lost::Protocol(Ended::Refused(fault()))), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_is_taken_again_and_again_is_given_up_when_the_time_is_over() {
+        let (mut now, second) = (Instant::now(), Duration::from_secs(1));
+        let (mut before, mut tries) = (Before::default(), 0);
+        let superseded = || Lost::Goodbye(Fault::new(Code::Superseded, "it"));
+        let outage = loop {
+            let outage = before.begin(Outage::new(superseded(), now, 30 * second, 7), 5, false, now);
+            if outage.next >= outage.until() {
+                break outage;
+            }
+            // There is a connection for a moment, on which nothing is done.
+            now = outage.next;
+            before.end(Some(outage), 5, now);
+            tries += 1;
+        };
+        assert!((5..15).contains(&tries), "{tries} connections in 30 s");
+        assert!(outage.pause == LONGEST);
     }
 
     #[test]

@@ -338,7 +338,8 @@ impl Shared {
             drop(writer);
             let mut state = self.lock();
             state.pace.caller_wrote();
-            if !matches!(written, Poll::Ready(Ok(()))) {
+            // What goes before it on a new connection was taken alone.
+            if !matches!(written, Poll::Ready(Ok(()))) || state.machine.unsent() > 0 {
                 state.wake_driver();
             }
             return;

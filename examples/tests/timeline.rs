@@ -79,7 +79,10 @@ fn wire(output: &Output) -> Vec<[usize; 2]> {
         let mut words = line.split_whitespace().skip(1);
         let number = words.next().unwrap().trim_start_matches('#').parse().unwrap();
         let (direction, rest) = (words.next().unwrap(), words.collect::<Vec<_>>().join(" "));
-        let is_call = rest != "end" && rest != "notification end()" && !rest.contains(" hello");
+        let is_call = rest != "end"
+            && rest != "notification end()"
+            && !rest.contains(" hello")
+            && !rest.starts_with("notification confirm(");
         let is_message = direction != "--" && is_call;
         let counts = connections.entry(number).or_default();
         counts[usize::from(direction == "<-")] += usize::from(is_message);

@@ -553,7 +553,7 @@ impl Connection {
     }
 
     fn prepare_to_send(&mut self) {
-        if self.out.is_open() {
+        if self.out.is_open() && !self.out.is_leading() {
             self.seal();
             self.flight.handle_sent(self.out.last_of_unsent(self.flight.last_number()));
         }

@@ -121,6 +121,9 @@ codes! {
     StateRegressed = "state_regressed",
     /// The session goes on on another connection. This one closes.
     Superseded = "superseded",
+    /// What came after the welcome was not `confirm` with its nonce. Nothing of it was executed: it may be a late copy of another
+    /// connection. This one closes.
+    Unconfirmed = "unconfirmed",
 }
 
 impl From<Code> for String {

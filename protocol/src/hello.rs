@@ -13,6 +13,8 @@ pub const PROGRESS: &str = "progress";
 pub const GOODBYE: &str = "goodbye";
 /// The notification with which a client says up to where it holds the replies of its session: `[ack]`.
 pub const ACK: &str = "ack";
+/// The notification with which a client says that the welcome has reached it, before anything else: `[nonce]`.
+pub const CONFIRM: &str = "confirm";
 /// The notification with which a client ends its session for good: `[]`.
 pub const END: &str = "end";
 /// The notification with which either side says what the message that follows has to be: `[digest]`, its XXH3-64.
@@ -41,6 +43,9 @@ pub struct Hello {
     /// [`Resumed`](Standing::Resumed) or [`Regressed`](Standing::Regressed). 0 if none was answered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub born: u64,
+    /// The [`Welcome::nonce`] of that answer, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<u64>,
     /// The client holds every reply of the session up to this number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ack: u64,
@@ -60,6 +65,10 @@ pub struct Hello {
     /// A [`CHECK`] goes before each message of this connection, of either side, this one included.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checks: bool,
+    /// The client answers the welcome with [`CONFIRM`] before it says anything else: a copy of what it sends that arrives again
+    /// later, on whatever connection, is never executed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub confirms: bool,
 }
 
 fn one() -> u64 {
@@ -88,18 +97,27 @@ impl Hello {
             instance: None,
             attempt: 1,
             born: 0,
+            incarnation: None,
             ack: 0,
             drew: None,
             next: 1,
             accepts_loss: false,
             durable: false,
             checks: false,
+            confirms: false,
         }
     }
 
-    /// The same, for a session: 16 random bytes that were never used before.
+    /// The same, for a session: 16 random bytes that were never used before. The client confirms each welcome, see
+    /// [`Hello::with_confirmation`].
     pub fn with_session(self, session: Id) -> Hello {
-        Hello { session: Some(session), ..self }
+        Hello { session: Some(session), confirms: true, ..self }
+    }
+
+    /// The same, for a client of a session that confirms each welcome, or does not. One that does not is protected against
+    /// late copies of its own bytes only for as long as the display remembers its session.
+    pub fn with_confirmation(self, confirms: bool) -> Hello {
+        Hello { confirms, ..self }
     }
 
     /// The same, to be told of nothing that a crash of the display could take back.
@@ -114,9 +132,20 @@ impl Hello {
 
     /// What is asked for, if a session is.
     pub fn resume(&self) -> Option<Resume> {
-        let Hello { instance, attempt, born, ack, next, accepts_loss, .. } = *self;
-        let drew = self.drew.unwrap_or(ack);
-        Some(Resume { session: self.session?, instance, attempt, born, ack, drew, next, accepts_loss })
+        let Hello { instance, attempt, born, incarnation, ack, next, accepts_loss, confirms, .. } = *self;
+        let (session, drew) = (self.session?, self.drew.unwrap_or(ack));
+        Some(Resume {
+            session,
+            instance,
+            attempt,
+            born,
+            incarnation,
+            ack,
+            drew,
+            next,
+            accepts_loss,
+            confirms,
+        })
     }
 }
 
@@ -154,6 +183,10 @@ pub struct Welcome {
     /// The request of the session that was executed last, 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<u64>,
+    /// If the client confirms and a session goes on: a number that no other connection has, which is to come back in
+    /// [`CONFIRM`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<u64>,
 }
 
 impl Welcome {
@@ -172,6 +205,7 @@ impl Welcome {
             boot: None,
             session: None,
             applied: None,
+            nonce: None,
         }
     }
 

@@ -12,7 +12,7 @@
 //! let now = Instant::now();
 //! let size = Size { width: 4, height: 4 };
 //! let (message, has_journal) = (limits::MESSAGE, false);
-//! let config = server::Config { server: "demo".into(), size, message, instance: None, has_journal };
+//! let config = server::Config { server: "demo".into(), size, message, instance: None, has_journal, nonce: None };
 //! let mut client = client::Connection::new(&Hello::new("demo"));
 //! let mut server = server::Connection::new(config, now);
 //!
@@ -78,7 +78,7 @@ pub use color::{Color, ParseColorError};
 pub use digest::{Digest, ParseDigestError};
 pub use fault::{Code, Fault, Range};
 pub use geometry::{Area, Position, Size};
-pub use hello::{ACK, CHECK, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
+pub use hello::{ACK, CHECK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};
 pub use scan::{Scan, ScanError};
 #[doc(hidden)]

@@ -138,11 +138,20 @@ pub const SESSION_WINDOW: u64 = 2 * CREDIT_CALLS as u64;
 /// How long a session waits for its client, from when its connection ended.
 pub const SESSION_LEASE: Duration = Duration::from_secs(120);
 
-/// Sessions that wait for their clients, at most: four times as many clients as there may be at a time ...
+/// Sessions that wait for their clients, at most: four times as many clients as there may be at a time. Beyond it one has to go of the
+/// peer that has the most, that for which the least was executed, then the oldest ...
 pub const SESSIONS: usize = 4 * CONNECTIONS;
 
-/// ... and the bytes that they hold together. One that holds all of [`SESSION_WINDOW`] has 1 MiB.
+/// ... and the bytes that they hold together. One that holds all of [`SESSION_WINDOW`] has 1 MiB. Beyond it the largest has to go of
+/// the peer that has the most.
 pub const SESSION_MEMORY: usize = 64 << 20;
+
+/// Sessions of which nothing is left but the number of the last `hello`, so that a late copy of an earlier one begins nothing: those
+/// of clients that do not confirm. Each takes about 200 bytes ...
+pub const SESSION_TOMBSTONES: usize = 16_384;
+
+/// ... for so long: a few times as long as a packet may live in a network (RFC 9293 assumes two minutes).
+pub const SESSION_TOMBSTONE: Duration = Duration::from_secs(600);
 
 /// Bytes of answers that a session keeps until they are acknowledged. An answer beyond that is not kept: if it gets lost on
 /// its way, it is asked for again, or the client is told so where it has drawn since. Bands of large images are such answers:

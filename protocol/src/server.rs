@@ -18,12 +18,12 @@ use crate::hello;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
 use crate::scan::ScanError;
-use crate::session::{Id, Resume, Session, Stamp, Standing};
+use crate::session::{Id, Nonce, Resume, Session, Stamp, Standing};
 use bucket::Bucket;
 use hold::{Hold, no_journal};
 use std::time::{Duration, Instant};
 
-/// What a server tells its clients, the same for every connection.
+/// What a server tells its clients, the same for every connection but for the nonce.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What the server calls itself.
@@ -36,6 +36,9 @@ pub struct Config {
     pub instance: Option<(Id, u64)>,
     /// Whether the display keeps a journal, so that anything on it is durable.
     pub has_journal: bool,
+    /// Random, and another for each connection: clients of sessions confirm it. Without it late copies of what they send are
+    /// recognised only while their session is remembered.
+    pub nonce: Option<Nonce>,
 }
 
 /// One connection, seen from the server.
@@ -66,6 +69,8 @@ struct Talk {
     must_report: bool,
     /// What is unsent waits for the disk, or a part of it.
     hold: Option<Hold>,
+    /// The client has to confirm this before anything else it says is taken.
+    unconfirmed: Option<Nonce>,
     /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
     resuming: Option<(u32, Resume)>,
     /// Why the connection closes. Whatever arrives afterwards is ignored.
@@ -116,8 +121,8 @@ pub struct Stats {
 pub enum Step<'a> {
     /// Execute this, then call [`Connection::answer`]. If it is part of a session, the stamp says which, for a journal.
     Execute(Request<'a>, Option<Stamp>),
-    /// The client asks for a session: find it, and call [`Connection::resume`] or [`Connection::close`]. Nothing is taken in
-    /// meanwhile.
+    /// The client asks for a session: find it, and call [`Connection::resume`], [`Connection::overtaken`] or
+    /// [`Connection::close`]. Nothing is taken in meanwhile.
     Resume(Resume),
     /// A message was dealt with; there may be more.
     Continue,
@@ -142,6 +147,7 @@ impl Connection {
                 standing: None,
                 must_report: false,
                 hold: None,
+                unconfirmed: None,
                 resuming: None,
                 closing: None,
                 malformed: Bucket::full(now),
@@ -171,6 +177,11 @@ impl Connection {
     /// The session that goes on here, if one does.
     pub fn session(&self) -> Option<Id> {
         self.talk.session.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Whether the client has yet to confirm the welcome: nothing that it says is executed before.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.talk.unconfirmed.is_some()
     }
 
     /// How a session stood when it was taken up here. One that began anew has to be stored before that is answered, where there
@@ -321,6 +332,11 @@ impl Connection {
         self.talk.resume(found);
     }
 
+    /// Refuses the session that [`Step::Resume`] asked for, since this later `hello` of it has come. The connection closes.
+    pub fn overtaken(&mut self, latest: u64) {
+        self.talk.overtaken(latest);
+    }
+
     /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
     /// answered when it cannot be said what has been executed: in the middle of a request.
     pub fn take_session(&mut self) -> Option<(Id, Session)> {
@@ -395,7 +411,13 @@ impl Talk {
 
     fn handle_message<'a>(&mut self, message: &'a [u8], now: Instant) -> Step<'a> {
         let is_first = self.phase == Phase::First;
-        match Head::read(message).message() {
+        let said = Head::read(message).message();
+        if self.unconfirmed.is_some()
+            && let Some(said) = &said
+        {
+            return self.handle_unconfirmed(said);
+        }
+        match said {
             None => {
                 // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
                 match self.arriving.was_checked() {

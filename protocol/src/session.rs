@@ -6,10 +6,14 @@
 //! once more: success is one number, so only faults and answers take memory, and only until they are acknowledged.
 
 mod filter;
+mod nonce;
+mod quota;
 mod stored;
 mod table;
 
 pub use filter::{Filter, Misuse, Verdict};
+pub use nonce::Nonce;
+pub use quota::Peer;
 pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
@@ -137,6 +141,9 @@ pub struct Resume {
     /// With which the session began, as far as the client knows, 0 if it knows of no beginning. A client that does not know
     /// how a session began cannot go on with it: it would take for executed what was executed by nobody.
     pub born: u64,
+    /// The nonce of the welcome with which it began, if that had one. It counts in place of `born`: a late copy of a `hello`
+    /// would begin a session with the same `born`, never with the same nonce.
+    pub incarnation: Option<u64>,
     /// The client holds every reply up to this number.
     pub ack: u64,
     /// The last request up to `ack` that has drawn. What comes after it only asked, and of questions a journal has nothing.
@@ -145,6 +152,16 @@ pub struct Resume {
     pub next: u64,
     /// The client has been told that the display lost an end of the session, and goes on nevertheless.
     pub accepts_loss: bool,
+    /// The client confirms the welcome before it says anything else.
+    pub confirms: bool,
+}
+
+impl Resume {
+    /// Why it is refused when a later `hello` of the session has come.
+    pub(crate) fn overtaken(&self, latest: u64) -> Fault {
+        let text = format!("this is hello {} of the session, and {latest} has come", self.attempt);
+        Fault::new(Code::Superseded, text)
+    }
 }
 
 /// What a display remembers of a client beyond its connection.
@@ -165,9 +182,12 @@ pub struct Session {
     vouched: u64,
     /// The client has ended it.
     is_ended: bool,
-    /// The `hello` with which it began, and the last one.
+    /// What it began with: the nonce of the welcome, or, of a client that does not confirm, the number of the `hello`.
     born: u64,
+    /// The number of the last `hello`.
     attempt: u64,
+    /// How many requests were executed in it, at least. It is not stored.
+    executed: u64,
 }
 
 /// What a response takes beside its bytes.
@@ -186,15 +206,18 @@ impl Session {
             is_ended: false,
             born: 0,
             attempt: 0,
+            executed: 0,
         }
     }
 
-    /// One that begins with this `hello`.
-    fn begin(asked: &Resume) -> Session {
-        Session { born: asked.attempt, attempt: asked.attempt, ..Session::new(asked.next - 1) }
+    /// One that begins with this `hello`, of which the welcome has this nonce.
+    fn begin(asked: &Resume, nonce: Option<Nonce>) -> Session {
+        let born = nonce.map_or(asked.attempt, Nonce::get);
+        Session { born, attempt: asked.attempt, ..Session::new(asked.next - 1) }
     }
 
-    /// The session with which a connection goes on, of what was `found` under its id on the display `instance`.
+    /// The session with which a connection goes on, of what was `found` under its id on the display `instance`. `nonce` is that
+    /// of the welcome, if the client is to confirm it.
     ///
     /// # Errors
     /// [`Code::StateRegressed`] if the client has seen more than there is and does not say that it accepts the loss; what
@@ -204,6 +227,7 @@ impl Session {
         found: &mut Option<Session>,
         asked: &Resume,
         instance: Id,
+        nonce: Option<Nonce>,
     ) -> Result<(Session, Standing), Fault> {
         let Resume { ack, next, attempt, born, .. } = *asked;
         if next <= ack || attempt <= born {
@@ -216,25 +240,25 @@ impl Session {
         if let Some(session) = found
             && attempt <= session.attempt
         {
-            let text = format!("this is hello {attempt} of the session, and {} has come", session.attempt);
-            return Err(Fault::new(Code::Superseded, text));
+            return Err(asked.overtaken(session.attempt));
         }
         // One of whose beginning the client does not know is of no use to it: it began when an answer was lost, or when an old
         // `hello` came very late. Nothing was executed in it.
-        let Some(session) = found.as_mut().filter(|session| session.born == born) else {
+        let known = asked.incarnation.unwrap_or(born);
+        let Some(session) = found.as_mut().filter(|session| session.born == known) else {
             *found = None;
             let standing = match asked.instance {
                 None => Standing::Fresh,
                 Some(before) if before == instance => Standing::Expired,
                 Some(_) => Standing::StateLost,
             };
-            return Ok((Session::begin(asked), standing));
+            return Ok((Session::begin(asked, nonce), standing));
         };
         let applied = session.filter.applied();
         if applied < ack && asked.drew <= applied {
             // Only answers are missing, and the client has them.
-            let (drawn, is_ended) = (session.drawn, session.is_ended);
-            *session = Session { born, drawn, is_ended, ..Session::new(ack) };
+            let Session { drawn, is_ended, executed, .. } = *session;
+            *session = Session { born: known, drawn, is_ended, executed, ..Session::new(ack) };
         } else if applied < ack {
             if !asked.accepts_loss {
                 let text = format!(
@@ -243,8 +267,12 @@ impl Session {
                 );
                 return Err(Fault::new(Code::StateRegressed, text));
             }
+            let executed = session.executed;
             *found = None;
-            return Ok((Session { born, attempt, ..Session::new(ack) }, Standing::Regressed));
+            return Ok((
+                Session { born: known, attempt, executed, ..Session::new(ack) },
+                Standing::Regressed,
+            ));
         }
         session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
         session.unanswer();
@@ -261,6 +289,16 @@ impl Session {
     /// Bytes of memory that it holds, about.
     pub fn memory(&self) -> usize {
         self.filter.memory() + self.bytes + self.unkept.capacity() * 8
+    }
+
+    /// Which `hello` was the last one.
+    pub(crate) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
+    /// Whether its client confirms each welcome, so that a late copy of what it sends is never executed.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        Nonce::is_one(self.born)
     }
 
     /// The client holds every reply up to `ack`.
@@ -313,6 +351,7 @@ impl Session {
     /// The request that was let through last has succeeded, and has no answer.
     pub fn executed(&mut self) {
         self.filter.executed();
+        self.executed += 1;
         self.drawn = self.filter.applied();
     }
 
@@ -320,6 +359,7 @@ impl Session {
     /// has failed is kept, and why within a limit; of answers only some are.
     pub fn responded(&mut self, response: &[u8], is_answer: bool) {
         self.filter.executed();
+        self.executed += 1;
         self.filter.tell();
         let size = response.len() + RESPONSE;
         if !is_answer {
@@ -351,8 +391,8 @@ impl Session {
     pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
         if stamp.ack > self.filter.applied() {
             // A client may ask for as long as it likes between two calls that draw: of what it has acknowledged nothing is kept.
-            let Session { born, attempt, drawn, is_ended, .. } = *self;
-            *self = Session { born, attempt, drawn, is_ended, ..Session::new(stamp.ack) };
+            let Session { born, attempt, drawn, is_ended, executed, .. } = *self;
+            *self = Session { born, attempt, drawn, is_ended, executed, ..Session::new(stamp.ack) };
         }
         let before = self.filter.applied();
         if stamp.number <= before {
@@ -360,6 +400,7 @@ impl Session {
             return;
         }
         self.filter.replay(stamp.number, stamp.digest);
+        self.executed += 1;
         for number in before + 1..stamp.number {
             self.bytes += RESPONSE;
             self.responses.push_back((number, Box::default()));

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Raw, SIZE, Told, World, welcome};
-use draw_protocol::client::{Connection, Ended};
+use draw_protocol::client::{Connection, Ended, Event};
+use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Answer, Code, Color, Hello, Pixel, Pixels, Range, Request, Size, limits};
 use std::time::Instant;
 
@@ -434,4 +435,85 @@ fn a_server_may_say_more_than_this_version_knows() {
     world.hear_from_server(&answer(3, &Raw(vec![]).bin(&[0; 8]).0));
     world.hear_from_server(&answer(5, b"\x93\x01\x01\xa5extra"));
     assert_eq!(world.client.done(), 5);
+}
+
+/// What a client of a session, or of none, sends first when it is told this nonce.
+fn first_after(hello: &Hello, nonce: Option<u64>) -> (Connection, Vec<u8>) {
+    let mut client = Connection::new(hello);
+    let sent = client.poll_transmit().len();
+    client.handle_transmitted(sent);
+    let said = welcome(SIZE, |welcome| {
+        welcome.nonce = nonce;
+        welcome.session = hello.session.map(|_| Standing::Fresh);
+        welcome.applied = hello.session.map(|_| 0);
+    });
+    let event = client.handle_input(&mut &said[..], Instant::now());
+    assert!(matches!(event, Ok(Some(Event::Welcome))), "{event:?}");
+    client.call(&Request::Sync {}, Instant::now()).expect("a call");
+    let first = client.poll_transmit().to_vec();
+    (client, first)
+}
+
+#[test]
+fn whatever_nonce_a_server_gives_is_sent_back_and_a_number_too_large_is_no_welcome() {
+    let session = Hello::new("test").with_session(Id([3; 16]));
+    for nonce in [0, 1, 127, 1 << 52, u64::MAX] {
+        let (mut client, first) = first_after(&session, Some(nonce));
+        let (two, method, [said]): (u8, String, [u64; 1]) =
+            rmp_serde::from_slice(&first).expect("a confirmation");
+        assert_eq!((two, &*method, said), (2, "confirm", nonce));
+        // The request goes behind it, and the next greeting names it as the beginning.
+        client.handle_transmitted(first.len());
+        assert!(client.poll_transmit().starts_with(&[0x94, 0, 1]));
+        client.handle_disconnected(Vec::new());
+        client.reconnect(false);
+        let key = [&b"\xabincarnation"[..], &rmp_serde::to_vec(&nonce).expect("a number")].concat();
+        assert!(client.poll_transmit().windows(key.len()).any(|window| window == key));
+    }
+    for nonce in [&b"\xff"[..], b"\xa1x", b"\xcb\x40\x00\x00\x00\x00\x00\x00\x00"] {
+        let mut said = welcome(SIZE, |welcome| welcome.nonce = Some(0));
+        said.truncate(said.len() - 1);
+        said.extend(nonce);
+        assert!(matches!(at_hello(&said), Ended::Violation(_)), "{nonce:02x?}");
+    }
+}
+
+#[test]
+fn a_nonce_that_was_not_asked_for_is_passed_over() {
+    let old = Hello::new("test").with_session(Id([3; 16])).with_confirmation(false);
+    for hello in [Hello::new("test"), Hello::new("test").with_confirmation(true), old] {
+        let (mut client, first) = first_after(&hello, Some(7));
+        assert!(first.starts_with(&[0x94, 0, 1]), "{first:02x?}");
+        client.handle_disconnected(Vec::new());
+        client.reconnect(false);
+        let again = client.poll_transmit();
+        assert!(!again.windows(11).any(|window| window == b"incarnation"));
+    }
+}
+
+/// A second welcome, of a server that gives its nonce twice, or another one: it is a lie as without.
+#[test]
+fn a_nonce_comes_once() {
+    for second in [7, 8] {
+        let (mut client, _) = first_after(&Hello::new("test").with_session(Id([3; 16])), Some(7));
+        let said = welcome(SIZE, |welcome| welcome.nonce = Some(second));
+        let ended = client.handle_input(&mut &said[..], Instant::now());
+        assert!(matches!(ended, Err(Ended::Violation(_))), "{ended:?}");
+    }
+}
+
+/// A server that is resumed with the nonce of the connection before: that one is sent back, as any.
+#[test]
+fn a_nonce_that_was_there_before_is_sent_back() {
+    let (mut client, first) = first_after(&Hello::new("test").with_session(Id([3; 16])), Some(7));
+    client.handle_disconnected(Vec::new());
+    client.reconnect(false);
+    let greeting = client.poll_transmit().len();
+    client.handle_transmitted(greeting);
+    let said = welcome(SIZE, |welcome| {
+        (welcome.nonce, welcome.session, welcome.applied) = (Some(7), Some(Standing::Resumed), Some(0));
+    });
+    let event = client.handle_input(&mut &said[..], Instant::now());
+    assert!(matches!(event, Ok(Some(Event::Resumed(Standing::Resumed, _)))), "{event:?}");
+    assert_eq!(client.poll_transmit(), first);
 }

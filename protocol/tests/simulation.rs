@@ -19,7 +19,7 @@ mod simulation {
     pub(crate) mod world;
 }
 
-use simulation::host::Wrong;
+use simulation::host::{Late, Wrong};
 use simulation::world::{Run, World};
 use std::panic::catch_unwind;
 
@@ -45,6 +45,8 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
                 all.unsent += run.unsent;
                 all.altered.iter_mut().zip(run.altered).for_each(|(all, n)| *all += n);
                 all.durable.iter_mut().zip(run.durable).for_each(|(all, n)| *all += n);
+                all.late.add(run.late);
+                all.doubled.iter_mut().zip(run.doubled).for_each(|(all, n)| *all += n);
             }
             Err(wrong) => failures.push(format!("SEED={seed}: {wrong}")),
         }
@@ -53,16 +55,19 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    let Run { executions, standings, durable, unsent, altered, .. } = all;
+    let Run { executions, standings, durable, unsent, altered, late, doubled, .. } = all;
     println!(
         "{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}, {unsent} calls given up unsent, \
-         altered {altered:?}"
+         altered {altered:?}, {late:?}, doubled {doubled:?}"
     );
     // What never happens is not tested.
     assert!(all.standings.iter().all(|&n| u64::from(n) * 200 > seeds), "{all:?}");
     assert!(all.durable.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
     assert!(all.unsent as u64 * 10 > seeds, "{all:?}");
     assert!(all.altered.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
+    let Late { held, parked, gone, unconfirmed, begun } = late;
+    assert!([held, parked, gone, unconfirmed, begun].iter().all(|&n| n as u64 * 50 > seeds), "{all:?}");
+    assert!(all.doubled.iter().all(|&n| n as u64 * 100 > seeds), "{all:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Host, Raw, SIZE, World};
-use draw_protocol::session::Id;
+use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{
     Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Scan, client, limits, server,
 };
@@ -111,12 +111,13 @@ fn the_tables_of_keys_are_what_is_sent() {
     let mut hello = Hello::new("demo").with_session(session);
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
     (hello.attempt, hello.born, hello.drew, hello.durable, hello.checks) = (2, 1, Some(0), true, true);
+    hello.incarnation = Some(NONCES[0].get());
     let hello = client::Connection::new(&hello).poll_transmit().to_vec();
     let hello = bare(&hello);
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
     assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
     let mut config = common::config(SIZE);
-    config.instance = Some((instance, 1));
+    (config.instance, config.nonce) = (Some((instance, 1)), Some(NONCES[0]));
     let welcome = bare(&Host::with(config).ask(&[check(&hello), hello.clone()].concat()));
     let (_, _, _, keys): (u8, u32, Option<()>, Keys) = rmp_serde::from_slice(&welcome).unwrap();
     assert_eq!(sorted("### What the display answers"), keys.keys().collect::<Vec<_>>());
@@ -183,6 +184,8 @@ fn the_table_of_limits_is_the_code_s() {
         ("time a session waits for its client", seconds(limits::SESSION_LEASE)),
         ("sessions that wait", grouped(limits::SESSIONS as u64)),
         ("memory of those that wait", bytes(limits::SESSION_MEMORY as u64)),
+        ("sessions that are gone and remembered", grouped(limits::SESSION_TOMBSTONES as u64)),
+        ("time for which they are", seconds(limits::SESSION_TOMBSTONE)),
         ("answers kept for a session", bytes(limits::SESSION_ANSWERS as u64)),
         ("answers and faults kept for a session", bytes(limits::SESSION_RESPONSES as u64)),
     ];
@@ -314,17 +317,24 @@ fn sent_apart(world: &mut World, request: &Request<'_>) {
     world.client.poll_transmit();
 }
 
+/// Those of the first connection and of the second.
+const NONCES: [Nonce; 2] = [Nonce::new(0x0001_2345_6789_abcd), Nonce::new(0x000f_edcb_a987_6543)];
+
 /// A session that loses its connection after three requests, of which only the first was heard to be done.
 fn session() -> BTreeMap<&'static str, Vec<u8>> {
+    let [first, second] = NONCES.map(|nonce| server::Config { nonce: Some(nonce), ..config() });
     let hello = Hello::new("demo").with_session(Id(*b"\x5ea session\x00\x00\x00\x00\x00\x01"));
-    let mut world = World::with(config());
+    let mut world = World::with(first);
     world.client = client::Connection::new(&hello);
     let mut world = world.greeted();
     let (hello, welcome) = (world.to_server.clone(), world.to_client.clone());
+    world.to_server.clear();
+    world.up(&mut common::uncut);
+    let confirm = world.to_server.clone();
     sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
     world.to_client.clear();
     world.round();
-    let progress = world.to_client.clone();
+    let (carried, progress) = (world.to_server.clone(), world.to_client.clone());
     sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
     sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
     world.to_server.clear();
@@ -336,7 +346,7 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     world.client.handle_disconnected(Vec::new());
     world.client.reconnect(false);
     let again = world.client.poll_transmit().to_vec();
-    world.host.server = server::Connection::new(config(), world.host.now);
+    world.host.server = server::Connection::new(second.clone(), world.host.now);
     let step = world.host.server.handle_input(&mut &again[..], world.host.now);
     assert!(matches!(step, server::Step::Resume(_)));
     world.host.server.resume(&mut found);
@@ -345,6 +355,13 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     world.hear_from_server(&resumed);
     assert_eq!((world.client.done(), world.host.display.pixel(1, 2)), (3, Some(Color::BLACK)));
     world.to_server.clear();
+    world.up(&mut common::uncut);
+    let confirm_again = std::mem::take(&mut world.to_server);
+    // When the session is long gone, what the first connection carried arrives once more.
+    let mut late = Host::with(second);
+    assert!(late.ask(&hello).starts_with(b"\x94\x01\x00\xc0"));
+    let unconfirmed = late.ask(&carried);
+    assert_eq!(late.server.stats().executed, 0);
     for _ in 0..limits::ACK_CALLS {
         sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
         world.round();
@@ -358,10 +375,13 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     BTreeMap::from([
         ("session-hello", hello),
         ("session-welcome", welcome),
+        ("confirm", confirm),
         ("session-progress", progress),
         ("session-requests", requests),
         ("session-hello-again", again),
         ("session-resumed", resumed),
+        ("confirm-again", confirm_again),
+        ("unconfirmed", unconfirmed),
         ("ack", ack),
         ("end", world.to_server),
     ])

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Host, Raw, SIZE, World, pieces};
-use draw_protocol::session::Id;
+use draw_protocol::session::{Id, Nonce};
 use draw_protocol::text::is_printable;
 use draw_protocol::trace::{Direction, Entry, Outcome, Said, Tracer};
 use draw_protocol::{Color, Hello, Pixel, Pixels, Request, Size, client, limits, server};
@@ -598,5 +598,32 @@ fn limits_say_how_much_is_pending() {
     assert_eq!(
         entries.last().map(|last| last.said.to_string()),
         Some("0 draw_pixel: done (1.000 ms)".into())
+    );
+}
+
+#[test]
+fn a_session_shows_what_it_is_and_how_its_welcome_is_confirmed() {
+    let mut config = common::config(SIZE);
+    (config.instance, config.nonce) = (Some((Id([2; 16]), 1)), Some(Nonce::new(5)));
+    let mut world = World::in_session(config);
+    let (hello, welcome) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
+    world.up(&mut common::uncut);
+    let confirm = std::mem::take(&mut world.to_server);
+    let start = Instant::now();
+    let mut tracer = Tracer::new(1, start);
+    let passed = [(ToDisplay, &hello), (ToClient, &welcome), (ToDisplay, &confirm)];
+    let lines = passed.map(|(direction, bytes)| {
+        let entry = tracer.handle_input(direction, &mut &bytes[..], start).expect("a message");
+        entry.to_string()
+    });
+    assert_eq!(
+        lines,
+        [
+            "  0.000000 #1 -> 0 hello({version: 1, client: \"demo\", session: 16 bytes, confirms: true})",
+            "  0.000000 #1 <- 0 hello: {version: 1, server: \"demo\", width: 640, height: 480, calls: 65536, \
+             bytes: 33554432, message: 16777216, batch: 65536, instance: 16 bytes, boot: 1, session: \"fresh\", \
+             applied: 0, nonce: 4503599627370501} (0.000 ms)",
+            "  0.000000 #1 -> notification confirm(4503599627370501)",
+        ]
     );
 }

@@ -103,6 +103,7 @@ fn as_run(run: &[u8]) -> Pixels<'static> {
         message: 1 << 20,
         instance: None,
         has_journal: false,
+        nonce: None,
     };
     let connection = Box::leak(Box::new(Connection::new(config, now)));
     match connection.handle_input(&mut input, now) {

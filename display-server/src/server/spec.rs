@@ -9,9 +9,10 @@ use crate::display::Display;
 use crate::framebuffer::Framebuffer;
 use crate::journal::{self, Journal};
 use crate::sessions::Shadow;
-use draw_protocol::session::Id;
+use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Color, Position, Scan, Size, limits};
 use read::{Block, Step, blocks, conversations};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
@@ -29,6 +30,15 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const SIZE: Size = Size { width: 640, height: 480 };
 const INSTANCE: Id = Id(*b"\xd1the display\x00\x00\x00\x01");
 
+/// Returns the nonce of the connection that comes after so many others.
+fn nonce(connection: u64) -> Nonce {
+    match connection {
+        0 => Nonce::new(0x0001_2345_6789_abcd),
+        1 => Nonce::new(0x000f_edcb_a987_6543),
+        more => Nonce::new(more),
+    }
+}
+
 /// Waits for `future`; fails with `what` if it does not end.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
@@ -39,6 +49,8 @@ struct Scene {
     server: Server,
     /// The directory of its journal, if it has one.
     directory: Option<PathBuf>,
+    /// How many have come.
+    connections: Cell<u64>,
     stop: watch::Sender<bool>,
 }
 
@@ -47,9 +59,9 @@ impl Scene {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let framebuffer = Framebuffer::new(SIZE, Color::BLACK).expect("memory");
         let server = Server::new(Display::of_instance(framebuffer, INSTANCE), ServerOptions::default());
-        let (stop, _) = watch::channel(false);
+        let ((stop, _), connections) = (watch::channel(false), Cell::new(0));
         if !has_journal {
-            return Scene { server: Server { name: "demo", ..server }, directory: None, stop };
+            return Scene { server: Server { name: "demo", ..server }, directory: None, connections, stop };
         }
         let name = format!("display-server-spec-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let directory = std::env::temp_dir().join(name);
@@ -59,15 +71,16 @@ impl Scene {
         // Its own is random; what it is makes no difference to anything that is said.
         journal.display().sessions().adopt((INSTANCE, 1), shadow);
         let server = Server { name: "demo", ..server.journaled(journal) };
-        Scene { server, directory: Some(directory), stop }
+        Scene { server, directory: Some(directory), connections, stop }
     }
 
     fn connect(&self) -> Line {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (server, mut stopped) = (self.server.clone(), self.stop.subscribe());
+        let nonce = nonce(self.connections.replace(self.connections.get() + 1));
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
-            server.serve(theirs, "SPEC.md", stopped).await;
+            server.serve_with(Some(nonce), theirs, "SPEC.md", stopped).await;
         });
         Line { stream: ours, task, requests: 0, heard: Vec::new() }
     }

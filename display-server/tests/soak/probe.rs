@@ -16,9 +16,11 @@ fn id(number: u8) -> Id {
 
 /// Sends what there is and reads, until there is nothing to wait for.
 fn exchange(machine: &mut Connection, stream: &mut TcpStream) {
-    let bytes = machine.poll_transmit().to_vec();
-    stream.write_all(&bytes).unwrap();
-    machine.handle_transmitted(bytes.len());
+    while !machine.poll_transmit().is_empty() {
+        let bytes = machine.poll_transmit().to_vec();
+        stream.write_all(&bytes).unwrap();
+        machine.handle_transmitted(bytes.len());
+    }
     while machine.welcome().is_none() || machine.in_flight() > 0 {
         let mut buffer = [0; 4096];
         let n = stream.read(&mut buffer).unwrap();
@@ -33,7 +35,8 @@ fn exchange(machine: &mut Connection, stream: &mut TcpStream) {
 pub(crate) fn check_that_ended_sessions_are_gone(address: &str) {
     for number in 0..2 * EACH {
         let mut stream = TcpStream::connect(address).unwrap();
-        let mut machine = Connection::new(&Hello::new("probe").with_session(id(number)));
+        let mut machine =
+            Connection::new(&Hello::new("probe").with_session(id(number)).with_confirmation(false));
         exchange(&mut machine, &mut stream);
         machine.call(&Request::AddPixel { x: -1, y: 0, amount: 1 }, Instant::now()).unwrap();
         exchange(&mut machine, &mut stream);
@@ -46,7 +49,7 @@ pub(crate) fn check_that_ended_sessions_are_gone(address: &str) {
         stream.read_to_end(&mut Vec::new()).unwrap();
     }
     for number in 0..2 * EACH {
-        let mut hello = Hello::new("probe").with_session(id(number));
+        let mut hello = Hello::new("probe").with_session(id(number)).with_confirmation(false);
         (hello.attempt, hello.born, hello.ack, hello.next) = (2, 1, 1, 2);
         let mut machine = Connection::new(&hello);
         exchange(&mut machine, &mut TcpStream::connect(address).unwrap());

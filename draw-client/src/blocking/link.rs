@@ -172,6 +172,8 @@ impl Link {
             matches!(event, Some(Event::Welcome)).then_some(())
         });
         welcomed.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
+        // That confirms the welcome. Should it not all go, it goes before the first call.
+        _ = link.write_some(&mut Lent::default());
         link.timeout = timeout;
         let limited = link.stream.set_read_timeout(Some(link.usual_timeout()));
         limited.map_err(|error| address::unreachable(&shown, Some(error)))?;
@@ -317,9 +319,10 @@ impl Link {
         self.trace.end(Direction::ToDisplay);
         if self.is_connected && self.machine.in_flight() == 0 {
             self.machine.end_session();
-            let bytes = self.machine.poll_transmit();
             // It is a courtesy. Where it cannot be done the display forgets by itself.
-            _ = self.stream.write(bytes);
+            while let Ok(n @ 1..) = self.stream.write(self.machine.poll_transmit()) {
+                self.machine.handle_transmitted(n);
+            }
         }
     }
 

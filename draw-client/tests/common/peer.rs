@@ -18,6 +18,7 @@ pub(crate) fn machine() -> Connection {
             message: limits::MESSAGE,
             instance: None,
             has_journal: false,
+            nonce: None,
         },
         Instant::now(),
     )

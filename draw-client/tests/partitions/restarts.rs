@@ -163,6 +163,7 @@ fn what_a_program_drew_stays_when_it_crashes_and_its_session_ends_after_its_leas
                 let mut hello = Hello::new("a later client").with_session(session(&network.greetings()[0]));
                 (hello.instance, hello.next) = (fresh.instance, 1_000);
                 (hello.attempt, hello.born) = (2, 1);
+                hello.incarnation = network.confirmed().first().copied();
                 assert_eq!(greet(network, &hello).await.session, Some(expected), "{lease} s after its end");
             });
             world.run_until(CRASH);

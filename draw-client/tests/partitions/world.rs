@@ -57,6 +57,8 @@ struct State {
     log: Vec<String>,
     /// The first bytes that each connection carried to the display.
     greetings: Vec<Vec<u8>>,
+    /// The numbers with which programs have confirmed welcomes.
+    confirmed: Vec<u64>,
     /// Of programs without a connection: when the last attempt ended, and how many have failed since there was one.
     attempts: HashMap<String, (Duration, u32)>,
 }
@@ -83,6 +85,11 @@ impl Network {
     /// The first bytes that each connection carried to the display.
     pub(crate) fn greetings(&self) -> Vec<Vec<u8>> {
         self.0.lock().unwrap().greetings.clone()
+    }
+
+    /// The numbers with which programs have confirmed welcomes.
+    pub(crate) fn confirmed(&self) -> Vec<u64> {
+        self.0.lock().unwrap().confirmed.clone()
     }
 
     pub(crate) fn fail(&self, failure: Failure, program: &str) {
@@ -244,6 +251,10 @@ impl AsyncWrite for Stream {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if let Poll::Ready(Ok(n)) = written {
             self.network.note(format!("{} writes {n}", self.name));
+            if let Some(nonce) = bytes[..n].strip_prefix(b"\x93\x02\xa7confirm\x91\xcf") {
+                let nonce = nonce.first_chunk().copied().map_or(0, u64::from_be_bytes);
+                self.network.0.lock().unwrap().confirmed.push(nonce);
+            }
             if !std::mem::replace(&mut self.has_written, true) && self.attempt.is_some() {
                 self.network.0.lock().unwrap().greetings.push(bytes[..n].to_vec());
             }

@@ -5,7 +5,7 @@ use crate::delay::{Point, Tap};
 use crate::figures::thousands;
 use draw_protocol::limits;
 use draw_protocol::trace::{Direction, Entry, Outcome, Said, Tracer};
-use draw_protocol::{ACK, Call, END, HELLO};
+use draw_protocol::{ACK, CONFIRM, Call, END, HELLO};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -224,7 +224,7 @@ impl Conversation {
 /// What is said for the sake of the connection, and is no call.
 fn is_housekeeping(said: &Said) -> bool {
     match said {
-        Said::Notification { asked } => [ACK, END].contains(&&*asked.method),
+        Said::Notification { asked } => [ACK, CONFIRM, END].contains(&&*asked.method),
         Said::Request { asked, .. } => asked.method == HELLO,
         Said::Response { method, .. } => *method == Some(HELLO),
         _ => false,

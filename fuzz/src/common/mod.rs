@@ -5,12 +5,20 @@ pub(crate) mod disk;
 pub(crate) mod model;
 
 use draw_protocol::server::Config;
-use draw_protocol::session::Id;
+use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Scan, Size, limits};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The display of most targets: small enough that half of the places lie outside.
 pub(crate) const SMALL: Size = Size { width: 16, height: 16 };
+
+/// What a client of a session has to confirm, on most connections.
+pub(crate) const NONCE: Nonce = Nonce::new(0x0bad_cafe);
+
+/// What confirms a nonce.
+pub(crate) fn confirmation(nonce: Nonce) -> Vec<u8> {
+    [&b"\x93\x02\xa7confirm\x91\xcf"[..], &nonce.get().to_be_bytes()].concat()
+}
 
 /// A server of a display that offers sessions.
 pub(crate) fn config(size: Size) -> Config {
@@ -20,6 +28,7 @@ pub(crate) fn config(size: Size) -> Config {
         message: limits::MESSAGE,
         instance: Some((Id([7; 16]), 1)),
         has_journal: false,
+        nonce: Some(NONCE),
     }
 }
 

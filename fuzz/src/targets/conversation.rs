@@ -4,13 +4,13 @@ use crate::common::{SMALL, config};
 use arbitrary::{Result, Unstructured};
 use draw_protocol::client::{self, Ended, Event};
 use draw_protocol::server::{self, Step};
-use draw_protocol::session::{Claim, Id, Resume, Sessions};
+use draw_protocol::session::{Claim, Id, Nonce, Peer, Resume, Sessions};
 use draw_protocol::{Code, Fault, Hello, limits};
 use std::time::{Duration, Instant};
 
 /// A program that calls, a network that cuts, delays and alters, and a display: when everything works again, each call was executed
 /// once and in its order, and the program was told of each what a display in memory says at once. Bytes of connections that are
-/// lost may still arrive, and count for nothing.
+/// lost may still arrive, and so may all that a connection has carried, once more and on another; they count for nothing.
 pub fn conversation(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(mode) = input.arbitrary::<u8>() else { return };
@@ -54,6 +54,10 @@ struct Link {
     up: Vec<u8>,
     down: Vec<u8>,
     is_altered: bool,
+    /// All that the client has sent.
+    sent: Vec<u8>,
+    /// It is what another connection has carried.
+    is_copy: bool,
 }
 
 const SESSION: Id = Id([9; 16]);
@@ -64,7 +68,10 @@ impl World {
         let has_checks = mode & 1 > 0;
         World {
             client: client::Connection::new(
-                &Hello::new("fuzz").with_session(SESSION).with_checks(has_checks),
+                &Hello::new("fuzz")
+                    .with_session(SESSION)
+                    .with_checks(has_checks)
+                    .with_confirmation(mode & 4 == 0),
             ),
             swaps: mode & 2 > 0,
             taken: Vec::new(),
@@ -102,7 +109,8 @@ impl World {
             }
             13 => self.server_leaves(self.any(step)),
             14 => self.pass(Duration::from_millis(u64::from(input.arbitrary::<u8>()?) * 40)),
-            _ => self.alter(self.any(step), input)?,
+            _ if self.has_checks => self.alter(self.any(step), input)?,
+            _ => self.copy(self.any(step)),
         }
         Ok(())
     }
@@ -136,28 +144,44 @@ impl World {
         if !std::mem::take(&mut self.is_new) {
             self.client.reconnect(false);
         }
+        self.accept(Vec::new(), false);
+        self.link = Some(self.links.len() - 1);
+    }
+
+    /// A connection on which these bytes are on their way.
+    fn accept(&mut self, up: Vec<u8>, is_copy: bool) {
         let mut config = config(SMALL);
         // The least that a client believes: larger images are cut into bands.
         config.message = limits::FIRST_MESSAGE;
+        config.nonce = Some(Nonce::new(self.links.len() as u64));
         let server = Some(server::Connection::new(config, self.now));
-        self.links.push(Link { server, up: Vec::new(), down: Vec::new(), is_altered: false });
-        self.link = Some(self.links.len() - 1);
+        let (down, sent, is_altered) = (Vec::new(), Vec::new(), false);
+        self.links.push(Link { server, up, down, is_altered, sent, is_copy });
+    }
+
+    /// What a connection has carried so far arrives on another.
+    fn copy(&mut self, number: usize) {
+        if let Some(link) = self.links.get(number).filter(|link| !link.is_copy) {
+            self.accept(link.sent.clone(), true);
+        }
     }
 
     fn send(&mut self, most: usize) {
         let Some(link) = self.link else { return self.connect() };
-        let up = &mut self.links[link].up;
+        let Link { up, sent, .. } = &mut self.links[link];
         if self.swaps {
             if self.sent == self.taken.len() {
                 (self.taken, self.sent) = (self.client.swap_transmit(std::mem::take(&mut self.taken)), 0);
             }
             let n = most.min(self.taken.len() - self.sent);
             up.extend_from_slice(&self.taken[self.sent..][..n]);
+            sent.extend_from_slice(&self.taken[self.sent..][..n]);
             self.sent += n;
         } else {
             let bytes = self.client.poll_transmit();
             let n = most.min(bytes.len());
             up.extend_from_slice(&bytes[..n]);
+            sent.extend_from_slice(&bytes[..n]);
             self.client.handle_transmitted(n);
         }
     }
@@ -169,6 +193,7 @@ impl World {
             let bytes = if self.swaps { &self.taken[self.sent..] } else { self.client.poll_transmit() };
             let n = most.min(bytes.len());
             self.links[link].up.extend_from_slice(&bytes[..n]);
+            self.links[link].sent.extend_from_slice(&bytes[..n]);
         }
         (self.sent, self.is_late) = (0, false);
         self.client.handle_disconnected(std::mem::take(&mut self.taken));
@@ -182,6 +207,7 @@ impl World {
         loop {
             match server.handle_input(&mut input, self.now) {
                 Step::Execute(request, stamp) => {
+                    assert!(!self.links[number].is_copy, "{} came late", request.call());
                     assert!(
                         stamp.is_some_and(|stamp| stamp.session == SESSION),
                         "it is no part of the session"
@@ -206,15 +232,16 @@ impl World {
 
     fn resume(&mut self, server: &mut server::Connection, number: usize, asked: Resume) {
         let id = asked.session;
-        let held = match self.sessions.claim(id, number, self.now) {
+        let held = match self.sessions.claim(&asked, Peer::default(), number, self.now) {
             Claim::Granted(found) => Ok(found),
             Claim::Held(&other) => Err(other),
+            Claim::Overtaken(latest) => return server.overtaken(latest),
         };
         let mut found = held.unwrap_or_else(|other| {
             self.part(other);
-            match self.sessions.claim(id, number, self.now) {
+            match self.sessions.claim(&asked, Peer::default(), number, self.now) {
                 Claim::Granted(found) => found,
-                Claim::Held(_) => panic!("it was parked"),
+                other => panic!("it was parked: {other:?}"),
             }
         });
         server.resume(&mut found);

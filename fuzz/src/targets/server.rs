@@ -1,5 +1,5 @@
 use crate::common::model::Model;
-use crate::common::{Cuts, SMALL, checked, config, cuts, messages};
+use crate::common::{Cuts, NONCE, SMALL, checked, config, confirmation, cuts, messages};
 use draw_protocol::server::{Connection, Stats, Step};
 use draw_protocol::session::Session;
 use draw_protocol::{Code, Hello, client, limits};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// However a client's bytes are cut, a server executes the same requests and says the same. What it says are whole messages; it holds
 /// no more memory than it has seen bytes for; a message that was begun has a deadline, which ends the connection; and after the end
-/// it takes nothing more. The first byte chooses what is agreed before the rest is sent.
+/// it takes nothing more. Nothing is executed before a welcome is confirmed that is to be. The first byte chooses what is agreed before the rest is sent.
 pub fn server(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     // What a display says of a limit of time, or of how much is unread, is no matter of the bytes alone.
@@ -24,13 +24,17 @@ fn start(first: u8, bytes: &[u8]) -> Vec<u8> {
     let (is_greeted, has_session, has_checks) = (first & 1 > 0, first & 2 > 0, first & 4 > 0);
     let mut hello = Hello::new("fuzz").with_checks(has_checks);
     if has_session {
-        hello = hello.with_session(draw_protocol::session::Id([9; 16]));
+        let confirms = first & 32 > 0;
+        hello = hello.with_session(draw_protocol::session::Id([9; 16])).with_confirmation(confirms);
     }
     let mut client = client::Connection::new(&hello);
     let greeting = if is_greeted { client.poll_transmit() } else { &[] };
+    // What follows may be said by somebody who has not heard the welcome.
+    let is_confirmed = is_greeted && has_session && first & 96 == 32;
+    let bytes = [&if is_confirmed { confirmation(NONCE) } else { Vec::new() }, bytes].concat();
     match has_checks {
-        true => [greeting, &checked(bytes)].concat(),
-        false => [greeting, bytes].concat(),
+        true => [greeting, &checked(&bytes)].concat(),
+        false => [greeting, &bytes].concat(),
     }
 }
 
@@ -71,6 +75,7 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
                 Step::Wait => break,
             }
         }
+        assert!(executed.is_empty() || !server.is_unconfirmed(), "{executed:?} without a confirmation");
         arrived += piece.len();
         let most = limits::IDLE_BUFFER
             + 4 * (arrived + server.unsent())

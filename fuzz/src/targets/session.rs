@@ -1,4 +1,4 @@
-use crate::common::{SMALL, config};
+use crate::common::{NONCE, SMALL, config, confirmation};
 use draw_protocol::server::{Connection, Step};
 use draw_protocol::session::{Id, Session, Standing};
 use draw_protocol::{Answer, Code, Hello, client, limits};
@@ -47,6 +47,8 @@ pub fn session(data: &[u8]) {
     if standing == Standing::Resumed {
         assert!(before <= applied.max(hello.ack) && before >= hello.ack);
     }
+    assert!(server.is_unconfirmed());
+    assert!(matches!(server.handle_input(&mut &confirmation(NONCE)[..], now), Step::Continue));
     let Some(next) = before.checked_add(1) else { return };
     let held = server.session_state().map(|session| session.filter().ack());
     let is_within = held.is_some_and(|ack| next - ack <= limits::SESSION_WINDOW);

@@ -47,7 +47,7 @@ impl Connection {
     ) -> Result<(u64, Lent<'a>), Fault> {
         let mut lent = Lent::default();
         // What is lent lies between the bytes of one buffer.
-        let is_one = self.out.unsent().len() == self.out.unsent_len();
+        let is_one = !self.out.is_leading() && self.out.unsent().len() == self.out.unsent_len();
         let lending = (self.out.is_open() && is_one).then_some(&mut lent);
         let number = self.make(request, origin.into(), lending)?;
         Ok((number, lent))

@@ -9,14 +9,16 @@ use std::fmt;
 /// [`Outbox::unsent`] is gone ([`Outbox::advance`]). Nothing is copied for being kept: the buffers themselves are.
 #[derive(Default)]
 pub(super) struct Outbox {
-    /// Goes first on a connection, alone: what follows waits for the answer. It is never kept.
-    greeting: Vec<u8>,
+    /// Goes first on a connection, and is never kept: the greeting, which is alone until it is answered, and what answers that.
+    lead: Vec<u8>,
     is_greeting: bool,
+    /// How much of it is gone.
+    led: usize,
     /// Buffers that are full, before `bytes`, each with the number of its last request.
     full: VecDeque<(u64, Vec<u8>)>,
     /// Encoded requests.
     pub(super) bytes: Vec<u8>,
-    /// How much of the greeting, or of the first of the buffers, is gone.
+    /// How much of the first of the buffers is gone.
     sent: usize,
     keeps: bool,
     /// Buffers that are sent, each with the number of the last request that it may have a part of.
@@ -59,13 +61,23 @@ const FULL: usize = 2 * crate::limits::BAND;
 impl Outbox {
     /// Begins a connection with these bytes. What was sent on the one before is kept.
     pub(super) fn greet(&mut self, greeting: Vec<u8>) {
-        (self.greeting, self.is_greeting, self.sent) = (greeting, true, 0);
+        (self.lead, self.is_greeting, self.led, self.sent) = (greeting, true, 0, 0);
     }
 
     /// The greeting was answered: what follows may be sent. Whether it is kept is decided here, once.
     pub(super) fn open(&mut self, keeps: bool) {
         (self.is_greeting, self.keeps, self.sent) = (false, keeps, 0);
-        self.greeting = Vec::new();
+        (self.lead, self.led) = (Vec::new(), 0);
+    }
+
+    /// The greeting was answered, and this goes before all that follows.
+    pub(super) fn lead(&mut self, bytes: Vec<u8>) {
+        (self.lead, self.led) = (bytes, 0);
+    }
+
+    /// Whether something goes before all requests.
+    pub(super) fn is_leading(&self) -> bool {
+        self.led < self.lead.len()
     }
 
     /// Whether anything but the greeting may be sent.
@@ -76,7 +88,7 @@ impl Outbox {
     /// What goes next.
     pub(super) fn unsent(&self) -> &[u8] {
         let bytes = match self.full.front() {
-            _ if self.is_greeting => &self.greeting,
+            _ if self.is_greeting || self.is_leading() => return &self.lead[self.led..],
             Some((_, full)) => full,
             None => &self.bytes,
         };
@@ -85,9 +97,12 @@ impl Outbox {
 
     /// Bytes of all that is to be sent.
     pub(super) fn unsent_len(&self) -> usize {
-        if self.is_greeting {
-            return self.unsent().len();
-        }
+        let lead = self.lead.len() - self.led;
+        if self.is_greeting { lead } else { lead + self.requests_len() }
+    }
+
+    /// Bytes of the requests that are to be sent.
+    fn requests_len(&self) -> usize {
         let full: usize = self.full.iter().map(|(_, buffer)| buffer.len()).sum();
         full + self.bytes.len() - self.sent
     }
@@ -107,16 +122,16 @@ impl Outbox {
 
     pub(super) fn capacity(&self) -> usize {
         let kept: usize = self.kept.iter().chain(&self.full).map(|(_, buffer)| buffer.capacity()).sum();
-        self.greeting.capacity() + self.bytes.capacity() + kept + self.spare_bytes
+        self.lead.capacity() + self.bytes.capacity() + kept + self.spare_bytes
     }
 
     /// `n` more bytes of [`Outbox::unsent`] are gone, which are of requests up to number `last`.
     pub(super) fn advance(&mut self, n: usize, last: u64) {
-        self.sent += n;
-        if self.is_greeting {
-            self.sent = self.sent.min(self.greeting.len());
+        if self.is_greeting || self.is_leading() {
+            self.led = (self.led + n).min(self.lead.len());
             return;
         }
+        self.sent += n;
         self.is_swapped = false;
         if let Some((_, full)) = self.full.front() {
             if self.sent >= full.len() {
@@ -148,10 +163,9 @@ impl Outbox {
             Some(number) => self.keep(number, gone),
             None => self.recycle(gone),
         }
-        if self.is_greeting {
-            let rest = self.greeting.split_off(self.sent);
-            self.greeting.extend_from_slice(&rest);
-            self.sent = self.greeting.len();
+        if self.is_greeting || self.is_leading() {
+            let rest = self.lead[self.led..].to_vec();
+            self.led = self.lead.len();
             return rest;
         }
         self.is_swapped = true;
@@ -184,7 +198,7 @@ impl Outbox {
             Some(number) => self.keep(number, taken),
             None => self.recycle(taken),
         }
-        (self.greeting, self.is_greeting, self.sent) = (Vec::new(), true, 0);
+        (self.lead, self.is_greeting, self.led, self.sent) = (Vec::new(), true, 0, 0);
     }
 
     /// Whether what is sent is kept.
@@ -200,7 +214,7 @@ impl Outbox {
         sent: usize,
         last: u64,
     ) {
-        let unsent = self.unsent_len();
+        let unsent = self.requests_len();
         let buffers = self.kept.drain(..).chain(self.full.drain(..));
         let mut own: Vec<u8> = buffers.flat_map(|(_, buffer)| buffer).collect();
         own.extend_from_slice(&self.bytes);
@@ -239,7 +253,7 @@ impl Outbox {
 
     /// Forgets what is kept, and what was to be sent.
     pub(super) fn give_up(&mut self) {
-        (self.greeting, self.bytes, self.sent) = (Vec::new(), Vec::new(), 0);
+        (self.lead, self.led, self.bytes, self.sent) = (Vec::new(), 0, Vec::new(), 0);
         (self.full, self.kept) = (VecDeque::new(), VecDeque::new());
         (self.spare, self.spare_bytes) = (Vec::new(), 0);
     }

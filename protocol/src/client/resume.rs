@@ -62,12 +62,14 @@ impl Connection {
             standing => standing,
         };
         self.has_accepted_loss = false;
+        let nonce = welcome.nonce.filter(|_| self.hello.confirms && standing.is_some());
         if !matches!(standing, Some(Standing::Resumed | Standing::Regressed)) {
-            self.hello.born = self.hello.attempt;
+            (self.hello.born, self.hello.incarnation) = (self.hello.attempt, nonce);
         }
         if self.welcome.is_none() {
             self.welcome = Some(welcome);
             self.out.open(standing.is_some());
+            self.confirm(nonce);
             self.events.push_back(Event::Welcome);
             return Ok(());
         }
@@ -101,6 +103,7 @@ impl Connection {
                 )));
             }
         };
+        self.confirm(nonce);
         self.acked = self.flight.applied();
         self.heard = 0;
         let most =
@@ -112,6 +115,18 @@ impl Connection {
         }
         self.events.push_back(Event::Resumed(standing.unwrap_or(Standing::Fresh), lost));
         Ok(())
+    }
+
+    /// Says before anything else that the welcome has come. Of what was said on an older connection a display could not tell that it
+    /// is a copy.
+    fn confirm(&mut self, nonce: Option<u64>) {
+        let Some(nonce) = nonce else { return };
+        let mut bytes = Vec::new();
+        check::write(&mut bytes, self.hello.checks, |bytes| {
+            envelope::write_notification_head(bytes, hello::CONFIRM);
+            envelope::write_map(bytes, &(nonce,));
+        });
+        self.out.lead(bytes);
     }
 
     /// The display takes less in a message than the one before. Something that draws nothing goes in place of each request that is

@@ -2,12 +2,12 @@
 
 use super::hold::{Hold, no_journal};
 use super::{Phase, Step, Talk};
-use crate::envelope;
+use crate::envelope::{self, Message};
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello, Welcome};
 use crate::limits;
 use crate::reader::Reader;
-use crate::session::{self, Misuse, Session, Standing, Verdict};
+use crate::session::{self, Misuse, Nonce, Session, Standing, Verdict};
 use std::time::Instant;
 
 impl Talk {
@@ -81,6 +81,32 @@ impl Talk {
         Step::Wait
     }
 
+    /// What a client says first in its session: that it has heard the welcome. Anything else may be a copy of what was said on an
+    /// older connection.
+    #[cold]
+    pub(super) fn handle_unconfirmed<'a>(&mut self, said: &Message<'_>) -> Step<'a> {
+        let confirmed = match said {
+            Message::Notification { method, params } if *method == hello::CONFIRM.as_bytes() => {
+                let mut params = *params;
+                params.array().ok().filter(|&count| count > 0).and_then(|_| params.int().ok())
+            }
+            Message::Notification { method, .. } if *method == hello::CHECK.as_bytes() => {
+                self.end_altered("a check is not as checks are");
+                return Step::Wait;
+            }
+            _ => None,
+        };
+        let wanted = self.unconfirmed.map(|nonce| i128::from(nonce.get()));
+        if confirmed.is_some() && confirmed.map(i128::from) == wanted {
+            self.unconfirmed = None;
+            return Step::Continue;
+        }
+        let text = "what came after the welcome is not `confirm` with its nonce: it was not said to this connection, and \
+                    nothing of it is executed";
+        self.end(None, Fault::new(Code::Unconfirmed, text));
+        Step::Wait
+    }
+
     #[cold]
     pub(super) fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
@@ -133,6 +159,7 @@ impl Talk {
             (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
         }
         (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
+        welcome.nonce = self.unconfirmed.map(Nonce::get);
         self.say(|out| {
             envelope::write_response_head(out, msgid);
             out.push(0xc0);
@@ -146,8 +173,10 @@ impl Talk {
             return;
         }
         let (instance, _) = self.config.instance.expect("a session is offered only with it");
-        match Session::enter(found, &asked, instance) {
+        let nonce = self.config.nonce.filter(|_| asked.confirms);
+        match Session::enter(found, &asked, instance, nonce) {
             Ok((session, standing)) => {
+                self.unconfirmed = nonce;
                 // What follows the beginning of a session would be lost with it, and nobody would know.
                 let is_promised = self.config.has_journal && standing != Standing::Resumed;
                 if is_promised || session.vouched_to() > asked.ack {
@@ -160,10 +189,19 @@ impl Talk {
                 session.write_responses(self.arriving.is_agreed(), &mut self.out.bytes);
                 self.session = Some((asked.session, session));
             }
-            Err(fault) => {
-                self.write_fault(msgid, &fault, true);
-                self.end(None, fault);
-            }
+            Err(fault) => self.refuse(msgid, fault),
         }
+    }
+
+    pub(super) fn overtaken(&mut self, latest: u64) {
+        let Some((msgid, asked)) = self.resuming.take() else { return };
+        if self.closing.is_none() {
+            self.refuse(msgid, asked.overtaken(latest));
+        }
+    }
+
+    fn refuse(&mut self, msgid: u32, fault: Fault) {
+        self.write_fault(msgid, &fault, true);
+        self.end(None, fault);
     }
 }

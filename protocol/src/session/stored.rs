@@ -3,7 +3,7 @@
 //! ```text
 //! version: 1 byte, 1
 //! ended: 1 byte, 0 or 1
-//! born, attempt, ack, applied: u64 each
+//! born, attempt, ack, applied: u64 each; born is a nonce, or the number of the `hello` that it began with
 //! drawn: u64, the last request that may have drawn
 //! digests: u64 for each request after ack, up to applied
 //! count of responses: u32
@@ -97,7 +97,10 @@ impl Session {
         }
         let filter = Filter::restored(ack, applied, digests);
         let is_ended = is_ended == 1;
-        Ok(Session { filter, responses, bytes: size, unkept, drawn, vouched: 0, is_ended, born, attempt })
+        // What was acknowledged is not counted any more, but there was some.
+        let executed = count + u64::from(ack > 0);
+        let (bytes, vouched) = (size, 0);
+        Ok(Session { filter, responses, bytes, unkept, drawn, vouched, is_ended, born, attempt, executed })
     }
 }
 

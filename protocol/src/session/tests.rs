@@ -1,7 +1,6 @@
 use super::filter::digest;
 use super::*;
 use crate::fault::Code;
-use std::time::{Duration, Instant};
 
 const WINDOW: u64 = limits::SESSION_WINDOW;
 
@@ -290,14 +289,26 @@ fn a_session_goes_on_over_the_end_of_the_low_bits() {
 const HERE: Id = Id([1; 16]);
 const THERE: Id = Id([2; 16]);
 
-fn asked(attempt: u64, born: u64, ack: u64, next: u64) -> Resume {
+pub(super) fn asked(attempt: u64, born: u64, ack: u64, next: u64) -> Resume {
     let instance = (born > 0).then_some(HERE);
-    Resume { session: Id([3; 16]), instance, attempt, born, ack, drew: ack, next, accepts_loss: false }
+    let (session, incarnation, confirms) = (Id([3; 16]), None, false);
+    Resume {
+        session,
+        instance,
+        attempt,
+        born,
+        incarnation,
+        ack,
+        drew: ack,
+        next,
+        accepts_loss: false,
+        confirms,
+    }
 }
 
 /// A session that began with hello 1, and has executed and told `applied` requests.
-fn begun(applied: u64) -> Option<Session> {
-    let mut session = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE).unwrap().0;
+pub(super) fn begun(applied: u64) -> Option<Session> {
+    let mut session = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
     for number in 1..=applied {
         session.handle_request(number, b"message").unwrap();
         session.executed();
@@ -308,7 +319,7 @@ fn begun(applied: u64) -> Option<Session> {
 
 fn refused(found: &mut Option<Session>, asked: &Resume) -> Code {
     let before = found.clone();
-    let code = Session::enter(found, asked, HERE).unwrap_err().code;
+    let code = Session::enter(found, asked, HERE, None).unwrap_err().code;
     assert_eq!(*found, before, "what was found is kept");
     code
 }
@@ -316,7 +327,7 @@ fn refused(found: &mut Option<Session>, asked: &Resume) -> Code {
 #[test]
 fn a_session_that_is_not_there_begins() {
     let enter = |asked: &Resume| {
-        let (session, standing) = Session::enter(&mut None, asked, HERE).unwrap();
+        let (session, standing) = Session::enter(&mut None, asked, HERE, None).unwrap();
         (standing, session.filter().applied(), session.filter().ack())
     };
     assert_eq!(enter(&asked(1, 0, 0, 1)), (Standing::Fresh, 0, 0));
@@ -327,10 +338,10 @@ fn a_session_that_is_not_there_begins() {
 #[test]
 fn a_session_that_is_there_goes_on_from_what_is_acknowledged() {
     let mut found = begun(9);
-    let (session, standing) = Session::enter(&mut found, &asked(2, 1, 4, 12), HERE).unwrap();
+    let (session, standing) = Session::enter(&mut found, &asked(2, 1, 4, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Resumed, 4, 9));
     assert_eq!(found, None, "it is taken");
-    let (session, standing) = Session::enter(&mut Some(session), &asked(3, 1, 9, 12), HERE).unwrap();
+    let (session, standing) = Session::enter(&mut Some(session), &asked(3, 1, 9, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().ack()), (Standing::Resumed, 9));
 }
 
@@ -339,33 +350,33 @@ fn a_session_that_has_lost_what_the_client_knows_goes_on_if_that_is_accepted() {
     let mut found = begun(9);
     assert_eq!(refused(&mut found, &asked(2, 1, 10, 12)), Code::StateRegressed);
     let accepts = Resume { accepts_loss: true, ..asked(3, 1, 10, 12) };
-    let (session, standing) = Session::enter(&mut found, &accepts, HERE).unwrap();
+    let (session, standing) = Session::enter(&mut found, &accepts, HERE, None).unwrap();
     assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Regressed, 10, 10));
     // The answer gets lost, and the client asks once more.
-    let (session, standing) = Session::enter(&mut Some(session), &asked(4, 1, 10, 12), HERE).unwrap();
+    let (session, standing) = Session::enter(&mut Some(session), &asked(4, 1, 10, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().applied()), (Standing::Resumed, 10));
 }
 
 #[test]
 fn a_beginning_that_the_client_was_never_told_of_is_none() {
     // The answer to hello 2 was "expired", which got lost: of 8 to 11 nobody knows, and they were not executed.
-    let (session, _) = Session::enter(&mut None, &asked(2, 1, 7, 12), HERE).unwrap();
+    let (session, _) = Session::enter(&mut None, &asked(2, 1, 7, 12), HERE, None).unwrap();
     let mut found = Some(session);
-    let (session, standing) = Session::enter(&mut found, &asked(3, 1, 7, 12), HERE).unwrap();
+    let (session, standing) = Session::enter(&mut found, &asked(3, 1, 7, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().applied(), found), (Standing::Expired, 11, None));
     // So with the very first hello.
-    let (_, standing) = Session::enter(&mut begun(0), &asked(2, 0, 0, 1), HERE).unwrap();
+    let (_, standing) = Session::enter(&mut begun(0), &asked(2, 0, 0, 1), HERE, None).unwrap();
     assert_eq!(standing, Standing::Fresh);
 }
 
 #[test]
 fn a_hello_that_was_overtaken_counts_for_nothing() {
-    let mut found = Some(Session::enter(&mut begun(9), &asked(4, 1, 9, 12), HERE).unwrap().0);
+    let mut found = Some(Session::enter(&mut begun(9), &asked(4, 1, 9, 12), HERE, None).unwrap().0);
     for attempt in 2..=4 {
         assert_eq!(refused(&mut found, &asked(attempt, 1, 4, 12)), Code::Superseded);
     }
     assert_eq!(refused(&mut found, &asked(1, 0, 0, 1)), Code::Superseded);
-    assert!(Session::enter(&mut found, &asked(5, 1, 9, 12), HERE).is_ok());
+    assert!(Session::enter(&mut found, &asked(5, 1, 9, 12), HERE, None).is_ok());
 }
 
 #[test]
@@ -402,7 +413,10 @@ fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     assert_eq!(fault[..3], [0x94, 0x01, 40]);
     session.tell();
     session.acknowledge(40).unwrap();
-    assert_eq!(session, Session { filter: session.filter.clone(), drawn: 40, ..Session::new(0) });
+    assert_eq!(
+        session,
+        Session { filter: session.filter.clone(), drawn: 40, executed: 40, ..Session::new(0) }
+    );
 }
 
 #[test]
@@ -413,7 +427,8 @@ fn a_session_is_its_bytes_and_other_bytes_are_none() {
     session.acknowledge(4).unwrap();
     let mut bytes = Vec::new();
     session.encode(&mut bytes);
-    assert_eq!(Session::decode(&bytes).as_ref(), Ok(&session));
+    // How much was executed is not stored, only that something was.
+    assert_eq!(Session::decode(&bytes).as_ref(), Ok(&Session { executed: 7, ..session.clone() }));
     // What is being executed was not, and everything may have been told.
     session.handle_request(11, b"message").unwrap();
     let mut again = Vec::new();
@@ -442,77 +457,28 @@ fn an_id_is_shown_by_its_beginning_only() {
     assert_eq!(Id([0xab; 16]).to_string(), "ab".repeat(16));
 }
 
-fn granted(claim: Claim<'_, &str>) -> Option<Session> {
-    match claim {
-        Claim::Granted(found) => found,
-        Claim::Held(other) => panic!("{other} has it"),
-    }
-}
-
-fn id(n: u64) -> Id {
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&n.to_le_bytes());
-    Id(id)
-}
-
 #[test]
-fn one_connection_at_a_time_has_a_session() {
-    let (mut sessions, now) = (Sessions::default(), Instant::now());
-    assert_eq!(granted(sessions.claim(id(1), "first", now)), None);
-    for _ in 0..2 {
-        assert!(matches!(sessions.claim(id(1), "second", now), Claim::Held(&"first")));
-    }
-    assert_eq!(granted(sessions.claim(id(2), "other", now)), None);
-    sessions.park(id(1), begun(9).unwrap(), now);
-    assert_eq!((sessions.count(), sessions.parked().count()), ((2, 1), 1));
-    assert_eq!(granted(sessions.claim(id(1), "second", now)), begun(9));
-    assert!(matches!(sessions.claim(id(1), "third", now), Claim::Held(&"second")));
-    sessions.forget(id(1));
-    assert_eq!(granted(sessions.claim(id(1), "third", now)), None);
-}
-
-#[test]
-fn a_session_waits_for_its_lease_and_no_longer() {
-    let (mut sessions, now) = (Sessions::default(), Instant::now());
-    let just_before = now + limits::SESSION_LEASE - Duration::from_nanos(1);
-    sessions.park(id(1), begun(9).unwrap(), now);
-    assert_eq!(granted(sessions.claim(id(1), "", just_before)), begun(9));
-    sessions.park(id(1), begun(9).unwrap(), now);
-    assert_eq!(granted(sessions.claim(id(1), "", now + limits::SESSION_LEASE)), None);
-    // One that is in use has no lease; one that is ended does not wait.
-    assert!(matches!(sessions.claim(id(1), "", now + 9 * limits::SESSION_LEASE), Claim::Held(_)));
-    let mut ended = begun(9).unwrap();
-    ended.end();
-    sessions.park(id(1), ended, now);
-    assert_eq!(sessions.count(), (0, 0));
-}
-
-#[test]
-fn those_that_have_waited_the_longest_make_room() {
-    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
-    let at = |n: u64| start + Duration::from_millis(n);
-    let count = limits::SESSIONS as u64 + 3;
-    (0..count).for_each(|n| sessions.park(id(n), begun(1).unwrap(), at(n)));
-    assert_eq!(sessions.count(), (limits::SESSIONS, limits::SESSIONS));
-    assert_eq!(granted(sessions.claim(id(2), "", at(count))), None);
-    assert_eq!(granted(sessions.claim(id(3), "", at(count))), begun(1));
-}
-
-#[test]
-fn those_that_wait_hold_no_more_than_their_memory() {
-    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
-    let mut large = Session::new(0);
-    large.handle_request(1, b"message").unwrap();
-    large.responded(&vec![0; 7 << 20], false);
-    for n in 0..12 {
-        sessions.park(id(n), large.clone(), start + Duration::from_millis(n));
-    }
-    assert_eq!(sessions.count().0, limits::SESSION_MEMORY / (7 << 20));
-    assert!(granted(sessions.claim(id(11), "", start)).is_some());
-    // All of it is given back with them.
-    (0..12).for_each(|n| sessions.forget(id(n)));
-    (20..28).for_each(|n| sessions.park(id(n), large.clone(), start + Duration::from_millis(n)));
-    assert_eq!(sessions.count().0, 8);
+fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
+    let (first, second) = (Nonce::new(1), Nonce::new(2));
+    let confirms = |attempt, incarnation: Option<Nonce>| Resume {
+        incarnation: incarnation.map(Nonce::get),
+        confirms: true,
+        ..asked(attempt, 1.min(attempt - 1), 0, 1)
+    };
+    let (begun, standing) = Session::enter(&mut None, &confirms(1, None), HERE, Some(first)).unwrap();
+    assert_eq!((standing, begun.is_confirmed()), (Standing::Fresh, true));
+    let enter = |asked: &Resume| Session::enter(&mut Some(begun.clone()), asked, HERE, Some(second)).unwrap();
+    let (resumed, standing) = enter(&confirms(2, Some(first)));
+    assert_eq!((standing, resumed.born), (Standing::Resumed, first.get()), "it stays the same");
+    // One that a copy of hello 1 began is another, though both began with hello 1.
+    let (other, standing) = enter(&confirms(2, Some(second)));
+    assert_eq!((standing, other.born), (Standing::Expired, second.get()));
+    // So for a client that was told by a display without nonces, or never.
+    assert_eq!(enter(&confirms(2, None)).1, Standing::Expired);
+    let old = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
+    assert!(!old.is_confirmed());
+    let (resumed, standing) = Session::enter(&mut Some(old), &confirms(2, None), HERE, Some(first)).unwrap();
+    assert_eq!((standing, resumed.born), (Standing::Resumed, 1));
 }
 
 #[test]

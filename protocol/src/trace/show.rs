@@ -16,8 +16,8 @@ use std::fmt::Write;
 const TEXT: usize = 400;
 /// The same for a text inside of such a value.
 const WORD: usize = 100;
-/// Elements of an array or a map that are shown.
-const ELEMENTS: u32 = 12;
+/// Elements of an array or a map that are shown: a greeting has all of its keys.
+const ELEMENTS: u32 = 16;
 /// Pixels of a `draw_pixels` or an `add_pixels` that are shown.
 const PIXELS: usize = 3;
 

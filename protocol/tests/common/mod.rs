@@ -42,6 +42,7 @@ pub(crate) fn config(size: Size) -> server::Config {
         message: limits::MESSAGE,
         instance: None,
         has_journal: true,
+        nonce: None,
     }
 }
 

@@ -6,8 +6,9 @@ use super::random::Random;
 use crate::common::display::Display;
 use draw_protocol::Answer;
 use draw_protocol::server::{self, Connection, Step};
-use draw_protocol::session::{Claim, Id, Resume, Session, Sessions, Standing};
-use std::collections::BTreeMap;
+use draw_protocol::session::{Claim, Id, Nonce, Peer, Resume, Session, Sessions, Standing};
+use draw_protocol::{Code, limits};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// What a display might do wrong. Each of these has to be found.
@@ -41,10 +42,22 @@ pub(crate) enum Wrong {
     VouchesBeforeTheSync,
     /// With what is on disk goes what was said since it began to be written.
     ReleasesMoreThanWasMarked,
+    /// What comes before the welcome is confirmed is executed.
+    AsksForNoConfirmation,
+    /// All welcomes have the same nonce.
+    RepeatsItsNonce,
+    /// A session is the same if it began with the same hello, whoever said it.
+    KnowsABeginningByItsHello,
+    /// A hello that comes late ends the connection that has its session.
+    IsDisturbedByAnOlderHello,
+    /// Sessions that are gone leave nothing behind.
+    ForgetsWhoWasThere,
+    /// A beginning that was not confirmed is thrown away with its connection.
+    DropsWhatIsNotConfirmed,
 }
 
 impl Wrong {
-    pub(crate) const ALL: [Wrong; 14] = [
+    pub(crate) const ALL: [Wrong; 20] = [
         Wrong::ForgetsWhatWasExecuted,
         Wrong::TakesUpAnOldState,
         Wrong::GrantsTwice,
@@ -59,6 +72,12 @@ impl Wrong {
         Wrong::TellsBeforeTheSync,
         Wrong::VouchesBeforeTheSync,
         Wrong::ReleasesMoreThanWasMarked,
+        Wrong::AsksForNoConfirmation,
+        Wrong::RepeatsItsNonce,
+        Wrong::KnowsABeginningByItsHello,
+        Wrong::IsDisturbedByAnOlderHello,
+        Wrong::ForgetsWhoWasThere,
+        Wrong::DropsWhatIsNotConfirmed,
     ];
 }
 
@@ -74,6 +93,7 @@ struct Journal {
 #[derive(Debug)]
 struct Served {
     machine: Connection,
+    nonce: Nonce,
     /// The session as it was when this connection took it up.
     began: Option<Session>,
     /// How many records there were when what waits was marked.
@@ -89,7 +109,37 @@ pub(crate) struct Host {
     journal: Option<Journal>,
     /// How many requests the journal has a record of, written or not: all but those that only ask.
     records: usize,
+    /// The hello with which each session began.
+    beginnings: BTreeMap<Id, u64>,
+    /// Sessions of which a beginning was told, and a connection ended before that was confirmed.
+    unconfirmed: BTreeSet<Id>,
+    /// When each session was given back last.
+    parted: BTreeMap<Id, Instant>,
+    pub(crate) late: Late,
     wrong: Option<Wrong>,
+}
+
+/// How often something came late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Late {
+    /// A hello, while a connection had its session; while it waited for its client; when it was gone.
+    pub(crate) held: usize,
+    pub(crate) parked: usize,
+    pub(crate) gone: usize,
+    /// What came after a welcome was not its confirmation.
+    pub(crate) unconfirmed: usize,
+    /// A session went on of which the beginning had not been confirmed.
+    pub(crate) begun: usize,
+}
+
+impl Late {
+    pub(crate) fn add(&mut self, other: Late) {
+        self.held += other.held;
+        self.parked += other.parked;
+        self.gone += other.gone;
+        self.unconfirmed += other.unconfirmed;
+        self.begun += other.begun;
+    }
 }
 
 /// The most that a display keeps for one session here: the window, the answers, and as many faults as these runs have.
@@ -103,6 +153,7 @@ impl Host {
             message: MESSAGE,
             instance: Some((instance, 1)),
             has_journal,
+            nonce: None,
         };
         let display = Display::new(SIZE);
         let journal =
@@ -114,6 +165,10 @@ impl Host {
             served: BTreeMap::new(),
             journal: has_journal.then_some(journal),
             records: 0,
+            beginnings: BTreeMap::new(),
+            unconfirmed: BTreeSet::new(),
+            parted: BTreeMap::new(),
+            late: Late::default(),
             wrong,
         }
     }
@@ -130,9 +185,29 @@ impl Host {
         self.wrong == Some(wrong)
     }
 
-    pub(crate) fn accept(&mut self, link: usize, now: Instant) {
-        let machine = Connection::new(self.config.clone(), now);
-        self.served.insert(link, Served { machine, began: None, marked: None });
+    /// Takes a connection. `random` is the system's random number for it.
+    pub(crate) fn accept(&mut self, link: usize, random: u64, now: Instant) {
+        let nonce = Nonce::new(if self.is(Wrong::RepeatsItsNonce) { 0 } else { random });
+        let machine = Connection::new(server::Config { nonce: Some(nonce), ..self.config.clone() }, now);
+        self.served.insert(link, Served { machine, nonce, began: None, marked: None });
+    }
+
+    /// The display takes the session away from a connection for no reason. Says whether it had one.
+    pub(crate) fn rob(&mut self, link: usize, now: Instant) -> bool {
+        let has_one = self.served.get(&link).is_some_and(|served| served.machine.session().is_some());
+        self.part(link, now);
+        has_one
+    }
+
+    /// The hellos of each session that wait to be read, at most.
+    pub(crate) fn waiting(&self, links: &[Link]) -> usize {
+        let mut counts = BTreeMap::<usize, usize>::new();
+        for (number, served) in &self.served {
+            if served.machine.standing().is_none() && links[*number].up.len() > 0 {
+                *counts.entry(links[*number].client).or_default() += 1;
+            }
+        }
+        counts.into_values().max().unwrap_or(0)
     }
 
     /// Takes in up to `most` bytes that arrive, and executes what there is in them.
@@ -145,12 +220,20 @@ impl Host {
         ledger: &mut Ledger,
     ) {
         let Some(mut served) = self.served.remove(&number) else { return };
+        let is_copy = link.is_copy;
         let bytes = link.up.first(most);
         let mut input = bytes;
         loop {
             let (id, is_skipping) = (served.machine.session(), self.is(Wrong::SkipsARequest));
+            if self.is(Wrong::AsksForNoConfirmation)
+                && served.machine.is_unconfirmed()
+                && !link.kind.is_checked
+            {
+                _ = served.machine.handle_input(&mut &confirmation(served.nonce)[..], now);
+            }
             match served.machine.handle_input(&mut input, now) {
                 Step::Execute(request, _) => {
+                    ledger.check(!is_copy, || format!("a copy of {} is executed", request.call()));
                     self.records += usize::from(!request.method().is_question());
                     let is_skipped =
                         is_skipping && !request.method().is_question() && ledger.executions() % 50 == 49;
@@ -174,30 +257,61 @@ impl Host {
         let taken = most - input.len();
         // What comes after the end is of no use to anybody.
         let is_over = served.machine.closing().is_some();
+        let was_unconfirmed = |fault: &draw_protocol::Fault| fault.code == Code::Unconfirmed;
+        self.late.unconfirmed += usize::from(served.machine.closing().is_some_and(was_unconfirmed));
         let memory = served.machine.session_state().map_or(0, Session::memory);
         ledger.check(memory < MEMORY, || format!("a session has {memory} bytes"));
         link.up.drop_first(if is_over { most } else { taken });
         self.served.insert(number, served);
     }
 
-    fn resume(&mut self, served: &mut Served, number: usize, asked: Resume, now: Instant, ledger: &Ledger) {
-        let id = asked.session;
-        let grants_twice = self.is(Wrong::GrantsTwice);
-        let mut found = match self.sessions.claim(id, number, now) {
+    fn resume(
+        &mut self,
+        served: &mut Served,
+        number: usize,
+        asked: Resume,
+        now: Instant,
+        ledger: &mut Ledger,
+    ) {
+        let (id, peer) = (asked.session, Peer::default());
+        let (grants_twice, forgets) = (self.is(Wrong::GrantsTwice), self.is(Wrong::ForgetsWhoWasThere));
+        let was_there = (self.sessions.contains(id), self.sessions.parked().any(|(parked, _)| parked == id));
+        let mut found = match self.sessions.claim(&asked, peer, number, now) {
             Claim::Granted(found) => found,
             Claim::Held(&other) if grants_twice => self.served[&other].machine.session_state().cloned(),
             Claim::Held(&other) => {
                 self.part(other, now);
-                match self.sessions.claim(id, number, now) {
+                match self.sessions.claim(&asked, peer, number, now) {
                     Claim::Granted(found) => found,
-                    Claim::Held(_) => panic!("it was parked"),
+                    other => panic!("it was parked: {other:?}"),
                 }
             }
+            Claim::Overtaken(_) if forgets && !was_there.0 => None,
+            Claim::Overtaken(latest) => {
+                match was_there {
+                    (_, true) => self.late.parked += 1,
+                    (true, false) => self.late.held += 1,
+                    (false, _) => self.late.gone += 1,
+                }
+                if self.is(Wrong::IsDisturbedByAnOlderHello) {
+                    let holder = self.served.iter().find(|(_, served)| served.machine.session() == Some(id));
+                    let holder = holder.map(|(number, _)| *number);
+                    holder.into_iter().for_each(|number| self.part(number, now));
+                }
+                return served.machine.overtaken(latest);
+            }
         };
+        if self.is(Wrong::KnowsABeginningByItsHello)
+            && let (Some(session), Some(incarnation)) = (&found, asked.incarnation)
+            && self.beginnings.get(&id) == Some(&asked.born)
+        {
+            found = Some(born(session, incarnation));
+        }
         if self.is(Wrong::PretendsToRemember) && found.is_none() && asked.instance.is_some() {
             let mut new = None;
             let asked = Resume { attempt: asked.born, born: 0, ..asked };
-            found = Session::enter(&mut new, &asked, id).ok().map(|(session, _)| session);
+            found = Session::enter(&mut new, &asked, id, None).ok().map(|(session, _)| session);
+            found = found.map(|session| born(&session, asked.incarnation.unwrap_or(asked.born)));
         }
         if self.is(Wrong::CountsOneMore)
             && let Some(session) = found.take_if(|session| asked.next > session.filter().applied() + 1)
@@ -207,6 +321,17 @@ impl Host {
         }
         served.machine.resume(&mut found);
         served.began = served.machine.session_state().cloned();
+        let waits = self.parted.get(&id).is_some_and(|at| now - *at < limits::SESSION_LEASE);
+        let is_expired = served.machine.standing() == Some(Standing::Expired);
+        ledger.check(was_there.0 || !waits || !is_expired, || format!("{id} is expired before its time"));
+        match served.machine.standing() {
+            Some(Standing::Resumed) => self.late.begun += usize::from(self.unconfirmed.remove(&id)),
+            Some(Standing::Regressed) | None => {}
+            Some(_) => {
+                self.beginnings.insert(id, asked.attempt);
+                self.unconfirmed.remove(&id);
+            }
+        }
         match (&served.began, found) {
             // That it begins is on disk before it is said, and with it everything before.
             (Some(session), _) if served.machine.standing() != Some(Standing::Resumed) => {
@@ -226,6 +351,8 @@ impl Host {
     fn part(&mut self, number: usize, now: Instant) {
         let Some(served) = self.served.get_mut(&number) else { return };
         let wrong = self.wrong;
+        let is_begun = served.machine.standing().is_some_and(|standing| standing != Standing::Resumed);
+        let is_unconfirmed = is_begun && served.machine.is_unconfirmed();
         if wrong == Some(Wrong::ExecutesForTheDead)
             && let Some(id) = served.machine.session()
             && let Some(state) = served.machine.session_state().cloned()
@@ -233,6 +360,13 @@ impl Host {
             return self.sessions.park(id, state, now);
         }
         let Some((id, session)) = served.machine.take_session() else { return };
+        self.parted.insert(id, now);
+        if is_unconfirmed {
+            self.unconfirmed.insert(id);
+            if wrong == Some(Wrong::DropsWhatIsNotConfirmed) {
+                return self.sessions.forget(id);
+            }
+        }
         let session = match wrong {
             Some(Wrong::ForgetsWhatWasExecuted) => {
                 let ack = session.filter().ack();
@@ -302,6 +436,8 @@ impl Host {
         }
         let (before, boot) = self.config.instance.expect("it always has one");
         self.sessions = Sessions::default();
+        self.parted.clear();
+        self.beginnings.clear();
         let Some(journal) = &self.journal else {
             let instance = if self.is(Wrong::HidesThatItIsNew) { before } else { instance };
             self.config.instance = Some((instance, 1));
@@ -348,6 +484,20 @@ impl Served {
             self.marked = Some(records);
         }
     }
+}
+
+/// What confirms this nonce.
+fn confirmation(nonce: Nonce) -> Vec<u8> {
+    let mut bytes = b"\x93\x02\xa7confirm\x91\xcf".to_vec();
+    bytes.extend(nonce.get().to_be_bytes());
+    bytes
+}
+
+/// The same session with another beginning.
+fn born(session: &Session, born: u64) -> Session {
+    let mut bytes = encode(session);
+    bytes[2..10].copy_from_slice(&born.to_be_bytes());
+    Session::decode(&bytes).expect("a session")
 }
 
 fn encode(session: &Session) -> Vec<u8> {

@@ -3,11 +3,14 @@
 use super::ledger::Process;
 use super::random::Random;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// One direction.
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     bytes: VecDeque<u8>,
+    /// All that ever got on the way: it may arrive once more, at any time.
+    history: Vec<u8>,
     /// Nothing more gets on the way; what is on it may still arrive.
     is_cut: bool,
 }
@@ -16,11 +19,16 @@ impl Way {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if !self.is_cut {
             self.bytes.extend(bytes);
+            self.history.extend_from_slice(bytes);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    pub(crate) fn history(&self) -> &[u8] {
+        &self.history
     }
 
     /// What arrives next.
@@ -72,16 +80,43 @@ pub(crate) struct Link {
     pub(crate) up: Way,
     /// To the client.
     pub(crate) down: Way,
-    /// Its client wants checks.
-    pub(crate) is_checked: bool,
+    pub(crate) kind: Kind,
+    /// When its first byte was sent.
+    pub(crate) began: Instant,
+    /// Nobody has sent this: it is what another connection has carried, once more.
+    pub(crate) is_copy: bool,
+    /// There are copies of it, so that its client may find that it has been overtaken.
+    pub(crate) is_copied: bool,
+    /// The display has taken the session from it for no reason.
+    pub(crate) is_robbed: bool,
     pub(crate) has_client: bool,
     pub(crate) has_server: bool,
 }
 
+/// What its client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Checks.
+    pub(crate) is_checked: bool,
+    /// To confirm the welcome. Older clients do not.
+    pub(crate) confirms: bool,
+}
+
 impl Link {
-    pub(crate) fn new(client: usize, process: Process, is_checked: bool) -> Link {
-        let (up, down) = (Way::default(), Way::default());
-        Link { client, process, up, down, is_checked, has_client: true, has_server: true }
+    pub(crate) fn new(client: usize, process: Process, kind: Kind, began: Instant) -> Link {
+        let (up, down, is_copy, is_copied, is_robbed) = (Way::default(), Way::default(), false, false, false);
+        let (has_client, has_server) = (true, true);
+        Link { client, process, up, down, kind, began, is_copy, is_copied, is_robbed, has_client, has_server }
+    }
+
+    /// All that it has carried to the display, or the beginning of it, on its way on a connection that nobody listens to.
+    pub(crate) fn copy(&mut self, random: &mut Random) -> Link {
+        self.is_copied = true;
+        let mut copy = Link { is_copy: true, ..Link::new(self.client, self.process, self.kind, self.began) };
+        let all = self.up.history();
+        copy.up.push(&all[..if random.happens(3, 4) { all.len() } else { random.portion(all.len()) }]);
+        copy.leave_client();
+        copy
     }
 
     pub(crate) fn leave_client(&mut self) {

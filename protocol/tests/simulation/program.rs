@@ -1,7 +1,7 @@
 //! A program that draws: a client machine, whoever sends for it, and what it was told.
 
 use super::ledger::{Ledger, Process};
-use super::link::Link;
+use super::link::{Kind, Link};
 use super::random::Random;
 use draw_protocol::client::{Connection, Ended, Event};
 use draw_protocol::session::{Id, Standing};
@@ -23,10 +23,12 @@ pub(crate) struct Program {
     pub(crate) machine: Connection,
     pub(crate) link: Option<usize>,
     sender: Sender,
-    /// It wants checks, so what it says and hears may be altered on its way.
-    pub(crate) is_checked: bool,
+    /// Where it wants checks, what it says and hears may be altered on its way.
+    pub(crate) kind: Kind,
     /// How often it, or the display, has found that something was.
     pub(crate) altered: usize,
+    /// How often it was refused because a copy of its greeting had come first, or lost its session for no reason.
+    pub(crate) overtaken: usize,
     /// It greets as soon as it is made.
     is_new: bool,
     accepts_loss: bool,
@@ -53,17 +55,18 @@ pub(crate) enum Next {
 }
 
 impl Program {
-    pub(crate) fn new(id: Id, is_checked: bool, ledger: &mut Ledger) -> Program {
+    pub(crate) fn new(id: Id, kind: Kind, ledger: &mut Ledger) -> Program {
         let session = ledger.open(id);
         let hello = Hello::new("program").with_session(id).with_durability(ledger.is_durable(session));
-        let hello = hello.with_checks(is_checked);
+        let hello = hello.with_checks(kind.is_checked).with_confirmation(kind.confirms);
         Program {
             session,
             machine: Connection::new(&hello),
             link: None,
             sender: Sender::Polls,
-            is_checked,
+            kind,
             altered: 0,
+            overtaken: 0,
             is_new: true,
             accepts_loss: false,
             boot: None,
@@ -75,9 +78,10 @@ impl Program {
         }
     }
 
-    /// Whether it has waited for too long for the display to greet back. What it said may have been altered beyond recognition.
+    /// Whether it has waited for too long for the display to greet back. What it said may have been altered beyond recognition, or the
+    /// display is frozen.
     pub(crate) fn is_impatient(&self, now: Instant) -> bool {
-        self.is_checked && !self.is_greeted && self.greeting.is_some_and(|until| until <= now)
+        self.link.is_some() && !self.is_greeted && self.greeting.is_some_and(|until| until <= now)
     }
 
     pub(crate) fn connect(&mut self, link: usize, random: &mut Random, now: Instant) {
@@ -151,8 +155,15 @@ impl Program {
         ledger.gave_up(self.session, &begun, &unsent);
     }
 
-    /// Takes in bytes that arrive.
-    pub(crate) fn take(&mut self, mut input: &[u8], by: Process, now: Instant, ledger: &mut Ledger) -> Next {
+    /// Takes in bytes that arrive. `may_lose` says that its session may have been given to another connection, which is its own, too.
+    pub(crate) fn take(
+        &mut self,
+        mut input: &[u8],
+        by: Process,
+        may_lose: bool,
+        now: Instant,
+        ledger: &mut Ledger,
+    ) -> Next {
         let next = loop {
             match self.machine.handle_input(&mut input, now) {
                 Ok(None) => break Next::GoOn,
@@ -163,10 +174,13 @@ impl Program {
                     });
                     break Next::Decide;
                 }
-                Err(Ended::Refused(fault)) if matches!(fault.code, Code::Superseded | Code::TooSlow) => {
+                Err(Ended::Refused(fault)) if fault.code == Code::TooSlow => break Next::Leave,
+                Err(Ended::Refused(fault)) if fault.code == Code::Superseded => {
+                    ledger.check(may_lose, || format!("session {} was refused: {fault}", self.session));
+                    self.overtaken += 1;
                     break Next::Leave;
                 }
-                Err(Ended::Corrupted(_)) if self.is_checked => {
+                Err(Ended::Corrupted(_)) if self.kind.is_checked => {
                     self.altered += 1;
                     break Next::Leave;
                 }
@@ -181,8 +195,10 @@ impl Program {
         self.done = done;
         ledger.done(self.session, done);
         let is_right = |code: &Code| match code {
-            Code::Superseded | Code::TooSlow => true,
-            code => *code == Code::Corrupted && self.is_checked,
+            Code::TooSlow => true,
+            // It has said no later hello than this one, so nothing else may have taken its session.
+            Code::Superseded => may_lose,
+            code => *code == Code::Corrupted && self.kind.is_checked,
         };
         let wrong = self.machine.goodbye().filter(|fault| !is_right(&fault.code));
         // Why it was refused has been told already.

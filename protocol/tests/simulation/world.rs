@@ -1,13 +1,13 @@
 //! Programs, a display and the network between them, in one thread, and in the order that a seed decides.
 
-use super::host::{Host, Wrong};
+use super::host::{Host, Late, Wrong};
 use super::ledger::Ledger;
-use super::link::Link;
+use super::link::{Kind, Link};
 use super::program::{Next, Program};
 use super::random::Random;
 use super::workload;
-use draw_protocol::Request;
 use draw_protocol::session::{Id, Standing};
+use draw_protocol::{Request, limits};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,10 @@ enum Happening {
     LossAccepted { session: usize, is_accepted: bool },
     SessionEnds { session: usize },
     Time { ms: u64 },
+    Frozen { steps: usize },
+    Thawed { hellos: usize },
+    Copied { link: usize, copy: usize, bytes: usize },
+    Robbed { link: usize },
 }
 
 /// How a run went.
@@ -47,6 +51,11 @@ pub(crate) struct Run {
     pub(crate) unsent: usize,
     /// How many bits were altered, and how many connections a client has left because it found out.
     pub(crate) altered: [usize; 2],
+    /// What came late: see [`Late`].
+    pub(crate) late: Late,
+    /// How often the display thawed with several hellos of one session before it; how many connections were copied, of clients that
+    /// confirm and of those that do not; how often a client was overtaken by its own hello, and robbed of its session.
+    pub(crate) doubled: [usize; 5],
 }
 
 pub(crate) struct World {
@@ -64,6 +73,8 @@ pub(crate) struct World {
     ledger: Ledger,
     /// How many of 1,000 steps are faults.
     faults: usize,
+    /// For how many more steps the display does nothing, though the system takes what arrives.
+    frozen: usize,
     /// Whether there are many calls.
     is_busy: bool,
     trace: DefaultHasher,
@@ -97,6 +108,7 @@ impl World {
             host,
             ledger: Ledger::new(has_journal),
             faults: [5, 20, 60][random.below(3)],
+            frozen: 0,
             is_busy: random.happens(1, 12),
             trace: DefaultHasher::new(),
             is_shown,
@@ -133,6 +145,8 @@ impl World {
         self.ledger.check_end(&self.host.display.pixels, |session| sessions.contains(&session));
         self.verdict()?;
         self.end()?;
+        self.run.late = self.host.late;
+        self.run.doubled[3] += self.programs.iter().map(|program| program.overtaken).sum::<usize>();
         self.run.executions = self.ledger.executions();
         self.run.durable = self.ledger.durable();
         self.run.unsent = self.ledger.unsent();
@@ -145,12 +159,14 @@ impl World {
     fn program(&mut self) -> Program {
         let id = id(&mut self.random);
         let is_checked = self.spoils > 0 && self.spoiler.happens(2, 3);
-        Program::new(id, is_checked, &mut self.ledger)
+        // One of three is older.
+        let confirms = self.random.happens(2, 3);
+        Program::new(id, Kind { is_checked, confirms }, &mut self.ledger)
     }
 
     /// A bit is altered, on some way where there is any and somebody looks.
     fn alter(&mut self) {
-        let is_looked_at = |link: &&usize| self.links[**link].is_checked;
+        let is_looked_at = |link: &&usize| self.links[**link].kind.is_checked;
         let links: Vec<_> = self.live.iter().filter(is_looked_at).copied().collect();
         if links.is_empty() {
             return;
@@ -182,6 +198,12 @@ impl World {
 
     /// Nothing that is wrong: somebody goes on with what is to be done.
     fn step(&mut self) {
+        if self.frozen > 0 {
+            self.frozen -= 1;
+            if self.frozen == 0 {
+                self.thaw();
+            }
+        }
         let at = self.random.below(self.programs.len());
         match self.random.below(100) {
             0..25 => self.call(at),
@@ -246,9 +268,9 @@ impl World {
 
     fn connect(&mut self, at: usize) {
         let link = self.links.len();
-        self.links.push(Link::new(at, self.ledger.process(), self.programs[at].is_checked));
+        self.links.push(Link::new(at, self.ledger.process(), self.programs[at].kind, self.now));
         self.live.push(link);
-        self.host.accept(link, self.now);
+        self.host.accept(link, self.random.next(), self.now);
         self.programs[at].connect(link, &mut self.random, self.now);
         self.note(Happening::Connect { session: self.programs[at].session, link });
     }
@@ -262,6 +284,14 @@ impl World {
     }
 
     fn arrive(&mut self, link: usize) {
+        if self.frozen > 0 {
+            return;
+        }
+        if !self.may_arrive(link) {
+            let way = &mut self.links[link];
+            let n = way.up.len();
+            way.up.drop_first(n);
+        }
         let way = &mut self.links[link];
         if !way.has_server {
             let n = way.up.len();
@@ -278,9 +308,18 @@ impl World {
         self.note(Happening::Arrive { link, bytes });
     }
 
+    /// Whether a network may still deliver a copy. Of what a client sends that confirms it may do so at any time; of others as long as
+    /// a display knows the session, or that it was there.
+    fn may_arrive(&self, link: usize) -> bool {
+        let link = &self.links[link];
+        let is_fresh =
+            self.now - link.began < limits::SESSION_TOMBSTONE && link.process == self.ledger.process();
+        !link.is_copy || link.kind.confirms || is_fresh
+    }
+
     fn answer(&mut self, link: usize) {
         let way = &mut self.links[link];
-        if way.has_server {
+        if way.has_server && self.frozen == 0 {
             let before = way.down.len();
             self.host.send(link, way, &mut self.random, self.now);
             let bytes = way.down.len() - before;
@@ -301,8 +340,8 @@ impl World {
         }
         let bytes = self.random.portion(way.down.len());
         let program = &mut self.programs[at];
-        let by = way.process;
-        let next = program.take(way.down.first(bytes), by, self.now, &mut self.ledger);
+        let (by, may_lose) = (way.process, way.is_copied || way.is_robbed);
+        let next = program.take(way.down.first(bytes), by, may_lose, self.now, &mut self.ledger);
         way.down.drop_first(bytes);
         let (session, done, resumed) = (program.session, program.machine.done(), program.resumed.take());
         self.note(Happening::Hear { link, bytes, done });
@@ -348,7 +387,9 @@ impl World {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.host.time_passes(self.now);
+        if self.frozen == 0 {
+            self.host.time_passes(self.now);
+        }
         for at in 0..self.programs.len() {
             self.programs[at].machine.handle_timeout(self.now);
             if self.programs[at].is_impatient(self.now) {
@@ -360,7 +401,10 @@ impl World {
 
     fn fault(&mut self) {
         let at = self.random.below(self.programs.len());
-        match self.random.below(20) {
+        match self.random.below(26) {
+            20 | 21 => self.freeze(),
+            22 | 23 => self.copy(),
+            24 => self.rob(),
             0..8 => {
                 if !self.live.is_empty() {
                     let link = self.any_link();
@@ -385,8 +429,9 @@ impl World {
                 }
             }
             13..15 => self.restart_client(at),
-            15 | 16 => {
+            15 | 16 | 25 => {
                 let instance = id(&mut self.random);
+                self.frozen = 0;
                 self.host.restart(&mut self.links, instance, self.now, &mut self.ledger);
                 self.note(Happening::ServerRestarts { has_journal: self.host.has_journal() });
                 self.live.clone().into_iter().for_each(|link| self.bury(link));
@@ -400,12 +445,89 @@ impl World {
         }
     }
 
+    /// The display's process is stopped. Its system goes on taking connections, and clients lose patience and greet once more.
+    fn freeze(&mut self) {
+        self.frozen = 10 + self.random.below(60);
+        self.note(Happening::Frozen { steps: self.frozen });
+        for _ in 0..self.random.below(5) {
+            self.pass(limits::CONNECT_TIMEOUT);
+            for at in 0..self.programs.len() {
+                if self.random.happens(1, 2) {
+                    self.leave(at);
+                    self.connect(at);
+                    self.send(at);
+                }
+            }
+        }
+    }
+
+    /// It goes on, and all that has queued up is there at once, of any connection first.
+    fn thaw(&mut self) {
+        self.frozen = 0;
+        let hellos = self.host.waiting(&self.links);
+        self.run.doubled[0] += usize::from(hellos > 1);
+        self.note(Happening::Thawed { hellos });
+        let mut links = self.live.clone();
+        while !links.is_empty() {
+            let link = links.swap_remove(self.random.below(links.len()));
+            self.arrive(link);
+            if self.random.happens(1, 2) {
+                self.answer(link);
+            }
+        }
+        self.host.time_passes(self.now);
+    }
+
+    /// What some connection has carried arrives once more, on another: of one that there is, or of any that there ever was.
+    fn copy(&mut self) {
+        if self.links.is_empty() {
+            return;
+        }
+        let unanswered = self.programs.iter().filter(|program| !program.is_greeted);
+        let unanswered: Vec<_> = unanswered.filter_map(|program| program.link).collect();
+        let link = match self.random.below(2) {
+            0 if !unanswered.is_empty() => unanswered[self.random.below(unanswered.len())],
+            _ => self.random.below(self.links.len()),
+        };
+        if !self.links[link].is_copy {
+            let copy = self.copy_of(link);
+            // It may even be faster than what it is a copy of.
+            if self.random.happens(1, 2) {
+                self.arrive(copy);
+            }
+        }
+    }
+
+    fn copy_of(&mut self, link: usize) -> usize {
+        let copied = self.links[link].copy(&mut self.random);
+        let (copy, bytes) = (self.links.len(), copied.up.len());
+        self.run.doubled[if copied.kind.confirms { 1 } else { 2 }] += 1;
+        self.links.push(copied);
+        self.live.push(copy);
+        self.host.accept(copy, self.random.next(), self.now);
+        self.note(Happening::Copied { link, copy, bytes });
+        copy
+    }
+
+    /// The display takes a session for another's.
+    fn rob(&mut self) {
+        if !self.live.is_empty() {
+            let link = self.any_link();
+            if self.host.rob(link, self.now) {
+                self.links[link].is_robbed = true;
+                self.run.doubled[4] += 1;
+                self.note(Happening::Robbed { link });
+            }
+        }
+    }
+
     /// The program ends without a word to the display, and is started again.
     fn restart_client(&mut self, at: usize) {
         self.leave(at);
         self.programs[at].give_up(&mut self.ledger);
         let before = self.programs[at].session;
         self.run.altered[1] += self.programs[at].altered;
+        self.run.doubled[3] += self.programs[at].overtaken;
         self.programs[at] = self.program();
         self.note(Happening::ClientRestarts { before, after: self.programs[at].session });
     }
@@ -425,6 +547,9 @@ impl World {
 
     /// Everything works from now on. All that was called has to be done within so many rounds.
     fn settle(&mut self) -> Result<(), String> {
+        if self.frozen > 0 {
+            self.thaw();
+        }
         for round in 0..4_000 {
             if round % 4 == 0 {
                 self.host.sync(&self.ledger);
@@ -455,12 +580,42 @@ impl World {
         Err(format!("it does not come to an end: {waiting:?} calls in flight"))
     }
 
-    /// Sessions that are ended take nothing, and what is left is forgotten after its lease.
+    /// Sessions that are ended take nothing, and what is left is forgotten after its lease. Copies that arrive even then are of no
+    /// effect.
     fn end(&mut self) -> Result<(), String> {
+        for at in 0..self.programs.len() {
+            self.leave(at);
+        }
+        for link in self.live.clone() {
+            self.arrive_all(link)?;
+        }
+        self.pass(Duration::from_secs(200));
+        for _ in 0..self.links.len().min(8) {
+            let link = self.random.below(self.links.len());
+            if !self.links[link].is_copy {
+                let copy = self.copy_of(link);
+                self.arrive_all(copy)?;
+            }
+        }
         self.pass(Duration::from_secs(200));
         let (all, parked) = self.host.sessions();
         self.ledger.check(parked == 0, || format!("{parked} of {all} sessions wait for ever"));
         self.verdict()
+    }
+}
+
+impl World {
+    /// All that is on its way arrives, and the display finds that there will be nothing more.
+    fn arrive_all(&mut self, link: usize) -> Result<(), String> {
+        for _ in 0..10_000 {
+            if !self.links[link].has_server {
+                return self.verdict();
+            }
+            self.arrive(link);
+            self.answer(link);
+            self.verdict()?;
+        }
+        Err(format!("connection {link} does not come to an end"))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Makes the display say each code, and sees whether the connection goes on, as SPEC.md's table says.
 
 use super::read::SPEC;
-use super::refusals::{hello, said_to, say};
-use super::{INSTANCE, Scene, soon};
+use super::refusals::{confirm, hello, said_to, say};
+use super::{INSTANCE, Scene, nonce, soon};
 use crate::{Display, Server, ServerOptions};
 use draw_protocol::{Code, Color, Hello, limits};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ async fn the_connection_goes_on_or_closes_after_each_code_as_the_table_says() {
     let draw = || say((0, 1, "draw_pixel", (1, 2, 7)));
     let greeted = |more: Vec<u8>| vec![[hello(&Hello::new("x")), more].concat()];
     let too_many: Vec<u8> = (0..2_000).flat_map(|_| say((0, 1, "draw_teapot", ()))).collect();
-    let acknowledged = [hello(&first), draw()].concat();
+    let acknowledged = [hello(&first), confirm(0), draw()].concat();
     // What is said on each connection, one after the other, and the number of the request that follows on the last.
     let said = [
         ("out_of_bounds", vec![say((0, 1, "draw_pixel", (700, 2, 7)))], 2),
@@ -52,6 +52,7 @@ async fn the_connection_goes_on_or_closes_after_each_code_as_the_table_says() {
         ("stale", vec![[acknowledged.clone(), say((0, 0, "get_size", [0; 0]))].concat()], 2),
         ("state_regressed", vec![acknowledged, hello(&ahead)], 1),
         ("superseded", vec![hello(&second), hello(&first)], 1),
+        ("unconfirmed", vec![[hello(&first), draw()].concat()], 2),
     ];
     let mut seen: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (code, connections, next) in said {
@@ -117,7 +118,7 @@ async fn why_too_many_calls_failed_is_lost_with_their_connection_and_the_next_go
     const CALLS: u32 = 90_000;
     let scene = Scene::new(false);
     let mut client = scene.connect();
-    client.send(&hello(&session_hello(1, 0, 0, 1_u32))).await;
+    client.send(&[hello(&session_hello(1, 0, 0, 1_u32)), confirm(0)].concat()).await;
     client.message().await;
     let call = |number| say((0, number, "draw_pixel", (i32::MIN, i32::MIN, 7)));
     let calls: Vec<u8> = (1..=CALLS).flat_map(call).collect();
@@ -128,16 +129,18 @@ async fn why_too_many_calls_failed_is_lost_with_their_connection_and_the_next_go
     drop((reader, writer));
 
     let mut client = scene.connect();
-    client.send(&hello(&session_hello(2, 1, 0, CALLS + 1))).await;
+    client.send(&[hello(&session_hello(2, 1, 0, CALLS + 1)), confirm(1)].concat()).await;
     client.send(&say((0, CALLS + 1, "get_size", [0; 0]))).await;
     let said = read_to(&mut client.stream, &say((1, CALLS + 1, (), (640, 480)))).await;
     assert!(said.windows(11).any(|window| window == b"answer_lost"));
 }
 
+/// What a client says that confirms. A session that has begun did so on the first connection.
 fn session_hello(attempt: u64, born: u64, ack: u64, next: impl Into<u64>) -> Hello {
     let mut hello = Hello::new("x").with_session(draw_protocol::session::Id([7; 16]));
     (hello.instance, hello.attempt, hello.born) = (Some(INSTANCE), attempt, born);
     (hello.ack, hello.next) = (ack, next.into());
+    hello.incarnation = (born > 0).then_some(nonce(0).get());
     hello
 }
 

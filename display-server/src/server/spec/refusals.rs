@@ -1,7 +1,7 @@
 //! What becomes of a greeting, and of what is said in an unusual order: each as SPEC.md's sentences have it.
 
 use super::codes::table;
-use super::{INSTANCE, Scene, soon};
+use super::{INSTANCE, Scene, nonce, soon};
 use draw_protocol::session::Id;
 use draw_protocol::{Color, Hello};
 use serde::Serialize;
@@ -17,6 +17,11 @@ pub(super) fn say(message: impl Serialize) -> Vec<u8> {
 
 pub(super) fn hello(hello: &Hello) -> Vec<u8> {
     say((0, 0, "hello", (hello,)))
+}
+
+/// What a client says that has heard the answer to `hello` on the connection that comes after so many others.
+pub(super) fn confirm(connection: u64) -> Vec<u8> {
+    say((2, "confirm", (nonce(connection).get(),)))
 }
 
 /// Says these bytes, each on a connection of its own, and then `get_size` with this number. Returns what the display says on
@@ -46,14 +51,24 @@ pub(super) async fn said_to(scene: &Scene, connections: &[Vec<u8>], next: u32) -
     (said.escape_ascii().to_string(), goes_on)
 }
 
-fn in_session() -> Hello {
-    Hello::new("x").with_session(Id([7; 16]))
+/// Clients that confirm the answer to `hello`, and older ones that do not.
+const KINDS: [bool; 2] = [true, false];
+
+fn in_session(confirms: bool) -> Hello {
+    Hello::new("x").with_session(Id([7; 16])).with_confirmation(confirms)
+}
+
+/// How a session begins, on the first connection, and draws.
+fn begun(confirms: bool) -> Vec<u8> {
+    let confirmation = if confirms { confirm(0) } else { Vec::new() };
+    [hello(&in_session(confirms)), confirmation, say((0, 1, "clear", (0xff,)))].concat()
 }
 
 /// What `change` makes of the greeting of a client that comes back to its session, of which it holds the reply to request 1.
-fn again(change: impl FnOnce(&mut Hello)) -> Vec<u8> {
-    let mut asked = in_session();
+fn again(confirms: bool, change: impl FnOnce(&mut Hello)) -> Vec<u8> {
+    let mut asked = in_session(confirms);
     (asked.instance, asked.attempt, asked.born) = (Some(INSTANCE), 2, 1);
+    asked.incarnation = confirms.then_some(nonce(0).get());
     (asked.ack, asked.next) = (1, 2);
     change(&mut asked);
     hello(&asked)
@@ -61,21 +76,25 @@ fn again(change: impl FnOnce(&mut Hello)) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_connection_goes_on_or_closes_after_each_refused_hello_as_the_table_says() {
-    let begun = || [hello(&in_session()), say((0, 1, "clear", (0xff,)))].concat();
-    let ahead = again(|asked| (asked.ack, asked.next) = (5, 6));
+    let of_session = |confirms| {
+        let early = again(confirms, |asked| (asked.attempt, asked.born, asked.incarnation) = (1, 0, None));
+        let ahead = again(confirms, |asked| (asked.ack, asked.next) = (5, 6));
+        [
+            ("malformed", vec![again(confirms, |asked| asked.next = 1)]),
+            ("superseded", vec![begun(confirms), early]),
+            ("state_regressed", vec![begun(confirms), ahead]),
+        ]
+    };
     let refused = [
         ("invalid_argument", vec![say((0, 0, "hello", (3,)))]),
         ("unsupported_version", vec![say((0, 0, "hello", (BTreeMap::from([("version", 9)]),)))]),
         ("no_journal", vec![hello(&Hello::new("x").with_durability(true))]),
-        ("malformed", vec![again(|asked| asked.next = 1)]),
-        ("superseded", vec![begun(), again(|asked| (asked.attempt, asked.born) = (1, 0))]),
-        ("state_regressed", vec![begun(), ahead]),
         ("corrupted", vec![hello(&Hello::new("x").with_checks(true))]),
     ];
     let table = table("### When `hello` is refused");
     let shown: BTreeMap<_, _> = table.iter().map(|row| (row[0].trim_matches('`'), row[2])).collect();
     let mut seen = BTreeMap::new();
-    for (code, connections) in refused {
+    for (code, connections) in refused.into_iter().chain(KINDS.into_iter().flat_map(of_session)) {
         let (said, goes_on) = said_to(&Scene::new(false), &connections, 1).await;
         assert!(said.contains(code), "{code}: the display says {said}");
         assert_eq!(said.contains("goodbye"), !goes_on, "{code}: the display says {said}");
@@ -87,7 +106,7 @@ async fn the_connection_goes_on_or_closes_after_each_refused_hello_as_the_table_
 #[tokio::test]
 async fn a_greeting_that_is_not_the_first_message_is_a_request_like_any_other() {
     let greeting = |msgid: u32| say((0, msgid, "hello", (Hello::new("x"),)));
-    let first = hello(&in_session());
+    let first = [hello(&in_session(true)), confirm(0)].concat();
     for (before, msgid, code, goes_on) in [
         (say((0, 1, "get_size", NONE)), 0, "unknown_method", true),
         (hello(&Hello::new("x")), 0, "malformed", false),
@@ -102,58 +121,105 @@ async fn a_greeting_that_is_not_the_first_message_is_a_request_like_any_other() 
 }
 
 /// A client begins a session, draws, and comes back.
-async fn standing(again: Vec<u8>) -> String {
-    let begun = [hello(&in_session()), say((0, 1, "clear", (0xff,)))].concat();
-    said_to(&Scene::new(false), &[begun, again], 2).await.0
+async fn standing(confirms: bool, change: impl FnOnce(&mut Hello)) -> String {
+    let confirmation = if confirms { confirm(1) } else { Vec::new() };
+    let again = [again(confirms, change), confirmation].concat();
+    said_to(&Scene::new(false), &[begun(confirms), again], 2).await.0
 }
 
 #[tokio::test]
 async fn a_session_is_resumed_only_with_attempt_and_born_and_without_an_instance_nothing_is_known_of_it() {
-    assert!(standing(again(|_| ())).await.contains("resumed"));
-    let said = standing(again(|asked| asked.attempt = 1)).await;
-    assert!(said.contains("malformed"), "no attempt counts as 1, with which it began: {said}");
-    let said = standing(again(|asked| (asked.attempt, asked.born) = (1, 0))).await;
-    assert!(said.contains("superseded"), "{said}");
-    let said = standing(again(|asked| asked.born = 0)).await;
-    assert!(said.contains("expired"), "{said}");
-    // Where the display has forgotten it.
-    for (instance, wanted) in
-        [(Some(INSTANCE), "expired"), (Some(Id([9; 16])), "state_lost"), (None, "fresh")]
-    {
-        let (said, _) = said_to(&Scene::new(false), &[again(|asked| asked.instance = instance)], 2).await;
-        assert!(said.contains(wanted), "{said}");
-        assert!(said.contains("applied\\x01"), "`next` - 1, where a session begins: {said}");
+    for confirms in KINDS {
+        assert!(standing(confirms, |_| ()).await.contains("resumed"));
+        let said = standing(confirms, |asked| asked.attempt = 1).await;
+        assert!(said.contains("superseded"), "no attempt counts as 1, with which it began: {said}");
+        let said = standing(confirms, |asked| (asked.attempt, asked.born) = (1, 0)).await;
+        assert!(said.contains("superseded"), "{said}");
+        // Where the display has forgotten it.
+        for (instance, wanted) in
+            [(Some(INSTANCE), "expired"), (Some(Id([9; 16])), "state_lost"), (None, "fresh")]
+        {
+            let again = again(confirms, |asked| asked.instance = instance);
+            let (said, _) = said_to(&Scene::new(false), &[again], 2).await;
+            assert!(said.contains(wanted), "{said}");
+            assert!(said.contains("applied\\x01"), "`next` - 1, where a session begins: {said}");
+        }
     }
+    let said = standing(false, |asked| asked.born = 0).await;
+    assert!(said.contains("expired"), "{said}");
+    for other in [None, Some(1), Some(nonce(1).get())] {
+        let said = standing(true, |asked| asked.incarnation = other).await;
+        assert!(said.contains("expired"), "it began with {}, not {other:?}: {said}", nonce(0).get());
+    }
+    let said = standing(true, |asked| asked.born = 0).await;
+    assert!(said.contains("resumed"), "`incarnation` counts in its place: {said}");
 }
 
 #[tokio::test]
 async fn requests_behind_a_hello_whose_answer_is_lost_are_of_a_session_that_the_client_does_not_know() {
-    let said = standing(again(|asked| (asked.instance, asked.born, asked.ack) = (None, 0, 0))).await;
-    assert!(said.contains("fresh") && said.contains("applied\\x01"), "{said}");
+    let forgets = |asked: &mut Hello| {
+        (asked.instance, asked.born, asked.incarnation, asked.ack) = (None, 0, None, 0);
+    };
+    for confirms in KINDS {
+        let said = standing(confirms, forgets).await;
+        assert!(said.contains("fresh") && said.contains("applied\\x01"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_place_of_confirm_ends_the_connection_and_the_session_waits_for_its_client() {
+    for message in [
+        say((0, 1, "clear", (7,))),
+        say((2, "clear", (7,))),
+        say((0, 1, "get_size", NONE)),
+        say((2, "ack", (0,))),
+        say((2, "end", NONE)),
+        say((2, "teapot", NONE)),
+        say((0, 0, "hello", (in_session(true),))),
+        say((2, "confirm", NONE)),
+        say((2, "confirm", ("it",))),
+        confirm(1),
+    ] {
+        let scene = Scene::new(false);
+        let shown = message.escape_ascii().to_string();
+        // Behind it comes what would have been right.
+        let first = [hello(&in_session(true)), message, confirm(0)].concat();
+        let (said, goes_on) = said_to(&scene, &[first], 1).await;
+        assert!(!goes_on && said.contains("goodbye") && said.contains("unconfirmed"), "{shown}: {said}");
+        assert_eq!(scene.server.display().framebuffer().get_pixel(0, 0), Some(Color::BLACK), "{shown}");
+        let next = [again(true, |asked| (asked.ack, asked.next) = (0, 1)), confirm(1)].concat();
+        let (said, goes_on) = said_to(&scene, &[next], 1).await;
+        assert!(goes_on && said.contains("resumed") && said.contains("applied\\x00"), "{shown}: {said}");
+        assert_eq!(scene.server.display().stats().executed, 1, "{shown}: only `get_size`, at the end");
+    }
 }
 
 #[tokio::test]
 async fn end_is_not_answered_and_what_comes_after_it_is_executed() {
-    let scene = Scene::new(false);
-    let all =
-        [hello(&in_session()), say((2, "end", NONE)), say((0, 1, "sync", NONE)), say((0, 2, "clear", (7,)))];
-    let mut client = scene.connect();
-    client.send(&all.concat()).await;
-    let welcome = client.message().await;
-    assert!(welcome.windows(5).any(|window| window == b"fresh"));
-    assert_eq!(client.rest().await, [say((1, 1, (), ())), say((2, "progress", (2,)))].concat());
-    assert_eq!(scene.server.display().framebuffer().get_pixel(0, 0), Some(Color::from_u32(7)));
-    let (said, _) = said_to(&scene, &[again(|_| ())], 2).await;
-    assert!(said.contains("expired"), "it is forgotten when its connection ends: {said}");
+    for confirms in KINDS {
+        let scene = Scene::new(false);
+        let ends = [say((2, "end", NONE)), say((0, 2, "sync", NONE)), say((0, 3, "clear", (7,)))].concat();
+        let mut client = scene.connect();
+        client.send(&[begun(confirms), ends].concat()).await;
+        let welcome = client.message().await;
+        assert!(welcome.windows(5).any(|window| window == b"fresh"));
+        assert_eq!(client.rest().await, [say((1, 2, (), ())), say((2, "progress", (3,)))].concat());
+        assert_eq!(scene.server.display().framebuffer().get_pixel(0, 0), Some(Color::from_u32(7)));
+        let (said, _) = said_to(&scene, &[again(confirms, |_| ())], 2).await;
+        assert!(said.contains("expired"), "it is forgotten when its connection ends: {said}");
+    }
 }
 
 #[tokio::test]
 async fn an_unknown_notification_is_ignored_and_counts_as_malformed() {
-    let unknown = |count: usize| -> Vec<u8> { (0..count).flat_map(|_| say((2, "teapot", NONE))).collect() };
-    let said = said_to(&Scene::new(false), &[[hello(&Hello::new("x")), unknown(1_000)].concat()], 1).await;
-    assert!(said.1 && !said.0.contains("unknown_method"), "{said:?}");
-    let said = said_to(&Scene::new(false), &[[hello(&Hello::new("x")), unknown(2_000)].concat()], 1).await;
-    assert!(!said.1 && said.0.contains("too_many_errors"), "{said:?}");
+    let many = |unknown: &[u8], count| [hello(&Hello::new("x")), unknown.repeat(count)].concat();
+    // Nobody waits for a `confirm` where there is no session.
+    for unknown in [say((2, "teapot", NONE)), confirm(0)] {
+        let said = said_to(&Scene::new(false), &[many(&unknown, 1_000)], 1).await;
+        assert!(said.1 && !said.0.contains("unknown_method"), "{said:?}");
+        let said = said_to(&Scene::new(false), &[many(&unknown, 2_000)], 1).await;
+        assert!(!said.1 && said.0.contains("too_many_errors"), "{said:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,264 @@
+//! Which sessions are found, and which have to go.
+
+use super::super::Nonce;
+use super::super::tests::{asked, begun};
+use super::*;
+use std::net::IpAddr;
+use std::time::Duration;
+
+fn granted(claim: Claim<'_, &str>) -> Option<Session> {
+    match claim {
+        Claim::Granted(found) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn id(n: u64) -> Id {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&n.to_le_bytes());
+    Id(id)
+}
+
+/// Hello `attempt` of session `n`.
+fn hello(n: u64, attempt: u64) -> Resume {
+    Resume { session: id(n), ..asked(attempt, 1.min(attempt - 1), 0, 1) }
+}
+
+/// A peer of this name.
+fn peer(name: u8) -> Peer {
+    IpAddr::from([10, 0, 0, name]).into()
+}
+
+/// The table as it was before `began`, ended by a connection of `peer` that began and executed so much.
+fn leave(sessions: &mut Sessions<&str>, peer: Peer, n: u64, session: Session, now: Instant) {
+    let attempt = session.attempt + 1;
+    assert!(matches!(sessions.claim(&hello(n, attempt), peer, "", now), Claim::Granted(_)), "{n}");
+    sessions.park(id(n), session, now);
+}
+
+#[test]
+fn one_connection_at_a_time_has_a_session() {
+    let (mut sessions, now, peer) = (Sessions::default(), Instant::now(), peer(1));
+    assert_eq!(granted(sessions.claim(&hello(1, 1), peer, "first", now)), None);
+    for _ in 0..2 {
+        assert!(matches!(sessions.claim(&hello(1, 2), peer, "second", now), Claim::Held(&"first")));
+    }
+    assert_eq!(granted(sessions.claim(&hello(2, 1), peer, "other", now)), None);
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!((sessions.count(), sessions.parked().count()), ((2, 1), 1));
+    assert_eq!(granted(sessions.claim(&hello(1, 2), peer, "second", now)), begun(9));
+    assert!(matches!(sessions.claim(&hello(1, 3), peer, "third", now), Claim::Held(&"second")));
+    sessions.forget(id(1));
+    assert_eq!(granted(sessions.claim(&hello(1, 3), peer, "third", now)), None);
+}
+
+#[test]
+fn an_older_hello_disturbs_nobody() {
+    let (mut sessions, now, peer) = (Sessions::default(), Instant::now(), peer(1));
+    assert_eq!(granted(sessions.claim(&hello(1, 3), peer, "third", now)), None);
+    for late in 1..=3 {
+        assert!(matches!(sessions.claim(&hello(1, late), peer, "late", now), Claim::Overtaken(3)), "{late}");
+    }
+    // Nor does it take up what waits.
+    let mut session = begun(9).unwrap();
+    session.attempt = 3;
+    sessions.park(id(1), session.clone(), now);
+    for late in 1..=3 {
+        assert!(matches!(sessions.claim(&hello(1, late), peer, "late", now), Claim::Overtaken(3)), "{late}");
+    }
+    assert_eq!(granted(sessions.claim(&hello(1, 4), peer, "fourth", now)), Some(session));
+    // Two that wait for the one that has it: whichever is asked first, the older one comes to nothing.
+    assert!(matches!(sessions.claim(&hello(1, 5), peer, "fifth", now), Claim::Held(&"fourth")));
+    assert!(matches!(sessions.claim(&hello(1, 6), peer, "sixth", now), Claim::Held(&"fourth")));
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!(granted(sessions.claim(&hello(1, 6), peer, "sixth", now)), begun(9));
+    assert!(matches!(sessions.claim(&hello(1, 5), peer, "fifth", now), Claim::Overtaken(6)));
+}
+
+#[test]
+fn a_session_waits_for_its_lease_and_no_longer() {
+    let (mut sessions, now, peer) = (Sessions::default(), Instant::now(), peer(1));
+    let just_before = now + limits::SESSION_LEASE - Duration::from_nanos(1);
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!(granted(sessions.claim(&hello(1, 2), peer, "", just_before)), begun(9));
+    sessions.park(id(1), begun(9).unwrap(), now);
+    assert_eq!(granted(sessions.claim(&hello(1, 3), peer, "", now + limits::SESSION_LEASE)), None);
+    // One that is in use has no lease; one that is ended does not wait.
+    let later = now + 9 * limits::SESSION_LEASE;
+    assert!(matches!(sessions.claim(&hello(1, 4), peer, "", later), Claim::Held(_)));
+    let mut ended = begun(9).unwrap();
+    ended.end();
+    sessions.park(id(1), ended, now);
+    assert_eq!(sessions.count(), (0, 0));
+}
+
+#[test]
+fn a_late_hello_of_a_session_that_is_gone_begins_nothing_for_ten_minutes() {
+    for is_ended in [true, false] {
+        let (mut sessions, start, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
+        let mut session = begun(9).unwrap();
+        (session.is_ended, session.attempt) = (is_ended, 4);
+        leave(&mut sessions, peer, 1, session, start);
+        let gone = start + if is_ended { Duration::ZERO } else { limits::SESSION_LEASE };
+        let last = gone + limits::SESSION_TOMBSTONE - Duration::from_nanos(1);
+        for now in [gone, last] {
+            for late in 1..=4 {
+                let claim = sessions.claim(&hello(1, late), peer, "late", now);
+                assert!(matches!(claim, Claim::Overtaken(4)), "{late}: {claim:?}");
+            }
+            assert_eq!((sessions.count(), sessions.tombstones()), ((0, 0), 1));
+        }
+        // Its own client may come back, and begins once more. Should nothing come of that, the tombstone is still there.
+        assert_eq!(granted(sessions.claim(&hello(1, 5), peer, "", last)), None);
+        sessions.forget(id(1));
+        assert!(matches!(sessions.claim(&hello(1, 1), peer, "late", last), Claim::Overtaken(4)));
+        let after = last + Duration::from_nanos(1);
+        assert_eq!(granted(sessions.claim(&hello(1, 1), peer, "late", after)), None);
+        assert_eq!(sessions.tombstones(), 0);
+    }
+}
+
+#[test]
+fn a_client_that_confirms_needs_no_tombstone() {
+    let (mut sessions, now, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
+    let mut confirmed = begun(9).unwrap();
+    confirmed.born = Nonce::new(7).get();
+    confirmed.end();
+    leave(&mut sessions, peer, 1, confirmed, now);
+    assert_eq!((sessions.tombstones(), sessions.count()), (0, (0, 0)));
+}
+
+#[test]
+fn a_second_session_of_the_same_name_does_not_shorten_the_memory_of_the_first() {
+    let (mut sessions, start, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
+    let mut session = begun(9).unwrap();
+    (session.is_ended, session.attempt) = (true, 4);
+    leave(&mut sessions, peer, 1, session, start);
+    // It begins once more, and comes to nothing.
+    let later = start + limits::SESSION_TOMBSTONE / 2;
+    let mut session = begun(0).unwrap();
+    (session.is_ended, session.attempt) = (true, 5);
+    assert_eq!(granted(sessions.claim(&hello(1, 5), peer, "", later)), None);
+    sessions.park(id(1), session, later);
+    let last = later + limits::SESSION_TOMBSTONE - Duration::from_nanos(1);
+    assert!(matches!(sessions.claim(&hello(1, 5), peer, "late", last), Claim::Overtaken(5)));
+}
+
+#[test]
+fn tombstones_are_bounded_and_a_peer_pushes_out_only_its_own() {
+    let (mut sessions, now) = (Sessions::<&str>::default(), Instant::now());
+    let ended = || {
+        let mut session = begun(1).unwrap();
+        session.end();
+        session
+    };
+    leave(&mut sessions, peer(1), 0, ended(), now);
+    let count = limits::SESSION_TOMBSTONES as u64 + 100;
+    (1..=count).for_each(|n| leave(&mut sessions, peer(2), n, ended(), now + Duration::from_nanos(n)));
+    // Those that did nothing push out nothing.
+    for n in 1..=1_000 {
+        let nothing = Session { executed: 0, ..ended() };
+        leave(&mut sessions, peer(2), count + n, nothing, now + Duration::from_nanos(count + n));
+    }
+    assert_eq!(sessions.tombstones(), limits::SESSION_TOMBSTONES);
+    let later = now + Duration::from_secs(1);
+    assert!(matches!(sessions.claim(&hello(0, 1), peer(1), "", later), Claim::Overtaken(1)));
+    assert!(matches!(sessions.claim(&hello(count, 1), peer(2), "", later), Claim::Overtaken(1)));
+    assert_eq!(granted(sessions.claim(&hello(1, 1), peer(2), "", later)), None, "the oldest went first");
+}
+
+/// 4,200 sessions begun and left, from the honest client's own address and from another.
+#[test]
+fn sessions_that_did_nothing_make_room_for_one_with_work() {
+    for other in [1, 2] {
+        let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+        let at = |n: u64| start + Duration::from_millis(n);
+        leave(&mut sessions, peer(1), 0, begun(1).unwrap(), start);
+        (1..=4_200).for_each(|n| leave(&mut sessions, peer(other), n, begun(0).unwrap(), at(n)));
+        assert_eq!(sessions.count(), (limits::SESSIONS, limits::SESSIONS));
+        assert_eq!(granted(sessions.claim(&hello(0, 2), peer(1), "", at(4_201))), begun(1));
+    }
+}
+
+/// The same with sessions that have done a little: from another address none of them is in anybody's way, from the same one those
+/// that did the least.
+#[test]
+fn sessions_that_did_less_make_room_for_one_that_did_more() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let at = |n: u64| start + Duration::from_millis(n);
+    leave(&mut sessions, peer(1), 0, begun(1).unwrap(), start);
+    leave(&mut sessions, peer(2), 1, begun(10).unwrap(), start);
+    (2..=4_201).for_each(|n| leave(&mut sessions, peer(2), n, begun(9).unwrap(), at(n)));
+    assert_eq!(granted(sessions.claim(&hello(0, 2), peer(1), "", at(5_000))), begun(1));
+    assert_eq!(granted(sessions.claim(&hello(1, 2), peer(2), "", at(5_000))), begun(10));
+    assert_eq!(
+        granted(sessions.claim(&hello(2, 2), peer(2), "", at(5_000))),
+        None,
+        "the oldest of the others"
+    );
+    assert_eq!(granted(sessions.claim(&hello(4_201, 2), peer(2), "", at(5_000))), begun(9));
+}
+
+/// A session of `megabytes`, which are the text of one fault.
+fn fat(megabytes: usize) -> Session {
+    let mut session = begun(0).unwrap();
+    session.handle_request(1, b"message").unwrap();
+    session.responded(&vec![0; megabytes << 20], false);
+    session
+}
+
+/// 12 fat ones, from the honest client's own address and from another.
+#[test]
+fn fat_sessions_make_room_for_a_small_one() {
+    for other in [1, 2] {
+        let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+        let at = |n: u64| start + Duration::from_millis(n);
+        leave(&mut sessions, peer(1), 0, begun(9).unwrap(), start);
+        (1..=12).for_each(|n| leave(&mut sessions, peer(other), n, fat(7), at(n)));
+        assert_eq!(sessions.count().0, 1 + limits::SESSION_MEMORY / (7 << 20));
+        assert_eq!(granted(sessions.claim(&hello(0, 2), peer(1), "", at(13))), begun(9));
+        // Of those that are as large the oldest went first.
+        assert_eq!(granted(sessions.claim(&hello(12, 2), peer(other), "", at(13))), Some(fat(7)));
+        assert_eq!(granted(sessions.claim(&hello(1, 2), peer(other), "", at(13))), None);
+        // Nothing of them is left when they are taken up.
+        (0..=12).for_each(|n| sessions.forget(id(n)));
+        (20..29).for_each(|n| leave(&mut sessions, peer(other), n, fat(7), at(n)));
+        assert_eq!(sessions.count().0, 9);
+    }
+}
+
+#[test]
+fn a_peer_with_no_more_than_its_share_loses_nothing_to_others() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let at = |n: u64| start + Duration::from_millis(n);
+    // A quarter of the memory, in one session, and it did less than all the others.
+    leave(&mut sessions, peer(1), 0, fat(7), start);
+    for n in 1..=60 {
+        let mut session = begun(1_000).unwrap();
+        session.handle_request(1_001, b"message").unwrap();
+        session.responded(&vec![0; 3 << 20], false);
+        leave(&mut sessions, peer(2 + (n % 3) as u8), n, session, at(n));
+    }
+    assert_eq!(granted(sessions.claim(&hello(0, 2), peer(1), "", at(61))), Some(fat(7)));
+}
+
+#[test]
+fn a_session_alone_may_have_all_the_memory_and_more() {
+    let (mut sessions, now) = (Sessions::<&str>::default(), Instant::now());
+    let mut session = begun(0).unwrap();
+    session.bytes = limits::SESSION_MEMORY + 1;
+    sessions.park(id(1), session, now);
+    assert_eq!(sessions.count(), (1, 1));
+    sessions.park(id(2), begun(1).unwrap(), now);
+    assert!(sessions.contains(id(2)) && !sessions.contains(id(1)), "the larger one goes");
+}
+
+#[test]
+fn a_peer_is_an_address_however_it_is_written() {
+    let peer = |text: &str| Peer::from(text.parse::<IpAddr>().unwrap());
+    assert_eq!(peer("::ffff:10.0.0.1"), peer("10.0.0.1"));
+    assert_ne!(peer("10.0.0.1"), peer("10.0.0.2"));
+    assert_eq!(peer("2001:db8:1:2::1"), peer("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+    assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
+    assert_ne!(peer("10.0.0.1"), Peer::default());
+}
