@@ -1,0 +1,42 @@
+//! A question that is not answered at once: an image, which may wait for memory, or a digest, which is computed piece by piece.
+
+use crate::apply::{Hashing, answer_bytes, asked_area};
+use draw_protocol::session::Stamp;
+use draw_protocol::{Area, Request, Size, limits};
+use std::time::Instant;
+
+/// What a connection is about to answer. It changes nothing, so that one that is not answered may be asked again.
+pub(crate) enum Question {
+    /// An image of so many bytes, and until when it waits for memory.
+    Image { area: Area, bytes: usize, until: Instant },
+    Digest(Hashing),
+}
+
+/// With the stamp of its session, for the journal.
+pub(crate) type Asked = (Question, Option<Stamp>);
+
+impl Question {
+    /// What `request` asks, if it is such a question and has an answer.
+    pub(crate) fn of(request: &Request<'_>, size: Size, now: Instant) -> Option<Question> {
+        match *request {
+            Request::GetImage { .. } => {
+                let area = asked_area(request, size)?;
+                let until = now + limits::MEMORY_TIMEOUT;
+                Some(Question::Image { area, bytes: answer_bytes(request), until })
+            }
+            Request::GetDigest { x, y, width, height } => {
+                request.check().ok()?;
+                Hashing::new((x, y, width, height), size).ok().map(Question::Digest)
+            }
+            _ => None,
+        }
+    }
+
+    /// As a request again, as far as a journal looks at one.
+    pub(crate) fn request(&self) -> Request<'static> {
+        match self {
+            Question::Image { .. } => Request::GetImage { x: 0, y: 0, width: 0, height: 0 },
+            Question::Digest(_) => Request::GetDigest { x: 0, y: 0, width: 0, height: 0 },
+        }
+    }
+}
