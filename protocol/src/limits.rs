@@ -24,8 +24,8 @@ pub const MESSAGE_HARDEST: usize = 64 << 20;
 /// Pixels in one `draw_pixels` or `add_pixels`: 512 KiB as a `bin`. The client library splits longer draws.
 pub const BATCH: usize = 65_536;
 
-/// Pixels of one `get_digest`: a screen of 3840x2160. A display computes it in one go, without letting others run in
-/// between: for these 32 MiB that is 18 ms on a processor that has instructions for SHA-256, 60 ms on one that has none.
+/// Pixels of one `get_digest`: a screen of 3840x2160. These 32 MiB take 18 ms on a processor that has instructions for SHA-256, 60 ms
+/// on one that has none; others run in between.
 pub const DIGEST: u64 = 8 << 20;
 
 /// MessagePack values in one message: a full [`BATCH`] in its widest form, an array of `[x, y, color]`, has four

@@ -309,8 +309,8 @@ fn a_known_picture_has_a_known_digest() {
 
 #[test]
 fn a_digest_is_computed_piece_by_piece_and_counts_as_more_work_than_filling() {
-    let screen = Screen::new(100, 100);
-    let whole = screen.apply_alone(Request::GetDigest { x: 1, y: 1, width: 99, height: 90 });
+    let mut screen = Screen::new(100, 100);
+    let whole = screen.apply(Request::GetDigest { x: 1, y: 1, width: 99, height: 90 });
     let mut hashing = Hashing::new((1, 1, 99, 90), Size { width: 100, height: 100 }).unwrap();
     let (mut pieces, mut work) = (0, 0);
     let digest = loop {

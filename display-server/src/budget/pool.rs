@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// Units of which one that waits lets another go first that has come a little later ...
+/// For so many units that it is to have, one that waits lets another go first that has come later ...
 const SMALL: usize = 1 << 10;
-/// ... by so much, each: 16 MiB let those that want less than 1 MiB go first for a quarter of a second.
-const LETS: Duration = Duration::from_millis(16);
+/// ... by so much: 16 MiB let those that are to have less than 1 MiB go first for four seconds.
+const LETS: Duration = Duration::from_millis(250);
 /// By how much one that is not proven lets go first those that are.
 const LETS_PROVEN: Duration = Duration::from_millis(250);
 
@@ -114,14 +114,16 @@ impl Pool {
         }
     }
 
-    fn place(want: &Want, now: Instant) -> Instant {
-        let lets = LETS * u32::try_from(want.units / SMALL).unwrap_or(u32::MAX);
+    fn place(&self, want: &Want, now: Instant) -> Instant {
+        let has = self.members.get(&want.id).map_or(0, |member| member.units);
+        let lets = LETS.saturating_mul(u32::try_from((has + want.units) / SMALL).unwrap_or(u32::MAX));
+        let lets = lets.min(limits::MEMORY_TIMEOUT / 2);
         now + lets + if want.is_proven { Duration::ZERO } else { LETS_PROVEN }
     }
 
     /// Grants it if there is room, and nobody waits who is to be served before.
     pub(super) fn try_take(&mut self, want: Want, now: Instant) -> bool {
-        let at = Pool::place(&want, now);
+        let at = self.place(&want, now);
         // Those that are not proven wait for their own part.
         let is_before = |(place, waiting): (&Place, &Waiting)| {
             place.0 <= at && (waiting.want.is_proven || !want.is_proven)
@@ -139,7 +141,7 @@ impl Pool {
             return true;
         }
         self.next += 1;
-        let place = (Pool::place(&want, now), self.next);
+        let place = (self.place(&want, now), self.next);
         if let Some(member) = self.members.get_mut(&want.id) {
             member.place = Some(place);
             self.queue.insert(place, Waiting { want, waker: waker.clone() });
@@ -206,24 +208,29 @@ impl Pool {
     /// Cuts connections that hold memory and do not get on, the largest first, until what member `id` wants may come of it; at
     /// `now` in milliseconds.
     pub(super) fn reclaim(&mut self, id: u64, now: u64) {
-        let Some(place) = self.members.get(&id).and_then(|member| member.place) else { return };
-        let Some(mut wanted) = self.queue.get(&place).map(|waiting| waiting.want.units) else { return };
+        let Some(asking) = self.members.get(&id) else { return };
+        let waiting = asking.place.and_then(|place| self.queue.get(&place));
+        let Some(mut wanted) = waiting.map(|waiting| waiting.want.units) else { return };
+        let in_all = asking.units + wanted;
         let patience = limits::RECLAIM.as_millis() as u64;
         let is_stuck = |member: &Member, waits: Waits, patience: u64| {
             let progress = &member.progress;
             progress.waits.load(Relaxed) == waits as u8
                 && now.saturating_sub(progress.since.load(Relaxed)) >= patience
         };
-        let mut holders: Vec<_> =
-            self.members.iter().filter(|(other, member)| **other != id && member.units > 0).collect();
-        holders.sort_by_key(|(other, member)| (std::cmp::Reverse(member.units), **other));
+        let is_cut = |member: &Member| member.progress.is_cut.load(Relaxed);
         let cut = |member: &Member| {
             member.progress.is_cut.store(true, Relaxed);
             member.progress.cut.wake();
         };
-        let is_cut = |member: &Member| member.progress.is_cut.load(Relaxed);
+        let mut holders: Vec<_> =
+            self.members.iter().filter(|(other, member)| **other != id && member.units > 0).collect();
+        holders.sort_by_key(|(other, member)| (std::cmp::Reverse(member.units), **other));
         for (_, member) in &holders {
-            if wanted > 0 && (is_cut(member) || is_stuck(member, Waits::Client, patience)) {
+            // One that waits for more itself goes for one that is to have much less than it has.
+            let is_in_the_way = is_stuck(member, Waits::Client, patience)
+                || (member.units > 2 * in_all && is_stuck(member, Waits::Memory, patience));
+            if wanted > 0 && (is_cut(member) || is_in_the_way) {
                 wanted = wanted.saturating_sub(member.units);
                 cut(member);
             }
