@@ -208,8 +208,7 @@ impl<T> Admission<T> {
             return Some(*id);
         }
         let silent = staying().filter(|(_, holder)| {
-            !holder.seat.state().has_spoken
-                && now.saturating_duration_since(holder.since) >= limits::SILENT
+            !holder.seat.state().has_spoken && now.saturating_duration_since(holder.since) >= limits::SILENT
         });
         let most = silent.max_by_key(|(_, holder)| (count(holder), std::cmp::Reverse(holder.since)));
         if let Some((id, _)) = most {

@@ -5,8 +5,8 @@
 //! What bounds a turn: one buffer of [`limits::STREAM_READ`] bytes, and what [`Work`] allows. A question that takes longer than a
 //! turn, or waits for memory, is kept as [`Asked`], and nothing of the connection is executed before it is answered.
 
-use crate::apply::{answer_bytes, apply, no_memory, read, work};
 use crate::admission::Seat;
+use crate::apply::{answer_bytes, apply, no_memory, read, work};
 use crate::budget::{LARGE, Share, Waits, growth};
 use crate::buffers::ReadBuffer;
 use crate::clock;
@@ -14,6 +14,7 @@ use crate::damage::Damage;
 use crate::display::Display;
 use crate::fairness::{CALL, Work};
 use crate::farewell;
+use crate::hasher::Hasher;
 use crate::journal::{Journal, Turn as Journaling};
 use crate::question::{Asked, Question};
 use crate::sessions::Holder;
@@ -52,7 +53,7 @@ pub(crate) async fn serve<S>(
     peer: &str,
     machine: server::Connection,
     (display, journal): (&Display, Option<&Journal>),
-    (share, work, seat): (Share, Work, &Seat),
+    (share, work, hasher, seat): (Share, Work, &Hasher, &Seat),
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -71,6 +72,7 @@ pub(crate) async fn serve<S>(
         journal,
         share,
         work,
+        hasher,
         seat,
         asked: None,
         is_cut: false,
@@ -137,6 +139,7 @@ struct Connection<'a, S> {
     journal: Option<&'a Journal>,
     share: Share,
     work: Work,
+    hasher: &'a Hasher,
     seat: &'a Seat,
     /// What is being answered.
     asked: Option<Asked>,
@@ -211,10 +214,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     (_, Some(_)) => self.poll_question(cx, now),
                     (_, None) => self.poll_receive(cx, now)?,
                 };
-                let may_wait = self.is_streaming
-                    && self.unheard < QUIET
-                    && self.asked.is_none()
-                    && turn != Turn::Queue;
+                let may_wait =
+                    self.is_streaming && self.unheard < QUIET && self.asked.is_none() && turn != Turn::Queue;
                 _ = self.poll_durable(cx);
                 let may_go_on = !may_wait && self.poll_written(cx).is_ready() && self.poll_send(cx, now)?;
                 if (has_read || may_go_on) && turn == Turn::Over && busy_turns < BUSY_TURNS {
@@ -265,6 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         }
         let Connection {
             asked,
+            hasher,
             machine,
             display,
             journal,
@@ -292,7 +294,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 break Turn::Over;
             }
             if let Some((question, stamp)) = asked {
-                // It changes nothing, so that nothing can be wrong with it.
+                // It changes nothing, so that nothing can be wrong with it. What it answers is in the file, or will be: whoever drew
+                // that has ended its turn.
                 _ = journaling.record(*stamp, &question.request());
                 match question {
                     Question::Image { area, bytes, until } => {
@@ -305,12 +308,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                             break Turn::Over;
                         }
                     }
-                    Question::Digest(hashing) => {
-                        let (work, digest) = hashing.advance(framebuffer, most - done);
-                        done += work;
-                        let Some(digest) = digest else { break Turn::Yield };
-                        machine.answer(Ok(Answer::Digest(digest)));
+                    Question::Digest { digest: Some(digest), .. } => {
+                        machine.answer(Ok(Answer::Digest(*digest)));
+                        done += CALL;
                     }
+                    Question::Digest { digest: None, .. } => break Turn::Over,
                 }
                 *asked = None;
                 if machine.unsent() >= limits::BAND {
@@ -321,10 +323,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             match machine.handle_input(&mut rest, now) {
                 Step::Execute(request, stamp) => {
                     done += CALL + work(&request, framebuffer.size());
-                    let question = Question::of(&request, framebuffer.size(), now);
+                    let question = Question::of(&request, (display, hasher), now);
                     let question = question.filter(|question| match question {
                         Question::Image { bytes, .. } => share.can_cover(step.saturating_add(*bytes)),
-                        Question::Digest(_) => true,
+                        Question::Digest { .. } => true,
                     });
                     if let Some(question) = question {
                         *asked = Some((question, stamp));
@@ -375,10 +377,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Ready when the question that is kept can be gone on with.
     fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some((question, _)) = &self.asked else { return false };
+        let Some((question, _)) = &mut self.asked else { return false };
         let (bytes, is_late) = match question {
             Question::Image { bytes, until, .. } => (*bytes, *until <= now),
-            Question::Digest(_) => (0, false),
+            Question::Digest { digest: Some(_), .. } => (0, false),
+            // Nothing comes any more: its thread has failed.
+            Question::Digest { coming, .. } if coming.is_terminated() => return false,
+            Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
+                Poll::Ready(Ok(found)) => {
+                    *digest = Some(found);
+                    (0, false)
+                }
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
+            },
         };
         let large = self.input.as_ref().map_or(0, extra);
         let wanted = (growth(self.machine.memory()) + large).saturating_add(bytes);

@@ -45,6 +45,7 @@ mod error;
 mod fairness;
 mod farewell;
 mod framebuffer;
+mod hasher;
 pub mod journal;
 mod listen;
 mod local;

@@ -6,6 +6,7 @@ use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
 use crate::fairness::{Lane, Work};
+use crate::hasher::Hasher;
 use crate::journal::Journal;
 use draw_protocol::{Code, Fault, limits, server};
 use socket2::{SockRef, TcpKeepalive};
@@ -89,6 +90,7 @@ pub struct Server {
     options: ServerOptions,
     budget: Budget,
     lane: Lane,
+    hasher: Hasher,
 }
 
 /// Serves clients that come to `listener` until `shutdown`, with default limits: see [`Server::run`].
@@ -109,7 +111,7 @@ impl Server {
         options.connections = options.connections.max(1);
         options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
         let budget = Budget::new(options.memory, options.connections);
-        Server { display, journal: None, options, budget, lane: Lane::default() }
+        Server { display, journal: None, options, budget, lane: Lane::default(), hasher: Hasher::default() }
     }
 
     /// The same, but of the display of `journal`, which each drawing call is written to first.
@@ -216,8 +218,9 @@ impl Server {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let means = (self.budget.share(), Work::new(&self.lane, now()), seat);
-        connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown).await;
+        let means = (self.budget.share(), Work::new(&self.lane, now()), &self.hasher, seat);
+        connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown)
+            .await;
     }
 
     fn take_step(

@@ -12,6 +12,7 @@ const COST: u64 = 64;
 const PIECE: u32 = 4096;
 
 /// A digest that is being computed.
+#[derive(Debug)]
 pub(crate) struct Hashing {
     hash: Sha256,
     area: Area,
@@ -34,7 +35,7 @@ impl Hashing {
         Ok(Hashing { hash: Sha256::new(), area, row: 0, column: 0 })
     }
 
-    /// Goes on for about so much work. Answers how much it did, and the digest when it is done.
+    /// Goes on for about so much work, in pixels filled. Answers how much it did, and the digest when it is done.
     pub(crate) fn advance(&mut self, framebuffer: &Framebuffer, most: u64) -> (u64, Option<Digest>) {
         let Area { x, y, width, height } = self.area;
         let (mut piece, mut done) = (Vec::with_capacity(width.min(PIECE) as usize * 4), 0);

@@ -197,7 +197,8 @@ impl Pool {
                     }
                 }
             });
-            let Some(Waiting { want, waker }) = found.flatten().and_then(|place| self.queue.remove(&place)) else {
+            let Some(Waiting { want, waker }) = found.flatten().and_then(|place| self.queue.remove(&place))
+            else {
                 return;
             };
             self.grant(&want);

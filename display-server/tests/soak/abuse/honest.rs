@@ -16,7 +16,8 @@ pub(super) struct Honest {
 
 impl Honest {
     pub(super) async fn connect(address: &str) -> Honest {
-        let display = Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE).reconnect(Duration::ZERO);
+        let display =
+            Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE).reconnect(Duration::ZERO);
         Honest { display: display.connect(address).await.unwrap(), count: 0 }
     }
 

@@ -82,10 +82,18 @@ fn measure(attacks: &[Attack]) {
     println!(
         "{names}: calls p50 {:.0?} -> {:.0?}, p99 {:.0?} -> {:.0?} (x {:.1}); images p50 {:.1?} -> {:.1?}, p99 {:.1?} -> {:.1?}; \
          a newcomer {came:.0?}; attackers did {done:?} (in all, a second); memory {} -> {} MiB, {} MiB {given_back:.1?} after",
-        p50[0], p50[1], p99[0], p99[1],
+        p50[0],
+        p50[1],
+        p99[0],
+        p99[1],
         p99[1].as_secs_f64() / p99[0].as_secs_f64(),
-        image50[0], image50[1], image99[0], image99[1],
-        before >> 20, most >> 20, left >> 20,
+        image50[0],
+        image50[1],
+        image99[0],
+        image99[1],
+        before >> 20,
+        most >> 20,
+        left >> 20,
     );
     for (attack, (done, _)) in attacks.iter().zip(done) {
         assert!(done >= attack.begun() / 2, "{names}: {attack:?} did {done}, so nothing was tried");
