@@ -8,6 +8,8 @@ use crate::framebuffer::Framebuffer;
 use draw_protocol::{Answer, Area, Code, Color, Fault, Pixels, Range, Request, Size};
 use std::fmt::Write;
 
+pub(crate) use digest::Hashing;
+
 /// Pixels that the text of a fault names. The rest is counted.
 const NAMED: usize = 10;
 
@@ -82,7 +84,7 @@ pub(crate) fn answer_bytes(request: &Request<'_>) -> usize {
     }
 }
 
-/// How many pixels executing a request touches, at most, counted in what it takes to fill one.
+/// How many pixels executing a request touches, at most, counted in what it takes to fill one; beside what any request costs.
 pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
     let area =
         |width: u32, height: u32| u64::from(width.min(size.width)) * u64::from(height.min(size.height));
@@ -91,7 +93,8 @@ pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
         Request::FillRect { width, height, .. }
         | Request::PutImage { width, height, .. }
         | Request::GetImage { width, height, .. } => area(width, height),
-        Request::GetDigest { width, height, .. } => area(width, height) * digest::COST,
+        // Counted piece by piece.
+        Request::GetDigest { .. } => 0,
         Request::Clear { .. } => area(size.width, size.height),
         Request::DrawPixel { .. }
         | Request::AddPixel { .. }
@@ -99,7 +102,7 @@ pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
         | Request::GetSize {}
         | Request::GetMouse {}
         | Request::Sync {}
-        | Request::SyncDurable {} => 1,
+        | Request::SyncDurable {} => 0,
     }
 }
 

@@ -5,32 +5,53 @@
 //! Everything beyond it, which is long messages on their way in, long answers on their way out, and the larger buffer
 //! that a stream is read with while there is room for it, comes out of one shared [`Budget`]. A connection asks *before* its buffers grow, for the most that one step can make of them:
 //! a `Vec` at most doubles, and one read adds [`limits::READ`] bytes. Before it sleeps it gives back what it does not
-//! hold. When the budget is used up,
+//! hold. What keeps those who hold much from harming others:
 //!
-//! - a connection neither reads nor executes until there is room. Those who wait are served in order, so a long message
-//!   is not starved by short ones. A message that waits too long ends by its own deadline, which frees its memory:
-//!   connections that wait for each other do not do so for ever;
-//! - an image that is asked for is refused with `no_memory`, since its request is being executed and cannot wait.
+//! - a connection that comes while there is room takes a [`BAND`](limits::BAND) more for its own. So a client that asks for images by bands of
+//!   rows, as the client library does, never waits for anybody;
+//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have taken many answers. Whoever asks and does not read
+//!   never gets at it;
+//! - when there is no room, a connection neither reads nor executes until there is. Those who wait are served in order, but that one
+//!   that wants much lets those that want less go first for a moment. An image that does not come to it in time is refused with
+//!   `no_memory`;
+//! - while anybody waits, a connection that holds memory and does not get on, since its client neither reads nor sends, is
+//!   [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first; and if it is only the display that they all wait for, one of those.
 //!
 //! The fault of a batch is not asked for: it is smaller than the batch, for which twice its size was granted.
 
+mod pool;
+#[cfg(test)]
+mod tests;
+
+use crate::clock;
 use draw_protocol::limits;
+use futures::task::AtomicWaker;
+use pool::{Pool, Want};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
 
-/// Permits of the semaphore are this many bytes, so that 32 bits count more than there is memory.
+/// What is counted: this many bytes.
 const UNIT: usize = 1 << 10;
 
 /// What a session holds between two acknowledgements: a digest of 8 bytes for each request, in a queue that is at most half
-/// empty, and what else there is of it. To ask for that would be a semaphore for each call of a client that draws pixel by pixel.
+/// empty, and what else there is of it. To ask for that would be a lock for each call of a client that draws pixel by pixel.
 const SESSION: usize = 2 * 8 * limits::ACK_CALLS as usize + (1 << 10);
 
 /// What the state machine of a connection may hold without asking: an idle one keeps a buffer of
 /// [`limits::IDLE_BUFFER`] for each direction and a session, and may need [`growth`] of that.
 const OWN: usize = growth(2 * limits::IDLE_BUFFER + SESSION);
+
+/// What it has beyond that if there was room when it came: the answer that a band of an image is, and what is around it.
+const OWN_BAND: usize = limits::BAND + (4 << 10);
+
+/// How often those who wait look for one that holds memory and does not get on.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The most that buffers of `held` bytes can become within one step, of one read of [`limits::READ`] bytes.
 pub(crate) const fn growth(held: usize) -> usize {
@@ -43,85 +64,186 @@ pub(crate) const LARGE: usize = 2 * (limits::STREAM_READ - limits::READ);
 /// The shared part.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
-    shared: Arc<Semaphore>,
+    pool: Arc<Mutex<Pool>>,
     units: usize,
+    born: Instant,
+}
+
+/// What a connection waits for at present, when it is not for its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Waits {
+    /// To read, or to send.
+    Client,
+    /// Memory.
+    Memory,
+    /// Its turn, the disk, or another connection of its session. Its client is not to blame.
+    Display,
+}
+
+/// How a connection that holds memory gets on, for those who wait for some.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// Milliseconds since the budget was made, when it last got on.
+    since: AtomicU64,
+    waits: AtomicU8,
+    is_cut: AtomicBool,
+    cut: AtomicWaker,
 }
 
 impl Budget {
     /// `memory` bytes for `connections`, each of which gets a part of its own.
     pub(crate) fn new(memory: usize, connections: usize) -> Budget {
         let units = memory.saturating_sub(connections.saturating_mul(OWN + limits::READ)) / UNIT;
-        let units = units.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
-        Budget { shared: Arc::new(Semaphore::new(units)), units }
+        Budget { pool: Arc::new(Mutex::new(Pool::new(units))), units, born: clock::now() }
+    }
+
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The share of one connection.
     pub(crate) fn share(&self) -> Share {
-        Share { budget: self.clone(), granted: None, waiting: None }
+        let progress = Arc::new(Progress {
+            since: AtomicU64::new(self.millis(clock::now())),
+            waits: AtomicU8::new(Waits::Client as u8),
+            is_cut: AtomicBool::new(false),
+            cut: AtomicWaker::new(),
+        });
+        let id = self.pool().enter(progress.clone());
+        let budget = self.clone();
+        let mut share = Share { budget, progress, id, own: OWN, units: 0, waiting: None, moved: 0, taken: 0 };
+        share.take_band();
+        share
     }
 }
 
 /// What one connection may hold.
 pub(crate) struct Share {
     budget: Budget,
-    granted: Option<OwnedSemaphorePermit>,
-    waiting: Option<Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>>,
+    progress: Arc<Progress>,
+    id: u64,
+    /// Bytes that it need not ask for.
+    own: usize,
+    /// What it was granted.
+    units: usize,
+    waiting: Option<Waiting>,
+    /// Bytes that came or went since it last got on, by [`limits::MESSAGE_RATE`].
+    moved: u64,
+    /// Bytes of answers that the client has taken, in all.
+    taken: u64,
+}
+
+struct Waiting {
+    wants: usize,
+    look: Pin<Box<Sleep>>,
 }
 
 impl Share {
-    fn units(&self) -> usize {
-        self.granted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
-    }
-
     /// Units that are to be granted for the connection to hold `bytes`; never more than there are at all, since a
     /// connection that asked for that would wait for ever: alone, it goes on.
-    fn missing(&self, bytes: usize) -> u32 {
-        let wanted = bytes.saturating_sub(OWN).div_ceil(UNIT).min(self.budget.units);
-        wanted.saturating_sub(self.units()) as u32
+    fn missing(&self, bytes: usize) -> usize {
+        let wanted = bytes.saturating_sub(self.own).div_ceil(UNIT).min(self.budget.units);
+        wanted.saturating_sub(self.units)
     }
 
-    fn add(&mut self, permit: OwnedSemaphorePermit) {
-        match &mut self.granted {
-            Some(granted) => granted.merge(permit),
-            None => self.granted = Some(permit),
+    /// Takes the band of its own, if it has none yet and there is room.
+    fn take_band(&mut self) {
+        if self.own == OWN && self.budget.pool().take_band(self.id, OWN_BAND.div_ceil(UNIT)) {
+            self.own += OWN_BAND;
         }
+    }
+
+    fn want(&self, units: usize) -> Want {
+        Want { id: self.id, units, is_proven: self.taken >= limits::PROVEN }
+    }
+
+    fn add(&mut self, units: usize) {
+        if self.units == 0 {
+            self.progress.waits.store(Waits::Client as u8, Relaxed);
+            self.progress.is_cut.store(false, Relaxed);
+            self.got_on(clock::now());
+        }
+        self.units += units;
     }
 
     /// Whether the connection may hold `bytes`, now.
     pub(crate) fn try_cover(&mut self, bytes: usize) -> bool {
-        let missing = self.missing(bytes);
+        let mut missing = self.missing(bytes);
+        if missing > 0 && self.waiting.is_none() {
+            self.take_band();
+            missing = self.missing(bytes);
+        }
         if missing == 0 || self.waiting.is_some() {
             // Who waits already gets it in turn.
             return missing == 0;
         }
-        let permit = self.budget.shared.clone().try_acquire_many_owned(missing);
-        permit.map(|permit| self.add(permit)).is_ok()
+        let is_granted = self.budget.pool().try_take(self.want(missing), clock::now());
+        if is_granted {
+            self.add(missing);
+        }
+        is_granted
     }
 
-    /// Like [`Share::try_cover`], but only if there is as much: for what can be refused.
+    /// Whether the connection could ever hold `bytes`: for what can be refused.
+    pub(crate) fn can_cover(&self, bytes: usize) -> bool {
+        bytes.saturating_sub(self.own) <= self.budget.units * UNIT
+    }
+
+    /// Like [`Share::try_cover`], but only if there is as much.
     pub(crate) fn try_cover_all(&mut self, bytes: usize) -> bool {
-        bytes.saturating_sub(OWN) <= self.budget.units * UNIT && self.try_cover(bytes)
+        self.can_cover(bytes) && self.try_cover(bytes)
     }
 
     /// Ready when the connection may hold `bytes`.
     pub(crate) fn poll_cover(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
         loop {
+            if self.take_granted() {
+                continue;
+            }
             let missing = self.missing(bytes);
             if missing == 0 {
-                self.waiting = None;
+                self.stop_waiting();
                 return Poll::Ready(());
             }
-            let waiting = self.waiting.get_or_insert_with(|| {
-                let shared = self.budget.shared.clone();
-                // The semaphore is never closed, so there is always a permit in the end.
-                Box::pin(async move { shared.acquire_many_owned(missing).await.ok() })
-            });
-            let permit = ready!(waiting.as_mut().poll(cx));
-            self.waiting = None;
-            if let Some(permit) = permit {
-                self.add(permit);
+            if self.waiting.as_ref().is_some_and(|waiting| waiting.wants != missing) {
+                self.stop_waiting();
             }
+            let now = clock::now();
+            if self.waiting.is_none() {
+                let want = self.want(missing);
+                if self.budget.pool().take_or_wait(want, cx.waker(), now) {
+                    self.add(missing);
+                    continue;
+                }
+                let look = Box::pin(tokio::time::sleep(LOOK));
+                self.waiting = Some(Waiting { wants: missing, look });
+            }
+            let Some(waiting) = &mut self.waiting else { continue };
+            self.budget.pool().set_waker(self.id, cx.waker());
+            while waiting.look.as_mut().poll(cx).is_ready() {
+                waiting.look.as_mut().reset(tokio::time::Instant::now() + LOOK);
+                let millis = self.budget.millis(now);
+                self.budget.pool().reclaim(self.id, millis);
+            }
+            return Poll::Pending;
         }
+    }
+
+    /// Takes over what was granted while it waited. Answers whether that was so.
+    fn take_granted(&mut self) -> bool {
+        let Some(waiting) = &self.waiting else { return false };
+        if self.budget.pool().is_waiting(self.id) {
+            return false;
+        }
+        let units = waiting.wants;
+        self.waiting = None;
+        self.add(units);
+        true
     }
 
     /// Whether the connection waits until it may hold more.
@@ -131,53 +253,62 @@ impl Share {
 
     /// Leaves the queue: there is nothing to wait for at present.
     pub(crate) fn stop_waiting(&mut self) {
-        self.waiting = None;
+        if self.waiting.is_some() && !self.take_granted() {
+            self.waiting = None;
+            self.budget.pool().stop_waiting(self.id);
+        }
     }
 
     /// Gives back what is not needed to hold `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
-        let needed = bytes.saturating_sub(OWN).div_ceil(UNIT);
-        let excess = self.units().saturating_sub(needed);
-        if needed == 0 {
-            self.granted = None;
-        } else if let Some(granted) = &mut self.granted {
-            drop(granted.split(excess));
+        let needed = bytes.saturating_sub(self.own).div_ceil(UNIT);
+        if self.units > needed {
+            self.budget.pool().give_back(self.id, self.units - needed);
+            self.units = needed;
         }
+    }
+
+    /// The connection has got on, by something that its client did, or as it waits for something else.
+    pub(crate) fn got_on(&mut self, now: Instant) {
+        self.moved = 0;
+        self.progress.since.store(self.budget.millis(now), Relaxed);
+    }
+
+    /// So many bytes came from the client.
+    pub(crate) fn came(&mut self, bytes: usize, now: Instant) {
+        if self.units > 0 {
+            self.moved += bytes as u64;
+            if self.moved >= limits::MESSAGE_RATE {
+                self.got_on(now);
+            }
+        }
+    }
+
+    /// The client has taken so many.
+    pub(crate) fn went(&mut self, bytes: usize, now: Instant) {
+        self.taken += bytes as u64;
+        self.came(bytes, now);
+    }
+
+    /// What the connection waits for from now on.
+    pub(crate) fn set_waits(&mut self, waits: Waits, now: Instant) {
+        if self.units > 0 && self.progress.waits.swap(waits as u8, Relaxed) != waits as u8 {
+            self.got_on(now);
+        }
+    }
+
+    /// Ready when the connection is to end, since others wait for the memory that it holds and does nothing with.
+    pub(crate) fn poll_cut(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.units == 0 {
+            return Poll::Pending;
+        }
+        self.progress.cut.register(cx.waker());
+        if self.progress.is_cut.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::task::yield_now;
-
-    const PART: usize = OWN + limits::READ;
-
-    #[tokio::test]
-    async fn what_is_small_never_waits_and_what_is_large_waits_in_order() {
-        let budget = Budget::new(3 * PART + (100 << 10), 3);
-        let [mut a, mut b, mut c] = [(); 3].map(|()| budget.share());
-        assert!(a.try_cover(OWN + (60 << 10)) && !b.try_cover(OWN + (60 << 10)));
-        assert!(c.try_cover(OWN), "its own part is always there");
-
-        let mut waits = Box::pin(std::future::poll_fn(move |cx| b.poll_cover(cx, OWN + (60 << 10))));
-        tokio::select! { biased; () = &mut waits => panic!("there was no room"), () = yield_now() => {} }
-        assert!(!c.try_cover(OWN + (30 << 10)), "what is left is promised to the one who waits");
-        a.shrink(OWN + (40 << 10));
-        waits.await;
-    }
-
-    #[tokio::test]
-    async fn more_than_there_is_is_granted_to_one_alone() {
-        let budget = Budget::new(0, 2);
-        let mut share = budget.share();
-        std::future::poll_fn(|cx| share.poll_cover(cx, 1 << 40)).await;
-        assert!(!share.try_cover_all(1 << 40));
-
-        let budget = Budget::new(2 * PART + (10 << 10), 2);
-        let (mut a, mut b) = (budget.share(), budget.share());
-        assert!(a.try_cover(1 << 40) && !b.try_cover(1 << 40));
-        a.shrink(0);
-        assert!(b.try_cover(1 << 40) && !b.try_cover_all(1 << 40));
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.pool().leave(self.id);
     }
 }

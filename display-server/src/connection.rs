@@ -2,16 +2,21 @@
 //!
 //! A turn executes what was read, publishes the damage once, and then waits for whatever can go on: unsent bytes that
 //! the stream takes, bytes to read, memory, a deadline, the end of the server. None of these ever waits for another.
-//! What bounds a turn: one buffer of [`limits::STREAM_READ`] bytes, and about [`WORK`] pixels.
+//! What bounds a turn: one buffer of [`limits::STREAM_READ`] bytes, and what [`Work`] allows. A question that takes longer than a
+//! turn, or waits for memory, is kept as [`Asked`], and nothing of the connection is executed before it is answered.
 
-use crate::apply::{answer_bytes, apply, asked_area, no_memory, read, work};
-use crate::budget::{LARGE, Share, growth};
+use crate::admission::Seat;
+use crate::apply::{answer_bytes, apply, no_memory, read, work};
+use crate::budget::{LARGE, Share, Waits, growth};
 use crate::buffers::ReadBuffer;
 use crate::clock;
 use crate::damage::Damage;
 use crate::display::Display;
+use crate::fairness::{CALL, Work};
 use crate::farewell;
+use crate::hasher::Hasher;
 use crate::journal::{Journal, Turn as Journaling};
+use crate::question::{Asked, Question};
 use crate::sessions::Holder;
 use bytes::BufMut;
 use draw_printer::Printer;
@@ -19,7 +24,7 @@ use draw_protocol::server::{self, Stats, Step};
 use draw_protocol::session::{Id, Peer, Resume, Standing};
 use draw_protocol::text::Printable;
 use draw_protocol::trace::Direction;
-use draw_protocol::{Code, Fault, limits};
+use draw_protocol::{Answer, Code, Fault, limits};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -31,9 +36,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use tracing::{debug, info};
-
-/// Pixels after which a connection lets others run: about a millisecond of filling.
-const WORK: u64 = 1_000_000;
 
 /// While more is there to be executed at once, answers wait for each other, up to so many bytes of requests: on one core a
 /// client that hears of each read interrupts the next, which took a seventh of the time of whole images.
@@ -54,7 +56,7 @@ pub(crate) async fn serve<S>(
     peer: &str,
     machine: server::Connection,
     (display, journal): (&Display, Option<&Journal>),
-    share: Share,
+    (share, work, hasher, seat): (Share, Work, &Hasher, &Seat),
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -72,6 +74,11 @@ pub(crate) async fn serve<S>(
         display,
         journal,
         share,
+        work,
+        hasher,
+        seat,
+        asked: None,
+        is_cut: false,
         damage: display.framebuffer().no_damage(),
         input: None,
         is_at_end: false,
@@ -123,8 +130,11 @@ pub(crate) async fn serve<S>(
         });
         _ = tokio::time::timeout_at(until, has_it).await;
         let limit = until.duration_since(tokio::time::Instant::now());
-        let Connection { stream, machine, trace, written, .. } = &mut connection;
-        if written.is_none() {
+        let Connection { stream, machine, trace, written, seat, is_cut, .. } = &mut connection;
+        seat.leave();
+        // Who reads nothing hears nothing, and what was for him is what others need the memory of.
+        let is_worth_it = !*is_cut || machine.unsent() <= limits::IDLE_BUFFER;
+        if written.is_none() && is_worth_it {
             result = farewell::take(stream, machine, trace, limit).await;
         }
     }
@@ -137,6 +147,13 @@ struct Connection<'a, S> {
     display: &'a Display,
     journal: Option<&'a Journal>,
     share: Share,
+    work: Work,
+    hasher: &'a Hasher,
+    seat: &'a Seat,
+    /// What is being answered.
+    asked: Option<Asked>,
+    /// The memory that it held is for others.
+    is_cut: bool,
     /// What was drawn and not published yet.
     damage: Damage,
     /// What was read and not executed yet. `None` while there is nothing, so that an idle connection has no buffer.
@@ -178,6 +195,8 @@ enum Turn {
     Over,
     /// There is more, but others are to run first.
     Yield,
+    /// There is more, in its turn: see [`Work::poll_turn`].
+    Queue,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
@@ -193,14 +212,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             if self.machine.closing().is_some() {
                 return Ok(());
             }
-            if self.is_at_end && self.input.is_none() && self.is_all_sent(now) {
+            if self.is_at_end && self.input.is_none() && self.asked.is_none() && self.is_all_sent(now) {
                 return poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await;
             }
             now = poll_fn(|cx| {
                 let now = clock::now();
                 // Each is tried in each turn, whatever the others did.
-                let has_read = self.poll_receive(cx)?;
-                let may_wait = self.is_streaming && self.unheard < QUIET;
+                let has_read = match (turn, &self.asked) {
+                    (Turn::Queue, _) => self.work.poll_turn(cx).is_ready(),
+                    (_, Some(_)) => self.poll_question(cx, now),
+                    (_, None) => self.poll_receive(cx, now)?,
+                };
+                let may_wait =
+                    self.is_streaming && self.unheard < QUIET && self.asked.is_none() && turn != Turn::Queue;
                 _ = self.poll_durable(cx);
                 let may_go_on = !may_wait && self.poll_written(cx).is_ready() && self.poll_send(cx, now)?;
                 if (has_read || may_go_on) && turn == Turn::Over && busy_turns < BUSY_TURNS {
@@ -218,15 +242,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     self.machine.close(fault.unwrap_or_else(|| self.display.end()));
                     return Poll::Ready(Ok(now));
                 }
+                if self.share.poll_cut(cx).is_ready() {
+                    self.is_cut = true;
+                    self.machine.cut(needed_elsewhere());
+                    return Poll::Ready(Ok(now));
+                }
                 let has_changed =
                     self.poll_session(cx) || self.poll_deadline(cx, timer.as_mut(), &mut armed, now);
                 if has_read || may_go_on || has_changed || turn == Turn::Yield {
                     return Poll::Ready(Ok::<_, io::Error>(now));
                 }
+                self.work.pause();
+                self.share.set_waits(self.waits(turn), now);
+                self.seat.touch(self.machine.has_spoken(), now);
                 Poll::Pending
             })
             .await?;
-            if turn == Turn::Yield {
+            if turn != Turn::Over {
+                // Also when its turn in the queue has come: what has happened meanwhile goes first.
+                self.work.pause();
                 tokio::task::yield_now().await;
                 now = clock::now();
             }
@@ -235,7 +269,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
 
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
     fn execute(&mut self, now: Instant) -> Turn {
+        let most = self.work.may_do(now);
+        if most == 0 {
+            return Turn::Queue;
+        }
         let Connection {
+            asked,
+            hasher,
             machine,
             display,
             journal,
@@ -255,29 +295,56 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         let mut done = 0;
         let mut journaling = Journaling::new(*journal);
         let turn = loop {
-            if done >= WORK {
+            if done >= most {
                 break Turn::Yield;
             }
             let step = growth(machine.memory()) + large;
             if !share.try_cover(step) {
                 break Turn::Over;
             }
+            if let Some((question, stamp)) = asked {
+                // It changes nothing, so that nothing can be wrong with it. What it answers is in the file, or will be: whoever drew
+                // that has ended its turn.
+                _ = journaling.record(*stamp, &question.request());
+                match question {
+                    Question::Image { area, bytes, until } => {
+                        if share.try_cover(step.saturating_add(*bytes)) {
+                            machine.answer_image(*bytes, |out| read(*area, framebuffer, out));
+                            done += CALL + *bytes as u64 / 4;
+                        } else if *until <= now {
+                            machine.answer(Err(no_memory(*bytes)));
+                        } else {
+                            break Turn::Over;
+                        }
+                    }
+                    Question::Digest { digest: Some(digest), .. } => {
+                        machine.answer(Ok(Answer::Digest(*digest)));
+                        done += CALL;
+                    }
+                    Question::Digest { digest: None, .. } => break Turn::Over,
+                }
+                *asked = None;
+                if machine.unsent() >= limits::BAND {
+                    break Turn::Over;
+                }
+                continue;
+            }
             match machine.handle_input(&mut rest, now) {
                 Step::Execute(request, stamp) => {
-                    done += work(&request, framebuffer.size());
+                    done += CALL + work(&request, framebuffer.size());
+                    let question = Question::of(&request, (display, hasher), now);
+                    let question = question.filter(|question| match question {
+                        Question::Image { bytes, .. } => share.can_cover(step.saturating_add(*bytes)),
+                        Question::Digest { .. } => true,
+                    });
+                    if let Some(question) = question {
+                        *asked = Some((question, stamp));
+                        continue;
+                    }
                     let answer = answer_bytes(&request);
                     let is_granted = answer == 0 || share.try_cover_all(step.saturating_add(answer));
                     let entry =
                         if is_granted { journaling.record(stamp, &request) } else { Err(no_memory(answer)) };
-                    if entry.is_ok()
-                        && let Some(area) = asked_area(&request, framebuffer.size())
-                    {
-                        machine.answer_image(answer, |out| read(area, framebuffer, out));
-                        if machine.unsent() >= limits::BAND {
-                            break Turn::Over;
-                        }
-                        continue;
-                    }
                     let result = entry.and_then(|entry| {
                         let result = apply(&request, framebuffer, display.pointer(), damage);
                         if let (Some(_), Some(stamp)) = (entry, stamp) {
@@ -291,7 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     machine.answer(result);
                 }
                 Step::Resume(asked) => *resuming = Some(asked),
-                Step::Continue => done += 1,
+                Step::Continue => done += CALL,
                 Step::Wait if is_streaming => break Turn::Yield,
                 Step::Wait => break Turn::Over,
             }
@@ -314,7 +381,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             self.journal_session();
         }
         self.settle();
-        turn
+        if self.work.did(done) && turn == Turn::Over { Turn::Yield } else { turn }
+    }
+
+    /// Ready when the question that is kept can be gone on with.
+    fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some((question, _)) = &mut self.asked else { return false };
+        let (bytes, is_late) = match question {
+            Question::Image { bytes, until, .. } => (*bytes, *until <= now),
+            Question::Digest { digest: Some(_), .. } => (0, false),
+            // Nothing comes any more: its thread has failed.
+            Question::Digest { coming, .. } if coming.is_terminated() => return false,
+            Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
+                Poll::Ready(Ok(found)) => {
+                    *digest = Some(found);
+                    (0, false)
+                }
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
+            },
+        };
+        let large = self.input.as_ref().map_or(0, extra);
+        let wanted = (growth(self.machine.memory()) + large).saturating_add(bytes);
+        self.share.poll_cover(cx, wanted).is_ready() || is_late
+    }
+
+    /// What the connection waits for after such a turn.
+    fn waits(&self, turn: Turn) -> Waits {
+        let is_held = self.written.is_some() || self.durable.is_some();
+        if self.machine.unsent() > 0 && !is_held {
+            Waits::Client
+        } else if self.share.is_waiting() {
+            Waits::Memory
+        } else if is_held || turn == Turn::Queue || self.asked.is_some() || self.resuming.is_some() {
+            Waits::Display
+        } else {
+            Waits::Client
+        }
     }
 
     /// Nothing is sent before everything up to this number is on the disk.
@@ -465,6 +567,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Poll::Ready(n) => {
                     self.trace.pass(Direction::ToClient, &unsent[..n]);
                     self.machine.handle_transmitted(n, now);
+                    self.share.went(n, now);
                     (has_sent, self.needs_flush) = (true, true);
                 }
                 Poll::Pending => return Ok(has_sent),
@@ -477,7 +580,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 
     /// Reads, if that is wanted and there is memory for it. Answers whether there is something to execute now.
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         if !self.machine.wants_input() || (self.is_at_end && self.input.is_none()) {
             self.share.stop_waiting();
             return Ok(false);
@@ -514,6 +617,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 self.input = (n > 0).then_some(buffer);
             })
         };
+        if read.is_ready() && self.machine.unsent() == 0 {
+            self.share.came(self.input.as_ref().map_or(limits::READ, |input| input.unread().len()), now);
+        }
         if read.is_pending() {
             // There is no buffer now, and others may want a large one.
             self.share.shrink(step);
@@ -580,6 +686,15 @@ impl<S> Connection<'_, S> {
             self.display.sessions().give_back(id, session);
         }
     }
+}
+
+fn needed_elsewhere() -> Fault {
+    let text = format!(
+        "others wait for the memory that this connection holds, and less than {} KiB were read or sent in {} s",
+        limits::MESSAGE_RATE >> 10,
+        limits::RECLAIM.as_secs()
+    );
+    Fault::new(Code::TooSlow, text)
 }
 
 /// What a buffer takes beyond the one that each connection may have, and a step of it: see [`LARGE`].

@@ -33,6 +33,7 @@
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
 //!   and [`draw_protocol::limits`].
 
+mod admission;
 mod apply;
 mod budget;
 mod buffers;
@@ -41,12 +42,15 @@ mod connection;
 mod damage;
 mod display;
 mod error;
+mod fairness;
 mod farewell;
 mod framebuffer;
+mod hasher;
 pub mod journal;
 mod listen;
 mod local;
 pub mod output;
+mod question;
 mod server;
 mod sessions;
 #[doc(hidden)]

@@ -1,22 +1,27 @@
 //! Lets clients in, and sees them out.
 
+use crate::admission::{Admission, Next, Pace, Seat};
 use crate::budget::Budget;
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
+use crate::fairness::{Lane, Work};
+use crate::hasher::Hasher;
 use crate::journal::Journal;
 use draw_protocol::session::Nonce;
-use draw_protocol::{limits, server};
+use draw_protocol::{Code, Fault, limits, server};
 use socket2::{SockRef, TcpKeepalive};
+use std::collections::HashSet;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -37,13 +42,19 @@ const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const VANISHED: Duration = Duration::from_secs(180);
 
+/// How long one that is told that there is no place has to say what it wants, and to hear that.
+const TURNING_AWAY: Duration = Duration::from_secs(1);
+
+/// How often it is looked after those who wait for a place.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How long connections have to end when the server does: their farewell and a little for the scheduler.
 const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
 
 /// What a server allows its clients. The default is what [`limits`] says.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Connections at a time. Further clients wait to be accepted.
+    /// Connections at a time. Further clients wait for a moment, and are told that the display is busy.
     pub connections: usize,
     /// Bytes that the buffers of all connections may hold together.
     pub memory: usize,
@@ -81,6 +92,8 @@ pub struct Server {
     journal: Option<Journal>,
     options: ServerOptions,
     budget: Budget,
+    lane: Lane,
+    hasher: Hasher,
 }
 
 /// Serves clients that come to `listener` until `shutdown`, with default limits: see [`Server::run`].
@@ -98,11 +111,12 @@ pub async fn run(
 impl Server {
     /// A server of `display`.
     pub fn new(display: Display, mut options: ServerOptions) -> Server {
-        options.connections = options.connections.clamp(1, Semaphore::MAX_PERMITS);
+        options.connections = options.connections.max(1);
         options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
         let budget = Budget::new(options.memory, options.connections);
         let name = concat!("display-server ", env!("CARGO_PKG_VERSION"));
-        Server { name, display, journal: None, options, budget }
+        let (lane, hasher) = (Lane::default(), Hasher::default());
+        Server { name, display, journal: None, options, budget, lane, hasher }
     }
 
     /// The same, but of the display of `journal`, which each drawing call is written to first.
@@ -154,26 +168,22 @@ impl Server {
         });
         info!(%address, size = %self.display.size(), "serving");
         loop {
+            while let Some(next) = entrance.next_step() {
+                self.take_step(next, &mut entrance, &mut connections, &stopped);
+            }
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut failed => break,
-                Some(ended) = connections.join_next(), if !connections.is_empty() => report(ended),
-                (stream, peer, permit) = entrance.next() => {
-                    let (server, mut stopped) = (self.clone(), stopped.clone());
-                    connections.spawn(async move {
-                        let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
-                        server.serve(stream, &peer.to_string(), stopped).await;
-                        drop(permit);
-                    });
-                }
+                Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => entrance.ended(ended),
+                () = entrance.wait() => {}
             }
         }
         drop(entrance);
         _ = stop.send(true);
         let all_ended = async {
             while let Some(ended) = connections.join_next().await {
-                report(ended);
+                report(ended.err());
             }
         };
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
@@ -190,19 +200,13 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        self.serve_with(nonce(), stream, peer, shutdown).await;
+        let machine = self.machine(nonce());
+        let seat = Seat::new(now());
+        self.serve_with(stream, peer, machine, &seat, shutdown).await;
     }
 
-    /// Serves one client, whose sessions are confirmed with `nonce`: random, but for a test that knows it.
-    async fn serve_with<S>(
-        &self,
-        nonce: Option<Nonce>,
-        stream: S,
-        peer: &str,
-        shutdown: impl Future<Output = ()>,
-    ) where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
+    /// The machine of a connection, whose sessions are confirmed with `nonce`: random, but for a test that knows it.
+    fn machine(&self, nonce: Option<Nonce>) -> server::Connection {
         let config = server::Config {
             server: self.name.to_owned(),
             size: self.display.size(),
@@ -211,10 +215,56 @@ impl Server {
             has_journal: self.journal.is_some(),
             nonce,
         };
-        let machine = server::Connection::new(config, now());
-        let journal = self.journal.as_ref();
-        connection::serve(stream, peer, machine, (&self.display, journal), self.budget.share(), shutdown)
+        server::Connection::new(config, now())
+    }
+
+    async fn serve_with<S>(
+        &self,
+        stream: S,
+        peer: &str,
+        machine: server::Connection,
+        seat: &Seat,
+        shutdown: impl Future<Output = ()>,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let means = (self.budget.share(), Work::new(&self.lane, now()), &self.hasher, seat);
+        connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown)
             .await;
+    }
+
+    fn take_step(
+        &self,
+        next: Next<Newcomer>,
+        entrance: &mut Entrance,
+        connections: &mut JoinSet<()>,
+        stopped: &watch::Receiver<bool>,
+    ) {
+        let (server, mut stopped) = (self.clone(), stopped.clone());
+        let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
+        match next {
+            Next::Admit((stream, peer), origin) => {
+                let seat = Arc::new(Seat::new(now()));
+                let own = seat.clone();
+                let task = connections.spawn(async move {
+                    set_up(&stream, peer);
+                    server
+                        .serve_with(stream, &peer.to_string(), server.machine(nonce()), &own, stopped)
+                        .await;
+                });
+                entrance.admission.seat(task, origin, seat, now());
+            }
+            Next::TurnAway((stream, peer)) if entrance.turned_away.len() < limits::WAITING => {
+                let machine = self.machine(nonce()).refusing(busy(entrance.connections));
+                let task = connections.spawn(async move {
+                    let (peer, seat) = (peer.to_string(), Seat::new(now()));
+                    let telling = server.serve_with(stream, &peer, machine, &seat, stopped);
+                    _ = tokio::time::timeout(TURNING_AWAY, telling).await;
+                });
+                entrance.turned_away.insert(task.id());
+            }
+            Next::TurnAway(_) | Next::Drop(_) => {}
+        }
     }
 }
 
@@ -228,11 +278,17 @@ fn nonce() -> Option<Nonce> {
 #[cfg(test)]
 mod spec;
 
+/// One that has come.
+type Newcomer = (TcpStream, SocketAddr);
+
 /// Where clients come in.
 struct Entrance {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
     connections: usize,
+    admission: Admission<Newcomer>,
+    /// Those that are being told that there is no place.
+    turned_away: HashSet<Id>,
+    pace: Pace,
     /// The current pause after errors, and until when it lasts.
     back_off: Duration,
     pause: Option<Instant>,
@@ -241,49 +297,82 @@ struct Entrance {
 
 impl Entrance {
     fn new(listener: TcpListener, connections: usize) -> Entrance {
-        let permits = Arc::new(Semaphore::new(connections));
-        Entrance { listener, permits, connections, back_off: BACK_OFF, pause: None, is_full: false }
-    }
-
-    /// The next client. The future may be dropped and made again; nothing is lost.
-    async fn next(&mut self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-        let permit = self.permit().await;
-        loop {
-            if let Some(until) = self.pause {
-                tokio::time::sleep_until(until).await;
-                self.pause = None;
-            }
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    self.back_off = BACK_OFF;
-                    set_up(&stream, peer);
-                    return (stream, peer, permit);
-                }
-                Err(error) => {
-                    warn!("cannot accept a client ({error}): trying again in {:?}", self.back_off);
-                    self.pause = Some(Instant::now() + self.back_off);
-                    self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
-                }
-            }
+        Entrance {
+            listener,
+            connections,
+            admission: Admission::new(connections),
+            turned_away: HashSet::new(),
+            pace: Pace::new(now()),
+            back_off: BACK_OFF,
+            pause: None,
+            is_full: false,
         }
     }
 
-    /// Taken before a client is accepted, so that one too many waits in the system's queue and costs nothing here.
-    async fn permit(&mut self) -> OwnedSemaphorePermit {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            self.is_full = false;
-            return permit;
-        }
-        if !self.is_full {
+    /// What is to be done for those that have come.
+    fn next_step(&mut self) -> Option<Next<Newcomer>> {
+        let is_full = self.admission.is_full();
+        if is_full && !self.is_full && self.admission.has_waiting() {
             warn!("{} connections are open, which is the limit: the next client waits", self.connections);
-            self.is_full = true;
         }
-        match self.permits.clone().acquire_owned().await {
-            Ok(permit) => permit,
-            // It is never closed; were it, nobody more would be let in.
-            Err(_) => std::future::pending().await,
+        self.is_full = is_full && (self.is_full || self.admission.has_waiting());
+        self.admission.next(now(), |(stream, _)| has_spoken(stream))
+    }
+
+    /// Waits for one more to come, or for a moment while somebody waits. The future may be dropped and made again; nothing is lost.
+    async fn wait(&mut self) {
+        if self.admission.has_waiting() {
+            _ = tokio::time::timeout(LOOK, self.come()).await;
+        } else {
+            self.come().await;
         }
     }
+
+    async fn come(&mut self) {
+        if !self.admission.has_room_to_wait() {
+            // Until there is.
+            return std::future::pending().await;
+        }
+        if let Some(until) = self.pause {
+            tokio::time::sleep_until(until).await;
+            self.pause = None;
+        }
+        match self.listener.accept().await {
+            Ok((stream, peer)) => {
+                self.back_off = BACK_OFF;
+                self.admission.come((stream, peer), peer.ip(), now());
+                if let Err(until) = self.pace.take(now()) {
+                    self.pause = Some(until.into());
+                }
+            }
+            Err(error) => {
+                warn!("accepting a client failed, next try in {:?}: {error}", self.back_off);
+                self.pause = Some(Instant::now() + self.back_off);
+                self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        self.turned_away.remove(&id);
+        self.admission.free(id);
+        report(ended.err());
+    }
+}
+
+/// Whether a client has sent anything, or ended.
+fn has_spoken(stream: &TcpStream) -> bool {
+    let looked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    !looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn busy(connections: usize) -> Fault {
+    let text = format!(
+        "{connections} connections are open, the most that this display takes, and none of them ended within {} s: try again later",
+        limits::WAITING_TIME.as_secs()
+    );
+    Fault::new(Code::Busy, text)
 }
 
 /// Any of it is better than no client.
@@ -319,7 +408,8 @@ fn allowed_connections(wanted: usize) -> usize {
     let Some(descriptors) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
         return wanted;
     };
-    let allowed = descriptors.saturating_sub(limits::SPARE_DESCRIPTORS).max(1);
+    let beside = limits::SPARE_DESCRIPTORS + 2 * limits::WAITING as u64;
+    let allowed = descriptors.saturating_sub(beside).max(1);
     let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
     if allowed < wanted {
         info!(
@@ -330,8 +420,9 @@ fn allowed_connections(wanted: usize) -> usize {
     wanted.min(allowed)
 }
 
-fn report(ended: Result<(), JoinError>) {
-    if let Err(failure) = ended {
+fn report(failure: Option<JoinError>) {
+    // One that has given its place to another was cancelled.
+    if let Some(failure) = failure.filter(|failure| !failure.is_cancelled()) {
         error!("serving a connection failed, and the connection was cut: {failure}");
     }
 }
@@ -344,9 +435,10 @@ mod tests {
     async fn a_client_that_vanishes_will_be_noticed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let mut entrance = Entrance::new(listener, 1);
-        let (client, (stream, ..)) = tokio::join!(TcpStream::connect(address), entrance.next());
+        let client = TcpStream::connect(address).await;
         client.expect("it listens");
+        let (stream, peer) = listener.accept().await.expect("one has come");
+        set_up(&stream, peer);
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("an option"));
         let (time, interval) = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
@@ -362,10 +454,9 @@ mod tests {
             let port = listener.local_addr().expect("an address").port();
             let usual = SockRef::from(&listener).tcp_congestion().expect("an option");
             send_unpaced(&listener, (listener.local_addr()).expect("an address"));
-            let mut entrance = Entrance::new(listener, 1);
-            let (client, (stream, ..)) =
-                tokio::join!(TcpStream::connect(("127.0.0.1", port)), entrance.next());
+            let client = TcpStream::connect(("127.0.0.1", port)).await;
             client.expect("it listens");
+            let (stream, _) = listener.accept().await.expect("one has come");
             let used = SockRef::from(&stream).tcp_congestion().expect("an option");
             // The name has a fixed size, and zeros behind it.
             (used.starts_with(b"reno\0"), used == usual)

@@ -98,7 +98,7 @@ codes! {
     Malformed = "malformed",
     /// Too many malformed requests. The connection closes.
     TooManyErrors = "too_many_errors",
-    /// A message was not finished, or answers were not read, in time. The connection closes.
+    /// A message was not finished, or answers were not read, in time; there is less of it while others wait for memory. The connection closes.
     TooSlow = "too_slow",
     /// Bytes came otherwise than they were sent. Nothing of that message was executed. The connection closes; whoever has a session
     /// goes on with it on another.
@@ -109,6 +109,8 @@ codes! {
     NoSpace = "no_space",
     /// The display keeps no journal, so nothing on it is durable.
     NoJournal = "no_journal",
+    /// As many connections are open as the display takes. The connection closes: try again later.
+    Busy = "busy",
     /// The display ends. The connection closes.
     ShuttingDown = "shutting_down",
     /// The window of the display was closed, so the display ends for good. The connection closes.

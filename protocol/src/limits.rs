@@ -24,8 +24,8 @@ pub const MESSAGE_HARDEST: usize = 64 << 20;
 /// Pixels in one `draw_pixels` or `add_pixels`: 512 KiB as a `bin`. The client library splits longer draws.
 pub const BATCH: usize = 65_536;
 
-/// Pixels of one `get_digest`: a screen of 3840x2160. A display computes it in one go, without letting others run in
-/// between: for these 32 MiB that is 18 ms on a processor that has instructions for SHA-256, 60 ms on one that has none.
+/// Pixels of one `get_digest`: a screen of 3840x2160. These 32 MiB take 18 ms on a processor that has instructions for SHA-256, 60 ms
+/// on one that has none; others run in between.
 pub const DIGEST: u64 = 8 << 20;
 
 /// MessagePack values in one message: a full [`BATCH`] in its widest form, an array of `[x, y, color]`, has four
@@ -119,11 +119,49 @@ pub const MALFORMED_PER_SECOND: u32 = 33;
 /// Connections of one server.
 pub const CONNECTIONS: usize = 1_024;
 
+/// Clients that are let in beyond [`CONNECTIONS`] to wait for a place, or to be told that there is none: enough that one that is told
+/// within milliseconds is not in the way of the next.
+pub const WAITING: usize = 32;
+
+/// How long a client waits there: less than [`CONNECT_TIMEOUT`], so that it hears why.
+pub const WAITING_TIME: Duration = Duration::from_secs(3);
+
+/// How long one that waits there may say nothing, while others wait to wait: it speaks at once, and that takes as long as its network.
+pub const WAITING_SILENT: Duration = Duration::from_millis(100);
+
+/// How long a connection may say nothing before it gives its place to one that waits for one. A client of this project speaks at
+/// once; a person who types into `telnet` has a place as long as there are others.
+pub const SILENT: Duration = Duration::from_secs(2);
+
+/// How long a connection may be idle before it gives its place to one from another address, where its own address has more than half
+/// of all places. Whoever draws is not idle for so long.
+pub const IDLE: Duration = Duration::from_secs(60);
+
+/// Connections that are let in at once when there were none for a while ...
+pub const ACCEPT_BURST: u32 = 256;
+
+/// ... and each second after that. Each costs some 60 us until it is gone again, so that a flood of them takes an eighth of a processor.
+pub const ACCEPT_PER_SECOND: u32 = 2_000;
+
 /// File descriptors that the server leaves free for snapshots, logs and libraries.
 pub const SPARE_DESCRIPTORS: u64 = 32;
 
 /// Bytes that the buffers of all connections together may hold.
 pub const MEMORY: usize = 512 << 20;
+
+/// One part in so many of the memory that connections share is only for those that are [`PROVEN`].
+pub const RESERVED_PART: usize = 4;
+
+/// Bytes of answers that a client has to have taken before it counts as one that reads: as many as two systems hold of what nobody
+/// reads (4 MiB that are sent and 6 MiB that have come, by Linux's defaults).
+pub const PROVEN: u64 = 10 << 20;
+
+/// While others wait for memory, a connection that has some is to get on: by [`MESSAGE_RATE`] bytes that its client reads or sends
+/// within this time. Else it is closed. A tenth of [`CONNECT_TIMEOUT`] and more, so that a network may pause.
+pub const RECLAIM: Duration = Duration::from_secs(1);
+
+/// How long an image that is asked for may wait for memory before it is refused: several times [`RECLAIM`].
+pub const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of buffer that a connection may keep while nothing is under way.
 pub const IDLE_BUFFER: usize = 4 << 10;

@@ -73,6 +73,8 @@ struct Talk {
     unconfirmed: Option<Nonce>,
     /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
     resuming: Option<(u32, Resume)>,
+    /// Why the first message is refused, whatever it is.
+    refusal: Option<Fault>,
     /// Why the connection closes. Whatever arrives afterwards is ignored.
     closing: Option<Fault>,
     malformed: Bucket,
@@ -149,6 +151,7 @@ impl Connection {
                 hold: None,
                 unconfirmed: None,
                 resuming: None,
+                refusal: None,
                 closing: None,
                 malformed: Bucket::full(now),
                 message_began: None,
@@ -157,6 +160,14 @@ impl Connection {
                 stats: Stats::default(),
             },
         }
+    }
+
+    /// The same, but the first message is refused with `fault`, whatever it is, and the connection ends: for a client that there
+    /// is no place for. One that comes back with its session is told nothing.
+    #[must_use]
+    pub fn refusing(mut self, fault: Fault) -> Connection {
+        self.talk.refusal = Some(fault);
+        self
     }
 
     /// Counters.
@@ -346,7 +357,25 @@ impl Connection {
         self.talk.end(None, Fault::new(Code::Superseded, text));
         let (id, mut session) = self.talk.session.take()?;
         session.interrupt();
-        self.talk.executing.is_none().then_some((id, session))
+        // A question that is not answered yet has changed nothing, and comes again.
+        let is_between = match self.talk.executing {
+            None => true,
+            Some(Executing::Request { method, .. }) => method.is_question(),
+            Some(Executing::Notification) => false,
+        };
+        is_between.then_some((id, session))
+    }
+
+    /// Whether a whole message has come.
+    pub fn has_spoken(&self) -> bool {
+        self.talk.phase != Phase::First
+    }
+
+    /// Closes the connection in the middle of whatever it is doing, for a reason of the server's own. A plain client is told if it
+    /// has begun a request.
+    pub fn cut(&mut self, fault: Fault) {
+        let msgid = Head::read(self.inbox.started()).msgid;
+        self.talk.end(msgid, fault);
     }
 
     /// Closes the connection for a reason of the server's own, which a client that said `hello` is told.
@@ -432,6 +461,9 @@ impl Talk {
                 Step::Continue
             }
             Some(Message::Request { msgid, method, mut params }) => {
+                if let Some(fault) = self.refusal.take() {
+                    return self.turn_away(msgid, method, params.rest(), fault);
+                }
                 if is_first && method == hello::HELLO.as_bytes() {
                     return self.greet(msgid, params.rest(), now);
                 }
@@ -462,6 +494,11 @@ impl Talk {
                         Step::Continue
                     }
                 }
+            }
+            Some(Message::Notification { .. }) if self.refusal.is_some() => {
+                // Nobody waits to be told.
+                self.closing = self.refusal.take();
+                Step::Wait
             }
             Some(Message::Notification { method, mut params }) => {
                 if method == hello::CHECK.as_bytes() {

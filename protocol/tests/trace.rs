@@ -425,6 +425,7 @@ fn the_id_of_a_session_is_not_in_what_debug_prints() {
         message: limits::MESSAGE,
         instance: Some((Id([1; 16]), 1)),
         has_journal: false,
+        nonce: None,
     };
     let mut server = server::Connection::new(config, now);
     // The end of it has not come yet.

@@ -1,34 +1,67 @@
 //! The SHA-256 of a part of the picture, without an image being built.
 
 use crate::framebuffer::Framebuffer;
-use draw_protocol::{Area, Digest, Fault};
+use draw_protocol::{Area, Digest, Fault, Size};
 use sha2::{Digest as _, Sha256};
 
 /// Pixels filled in the time of hashing one: 16 where the processor has instructions for SHA-256, and about 60 where it
 /// has none.
-pub(super) const COST: u64 = 64;
+const COST: u64 = 64;
 
 /// Pixels that are copied and hashed at a time: 16 KiB stay in the nearest cache.
 const PIECE: u32 = 4096;
 
-/// The digest of exactly the bytes that `get_image` would answer.
-pub(super) fn of(
-    (x, y, width, height): (i32, i32, u32, u32),
-    framebuffer: &Framebuffer,
-) -> Result<Digest, Fault> {
-    let mut hash = Sha256::new();
-    // As with an image, a rectangle without pixels is nowhere.
-    if width > 0 && height > 0 {
-        let area = framebuffer.size().check_read(x, y, width, height)?;
-        let mut piece = Vec::with_capacity(width.min(PIECE) as usize * 4);
-        for y in area.rows() {
-            for start in (0..width).step_by(PIECE as usize) {
-                piece.clear();
-                let width = PIECE.min(width - start);
-                framebuffer.read(Area { x: area.x + start, y, width, height: 1 }, &mut piece);
-                hash.update(&piece);
+/// A digest that is being computed.
+#[derive(Debug)]
+pub(crate) struct Hashing {
+    hash: Sha256,
+    area: Area,
+    /// What is next: a row of the area, and a pixel in that.
+    row: u32,
+    column: u32,
+}
+
+impl Hashing {
+    /// Of exactly the bytes that `get_image` would answer.
+    ///
+    /// # Errors
+    /// If it does not lie inside the display.
+    pub(crate) fn new((x, y, width, height): (i32, i32, u32, u32), size: Size) -> Result<Hashing, Fault> {
+        // As with an image, a rectangle without pixels is nowhere.
+        let area = match width > 0 && height > 0 {
+            true => size.check_read(x, y, width, height)?,
+            false => Area { x: 0, y: 0, width: 0, height: 0 },
+        };
+        Ok(Hashing { hash: Sha256::new(), area, row: 0, column: 0 })
+    }
+
+    /// Goes on for about so much work, in pixels filled. Answers how much it did, and the digest when it is done.
+    pub(crate) fn advance(&mut self, framebuffer: &Framebuffer, most: u64) -> (u64, Option<Digest>) {
+        let Area { x, y, width, height } = self.area;
+        let (mut piece, mut done) = (Vec::with_capacity(width.min(PIECE) as usize * 4), 0);
+        while self.row < height {
+            if done >= most {
+                return (done, None);
+            }
+            piece.clear();
+            let part = PIECE.min(width - self.column);
+            framebuffer
+                .read(Area { x: x + self.column, y: y + self.row, width: part, height: 1 }, &mut piece);
+            self.hash.update(&piece);
+            done += u64::from(part) * COST;
+            self.column += part;
+            if self.column == width {
+                (self.row, self.column) = (self.row + 1, 0);
             }
         }
+        let hash = std::mem::take(&mut self.hash);
+        (done, Some(Digest::from(<[u8; Digest::SIZE]>::from(hash.finalize()))))
     }
-    Ok(Digest::from(<[u8; Digest::SIZE]>::from(hash.finalize())))
+}
+
+/// The digest of exactly the bytes that `get_image` would answer.
+pub(super) fn of(area: (i32, i32, u32, u32), framebuffer: &Framebuffer) -> Result<Digest, Fault> {
+    let mut hashing = Hashing::new(area, framebuffer.size())?;
+    let (_, digest) = hashing.advance(framebuffer, u64::MAX);
+    Ok(digest.expect("there is no more to do than that"))
 }

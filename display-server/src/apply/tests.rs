@@ -309,12 +309,27 @@ fn a_known_picture_has_a_known_digest() {
 }
 
 #[test]
-fn hashing_counts_as_more_work_than_filling() {
-    let size = Size { width: 1_000, height: 1_000 };
-    let rectangle = |width, height| Request::GetDigest { x: 0, y: 0, width, height };
-    assert_eq!(work(&rectangle(100, 10), size), 64_000);
-    assert_eq!(work(&rectangle(u32::MAX, u32::MAX), size), 64_000_000, "refused before, and bounded anyway");
+fn a_digest_is_computed_piece_by_piece_and_counts_as_more_work_than_filling() {
+    let mut screen = Screen::new(100, 100);
+    let whole = screen.apply(Request::GetDigest { x: 1, y: 1, width: 99, height: 90 });
+    let mut hashing = Hashing::new((1, 1, 99, 90), Size { width: 100, height: 100 }).unwrap();
+    let (mut pieces, mut work) = (0, 0);
+    let digest = loop {
+        let (done, digest) = hashing.advance(&screen.framebuffer, 10_000);
+        (pieces, work) = (pieces + 1, work + done);
+        assert!(done <= 10_000 + 99 * 64);
+        if let Some(digest) = digest {
+            break digest;
+        }
+    };
+    assert_eq!(whole, Ok(Answer::Digest(digest)));
+    assert!(pieces > 10 && work == 99 * 90 * 64, "{work} in {pieces} pieces");
+}
+
+#[test]
+fn a_batch_counts_as_its_pixels() {
     let pixels = [Pixel::adding(0, 0, 1); 7];
+    let size = Size { width: 1_000, height: 1_000 };
     assert_eq!(work(&Request::AddPixels { pixels: Pixels::from(&pixels[..]) }, size), 7);
 }
 

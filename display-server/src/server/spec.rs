@@ -4,7 +4,8 @@ mod codes;
 mod read;
 mod refusals;
 
-use super::{Server, ServerOptions};
+use super::{Seat, Server, ServerOptions};
+use crate::clock::now;
 use crate::display::Display;
 use crate::framebuffer::Framebuffer;
 use crate::journal::{self, Journal};
@@ -80,7 +81,9 @@ impl Scene {
         let nonce = nonce(self.connections.replace(self.connections.get() + 1));
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
-            server.serve_with(Some(nonce), theirs, "SPEC.md", stopped).await;
+            let machine = server.machine(Some(nonce));
+            let seat = Seat::new(now());
+            server.serve_with(theirs, "SPEC.md", machine, &seat, stopped).await;
         });
         Line { stream: ours, task, requests: 0, heard: Vec::new() }
     }

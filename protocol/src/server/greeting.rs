@@ -107,6 +107,31 @@ impl Talk {
         Step::Wait
     }
 
+    /// Ends a connection for which there is no place. A client that comes back with its session is told nothing: it tries again
+    /// when a connection only ends, and may give up when it is refused.
+    #[cold]
+    pub(super) fn turn_away<'a>(
+        &mut self,
+        msgid: u32,
+        method: &[u8],
+        params: &[u8],
+        fault: Fault,
+    ) -> Step<'a> {
+        if method == hello::HELLO.as_bytes() {
+            let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
+            if self.arriving.was_checked() {
+                self.arriving.agree();
+            }
+            if asked.is_ok_and(|(hello,)| hello.attempt <= 1) {
+                self.write_fault(msgid, &fault, true);
+            }
+        } else {
+            self.write_fault(msgid, &fault, false);
+        }
+        self.closing = Some(fault);
+        Step::Wait
+    }
+
     #[cold]
     pub(super) fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);

@@ -1,11 +1,11 @@
-//! Clients that mean harm neither keep an honest one from its answers nor make the display use more than it may.
+//! Slow senders, readers that never read and a flood of connects, all in this process.
 
+use super::{quantile, request};
 use crate::processes::{PATIENCE, Server};
 use crate::{duration, peak};
 use draw_client::{Color, Display, blocking};
 use draw_protocol::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -32,10 +32,6 @@ const IMAGE: usize = (SIDE * SIDE * 4) as usize;
 /// and the deaf have as many answers as a display keeps, in buffers that grow to twice what they hold. Those of the flood are
 /// not counted, since they are gone.
 const BOUND: u64 = ((SLOW + DEAF) * 2 * limits::READ + DEAF * 2 * (limits::UNSENT + IMAGE)) as u64;
-
-fn request(msgid: u32, method: &str, params: impl Serialize) -> Vec<u8> {
-    rmp_serde::to_vec(&(0, msgid, method, params)).unwrap()
-}
 
 /// Where they are, and how much they have done.
 #[derive(Clone)]
@@ -136,7 +132,7 @@ fn an_honest_client_is_answered_among_clients_that_mean_harm() {
     // All of those are gone with it.
     runtime.shutdown_timeout(PATIENCE);
 
-    let p99 = |took: &[Duration]| took[took.len() * 99 / 100];
+    let p99 = |took: &[Duration]| quantile(took, 99);
     let [sent, floods] = [&harm.sent, &harm.floods].map(|n| n.load(Relaxed));
     println!(
         "{} calls alone, p99 {:?}; {} among {floods} connects and {sent} pieces, p99 {:?}; {} KiB at first, at most {} KiB",

@@ -1,0 +1,95 @@
+//! Who gets a place when there are none left, and who is told that there is none.
+
+mod common;
+
+use common::*;
+use display_server::ServerOptions;
+use serde::Serialize;
+
+fn sync() -> Vec<u8> {
+    request(1, "sync", NONE)
+}
+
+async fn full(places: usize) -> Running {
+    start(ServerOptions { connections: places, ..ServerOptions::default() }).await
+}
+
+/// One that has asked something, so that it is not silent.
+async fn speaker(running: &Running) -> Client<tokio::net::TcpStream> {
+    let mut client = running.connect().await;
+    client.send(&sync()).await;
+    client.expect(&done(1)).await;
+    client
+}
+
+#[tokio::test]
+async fn the_oldest_silent_connection_gives_its_place_to_one_that_comes() {
+    let running = full(3).await;
+    let mut speaker = speaker(&running).await;
+    let mut first = running.connect().await;
+    until("the first to be in", || running.display.stats().connections == 2).await;
+    let mut second = running.connect().await;
+    until("the second to be in", || running.display.stats().connections == 3).await;
+    let mut newcomer = running.connect().await;
+    newcomer.send(&sync()).await;
+    newcomer.expect(&done(1)).await;
+    assert_eq!(first.rest().await, [], "who says nothing is told nothing");
+    // Both who spoke, and who was not needed, stay.
+    for client in [&mut speaker, &mut second, &mut newcomer] {
+        client.send(&sync()).await;
+        client.expect(&done(1)).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn silent_connections_in_any_number_do_not_keep_one_that_speaks_out() {
+    let running = full(4).await;
+    let silent: Vec<_> = futures::future::join_all((0..200).map(|_| running.connect())).await;
+    running.check_that_a_new_client_draws().await;
+    drop(silent);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_plain_client_that_finds_no_place_is_told_why() {
+    let running = full(1).await;
+    let mut inside = speaker(&running).await;
+    let mut newcomer = running.connect().await;
+    newcomer.send(&request(7, "sync", NONE)).await;
+    let rest = newcomer.rest().await;
+    let text = printable(&rest);
+    assert!(rest.starts_with(b"\x94\x01\x07\x92\x00"), "{text}");
+    assert!(text.contains("busy: 1 connections are open, the most that this display takes"), "{text}");
+    inside.send(&sync()).await;
+    inside.expect(&done(1)).await;
+    drop(inside);
+    running.check_that_a_new_client_draws().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_greeting_that_finds_no_place_is_refused_and_one_that_comes_back_only_ends() {
+    #[derive(Serialize)]
+    struct Resuming {
+        version: u32,
+        session: Bin,
+        attempt: u64,
+    }
+    let running = full(1).await;
+    let inside = speaker(&running).await;
+    let mut newcomer = running.connect().await;
+    newcomer.send(&hello()).await;
+    let text = printable(&newcomer.rest().await);
+    assert!(text.contains("code") && text.contains("busy") && text.contains("try again later"), "{text}");
+
+    // A client of an older version would give up for good, were it refused.
+    let mut returning = running.connect().await;
+    let mut bytes = b"\x94\x00\x00\xa5hello\x91".to_vec();
+    let resuming = Resuming { version: 1, session: Bin(vec![3; 16]), attempt: 2 };
+    bytes.extend(rmp_serde::to_vec_named(&resuming).unwrap());
+    returning.send(&bytes).await;
+    assert_eq!(printable(&returning.rest().await), "");
+    drop(inside);
+    running.stop().await;
+}

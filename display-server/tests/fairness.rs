@@ -1,0 +1,124 @@
+//! What clients do that want much does not keep others from what they want.
+
+mod common;
+
+use common::*;
+use display_server::{Color, Display, ServerOptions, Size};
+
+const MIB: usize = 1 << 20;
+
+fn display(width: u32, height: u32) -> Display {
+    Display::new(Size { width, height }, Color::BLACK).unwrap()
+}
+
+/// An image that needs more than what a connection has of its own.
+const WIDE: (u32, u32) = (1024, 512);
+
+/// A server where a few connections share `shared` bytes beside what each has of its own.
+async fn scarce(shared: usize) -> Running {
+    let memory = 4 * (200 << 10) + 4 * (260 << 10) + shared;
+    let options = ServerOptions { connections: 4, memory, ..ServerOptions::default() };
+    start_with(display(WIDE.0, WIDE.1), options).await
+}
+
+fn image(id: u32) -> Vec<u8> {
+    request(id, "get_image", (0, 0, WIDE.0, WIDE.1))
+}
+
+async fn check_that_an_image_is_answered(running: &Running) {
+    let mut client = running.connect().await;
+    client.send(&image(5)).await;
+    let bytes = (WIDE.0 * WIDE.1 * 4) as usize;
+    let head = [&b"\x94\x01\x05\xc0\xc6"[..], &(bytes as u32).to_be_bytes()].concat();
+    client.expect(&head).await;
+    client.expect(&[0, 0, 0, 255].repeat(bytes / 4)).await;
+}
+
+#[tokio::test]
+async fn an_image_is_answered_while_messages_that_are_never_finished_hold_the_memory() {
+    let running = scarce(3 * MIB).await;
+    let bytes = 4 * MIB;
+    let large = request(3, "put_image", (0, 0, 1024, 1024, Bin(vec![0; bytes])));
+    let mut unfinished = running.connect().await;
+    unfinished.send(&large[..large.len() - 1]).await;
+    until("it to be there", || running.display.stats().buffered as usize > bytes).await;
+    check_that_an_image_is_answered(&running).await;
+    let text = printable(&unfinished.rest().await);
+    assert!(text.contains("too_slow: others wait for the memory that this connection holds"), "{text}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_image_is_answered_while_clients_that_never_read_hold_the_memory() {
+    let running = scarce(3 * MIB).await;
+    let mut deaf = Vec::new();
+    for _ in 0..2 {
+        let (mut client, served) = running.pipe(64 << 10);
+        client.send(&image(4).repeat(10)).await;
+        deaf.push((client, served));
+    }
+    until("answers to pile up", || running.display.stats().buffered as usize > MIB).await;
+    check_that_an_image_is_answered(&running).await;
+    until("one to be shown out", || running.display.stats().closed_for_fault >= 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_served_while_nobody_else_wants_the_memory() {
+    let running = scarce(3 * MIB).await;
+    let (mut client, _served) = running.pipe(4 << 10);
+    client.send(&image(4)).await;
+    until("it to be there", || running.display.stats().buffered as usize > MIB).await;
+    tokio::time::sleep(2 * draw_protocol::limits::RECLAIM).await;
+    let head = [&b"\x94\x01\x04\xc0\xc6"[..], &(WIDE.0 * WIDE.1 * 4).to_be_bytes()].concat();
+    client.expect(&head).await;
+    client.expect(&[0, 0, 0, 255].repeat((WIDE.0 * WIDE.1) as usize)).await;
+    running.stop().await;
+}
+
+/// On one thread: whoever computes a digest in one go answers that before it even reads what the other client sends.
+#[tokio::test]
+async fn a_cheap_call_is_answered_while_the_digest_of_everything_is_computed() {
+    let running = start_with(display(4096, 2048), ServerOptions::default()).await;
+    let (mut many, mut other) = (Vec::new(), running.connect().await);
+    for _ in 0..16 {
+        let mut client = running.connect().await;
+        client.send(&request(1, "sync", NONE)).await;
+        client.expect(&done(1)).await;
+        many.push(client);
+    }
+    for client in &mut many {
+        client.send(&request(2, "get_digest", (0, 0, 4096, 2048))).await;
+    }
+    for id in 2..5 {
+        other.send(&request(id, "get_pixel", (1, 1))).await;
+        other.expect(&answer(id, 0xffu32)).await;
+    }
+    let early = many[15].stream.try_read(&mut [0; 64]);
+    assert!(early.is_err(), "the last digest was there first: {early:?}");
+    drop(many);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn digests_of_many_clients_are_all_right_and_in_the_order_of_each_ones_requests() {
+    let running = start_with(display(256, 256), ServerOptions::default()).await;
+    let ask = |id| [request(id, "get_digest", (0, 0, 256, 256)), request(id + 1, "sync", NONE)].concat();
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let mut client = running.connect().await;
+        client.send(&[ask(2), ask(4)].concat()).await;
+        clients.push(client);
+    }
+    let picture = [0, 0, 0, 255].repeat(256 * 256);
+    let digest = Bin(draw_client::digest_of_image(&picture).as_bytes().to_vec());
+    let digest = rmp_serde::to_vec(&digest).unwrap();
+    for client in &mut clients {
+        for id in [2, 4] {
+            let response = [&[0x94, 1, id as u8, 0xc0][..], &digest].concat();
+            client.expect(&response).await;
+            client.expect(&done(id + 1)).await;
+        }
+    }
+    running.stop().await;
+}

@@ -1,0 +1,196 @@
+//! The single ways of doing harm.
+
+use super::request;
+use serde::Serialize;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The display that is attacked: its usual size.
+pub(super) const WIDTH: u32 = 640;
+pub(super) const HEIGHT: u32 = 480;
+
+/// Bytes of a name that is longer than any, and still in a first message.
+const LONG_NAME: usize = 4_000;
+/// Bytes of the image whose last byte is missing: as many as the largest message may have, nearly.
+const UNFINISHED: usize = (16 << 20) - 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attack {
+    /// Connects and is gone.
+    Connects,
+    /// Connects, sends a byte that begins no message, and waits for the end.
+    WrongBytes,
+    /// Connects, greets with a long name or asks for a method with one, and waits for the answer.
+    LongNames,
+    /// Asks for the digest of everything, again and again.
+    Digests,
+    /// Adds a pixel and has it synced, again and again.
+    Syncs,
+    /// Asks for images and never reads.
+    Deaf,
+    /// Sends all of an image but its last byte.
+    Unfinished,
+    /// Connects and says nothing.
+    Silent,
+}
+
+impl Attack {
+    pub(super) const ALL: [Attack; 8] = [
+        Attack::Connects,
+        Attack::WrongBytes,
+        Attack::LongNames,
+        Attack::Digests,
+        Attack::Syncs,
+        Attack::Deaf,
+        Attack::Unfinished,
+        Attack::Silent,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Attack::Connects => "connects",
+            Attack::WrongBytes => "wrong first bytes",
+            Attack::LongNames => "long names",
+            Attack::Digests => "digests",
+            Attack::Syncs => "syncs",
+            Attack::Deaf => "deaf",
+            Attack::Unfinished => "unfinished messages",
+            Attack::Silent => "silent connections",
+        }
+    }
+
+    pub(super) fn clients(self) -> usize {
+        match self {
+            Attack::Connects | Attack::WrongBytes | Attack::LongNames => 8,
+            Attack::Digests => 100,
+            Attack::Syncs => 50,
+            Attack::Deaf => 300,
+            Attack::Unfinished => 60,
+            Attack::Silent => 1_024,
+        }
+    }
+
+    /// How many of them must have begun for the attack to be under way. Of those that are silent a few find no place: others have
+    /// one.
+    pub(super) fn begun(self) -> usize {
+        match self {
+            Attack::Silent => self.clients() - 24,
+            // The display may end some before the last has come.
+            Attack::Deaf | Attack::Unfinished => self.clients() / 2,
+            _ => self.clients(),
+        }
+    }
+}
+
+/// What all the clients of an attack have done.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) begun: AtomicUsize,
+    pub(super) done: AtomicUsize,
+}
+
+/// One client of an attack, for ever. One that is shown out comes back.
+pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, tally: Arc<Tally>) {
+    let mut is_first = true;
+    let mut begun = || {
+        if std::mem::take(&mut is_first) {
+            tally.begun.fetch_add(1, Relaxed);
+        }
+    };
+    loop {
+        let round = async {
+            let mut stream = TcpStream::connect(address).await?;
+            // Or the ports of a machine are used up in the end.
+            _ = stream.set_zero_linger();
+            let done = || _ = tally.done.fetch_add(1, Relaxed);
+            match attack {
+                Attack::Connects => done(),
+                Attack::WrongBytes => {
+                    stream.write_all(b"G").await?;
+                    _ = stream.read(&mut [0; 64]).await?;
+                    done();
+                }
+                Attack::LongNames => {
+                    stream.write_all(&long_name(number)).await?;
+                    _ = stream.read(&mut [0; 512]).await?;
+                    done();
+                }
+                Attack::Digests => {
+                    begun();
+                    asks(&mut stream, &request(7, "get_digest", (0, 0, WIDTH, HEIGHT)), 38, done).await?;
+                }
+                Attack::Syncs => {
+                    begun();
+                    let add = request(7, "add_pixel", (number as u32, 20, 1));
+                    // Either answer is [1, 7, nil, nil].
+                    asks(&mut stream, &[add, request(7, "sync_durable", [0; 0])].concat(), 10, done).await?;
+                }
+                Attack::Deaf => {
+                    let asks = request(7, "get_image", (0, 0, WIDTH, HEIGHT)).repeat(1_000);
+                    stream.write_all(&asks).await?;
+                    begun();
+                    done();
+                    // For ever, or until the display has enough of it.
+                    while stream.write_all(&asks).await.is_ok() {}
+                }
+                Attack::Unfinished => {
+                    let image = unfinished();
+                    stream.write_all(&image).await?;
+                    begun();
+                    done();
+                    _ = stream.read(&mut [0; 512]).await?;
+                }
+                Attack::Silent => {
+                    begun();
+                    done();
+                    _ = stream.read(&mut [0; 64]).await?;
+                }
+            }
+            begun();
+            io::Result::Ok(())
+        };
+        if round.await.is_err() {
+            // It was not let in, or shown out.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Asks and reads an answer of so many bytes, for ever.
+async fn asks(stream: &mut TcpStream, request: &[u8], answer: usize, done: impl Fn()) -> io::Result<()> {
+    let mut room = vec![0; answer];
+    loop {
+        stream.write_all(request).await?;
+        stream.read_exact(&mut room).await?;
+        done();
+    }
+}
+
+fn long_name(number: usize) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Hello {
+        version: u32,
+        client: String,
+    }
+    let name = "n".repeat(LONG_NAME);
+    if number.is_multiple_of(2) {
+        return request(7, &name, [0; 0]);
+    }
+    let hello = Hello { version: 1, client: name };
+    let mut bytes = b"\x94\x00\x00\xa5hello\x91".to_vec();
+    bytes.extend(rmp_serde::to_vec_named(&hello).unwrap());
+    bytes
+}
+
+fn unfinished() -> Vec<u8> {
+    let mut bytes = b"\x94\x00\x07\xa9put_image\x95\x00\x00\xcd\x08\x00\xcd\x08\x00\xc6".to_vec();
+    bytes.extend((UNFINISHED as u32).to_be_bytes());
+    bytes.resize(bytes.len() + UNFINISHED - 1, 0);
+    bytes
+}

@@ -1,0 +1,71 @@
+//! Honest clients, and how long they wait.
+
+use super::attacks::{HEIGHT, WIDTH};
+use super::request;
+use crate::processes::PATIENCE;
+use draw_client::{Color, Display};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// One that draws and asks, each call when the one before is answered.
+pub(super) struct Honest {
+    display: Display,
+    count: u32,
+}
+
+impl Honest {
+    pub(super) async fn connect(address: &str) -> Honest {
+        let display =
+            Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE).reconnect(Duration::ZERO);
+        Honest { display: display.connect(address).await.unwrap(), count: 0 }
+    }
+
+    /// Answers how long each call took, in order of that. Every call succeeds.
+    pub(super) async fn call(&mut self, until: Instant) -> Vec<Duration> {
+        let mut took = Vec::new();
+        let first = match self.count {
+            0 => self.display.get_pixel(3, 4).await.unwrap().to_u32(),
+            _ => Color::BLACK.to_u32(),
+        };
+        assert_eq!(first, Color::BLACK.to_u32());
+        while took.is_empty() || Instant::now() < until {
+            let began = Instant::now();
+            self.display.add_pixel(3, 4, 1).await.unwrap().await.unwrap();
+            self.count += 1;
+            let drawn = Instant::now();
+            let shown = self.display.get_pixel(3, 4).await.unwrap();
+            took.extend([drawn - began, drawn.elapsed()]);
+            assert_eq!(shown.to_u32(), Color::BLACK.to_u32() + self.count);
+        }
+        took.sort_unstable();
+        took
+    }
+
+    /// The picture, as bands of rows.
+    pub(super) async fn image(&self) {
+        let image = self.display.get_image(0, 0, WIDTH, HEIGHT).await.unwrap();
+        assert_eq!(image.len(), (WIDTH * HEIGHT * 4) as usize);
+    }
+}
+
+/// One that speaks plain MessagePack-RPC and asks for the whole picture at once, now and then. Answers how long each took.
+pub(super) fn watch(address: &str, until: Instant) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut took = Vec::new();
+    while took.is_empty() || Instant::now() < until {
+        let began = Instant::now();
+        stream.write_all(&request(9, "get_image", (0, 0, WIDTH, HEIGHT))).unwrap();
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        // [1, 9, nil, bin of so many bytes]
+        assert!(head.starts_with(b"\x94\x01\x09\xc0\xc6"), "no image: {}", head.escape_ascii());
+        let mut image = vec![0; (WIDTH * HEIGHT * 4) as usize];
+        stream.read_exact(&mut image).unwrap();
+        took.push(began.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    took.sort_unstable();
+    took
+}

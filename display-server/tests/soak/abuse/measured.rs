@@ -1,0 +1,129 @@
+//! How honest clients fare under each attack, and what of the display's memory is left behind.
+
+use super::attacker::{Attacker, raise_descriptors};
+use super::attacks::{Attack, HEIGHT, WIDTH};
+use super::honest::{Honest, watch};
+use super::quantile;
+use crate::peak;
+use crate::processes::{Directory, PATIENCE, Server, free_port};
+use draw_client::blocking;
+use draw_protocol::limits;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// For how many seconds each attack goes on, unless the environment variable `ABUSE` says otherwise. That also makes pairs of them.
+const SECONDS: f64 = 0.4;
+
+/// What a display may hold beside its buffers: its code, its picture, its threads' stacks, the sockets' own state.
+const BESIDE: u64 = 96 << 20;
+
+/// What of its peak a display may have more after an attack than before.
+const KEPT: u64 = 24 << 20;
+
+/// One measurement at a time: each takes both cores.
+static ONE: Mutex<()> = Mutex::new(());
+
+fn length() -> Duration {
+    let seconds = std::env::var("ABUSE").map_or(SECONDS, |seconds| seconds.parse().expect("a number"));
+    Duration::from_secs_f64(seconds)
+}
+
+fn is_long() -> bool {
+    std::env::var_os("ABUSE").is_some()
+}
+
+/// The environment variable `ABUSE_ONLY` has a part of the names of those that are to be tried.
+fn is_chosen(attack: &Attack) -> bool {
+    std::env::var("ABUSE_ONLY").map_or(true, |only| attack.name().contains(&only))
+}
+
+fn start(attacks: &[Attack], directory: &Directory) -> Server {
+    let size = format!("{WIDTH}x{HEIGHT}");
+    match attacks.contains(&Attack::Syncs) {
+        true => Server::start(&directory.path("journal"), free_port(), &size),
+        false => Server::start_plain(&size),
+    }
+}
+
+/// Makes these attacks together, and asserts what does not depend on how fast this machine is.
+fn measure(attacks: &[Attack]) {
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    raise_descriptors();
+    let names: Vec<_> = attacks.iter().map(|attack| attack.name()).collect();
+    let (names, directory) = (names.join(" + "), Directory::new("abuse"));
+    let (server, runtime) = (start(attacks, &directory), Runtime::new().unwrap());
+    let mut honest = runtime.block_on(Honest::connect(&server.address));
+    let mut during = |length: Duration| {
+        let until = Instant::now() + length;
+        let address = server.address.clone();
+        let watching = std::thread::spawn(move || watch(&address, until));
+        let (calls, most) = std::thread::scope(|scope| {
+            let calling = scope.spawn(|| runtime.block_on(honest.call(until)));
+            (calling.join().expect("every call succeeds"), peak(&server, until))
+        });
+        runtime.block_on(honest.image());
+        (calls, watching.join().expect("every image is answered"), most)
+    };
+    let (alone, alone_images, _) = during(length());
+    let before = server.memory();
+    let attackers: Vec<_> = attacks.iter().map(|attack| Attacker::start(*attack, &server.address)).collect();
+    let (among, images, most) = during(length());
+    // One that comes while it goes on is served as well.
+    let came = Instant::now();
+    let display = blocking::Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE);
+    let display = display.connect(&server.address).expect("who comes among attackers is let in");
+    display.get_pixel(3, 4).expect("and answered");
+    let came = came.elapsed();
+    let done: Vec<_> = attackers.into_iter().map(Attacker::end).collect();
+    let (given_back, left) = given_back(&server, before);
+    let [p50, p99] = [50, 99].map(|share| [&alone, &among].map(|took| quantile(took, share)));
+    let [image50, image99] = [50, 99].map(|share| [&alone_images, &images].map(|took| quantile(took, share)));
+    println!(
+        "{names}: calls p50 {:.0?} -> {:.0?}, p99 {:.0?} -> {:.0?} (x {:.1}); images p50 {:.1?} -> {:.1?}, p99 {:.1?} -> {:.1?}; \
+         a newcomer {came:.0?}; attackers did {done:?} (in all, a second); memory {} -> {} MiB, {} MiB {given_back:.1?} after",
+        p50[0],
+        p50[1],
+        p99[0],
+        p99[1],
+        p99[1].as_secs_f64() / p99[0].as_secs_f64(),
+        image50[0],
+        image50[1],
+        image99[0],
+        image99[1],
+        before >> 20,
+        most >> 20,
+        left >> 20,
+    );
+    for (attack, (done, _)) in attacks.iter().zip(done) {
+        assert!(done >= attack.begun() / 2, "{names}: {attack:?} did {done}, so nothing was tried");
+    }
+    assert!(most <= limits::MEMORY as u64 + BESIDE, "{names}: {most} bytes");
+    assert!(left <= before + KEPT, "{names}: {left} bytes, of which {before} were there before");
+}
+
+/// Waits until a display has given back what attackers made it take, for a minute at most. Answers how long that took, and what it
+/// has then.
+fn given_back(server: &Server, before: u64) -> (Duration, u64) {
+    let began = Instant::now();
+    while server.memory() > before + KEPT && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (began.elapsed(), server.memory())
+}
+
+#[test]
+fn an_honest_client_hardly_notices_an_attack() {
+    Attack::ALL.iter().filter(|attack| is_chosen(attack)).for_each(|attack| measure(&[*attack]));
+}
+
+#[test]
+fn nor_any_two_together() {
+    let (mut pairs, all) = (Vec::new(), Attack::ALL);
+    for (number, first) in all.iter().enumerate() {
+        pairs.extend(all[number + 1..].iter().map(|second| [*first, *second]));
+    }
+    // A few of them unless there is time.
+    let step = if is_long() { 1 } else { 9 };
+    pairs.iter().step_by(step).for_each(|pair| measure(pair));
+}
