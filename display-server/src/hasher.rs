@@ -11,10 +11,11 @@ use std::thread;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-/// How nice the thread is to others: it gets a tenth of a processor that somebody else wants as well.
-const NICE: i32 = 10;
+/// How nice the thread is to others: it gets a quarter of a processor that somebody else wants as well.
+const NICE: i32 = 5;
 
-/// Work that is done for one before the next has its turn: some milliseconds. A small digest does not wait for a large one.
+/// Work that is done for a large digest before a small one has its turn, and what a small one takes at most: some milliseconds. Large
+/// ones are computed one after the other: in turns, all of a hundred would be there only at the end.
 const PIECE: u64 = 5_000_000;
 
 /// Where connections have their digests computed. Clones are the same. The thread ends with the last of them.
@@ -42,7 +43,9 @@ impl Hasher {
         };
         if let Some(job) = refused {
             // Better late than never.
-            run(&mut VecDeque::from([job]), u64::MAX);
+            let mut queue = Queue::default();
+            queue.push(job);
+            queue.run_all();
         }
         digest
     }
@@ -66,26 +69,47 @@ fn serve(jobs: &Receiver<Job>) {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         debug!("digests are computed at the usual priority: {error}");
     }
-    let mut queue = VecDeque::new();
+    let mut queue = Queue::default();
     while let Ok(job) = jobs.recv() {
-        queue.push_back(job);
-        while !queue.is_empty() {
-            run(&mut queue, PIECE);
-            queue.extend(jobs.try_iter());
+        queue.push(job);
+        while queue.run() {
+            jobs.try_iter().for_each(|job| queue.push(job));
         }
     }
 }
 
-/// Goes on with the first of the queue.
-fn run(queue: &mut VecDeque<Job>, work: u64) {
-    let Some(mut job) = queue.pop_front() else { return };
-    if job.done.is_closed() {
-        // Its connection is gone.
-        return;
+/// What is to be computed, in the order in which it came.
+#[derive(Debug, Default)]
+struct Queue {
+    small: VecDeque<Job>,
+    large: VecDeque<Job>,
+}
+
+impl Queue {
+    fn push(&mut self, job: Job) {
+        let is_small = job.hashing.work() <= PIECE;
+        if is_small { self.small.push_back(job) } else { self.large.push_back(job) }
     }
-    match job.hashing.advance(job.display.framebuffer(), work) {
-        (_, Some(digest)) => _ = job.done.send(digest),
-        (_, None) => queue.push_back(job),
+
+    /// Computes a small one, and a piece of a large one. Answers whether there was any.
+    fn run(&mut self) -> bool {
+        let is_any = !(self.small.is_empty() && self.large.is_empty());
+        for queue in [&mut self.small, &mut self.large] {
+            let Some(mut job) = queue.pop_front() else { continue };
+            if job.done.is_closed() {
+                // Its connection is gone.
+                continue;
+            }
+            match job.hashing.advance(job.display.framebuffer(), PIECE) {
+                (_, Some(digest)) => _ = job.done.send(digest),
+                (_, None) => queue.push_front(job),
+            }
+        }
+        is_any
+    }
+
+    fn run_all(&mut self) {
+        while self.run() {}
     }
 }
 
@@ -106,13 +130,32 @@ mod tests {
         let [(large, mut late), (small, mut early), (left, gone)] =
             [job(1024, 512), job(8, 8), job(1024, 512)];
         drop(gone);
-        let mut queue = VecDeque::from([large, left, small]);
-        (0..3).for_each(|_| run(&mut queue, PIECE));
+        let mut queue = Queue::default();
+        [large, left, small].into_iter().for_each(|job| queue.push(job));
+        assert!(queue.run());
         assert!(early.try_recv().is_ok() && late.try_recv().is_err());
-        assert_eq!(queue.len(), 1, "one is nobody's");
-        while !queue.is_empty() {
-            run(&mut queue, PIECE);
-        }
+        queue.run_all();
         assert!(late.try_recv().is_ok());
+    }
+
+    #[test]
+    fn large_digests_are_there_one_after_the_other() {
+        let size = Size { width: 1024, height: 512 };
+        let display = Display::new(size, Color::BLACK).expect("it is small");
+        let mut queue = Queue::default();
+        let mut digests = Vec::new();
+        for _ in 0..4 {
+            let (done, digest) = oneshot::channel();
+            let hashing = Hashing::new((0, 0, 1024, 512), size).expect("it is inside");
+            queue.push(Job { hashing, display: display.clone(), done });
+            digests.push(digest);
+        }
+        let mut come = 0;
+        while queue.run() {
+            let now = digests.iter_mut().skip(come).take_while(|digest| !digest.is_empty()).count();
+            assert!(now <= 1);
+            come += now;
+        }
+        assert_eq!(come, 4);
     }
 }

@@ -35,6 +35,11 @@ impl Hashing {
         Ok(Hashing { hash: Sha256::new(), area, row: 0, column: 0 })
     }
 
+    /// How much work it is in all, in pixels filled.
+    pub(crate) fn work(&self) -> u64 {
+        u64::from(self.area.width) * u64::from(self.area.height) * COST
+    }
+
     /// Goes on for about so much work, in pixels filled. Answers how much it did, and the digest when it is done.
     pub(crate) fn advance(&mut self, framebuffer: &Framebuffer, most: u64) -> (u64, Option<Digest>) {
         let Area { x, y, width, height } = self.area;

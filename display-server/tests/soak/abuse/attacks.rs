@@ -167,8 +167,8 @@ async fn asks(stream: &mut TcpStream, request: &[u8], answer: usize, done: impl 
     let mut room = vec![0; answer];
     loop {
         stream.write_all(request).await?;
-        stream.read_exact(&mut room).await?;
         done();
+        stream.read_exact(&mut room).await?;
     }
 }
 
