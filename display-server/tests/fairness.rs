@@ -8,7 +8,7 @@ use display_server::{Color, Display, ServerOptions, Size};
 const MIB: usize = 1 << 20;
 
 fn display(width: u32, height: u32) -> Display {
-    Display::new(Size { width, height }, Color::BLACK).unwrap()
+    Display::new(Size { width, height }, Color::BLACK).expect("it is small")
 }
 
 /// An image that needs more than what a connection has of its own.
