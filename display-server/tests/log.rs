@@ -25,7 +25,9 @@ const END: Duration = Duration::from_secs(2);
 const BAD: usize = 400;
 
 fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
+    let mut command = Command::new("env");
+    // SIGHUP may be ignored here (`nohup cargo test`), which a program inherits.
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_display-server")]);
     command.args(["--headless", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
     for name in ["DRAW_DEBUG", "NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY"] {
         command.env_remove(name);

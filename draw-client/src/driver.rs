@@ -183,9 +183,10 @@ impl Driver {
                 }
             }
             if let Some((status, applied)) = state.resumed.take() {
-                let dropped = state.take_dropped();
+                let (dropped, is_restarted) = (state.take_dropped(), state.machine.is_restarted());
                 drop(state);
-                self.returning.iter_mut().for_each(|returning| returning.resumed(applied, now));
+                let returning = self.returning.iter_mut();
+                returning.for_each(|returning| returning.resumed(applied, is_restarted, now));
                 dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
                 continue;
             }

@@ -114,13 +114,14 @@ fn may_recur(lost: &Lost) -> bool {
 
 /// The outage before this connection. Should this one be lost before anything is achieved, it goes on: a display that greets and
 /// then resets, or floods, and a network that alters or doubles the same each time, are of no use, although there is a connection
-/// each time.
+/// each time. A display that was restarted is useful again: it was gone for a reason of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Before(Option<(Outage, Instant)>);
 
 impl Before {
-    /// There is a connection again, and so many requests are done.
-    pub(crate) fn end(&mut self, outage: Option<Outage>, applied: u64, now: Instant) {
+    /// There is a connection again, and so many requests are done. `is_restarted`: the display was restarted meanwhile.
+    pub(crate) fn end(&mut self, outage: Option<Outage>, applied: u64, is_restarted: bool, now: Instant) {
+        let outage = outage.filter(|_| !is_restarted);
         self.0 = outage.map(|outage| (Outage { applied, ..outage }, now));
     }
 
@@ -238,12 +239,24 @@ mod tests {
             let outage = before.begin(new(first, began), 4, true, began);
             assert_eq!((outage.pause, outage.until), (FIRST, began + 30 * second));
             // There is a connection after two seconds, and what was under way is given up.
-            before.end(Some(outage), 5, began + 2 * second);
+            before.end(Some(outage), 5, false, began + 2 * second);
             let now = began + 2 * second + lasted;
             let outage = before.begin(new(then, now), applied, is_busy, now);
             let (pause, left) = if is_same { (2 * FIRST, 28 * second) } else { (FIRST, 30 * second) };
             assert_eq!((outage.pause, outage.until - now), (pause, left));
             assert_eq!(now - outage.since, 30 * second - left);
+        }
+    }
+
+    #[test]
+    fn a_display_that_is_restarted_again_and_again_is_come_back_to_at_once() {
+        let began = Instant::now();
+        let outage = || Outage::new(Lost::Eof, began, Duration::from_secs(30), 7);
+        for is_restarted in [false, true] {
+            let mut before = Before::default();
+            before.end(Some(outage()), 5, is_restarted, began);
+            let next = before.begin(outage(), 5, true, began);
+            assert_eq!(next.pause == FIRST, is_restarted, "{:?}", next.pause);
         }
     }
 
@@ -273,7 +286,7 @@ mod tests {
             }
             // There is a connection for a moment, on which nothing is done.
             now = outage.next;
-            before.end(Some(outage), 5, now);
+            before.end(Some(outage), 5, false, now);
             tries += 1;
         };
         assert!((5..15).contains(&tries), "{tries} connections in 30 s");

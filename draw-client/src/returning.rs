@@ -123,9 +123,9 @@ impl Returning {
         self.news = self.outage.as_ref().map(|outage| outage.status(now));
     }
 
-    /// The display has greeted back, when so many requests were done.
-    pub(crate) fn resumed(&mut self, applied: u64, now: Instant) {
-        self.before.end(self.outage.take(), applied, now);
+    /// The display has greeted back, when so many requests were done. `is_restarted`: it was restarted meanwhile.
+    pub(crate) fn resumed(&mut self, applied: u64, is_restarted: bool, now: Instant) {
+        self.before.end(self.outage.take(), applied, is_restarted, now);
         self.greeting = None;
     }
 

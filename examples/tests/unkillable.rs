@@ -26,7 +26,10 @@ impl Place {
         let program = std::env::current_exe().unwrap();
         let program = program.parent().unwrap().parent().unwrap().join("examples/unkillable");
         assert!(program.exists(), "`cargo build -p draw-examples --example unkillable` makes {program:?}");
-        Command::new(program)
+        // SIGHUP may be ignored here (`nohup cargo test`), which a program inherits.
+        Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(program)
             .args(arguments)
             .current_dir(&self.0)
             .env("TMPDIR", self.0.join("tmp"))

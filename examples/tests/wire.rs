@@ -216,7 +216,7 @@ fn ctrl_c_ends_the_relay_with_a_summary_and_cuts_its_clients_off() {
         assert!(printed.contains("-> 1 draw_pixel(1, 2, #ff0000ff)"), "{printed}");
         let last = printed.lines().last().unwrap();
         assert!(
-            last.starts_with("2 connections; -> 3 messages, ") && last.contains("; <- 3 messages, "),
+            last.starts_with("2 connections; -> 4 messages, ") && last.contains("; <- 3 messages, "),
             "{last}"
         );
         assert!(display.get_pixel(1, 2).unwrap_err().is_disconnected());

@@ -109,7 +109,7 @@ codes! {
     NoSpace = "no_space",
     /// The display keeps no journal, so nothing on it is durable.
     NoJournal = "no_journal",
-    /// As many connections are open as the display takes. The connection closes: try again later.
+    /// As many connections are open as the display takes. The connection closes.
     Busy = "busy",
     /// The display ends. The connection closes.
     ShuttingDown = "shutting_down",

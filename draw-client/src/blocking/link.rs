@@ -310,7 +310,7 @@ impl Link {
             found = found.take().or_else(|| wanted(event, machine));
             resumed
         })?;
-        self.before.end(self.outage.take(), applied, Instant::now());
+        self.before.end(self.outage.take(), applied, self.machine.is_restarted(), Instant::now());
         Ok(found)
     }
 

@@ -76,8 +76,11 @@ async fn the_connection_goes_on_or_closes_after_each_code_as_the_table_says() {
         seen.insert(code, BTreeSet::from([CLOSES]));
     }
     seen.insert("no_memory", BTreeSet::from([no_memory().await]));
-    // The others take time, more faults than are kept, or a disk without room: see below, and `journal/tests/no_room_served.rs`.
-    for (code, how) in [("too_slow", CLOSES), ("no_space", GOES_ON), ("answer_lost", GOES_ON)] {
+    // The others take time, more faults than are kept, a disk without room or a crowd: see below, `journal/tests/no_room_served.rs`
+    // and `tests/admission.rs`.
+    for (code, how) in
+        [("too_slow", CLOSES), ("no_space", GOES_ON), ("answer_lost", GOES_ON), ("busy", CLOSES)]
+    {
         seen.insert(code, BTreeSet::from([how]));
     }
 

@@ -203,7 +203,10 @@ async fn end_is_not_answered_and_what_comes_after_it_is_executed() {
         client.send(&[begun(confirms), ends].concat()).await;
         let welcome = client.message().await;
         assert!(welcome.windows(5).any(|window| window == b"fresh"));
-        assert_eq!(client.rest().await, [say((1, 2, (), ())), say((2, "progress", (3,)))].concat());
+        // A large call may be reported before the display goes on.
+        let rest = client.rest().await;
+        let end = [say((1, 2, (), ())), say((2, "progress", (3,)))].concat();
+        assert!(rest == end || rest == [say((2, "progress", (1,))), end].concat(), "{rest:x?}");
         assert_eq!(scene.server.display().framebuffer().get_pixel(0, 0), Some(Color::from_u32(7)));
         let (said, _) = said_to(&scene, &[again(confirms, |_| ())], 2).await;
         assert!(said.contains("expired"), "it is forgotten when its connection ends: {said}");
