@@ -530,12 +530,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 
     fn count_buffered(&mut self, bytes: usize) {
-        let (before, bytes) = (self.buffered, bytes as u64);
-        self.buffered = bytes;
-        if bytes != before {
-            // Wraps where it shrinks; the sum over all connections never does.
-            self.display.counters().buffered.fetch_add(bytes.wrapping_sub(before), Relaxed);
-        }
+        let before = std::mem::replace(&mut self.buffered, bytes as u64);
+        self.display.count_buffered(before, self.buffered);
     }
 
     fn is_all_sent(&mut self, now: Instant) -> bool {
@@ -707,7 +703,7 @@ impl<S> Drop for Connection<'_, S> {
     fn drop(&mut self) {
         self.give_session_back();
         let counters = self.display.counters();
-        counters.buffered.fetch_sub(self.buffered, Relaxed);
+        self.display.count_buffered(self.buffered, 0);
         counters.connections.fetch_sub(1, Relaxed);
         self.display.clients_changed();
     }

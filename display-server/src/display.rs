@@ -2,9 +2,11 @@
 
 use crate::error::Error;
 use crate::framebuffer::Framebuffer;
+use crate::reclaim::Reclaim;
 use crate::sessions::Sessions;
 use draw_protocol::session::Id;
 use draw_protocol::{Code, Color, Fault, Position, Size};
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -22,6 +24,7 @@ struct Inner {
     pointer: Pointer,
     counters: Counters,
     sessions: Sessions,
+    reclaim: Reclaim,
     clients_changed: ClientsChanged,
     /// Somebody has closed its window.
     is_closed: AtomicBool,
@@ -57,6 +60,7 @@ impl Display {
             pointer: Pointer::default(),
             counters: Counters::default(),
             sessions: Sessions::new((instance, 1)),
+            reclaim: Reclaim::default(),
             clients_changed: ClientsChanged::default(),
             is_closed: AtomicBool::new(false),
         };
@@ -135,6 +139,20 @@ impl Display {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// A connection that had `before` bytes in buffers has `now`.
+    pub(crate) fn count_buffered(&self, before: u64, now: u64) {
+        if before != now {
+            // Wraps where it shrinks; the sum over all connections never does.
+            self.counters().buffered.fetch_add(now.wrapping_sub(before), Relaxed);
+            self.inner.reclaim.changed(before, now);
+        }
+    }
+
+    /// Gives memory of large buffers back to the system, for ever.
+    pub(crate) async fn reclaim(&self) -> Infallible {
+        self.inner.reclaim.run().await
     }
 }
 

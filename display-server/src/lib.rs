@@ -51,6 +51,7 @@ mod listen;
 mod local;
 pub mod output;
 mod question;
+mod reclaim;
 mod server;
 mod sessions;
 #[doc(hidden)]

@@ -166,6 +166,7 @@ impl Server {
                 None => std::future::pending().await,
             }
         });
+        let mut reclaim = pin!(self.display.reclaim());
         info!(%address, size = %self.display.size(), "serving");
         loop {
             while let Some(next) = entrance.next_step() {
@@ -177,6 +178,7 @@ impl Server {
                 () = &mut failed => break,
                 Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => entrance.ended(ended),
                 () = entrance.wait() => {}
+                never = &mut reclaim => match never {},
             }
         }
         drop(entrance);
