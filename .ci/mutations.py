@@ -64,7 +64,7 @@ SESSIONS = [
     ("a client does not say with which welcome it began", "client/resume.rs", "(self.hello.attempt, nonce);", "(self.hello.attempt, None);"),
     ("an older hello disturbs who has the session", "session/table.rs", "Some(Slot::Held { attempt, .. }) => Some(*attempt),", "Some(Slot::Held { .. }) => None,"),
     ("a late hello takes up what waits", "session/table.rs", "Some(Slot::Parked(session, _)) => Some(session.attempt()),", "Some(Slot::Parked(..)) => None,"),
-    ("who was there is forgotten", "session/table.rs", "self.tombstones.insert(id, (attempt, entry));", "drop(attempt);"),
+    ("who was there is forgotten", "session/table.rs", "None => self.tombstones.get(&id).map(|(attempt, _)| *attempt),", "None => None,"),
     ("those that are ended leave nothing", "session/table.rs", "self.bury(id, &session, peer, now);\n        } else", "_ = peer;\n        } else"),
     ("a new session makes forget the one before", "session/table.rs", "attempt.max(*before)", "attempt.min(*before)"),
     ("those that did the most go first", "session/quota.rs", "by_work.first()", "by_work.last()"),
