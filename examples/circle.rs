@@ -32,7 +32,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
     which standard error says; 130 after Ctrl-C."
 )]
 struct Args {
-    /// The display to draw on: host, host:port or [ipv6]:port
+    /// The display to draw on: host, host:port, [ipv6]:port, or a port alone (of this machine)
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// How to draw

@@ -28,7 +28,7 @@ const BATCH: usize = 1000;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The display to count on: host, host:port or [ipv6]:port [default: one of our own, 600x600]
+    /// The display to count on: host, host:port, [ipv6]:port, or a port alone (of this machine) [default: one of our own, 600x600]
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// How many clients count at once; every second sends each point by itself, the others 1,000 at a time

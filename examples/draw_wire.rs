@@ -23,7 +23,7 @@ struct Args {
     /// Where clients connect to instead of to the display: host:port, a host alone, or a port alone (host 127.0.0.1)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3730")]
     listen: String,
-    /// The display: host, host:port or [ipv6]:port [default: one of our own, drawn on by ourselves]
+    /// The display: host, host:port, [ipv6]:port, or a port alone (of this machine) [default: one of our own, drawn on by ourselves]
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// Print the bytes of each message, too

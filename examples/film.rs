@@ -18,7 +18,7 @@ const LENGTH: usize = 12;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The display to play on: host, host:port or [ipv6]:port [default: one of our own, 1280x720]
+    /// The display to play on: host, host:port, [ipv6]:port, or a port alone (of this machine) [default: one of our own, 1280x720]
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// Pictures a second; 0 plays as fast as the display draws

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(8);
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The display to paint on: host, host:port or [ipv6]:port [default: one of our own]
+    /// The display to paint on: host, host:port, [ipv6]:port, or a port alone (of this machine) [default: one of our own]
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// Colour: rrggbb, rrggbbaa, with or without #, or a name

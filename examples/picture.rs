@@ -18,7 +18,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The display to draw on: host, host:port or [ipv6]:port [default: one of our own]
+    /// The display to draw on: host, host:port, [ipv6]:port, or a port alone (of this machine) [default: one of our own]
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// Where its left edge goes

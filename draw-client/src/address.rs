@@ -1,4 +1,4 @@
-//! Where a display is: `host`, `host:port`, `[ipv6]`, `[ipv6]:port`.
+//! Where a display is: `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or `port`, which is one of this machine.
 
 use crate::error::{Error, Result};
 use draw_protocol::limits;
@@ -37,6 +37,14 @@ pub fn parse(text: &str) -> Result<(String, u16)> {
     if text.contains(['/', '\\', '@', '?', '#', ',']) {
         return wrong("no name of a host has such a character");
     }
+    let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    // No host has such a name, and the resolver would take it for an address: 4100 for 0.0.16.4.
+    if is_number(text) {
+        return match text.parse() {
+            Ok(port @ 1..) => Ok(("localhost".to_owned(), port)),
+            _ => wrong("the port is a number from 1 to 65535"),
+        };
+    }
     let (host, rest) = match text.strip_prefix('[') {
         Some(inner) => match inner.split_once(']') {
             Some((host, rest)) if is_ipv6(host) => (host, rest),
@@ -58,7 +66,7 @@ pub fn parse(text: &str) -> Result<(String, u16)> {
         None => return wrong("behind the bracket comes a colon and the port"),
         Some(port) => match port.parse() {
             // `parse` would take a sign.
-            Ok(port @ 1..) if rest[1..].bytes().all(|b| b.is_ascii_digit()) => port,
+            Ok(port @ 1..) if is_number(&rest[1..]) => port,
             _ => return wrong("the port is a number from 1 to 65535"),
         },
     };
@@ -101,6 +109,7 @@ mod tests {
             ("[::1]", "::1", 3729),
             ("[fe80::1]:9", "fe80::1", 9),
             ("[fe80::1%eth0]:9", "fe80::1%eth0", 9),
+            ("4100", "localhost", 4100),
         ] {
             assert_eq!(parse(text).unwrap(), (host.to_owned(), port), "{text}");
         }
@@ -118,6 +127,8 @@ mod tests {
             ("host/display", "such a character"),
             ("me@host", "such a character"),
             ("host:notaport", "the port is a number"),
+            ("70000", "the port is a number"),
+            ("0", "the port is a number"),
             ("a host", "a space"),
             (" localhost", "a space"),
             ("localhost\n", "a space"),

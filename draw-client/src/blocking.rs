@@ -139,7 +139,7 @@ impl Builder {
         self
     }
 
-    /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given. Every address of the name is
+    /// Connects to `host`, `host:port`, `[ipv6]:port` or a port of this machine; the port is 3729 unless given. Every address of the name is
     /// tried.
     ///
     /// # Errors
@@ -234,7 +234,7 @@ impl Display {
         Builder::default()
     }
 
-    /// Connects to the display at `host`, `host:port` or `[ipv6]:port`, and returns when it has greeted back.
+    /// Connects to the display at `host`, `host:port`, `[ipv6]:port` or a port of this machine, and returns when it has greeted back.
     ///
     /// # Errors
     /// See [`Builder::connect`].

@@ -186,7 +186,7 @@ impl Builder {
         self
     }
 
-    /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given. Every address of the name is
+    /// Connects to `host`, `host:port`, `[ipv6]:port` or a port of this machine; the port is 3729 unless given. Every address of the name is
     /// tried. The connection is driven by a task of the current tokio runtime.
     ///
     /// # Errors

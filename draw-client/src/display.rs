@@ -69,7 +69,7 @@ impl Display {
         Builder::default()
     }
 
-    /// Connects to the display at `host`, `host:port` or `[ipv6]:port`, and is ready when it has greeted back.
+    /// Connects to the display at `host`, `host:port`, `[ipv6]:port` or a port of this machine, and is ready when it has greeted back.
     ///
     /// # Errors
     /// See [`Builder::connect`].
