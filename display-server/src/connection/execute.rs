@@ -1,0 +1,158 @@
+//! Executes what was read, up to a turn's worth, and what was asked and had to wait.
+
+use super::Connection;
+use super::converse::Turn;
+use super::memory::extra;
+use crate::apply::{answer_bytes, apply, no_memory, read, work};
+use crate::budget::growth;
+use crate::buffers::ReadBuffer;
+use crate::fairness::CALL;
+use crate::journal::Turn as Journaling;
+use crate::question::Question;
+use draw_protocol::server::Step;
+use draw_protocol::{Answer, limits};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tracing::debug;
+
+impl<S> Connection<'_, S> {
+    /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
+    pub(super) fn execute(&mut self, now: Instant) -> Turn {
+        let most = self.work.may_do(now);
+        if most == 0 {
+            return Turn::Queue;
+        }
+        let Connection {
+            asked,
+            hasher,
+            machine,
+            display,
+            journal,
+            share,
+            damage,
+            input,
+            is_streaming,
+            peer,
+            resuming,
+            recorded,
+            ..
+        } = self;
+        let framebuffer = display.framebuffer();
+        let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
+        let is_streaming = std::mem::take(is_streaming);
+        let large = input.as_ref().map_or(0, extra);
+        let mut done = 0;
+        let mut journaling = Journaling::new(*journal);
+        let turn = loop {
+            if done >= most {
+                break Turn::Yield;
+            }
+            let step = growth(machine.memory()) + large;
+            if !share.try_cover(step) {
+                break Turn::Over;
+            }
+            if let Some((question, stamp)) = asked {
+                // It changes nothing, so that nothing can be wrong with it. What it answers is in the file, or will be: whoever drew
+                // that has ended its turn.
+                _ = journaling.record(*stamp, &question.request());
+                match question {
+                    Question::Image { area, bytes, until } => {
+                        if share.try_cover(step.saturating_add(*bytes)) {
+                            machine.answer_image(*bytes, |out| read(*area, framebuffer, out));
+                            done += CALL + *bytes as u64 / 4;
+                        } else if *until <= now {
+                            machine.answer(Err(no_memory(*bytes)));
+                        } else {
+                            break Turn::Over;
+                        }
+                    }
+                    Question::Digest { digest: Some(digest), .. } => {
+                        machine.answer(Ok(Answer::Digest(*digest)));
+                        done += CALL;
+                    }
+                    Question::Digest { digest: None, .. } => break Turn::Over,
+                }
+                *asked = None;
+                if machine.unsent() >= limits::BAND {
+                    break Turn::Over;
+                }
+                continue;
+            }
+            match machine.handle_input(&mut rest, now) {
+                Step::Execute(request, stamp) => {
+                    done += CALL + work(&request, framebuffer.size());
+                    let question = Question::of(&request, (display, hasher), now);
+                    let question = question.filter(|question| match question {
+                        Question::Image { bytes, .. } => share.can_cover(step.saturating_add(*bytes)),
+                        Question::Digest { .. } => true,
+                    });
+                    if let Some(question) = question {
+                        *asked = Some((question, stamp));
+                        continue;
+                    }
+                    let answer = answer_bytes(&request);
+                    let is_granted = answer == 0 || share.try_cover_all(step.saturating_add(answer));
+                    let entry =
+                        if is_granted { journaling.record(stamp, &request) } else { Err(no_memory(answer)) };
+                    let result = entry.and_then(|entry| {
+                        let result = apply(&request, framebuffer, display.pointer(), damage);
+                        if let (Some(_), Some(stamp)) = (entry, stamp) {
+                            display.sessions().journal_call(stamp, &result);
+                        }
+                        result
+                    });
+                    if let Err(fault) = &result {
+                        debug!(peer, "{}: {fault}", request.call());
+                    }
+                    machine.answer(result);
+                }
+                Step::Resume(asked) => *resuming = Some(asked),
+                Step::Continue => done += CALL,
+                Step::Wait if is_streaming => break Turn::Yield,
+                Step::Wait => break Turn::Over,
+            }
+        };
+        let last = journaling.last();
+        *recorded = last.unwrap_or(*recorded);
+        // All of it is in the journal before anybody is told.
+        let unwritten = journaling.end();
+        match (rest.len(), &mut *input) {
+            (0, input) => *input = None,
+            (left, Some(input)) => input.keep_last(left),
+            (_, None) => {}
+        }
+        framebuffer.publish(damage);
+        if let Some(number) = unwritten {
+            self.hold_back(number);
+        }
+        if self.is_unkept && last.is_some() {
+            // There is room now, and what was drawn is to be there after a restart with the session that it belongs to.
+            self.journal_session();
+        }
+        self.settle();
+        if self.work.did(done) && turn == Turn::Over { Turn::Yield } else { turn }
+    }
+
+    /// Ready when the question that is kept can be gone on with.
+    pub(super) fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some((question, _)) = &mut self.asked else { return false };
+        let (bytes, is_late) = match question {
+            Question::Image { bytes, until, .. } => (*bytes, *until <= now),
+            Question::Digest { digest: Some(_), .. } => (0, false),
+            // Nothing comes any more: its thread has failed.
+            Question::Digest { coming, .. } if coming.is_terminated() => return false,
+            Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
+                Poll::Ready(Ok(found)) => {
+                    *digest = Some(found);
+                    (0, false)
+                }
+                Poll::Ready(Err(_)) | Poll::Pending => return false,
+            },
+        };
+        let large = self.input.as_ref().map_or(0, extra);
+        let wanted = (growth(self.machine.memory()) + large).saturating_add(bytes);
+        self.share.poll_cover(cx, wanted).is_ready() || is_late
+    }
+}

@@ -1,0 +1,59 @@
+//! What memory a connection holds, what it waits for, and when others need what it holds.
+
+use super::Connection;
+use super::converse::Turn;
+use crate::budget::{LARGE, Waits, growth};
+use crate::buffers::ReadBuffer;
+use draw_protocol::{Code, Fault, limits};
+use std::sync::atomic::Ordering::Relaxed;
+
+impl<S> Connection<'_, S> {
+    /// What the connection waits for after such a turn.
+    pub(super) fn waits(&self, turn: Turn) -> Waits {
+        let is_held = self.written.is_some() || self.durable.is_some();
+        if self.machine.unsent() > 0 && !is_held {
+            Waits::Client
+        } else if self.share.is_waiting() {
+            Waits::Memory
+        } else if is_held || turn == Turn::Queue || self.asked.is_some() || self.resuming.is_some() {
+            Waits::Display
+        } else {
+            Waits::Client
+        }
+    }
+
+    /// Brings the display's counters, and the share of the memory, to what there is now.
+    pub(super) fn settle(&mut self) {
+        let (counters, stats, counted) = (self.display.counters(), self.machine.stats(), self.counted);
+        if stats != counted {
+            counters.executed.fetch_add(stats.executed - counted.executed, Relaxed);
+            counters.faults.fetch_add(stats.faults - counted.faults, Relaxed);
+            counters.unheard_faults.fetch_add(stats.unheard_faults - counted.unheard_faults, Relaxed);
+            self.counted = stats;
+        }
+        let memory = self.machine.memory();
+        let large = self.input.as_ref().map_or(0, extra);
+        // What is unread in a large buffer was granted together with the buffer, and is not to be waited for.
+        self.share.shrink(if large > 0 { growth(memory) + large } else { memory });
+        self.count_buffered(memory + self.input.as_ref().map_or(0, ReadBuffer::capacity));
+    }
+
+    fn count_buffered(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.buffered, bytes as u64);
+        self.display.count_buffered(before, self.buffered);
+    }
+}
+
+pub(super) fn needed_elsewhere() -> Fault {
+    let text = format!(
+        "others wait for the memory that this connection holds, and less than {} KiB were read or sent in {} s",
+        limits::MESSAGE_RATE >> 10,
+        limits::RECLAIM.as_secs()
+    );
+    Fault::new(Code::TooSlow, text)
+}
+
+/// What a buffer takes beyond the one that each connection may have, and a step of it: see [`LARGE`].
+pub(super) fn extra(buffer: &ReadBuffer) -> usize {
+    if buffer.capacity() > limits::READ { LARGE } else { 0 }
+}
