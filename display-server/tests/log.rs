@@ -29,7 +29,8 @@ fn command() -> Command {
     // SIGHUP may be ignored here (`nohup cargo test`), which a program inherits.
     command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_display-server")]);
     command.args(["--headless", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
-    for name in ["DRAW_DEBUG", "NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY"] {
+    // (With `CI` set, the library that prints usage errors takes every terminal for one with colours.)
+    for name in ["CI", "CLICOLOR_FORCE", "DRAW_DEBUG", "NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY"] {
         command.env_remove(name);
     }
     command
