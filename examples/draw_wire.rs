@@ -42,6 +42,8 @@ fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let detail = if args.full { Detail::Full } else { Detail::Line };
     if let Some(display) = &args.display {
+        // What is no address is said at once, and not when the first client comes.
+        draw_client::parse_address(display)?;
         return runtime.block_on(relay(&args.listen, Wire::new(display, detail, Paper::default())));
     }
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };

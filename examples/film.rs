@@ -5,8 +5,9 @@
 use clap::Parser;
 use display_server::{Options, with_display};
 use draw_client::{Display, Size};
-use draw_examples::{Interrupt, parse_duration};
+use draw_examples::{Interrupt, finish, parse_duration};
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -36,8 +37,8 @@ fn parse_rate(text: &str) -> std::result::Result<f64, String> {
     }
 }
 
-fn main() -> std::result::Result<(), String> {
-    run(&Args::parse()).map_err(|error| error.to_string())
+fn main() -> ExitCode {
+    finish("film", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {

@@ -4,8 +4,9 @@
 use clap::Parser;
 use display_server::{Handle, Options, Position, with_display};
 use draw_client::{Color, Pixel, Size, blocking::Display};
-use draw_examples::{Interrupt, disc};
+use draw_examples::{Interrupt, disc, finish};
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -27,15 +28,16 @@ struct Args {
     color: Color,
 }
 
-fn main() -> std::result::Result<(), String> {
-    run(&Args::parse()).map_err(|error| error.to_string())
+fn main() -> ExitCode {
+    finish("mouse", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     if let Some(address) = &args.display {
+        let mut painter = Painter::new(address, args.color)?;
         println!("painting where the pointer is, until Ctrl-C");
-        return Painter::new(address, args.color)?.follow(&interrupt);
+        return painter.follow(&interrupt);
     }
     let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
     with_display(options, |own| {

@@ -96,7 +96,7 @@ def memory(program, _):
     def usual(screen):
         large(program, screen, "1 MiB in /dev/shm", "has no room in /dev/shm", room("1m"))
         large(program, screen, "room in /dev/shm for the display alone", "presenting with", room("22m"),
-              "is not mapped into the X server any more")
+              "is sent to the X server, not mapped into it")
         large(program, screen, "files of at most 1 MB (ulimit -f)", "the limit of file sizes (ulimit -f)", few)
     with_screen(usual, 2200, 2200)
     with_screen(lambda screen: large(program, screen, "an X server without MIT-SHM", "lacks the extension MIT-SHM"),

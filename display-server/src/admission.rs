@@ -6,10 +6,10 @@
 //!
 //! 1. one that is on its way out, and only waits for its client to end as well;
 //! 2. one that has said nothing for [`limits::SILENT`]: of the address that has the most places, the one that came first;
-//! 3. for one that comes from another address than the one that has more than half of all places: one of that address that has been
-//!    idle for [`limits::IDLE`], the one that came last.
+//! 3. for one that comes from another address than the one that has more than half of all places: the one of that address that has
+//!    been idle for the longest, and for [`limits::IDLE`] at least.
 //!
-//! Whoever draws, or has greeted and comes from an address with less than half of the places, is never among them.
+//! A client that draws, or has greeted and comes from an address with less than half of the places, is never among them.
 
 mod pace;
 #[cfg(test)]
@@ -214,11 +214,10 @@ impl<T> Admission<T> {
         if let Some((id, _)) = most {
             return Some(*id);
         }
-        let idle = staying().filter(|(_, holder)| {
-            holder.origin != origin
-                && count(holder) > self.places / 2
-                && now.saturating_duration_since(holder.seat.state().touched) >= limits::IDLE
-        });
-        idle.max_by_key(|(_, holder)| holder.since).map(|(id, _)| *id)
+        let crowd =
+            staying().filter(|(_, holder)| holder.origin != origin && count(holder) > self.places / 2);
+        let touched = crowd.map(|(id, holder)| (holder.seat.state().touched, *id));
+        let idle = touched.filter(|(at, _)| now.saturating_duration_since(*at) >= limits::IDLE);
+        idle.min_by_key(|(at, _)| *at).map(|(_, id)| id)
     }
 }

@@ -136,3 +136,16 @@ fn a_picture_that_cannot_be_saved_is_told_from_one_that_was_not_drawn() {
     let (_, out, _) = run("circle", &directory.0, &["--help"]);
     assert!(out.contains("Status: 0 if the circle was drawn"), "{out}");
 }
+
+#[test]
+fn each_example_says_what_is_wrong_with_an_address_at_once_and_as_a_sentence() {
+    let directory = Directory::new("address");
+    for name in NAMES.into_iter().filter(|name| !["late_errors", "unkillable"].contains(name)) {
+        for (address, says) in [("", "it is empty"), ("http://host", "it is a URL")] {
+            let (output, out, errors) = run(name, &directory.0, &["--display", address]);
+            assert_eq!(output.status.code(), Some(1), "{name} --display {address:?}: {errors}");
+            assert!(errors.starts_with(&format!("{name}: ")) && errors.contains(says), "{errors}");
+            assert_eq!(out, "", "{name} --display {address:?}");
+        }
+    }
+}

@@ -134,8 +134,8 @@ pub const WAITING_SILENT: Duration = Duration::from_millis(100);
 pub const SILENT: Duration = Duration::from_secs(2);
 
 /// How long a connection may be idle before it gives its place to one from another address, where its own address has more than half
-/// of all places. Whoever draws is not idle for so long.
-pub const IDLE: Duration = Duration::from_secs(60);
+/// of all places: those who wait for a place do so for little longer ([`WAITING_TIME`]). A client with a session comes back.
+pub const IDLE: Duration = Duration::from_secs(2);
 
 /// Connections that are let in at once when there were none for a while ...
 pub const ACCEPT_BURST: u32 = 256;

@@ -93,7 +93,9 @@ pub(crate) fn recover(
         return Err(errors.damage(damage.clone()));
     }
     let is_cut = wrong.is_some() || end.broken.as_ref().is_some_and(|broken| broken.proof.is_some());
-    for name in catalogue.lost(base.owner) {
+    // Where the journal is cut for want of a file, what follows says so.
+    let lost = if is_cut { Vec::new() } else { catalogue.lost(base.owner) };
+    for name in lost {
         warn!(
             "{name} is gone. The picture does not need it, but nothing is to be removed from {}",
             errors.0.display()

@@ -55,7 +55,7 @@ impl Presenter for OnX {
         if let Some(mapped) = &mut self.mapped {
             match mapped.present(frame) {
                 Ok(outcome) => return Ok(outcome),
-                Err(reason) => info!("the picture is not mapped into the X server any more: {reason}"),
+                Err(reason) => info!("the picture is sent to the X server, not mapped into it: {reason}"),
             }
             self.mapped = None;
         }
