@@ -93,6 +93,7 @@ pub(crate) async fn serve<S>(
         trace,
     };
     let mut result = connection.converse(shutdown).await;
+    connection.work.leave();
     let closing = connection.machine.closing().cloned();
     // Its client may be there again before this connection has said goodbye.
     connection.give_session_back();

@@ -90,6 +90,8 @@ impl Work {
             self.at = now;
         }
         if self.owed < ALLOWANCE {
+            // It needs no turn any more, if it has waited for one.
+            self.entering = None;
             return ALLOWANCE - self.owed;
         }
         // Nobody is before it when there is a place.
@@ -103,6 +105,11 @@ impl Work {
         self.unbroken = self.unbroken.saturating_add(work);
         self.place = None;
         self.unbroken >= WORK
+    }
+
+    /// It executes nothing any more: its turn is for the next.
+    pub(crate) fn leave(&mut self) {
+        (self.place, self.entering) = (None, None);
     }
 
     /// It waits, or lets others run.
@@ -194,6 +201,20 @@ mod tests {
         _ = heavy[0].did(WORK);
         assert!(is_ready(&mut heavy[2]));
         assert_eq!(lane.waiting.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_turn_that_is_not_wanted_any_more_is_for_the_next() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 6, now);
+        assert!(heavy[0].may_do(now) > 0 && heavy[1].may_do(now) > 0);
+        assert!(heavy[2..].iter_mut().all(|work| !is_ready(work)));
+        // Whoever ends, and whoever has become light, keeps neither a place nor its turn in the queue.
+        heavy[2].leave();
+        assert!(heavy[3].may_do(now + PIXEL_TIME * WORK as u32) > 0);
+        heavy[0].leave();
+        assert!(is_ready(&mut heavy[4]));
+        assert_eq!(lane.waiting.load(Relaxed), 1);
     }
 
     #[test]

@@ -363,10 +363,9 @@ impl Entrance {
     }
 }
 
-/// Whether a client has sent anything, or ended.
+/// Whether a client has sent anything. One that has only ended takes nobody's place.
 fn has_spoken(stream: &TcpStream) -> bool {
-    let looked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
-    !looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
 }
 
 fn busy(connections: usize) -> Fault {

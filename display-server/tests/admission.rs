@@ -3,8 +3,9 @@
 mod common;
 
 use common::*;
-use display_server::ServerOptions;
+use display_server::{Color, Display, ServerOptions, Size};
 use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn sync() -> Vec<u8> {
     request(1, "sync", NONE)
@@ -92,4 +93,30 @@ async fn a_greeting_that_finds_no_place_is_refused_and_one_that_comes_back_only_
     assert_eq!(printable(&returning.rest().await), "");
     drop(inside);
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_draws_without_a_pause_keeps_its_place() {
+    let large = Display::new(Size { width: 1_000, height: 1_000 }, Color::BLACK).unwrap();
+    let running = start_with(large, ServerOptions { connections: 2, ..ServerOptions::default() }).await;
+    let _idle = speaker(&running).await;
+    let drawing = running.connect().await;
+    let (mut answers, mut requests) = tokio::io::split(drawing.stream);
+    let fill = request(1, "fill_rect", (0, 0, 1_000, 1_000, 7)).repeat(100);
+    let draw = tokio::spawn(async move { while requests.write_all(&fill).await.is_ok() {} });
+    let counted = tokio::spawn(async move {
+        let (mut count, mut buffer) = (0, vec![0; 1 << 16]);
+        while let Ok(read @ 1..) = answers.read(&mut buffer).await {
+            count += read;
+        }
+        count
+    });
+    tokio::time::sleep(draw_protocol::limits::SILENT).await;
+    let mut newcomer = running.connect().await;
+    newcomer.send(&sync()).await;
+    assert!(printable(&newcomer.rest().await).contains("busy"), "nobody gives up a place");
+    assert!(!draw.is_finished() && !counted.is_finished(), "the client that draws is still connected");
+    draw.abort();
+    running.stop().await;
+    assert!(counted.await.unwrap() > 0);
 }

@@ -254,6 +254,11 @@ impl Session {
             };
             return Ok((Session::begin(asked, nonce), standing));
         };
+        if session.is_confirmed() && !asked.confirms {
+            // A late copy of what such a connection says could not be told from it.
+            let text = "the session began with a client that confirms each welcome, and this hello does not say that it does";
+            return Err(Fault::new(Code::Malformed, text));
+        }
         let applied = session.filter.applied();
         if applied < ack && asked.drew <= applied {
             // Only answers are missing, and the client has them.

@@ -66,6 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     return Poll::Ready(Ok(now));
                 }
                 busy_turns = 0;
+                self.seat.touch(self.machine.has_spoken(), now);
                 if shutdown.as_mut().poll(cx).is_ready() {
                     let failure = self.journal.and_then(Journal::failure);
                     if failure.is_some() {
@@ -87,7 +88,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 }
                 self.work.pause();
                 self.share.set_waits(self.waits(turn), now);
-                self.seat.touch(self.machine.has_spoken(), now);
                 Poll::Pending
             })
             .await?;

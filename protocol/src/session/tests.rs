@@ -473,6 +473,11 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
     // One that a copy of hello 1 began is another, though both began with hello 1.
     let (other, standing) = enter(&confirms(2, Some(second)));
     assert_eq!((standing, other.born), (Standing::Expired, second.get()));
+    // What does not confirm could not be told from a late copy: the session stays as it is.
+    let silent = Resume { confirms: false, ..confirms(2, Some(first)) };
+    let mut found = Some(begun.clone());
+    let refused = Session::enter(&mut found, &silent, HERE, None).unwrap_err();
+    assert_eq!((refused.code, found.as_ref()), (Code::Malformed, Some(&begun)));
     // So for a client that was told by a display without nonces, or never.
     assert_eq!(enter(&confirms(2, None)).1, Standing::Expired);
     let old = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
