@@ -14,7 +14,8 @@ const FORK: Duration = Duration::from_micros(10);
 /// Whether a fork may have come between the two.
 #[inline]
 pub(crate) fn may_have_forked(last: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(last) > FORK
+    // Most calls share a reading of the clock with the one before.
+    now != last && now.saturating_duration_since(last) > FORK
 }
 
 /// The process that made a connection.

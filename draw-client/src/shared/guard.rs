@@ -40,7 +40,7 @@ pub(super) struct StandIns {
 
 impl Shared {
     /// No code panics while it holds the lock; were it to, what it left is still whole enough to be ended.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock(&self) -> Guard<'_> {
         let inside = Inside::enter(self.address());
         if self.stand_ins.forked.get().is_some() {
