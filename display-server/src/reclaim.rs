@@ -11,10 +11,14 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 /// Bytes that a connection frees at a time for it to be worth telling the C library.
-const LARGE: u64 = 1 << 20;
+const LARGE: u64 = 512 << 10;
 
 /// How long no connection frees as much. A stream of images does so all the time, and would only ask for the memory again.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// How often memory is given back after that, and with which pause: what was freed in small pieces meanwhile goes as well.
+const TIMES: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// What has become of large buffers.
 #[derive(Debug, Default)]
@@ -38,9 +42,12 @@ impl Reclaim {
     pub(crate) async fn run(&self) -> Infallible {
         loop {
             self.wake.notified().await;
-            self.quiet().await;
-            let trimmed = tokio::task::spawn_blocking(draw_trim::trim).await;
-            debug!(trimmed = trimmed.unwrap_or(false), "memory of large buffers goes back to the system");
+            for _ in 0..TIMES {
+                self.quiet().await;
+                let trimmed = tokio::task::spawn_blocking(draw_trim::trim).await;
+                debug!(trimmed = trimmed.unwrap_or(false), "memory of large buffers goes back to the system");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 
