@@ -5,6 +5,8 @@
 
 mod holder;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use holder::Holder;
 pub(crate) use shadow::Shadow;
@@ -58,7 +60,7 @@ impl Sessions {
     /// The display has a journal, which says which it is and brings its sessions back: they wait for their clients.
     pub(crate) fn adopt(&self, instance: (Id, u64), shadow: Arc<Shadow>) {
         for (id, session) in shadow.all() {
-            self.lock().sessions.park(id, session, now());
+            self.lock().sessions.restore(id, session, now());
         }
         _ = self.journaled.set(Journaled { instance, shadow });
     }

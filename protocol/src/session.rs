@@ -411,8 +411,11 @@ impl Session {
             self.responses.push_back((number, Box::default()));
         }
         if let Some(response) = response {
-            self.bytes += response.len() + RESPONSE;
-            self.responses.push_back((stamp.number, response.into()));
+            // As where it was executed: that it has failed is not forgotten.
+            let fits = self.bytes + response.len() + RESPONSE <= limits::SESSION_RESPONSES;
+            let kept = if fits { response } else { &[] };
+            self.bytes += kept.len() + RESPONSE;
+            self.responses.push_back((stamp.number, kept.into()));
         }
         self.drawn = self.filter.applied();
         // It was acknowledged on a connection, which looked at it.
