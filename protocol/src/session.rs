@@ -61,6 +61,11 @@ impl<'de> Deserialize<'de> for Id {
                 f.write_str("16 bytes")
             }
 
+            /// Without the text, which may be the id in another form.
+            fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Id, E> {
+                Err(E::invalid_type(serde::de::Unexpected::Other("a string"), &self))
+            }
+
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
                 bytes.try_into().map(Id).map_err(|_| E::invalid_length(bytes.len(), &self))
             }
@@ -87,7 +92,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Standing; 5] =
+    pub(crate) const ALL: [Standing; 5] =
         [Standing::Fresh, Standing::Resumed, Standing::Regressed, Standing::Expired, Standing::StateLost];
 
     /// Its name on the wire.
