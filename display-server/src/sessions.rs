@@ -65,12 +65,12 @@ impl Sessions {
         _ = self.journaled.set(Journaled { instance, shadow });
     }
 
-    /// A connection that has the log of the journal has written that it has taken a session up.
-    pub(crate) fn journal_session(&self, id: Id, session: &Session) {
-        if let Some(Journaled { shadow, .. }) = self.journaled.get() {
-            let (count, _) = self.lock().sessions.count();
-            shadow.taken_up(id, session.clone(), |id| self.lock().sessions.contains(id), count);
-        }
+    /// A connection that has the log of the journal has written that it has taken a session up. Returns those that are gone: it is
+    /// to write that of them, before it gives the log back, so that whoever takes one of them up again comes behind it.
+    pub(crate) fn journal_session(&self, id: Id, session: &Session) -> Vec<(Id, Session)> {
+        let Some(Journaled { shadow, .. }) = self.journaled.get() else { return Vec::new() };
+        let (count, _) = self.lock().sessions.count();
+        shadow.taken_up(id, session.clone(), |id| self.lock().sessions.contains(id), count)
     }
 
     /// A connection that has the log of the journal has drawn what it has written there, and this came of it.

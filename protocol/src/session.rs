@@ -301,6 +301,23 @@ impl Session {
         self.filter.memory() + self.bytes + self.unkept.capacity() * 8
     }
 
+    /// How many requests were executed in it, at least: of a session that was read back from a journal only those are known
+    /// that were not acknowledged, and those after it was written.
+    pub fn requests(&self) -> u64 {
+        self.executed
+    }
+
+    /// Whether the client has ended it.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// What a journal has to know of a session that is gone: which it was, and that nobody goes on with it.
+    pub fn ended(&self) -> Session {
+        let Session { born, attempt, executed, .. } = *self;
+        Session { born, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
+    }
+
     /// Which `hello` was the last one.
     pub(crate) fn attempt(&self) -> u64 {
         self.attempt
