@@ -502,6 +502,19 @@ fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
 }
 
 #[test]
+fn of_a_session_that_is_gone_a_journal_has_which_it_was_and_no_more() {
+    let mut session = begun(9).unwrap();
+    session.handle_request(10, b"message").unwrap();
+    session.responded(&[7; 1_000], false);
+    let mut bytes = Vec::new();
+    session.ended().encode(&mut bytes);
+    let found = Session::decode(&bytes).unwrap();
+    assert!(found.is_ended() && !session.is_ended() && bytes.len() < 60, "{} bytes", bytes.len());
+    assert_eq!((found.born, found.attempt, found.filter().applied()), (session.born, session.attempt, 10));
+    assert_eq!((session.requests(), session.ended().requests()), (10, 10));
+}
+
+#[test]
 fn a_journal_brings_back_no_more_of_faults_than_a_session_keeps() {
     let (mut session, mut kept) = (Session::new(0), Session::new(0));
     let fault = vec![7; 300 << 10];

@@ -281,7 +281,7 @@ fn an_address_with_many_sessions_loses_none_to_many_addresses_that_did_less() {
     (50..5_050).for_each(|n| leave(&mut sessions, address(n % 1_000), n, begun(1).unwrap(), at(n)));
     assert_eq!(sessions.count(), (limits::SESSIONS + 3, limits::SESSIONS));
     (0..3).for_each(|n| {
-        assert!(matches!(sessions.claim(&hello(n, 2), peer(1), "", at(6_000)), Claim::Held(_)))
+        assert!(matches!(sessions.claim(&hello(n, 2), peer(1), "", at(6_000)), Claim::Held(_)));
     });
     (3..50).for_each(|n| assert_eq!(granted(sessions.claim(&hello(n, 2), peer(1), "", at(6_000))), begun(2)));
 }
