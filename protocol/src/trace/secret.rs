@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_longer_than_an_id_is_hidden_in_an_altered_message_too() {
+        let values: [(&[u8], Vec<u8>); 3] = [
+            (b"\xc4\x20", vec![0xab; 32]),
+            (b"\xdc\0\x10", [0xcc, 0xab].repeat(16)),
+            (b"\xd9\x40", vec![0xab; 64]),
+        ];
+        for (head, value) in values {
+            let whole = [&b"\x81\xa7session"[..], head, &value, b"\xa4next"].concat();
+            for end in 0..=whole.len() {
+                let mut bytes = whole[..end].to_vec();
+                hide(&mut bytes, true);
+                assert!(bytes.iter().filter(|&&byte| byte == 0xab).count() <= 3, "{head:?} cut at {end}");
+                assert!(end < whole.len() || bytes.ends_with(b"\xa4next"), "{bytes:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_id_as_a_text_is_hidden_too() {
         for head in
             [&b"\xb0"[..], b"\xd9\x10", b"\xda\0\x10", b"\xdb\0\0\0\x10", b"\xc5\0\x10", b"\xc6\0\0\0\x10"]
