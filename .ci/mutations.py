@@ -67,11 +67,30 @@ SESSIONS = [
     ("who was there is forgotten", "session/table.rs", "None => self.tombstones.get(&id).map(|(attempt, _)| *attempt),", "None => None,"),
     ("those that are ended leave nothing", "session/table.rs", "self.bury(id, &session, peer, now);\n        } else", "_ = peer;\n        } else"),
     ("a new session makes forget the one before", "session/table.rs", "attempt.max(*before)", "attempt.min(*before)"),
-    ("those that did the most go first", "session/quota.rs", "by_work.first()", "by_work.last()"),
-    ("the smallest go first", "session/quota.rs", "by_size.last()", "by_size.first()"),
-    ("who has the least loses its sessions", "session/quota.rs", "self.by_count.last()?", "self.by_count.first()?"),
-    ("who has the least memory loses its sessions", "session/quota.rs", "self.by_bytes.last()?", "self.by_bytes.first()?"),
+    ("those that did the most go first", "session/quota.rs", "self.by_work.first()", "self.by_work.last()"),
+    ("of different addresses those that did the most go first", "session/quota.rs", "(executed, Reverse(amount), since, id)", "(Reverse(executed), Reverse(amount), since, id)"),
+    ("the smallest go first", "session/quota.rs", "self.by_size.first()", "self.by_size.last()"),
+    ("who has the least loses its sessions", "session/quota.rs", "(executed, Reverse(amount), since, id)", "(executed, amount, since, id)"),
+    ("an age counts before what others have", "session/quota.rs", "(executed, Reverse(amount), since, id)", "(executed, since, Reverse(amount), id)"),
+    ("nobody keeps anything", "session/quota.rs", "limit / (2 * self.peers.len())", "limit / (2 * self.peers.len()) / limit"),
+    ("everybody keeps a whole share", "session/quota.rs", "limit / (2 * self.peers.len())", "limit / self.peers.len()"),
+    ("half a share and one is lost", "session/quota.rs", "self.0.range(kept + 1..)", "self.0.range(kept..)"),
+    ("who has gone still counts", "session/quota.rs", "            peers.remove(&peer);\n", "            _ = peers;\n"),
+    ("what was read back is counted with the rest", "session/table.rs", "if peer.is_restored() { &mut self.restored }", "if false { &mut self.restored }"),
+    ("what was read back is of one address", "session/table.rs", "self.wait(id, session, Peer::restored(id), now);", "self.wait(id, session, Peer::restored(Id([0; 16])), now);"),
+    ("what was read back is of no address", "session/table.rs", "self.wait(id, session, Peer::restored(id), now);", "self.wait(id, session, Peer::default(), now);"),
+    ("what was read back waits for ever", "session/table.rs", ".or_else(|| self.restored.next_to_go(now))", ""),
+    ("each that was read back has a share of what is remembered", "session/quota.rs", "Peer(Kind::Gone)", "self"),
+    ("a journal brings back all faults", "session.rs", "let kept = if fits { response } else { &[] };", "let kept = if fits { response } else { response };"),
+    ("what is gone is not ended", "session.rs", "is_ended: true, ..Session::new(self.filter.applied())", "is_ended: false, ..Session::new(self.filter.applied())"),
     ("all addresses are one", "session/quota.rs", "address => address,", "_ => Ipv6Addr::UNSPECIFIED.into(),"),
+]
+TRACE = [
+    ("only what is as long as an id is hidden", "trace/secret.rs", "None => 0..end,", "None => end..end,"),
+    ("what is longer than an id is hidden in part", "trace/secret.rs", "range.start..range.end.max(end)", "range"),
+    ("a key is known by one way to write it", "trace/secret.rs", "            | [.., 0xda | 0xc5, 0, LENGTH]\n", ""),
+    ("a wrong id is printed as it is", "trace/show.rs", "if is_session && !secret::is_standing(reader.rest()) {", "if is_session && reader.rest().first() == Some(&0xc4) {"),
+    ("how a session stands is hidden", "trace/secret.rs", "name.is_ok_and(", "name.is_err_and(|_| false) && Reader::new(bytes).bytes().is_ok_and("),
 ]
 DAMAGE = [
     ("a mark comes without its pixel", "handoff.rs", "(word), Release);", "(word), std::sync::atomic::Ordering::Relaxed);"),
@@ -86,6 +105,7 @@ REPLIES = [
 # Where the files are, what is tested, and with what.
 SUITES = [
     ("protocol/src", SESSIONS, f"{TEST} draw-protocol --lib --test sessions --test lying_server --test checksums --test simulation"),
+    ("protocol/src", TRACE, f"{TEST} draw-protocol --lib --test trace secret"),
     ("display-server/src/framebuffer", DAMAGE, f"{TEST} interleavings damage"),
     ("draw-client/src/shared", REPLIES, f"{TEST} interleavings replies"),
 ]

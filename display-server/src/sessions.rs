@@ -5,6 +5,8 @@
 
 mod holder;
 mod shadow;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use holder::Holder;
 pub(crate) use shadow::Shadow;
@@ -58,17 +60,17 @@ impl Sessions {
     /// The display has a journal, which says which it is and brings its sessions back: they wait for their clients.
     pub(crate) fn adopt(&self, instance: (Id, u64), shadow: Arc<Shadow>) {
         for (id, session) in shadow.all() {
-            self.lock().sessions.park(id, session, now());
+            self.lock().sessions.restore(id, session, now());
         }
         _ = self.journaled.set(Journaled { instance, shadow });
     }
 
-    /// A connection that has the log of the journal has written that it has taken a session up.
-    pub(crate) fn journal_session(&self, id: Id, session: &Session) {
-        if let Some(Journaled { shadow, .. }) = self.journaled.get() {
-            let (count, _) = self.lock().sessions.count();
-            shadow.taken_up(id, session.clone(), |id| self.lock().sessions.contains(id), count);
-        }
+    /// A connection that has the log of the journal has written that it has taken a session up. Returns those that are gone: it is
+    /// to write that of them, before it gives the log back, so that whoever takes one of them up again comes behind it.
+    pub(crate) fn journal_session(&self, id: Id, session: &Session) -> Vec<(Id, Session)> {
+        let Some(Journaled { shadow, .. }) = self.journaled.get() else { return Vec::new() };
+        let (count, _) = self.lock().sessions.count();
+        shadow.taken_up(id, session.clone(), |id| self.lock().sessions.contains(id), count)
     }
 
     /// A connection that has the log of the journal has drawn what it has written there, and this came of it.

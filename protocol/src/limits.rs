@@ -176,13 +176,18 @@ pub const SESSION_WINDOW: u64 = 2 * CREDIT_CALLS as u64;
 /// How long a session waits for its client, from when its connection ended.
 pub const SESSION_LEASE: Duration = Duration::from_secs(120);
 
-/// Sessions that wait for their clients, at most: four times as many clients as there may be at a time. Beyond it one has to go of the
-/// peer that has the most, that for which the least was executed, then the oldest ...
+/// Sessions that wait for their clients, at most: four times as many clients as there may be at a time. Beyond it the one has to go
+/// for which the least was executed. Of a peer that has no more than half of its share, this limit divided by the number of peers,
+/// none has to go ...
 pub const SESSIONS: usize = 4 * CONNECTIONS;
 
-/// ... and the bytes that they hold together. One that holds all of [`SESSION_WINDOW`] has 1 MiB. Beyond it the largest has to go of
-/// the peer that has the most.
+/// ... and the bytes that they hold together. One that holds all of [`SESSION_WINDOW`] has 1 MiB. Beyond it, of the largest of each
+/// peer that has more than half of its share, the one has to go for which the least was executed.
 pub const SESSION_MEMORY: usize = 64 << 20;
+
+/// Sessions that were read back from a journal and wait for their clients, at most, with bytes of their own as many as
+/// [`SESSION_MEMORY`]. A journal has up to twice as many as there were when it was written, those that are in use among them.
+pub const SESSIONS_RESTORED: usize = 4 * SESSIONS;
 
 /// Sessions of which nothing is left but the number of the last `hello`, so that a late copy of an earlier one begins nothing: those
 /// of clients that do not confirm. Each takes about 200 bytes ...

@@ -61,6 +61,11 @@ impl<'de> Deserialize<'de> for Id {
                 f.write_str("16 bytes")
             }
 
+            /// Without the text, which may be the id in another form.
+            fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Id, E> {
+                Err(E::invalid_type(serde::de::Unexpected::Other("a string"), &self))
+            }
+
             fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
                 bytes.try_into().map(Id).map_err(|_| E::invalid_length(bytes.len(), &self))
             }
@@ -87,7 +92,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    const ALL: [Standing; 5] =
+    pub(crate) const ALL: [Standing; 5] =
         [Standing::Fresh, Standing::Resumed, Standing::Regressed, Standing::Expired, Standing::StateLost];
 
     /// Its name on the wire.
@@ -296,6 +301,23 @@ impl Session {
         self.filter.memory() + self.bytes + self.unkept.capacity() * 8
     }
 
+    /// How many requests were executed in it, at least: of a session that was read back from a journal only those are known
+    /// that were not acknowledged, and those after it was written.
+    pub fn requests(&self) -> u64 {
+        self.executed
+    }
+
+    /// Whether the client has ended it.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// What a journal has to know of a session that is gone: which it was, and that nobody goes on with it.
+    pub fn ended(&self) -> Session {
+        let Session { born, attempt, executed, .. } = *self;
+        Session { born, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
+    }
+
     /// Which `hello` was the last one.
     pub(crate) fn attempt(&self) -> u64 {
         self.attempt
@@ -411,8 +433,11 @@ impl Session {
             self.responses.push_back((number, Box::default()));
         }
         if let Some(response) = response {
-            self.bytes += response.len() + RESPONSE;
-            self.responses.push_back((stamp.number, response.into()));
+            // As where it was executed: that it has failed is not forgotten.
+            let fits = self.bytes + response.len() + RESPONSE <= limits::SESSION_RESPONSES;
+            let kept = if fits { response } else { &[] };
+            self.bytes += kept.len() + RESPONSE;
+            self.responses.push_back((stamp.number, kept.into()));
         }
         self.drawn = self.filter.applied();
         // It was acknowledged on a connection, which looked at it.

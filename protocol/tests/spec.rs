@@ -191,6 +191,10 @@ fn the_table_of_limits_is_the_code_s() {
         ("time a session waits for its client", seconds(limits::SESSION_LEASE)),
         ("sessions that wait", grouped(limits::SESSIONS as u64)),
         ("memory of those that wait", bytes(limits::SESSION_MEMORY as u64)),
+        (
+            "sessions that were read back from a journal and wait",
+            grouped(limits::SESSIONS_RESTORED as u64) + ", in as much memory of their own",
+        ),
         ("sessions that are gone and remembered", grouped(limits::SESSION_TOMBSTONES as u64)),
         ("time for which they are", seconds(limits::SESSION_TOMBSTONE)),
         ("answers kept for a session", bytes(limits::SESSION_ANSWERS as u64)),

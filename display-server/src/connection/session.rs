@@ -51,7 +51,10 @@ impl<S> Connection<'_, S> {
         let mut turn = Journaling::new(Some(journal));
         let is_taken = turn.take_up(id, session).is_ok();
         if is_taken {
-            self.display.sessions().journal_session(id, session);
+            for (id, gone) in self.display.sessions().journal_session(id, session) {
+                // Without room it comes back once more after a restart, for as long as a session waits.
+                _ = turn.take_up(id, &gone);
+            }
         }
         self.is_unkept = !is_taken;
         let is_resumed = self.machine.standing() == Some(Standing::Resumed);

@@ -1,25 +1,55 @@
 //! What may stay of what clients leave behind, and what has to go when there is too much of it.
 //!
-//! Whoever leaves much pushes out its own: what goes is of the peer that holds the most of what is short, so a peer that holds no
-//! more than its share, the limit divided by the number of peers, loses nothing to others.
+//! Every peer keeps half of its share, the limit divided by the number of peers, whatever others do. Those halves are at most half of
+//! the limit together, so that there is something else whenever there is too much. Of that the entry goes for which the least was
+//! executed: many addresses that did little push out nothing of an address that did more, although it holds more than each of them.
+//! Of entries for which as much was executed one of the peer that holds the most goes, then the oldest. No address decides.
 
 use super::Id;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// Who is answerable for what a connection leaves behind: an address. Connections that have none count as one peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Peer(Option<IpAddr>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Peer(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+enum Kind {
+    #[default]
+    NoAddress,
+    Address(IpAddr),
+    /// A session that was read back from a journal, which says of no session whose it is: each is a peer of its own.
+    Restored(Id),
+    /// All that were read back and are gone.
+    Gone,
+}
 
 impl From<IpAddr> for Peer {
     /// Of an IPv6 address the first half: a machine is given all addresses that share it.
     fn from(address: IpAddr) -> Peer {
-        Peer(Some(match address.to_canonical() {
+        Peer(Kind::Address(match address.to_canonical() {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
             address => address,
         }))
+    }
+}
+
+impl Peer {
+    /// That of a session that was read back from a journal.
+    pub(super) fn restored(id: Id) -> Peer {
+        Peer(Kind::Restored(id))
+    }
+
+    /// Whether it is that of such a session.
+    pub(super) fn is_restored(self) -> bool {
+        matches!(self.0, Kind::Restored(_))
+    }
+
+    /// That of what is remembered of a session when it is gone.
+    pub(super) fn of_tombstone(self) -> Peer {
+        if self.is_restored() { Peer(Kind::Gone) } else { self }
     }
 }
 
@@ -34,13 +64,16 @@ pub(super) struct Entry {
     pub(super) bytes: usize,
 }
 
-/// How many entries there may be, of how many bytes together, and for how long.
+/// How many entries there may be, of how many bytes together if these count, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) lease: Duration,
     pub(super) count: usize,
-    pub(super) bytes: usize,
+    pub(super) bytes: Option<usize>,
 }
+
+/// The less comes first, then the older.
+type Work = (u64, Instant, Id);
 
 #[derive(Debug)]
 pub(super) struct Quota {
@@ -48,26 +81,72 @@ pub(super) struct Quota {
     /// The longest first. (Two may have begun to wait at the same time.)
     by_age: BTreeSet<(Instant, Id)>,
     peers: HashMap<Peer, Lot>,
-    /// Who has the most, last.
-    by_count: BTreeSet<(usize, Peer)>,
-    by_bytes: BTreeSet<(usize, Peer)>,
+    /// Of each peer the entry that would go first, by how many it has ...
+    by_count: Ranking,
+    /// ... and by how many bytes. Empty where bytes do not count.
+    by_bytes: Ranking,
     bytes: usize,
 }
 
 /// What one peer has.
 #[derive(Debug, Default)]
 struct Lot {
-    /// Those for which the least was executed first, then the oldest.
-    by_work: BTreeSet<(u64, Instant, Id)>,
-    /// The largest last; of those that are as large the one for which the least was executed, then the oldest.
-    by_size: BTreeSet<(usize, Reverse<u64>, Reverse<Instant>, Id)>,
+    by_work: BTreeSet<Work>,
+    /// The largest first; of those that are as large the one for which the least was executed. Empty where bytes do not count.
+    by_size: BTreeSet<(Reverse<usize>, Work)>,
     bytes: usize,
+}
+
+/// Of each peer one entry, by how much the peer has. Of peers that have as much the entry with the least work comes first.
+#[derive(Debug, Default)]
+struct Ranking(BTreeMap<usize, BTreeSet<Work>>);
+
+impl Ranking {
+    fn insert(&mut self, amount: usize, work: Work) {
+        self.0.entry(amount).or_default().insert(work);
+    }
+
+    fn remove(&mut self, amount: usize, work: &Work) {
+        if let Some(works) = self.0.get_mut(&amount) {
+            works.remove(work);
+            if works.is_empty() {
+                self.0.remove(&amount);
+            }
+        }
+    }
+
+    /// Returns the entry that goes first of those of peers that have more than `kept`.
+    fn first_above(&self, kept: usize) -> Option<Id> {
+        // No more steps than there are different amounts: of counts there are less than a hundred.
+        let firsts = self.0.range(kept + 1..).filter_map(|(amount, works)| Some((amount, works.first()?)));
+        let first =
+            firsts.min_by_key(|&(amount, &(executed, since, id))| (executed, Reverse(amount), since, id));
+        first.map(|(_, &(.., id))| id)
+    }
+}
+
+impl Lot {
+    /// Takes it out of the rankings, or puts it in.
+    fn rank(&self, by_count: &mut Ranking, by_bytes: &mut Ranking, change: fn(&mut Ranking, usize, Work)) {
+        if let Some(work) = self.by_work.first() {
+            change(by_count, self.by_work.len(), *work);
+        }
+        if let Some((_, work)) = self.by_size.first() {
+            change(by_bytes, self.bytes, *work);
+        }
+    }
 }
 
 impl Quota {
     pub(super) fn new(limits: Limits) -> Quota {
-        let (by_age, peers) = (BTreeSet::new(), HashMap::new());
-        Quota { limits, by_age, peers, by_count: BTreeSet::new(), by_bytes: BTreeSet::new(), bytes: 0 }
+        Quota {
+            limits,
+            by_age: BTreeSet::new(),
+            peers: HashMap::new(),
+            by_count: Ranking::default(),
+            by_bytes: Ranking::default(),
+            bytes: 0,
+        }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -80,11 +159,14 @@ impl Quota {
     }
 
     pub(super) fn insert(&mut self, id: Id, entry: &Entry) {
-        let Entry { peer, since, executed, bytes } = *entry;
+        let Entry { since, executed, bytes, .. } = *entry;
         self.by_age.insert((since, id));
-        self.change(peer, |lot| {
+        let do_bytes_count = self.limits.bytes.is_some();
+        self.change(entry.peer, |lot| {
             lot.by_work.insert((executed, since, id));
-            lot.by_size.insert((bytes, Reverse(executed), Reverse(since), id));
+            if do_bytes_count {
+                lot.by_size.insert((Reverse(bytes), (executed, since, id)));
+            }
             lot.bytes += bytes;
         });
         self.bytes += bytes;
@@ -92,26 +174,24 @@ impl Quota {
 
     /// Takes an entry out that was put in.
     pub(super) fn remove(&mut self, id: Id, entry: &Entry) {
-        let Entry { peer, since, executed, bytes } = *entry;
+        let Entry { since, executed, bytes, .. } = *entry;
         self.by_age.remove(&(since, id));
-        self.change(peer, |lot| {
+        self.change(entry.peer, |lot| {
             lot.by_work.remove(&(executed, since, id));
-            lot.by_size.remove(&(bytes, Reverse(executed), Reverse(since), id));
+            lot.by_size.remove(&(Reverse(bytes), (executed, since, id)));
             lot.bytes -= bytes;
         });
         self.bytes -= bytes;
     }
 
     fn change(&mut self, peer: Peer, change: impl FnOnce(&mut Lot)) {
-        let lot = self.peers.entry(peer).or_default();
-        self.by_count.remove(&(lot.by_work.len(), peer));
-        self.by_bytes.remove(&(lot.bytes, peer));
+        let Quota { peers, by_count, by_bytes, .. } = self;
+        let lot = peers.entry(peer).or_default();
+        lot.rank(by_count, by_bytes, |ranking, amount, work| ranking.remove(amount, &work));
         change(lot);
+        lot.rank(by_count, by_bytes, Ranking::insert);
         if lot.by_work.is_empty() {
-            self.peers.remove(&peer);
-        } else {
-            self.by_count.insert((lot.by_work.len(), peer));
-            self.by_bytes.insert((lot.bytes, peer));
+            peers.remove(&peer);
         }
     }
 
@@ -121,15 +201,18 @@ impl Quota {
         if now.saturating_duration_since(since) >= self.limits.lease {
             return Some(oldest);
         }
+        let half_share = |limit: usize| limit / (2 * self.peers.len());
         if self.count() > self.limits.count {
-            // One for which nothing was executed keeps nothing from its client.
-            let (_, peer) = self.by_count.last()?;
-            return self.peers.get(peer)?.by_work.first().map(|&(.., id)| id);
+            return self.by_count.first_above(half_share(self.limits.count));
         }
-        if self.bytes > self.limits.bytes && self.count() > 1 {
-            let (_, peer) = self.by_bytes.last()?;
-            return self.peers.get(peer)?.by_size.last().map(|&(.., id)| id);
+        match self.limits.bytes {
+            Some(limit) if self.bytes > limit && self.count() > 1 => {
+                self.by_bytes.first_above(half_share(limit))
+            }
+            _ => None,
         }
-        None
     }
 }
+
+#[cfg(test)]
+mod tests;

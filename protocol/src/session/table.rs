@@ -14,6 +14,9 @@ use std::time::Instant;
 pub struct Sessions<C> {
     slots: HashMap<Id, Slot<C>>,
     parked: Quota,
+    /// Those of them that were read back from a journal and have not been taken up since. What clients leave behind after a start
+    /// pushes none of these out.
+    restored: Quota,
     /// Sessions that are gone, of clients that do not confirm: the last `hello` of each, which a late one has to exceed.
     tombstones: HashMap<Id, (u64, Entry)>,
     buried: Quota,
@@ -42,11 +45,14 @@ pub enum Claim<'a, C> {
 impl<C> Default for Sessions<C> {
     fn default() -> Sessions<C> {
         let (count, bytes, lease) = (limits::SESSIONS, limits::SESSION_MEMORY, limits::SESSION_LEASE);
-        let (tombstones, memory) = (limits::SESSION_TOMBSTONES, usize::MAX);
-        let buried = Limits { lease: limits::SESSION_TOMBSTONE, count: tombstones, bytes: memory };
+        let bytes = Some(bytes);
+        let restored = Limits { lease, count: limits::SESSIONS_RESTORED, bytes };
+        let (tombstones, lease_of_one) = (limits::SESSION_TOMBSTONES, limits::SESSION_TOMBSTONE);
+        let buried = Limits { lease: lease_of_one, count: tombstones, bytes: None };
         Sessions {
             slots: HashMap::new(),
             parked: Quota::new(Limits { lease, count, bytes }),
+            restored: Quota::new(restored),
             tombstones: HashMap::new(),
             buried: Quota::new(buried),
         }
@@ -56,7 +62,7 @@ impl<C> Default for Sessions<C> {
 impl<C> Sessions<C> {
     /// How many sessions there are, and how many of them wait for their client.
     pub fn count(&self) -> (usize, usize) {
-        (self.slots.len(), self.parked.count())
+        (self.slots.len(), self.parked.count() + self.restored.count())
     }
 
     /// How many sessions that are gone are remembered.
@@ -66,7 +72,7 @@ impl<C> Sessions<C> {
 
     /// Those that wait for their clients. (Those that are in use are with their connections.)
     pub fn parked(&self) -> impl Iterator<Item = (Id, &Session)> {
-        self.parked.ids().filter_map(|id| match self.slots.get(&id) {
+        self.restored.ids().chain(self.parked.ids()).filter_map(|id| match self.slots.get(&id) {
             Some(Slot::Parked(session, _)) => Some((id, &**session)),
             _ => None,
         })
@@ -106,12 +112,23 @@ impl<C> Sessions<C> {
             Some(Slot::Held { peer, .. } | Slot::Parked(_, Entry { peer, .. })) => *peer,
             None => Peer::default(),
         };
+        self.wait(id, session, peer, now);
+    }
+
+    /// A session that was read back from a journal waits for its client. It belongs to no address before that comes: until then, or
+    /// until its lease is over, it makes room only where a journal has more of them than there may be, those first for which the
+    /// least was executed. A journal says at least how much that was.
+    pub fn restore(&mut self, id: Id, session: Session, now: Instant) {
+        self.wait(id, session, Peer::restored(id), now);
+    }
+
+    fn wait(&mut self, id: Id, session: Session, peer: Peer, now: Instant) {
         self.unpark(id);
         let entry = Entry { peer, since: now, executed: session.executed, bytes: size(&session) };
         if session.is_ended {
             self.bury(id, &session, peer, now);
         } else {
-            self.parked.insert(id, &entry);
+            self.waiting(peer).insert(id, &entry);
             self.slots.insert(id, Slot::Parked(Box::new(session), entry));
         }
         self.expire(now);
@@ -124,9 +141,9 @@ impl<C> Sessions<C> {
 
     /// Forgets those whose lease is over.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(id) = self.parked.next_to_go(now) {
+        while let Some(id) = self.parked.next_to_go(now).or_else(|| self.restored.next_to_go(now)) {
             let Some(Slot::Parked(session, entry)) = self.slots.remove(&id) else { unreachable!("it waits") };
-            self.parked.remove(id, &entry);
+            self.waiting(entry.peer).remove(id, &entry);
             self.bury(id, &session, entry.peer, now);
         }
         while let Some(id) = self.buried.next_to_go(now) {
@@ -134,11 +151,16 @@ impl<C> Sessions<C> {
         }
     }
 
+    /// Where what waits of this peer is counted.
+    fn waiting(&mut self, peer: Peer) -> &mut Quota {
+        if peer.is_restored() { &mut self.restored } else { &mut self.parked }
+    }
+
     fn unpark(&mut self, id: Id) -> Option<Session> {
         match self.slots.remove(&id)? {
             Slot::Held { .. } => None,
             Slot::Parked(session, entry) => {
-                self.parked.remove(id, &entry);
+                self.waiting(entry.peer).remove(id, &entry);
                 Some(*session)
             }
         }
@@ -155,7 +177,7 @@ impl<C> Sessions<C> {
             (attempt, executed) = (attempt.max(*before), executed.max(entry.executed));
             self.unbury(id);
         }
-        let entry = Entry { peer, since: now, executed, bytes: 0 };
+        let entry = Entry { peer: peer.of_tombstone(), since: now, executed, bytes: 0 };
         self.buried.insert(id, &entry);
         self.tombstones.insert(id, (attempt, entry));
     }

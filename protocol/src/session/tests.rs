@@ -502,6 +502,34 @@ fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
 }
 
 #[test]
+fn of_a_session_that_is_gone_a_journal_has_which_it_was_and_no_more() {
+    let mut session = begun(9).unwrap();
+    session.handle_request(10, b"message").unwrap();
+    session.responded(&[7; 1_000], false);
+    let mut bytes = Vec::new();
+    session.ended().encode(&mut bytes);
+    let found = Session::decode(&bytes).unwrap();
+    assert!(found.is_ended() && !session.is_ended() && bytes.len() < 60, "{} bytes", bytes.len());
+    assert_eq!((found.born, found.attempt, found.filter().applied()), (session.born, session.attempt, 10));
+    assert_eq!((session.requests(), session.ended().requests()), (10, 10));
+}
+
+#[test]
+fn a_journal_brings_back_no_more_of_faults_than_a_session_keeps() {
+    let (mut session, mut kept) = (Session::new(0), Session::new(0));
+    let fault = vec![7; 300 << 10];
+    for number in 1..=200 {
+        session.replay(Stamp { session: Id([3; 16]), number, ack: 0, digest: 7 }, Some(&fault));
+        assert!(session.memory() < limits::SESSION_RESPONSES + (64 << 10), "{} bytes", session.memory());
+        kept.handle_request(number, b"message").unwrap();
+        kept.responded(&fault, false);
+    }
+    // It is the same as where it was executed: that all have failed, and why of the first.
+    assert_eq!(session.responses, kept.responses);
+    assert_eq!(session.responses.len(), 200);
+}
+
+#[test]
 fn a_journal_that_has_a_request_twice_changes_nothing_with_the_second() {
     let mut session = Session::new(3);
     let stamp = |number, ack| Stamp { session: Id([3; 16]), number, ack, digest: 7 };

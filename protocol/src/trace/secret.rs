@@ -1,6 +1,8 @@
 //! Finds session ids in the bytes of a message: whoever knows one can take the session over, and more people read a trace
 //! than may draw.
 
+use crate::reader::Reader;
+use crate::session::Standing;
 use std::ops::Range;
 
 /// The key of the id in `hello`.
@@ -12,26 +14,73 @@ const SHOWN: usize = 3;
 
 /// Overwrites all session ids in `message` but for their beginnings, and returns where that was.
 ///
-/// The bytes are searched for the key rather than decoded: what is refused or cut off may have an id in it as well. In a message
-/// that was altered or is not understood (`is_broken`) the key itself may be wrong, so that whatever looks like an id counts.
+/// The bytes are searched for the key rather than decoded: what is refused or cut off may have an id in it as well. Whatever stands at
+/// the key counts as one, of any type and length. In a message that was altered or is not understood (`is_broken`) the key itself may
+/// be wrong, so that whatever looks like an id counts.
 pub(super) fn hide(message: &mut [u8], is_broken: bool) -> Vec<Range<usize>> {
-    let mut hidden = Vec::new();
-    for at in 0..message.len() {
+    let (mut hidden, mut at) = (Vec::new(), 0);
+    while at < message.len() {
         let rest = &message[at..];
         let found = if rest.starts_with(KEY) {
-            text(&rest[KEY.len()..], is_broken).map(|(head, length)| (at + KEY.len() + head, length))
+            let (value, is_key) = (&rest[KEY.len()..], is_broken || is_key(&message[..at]));
+            let found =
+                if is_key { whole(value, is_broken) } else { text(value, false).map(beginning_shown) };
+            found.map(|range| range.start + KEY.len()..range.end.saturating_add(KEY.len()))
         } else if is_broken && rest.starts_with(&[0xc4, ID as u8]) {
-            Some((at + 2, ID))
+            Some(beginning_shown((2, ID)))
         } else {
             None
         };
-        if let Some((start, length)) = found {
-            let end = start.saturating_add(length).min(message.len());
-            hidden.push(start.saturating_add(SHOWN).min(end)..end);
-        }
+        let Some(Range { start, end }) = found else {
+            at += 1;
+            continue;
+        };
+        let end = at.saturating_add(end).min(message.len());
+        hidden.push((at + start).min(end)..end);
+        at = end.max(at + 1);
     }
     hidden.iter().for_each(|range| message[range.clone()].fill(0));
     hidden
+}
+
+/// Whether the value that `bytes` starts with is how a session stands, which is under the same key in the display's answer.
+pub(super) fn is_standing(bytes: &[u8]) -> bool {
+    let name = Reader::new(bytes).bytes();
+    name.is_ok_and(|name| Standing::ALL.iter().any(|standing| standing.as_str().as_bytes() == name))
+}
+
+/// Whether a text of the length of the key begins behind `before`.
+fn is_key(before: &[u8]) -> bool {
+    const LENGTH: u8 = KEY.len() as u8;
+    const FIXSTR: u8 = 0xa0 | LENGTH;
+    matches!(
+        before,
+        [.., FIXSTR]
+            | [.., 0xd9 | 0xc4, LENGTH]
+            | [.., 0xda | 0xc5, 0, LENGTH]
+            | [.., 0xdb | 0xc6, 0, 0, 0, LENGTH]
+    )
+}
+
+/// Returns what is hidden of the value that `bytes` starts with. One that is cut off or broken ends with the message.
+fn whole(bytes: &[u8], is_broken: bool) -> Option<Range<usize>> {
+    if !is_broken && is_standing(bytes) {
+        return None;
+    }
+    let end = Reader::new(bytes).skip().map_or(usize::MAX, <[u8]>::len);
+    Some(match text(bytes, is_broken) {
+        Some(found) => {
+            let range = beginning_shown(found);
+            range.start..range.end.max(end)
+        }
+        // What is no id may be a part of one, or two: nothing of it is shown.
+        None => 0..end,
+    })
+}
+
+/// What is hidden of an id of this header and length.
+fn beginning_shown((head, length): (usize, usize)) -> Range<usize> {
+    head + SHOWN..head.saturating_add(length)
 }
 
 /// Returns the length of the header and of the body of the `bin` or `str` that `bytes` starts with.
@@ -85,6 +134,24 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             hide(&mut bytes, true);
             assert!(bytes.iter().filter(|&&byte| byte == 0xab).count() <= 3, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_an_id_is_hidden_in_an_altered_message_too() {
+        let values: [(&[u8], Vec<u8>); 3] = [
+            (b"\xc4\x20", vec![0xab; 32]),
+            (b"\xdc\0\x10", [0xcc, 0xab].repeat(16)),
+            (b"\xd9\x40", vec![0xab; 64]),
+        ];
+        for (head, value) in values {
+            let whole = [&b"\x81\xa7session"[..], head, &value, b"\xa4next"].concat();
+            for end in 0..=whole.len() {
+                let mut bytes = whole[..end].to_vec();
+                hide(&mut bytes, true);
+                assert!(bytes.iter().filter(|&&byte| byte == 0xab).count() <= 3, "{head:?} cut at {end}");
+                assert!(end < whole.len() || bytes.ends_with(b"\xa4next"), "{bytes:?}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::What;
 use super::entry::{Asked, Outcome, RANGES};
+use super::secret;
 use crate::calls::{Answer, Call, Method};
 use crate::color::Color;
 use crate::fault::{Code, Fault, Range};
@@ -231,10 +232,16 @@ fn elements(reader: &mut Reader<'_>, count: u32, is_map: bool, out: &mut String)
                 _ => value(reader, out)?,
             }
             out.push_str(": ");
-            // Whoever knows an id can take the session over, and as a text it would be shown.
-            if is_session && let Ok((length @ 16, _)) = reader.clone().announced() {
-                _ = write!(out, "{length} bytes");
-                reader.skip().ok()?;
+            // Whoever knows an id can take the session over, and a wrong one may be most of a right one.
+            if is_session && !secret::is_standing(reader.rest()) {
+                let count = |n: u64| format!("{n} byte{}", if n == 1 { "" } else { "s" });
+                let (mut was, skipped) = (*reader, reader.skip());
+                match (was.announced(), &skipped) {
+                    (Ok((length, _)), _) => out.push_str(&count(length)),
+                    (Err(_), Ok(value)) => _ = write!(out, "({})", count(value.len() as u64)),
+                    (Err(_), Err(_)) => out.push_str("..."),
+                }
+                skipped.ok()?;
                 continue;
             }
         }

@@ -448,7 +448,7 @@ impl Host {
         self.records = journal.records;
         for (id, bytes) in &journal.sessions {
             let session = Session::decode(bytes).expect("what was encoded");
-            self.sessions.park(*id, session, now);
+            self.sessions.restore(*id, session, now);
         }
         if self.is(Wrong::RestoresAnOldPicture) {
             states.into_iter().for_each(|(id, session)| self.sessions.park(id, session, now));

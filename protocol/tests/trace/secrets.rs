@@ -38,6 +38,58 @@ fn the_id_of_a_session_is_never_printed() {
     assert!(!entries[0].full().to_string().contains("ab ab ab ab"), "{}", entries[0].full());
 }
 
+/// A client that gets the type or the length of the id wrong has told most of it all the same.
+#[test]
+fn nothing_that_stands_in_the_place_of_an_id_is_printed() {
+    let repeated = |head: &[u8], each: &[u8], n: usize| [head, &each.repeat(n)].concat();
+    let values: [(Vec<u8>, &str); 14] = [
+        (repeated(b"\xc4\x0f", b"\xab", 15), "15 bytes"),
+        (repeated(b"\xc4\x11", b"\xab", 17), "17 bytes"),
+        (repeated(b"\xc4\x01", b"\xab", 1), "1 byte"),
+        (repeated(b"\xc5\x00\x20", b"\xab", 32), "32 bytes"),
+        (repeated(b"\xaf", b"z", 15), "15 bytes"),
+        (repeated(b"\xd9\x20", b"ab", 16), "32 bytes"),
+        (repeated(b"\xdc\x00\x10", b"\xcc\xab", 16), "(35 bytes)"),
+        (repeated(b"\x9f", b"\x7a", 15), "(16 bytes)"),
+        (repeated(b"\x91\x91\xc4\x10", b"\xab", 16), "(20 bytes)"),
+        (repeated(b"\x81\xa2id\xb0", b"z", 16), "(21 bytes)"),
+        (repeated(b"\x81\xa7session\xc4\x0f", b"\xab", 15), "(26 bytes)"),
+        (repeated(b"\xd8\x01", b"\xab", 16), "(18 bytes)"),
+        (repeated(b"\xcf", b"\xab", 8), "(9 bytes)"),
+        (b"\x7a".to_vec(), "(1 byte)"),
+    ];
+    let key = b"\xa7session";
+    for (value, shown) in &values {
+        let hello = [&b"\x94\0\0\xa5hello\x91\x82"[..], key, value, b"\xa4next\x01"].concat();
+        // Its own connection, where the key is some other text, in a notification, and in what a display says.
+        let nested = [&b"\x93\x02\xa3say\x91\x91\x81\xda\0\x07session"[..], value].concat();
+        let answer = [&b"\x94\x01\0\xc0\x81"[..], key, value].concat();
+        for (direction, message) in [(ToDisplay, hello), (ToDisplay, nested), (Direction::ToClient, answer)] {
+            let (_, entries) = trace(&vec![(direction, ms(0), message)], &mut common::uncut);
+            // The bytes on one line.
+            let full: Vec<_> = entries[0].full().to_string().split_whitespace().map(String::from).collect();
+            let (line, full) = (entries[0].to_string(), full.join(" "));
+            assert!(line.contains(&format!("{{session: {shown}")), "{line}");
+            let printed = format!("{full} {:?}", entries[0]);
+            let is_seen = |bytes: &str| printed.matches(bytes).count() > 3;
+            let secrets = [" ab", " 61 62", " 7a", "171, ", "122, ", "zz"];
+            assert!(!secrets.into_iter().any(is_seen), "{shown}: {printed}");
+            // What comes behind it is.
+            assert_eq!(line.contains("next: 1"), direction == ToDisplay && line.contains("hello"), "{line}");
+            assert_eq!(full.contains("a4 6e 65 78 74 01"), line.contains("next: 1"), "{full}");
+        }
+    }
+    // How it stands is no secret, and is under the same key.
+    let welcome = b"\x94\x01\0\xc0\x81\xa7session\xa7resumed".to_vec();
+    let (_, entries) = trace(&vec![(Direction::ToClient, ms(0), welcome)], &mut common::uncut);
+    assert!(entries[0].to_string().contains("{session: \"resumed\"}"), "{}", entries[0]);
+    assert!(entries[0].full().to_string().ends_with("a7 72 65 73 75 6d 65 64"), "{}", entries[0].full());
+    // Nor is a text in which the word occurs.
+    let text = b"\x94\0\0\xa3say\x91\xafsession of ours".to_vec();
+    let (_, entries) = trace(&vec![(ToDisplay, ms(0), text)], &mut common::uncut);
+    assert!(entries[0].full().to_string().ends_with("20 6f 66 20 6f 75 72 73"), "{}", entries[0].full());
+}
+
 /// Nor is it where a program prints one of the machines.
 #[test]
 fn the_id_of_a_session_is_not_in_what_debug_prints() {

@@ -253,6 +253,134 @@ fn a_session_alone_may_have_all_the_memory_and_more() {
     assert!(sessions.contains(id(2)) && !sessions.contains(id(1)), "the larger one goes");
 }
 
+/// One session of each of more addresses than there may be sessions, of which the honest client's is the first or the last.
+#[test]
+fn no_address_is_in_itself_worse_than_another() {
+    for honest in [0, u32::MAX] {
+        let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+        let at = |n: u64| start + Duration::from_millis(n);
+        let address = |name: u32| Peer::from(IpAddr::from(name.to_be_bytes()));
+        leave(&mut sessions, address(honest), 0, begun(2).unwrap(), start);
+        (1..=5_000).for_each(|n| leave(&mut sessions, address(n as u32), n, begun(1).unwrap(), at(n)));
+        assert_eq!(sessions.count(), (limits::SESSIONS, limits::SESSIONS));
+        assert_eq!(granted(sessions.claim(&hello(0, 2), address(honest), "", at(5_001))), begun(2));
+    }
+}
+
+/// A class of 50 behind one address, and 1,000 addresses that leave five sessions each.
+#[test]
+fn an_address_with_many_sessions_loses_none_to_many_addresses_that_did_less() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let at = |n: u64| start + Duration::from_millis(n);
+    let address = |n: u64| Peer::from(IpAddr::from([10, 1, (n >> 8) as u8, n as u8]));
+    // Three of them are connected, and have no lease.
+    for n in 0..3 {
+        assert_eq!(granted(sessions.claim(&hello(n, 1), peer(1), "", start)), None);
+    }
+    (3..50).for_each(|n| leave(&mut sessions, peer(1), n, begun(2).unwrap(), at(n)));
+    (50..5_050).for_each(|n| leave(&mut sessions, address(n % 1_000), n, begun(1).unwrap(), at(n)));
+    assert_eq!(sessions.count(), (limits::SESSIONS + 3, limits::SESSIONS));
+    (0..3).for_each(|n| {
+        assert!(matches!(sessions.claim(&hello(n, 2), peer(1), "", at(6_000)), Claim::Held(_)));
+    });
+    (3..50).for_each(|n| assert_eq!(granted(sessions.claim(&hello(n, 2), peer(1), "", at(6_000))), begun(2)));
+}
+
+/// A session as it is when it was read back from a journal.
+fn read_back(session: &Session) -> Session {
+    let mut bytes = Vec::new();
+    session.encode(&mut bytes);
+    Session::decode(&bytes).unwrap()
+}
+
+#[test]
+fn a_session_that_was_read_back_waits_whatever_is_left_after_the_start() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let at = |n: u64| start + Duration::from_millis(n);
+    // A hundred others come back with them. The second did nothing: even that stays.
+    let restored = [read_back(&begun(9).unwrap()), read_back(&begun(0).unwrap())];
+    (0..).zip(&restored).for_each(|(n, session)| sessions.restore(id(n), session.clone(), start));
+    (2..102).for_each(|n| sessions.restore(id(n), read_back(&begun(10).unwrap()), start));
+    assert_eq!((sessions.count(), sessions.parked().count()), ((102, 102), 102));
+    // From one address, from thousands of them, and large ones.
+    (102..4_302).for_each(|n| leave(&mut sessions, peer(2), n, begun(20).unwrap(), at(n)));
+    for n in 4_302..8_502 {
+        let address = IpAddr::from([10, 1, (n >> 8) as u8, n as u8]).into();
+        leave(&mut sessions, address, n, begun(20).unwrap(), at(n));
+    }
+    (8_502..8_514).for_each(|n| leave(&mut sessions, peer(2), n, fat(7), at(n)));
+    for (n, session) in (0..).zip(restored) {
+        assert_eq!(granted(sessions.claim(&hello(n, 2), peer(1), "", at(9_000))), Some(session.clone()));
+    }
+    assert_eq!(sessions.restored.count(), 100);
+    // From then on it is one of this address.
+    sessions.park(id(0), begun(9).unwrap(), at(9_000));
+    assert_eq!(sessions.restored.count(), 100);
+}
+
+#[test]
+fn a_session_that_was_read_back_waits_for_its_lease_and_leaves_a_tombstone() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    sessions.restore(id(1), begun(9).unwrap(), start);
+    let mut ended = begun(9).unwrap();
+    ended.end();
+    sessions.restore(id(2), ended, start);
+    assert_eq!((sessions.count(), sessions.tombstones()), ((1, 1), 1), "what is ended waits for nobody");
+    let end = start + limits::SESSION_LEASE;
+    sessions.expire(end - Duration::from_nanos(1));
+    assert_eq!(sessions.count(), (1, 1));
+    sessions.expire(end);
+    assert_eq!((sessions.count(), sessions.tombstones()), ((0, 0), 2));
+    for n in [1, 2] {
+        assert!(matches!(sessions.claim(&hello(n, 1), peer(1), "", end), Claim::Overtaken(1)));
+    }
+}
+
+/// A journal full of what an attacker has left there: what did little goes first, also where it is bytes that there are too many of,
+/// and a small one is in nobody's way.
+#[test]
+fn what_is_read_back_is_bounded_and_the_least_goes_first() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let idle = Session { executed: 1, ..begun(0).unwrap() };
+    sessions.restore(id(0), read_back(&begun(5).unwrap()), start);
+    sessions.restore(id(1), idle.clone(), start);
+    let mut large = begun(1_000).unwrap();
+    large.handle_request(1_001, b"message").unwrap();
+    large.responded(&vec![0; 1 << 20], false);
+    sessions.restore(id(2), read_back(&large), start);
+    (3..20).for_each(|n| sessions.restore(id(n), fat(7), start));
+    let kept: Vec<_> = (0..3).map(|n| sessions.contains(id(n))).collect();
+    assert_eq!(
+        (kept, sessions.count().0),
+        (vec![true; 3], 3 + (limits::SESSION_MEMORY - (2 << 20)) / (7 << 20))
+    );
+    let (mut sessions, count) = (Sessions::<&str>::default(), limits::SESSIONS_RESTORED as u64);
+    sessions.restore(id(0), read_back(&begun(5).unwrap()), start);
+    (1..count + 100).for_each(|n| sessions.restore(id(n), idle.clone(), start));
+    assert_eq!(sessions.count().0, limits::SESSIONS_RESTORED);
+    assert!(sessions.contains(id(0)));
+}
+
+/// However many were read back, they are one in what is remembered of those that are gone: others keep their share of it.
+#[test]
+fn sessions_that_were_read_back_push_out_no_tombstones_of_others() {
+    let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
+    let ended = |applied| {
+        let mut session = begun(applied).unwrap();
+        session.end();
+        session
+    };
+    let (restored, count) = (10_000, limits::SESSION_TOMBSTONES as u64);
+    (1..=restored).for_each(|n| sessions.restore(id(n), ended(1), start));
+    leave(&mut sessions, peer(1), 0, ended(1), start);
+    (1..=count).for_each(|n| leave(&mut sessions, peer(2), restored + n, ended(9), start));
+    assert_eq!(sessions.tombstones(), limits::SESSION_TOMBSTONES);
+    assert!(matches!(sessions.claim(&hello(0, 1), peer(1), "", start), Claim::Overtaken(1)));
+    // Three peers: a sixth is theirs.
+    let kept = (1..=restored).filter(|n| sessions.tombstones.contains_key(&id(*n))).count();
+    assert_eq!(kept, limits::SESSION_TOMBSTONES / 6);
+}
+
 #[test]
 fn a_peer_is_an_address_however_it_is_written() {
     let peer = |text: &str| Peer::from(text.parse::<IpAddr>().unwrap());

@@ -1,0 +1,137 @@
+//! Sessions that a journal brings back.
+
+use super::*;
+use crate::journal::{Companion, Entry};
+use draw_protocol::{Request, limits};
+use std::net::IpAddr;
+
+const HERE: Id = Id([9; 16]);
+
+fn id(n: u32) -> Id {
+    let mut id = [7; 16];
+    id[..4].copy_from_slice(&n.to_be_bytes());
+    Id(id)
+}
+
+/// Hello `attempt` of session `n`, which began with the first.
+fn hello(n: u32, attempt: u64) -> Resume {
+    Resume {
+        session: id(n),
+        instance: (attempt > 1).then_some(HERE),
+        attempt,
+        born: attempt - 1,
+        incarnation: None,
+        ack: 0,
+        drew: 0,
+        next: 1,
+        accepts_loss: false,
+        confirms: false,
+    }
+}
+
+/// A session that has executed so many requests.
+fn begun(n: u32, executed: u64) -> Session {
+    let (mut session, _) = Session::enter(&mut None, &hello(n, 1), HERE, None).unwrap();
+    for number in 1..=executed {
+        session.handle_request(number, b"a call").unwrap();
+        session.executed();
+    }
+    session
+}
+
+fn claimed(sessions: &Sessions, asked: &Resume, peer: Peer) -> Option<Session> {
+    let cx = Context::from_waker(Waker::noop());
+    match sessions.poll_claim(asked, peer, &Arc::new(Holder::default()), &cx) {
+        Poll::Ready(Ok(found)) => found,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The display is restarted with its journal, and 4,200 sessions that draw are begun and left before the honest client comes back;
+/// from one address, or from a thousand.
+#[test]
+fn sessions_left_after_a_restart_push_out_none_that_the_journal_brought_back() {
+    for addresses in [1, 1_000] {
+        let shadow = Arc::new(Shadow::default());
+        // Other clients were there too; and how much they have executed says nothing of whose they are.
+        for n in 0..100 {
+            shadow.taken_up(id(n), begun(n, u64::from(n)), |_| true, 100);
+        }
+        let sessions = Sessions::new((Id([1; 16]), 1));
+        sessions.adopt((HERE, 2), shadow);
+        for n in 1_000..5_200_u32 {
+            let [.., high, low] = (n % addresses).to_be_bytes();
+            let peer = Peer::from(IpAddr::from([10, 0, high, low]));
+            assert_eq!(claimed(&sessions, &hello(n, 1), peer), None);
+            sessions.give_back(id(n), Some(begun(n, 20)));
+        }
+        assert_eq!(sessions.lock().sessions.count().1, limits::SESSIONS + 100);
+        for n in 0..100 {
+            let found = claimed(&sessions, &hello(n, 2), Peer::from(IpAddr::from([192, 0, 2, 1])));
+            assert_eq!(found.unwrap().filter().applied(), u64::from(n), "{addresses} addresses");
+        }
+    }
+}
+
+/// A record of a journal that says that a session was taken up.
+fn read(shadow: &Shadow, n: u32, session: &Session) {
+    let mut state = Vec::new();
+    session.encode(&mut state);
+    let stamp = Stamp { session: id(n), number: 0, ack: 0, digest: 0 };
+    let entry = Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state };
+    shadow.replay(1, &entry, &Ok(Answer::Done(())));
+}
+
+/// An attacker begins and leaves tens of thousands of sessions that draw, and the display is killed.
+#[test]
+fn what_was_gone_before_a_restart_does_not_come_back() {
+    let (written, is_there) = (Shadow::default(), |id: Id| id == self::id(0));
+    let after = Shadow::default();
+    for n in 0..40_000 {
+        let session = begun(n, if n == 0 { 1 } else { 20 });
+        read(&after, n, &session);
+        // What the connection writes behind that.
+        for (gone, ended) in written.taken_up(id(n), session, is_there, 1) {
+            let [a, b, c, d, ..] = gone.0;
+            read(&after, u32::from_be_bytes([a, b, c, d]), &ended);
+        }
+        assert!(written.all().len() <= 66);
+    }
+    assert!(after.all().len() <= 33_000, "{} are kept while it is read", after.all().len());
+    let waiting = after.all().into_iter().filter(|(_, session)| !session.is_ended()).count();
+    assert!(waiting <= 66, "{waiting}");
+    let sessions = Sessions::new((Id([1; 16]), 1));
+    sessions.adopt((HERE, 2), Arc::new(after));
+    let found = claimed(&sessions, &hello(0, 2), Peer::default());
+    assert_eq!(found.map(|session| session.filter().applied()), Some(1));
+    assert_eq!(claimed(&sessions, &hello(1, 2), Peer::default()), None);
+}
+
+/// A journal of before says of no session that it is gone.
+#[test]
+fn a_journal_of_many_sessions_is_read_in_bounded_memory() {
+    let shadow = Shadow::default();
+    for n in 0..100_000 {
+        read(&shadow, n, &begun(n, if n == 7 { 2 } else { 1 }));
+        assert!(shadow.lock().sessions.len() <= 2 * limits::SESSIONS_RESTORED);
+    }
+    assert!(shadow.all().iter().any(|(found, _)| *found == id(7)));
+}
+
+/// Few sessions, each with as much as one may have, and gone at once.
+#[test]
+fn sessions_that_are_gone_take_no_memory() {
+    let shadow = Shadow::default();
+    let fault = Err(Fault::new(draw_protocol::Code::OutOfBounds, "x".repeat(1 << 20)));
+    let mut most = 0;
+    for n in 0..200 {
+        shadow.taken_up(id(n), begun(n, 0), |known| known == id(n), 1_000);
+        for number in 1..=10 {
+            shadow.drawn(Stamp { session: id(n), number, ack: 0, digest: 7 }, &fault);
+        }
+        let memory = shadow.all().iter().map(|(_, session)| session.memory()).sum();
+        assert!(memory <= shadow.lock().memory && memory + (1 << 20) >= shadow.lock().memory);
+        most = most.max(memory);
+    }
+    assert!(most <= limits::SESSION_MEMORY + 2 * (9 << 20) + (9 << 20), "{most} bytes");
+}
