@@ -2,16 +2,37 @@
 
 use super::{Shared, State};
 use crate::error::{Error, Lost, Outcome};
-use crate::process::Inside;
+use crate::process::{Inside, try_lock};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
+use std::time::Duration;
+
+/// How long a thread that is inside of another connection waits for the lock of this one. It is held for microseconds, and
+/// longer only where threads wait for each other.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// How often it is tried to lock the state in a process that was forked, where whoever has it may not be there any more.
+const TRIES: usize = 1_000;
 
 /// The state, for as long as this lives. The lock is given back before the thread counts as outside: a signal in between finds
 /// it free.
 pub(crate) struct Guard<'a> {
     state: MutexGuard<'a, State>,
     _inside: Inside,
+}
+
+impl<'a> Guard<'a> {
+    /// For whoever drops the second before the first.
+    #[inline(always)]
+    pub(super) fn into_halves(self) -> (Inside, MutexGuard<'a, State>) {
+        (self._inside, self.state)
+    }
+
+    #[inline(always)]
+    pub(super) fn from_halves(inside: Inside, state: MutexGuard<'a, State>) -> Guard<'a> {
+        Guard { state, _inside: inside }
+    }
 }
 
 impl Deref for Guard<'_> {
@@ -30,101 +51,108 @@ impl DerefMut for Guard<'_> {
     }
 }
 
-/// States of connections that have ended, which stand in for the state where that may not be touched: in a process that was
-/// forked, where a thread may have had the lock that is not there any more; and in a thread that has the lock already.
+/// What stands in for the state where that may not be touched.
 #[derive(Default)]
 pub(super) struct StandIns {
-    forked: OnceLock<Box<Mutex<State>>>,
-    reentrant: OnceLock<Box<Mutex<State>>>,
+    /// In a process that was forked, where a thread may have had the lock that is not there any more.
+    forked: StandIn,
+    /// In a thread that has the lock already.
+    reentrant: StandIn,
+}
+
+/// States of connections that have ended.
+#[derive(Default)]
+struct StandIn(OnceLock<Box<(Mutex<State>, StandIn)>>);
+
+impl StandIn {
+    /// Locks the first that nobody has. Nobody is waited for: it may be who a signal handler has interrupted.
+    fn lock(&self, reason: &Lost) -> MutexGuard<'_, State> {
+        let mut next = self;
+        loop {
+            let stand_in = next.0.get_or_init(|| {
+                Box::new((Mutex::new(State::ended(reason.clone())), StandIn::default()))
+            });
+            match try_lock(&stand_in.0) {
+                Some(state) => return state,
+                None => next = &stand_in.1,
+            }
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.0.get().is_some()
+    }
 }
 
 impl Shared {
-    /// No code panics while it holds the lock; were it to, what it left is still whole enough to be ended.
+    /// The state, or what stands in for it.
     #[inline(always)]
     pub(crate) fn lock(&self) -> Guard<'_> {
-        let inside = Inside::enter(self.address());
-        if self.stand_ins.forked.get().is_some() {
-            return self.lock_forked(inside);
+        self.lock_at_once().unwrap_or_else(|| self.lock_contended())
+    }
+
+    /// The state, if nobody has it.
+    #[inline(always)]
+    pub(super) fn lock_at_once(&self) -> Option<Guard<'_>> {
+        let _inside = Inside::enter(self.mark);
+        let mut state = Guard { state: try_lock(&self.state)?, _inside };
+        self.hear_dropped(&mut state);
+        Some(state)
+    }
+
+    /// Somebody else has the lock, or had it when this process was forked; or this thread itself has.
+    #[cold]
+    fn lock_contended(&self) -> Guard<'_> {
+        let inside = Inside::enter(self.mark);
+        if self.owner.is_other() {
+            return Guard { state: self.stand_ins.forked.lock(&self.owner.forked()), _inside: inside };
         }
-        let state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.lock_contended(inside),
+        let Some(state) = inside.wait_for(&self.state, self.mark, STUCK) else {
+            return Guard { state: self.stand_ins.reentrant.lock(&Lost::Reentrant), _inside: inside };
         };
         let mut state = Guard { state, _inside: inside };
         self.hear_dropped(&mut state);
         state
     }
 
-    /// What callbacks, and threads, know this connection by.
-    #[inline]
-    pub(crate) fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
-    /// Somebody else has the lock, or had it when this process was forked; or this thread itself has.
-    #[cold]
-    fn lock_contended(&self, inside: Inside) -> Guard<'_> {
-        if self.owner.is_other() {
-            return self.lock_forked(inside);
-        }
-        if inside.is_again(self.address()) {
-            let state = self.stand_ins.reentrant.get_or_init(|| stand_in(Lost::Reentrant));
-            // A handler that interrupts a handler waits for that one: nothing is done with it that takes any time.
-            return Guard { state: state.lock().unwrap_or_else(PoisonError::into_inner), _inside: inside };
-        }
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = Guard { state, _inside: inside };
-        self.hear_dropped(&mut state);
-        state
-    }
-
-    #[cold]
-    fn lock_forked(&self, inside: Inside) -> Guard<'_> {
-        let state = self.stand_ins.forked.get_or_init(|| stand_in(self.owner.forked()));
-        Guard { state: state.lock().unwrap_or_else(PoisonError::into_inner), _inside: inside }
-    }
-
-    /// Whether this process was forked from the one that has connected. Nothing touches the state from then on.
-    #[cold]
+    /// Whether this process was forked from the one that has connected.
     pub(crate) fn is_forked(&self) -> bool {
-        if self.stand_ins.forked.get().is_some() {
-            return true;
-        }
-        let is_other = self.owner.is_other();
-        if is_other {
-            self.stand_ins.forked.get_or_init(|| stand_in(self.owner.forked()));
-        }
-        is_other
+        self.owner.is_other()
     }
 
-    /// Whether this process was forked, and has not found that out before.
-    pub(crate) fn has_just_forked(&self) -> bool {
-        self.stand_ins.forked.get().is_none() && self.is_forked()
+    /// Leaves the state for good, if this process was forked and has not found that out before. Answers then how many calls it may
+    /// have made unseen.
+    pub(crate) fn leave_if_forked(&self) -> Option<u64> {
+        if !self.is_forked() || self.stand_ins.forked.is_used() {
+            return None;
+        }
+        let state = (0..TRIES).find_map(|_| {
+            let state = self.lock_at_once();
+            if state.is_none() {
+                std::thread::yield_now();
+            }
+            state
+        });
+        Some(state.map_or(0, |state| self.leave(state)))
     }
 
-    /// In a process that was forked: whoever waits is to see that nothing comes.
+    /// In a process that was forked: nobody touches the state from now on, for its lock is never given back. Those who wait for it
+    /// are kept for the driver. Answers how many calls were made unseen.
     #[cold]
-    pub(crate) fn wake_all(&self) {
-        if let Ok(mut state) = self.state.try_lock() {
-            state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
-            std::mem::take(&mut state.waiting).into_values().for_each(|(waker, _)| waker.wake());
-            std::iter::from_fn(|| state.again.pop_up_to(u64::MAX)).for_each(Waker::wake);
-            state.wake_bystanders();
-        }
+    pub(super) fn leave(&self, state: Guard<'_>) -> u64 {
+        let Guard { mut state, _inside } = state;
+        self.stand_ins.forked.lock(&self.owner.forked()).woken.extend(state.take_waiting());
+        let unseen = state.stats.calls - state.known_calls;
+        std::mem::forget(state);
+        unseen
     }
 
-    /// The last handle of a process that was forked, and has not found that out before. What it may have called at once after
-    /// it was forked, unseen, is told.
+    /// The driver leaves, in a process that was forked: whoever waits is to see that nothing comes.
     #[cold]
-    pub(crate) fn tell_unseen(&self) {
-        let unseen = self.state.try_lock().map_or(0, |state| state.stats.calls - state.known_calls);
-        if unseen > 0 {
-            crate::say::say(&format!(
-                "draw-client: {}; up to {unseen} calls that it made were not drawn\n",
-                self.owner.forked()
-            ));
-        }
+    pub(crate) fn leave_with_driver(&self) {
+        self.leave_if_forked();
+        let woken = std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).woken);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -140,9 +168,4 @@ impl State {
             _ => None,
         }
     }
-}
-
-#[cold]
-fn stand_in(reason: Lost) -> Box<Mutex<State>> {
-    Box::new(Mutex::new(State::ended(reason)))
 }
