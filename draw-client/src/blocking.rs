@@ -330,7 +330,7 @@ impl Display {
             Some(inner) => inner,
             None if owner.is_other() => return Err(owner.refuse(Outcome::Rejected)),
             // Whoever has it may be waiting for an answer.
-            None => inside.wait_for(inner, *mark, *timeout).ok_or(Error::Reentrant)?,
+            None => inside.outer().wait_for(inner, *mark, *timeout).ok_or(Error::Reentrant)?,
         };
         Ok(Held { inner, _inside: inside })
     }

@@ -8,7 +8,7 @@
 use crate::error::{Error, Lost, Outcome};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// What forking takes at least. Linux needs 40 us for the smallest program, and some more until the child runs.
@@ -53,6 +53,12 @@ impl Owner {
         Owner(std::process::id())
     }
 
+    /// A process that is not there any more.
+    #[cfg(test)]
+    pub(crate) fn elsewhere() -> Owner {
+        Owner(u32::MAX)
+    }
+
     /// Whether this process is another.
     pub(crate) fn is_other(self) -> bool {
         std::process::id() != self.0
@@ -87,32 +93,41 @@ thread_local! {
     static INSIDE: Cell<u64> = const { Cell::new(0) };
 }
 
+/// The marks of the connections that a thread was inside of before: of a signal handler, whatever that has interrupted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outer(u64);
+
 /// From when a thread asks for the lock of a connection until it has given it back.
 #[derive(Debug)]
 pub(crate) struct Inside {
-    /// What it was inside of before: of a signal handler, whatever that has interrupted.
-    before: u64,
+    outer: Outer,
 }
 
 impl Inside {
     #[inline(always)]
     pub(crate) fn enter(mark: Mark) -> Inside {
-        Inside { before: INSIDE.with(|inside| inside.replace(inside.get() | mark.0)) }
+        Inside { outer: INSIDE.with(|inside| Outer(inside.replace(inside.get() | mark.0))) }
     }
 
+    pub(crate) fn outer(&self) -> Outer {
+        self.outer
+    }
+}
+
+impl Outer {
     /// Waits for the lock of the connection that was entered, which somebody has. Nothing if that is this thread, or if this thread is
     /// inside of another connection, and the lock does not come free in so long: whoever has it may be waiting for that one.
     #[cold]
     pub(crate) fn wait_for<'a, T>(
-        &self,
+        self,
         lock: &'a Mutex<T>,
         mark: Mark,
         most: Duration,
     ) -> Option<MutexGuard<'a, T>> {
-        if self.before == 0 {
-            return Some(lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        if self.0 == 0 {
+            return Some(lock.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        if self.before & mark.0 != 0 {
+        if self.0 & mark.0 != 0 {
             return None;
         }
         let began = Instant::now();
@@ -128,7 +143,7 @@ impl Inside {
 impl Drop for Inside {
     #[inline(always)]
     fn drop(&mut self) {
-        INSIDE.with(|inside| inside.set(self.before));
+        INSIDE.with(|inside| inside.set(self.outer.0));
     }
 }
 

@@ -216,9 +216,14 @@ impl Shared {
     pub(crate) fn drop_reply(&self, number: u64) {
         match self.last_dropped.leave(number) {
             Left::Nothing => {}
-            Left::Lock => State::release(self.lock()),
+            Left::Lock => self.hear_dropped_now(),
             Left::All => self.forget(number, Fate::Dropped),
         }
+    }
+
+    #[cold]
+    fn hear_dropped_now(&self) {
+        State::release(self.lock());
     }
 
     /// Makes a call if it may go now, and answers its number.
@@ -258,8 +263,7 @@ impl Shared {
         wait: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
-        // In two halves: whole it would be kept in memory, for those who are handed it.
-        let (inside, mut state) = self.lock().into_halves();
+        let (inside, mut state) = self.lock_in_parts();
         if let Some(number) = state.join(span, request, caller, wait) {
             return Poll::Ready(Ok(number));
         }
@@ -267,7 +271,7 @@ impl Shared {
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
         let at = state.pace.clock(turn.is_some());
         if state.pace.may_have_forked(at) && self.owner.is_other() {
-            self.leave(Guard::from_halves(inside, state));
+            self.leave(Guard::of(inside, state));
             return Poll::Ready(Err(self.owner.refuse(Outcome::Rejected)));
         }
         if !*has_yielded && state.must_yield(at) {
@@ -283,8 +287,7 @@ impl Shared {
                 if let Some((id, _)) = turn.take() {
                     state.leave_queue(id);
                 }
-                let state = Guard::from_halves(inside, state);
-                return Poll::Ready(self.set_aside(state, request, at, caller, span));
+                return Poll::Ready(self.set_aside(Guard::of(inside, state), request, at, caller, span));
             }
             Ok(Way::Later) => {
                 let now = now();

@@ -2,7 +2,7 @@
 
 use super::{Shared, State};
 use crate::error::{Error, Lost, Outcome};
-use crate::process::{Inside, try_lock};
+use crate::process::{Inside, Outer, try_lock};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
@@ -23,14 +23,8 @@ pub(crate) struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    /// For whoever drops the second before the first.
     #[inline(always)]
-    pub(super) fn into_halves(self) -> (Inside, MutexGuard<'a, State>) {
-        (self._inside, self.state)
-    }
-
-    #[inline(always)]
-    pub(super) fn from_halves(inside: Inside, state: MutexGuard<'a, State>) -> Guard<'a> {
+    pub(super) fn of(inside: Inside, state: MutexGuard<'a, State>) -> Guard<'a> {
         Guard { state, _inside: inside }
     }
 }
@@ -69,9 +63,9 @@ impl StandIn {
     fn lock(&self, reason: &Lost) -> MutexGuard<'_, State> {
         let mut next = self;
         loop {
-            let stand_in = next.0.get_or_init(|| {
-                Box::new((Mutex::new(State::ended(reason.clone())), StandIn::default()))
-            });
+            let stand_in = next
+                .0
+                .get_or_init(|| Box::new((Mutex::new(State::ended(reason.clone())), StandIn::default())));
             match try_lock(&stand_in.0) {
                 Some(state) => return state,
                 None => next = &stand_in.1,
@@ -88,29 +82,33 @@ impl Shared {
     /// The state, or what stands in for it.
     #[inline(always)]
     pub(crate) fn lock(&self) -> Guard<'_> {
-        self.lock_at_once().unwrap_or_else(|| self.lock_contended())
+        let (inside, state) = self.lock_in_parts();
+        Guard::of(inside, state)
     }
 
-    /// The state, if nobody has it.
+    /// The same for where every call passes: the parts stay in registers. The second is to be dropped before the first.
     #[inline(always)]
-    pub(super) fn lock_at_once(&self) -> Option<Guard<'_>> {
-        let _inside = Inside::enter(self.mark);
-        let mut state = Guard { state: try_lock(&self.state)?, _inside };
-        self.hear_dropped(&mut state);
-        Some(state)
+    pub(super) fn lock_in_parts(&self) -> (Inside, MutexGuard<'_, State>) {
+        let inside = Inside::enter(self.mark);
+        let state = match try_lock(&self.state) {
+            Some(mut state) => {
+                self.hear_dropped(&mut state);
+                state
+            }
+            None => self.lock_contended(inside.outer()),
+        };
+        (inside, state)
     }
 
     /// Somebody else has the lock, or had it when this process was forked; or this thread itself has.
     #[cold]
-    fn lock_contended(&self) -> Guard<'_> {
-        let inside = Inside::enter(self.mark);
+    fn lock_contended(&self, outer: Outer) -> MutexGuard<'_, State> {
         if self.owner.is_other() {
-            return Guard { state: self.stand_ins.forked.lock(&self.owner.forked()), _inside: inside };
+            return self.stand_ins.forked.lock(&self.owner.forked());
         }
-        let Some(state) = inside.wait_for(&self.state, self.mark, STUCK) else {
-            return Guard { state: self.stand_ins.reentrant.lock(&Lost::Reentrant), _inside: inside };
+        let Some(mut state) = outer.wait_for(&self.state, self.mark, STUCK) else {
+            return self.stand_ins.reentrant.lock(&Lost::Reentrant);
         };
-        let mut state = Guard { state, _inside: inside };
         self.hear_dropped(&mut state);
         state
     }
@@ -127,11 +125,12 @@ impl Shared {
             return None;
         }
         let state = (0..TRIES).find_map(|_| {
-            let state = self.lock_at_once();
+            let inside = Inside::enter(self.mark);
+            let state = try_lock(&self.state);
             if state.is_none() {
                 std::thread::yield_now();
             }
-            state
+            state.map(|state| Guard::of(inside, state))
         });
         Some(state.map_or(0, |state| self.leave(state)))
     }
@@ -167,5 +166,81 @@ impl State {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Owner;
+    use crate::writer::Writer;
+    use draw_printer::Printer;
+    use draw_protocol::Hello;
+    use draw_protocol::client::Connection;
+    use std::sync::mpsc;
+
+    fn shared() -> Shared {
+        let writer = Writer::new(Box::new(tokio::io::sink()), Printer::default());
+        Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1))
+    }
+
+    /// Does this on a thread of its own, which is to come to its end.
+    fn soon(what: impl FnOnce() + Send + 'static) {
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            what();
+            tell.send(())
+        });
+        told.recv_timeout(Duration::from_secs(60)).expect("it does not wait for itself");
+    }
+
+    #[test]
+    fn a_handler_that_interrupts_a_handler_within_a_call_does_not_wait_for_it() {
+        soon(|| {
+            let shared = shared();
+            let own = shared.lock();
+            let first = shared.lock();
+            let second = shared.lock();
+            let told = [own.stands_in(), first.stands_in(), second.stands_in()];
+            assert!(matches!(told, [None, Some(Error::Reentrant), Some(Error::Reentrant)]), "{told:?}");
+            drop((second, first, own));
+            assert!(shared.lock().stands_in().is_none(), "it goes on");
+        });
+    }
+
+    #[test]
+    fn a_state_that_was_left_is_stood_in_for_by_all_who_ask_at_once() {
+        soon(|| {
+            let mut shared = shared();
+            shared.owner = Owner::elsewhere();
+            assert_eq!(shared.leave_if_forked(), Some(0));
+            assert_eq!(shared.leave_if_forked(), None, "it is known");
+            let (first, second) = (shared.lock(), shared.lock());
+            for state in [&first, &second] {
+                let told = state.stands_in();
+                assert!(
+                    matches!(told, Some(Error::Disconnected { reason: Lost::Forked { .. }, .. })),
+                    "{told:?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn a_thread_inside_of_another_connection_waits_for_a_lock_that_comes_free() {
+        soon(|| {
+            let (a, b) = (shared(), shared());
+            let (tell, told) = mpsc::channel();
+            std::thread::scope(|scope| {
+                let held = b.lock();
+                scope.spawn(|| {
+                    let _inside = a.lock();
+                    tell.send(()).expect("it is waited for");
+                    assert!(b.lock().stands_in().is_none());
+                });
+                told.recv().expect("the other thread is inside");
+                drop(held);
+            });
+        });
     }
 }
