@@ -15,14 +15,14 @@ use crate::debug;
 use crate::doctor::{self, Client, Diagnosis, Doctor};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::process::{Inside, Owner};
+use crate::process::{Inside, Mark, Owner, try_lock};
 use crate::shared::Stats;
 use draw_protocol::client::Place;
 use draw_protocol::{Answer, Color, Digest, Position, Request, Size, limits};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A display on another machine, drawn on by real synchronous remote procedure calls: each returns when the display has
@@ -49,8 +49,10 @@ pub struct Display {
 
 struct Own {
     inner: Mutex<Inner>,
+    mark: Mark,
     /// The process that has connected.
     owner: Owner,
+    timeout: Duration,
 }
 
 /// The connection, for one call. It is given back before the thread counts as outside.
@@ -65,7 +67,6 @@ struct Inner {
     stats: Stats,
     /// Who accounts for the waits, if somebody asked for it.
     doctor: Option<Box<Doctor>>,
-    owner: Owner,
 }
 
 /// Sets up a [`Display`].
@@ -156,9 +157,9 @@ impl Builder {
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());
-        let owner = Owner::here();
-        let inner = Inner { link: Ok(link), stats: Stats::default(), doctor, owner };
-        Ok(Display { own: Arc::new(Own { inner: Mutex::new(inner), owner }), size })
+        let inner = Mutex::new(Inner { link: Ok(link), stats: Stats::default(), doctor });
+        let own = Own { inner, mark: Mark::new(), owner: Owner::here(), timeout };
+        Ok(Display { own: Arc::new(own), size })
     }
 
     /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
@@ -171,10 +172,11 @@ impl Builder {
 }
 
 impl Inner {
-    fn call(&mut self, request: &Request<'_>, place: Place) -> Result<Answer> {
+    /// `owner` is the process that has connected.
+    fn call(&mut self, request: &Request<'_>, place: Place, owner: Owner) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
         let before = self.stats.calls;
-        let result = link.call(request, &mut self.stats, self.owner);
+        let result = link.call(request, &mut self.stats, owner);
         if let Some(doctor) = &mut self.doctor {
             // What no display could execute was not sent.
             if self.stats.calls > before {
@@ -201,14 +203,15 @@ impl Inner {
 }
 
 /// What `close` does, where it was not called.
-impl Drop for Inner {
+impl Drop for Own {
     fn drop(&mut self) {
         // In a process that was forked the connection is closed here and goes on there: nothing is said.
         if self.owner.is_other() {
             return;
         }
-        self.say_last_words();
-        if let Ok(link) = &mut self.link {
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        inner.say_last_words();
+        if let Ok(link) = &mut inner.link {
             link.finish();
         }
     }
@@ -321,27 +324,25 @@ impl Display {
     /// # Errors
     /// A thread that has it already does not wait for itself, nor a process that was forked for a thread that is not there.
     fn lock(&self) -> Result<Held<'_>> {
-        let address = Arc::as_ptr(&self.own).addr();
-        let _inside = Inside::enter(address);
-        let inner = match self.own.inner.try_lock() {
-            Ok(inner) => inner,
-            Err(TryLockError::Poisoned(inner)) => inner.into_inner(),
-            Err(TryLockError::WouldBlock) if self.own.owner.is_other() => {
-                return Err(unsent(&self.own.owner.forked()));
-            }
-            Err(TryLockError::WouldBlock) if _inside.is_again(address) => return Err(Error::Reentrant),
-            Err(TryLockError::WouldBlock) => self.own.inner.lock().unwrap_or_else(PoisonError::into_inner),
+        let Own { inner, mark, owner, timeout } = &*self.own;
+        let inside = Inside::enter(*mark);
+        let inner = match try_lock(inner) {
+            Some(inner) => inner,
+            None if owner.is_other() => return Err(owner.refuse(Outcome::Rejected)),
+            // Whoever has it may be waiting for an answer.
+            None => inside.outer().wait_for(inner, *mark, *timeout).ok_or(Error::Reentrant)?,
         };
-        Ok(Held { inner, _inside })
+        Ok(Held { inner, _inside: inside })
     }
 
     /// The same, if this process has connected.
     fn lock_here(&self) -> Result<Held<'_>> {
-        if self.own.owner.is_other() { Err(unsent(&self.own.owner.forked())) } else { self.lock() }
+        let owner = self.own.owner;
+        if owner.is_other() { Err(owner.refuse(Outcome::Rejected)) } else { self.lock() }
     }
 
     fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
-        self.lock()?.inner.call(&request, place)
+        self.lock()?.inner.call(&request, place, self.own.owner)
     }
 }
 

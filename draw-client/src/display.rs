@@ -48,8 +48,8 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.shared.has_just_forked() {
-            self.shared.tell_unseen();
+        if let Some(unseen @ 1..) = self.shared.leave_if_forked() {
+            self.shared.tell_unseen(unseen);
         }
         let mut state = self.shared.lock();
         state.abandon(now());
@@ -165,7 +165,7 @@ impl Display {
     /// connection was lost before, or belongs to the process that this one was forked from; [`Error::Timeout`] if the display, or the callback, does not come to an end.
     pub async fn close(&self) -> Result<()> {
         let shared = &self.handle.shared;
-        shared.has_just_forked();
+        shared.leave_if_forked();
         shared.lock().close(now());
         // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:
         // elsewhere than on a runtime the caller has chosen to wait. The callback does not wait for itself.

@@ -1,7 +1,7 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
-use crate::process::may_have_forked;
+use crate::process::ForkWatch;
 use crate::reconnect::may_return;
 use crate::returning::Returning;
 use crate::shared::{Guard, Shared, State, now};
@@ -47,8 +47,7 @@ pub struct Driver {
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
-    /// When it was polled last.
-    polled_at: Instant,
+    forks: ForkWatch,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
     /// How another connection is made, where one can be.
@@ -89,7 +88,7 @@ impl Driver {
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
-            polled_at: now(),
+            forks: ForkWatch::new(now()),
             broken: None,
             returning,
             trace,
@@ -97,18 +96,22 @@ impl Driver {
     }
 
     /// Reads and takes in what has come. `Ready` is the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
-        let lost = ready!(self.poll_read_some(cx));
+    fn poll_read(&mut self, next: Next, cx: &mut Context<'_>) -> Poll<Lost> {
+        let lost = ready!(self.poll_read_some(next, cx));
         if let Lost::Eof = lost {
             self.trace.end(Direction::ToClient);
         }
         Poll::Ready(lost)
     }
 
-    fn poll_read_some(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+    fn poll_read_some(&mut self, mut next: Next, cx: &mut Context<'_>) -> Poll<Lost> {
         for _ in 0..READS_PER_TURN {
-            let mut state = self.shared.lock();
-            if let Some((body, room)) = state.machine.body() {
+            let Next::Message(length) = next else {
+                let mut state = self.shared.lock();
+                let Some((body, room)) = state.machine.body() else {
+                    next = Next::of(&mut state);
+                    continue;
+                };
                 // A long answer: straight to where it belongs. The stream never blocks, so the lock is held shortly.
                 let before = body.len();
                 let mut room = (&mut *body).limit(room);
@@ -122,11 +125,10 @@ impl Driver {
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
                     return Poll::Ready(lost);
                 }
+                next = Next::of(&mut state);
                 wake_done(state, &mut self.woken);
                 continue;
-            }
-            let length = state.machine.read_length();
-            drop(state);
+            };
             let mut buffer = ReadBuf::new(&mut self.buffer[..length]);
             match ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => return Poll::Ready(Lost::Eof),
@@ -138,6 +140,7 @@ impl Driver {
             if let Err(lost) = self.shared.handle_input(&mut state, buffer.filled()) {
                 return Poll::Ready(lost);
             }
+            next = Next::of(&mut state);
             wake_done(state, &mut self.woken);
         }
         // There may be more, but others have waited long enough.
@@ -165,11 +168,15 @@ impl Driver {
         }
     }
 
-    /// Wakes those whose time is up, and sets the timer for the next.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+    /// Wakes those whose time is up, and sets the timer for the next. Where nothing is left to be written the connection may end
+    /// because this side wants it to: all that was accepted is done.
+    fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Lost> {
         loop {
             let mut state = self.shared.lock();
-            let now = now();
+            let farewell = state.farewell(self.shared.timeout);
+            if is_written && farewell.is_some() && state.is_idle() {
+                return Poll::Ready(Lost::Closed);
+            }
             state.wake_overdue(now);
             if let Some((lost, until)) = &self.broken
                 && *until <= now
@@ -201,7 +208,6 @@ impl Driver {
                 return Poll::Ready(Lost::Io(Arc::new(std::io::ErrorKind::TimedOut.into())));
             }
             let last_words = self.broken.as_ref().map(|(_, until)| *until);
-            let farewell = state.farewell(self.shared.timeout);
             if let Some((end, after)) = farewell
                 && end <= now
             {
@@ -223,6 +229,7 @@ impl Driver {
                 return Poll::Pending;
             }
             self.timer_at = None;
+            now = crate::shared::now();
         }
     }
 
@@ -236,7 +243,7 @@ impl Driver {
         state
     }
 
-    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+    fn poll_once(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Lost> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
         let must_write = state.is_driver_woken || state.machine.unsent() > 0;
@@ -250,10 +257,12 @@ impl Driver {
         }
         // One that was woken and is to come back need not be woken again meanwhile.
         state.is_driver_woken &= must_yield;
+        let next = Next::of(&mut state);
         drop(state);
-        if let Poll::Ready(lost) = self.poll_read(cx) {
+        if let Poll::Ready(lost) = self.poll_read(next, cx) {
             return Poll::Ready(lost);
         }
+        let mut is_written = false;
         if self.broken.is_some() {
             // Only reading is left.
         } else if must_yield {
@@ -262,26 +271,30 @@ impl Driver {
         } else {
             self.has_yielded = false;
             match self.poll_write(must_write, cx) {
-                Poll::Ready(Ok(())) => {
-                    if let Some(lost) = self.is_finished() {
-                        return Poll::Ready(lost);
-                    }
-                }
+                Poll::Ready(Ok(())) => is_written = true,
                 // The other side may have said why it went.
                 Poll::Ready(Err(error)) => {
-                    self.broken = Some((Lost::Io(Arc::new(error)), now() + LAST_WORDS));
+                    self.broken = Some((Lost::Io(Arc::new(error)), now + LAST_WORDS));
                 }
                 Poll::Pending => {}
             }
         }
-        self.poll_timer(cx)
+        self.poll_timer(now, is_written, cx)
     }
+}
 
-    /// Whether the connection may end because this side wants it to: all that was accepted is done.
-    fn is_finished(&self) -> Option<Lost> {
-        let state = self.shared.lock();
-        let wants_to = state.farewell(self.shared.timeout).is_some();
-        (wants_to && state.is_idle()).then_some(Lost::Closed)
+/// What is read next. A call that is made meanwhile changes no more of it than how much had better be read at once.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// More of a long answer, straight to where it belongs.
+    Body,
+    /// So many bytes at most of anything else.
+    Message(usize),
+}
+
+impl Next {
+    fn of(state: &mut State) -> Next {
+        if state.machine.body().is_some() { Next::Body } else { Next::Message(state.machine.read_length()) }
     }
 }
 
@@ -311,7 +324,7 @@ impl Driver {
     }
 
     /// The connection is lost, and there may be another.
-    fn lose(&mut self, lost: Lost, cx: &mut Context<'_>) {
+    fn lose(&mut self, lost: Lost, now: Instant, cx: &mut Context<'_>) {
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
@@ -321,7 +334,7 @@ impl Driver {
         // The other side is to see at once that nobody reads any more.
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
-        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, is_busy, now()));
+        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, is_busy, now));
         self.tell_news();
     }
 
@@ -333,20 +346,17 @@ impl Driver {
     }
 
     /// While there is no connection: ready when there is one, to be greeted on, or with why there will be none.
-    fn poll_return(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    fn poll_return(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
         state.is_driver_woken = false;
         state.driver_ran();
         drop(state);
-        if let Some(lost) = self.is_finished() {
-            return Poll::Ready(Err(lost));
-        }
-        if let Poll::Ready(lost) = self.poll_timer(cx) {
+        if let Poll::Ready(lost) = self.poll_timer(now, true, cx) {
             return Poll::Ready(Err(lost));
         }
         let Some(returning) = &mut self.returning else { return Poll::Ready(Err(Lost::Eof)) };
-        let (accepts_loss, found) = (returning.accepts_loss(), returning.poll(cx, now));
+        let (accepts_loss, found) = (returning.accepts_loss(), returning.poll(cx, crate::shared::now));
         self.tell_news();
         let halves = ready!(found)?;
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -363,22 +373,23 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let now = now();
-        if may_have_forked(std::mem::replace(&mut this.polled_at, now), now) && this.shared.is_forked() {
+        let mut now = now();
+        if this.forks.may_have_forked(now) && this.shared.is_forked() {
             this.leave();
             return Poll::Ready(());
         }
         let lost = loop {
             if this.returning.as_ref().is_some_and(Returning::is_away)
-                && let Err(lost) = ready!(this.poll_return(cx))
+                && let Err(lost) = ready!(this.poll_return(now, cx))
             {
                 break lost;
             }
-            let mut lost = ready!(this.poll_once(cx));
+            let mut lost = ready!(this.poll_once(now, cx));
             if !this.may_return(&mut lost) {
                 break lost;
             }
-            this.lose(lost, cx);
+            now = crate::shared::now();
+            this.lose(lost, now, cx);
         };
         let dropped = this.shared.lock().take_dropped();
         dropped.into_iter().for_each(|status| this.shared.tell_status(status));
@@ -412,7 +423,7 @@ impl Driver {
         if let Ok(mut writer) = self.shared.writer.try_lock() {
             writer.leave();
         }
-        self.shared.wake_all();
+        self.shared.leave_with_driver();
     }
 }
 

@@ -86,10 +86,11 @@ pub enum Error {
     )]
     Busy,
     /// This thread is inside another call of the same display already: a signal handler has interrupted it, or a `tracing`
-    /// subscriber or a writer was called by it, and draws. To wait would be to wait for itself.
+    /// subscriber or a writer was called by it, and draws. To wait would be to wait for itself. So it may be for a thread that is
+    /// inside a call of another display, where this one is held by a thread that does not give it back: that may want the other.
     #[error(
-        "this thread is inside another call of this display: do not draw in a signal handler or a `tracing` subscriber; this \
-         call was not sent"
+        "this thread is inside another call of this display, or of a display that a caller of this one waits for: do not draw in a \
+         signal handler or a `tracing` subscriber; this call was not sent"
     )]
     Reentrant,
     /// Earlier calls failed, and there was neither a reply waiting for them nor an error callback.
@@ -170,7 +171,9 @@ pub enum Lost {
         used: u32,
     },
     /// See [`Error::Reentrant`].
-    #[error("this thread is inside another call of this display")]
+    #[error(
+        "this thread is inside another call of this display, or of a display that a caller of this one waits for"
+    )]
     Reentrant,
 }
 

@@ -62,8 +62,8 @@
 //!
 //! Do not draw in a signal handler: it may have interrupted a call of the same thread, or the system's allocator, which is not to
 //! be entered twice. A second call within the first is refused with [`Error::Reentrant`] where it can be told, rather than
-//! waiting for itself; so is one of a `tracing` subscriber that [`blocking::Display`] has called. Set a flag in the handler, and
-//! draw where it is read.
+//! waiting for itself, also where a call of another display lies between; so is one of a `tracing` subscriber that
+//! [`blocking::Display`] has called. Set a flag in the handler, and draw where it is read.
 //!
 //! # What survives a crash of the display
 //!

@@ -1,5 +1,6 @@
 //! When a loop of calls reads the clock, and when it lets others run. Both cost as much as a call, or more.
 
+use crate::process::ForkWatch;
 use crate::shared::now;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,10 @@ const FAST: Duration = Duration::from_micros(20);
 
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// The clock as it was read last, how many more calls may be taken as made then, and whether calls follow each other
-    /// closely.
+    /// The clock as it was read last, until when the next call follows the last closely, how many more calls may be taken as made
+    /// then, and whether calls follow each other closely.
     last: Instant,
+    close_until: Instant,
     left: u32,
     is_fast: bool,
     /// An answer was waited for since (first of all, to the greeting): however soon it came, the next call does not follow
@@ -26,28 +28,38 @@ pub(crate) struct Pace {
     /// When the driver is to run at the latest, or how much is to be unsent before it does.
     due: Instant,
     most: usize,
+    forks: ForkWatch,
 }
 
 impl Pace {
     pub(crate) fn new(now: Instant) -> Pace {
-        Pace { last: now, left: 0, is_fast: false, has_waited: true, due: now + TURN, most: WRITE }
-    }
-
-    /// The clock as it was read last.
-    #[inline]
-    pub(crate) fn last(&self) -> Instant {
-        self.last
+        Pace {
+            last: now,
+            close_until: now + FAST,
+            left: 0,
+            is_fast: false,
+            has_waited: true,
+            due: now + TURN,
+            most: WRITE,
+            forks: ForkWatch::new(now),
+        }
     }
 
     /// The time of a call. One that had to wait for credit comes faster than the display takes them.
     pub(crate) fn clock(&mut self, had_no_credit: bool) -> Instant {
         let now = now();
-        let is_close = now.saturating_duration_since(self.last) < FAST;
+        let is_close = now < self.close_until;
         self.is_fast = had_no_credit || (is_close && !self.has_waited);
         self.has_waited = false;
-        self.last = now;
+        (self.last, self.close_until) = (now, now + FAST);
         self.left = 0;
         now
+    }
+
+    /// Whether the process may have been forked since this was asked last, or a caller has written.
+    #[inline]
+    pub(crate) fn may_have_forked(&mut self, now: Instant) -> bool {
+        self.forks.may_have_forked(now)
     }
 
     /// An answer is waited for.
@@ -57,7 +69,9 @@ impl Pace {
 
     /// A caller has written its call itself. That takes longer than a call, and does not part it from the next.
     pub(crate) fn caller_wrote(&mut self) {
-        self.last = now();
+        let now = now();
+        (self.last, self.close_until) = (now, now + FAST);
+        self.forks.used(now);
     }
 
     /// Whether calls follow each other so closely that others will be there to travel with this one.

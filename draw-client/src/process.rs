@@ -1,21 +1,46 @@
-//! Which process a connection belongs to, and what a thread is inside of.
+//! Which process a connection belongs to, and which connections a thread is inside of.
 //!
 //! A process that is forked has a copy of the memory and the same socket, but only the thread that forked. To write there would
 //! mix two streams of calls, to read would take the other's answers, and the threads that carry a pipeline are not there: so
 //! whoever has forked is told to connect itself. A look at the process's number is a system call, 50 to 200 ns; it is taken
-//! where more than [`FORK`] has passed since a call was made, for no fork is as fast.
+//! where more than [`FORK`] has passed since a connection was used, for no fork is as fast.
 
+use crate::error::{Error, Lost, Outcome};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// What forking takes at least. Linux needs 40 us for the smallest program, and some more until the child runs.
 const FORK: Duration = Duration::from_micros(10);
 
-/// Whether a fork may have come between the two.
-#[inline]
-pub(crate) fn may_have_forked(last: Instant, now: Instant) -> bool {
-    // Most calls share a reading of the clock with the one before.
-    now != last && now.saturating_duration_since(last) > FORK
+/// How often a lock is looked at that is waited for and may never come free.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Until when the process is certainly the one that has used a connection last.
+#[derive(Debug)]
+pub(crate) struct ForkWatch {
+    sure_until: Instant,
+}
+
+impl ForkWatch {
+    pub(crate) fn new(now: Instant) -> ForkWatch {
+        ForkWatch { sure_until: now + FORK }
+    }
+
+    /// The connection was used.
+    #[inline]
+    pub(crate) fn used(&mut self, now: Instant) {
+        self.sure_until = now + FORK;
+    }
+
+    /// Whether a fork may have come since the connection was used, which it is now.
+    #[inline]
+    pub(crate) fn may_have_forked(&mut self, now: Instant) -> bool {
+        let may_have = now > self.sure_until;
+        self.used(now);
+        may_have
+    }
 }
 
 /// The process that made a connection.
@@ -28,44 +53,107 @@ impl Owner {
         Owner(std::process::id())
     }
 
+    /// A process that is not there any more.
+    #[cfg(test)]
+    pub(crate) fn elsewhere() -> Owner {
+        Owner(u32::MAX)
+    }
+
     /// Whether this process is another.
     pub(crate) fn is_other(self) -> bool {
         std::process::id() != self.0
     }
 
     /// Why nothing is done in another process.
-    pub(crate) fn forked(self) -> crate::error::Lost {
-        crate::error::Lost::Forked { connected: self.0, used: std::process::id() }
+    pub(crate) fn forked(self) -> Lost {
+        Lost::Forked { connected: self.0, used: std::process::id() }
+    }
+
+    /// What a call of another process is told.
+    #[cold]
+    pub(crate) fn refuse(self, outcome: Outcome) -> Error {
+        Error::Disconnected { reason: self.forked(), outcome }
+    }
+}
+
+/// What threads know a connection by: one bit of 64. Others may have the same, which then seem to be it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark(u64);
+
+impl Mark {
+    /// The next one.
+    pub(crate) fn new() -> Mark {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Mark(1 << (NEXT.fetch_add(1, Relaxed) % u64::BITS))
     }
 }
 
 thread_local! {
-    /// The connection whose lock this thread has, or is about to have, told by its address; 0 for none.
-    static INSIDE: Cell<usize> = const { Cell::new(0) };
+    /// The marks of the connections whose lock this thread has, or is about to have.
+    static INSIDE: Cell<u64> = const { Cell::new(0) };
 }
+
+/// The marks of the connections that a thread was inside of before: of a signal handler, whatever that has interrupted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outer(u64);
 
 /// From when a thread asks for the lock of a connection until it has given it back.
 #[derive(Debug)]
 pub(crate) struct Inside {
-    /// What it was inside of before: of a signal handler, whatever it has interrupted.
-    before: usize,
+    outer: Outer,
 }
 
 impl Inside {
-    #[inline]
-    pub(crate) fn enter(connection: usize) -> Inside {
-        Inside { before: INSIDE.replace(connection) }
+    #[inline(always)]
+    pub(crate) fn enter(mark: Mark) -> Inside {
+        Inside { outer: INSIDE.with(|inside| Outer(inside.replace(inside.get() | mark.0))) }
     }
 
-    /// Whether the thread was inside of this connection already. Then it would wait for itself.
-    pub(crate) fn is_again(&self, connection: usize) -> bool {
-        self.before == connection
+    pub(crate) fn outer(&self) -> Outer {
+        self.outer
+    }
+}
+
+impl Outer {
+    /// Waits for the lock of the connection that was entered, which somebody has. Nothing if that is this thread, or if this thread is
+    /// inside of another connection, and the lock does not come free in so long: whoever has it may be waiting for that one.
+    #[cold]
+    pub(crate) fn wait_for<'a, T>(
+        self,
+        lock: &'a Mutex<T>,
+        mark: Mark,
+        most: Duration,
+    ) -> Option<MutexGuard<'a, T>> {
+        if self.0 == 0 {
+            return Some(lock.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        if self.0 & mark.0 != 0 {
+            return None;
+        }
+        let began = Instant::now();
+        loop {
+            match try_lock(lock) {
+                None if began.elapsed() < most => std::thread::sleep(LOOK),
+                locked => return locked,
+            }
+        }
     }
 }
 
 impl Drop for Inside {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        INSIDE.set(self.before);
+        INSIDE.with(|inside| inside.set(self.outer.0));
+    }
+}
+
+/// Locks what nobody has. No code panics while it holds the lock of a connection; were it to, what it left is still whole enough to
+/// be ended.
+#[inline(always)]
+pub(crate) fn try_lock<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match lock.try_lock() {
+        Ok(locked) => Some(locked),
+        Err(TryLockError::Poisoned(locked)) => Some(locked.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }

@@ -24,7 +24,7 @@ use crate::doctor::Doctor;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Dropped, Failed, LateQueue};
 use crate::pace::Pace;
-use crate::process::{Owner, may_have_forked};
+use crate::process::{Inside, Mark, Owner};
 use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
@@ -40,7 +40,7 @@ use numbers::Numbers;
 use room::Room;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -64,6 +64,7 @@ pub(crate) enum Fate {
 pub(crate) struct Shared {
     state: Mutex<State>,
     stand_ins: StandIns,
+    mark: Mark,
     /// The process that has connected.
     owner: Owner,
     last_dropped: LastDropped,
@@ -176,12 +177,18 @@ impl Shared {
         Shared {
             state: Mutex::new(State::new(machine, &outermost)),
             stand_ins: StandIns::default(),
+            mark: Mark::new(),
             owner: Owner::here(),
             last_dropped: LastDropped::new(),
             writer: Mutex::new(writer),
             outermost,
             timeout,
         }
+    }
+
+    /// What the thread of callbacks knows this connection by.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
     }
 
     /// Writes down which reply was dropped.
@@ -209,9 +216,14 @@ impl Shared {
     pub(crate) fn drop_reply(&self, number: u64) {
         match self.last_dropped.leave(number) {
             Left::Nothing => {}
-            Left::Lock => State::release(self.lock()),
+            Left::Lock => self.hear_dropped_now(),
             Left::All => self.forget(number, Fate::Dropped),
         }
+    }
+
+    #[cold]
+    fn hear_dropped_now(&self) {
+        State::release(self.lock());
     }
 
     /// Makes a call if it may go now, and answers its number.
@@ -248,28 +260,19 @@ impl Shared {
         span: Option<&Arc<Span>>,
         request: &Request<'_>,
         caller: &Caller<'_>,
-        Wait { turn, has_yielded }: &mut Wait,
+        wait: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
-        let mut state = self.lock();
-        // (One that has a turn takes that, or those behind it would wait for it.)
-        if turn.is_none()
-            && state.pace.is_same()
-            && let Some(made) = state.machine.join(request, Some(caller.place))
-        {
-            let number = state.numbers.newest(made);
-            // The driver knows already: there are others to join.
-            state.pace.take_same();
-            state.accepted(number, caller.scope, span);
-            state.note_call(number, request, Some(caller.place), None);
+        let (inside, mut state) = self.lock_in_parts();
+        if let Some(number) = state.join(span, request, caller, wait) {
             return Poll::Ready(Ok(number));
         }
+        let Wait { turn, has_yielded } = wait;
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
-        let last = state.pace.last();
         let at = state.pace.clock(turn.is_some());
-        if may_have_forked(last, at) && self.is_forked() {
-            drop(state);
-            state = self.lock();
+        if state.pace.may_have_forked(at) && self.owner.is_other() {
+            self.leave(Guard::of(inside, state));
+            return Poll::Ready(Err(self.owner.refuse(Outcome::Rejected)));
         }
         if !*has_yielded && state.must_yield(at) {
             *has_yielded = true;
@@ -284,7 +287,7 @@ impl Shared {
                 if let Some((id, _)) = turn.take() {
                     state.leave_queue(id);
                 }
-                return Poll::Ready(self.set_aside(state, request, at, caller, span));
+                return Poll::Ready(self.set_aside(Guard::of(inside, state), request, at, caller, span));
             }
             Ok(Way::Later) => {
                 let now = now();
@@ -317,7 +320,7 @@ impl Shared {
             if state.turns.is_empty() {
                 state.pace.accepted();
             }
-            self.send(state);
+            self.send(inside, state);
         }
         Poll::Ready(result)
     }
@@ -325,7 +328,7 @@ impl Shared {
     /// Sends what was just queued: at once if it comes alone, else through the driver, who will find more. (On one
     /// processor an answer may be there before the next call of a loop: that alone makes no call a lone one.)
     #[inline(always)]
-    fn send(&self, mut state: Guard<'_>) {
+    fn send(&self, inside: Inside, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
             && !state.pace.is_fast()
             && let Ok(mut writer) = self.writer.try_lock()
@@ -333,6 +336,7 @@ impl Shared {
         {
             writer.refill(&mut state.machine);
             drop(state);
+            drop(inside);
             // Should it not all go, the driver comes back with a waker of its own; a broken stream shows itself to it.
             let written = writer.poll_write(&mut Context::from_waker(Waker::noop()));
             drop(writer);
@@ -345,6 +349,8 @@ impl Shared {
             return;
         }
         state.wake_driver();
+        drop(state);
+        drop(inside);
     }
 
     /// Takes in what the other side sent.
@@ -454,6 +460,28 @@ impl State {
         state
     }
 
+    /// Makes a call as the last one was made, if it may: unchecked, and at the same time. The driver knows already that there is
+    /// something to send.
+    #[inline(always)]
+    fn join(
+        &mut self,
+        span: Option<&Arc<Span>>,
+        request: &Request<'_>,
+        caller: &Caller<'_>,
+        wait: &Wait,
+    ) -> Option<u64> {
+        // (One that has a turn takes that, or those behind it would wait for it.)
+        if wait.turn.is_some() || !self.pace.is_same() {
+            return None;
+        }
+        let made = self.machine.join(request, Some(caller.place))?;
+        let number = self.numbers.newest(made);
+        self.pace.take_same();
+        self.accepted(number, caller.scope, span);
+        self.note_call(number, request, Some(caller.place), None);
+        Some(number)
+    }
+
     /// Whether this call may be made now, or is to wait.
     #[inline(always)]
     fn may_call(
@@ -511,6 +539,7 @@ impl State {
         Pace::is_full(self.machine.unsent())
     }
 
+    #[inline(always)]
     fn call(
         &mut self,
         request: &Request<'_>,

@@ -8,14 +8,16 @@ mod common;
 use common::cutter::Cutter;
 use common::peer::machine;
 use common::{DEADLINE, TestServer};
-use draw_client::{Color, Display, Error, blocking};
+use draw_client::{Color, Display, Driver, Error, blocking};
 use futures::FutureExt;
 use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::runtime::Runtime;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -85,56 +87,195 @@ fn a_subscriber_that_draws_on_a_synchronous_display_is_told_that_it_is_inside_of
     });
 }
 
-/// Draws on the display when it wakes the driver, which is done under the lock of its state.
-struct DrawsWhenWoken {
-    display: OnceLock<Display>,
-    told: Mutex<Vec<Result<(), Error>>>,
+/// Draws on an asynchronous display whenever there is an event, so that its driver is woken.
+struct FillsTwice(Display);
+
+impl Subscriber for FillsTwice {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target().starts_with("draw_client")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        (0..2).for_each(|_| fill(&self.0).unwrap());
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
-impl Wake for DrawsWhenWoken {
-    fn wake(self: Arc<Self>) {
-        let Some(display) = self.display.get() else { return };
-        let drawn = display.draw_pixel(1, 1, Color::RED).now_or_never().expect("it does not wait");
-        // What could not be accepted has no reply.
-        self.told.lock().unwrap().push(drawn.map(drop));
-        let asked = display.sync().now_or_never().expect("it does not wait");
-        self.told.lock().unwrap().push(asked);
-    }
+/// A display whose other end has greeted back and does nothing more.
+async fn greeted() -> (Display, Driver, DuplexStream) {
+    let (near, mut far) = tokio::io::duplex(4096);
+    let (display, driver) = tokio::join!(Display::builder().over_with_driver(near), async {
+        let (mut machine, mut buffer) = (machine(), [0; 1000]);
+        let n = far.read(&mut buffer).await.unwrap();
+        while !matches!(
+            machine.handle_input(&mut &buffer[..n], Instant::now()),
+            draw_protocol::server::Step::Continue
+        ) {}
+        far.write_all(machine.poll_transmit(Instant::now())).await.unwrap();
+    })
+    .0
+    .unwrap();
+    (display, driver, far)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[test]
 fn a_call_within_a_call_of_an_asynchronous_display_is_told_so() {
     within_the_deadline(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (near, mut far) = tokio::io::duplex(4096);
-            let (display, driver) = tokio::join!(Display::builder().over_with_driver(near), async {
-                let (mut machine, mut buffer) = (machine(), [0; 1000]);
-                let n = far.read(&mut buffer).await.unwrap();
-                while !matches!(
-                    machine.handle_input(&mut &buffer[..n], Instant::now()),
-                    draw_protocol::server::Step::Continue
-                ) {}
-                far.write_all(machine.poll_transmit(Instant::now())).await.unwrap();
-            })
-            .0
-            .unwrap();
-            let mut driver = pin!(driver);
-            let draws = Arc::new(DrawsWhenWoken { display: OnceLock::new(), told: Mutex::default() });
-            let waker = Waker::from(Arc::clone(&draws));
-            assert!(matches!(driver.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
-            // From now on the driver is woken by calls only: by the second, for the first is written by its caller.
-            draws.display.set(display.clone()).ok().unwrap();
-            for x in 0..3 {
-                display.fill_rect(x, 0, 1, 1, Color::RED).await.unwrap();
-            }
-            let told = draws.told.lock().unwrap();
+        runtime().block_on(async {
+            let (display, driver, _far) = greeted().await;
+            let (mut driver, told, is_on) = (pin!(driver), Told::default(), Arc::new(AtomicBool::new(false)));
+            let (on, drawn, tell) = (Arc::clone(&is_on), display.clone(), Arc::clone(&told));
+            when_woken(driver.as_mut(), move || {
+                if on.load(SeqCst) {
+                    // What could not be accepted has no reply.
+                    let (filled, asked) =
+                        (fill(&drawn), drawn.sync().now_or_never().expect("it does not wait"));
+                    tell.lock().unwrap().extend([filled, asked]);
+                }
+            });
+            is_on.store(true, SeqCst);
+            (0..3).for_each(|_| fill(&display).unwrap());
+            is_on.store(false, SeqCst);
+            let told = std::mem::take(&mut *told.lock().unwrap());
             assert!(!told.is_empty(), "the driver was woken");
             assert!(told.iter().all(|told| matches!(told, Err(Error::Reentrant))), "{told:?}");
             // The display goes on.
-            drop(told);
             assert_eq!(display.stats().calls, 3);
         });
+    });
+}
+
+type Told = Arc<Mutex<Vec<Result<(), Error>>>>;
+
+/// Does this when the driver of a display is woken, which is done under the lock of its state.
+struct WhenWoken(Box<dyn Fn() + Send + Sync>);
+
+impl Wake for WhenWoken {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+/// Polls the driver once, after which calls wake it: the second, for the first is written by its caller.
+fn when_woken(driver: Pin<&mut Driver>, what: impl Fn() + Send + Sync + 'static) {
+    let waker = Waker::from(Arc::new(WhenWoken(Box::new(what))));
+    assert!(matches!(driver.poll(&mut Context::from_waker(&waker)), Poll::Pending));
+}
+
+fn fill(display: &Display) -> Result<(), Error> {
+    let mut call = pin!(display.fill_rect(0, 0, 1, 1, Color::RED));
+    // One that is to let the driver run first does so once.
+    (0..2).find_map(|_| call.as_mut().now_or_never()).expect("it does not wait").map(drop)
+}
+
+#[test]
+fn a_call_within_a_call_of_another_display_within_a_call_is_told_so() {
+    within_the_deadline(|| {
+        runtime().block_on(async {
+            let ((a, driver_a, _far_a), (b, driver_b, _far_b)) = (greeted().await, greeted().await);
+            let (told, is_on) = (Told::default(), Arc::new(AtomicBool::new(false)));
+            let (mut driver_a, mut driver_b) = (pin!(driver_a), pin!(driver_b));
+            let (on, drawn) = (Arc::clone(&is_on), b.clone());
+            when_woken(driver_a.as_mut(), move || {
+                (0..3).filter(|_| on.load(SeqCst)).for_each(|_| fill(&drawn).unwrap());
+            });
+            let (on, drawn, tell) = (Arc::clone(&is_on), a.clone(), Arc::clone(&told));
+            when_woken(driver_b.as_mut(), move || {
+                if on.load(SeqCst) {
+                    tell.lock().unwrap().push(fill(&drawn));
+                }
+            });
+            is_on.store(true, SeqCst);
+            (0..3).for_each(|_| fill(&a).unwrap());
+            is_on.store(false, SeqCst);
+            let told = std::mem::take(&mut *told.lock().unwrap());
+            assert!(!told.is_empty(), "both drivers were woken");
+            assert!(told.iter().all(|told| matches!(told, Err(Error::Reentrant))), "{told:?}");
+            // Both go on.
+            assert_eq!((a.stats().calls, b.stats().calls), (3, 3));
+        });
+    });
+}
+
+#[test]
+fn a_call_of_a_synchronous_display_within_a_call_within_its_own_is_told_so() {
+    within_the_deadline(|| {
+        let runtime = runtime();
+        let (a, driver_a, _far_a) = runtime.block_on(greeted());
+        let server = TestServer::start(64, 48);
+        let cutter = Cutter::start(&server.address, vec![(300, usize::MAX)]);
+        let b = blocking::Display::connect(&cutter.address).unwrap();
+        let (told, is_on) = (Told::default(), Arc::new(AtomicBool::new(false)));
+        let mut driver_a = pin!(driver_a);
+        let (on, drawn, tell) = (Arc::clone(&is_on), b.clone(), Arc::clone(&told));
+        let _within = runtime.enter();
+        when_woken(driver_a.as_mut(), move || {
+            if on.load(SeqCst) {
+                tell.lock().unwrap().push(drawn.draw_pixel(1, 1, Color::RED));
+            }
+        });
+        is_on.store(true, SeqCst);
+        let dispatch = tracing::Dispatch::new(FillsTwice(a.clone()));
+        tracing::dispatcher::with_default(&dispatch, || {
+            (0..64).for_each(|x| b.draw_pixel(x, 0, Color::RED).unwrap());
+        });
+        is_on.store(false, SeqCst);
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        assert_eq!(cutter.relayed(), 2, "that the connection was lost is an event");
+        assert!(!told.is_empty(), "the driver was woken");
+        assert!(told.iter().all(|told| matches!(told, Err(Error::Reentrant))), "{told:?}");
+    });
+}
+
+#[test]
+fn two_threads_inside_of_a_display_each_that_draw_on_the_others_do_not_wait_for_ever() {
+    within_the_deadline(|| {
+        let told = Told::default();
+        let inside = Arc::new(Barrier::new(2));
+        let runtime = runtime();
+        let displays: Vec<_> = (0..2).map(|_| runtime.block_on(greeted())).collect();
+        let handles: [Display; 2] = [displays[0].0.clone(), displays[1].0.clone()];
+        std::thread::scope(|scope| {
+            for (i, (own, driver, far)) in displays.into_iter().enumerate() {
+                let (other, both, tell) = (handles[1 - i].clone(), Arc::clone(&inside), Arc::clone(&told));
+                let (runtime, inside) = (runtime.handle(), &*inside);
+                scope.spawn(move || {
+                    let _within = runtime.enter();
+                    let (mut driver, is_first) = (pin!(driver), AtomicBool::new(true));
+                    when_woken(driver.as_mut(), move || {
+                        // It is woken once more when its handles are gone.
+                        if is_first.swap(false, SeqCst) {
+                            both.wait();
+                            let drawn = fill(&other);
+                            tell.lock().unwrap().push(drawn);
+                        }
+                    });
+                    (0..2).for_each(|_| fill(&own).unwrap());
+                    // Neither ends before both are done.
+                    inside.wait();
+                    drop(far);
+                });
+            }
+        });
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        assert_eq!(told.len(), 2);
+        assert!(told.iter().any(|told| matches!(told, Err(Error::Reentrant))), "{told:?}");
+        assert!(told.iter().all(|told| matches!(told, Ok(()) | Err(Error::Reentrant))), "{told:?}");
     });
 }
 

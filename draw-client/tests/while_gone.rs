@@ -309,9 +309,10 @@ fn a_connection_that_is_cut_again_while_the_queue_is_sent_loses_and_doubles_noth
         late += ears.late.try_iter().map(|late| late.total()).sum::<u64>();
     }
     assert_newest(&server, made);
-    // Each is one more than the last, but for those that were dropped; of both kinds as many were, or one less of one.
+    // Each is one more than the last, but for those that were dropped; of both kinds as many were, or one less of one, each time
+    // that the queue was full: while the display was gone, and whenever it was behind. One connection carries thousands.
     let counted = counted(&server);
-    assert!((made - counted).abs_diff(dropped / 2) <= 4, "{counted} of {made}, {dropped} dropped");
+    assert!((made - counted).abs_diff(dropped / 2) <= 64, "{counted} of {made}, {dropped} dropped");
 }
 
 #[test]

@@ -53,11 +53,7 @@ impl Shared {
             report_unheard(state);
         }
         state.note_end(now);
-        state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
-        std::mem::take(&mut state.waiting).into_values().for_each(|(waker, _)| waker.wake());
-        std::iter::from_fn(|| state.again.pop_up_to(u64::MAX)).for_each(Waker::wake);
-        state.woken.drain(..).for_each(Waker::wake);
-        state.wake_bystanders();
+        state.take_waiting().for_each(Waker::wake);
         self.check_over(state);
     }
 
@@ -196,6 +192,13 @@ impl Shared {
         }
     }
 
+    /// What was called at once after a fork, unseen, and whose callers heard of no error.
+    #[cold]
+    pub(crate) fn tell_unseen(&self, calls: u64) {
+        let forked = self.owner.forked();
+        say::say(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
+    }
+
     /// An error callback does not come to its end, and nobody waits for it any longer.
     #[cold]
     pub(crate) fn report_undelivered(&self) {
@@ -235,6 +238,14 @@ impl State {
         let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
         let closing = self.closing.map(|since| (since + timeout, timeout));
         abandoned.into_iter().chain(closing).min()
+    }
+
+    /// Everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waker> {
+        let turns = self.turns.iter().map(|turn| turn.waker.clone());
+        let replies = std::mem::take(&mut self.waiting).into_values().map(|(waker, _)| waker);
+        let again = std::iter::from_fn(|| self.again.pop_up_to(u64::MAX));
+        turns.chain(replies).chain(again).chain(self.woken.drain(..)).chain(self.bystanders.drain(..))
     }
 
     pub(crate) fn wake_bystanders(&mut self) {

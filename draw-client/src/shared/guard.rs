@@ -2,16 +2,31 @@
 
 use super::{Shared, State};
 use crate::error::{Error, Lost, Outcome};
-use crate::process::Inside;
+use crate::process::{Inside, Outer, try_lock};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
+use std::time::Duration;
+
+/// How long a thread that is inside of another connection waits for the lock of this one. It is held for microseconds, and
+/// longer only where threads wait for each other.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// How often it is tried to lock the state in a process that was forked, where whoever has it may not be there any more.
+const TRIES: usize = 1_000;
 
 /// The state, for as long as this lives. The lock is given back before the thread counts as outside: a signal in between finds
 /// it free.
 pub(crate) struct Guard<'a> {
     state: MutexGuard<'a, State>,
     _inside: Inside,
+}
+
+impl<'a> Guard<'a> {
+    #[inline(always)]
+    pub(super) fn of(inside: Inside, state: MutexGuard<'a, State>) -> Guard<'a> {
+        Guard { state, _inside: inside }
+    }
 }
 
 impl Deref for Guard<'_> {
@@ -30,101 +45,113 @@ impl DerefMut for Guard<'_> {
     }
 }
 
-/// States of connections that have ended, which stand in for the state where that may not be touched: in a process that was
-/// forked, where a thread may have had the lock that is not there any more; and in a thread that has the lock already.
+/// What stands in for the state where that may not be touched.
 #[derive(Default)]
 pub(super) struct StandIns {
-    forked: OnceLock<Box<Mutex<State>>>,
-    reentrant: OnceLock<Box<Mutex<State>>>,
+    /// In a process that was forked, where a thread may have had the lock that is not there any more.
+    forked: StandIn,
+    /// In a thread that has the lock already.
+    reentrant: StandIn,
+}
+
+/// States of connections that have ended.
+#[derive(Default)]
+struct StandIn(OnceLock<Box<(Mutex<State>, StandIn)>>);
+
+impl StandIn {
+    /// Locks the first that nobody has. Nobody is waited for: it may be who a signal handler has interrupted.
+    fn lock(&self, reason: &Lost) -> MutexGuard<'_, State> {
+        let mut next = self;
+        loop {
+            let stand_in = next
+                .0
+                .get_or_init(|| Box::new((Mutex::new(State::ended(reason.clone())), StandIn::default())));
+            match try_lock(&stand_in.0) {
+                Some(state) => return state,
+                None => next = &stand_in.1,
+            }
+        }
+    }
+
+    fn is_used(&self) -> bool {
+        self.0.get().is_some()
+    }
 }
 
 impl Shared {
-    /// No code panics while it holds the lock; were it to, what it left is still whole enough to be ended.
+    /// The state, or what stands in for it.
     #[inline(always)]
     pub(crate) fn lock(&self) -> Guard<'_> {
-        let inside = Inside::enter(self.address());
-        if self.stand_ins.forked.get().is_some() {
-            return self.lock_forked(inside);
-        }
-        let state = match self.state.try_lock() {
-            Ok(state) => state,
-            Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.lock_contended(inside),
-        };
-        let mut state = Guard { state, _inside: inside };
-        self.hear_dropped(&mut state);
-        state
+        let (inside, state) = self.lock_in_parts();
+        Guard::of(inside, state)
     }
 
-    /// What callbacks, and threads, know this connection by.
-    #[inline]
-    pub(crate) fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+    /// The same for where every call passes: the parts stay in registers. The second is to be dropped before the first.
+    #[inline(always)]
+    pub(super) fn lock_in_parts(&self) -> (Inside, MutexGuard<'_, State>) {
+        let inside = Inside::enter(self.mark);
+        let state = match try_lock(&self.state) {
+            Some(mut state) => {
+                self.hear_dropped(&mut state);
+                state
+            }
+            None => self.lock_contended(inside.outer()),
+        };
+        (inside, state)
     }
 
     /// Somebody else has the lock, or had it when this process was forked; or this thread itself has.
     #[cold]
-    fn lock_contended(&self, inside: Inside) -> Guard<'_> {
+    fn lock_contended(&self, outer: Outer) -> MutexGuard<'_, State> {
         if self.owner.is_other() {
-            return self.lock_forked(inside);
+            return self.stand_ins.forked.lock(&self.owner.forked());
         }
-        if inside.is_again(self.address()) {
-            let state = self.stand_ins.reentrant.get_or_init(|| stand_in(Lost::Reentrant));
-            // A handler that interrupts a handler waits for that one: nothing is done with it that takes any time.
-            return Guard { state: state.lock().unwrap_or_else(PoisonError::into_inner), _inside: inside };
-        }
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = Guard { state, _inside: inside };
+        let Some(mut state) = outer.wait_for(&self.state, self.mark, STUCK) else {
+            return self.stand_ins.reentrant.lock(&Lost::Reentrant);
+        };
         self.hear_dropped(&mut state);
         state
     }
 
-    #[cold]
-    fn lock_forked(&self, inside: Inside) -> Guard<'_> {
-        let state = self.stand_ins.forked.get_or_init(|| stand_in(self.owner.forked()));
-        Guard { state: state.lock().unwrap_or_else(PoisonError::into_inner), _inside: inside }
-    }
-
-    /// Whether this process was forked from the one that has connected. Nothing touches the state from then on.
-    #[cold]
+    /// Whether this process was forked from the one that has connected.
     pub(crate) fn is_forked(&self) -> bool {
-        if self.stand_ins.forked.get().is_some() {
-            return true;
-        }
-        let is_other = self.owner.is_other();
-        if is_other {
-            self.stand_ins.forked.get_or_init(|| stand_in(self.owner.forked()));
-        }
-        is_other
+        self.owner.is_other()
     }
 
-    /// Whether this process was forked, and has not found that out before.
-    pub(crate) fn has_just_forked(&self) -> bool {
-        self.stand_ins.forked.get().is_none() && self.is_forked()
+    /// Leaves the state for good, if this process was forked and has not found that out before. Answers then how many calls it may
+    /// have made unseen.
+    pub(crate) fn leave_if_forked(&self) -> Option<u64> {
+        if !self.is_forked() || self.stand_ins.forked.is_used() {
+            return None;
+        }
+        let state = (0..TRIES).find_map(|_| {
+            let inside = Inside::enter(self.mark);
+            let state = try_lock(&self.state);
+            if state.is_none() {
+                std::thread::yield_now();
+            }
+            state.map(|state| Guard::of(inside, state))
+        });
+        Some(state.map_or(0, |state| self.leave(state)))
     }
 
-    /// In a process that was forked: whoever waits is to see that nothing comes.
+    /// In a process that was forked: nobody touches the state from now on, for its lock is never given back. Those who wait for it
+    /// are kept for the driver. Answers how many calls were made unseen.
     #[cold]
-    pub(crate) fn wake_all(&self) {
-        if let Ok(mut state) = self.state.try_lock() {
-            state.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
-            std::mem::take(&mut state.waiting).into_values().for_each(|(waker, _)| waker.wake());
-            std::iter::from_fn(|| state.again.pop_up_to(u64::MAX)).for_each(Waker::wake);
-            state.wake_bystanders();
-        }
+    pub(super) fn leave(&self, state: Guard<'_>) -> u64 {
+        let Guard { mut state, _inside } = state;
+        self.stand_ins.forked.lock(&self.owner.forked()).woken.extend(state.take_waiting());
+        let unseen = state.stats.calls - state.known_calls;
+        std::mem::forget(state);
+        unseen
     }
 
-    /// The last handle of a process that was forked, and has not found that out before. What it may have called at once after
-    /// it was forked, unseen, is told.
+    /// The driver leaves, in a process that was forked: whoever waits is to see that nothing comes.
     #[cold]
-    pub(crate) fn tell_unseen(&self) {
-        let unseen = self.state.try_lock().map_or(0, |state| state.stats.calls - state.known_calls);
-        if unseen > 0 {
-            crate::say::say(&format!(
-                "draw-client: {}; up to {unseen} calls that it made were not drawn\n",
-                self.owner.forked()
-            ));
-        }
+    pub(crate) fn leave_with_driver(&self) {
+        self.leave_if_forked();
+        let woken = std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).woken);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -142,7 +169,78 @@ impl State {
     }
 }
 
-#[cold]
-fn stand_in(reason: Lost) -> Box<Mutex<State>> {
-    Box::new(Mutex::new(State::ended(reason)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Owner;
+    use crate::writer::Writer;
+    use draw_printer::Printer;
+    use draw_protocol::Hello;
+    use draw_protocol::client::Connection;
+    use std::sync::mpsc;
+
+    fn shared() -> Shared {
+        let writer = Writer::new(Box::new(tokio::io::sink()), Printer::default());
+        Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1))
+    }
+
+    /// Does this on a thread of its own, which is to come to its end.
+    fn soon(what: impl FnOnce() + Send + 'static) {
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            what();
+            tell.send(())
+        });
+        told.recv_timeout(Duration::from_secs(60)).expect("it does not wait for itself");
+    }
+
+    #[test]
+    fn a_handler_that_interrupts_a_handler_within_a_call_does_not_wait_for_it() {
+        soon(|| {
+            let shared = shared();
+            let own = shared.lock();
+            let first = shared.lock();
+            let second = shared.lock();
+            let told = [own.stands_in(), first.stands_in(), second.stands_in()];
+            assert!(matches!(told, [None, Some(Error::Reentrant), Some(Error::Reentrant)]), "{told:?}");
+            drop((second, first, own));
+            assert!(shared.lock().stands_in().is_none(), "it goes on");
+        });
+    }
+
+    #[test]
+    fn a_state_that_was_left_is_stood_in_for_by_all_who_ask_at_once() {
+        soon(|| {
+            let mut shared = shared();
+            shared.owner = Owner::elsewhere();
+            assert_eq!(shared.leave_if_forked(), Some(0));
+            assert_eq!(shared.leave_if_forked(), None, "it is known");
+            let (first, second) = (shared.lock(), shared.lock());
+            for state in [&first, &second] {
+                let told = state.stands_in();
+                assert!(
+                    matches!(told, Some(Error::Disconnected { reason: Lost::Forked { .. }, .. })),
+                    "{told:?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn a_thread_inside_of_another_connection_waits_for_a_lock_that_comes_free() {
+        soon(|| {
+            let (a, b) = (shared(), shared());
+            let (tell, told) = mpsc::channel();
+            std::thread::scope(|scope| {
+                let held = b.lock();
+                scope.spawn(|| {
+                    let _inside = a.lock();
+                    tell.send(()).expect("it is waited for");
+                    assert!(b.lock().stands_in().is_none());
+                });
+                told.recv().expect("the other thread is inside");
+                drop(held);
+            });
+        });
+    }
 }

@@ -4,7 +4,6 @@ use super::{Fate, Shared, State, now};
 use crate::doctor;
 use crate::error::{Error, Outcome, Result};
 use crate::late::Failed;
-use crate::process::may_have_forked;
 use draw_protocol::Answer;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -36,9 +35,9 @@ impl Shared {
             });
         }
         let now = now();
-        if deadline.is_none() && may_have_forked(state.pace.last(), now) && self.is_forked() {
-            drop(state);
-            return self.poll_result(number, deadline, is_again, cx);
+        if deadline.is_none() && state.pace.may_have_forked(now) && self.owner.is_other() {
+            self.leave(state);
+            return Poll::Ready(Err(self.owner.refuse(Outcome::Unknown)));
         }
         let until = match *deadline {
             Some(until) => until,
@@ -99,6 +98,10 @@ impl Shared {
     }
 
     fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
+        // Mostly there are none, and then the flag says so already.
+        if state.results.is_empty() {
+            return None;
+        }
         let result = state.results.remove(&number);
         if state.results.is_empty() {
             self.last_dropped.set_results(false);
