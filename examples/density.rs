@@ -7,7 +7,7 @@ use clap::builder::RangedU64ValueParser;
 use display_server::{Options, Present, with_display};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Color, Pixel, Size, digest_of_image};
-use draw_examples::{finish, parse_output, save};
+use draw_examples::{Interrupt, finish, parse_output, save};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,26 +47,32 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    let interrupt = Interrupt::listen_and_end("density")?;
     if let Some(address) = &args.display {
-        return draw(args, address);
+        return draw(args, address, &interrupt);
     }
     let size = Size { width: SIDE, height: SIDE };
     let options =
         Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
-        draw(args, &own.address().to_string())?;
+        draw(args, &own.address().to_string(), &interrupt)?;
+        interrupt.is_doing(|| "every point was counted, and the picture was not saved".into());
         save(own.display().framebuffer(), &args.output, "every point was counted")?;
         println!("the picture is in {}", args.output.display());
         Ok(())
     })?
 }
 
-fn draw(args: &Args, address: &str) -> Result<()> {
+fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was counted"));
     let display = Display::connect(address)?;
     let Size { width, height } = display.size();
     let side = width.min(height).min(SIDE);
     display.fill_rect(0, 0, side, side, Color::BLACK)?;
     let began = Instant::now();
+    let (to, points) = (address.to_owned(), args.points);
+    interrupt.is_doing(move || format!("{to} had not answered that all of the {points} points are counted"));
     let counts = count(args, address, side)?;
     let s = |n: u64| if n == 1 { "" } else { "s" };
     let (clients, points) = (args.clients as u64, args.points);

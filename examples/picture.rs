@@ -5,7 +5,7 @@ use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Size, blocking::Display};
 use draw_examples::magic::kind_of;
-use draw_examples::{finish, parse_output, save};
+use draw_examples::{Interrupt, finish, parse_output, save};
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
@@ -55,9 +55,9 @@ fn run(args: &Args) -> Result<()> {
         }
         None => Picture::read(&include_bytes!("data/rings.png")[..])?,
     };
+    let interrupt = Interrupt::listen_and_end("picture")?;
     if let Some(address) = &args.display {
-        send(args, &picture, address)?;
-        return Ok(());
+        return send(args, &picture, address, &interrupt);
     }
     let Size { width, height } = picture.size;
     let reach = |start: i32, length: u32| (i64::from(start) + i64::from(length)).clamp(1, 16_384) as u32;
@@ -65,7 +65,8 @@ fn run(args: &Args) -> Result<()> {
     let options =
         Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
-        send(args, &picture, &own.address().to_string())?;
+        send(args, &picture, &own.address().to_string(), &interrupt)?;
+        interrupt.is_doing(|| "a display of our own shows it, and the picture was not saved".into());
         save(own.display().framebuffer(), &args.output, "a display of our own shows it")?;
         println!("a display of our own shows it; the picture is in {}", args.output.display());
         Ok(())
@@ -73,8 +74,12 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// Sends it, and sees that what the display shows is what was sent.
-fn send(args: &Args, picture: &Picture, address: &str) -> Result<()> {
+fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) -> Result<()> {
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));
     let display = Display::connect(address)?;
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered that it shows all of the picture"));
     let Size { width, height } = picture.size;
     display.put_image(args.x, args.y, width, height, &picture.rgba)?;
     if display.get_image(args.x, args.y, width, height)? != picture.rgba {

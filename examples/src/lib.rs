@@ -15,7 +15,7 @@ pub mod wire;
 pub use circle::disc;
 pub use delay::DelayLine;
 pub use duration::parse_duration;
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, Interrupted};
 pub use saved::{finish, parse_output, save};
 
 /// README's programs are compiled like this crate's own examples.

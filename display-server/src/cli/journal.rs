@@ -89,12 +89,15 @@ fn told(report: &Report) -> String {
     let mut out = String::new();
     // A String takes everything.
     let mut line = |name: &str, what: String| _ = writeln!(out, "{name:10}{what}");
-    match (&report.damage, report.warnings.len()) {
-        (Some(damage), _) => line("damaged", damage.to_string()),
-        (None, 0) => line("whole", "yes".into()),
-        (None, 1) => line("whole", "with a warning: a server starts, and does not need what is wrong".into()),
-        (None, n) => {
-            line("whole", format!("with {n} warnings: a server starts, and does not need what is wrong"))
+    let warnings = match report.warnings.len() {
+        1 => "a warning".to_owned(),
+        n => format!("{n} warnings"),
+    };
+    match &report.damage {
+        Some(damage) => line("damaged", damage.to_string()),
+        None if report.warnings.is_empty() => line("whole", "yes".into()),
+        None => {
+            line("whole", format!("with {warnings}: a server starts, and does not need what is wrong"));
         }
     }
     for warning in &report.warnings {
