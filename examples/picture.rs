@@ -4,11 +4,9 @@
 use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Size, blocking::Display};
-use draw_examples::magic::kind_of;
+use draw_examples::picture::Picture;
 use draw_examples::{Interrupt, finish, parse_output, save};
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,25 +32,13 @@ struct Args {
     file: Option<PathBuf>,
 }
 
-/// A picture as the wire has it: bytes R, G, B, A, rows from the top.
-struct Picture {
-    size: Size,
-    rgba: Vec<u8>,
-}
-
 fn main() -> ExitCode {
     finish("picture", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
     let picture = match &args.file {
-        Some(path) if path.as_os_str() == "-" => {
-            Picture::read(io::stdin().lock()).map_err(|error| format!("standard input: {error}"))?
-        }
-        Some(path) => {
-            let picture = File::open(path).map_err(Into::into).and_then(Picture::read);
-            picture.map_err(|error| format!("{}: {error}", path.display()))?
-        }
+        Some(path) => Picture::open(path)?,
         None => Picture::read(&include_bytes!("data/rings.png")[..])?,
     };
     let interrupt = Interrupt::listen_and_end("picture")?;
@@ -88,39 +74,4 @@ fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) ->
     println!("sent {} to {address}: {} bytes, shown as they were sent", picture.size, picture.rgba.len());
     display.close()?;
     Ok(())
-}
-
-impl Picture {
-    fn read(mut source: impl Read) -> Result<Picture> {
-        // The decoder wants to seek; a picture is small beside the pixels in it.
-        let mut bytes = Vec::new();
-        source.read_to_end(&mut bytes)?;
-        match kind_of(&bytes) {
-            Some("a PNG picture") => {}
-            Some(kind) => {
-                return Err(format!(
-                    "this is {kind}, and only PNG is read: convert it to PNG, as `magick` or any image editor does"
-                )
-                .into());
-            }
-            None => return Err("this is no picture that is known, and only PNG is read".into()),
-        }
-        let mut decoder = png::Decoder::new(BufReader::new(Cursor::new(bytes)));
-        decoder
-            .set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
-        let damaged = |error| format!("this is a PNG picture that cannot be read to its end: {error}");
-        let mut reader = decoder.read_info().map_err(damaged)?;
-        let mut data = vec![0; reader.output_buffer_size().ok_or("its size cannot be")?];
-        let info = reader.next_frame(&mut data).map_err(damaged)?;
-        data.truncate(info.buffer_size());
-        let rgba = match info.color_type {
-            png::ColorType::Rgba => data,
-            // normalize_to_color8 with ALPHA leaves these two.
-            png::ColorType::GrayscaleAlpha => {
-                data.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]).collect()
-            }
-            other => return Err(format!("a PNG of type {other:?} is not supported").into()),
-        };
-        Ok(Picture { size: Size { width: info.width, height: info.height }, rgba })
-    }
 }

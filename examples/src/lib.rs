@@ -7,6 +7,7 @@ pub mod duration;
 pub mod figures;
 pub mod interrupt;
 pub mod magic;
+pub mod picture;
 pub mod progress;
 pub mod saved;
 pub mod timeline;
