@@ -5,12 +5,14 @@
 //! where there is a screen.
 
 use clap::{Parser, ValueEnum};
+use display_server::typed::number;
 use display_server::{Handle, Options, snapshot, with_display};
 use draw_client::{Color, Display, Pixel, Size, blocking};
 use draw_examples::figures::{seconds, thousands};
 use draw_examples::timeline::{Recorder, Run, Target, Timeline};
 use draw_examples::{
     DelayLine, Interrupt, Interrupted, disc, finish, parse_duration, parse_output, progress, save,
+    unreachable,
 };
 use std::error::Error;
 use std::fmt;
@@ -40,10 +42,12 @@ struct Args {
     #[arg(long, value_enum, default_value_t = Mode::All)]
     mode: Mode,
     /// Put a network of this round-trip time between program and display: 50ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s", hide_default_value = true)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s", hide_default_value = true,
+          allow_hyphen_values = true)]
     rtt: Duration,
     /// Pixels across
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = number::<u32>(1, 10_000),
+          allow_negative_numbers = true)]
     diameter: u32,
     /// Colour: rrggbb, rrggbbaa, with or without #, or a name
     #[arg(long, default_value = "orange")]
@@ -53,7 +57,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     timeline: Option<Target>,
     /// Where the picture goes that a display of our own leaves [default: circle.png]
-    #[arg(long, value_name = "FILE.png", value_parser = parse_output)]
+    #[arg(long, value_name = "FILE.png", value_parser = parse_output, conflicts_with = "display")]
     output: Option<PathBuf>,
     /// Leave when the circle is drawn, also where it is shown in a window
     #[arg(long)]
@@ -110,7 +114,7 @@ fn run(args: &Args) -> Result<()> {
     if let Some(address) = given {
         // Asked for by name: if it does not answer, or is none, that is an error.
         connecting(&interrupt, &address);
-        blocking::Display::connect(&address)?.close()?;
+        blocking::Display::connect(&address).map_err(|error| unreachable(&address, error))?.close()?;
         return draw(args, &interrupt, &address, &format!("on {address}"));
     }
     let default = draw_client::default_address();
@@ -237,7 +241,10 @@ impl Circle {
     fn new(args: &Args, size: Size) -> Result<Circle> {
         let side = args.diameter;
         if side > size.width.min(size.height) {
-            return Err(format!("a circle {side} pixels across does not fit a display of {size}").into());
+            return Err(format!(
+                "a circle {side} pixels across does not fit a display of {size}: name a smaller --diameter"
+            )
+            .into());
         }
         let center = ((size.width / 2) as i32, (size.height / 2) as i32);
         let corner = (center.0 - (side / 2) as i32, center.1 - (side / 2) as i32);

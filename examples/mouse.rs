@@ -4,7 +4,7 @@
 use clap::Parser;
 use display_server::{Handle, Options, Position, with_display};
 use draw_client::{Color, Pixel, Size, blocking::Display};
-use draw_examples::{Interrupt, disc, finish};
+use draw_examples::{Interrupt, disc, finish, unreachable};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -67,7 +67,7 @@ impl Painter {
     fn new(address: &str, color: Color, interrupt: &Interrupt) -> Result<Painter> {
         let to = address.to_owned();
         interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was painted"));
-        let display = Display::connect(address)?;
+        let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
         let to = address.to_owned();
         interrupt.is_doing(move || format!("{to} had not answered the last call; what was painted stays"));
         Ok(Painter { size: display.size(), display, color, last: None })

@@ -5,7 +5,7 @@ use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Size, blocking::Display};
 use draw_examples::picture::Picture;
-use draw_examples::{Interrupt, finish, parse_output, save};
+use draw_examples::{Interrupt, finish, parse_output, save, unreachable};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +26,8 @@ struct Args {
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     y: i32,
     /// Where the picture goes that a display of our own leaves
-    #[arg(long, value_name = "FILE.png", default_value = "picture.png", value_parser = parse_output)]
+    #[arg(long, value_name = "FILE.png", default_value = "picture.png", value_parser = parse_output,
+          conflicts_with = "display")]
     output: PathBuf,
     /// A PNG file, or `-` for standard input [default: a small picture of our own making]
     file: Option<PathBuf>,
@@ -63,7 +64,7 @@ fn run(args: &Args) -> Result<()> {
 fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) -> Result<()> {
     let to = address.to_owned();
     interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));
-    let display = Display::connect(address)?;
+    let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
     let to = address.to_owned();
     interrupt.is_doing(move || format!("{to} had not answered that it shows all of the picture"));
     let Size { width, height } = picture.size;

@@ -9,7 +9,7 @@ mod signals;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
-use display_server::typed::parse_size;
+use display_server::typed::{number, parse_size};
 use display_server::window::{End, Event, Window};
 use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};
 use saving::Snapshots;
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     listen: String,
 
     /// Width and height in pixels [default: that of the journal, or 640x480]
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", allow_hyphen_values = true, value_parser = parse_size)]
     size: Option<Size>,
 
     /// Show it in a window: with a GPU or by software, whichever suits; or not at all
@@ -56,32 +56,37 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "present")]
     headless: bool,
 
-    /// Write the display to this PNG file on exit and on SIGUSR1. `-` is standard output; the first line goes to standard
-    /// error then. The reader of a pipe has until 2 s after the display began to end; what it has not taken by then is lost,
-    /// and the status is 1. A regular file has no limit
+    /// Write the display to this PNG file on exit and on SIGUSR1; `-` is standard output
+    ///
+    /// With `-` the first line goes to standard error. The reader of a pipe has until 2 s after the display began to end: what it has
+    /// not taken by then is lost, and the status is 1. A regular file has no limit.
     #[arg(long, value_name = "FILE.png")]
     snapshot: Option<PathBuf>,
 
-    /// Colour at the start: rrggbb or rrggbbaa, with or without #, or a name
+    /// Colour of a new display: rrggbb or rrggbbaa, with or without #, or a name. One that a journal has keeps its picture
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
-    /// Keep what is drawn in this directory, so that it is there again after whatever happens; clients may wait for its disk.
-    /// While that is full, also at the start, what is there is shown and nothing is drawn
+    /// Keep what is drawn in this directory, so that it is there again after `kill -9` and, as far as it was synced, after a loss of
+    /// power
+    ///
+    /// Clients may wait for its disk. While that is full, also at the start, what is there is shown and nothing is drawn.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 
     /// MiB of journal after which a snapshot replaces it
-    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..1 << 32),
-          requires = "journal")]
+    #[arg(long, value_name = "MIB", default_value = "256", value_parser = number::<u64>(1, u32::MAX.into()),
+          allow_negative_numbers = true, requires = "journal")]
     journal_size: u64,
 
     /// Use a damaged journal as far as it is whole, as a new instance
     #[arg(long, requires = "journal")]
     accept_loss: bool,
 
-    /// How much is logged. Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at
-    /// most 1,000 characters. Lines that come faster than standard error is read are left out and counted
+    /// How much is logged
+    ///
+    /// Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at most 1,000 characters.
+    /// Lines that come faster than standard error is read are left out and counted.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Level,
 }

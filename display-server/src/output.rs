@@ -121,7 +121,7 @@ pub fn hint(error: &io::Error) -> &'static str {
             "it is larger than a file may be: raise the limit (`ulimit -f`), or name a file on another disk"
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory => "name a file in a directory that exists",
-        ErrorKind::IsADirectory => "it is a directory: name a file in it",
+        ErrorKind::IsADirectory => "name a file in that directory",
         ErrorKind::PermissionDenied => "name a file in a directory that this user may write to",
         ErrorKind::ReadOnlyFilesystem => "nothing can be written there: name a file on another disk",
         ErrorKind::TimedOut => "the rest is lost. Let its reader take it sooner, or name a regular file",

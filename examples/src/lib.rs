@@ -17,7 +17,7 @@ pub use circle::disc;
 pub use delay::DelayLine;
 pub use duration::parse_duration;
 pub use interrupt::{Interrupt, Interrupted};
-pub use saved::{finish, parse_output, save};
+pub use saved::{finish, parse_output, save, unreachable};
 
 /// README's programs are compiled like this crate's own examples.
 #[cfg(doctest)]

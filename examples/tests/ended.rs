@@ -128,6 +128,15 @@ fn a_peer_that_stays_silent_keeps_no_example_alive() {
 }
 
 #[test]
+fn a_peer_that_stays_silent_is_named_in_the_end() {
+    let (address, _has_come) = silent();
+    let output = example("mouse", &["--display", &address.to_string()]).wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let says = format!("mouse: what listens at {address} has not answered as a display for ");
+    assert!(output.status.code() == Some(1) && errors.starts_with(&says), "{errors}");
+}
+
+#[test]
 fn a_display_that_answers_no_more_keeps_no_example_alive() {
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {

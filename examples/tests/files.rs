@@ -61,6 +61,31 @@ fn what_no_example_understands_is_a_usage_error_and_help_is_answered() {
 }
 
 #[test]
+fn what_cannot_be_meant_is_said_with_what_can_be() {
+    let directory = Directory::new("meant");
+    for (name, args, says) in [
+        ("circle", &["--diameter", "0"][..], "write a whole number from 1 to 10000"),
+        ("circle", &["--diameter", "-5"], "'-5' for '--diameter <N>': write a whole number from 1 to 10000"),
+        ("circle", &["--diameter", "many"], "write a whole number from 1 to 10000"),
+        ("circle", &["--rtt", "-5ms"], "'-5ms' for '--rtt <TIME>': \"-5ms\" is no time"),
+        ("circle", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
+        ("picture", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
+        ("density", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
+        ("density", &["--clients", "-1"], "'-1' for '--clients <N>': write a whole number from 1 to 64"),
+        ("density", &["--points", "1e6"], "write a whole number from 1 to 16777215"),
+        ("film", &["--rate", "-1"], "'-1' for '--rate <N>': write a number from 0 to 1000"),
+        ("film", &["--seconds", "-1s"], "'-1s' for '--seconds <TIME>': \"-1s\" is no time"),
+        ("unkillable", &["--kills", "-1"], "'-1' for '--kills <N>': write a whole number from 0 to 1000"),
+        ("unkillable", &["--calls", "1"], "write a whole number from 10000 to 2000000"),
+    ] {
+        let (output, _, errors) = run(name, &directory.0, args);
+        assert!(output.status.code() == Some(2) && errors.contains(says), "{name} {args:?}: {errors}");
+    }
+    let (output, out, _) = run("film", &directory.0, &["--seconds", "0s"]);
+    assert!(output.status.success() && out.starts_with("no picture was drawn"), "{out}");
+}
+
+#[test]
 fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
     let directory = Directory::new("picture");
     let write = |name: &str, bytes: &[u8]| fs::write(directory.0.join(name), bytes).unwrap();

@@ -11,6 +11,7 @@ mod server;
 
 use clap::Parser;
 use course::{Course, TICK, nothing_left};
+use display_server::typed::number;
 use display_server::{Framebuffer, Size, snapshot};
 use draw_client::blocking::Display;
 use draw_client::{Color, Digest, digest_of_image};
@@ -35,10 +36,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 )]
 struct Args {
     /// How often the display is killed
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = number::<u64>(0, 1_000),
+          allow_negative_numbers = true)]
     kills: u64,
     /// How many calls the clients make together
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=2_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = number::<u64>(10_000, 2_000_000),
+          allow_negative_numbers = true)]
     calls: u64,
     /// Where both pictures go, side by side: the display that was killed is on the left
     #[arg(long, value_name = "FILE.png", default_value = "unkillable.png", value_parser = parse_output)]

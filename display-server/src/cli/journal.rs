@@ -25,13 +25,15 @@ pub(crate) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read all of it and say whether it is whole: status 0 if a server starts with it, also if that warns of something; 1 if it
-    /// is damaged, so that a server refuses it, or cannot be read
+    /// Read all of it and say whether it is whole (status 0) or damaged (status 1)
+    ///
+    /// Damaged is what a server refuses to start with. "whole, with a warning" is what a server starts with although something is
+    /// wrong that it does not need, such as an older snapshot; the status is 0 then. One that cannot be read has status 1 too.
     Check {
         /// The directory that was given to --journal
         dir: PathBuf,
     },
-    /// Say whose it is, and which files it has
+    /// Say which instance of a display it is of, how often that was started, its size, and the files
     Info {
         /// The directory that was given to --journal
         dir: PathBuf,
@@ -97,7 +99,7 @@ fn told(report: &Report) -> String {
         Some(damage) => line("damaged", damage.to_string()),
         None if report.warnings.is_empty() => line("whole", "yes".into()),
         None => {
-            line("whole", format!("with {warnings}: a server starts, and does not need what is wrong"));
+            line("whole", format!("yes, with {warnings}: a server starts, and does not need what is wrong"));
         }
     }
     for warning in &report.warnings {

@@ -16,7 +16,7 @@ pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(async move {
         let ending = endings.next().await;
-        info!("{ending} ends the display; SIGINT (Ctrl-C) from now on ends it at once");
+        info!("{ending} ends the display; SIGINT from now on ends it at once");
         _ = stop.send(());
         endings.next_interrupt().await;
         std::process::exit(Ending::Interrupt.status().into());
