@@ -163,7 +163,7 @@ fn a_picture_that_this_user_may_not_read_says_so() {
     let directory = Directory::new("secret");
     let secret = directory.0.join("secret.png");
     fs::write(&secret, "").unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     // To root nothing is forbidden: somebody else runs a copy, where that user can.
     let copy = directory.0.join("picture");
     fs::copy(example("picture", &directory.0, &[]).get_program(), &copy).unwrap();
