@@ -93,6 +93,11 @@ pub fn write(
     }
 }
 
+/// Returns what a message calls the place: standard output by its name, not by its sign.
+pub fn name(path: &Path) -> String {
+    if is_standard(path) { "to standard output".into() } else { path.display().to_string() }
+}
+
 /// Finds out whether [`write()`] will be able to, and leaves nothing behind.
 ///
 /// # Errors
@@ -196,7 +201,9 @@ fn open_through(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(opened) => Ok(File::from(opened)),
-        Err(Errno::NXIO) => Err(io::Error::new(ErrorKind::NotConnected, "nobody has it open for reading")),
+        Err(Errno::NXIO) => {
+            Err(io::Error::new(ErrorKind::NotConnected, "no program has it open for reading"))
+        }
         Err(error) => Err(error.into()),
     }
 }

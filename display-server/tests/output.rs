@@ -192,7 +192,7 @@ fn a_snapshot_goes_through_a_fifo_a_link_and_standard_output() {
     fifo(&path);
     symlink("picture.png", &link).unwrap();
     let (status, _, said) = shown(&path, true, "");
-    assert!(status == Some(1) && said.contains("nobody has it open for reading"), "{said}");
+    assert!(status == Some(1) && said.contains("no program has it open for reading"), "{said}");
 
     let reading = {
         let path = path.clone();
@@ -214,6 +214,9 @@ fn a_snapshot_goes_through_a_fifo_a_link_and_standard_output() {
 
     let (status, out, _) = shown(Path::new("-"), false, "");
     assert!(status == Some(0) && out == fs::read(directory.path("picture.png")).unwrap());
+    let error =
+        display_server::Error::Snapshot { path: "-".into(), source: io::ErrorKind::BrokenPipe.into() };
+    assert!(error.to_string().starts_with("cannot write the snapshot to standard output ("), "{error}");
     assert!(!Path::new("-").exists());
 }
 

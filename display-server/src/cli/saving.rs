@@ -84,7 +84,7 @@ impl Snapshots {
     }
 
     fn name(&self) -> String {
-        self.path.as_deref().map(|path| path.display().to_string()).unwrap_or_default()
+        self.path.as_deref().map(output::name).unwrap_or_default()
     }
 }
 
