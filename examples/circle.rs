@@ -5,14 +5,17 @@
 //! where there is a screen.
 
 use clap::{Parser, ValueEnum};
+use display_server::typed::number;
 use display_server::{Handle, Options, snapshot, with_display};
 use draw_client::{Color, Display, Pixel, Size, blocking};
 use draw_examples::figures::{seconds, thousands};
 use draw_examples::timeline::{Recorder, Run, Target, Timeline};
-use draw_examples::{DelayLine, Interrupt, disc, parse_duration, parse_output, progress, save};
+use draw_examples::{
+    DelayLine, Interrupt, Interrupted, disc, finish, parse_duration, parse_output, progress, save,
+    unreachable,
+};
 use std::error::Error;
 use std::fmt;
-use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +32,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
     after_help = "Without --display it uses DRAW_DISPLAY, else a display on localhost:3729 if one is \
     running, else it opens one of its own in this process, in a window where there is a screen, and leaves the picture \
     in circle.png.\n\nStatus: 0 if the circle was drawn and checked, and its picture is saved; 1 if anything of that failed, \
-    which standard error says; 130 after Ctrl-C."
+    which standard error says; 128 and the number of the signal that stopped it, so 130 after Ctrl-C."
 )]
 struct Args {
     /// The display to draw on: host, host:port, [ipv6]:port, or a port alone (of this machine)
@@ -39,10 +42,12 @@ struct Args {
     #[arg(long, value_enum, default_value_t = Mode::All)]
     mode: Mode,
     /// Put a network of this round-trip time between program and display: 50ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s", hide_default_value = true)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s", hide_default_value = true,
+          allow_hyphen_values = true)]
     rtt: Duration,
     /// Pixels across
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = number::<u32>(1, 10_000),
+          allow_negative_numbers = true)]
     diameter: u32,
     /// Colour: rrggbb, rrggbbaa, with or without #, or a name
     #[arg(long, default_value = "orange")]
@@ -52,7 +57,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     timeline: Option<Target>,
     /// Where the picture goes that a display of our own leaves [default: circle.png]
-    #[arg(long, value_name = "FILE.png", value_parser = parse_output)]
+    #[arg(long, value_name = "FILE.png", value_parser = parse_output, conflicts_with = "display")]
     output: Option<PathBuf>,
     /// Leave when the circle is drawn, also where it is shown in a window
     #[arg(long)]
@@ -91,29 +96,12 @@ impl Mode {
 /// The example round trip of the comparison's last column.
 const FAR: Duration = Duration::from_millis(50);
 
-/// Ended by Ctrl-C. Not an error, but not success either.
-#[derive(Debug)]
-struct Interrupted;
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped by Ctrl-C or a signal; what was drawn stays")
-    }
-}
-
-impl Error for Interrupted {}
-
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let Err(error) = run(&args) else { return ExitCode::SUCCESS };
-    // Its terminal may be gone.
-    _ = writeln!(std::io::stderr(), "circle: {error}");
-    // What a shell reports of a program that SIGINT ended.
-    ExitCode::from(if error.is::<Interrupted>() { 130 } else { 1 })
+    finish("circle", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<()> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen_and_end("circle")?;
     if let Some(timeline) = &args.timeline {
         timeline.check()?;
     }
@@ -125,10 +113,12 @@ fn run(args: &Args) -> Result<()> {
     let given = args.display.clone().or_else(|| is_set.then(draw_client::default_address));
     if let Some(address) = given {
         // Asked for by name: if it does not answer, or is none, that is an error.
-        blocking::Display::connect(&address)?.close()?;
+        connecting(&interrupt, &address);
+        blocking::Display::connect(&address).map_err(|error| unreachable(&address, error))?.close()?;
         return draw(args, &interrupt, &address, &format!("on {address}"));
     }
     let default = draw_client::default_address();
+    connecting(&interrupt, &default);
     if let Ok(display) = blocking::Display::connect(&default) {
         display.close()?;
         return draw(args, &interrupt, &default, &format!("on the display at {default}"));
@@ -139,6 +129,11 @@ fn run(args: &Args) -> Result<()> {
     with_display(options, |own| draw_on_own(args, &interrupt, own))?
 }
 
+fn connecting(interrupt: &Interrupt, address: &str) {
+    let address = address.to_owned();
+    interrupt.is_doing(move || format!("{address} had not answered as a display, and nothing was drawn"));
+}
+
 fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
     let address = own.address().to_string();
     let place = if own.has_window() { "in a window" } else { "with no window" };
@@ -147,8 +142,10 @@ fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
         drawn => drawn?,
     }
     let output = args.output.as_deref().unwrap_or(Path::new("circle.png"));
+    interrupt.is_doing(|| "the circle was drawn and checked, and its picture was not saved".into());
     let saved = save(own.display().framebuffer(), output, "the circle was drawn and checked");
     if saved.is_ok() {
+        interrupt.is_closing();
         println!("the picture is in {}", output.display());
     }
     if own.has_window() && !args.exit {
@@ -168,6 +165,7 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
         (None, rtt) => Some(DelayLine::start(resolve(address)?, rtt)?),
     };
     let far_address = far.as_ref().map_or_else(|| address.to_owned(), |line| line.address().to_string());
+    connecting(interrupt, address);
     // Looks at the picture without the delay.
     let near = blocking::Display::connect(address)?;
     let circle = Circle::new(args, near.size())?;
@@ -185,6 +183,7 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
     let mut first = None;
     let mut runs = Vec::new();
     for mode in modes {
+        work.begins(mode, &circle);
         near.fill_rect(circle.corner.0, circle.corner.1, circle.side, circle.side, Color::BLACK)?;
         if let Some(recorder) = &recorder {
             recorder.begin(mode == Mode::Async);
@@ -242,7 +241,10 @@ impl Circle {
     fn new(args: &Args, size: Size) -> Result<Circle> {
         let side = args.diameter;
         if side > size.width.min(size.height) {
-            return Err(format!("a circle {side} pixels across does not fit a display of {size}").into());
+            return Err(format!(
+                "a circle {side} pixels across does not fit a display of {size}: name a smaller --diameter"
+            )
+            .into());
         }
         let center = ((size.width / 2) as i32, (size.height / 2) as i32);
         let corner = (center.0 - (side / 2) as i32, center.1 - (side / 2) as i32);
@@ -292,16 +294,26 @@ struct Work {
 }
 
 impl Work {
+    /// From here on a signal says how far this mode is.
+    fn begins(&self, mode: Mode, circle: &Circle) {
+        let (drawn, all) = (Arc::clone(&self.drawn), circle.pixels.len() as u64);
+        drawn.store(0, Relaxed);
+        self.interrupt.is_doing(move || how_far(mode, drawn.load(Relaxed), all));
+    }
+
+    fn stopped(&self, mode: Mode, circle: &Circle) -> std::result::Result<(), Interrupted> {
+        self.interrupt.check(|| how_far(mode, self.drawn.load(Relaxed), circle.pixels.len() as u64))
+    }
+
     fn measure(&self, mode: Mode, circle: &Circle, address: &str) -> Result<Done> {
-        self.drawn.store(0, Relaxed);
         let bar =
             progress::Bar::start(&mode.to_string(), circle.pixels.len() as u64, Arc::clone(&self.drawn));
         let done = match mode {
-            Mode::Sync => self.synchronous(&circle.pixels, address),
-            Mode::Batch => self.batch(&circle.pixels, address),
+            Mode::Sync => self.synchronous(circle, address),
+            Mode::Batch => self.batch(circle, address),
             Mode::Async | Mode::All => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(self.asynchronous(&circle.pixels, address))
+                runtime.block_on(self.asynchronous(circle, address))
             }
         };
         drop(bar);
@@ -309,26 +321,24 @@ impl Work {
     }
 
     /// The lecture's first program: every call waits for its answer.
-    fn synchronous(&self, pixels: &[Pixel], address: &str) -> Result<Done> {
+    fn synchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display = blocking::Display::connect(address)?;
         let began = Instant::now();
-        for pixel in pixels {
+        for pixel in &circle.pixels {
             display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color)?;
             self.drawn.fetch_add(1, Relaxed);
-            if self.interrupt.is_pressed() {
-                return Err(Interrupted.into());
-            }
+            self.stopped(Mode::Sync, circle)?;
         }
         Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
     }
 
     /// The general remedy: no call waits, and errors come to a callback.
-    async fn asynchronous(&self, pixels: &[Pixel], address: &str) -> Result<Done> {
+    async fn asynchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display =
             Display::builder().on_error(|late| eprintln!("circle: {late}")).connect(address).await?;
         let began = Instant::now();
         let drawing = async {
-            for pixel in pixels {
+            for pixel in &circle.pixels {
                 display.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color).await?;
                 self.drawn.fetch_add(1, Relaxed);
             }
@@ -336,7 +346,7 @@ impl Work {
         };
         tokio::select! {
             drawn = drawing => drawn?,
-            () = self.wait_for_stop() => return Err(Interrupted.into()),
+            stopped = self.wait_for_stop(circle) => return Err(stopped.into()),
         }
         let done = Done { began, time: began.elapsed(), waits: display.stats().waits };
         display.close().await?;
@@ -344,20 +354,32 @@ impl Work {
     }
 
     /// The specific remedy: one call takes them all.
-    fn batch(&self, pixels: &[Pixel], address: &str) -> Result<Done> {
+    fn batch(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display = blocking::Display::connect(address)?;
         let began = Instant::now();
-        display.draw_pixels(pixels)?;
-        self.drawn.store(pixels.len() as u64, Relaxed);
-        if self.interrupt.is_pressed() {
-            return Err(Interrupted.into());
-        }
+        display.draw_pixels(&circle.pixels)?;
+        self.drawn.store(circle.pixels.len() as u64, Relaxed);
+        self.stopped(Mode::Batch, circle)?;
         Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
     }
 
-    async fn wait_for_stop(&self) {
-        while !self.interrupt.is_pressed() {
+    async fn wait_for_stop(&self, circle: &Circle) -> Interrupted {
+        loop {
+            if let Err(stopped) = self.stopped(Mode::Async, circle) {
+                return stopped;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+/// What is certain of a circle that is not done.
+fn how_far(mode: Mode, drawn: u64, all: u64) -> String {
+    let (drawn, all) = (thousands(drawn), thousands(all));
+    match mode {
+        Mode::Async => {
+            format!("{drawn} of {all} draw_pixel were called, and no answer says how many of them are drawn")
+        }
+        _ => format!("{drawn} of {all} pixels are drawn for certain ({mode})"),
     }
 }

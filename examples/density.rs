@@ -3,11 +3,11 @@
 //! its own, and leaves density.png.
 
 use clap::Parser;
-use clap::builder::RangedU64ValueParser;
+use display_server::typed::number;
 use display_server::{Options, Present, with_display};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Color, Pixel, Size, digest_of_image};
-use draw_examples::{finish, parse_output, save};
+use draw_examples::{Interrupt, finish, parse_output, save, unreachable};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,13 +32,14 @@ struct Args {
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// How many clients count at once; every second sends each point by itself, the others 1,000 at a time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = RangedU64ValueParser::<usize>::new().range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = number::<usize>(1, 64), allow_negative_numbers = true)]
     clients: usize,
     /// How many points they count together
-    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = RangedU64ValueParser::<u64>::new().range(1..=MOST))]
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = number::<u64>(1, MOST), allow_negative_numbers = true)]
     points: u64,
     /// Where the picture goes that a display of our own leaves
-    #[arg(long, value_name = "FILE.png", default_value = "density.png", value_parser = parse_output)]
+    #[arg(long, value_name = "FILE.png", default_value = "density.png", value_parser = parse_output,
+          conflicts_with = "display")]
     output: PathBuf,
 }
 
@@ -47,26 +48,32 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
+    let interrupt = Interrupt::listen_and_end("density")?;
     if let Some(address) = &args.display {
-        return draw(args, address);
+        return draw(args, address, &interrupt);
     }
     let size = Size { width: SIDE, height: SIDE };
     let options =
         Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
-        draw(args, &own.address().to_string())?;
+        draw(args, &own.address().to_string(), &interrupt)?;
+        interrupt.is_doing(|| "every point was counted, and the picture was not saved".into());
         save(own.display().framebuffer(), &args.output, "every point was counted")?;
         println!("the picture is in {}", args.output.display());
         Ok(())
     })?
 }
 
-fn draw(args: &Args, address: &str) -> Result<()> {
-    let display = Display::connect(address)?;
+fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was counted"));
+    let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
     let Size { width, height } = display.size();
     let side = width.min(height).min(SIDE);
     display.fill_rect(0, 0, side, side, Color::BLACK)?;
     let began = Instant::now();
+    let (to, points) = (address.to_owned(), args.points);
+    interrupt.is_doing(move || format!("{to} had not answered that all of the {points} points are counted"));
     let counts = count(args, address, side)?;
     let s = |n: u64| if n == 1 { "" } else { "s" };
     let (clients, points) = (args.clients as u64, args.points);

@@ -3,6 +3,7 @@
 //! checks both the picture and the lines.
 
 use clap::Parser;
+use display_server::signals::Endings;
 use display_server::{Options, Present, bind, with_display};
 use draw_client::{Color, Pixel};
 use draw_examples::finish;
@@ -33,7 +34,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let outcome = run(&Args::parse());
-    // Whoever does not read by then misses the rest.
+    // What is not read by then is lost.
     stdout().finish(PATIENCE);
     finish("draw_wire", outcome)
 }
@@ -44,7 +45,10 @@ fn run(args: &Args) -> Result<()> {
     if let Some(display) = &args.display {
         // What is no address is said at once, and not when the first client comes.
         draw_client::parse_address(display)?;
-        return runtime.block_on(relay(&args.listen, Wire::new(display, detail, Paper::default())));
+        let relayed = runtime.block_on(relay(&args.listen, Wire::new(display, detail, Paper::default())));
+        // A thread may still be looking for the name of the display.
+        runtime.shutdown_background();
+        return relayed;
     }
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
@@ -70,14 +74,15 @@ fn run(args: &Args) -> Result<()> {
     })?
 }
 
-/// Stands between clients and the display until Ctrl-C.
+/// Stands between clients and the display until Ctrl-C, SIGTERM or SIGHUP.
 async fn relay(listen: &str, wire: Wire<Paper>) -> Result<()> {
     let listener = TcpListener::from_std(bind(listen, false)?)?;
+    let mut endings = Endings::listen()?;
     let line = format!("listening on {}; Ctrl-C ends it\n", listener.local_addr()?);
     stderr().push(line.as_bytes(), Rank::Important);
     tokio::select! {
         never = wire.run(listener) => match never {},
-        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = endings.next() => {}
     }
     say(&wire.summary());
     Ok(())

@@ -5,9 +5,11 @@
 use clap::Parser;
 use display_server::{Options, with_display};
 use draw_client::{Display, Size};
-use draw_examples::{Interrupt, finish, parse_duration};
+use draw_examples::{Interrupt, finish, parse_duration, unreachable};
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -23,17 +25,17 @@ struct Args {
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// Pictures a second; 0 plays as fast as the display draws
-    #[arg(long, value_name = "N", default_value_t = 60.0, value_parser = parse_rate)]
+    #[arg(long, value_name = "N", default_value_t = 60.0, value_parser = parse_rate, allow_hyphen_values = true)]
     rate: f64,
     /// How long the film is
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
     seconds: Duration,
 }
 
 fn parse_rate(text: &str) -> std::result::Result<f64, String> {
     match text.parse() {
         Ok(rate) if (0.0..=1000.0).contains(&rate) => Ok(rate),
-        _ => Err("a number from 0 to 1000".to_owned()),
+        _ => Err("write a number from 0 to 1000".to_owned()),
     }
 }
 
@@ -42,15 +44,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen_and_end("film")?;
     if let Some(address) = &args.display {
-        return play(args, address, || interrupt.is_pressed());
+        return play(args, address, &interrupt, || interrupt.is_pressed());
     }
     let size = Size { width: 1280, height: 720 };
     let options = Options { size, listen: "127.0.0.1:0".into(), ..Options::default() };
     with_display(options, |own| {
         interrupt.closes(own);
-        match play(args, &own.address().to_string(), || interrupt.is_pressed() || own.is_closed()) {
+        let played =
+            play(args, &own.address().to_string(), &interrupt, || interrupt.is_pressed() || own.is_closed());
+        interrupt.is_closing();
+        match played {
             // Closing the window ends the film.
             Err(_) if own.is_closed() => Ok(()),
             played => played,
@@ -58,16 +63,28 @@ fn run(args: &Args) -> Result<()> {
     })?
 }
 
-fn play(args: &Args, address: &str, is_over: impl Fn() -> bool) -> Result<()> {
+fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() -> bool) -> Result<()> {
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let display = Display::connect(address).await?;
+        let display = Display::connect(address).await.map_err(|error| unreachable(address, error))?;
         let Size { width, height } = display.size();
         let pictures: Vec<_> = (0..LENGTH).map(|n| rings(width, height, n as f64 / LENGTH as f64)).collect();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let (said, to) = (Arc::clone(&sent), address.to_owned());
+        interrupt.is_doing(move || {
+            let sent = said.load(Relaxed);
+            if sent == 0 {
+                return "no picture was sent".into();
+            }
+            format!("{sent} pictures were sent, and {to} had not answered that it shows the last of them")
+        });
         let (began, mut drawn) = (Instant::now(), 0);
         while began.elapsed() < args.seconds && !is_over() {
             display.put_image(0, 0, width, height, &pictures[drawn % LENGTH]).await?;
             drawn += 1;
+            sent.store(drawn, Relaxed);
             if args.rate > 0.0 {
                 let due = began + Duration::from_secs_f64(drawn as f64 / args.rate);
                 tokio::time::sleep_until(due.into()).await;
@@ -77,6 +94,10 @@ fn play(args: &Args, address: &str, is_over: impl Fn() -> bool) -> Result<()> {
         let took = began.elapsed().as_secs_f64();
         if drawn > 0 && display.get_image(0, 0, width, height).await? != pictures[(drawn - 1) % LENGTH] {
             return Err("the display does not show the last picture; does somebody else draw there?".into());
+        }
+        if drawn == 0 {
+            println!("no picture was drawn in {took:.1} s");
+            return Ok(display.close().await?);
         }
         let (rate, bytes) = (drawn as f64 / took, (width * height * 4) as f64);
         println!(

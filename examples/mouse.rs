@@ -4,7 +4,7 @@
 use clap::Parser;
 use display_server::{Handle, Options, Position, with_display};
 use draw_client::{Color, Pixel, Size, blocking::Display};
-use draw_examples::{Interrupt, disc, finish};
+use draw_examples::{Interrupt, disc, finish, unreachable};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,21 +33,23 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen_and_end("mouse")?;
     if let Some(address) = &args.display {
-        let mut painter = Painter::new(address, args.color)?;
+        let mut painter = Painter::new(address, args.color, &interrupt)?;
         println!("painting where the pointer is, until Ctrl-C");
         return painter.follow(&interrupt);
     }
     let options = Options { listen: "127.0.0.1:0".into(), ..Options::default() };
     with_display(options, |own| {
-        let mut painter = Painter::new(&own.address().to_string(), args.color)?;
+        let mut painter = Painter::new(&own.address().to_string(), args.color, &interrupt)?;
         if !own.has_window() {
             return move_it_ourselves(own, &mut painter);
         }
         interrupt.closes(own);
         println!("painting where the pointer is, until the window is closed or Ctrl-C");
-        match painter.follow(&interrupt) {
+        let followed = painter.follow(&interrupt);
+        interrupt.is_closing();
+        match followed {
             Err(_) if own.is_closed() => Ok(()),
             ended => ended,
         }
@@ -62,8 +64,12 @@ struct Painter {
 }
 
 impl Painter {
-    fn new(address: &str, color: Color) -> Result<Painter> {
-        let display = Display::connect(address)?;
+    fn new(address: &str, color: Color, interrupt: &Interrupt) -> Result<Painter> {
+        let to = address.to_owned();
+        interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was painted"));
+        let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
+        let to = address.to_owned();
+        interrupt.is_doing(move || format!("{to} had not answered the last call; what was painted stays"));
         Ok(Painter { size: display.size(), display, color, last: None })
     }
 

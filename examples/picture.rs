@@ -4,11 +4,9 @@
 use clap::Parser;
 use display_server::{Options, Present, with_display};
 use draw_client::{Size, blocking::Display};
-use draw_examples::magic::kind_of;
-use draw_examples::{finish, parse_output, save};
+use draw_examples::picture::Picture;
+use draw_examples::{Interrupt, finish, parse_output, save, unreachable};
 use std::error::Error;
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,16 +26,11 @@ struct Args {
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     y: i32,
     /// Where the picture goes that a display of our own leaves
-    #[arg(long, value_name = "FILE.png", default_value = "picture.png", value_parser = parse_output)]
+    #[arg(long, value_name = "FILE.png", default_value = "picture.png", value_parser = parse_output,
+          conflicts_with = "display")]
     output: PathBuf,
     /// A PNG file, or `-` for standard input [default: a small picture of our own making]
     file: Option<PathBuf>,
-}
-
-/// A picture as the wire has it: bytes R, G, B, A, rows from the top.
-struct Picture {
-    size: Size,
-    rgba: Vec<u8>,
 }
 
 fn main() -> ExitCode {
@@ -46,18 +39,12 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let picture = match &args.file {
-        Some(path) if path.as_os_str() == "-" => {
-            Picture::read(io::stdin().lock()).map_err(|error| format!("standard input: {error}"))?
-        }
-        Some(path) => {
-            let picture = File::open(path).map_err(Into::into).and_then(Picture::read);
-            picture.map_err(|error| format!("{}: {error}", path.display()))?
-        }
+        Some(path) => Picture::open(path)?,
         None => Picture::read(&include_bytes!("data/rings.png")[..])?,
     };
+    let interrupt = Interrupt::listen_and_end("picture")?;
     if let Some(address) = &args.display {
-        send(args, &picture, address)?;
-        return Ok(());
+        return send(args, &picture, address, &interrupt);
     }
     let Size { width, height } = picture.size;
     let reach = |start: i32, length: u32| (i64::from(start) + i64::from(length)).clamp(1, 16_384) as u32;
@@ -65,7 +52,8 @@ fn run(args: &Args) -> Result<()> {
     let options =
         Options { size, listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
-        send(args, &picture, &own.address().to_string())?;
+        send(args, &picture, &own.address().to_string(), &interrupt)?;
+        interrupt.is_doing(|| "a display of our own shows it, and the picture was not saved".into());
         save(own.display().framebuffer(), &args.output, "a display of our own shows it")?;
         println!("a display of our own shows it; the picture is in {}", args.output.display());
         Ok(())
@@ -73,8 +61,12 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// Sends it, and sees that what the display shows is what was sent.
-fn send(args: &Args, picture: &Picture, address: &str) -> Result<()> {
-    let display = Display::connect(address)?;
+fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) -> Result<()> {
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));
+    let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
+    let to = address.to_owned();
+    interrupt.is_doing(move || format!("{to} had not answered that it shows all of the picture"));
     let Size { width, height } = picture.size;
     display.put_image(args.x, args.y, width, height, &picture.rgba)?;
     if display.get_image(args.x, args.y, width, height)? != picture.rgba {
@@ -83,39 +75,4 @@ fn send(args: &Args, picture: &Picture, address: &str) -> Result<()> {
     println!("sent {} to {address}: {} bytes, shown as they were sent", picture.size, picture.rgba.len());
     display.close()?;
     Ok(())
-}
-
-impl Picture {
-    fn read(mut source: impl Read) -> Result<Picture> {
-        // The decoder wants to seek; a picture is small beside the pixels in it.
-        let mut bytes = Vec::new();
-        source.read_to_end(&mut bytes)?;
-        match kind_of(&bytes) {
-            Some("a PNG picture") => {}
-            Some(kind) => {
-                return Err(format!(
-                    "this is {kind}, and only PNG is read: convert it to PNG, as `magick` or any image editor does"
-                )
-                .into());
-            }
-            None => return Err("this is no picture that is known, and only PNG is read".into()),
-        }
-        let mut decoder = png::Decoder::new(BufReader::new(Cursor::new(bytes)));
-        decoder
-            .set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
-        let damaged = |error| format!("this is a PNG picture that cannot be read to its end: {error}");
-        let mut reader = decoder.read_info().map_err(damaged)?;
-        let mut data = vec![0; reader.output_buffer_size().ok_or("its size cannot be")?];
-        let info = reader.next_frame(&mut data).map_err(damaged)?;
-        data.truncate(info.buffer_size());
-        let rgba = match info.color_type {
-            png::ColorType::Rgba => data,
-            // normalize_to_color8 with ALPHA leaves these two.
-            png::ColorType::GrayscaleAlpha => {
-                data.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]).collect()
-            }
-            other => return Err(format!("a PNG of type {other:?} is not supported").into()),
-        };
-        Ok(Picture { size: Size { width: info.width, height: info.height }, rgba })
-    }
 }

@@ -164,15 +164,24 @@ def check_interrupted(program, relay):
 
 
 def check_half_sent(program, relay):
-    """A connection on which a request was sent in part is of no use, and the next call says so."""
+    """A connection on which a request was sent in part is of no use, and the next call says so and what to do. One that
+    cannot be sent at all costs nothing."""
     name = program.name
+    try:
+        program.call("get_pixel", object(), 0)
+    except TypeError:
+        check(program.call("get_size"), f"{name}: a parameter that cannot be sent costs the connection")
     relay.hold("takes", 65536)
     program.interrupt(relay, SENDS, "put_image", 0, 0, 1900, 2000, bytes(1900 * 2000 * 4))
     relay.release()
     try:
         got = program.call("get_pixel", 0, 0)
-    except OSError as error:
+    except ConnectionError as error:
+        check("interrupted part-way" in str(error) and "connect anew" in str(error),
+              f"{name}: half of a request was sent, and then the program says only: {error}")
         print(f"  {name}: interrupted in the middle of a request, then: {error}")
+    except OSError as error:
+        check(False, f"{name}: half of a request was sent, and then the program says only: {error}")
     else:
         check(False, f"{name}: half of a request was sent, and then get_pixel answered {got!r:.80}")
 

@@ -3,22 +3,26 @@
 mod journal;
 pub(crate) mod log;
 mod progress;
+mod saving;
 mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
-use display_server::typed::parse_size;
+use display_server::typed::{number, parse_size};
 use display_server::window::{End, Event, Window};
 use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};
+use saving::Snapshots;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tracing::info;
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info, warn};
 
 /// A display that programs draw on over TCP.
 ///
@@ -41,7 +45,7 @@ pub(crate) struct Args {
     listen: String,
 
     /// Width and height in pixels [default: that of the journal, or 640x480]
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    #[arg(long, value_name = "WxH", allow_hyphen_values = true, value_parser = parse_size)]
     size: Option<Size>,
 
     /// Show it in a window: with a GPU or by software, whichever suits; or not at all
@@ -52,31 +56,37 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "present")]
     headless: bool,
 
-    /// Write the display to this PNG file on exit and on SIGUSR1. `-` is standard output; the first line goes to standard
-    /// error then
+    /// Write the display to this PNG file on exit and on SIGUSR1; `-` is standard output
+    ///
+    /// With `-` the first line goes to standard error. The reader of a pipe has until 2 s after the display began to end: what it has
+    /// not taken by then is lost, and the status is 1. A regular file has no limit.
     #[arg(long, value_name = "FILE.png")]
     snapshot: Option<PathBuf>,
 
-    /// Colour at the start: rrggbb or rrggbbaa, with or without #, or a name
+    /// Colour of a new display: rrggbb or rrggbbaa, with or without #, or a name. One that a journal has keeps its picture
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
-    /// Keep what is drawn in this directory, so that it is there again after whatever happens; clients may wait for its disk.
-    /// While that is full, also at the start, what is there is shown and nothing is drawn
+    /// Keep what is drawn in this directory, so that it is there again after `kill -9` and, as far as it was synced, after a loss of
+    /// power
+    ///
+    /// Clients may wait for its disk. While that is full, also at the start, what is there is shown and nothing is drawn.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 
     /// MiB of journal after which a snapshot replaces it
-    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..1 << 32),
-          requires = "journal")]
+    #[arg(long, value_name = "MIB", default_value = "256", value_parser = number::<u64>(1, u32::MAX.into()),
+          allow_negative_numbers = true, requires = "journal")]
     journal_size: u64,
 
     /// Use a damaged journal as far as it is whole, as a new instance
     #[arg(long, requires = "journal")]
     accept_loss: bool,
 
-    /// How much is logged. Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at
-    /// most 1,000 characters. Lines that come faster than standard error is read are left out and counted
+    /// How much is logged
+    ///
+    /// Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at most 1,000 characters.
+    /// Lines that come faster than standard error is read are left out and counted.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Level,
 }
@@ -189,52 +199,39 @@ async fn serve(
     path: Option<&Path>,
     (window, closed): (Option<&Window>, oneshot::Receiver<()>),
 ) -> Result<(), Error> {
-    let mut snapshots = signals::snapshots().map_err(Error::Start)?;
+    let mut wanted = signals::snapshots().map_err(Error::Start)?;
     let signalled = signals::stop().map_err(Error::Start)?;
     let window = window.cloned();
+    let ending = Arc::new(OnceLock::new());
+    let ends = Arc::clone(&ending);
     let stopped = async move {
         tokio::select! {
             () = signalled => {}
             // A window that failed drops its end without a word: then only signals count.
             Ok(()) = closed => info!("the window was closed: the display ends"),
         }
+        _ = ends.set(Instant::now());
         if let Some(window) = window {
             window.close();
         }
     };
     let address = listener.local_addr().map_err(Error::Start)?;
     log::announce(&format!("listening on {address}"), path.is_some_and(output::is_standard));
-    // A task of its own, so that clients are let in while a snapshot is being written.
-    let (display, running) = (server.display().clone(), server.clone());
+    // A task of its own, as each snapshot has one: neither waits for the other.
+    let (mut snapshots, running) =
+        (Snapshots::new(server.display(), path.map(Path::to_owned)), server.clone());
     let mut running = tokio::spawn(async move { running.run(listener, stopped).await });
-    let display = &display;
     loop {
+        let is_idle = !snapshots.is_writing();
         tokio::select! {
             ended = &mut running => {
                 ended.map_err(io::Error::other).and_then(|served| served).map_err(Error::Start)?;
                 break;
             }
-            Some(()) = snapshots.recv() => match path {
-                Some(path) => match save(display, path).await {
-                    Ok(()) => info!("wrote the snapshot {}", path.display()),
-                    Err(error) => error!("{error}"),
-                },
-                None => warn!("SIGUSR1 came, but no snapshot is written: start the display with --snapshot FILE.png"),
-            },
+            () = snapshots.written() => {}
+            // One that comes while another is written is kept by the system.
+            Some(()) = wanted.recv(), if is_idle => snapshots.begin(),
         }
     }
-    match path {
-        Some(path) => save(display, path).await,
-        None => Ok(()),
-    }
-}
-
-/// Writes a snapshot on a thread that may block.
-async fn save(display: &Display, path: &Path) -> Result<(), Error> {
-    let (display, path) = (display.clone(), path.to_owned());
-    let write = move || snapshot::write(display.framebuffer(), &path);
-    match tokio::task::spawn_blocking(write).await {
-        Ok(written) => written,
-        Err(failure) => Err(Error::Start(io::Error::other(failure))),
-    }
+    snapshots.finish(ending.get().copied()).await
 }

@@ -1,6 +1,6 @@
 //! What can keep a display from opening.
 
-use crate::output::hint;
+use crate::output::{hint, name};
 use draw_protocol::Size;
 use draw_protocol::limits::{PORT, SIDE_HARDEST};
 use std::io;
@@ -52,7 +52,7 @@ pub enum Error {
         hint: String,
     },
     /// A snapshot cannot be written there.
-    #[error("cannot write the snapshot {} ({source}): {}", path.display(), hint(source))]
+    #[error("cannot write the snapshot {} ({source}): {}", name(path), hint(source))]
     Snapshot {
         /// The file that was to be written.
         path: PathBuf,

@@ -5,14 +5,14 @@
 //! |---|---|
 //! | nothing, or a file | a new file takes the name when it is whole; of an old one it has the mode, and the owner where the system lets it |
 //! | a symbolic link | the same to the file it leads to, which may not be there yet; the link stays |
-//! | a FIFO or a character device | it is written to. A reader that takes nothing for [`STALLED`] is given up, and so is a FIFO without a reader |
+//! | a FIFO or a character device | it is written to, and its reader has a limited time: see [`Patience`]. A FIFO without a reader is an error |
 //! | a directory, a socket, a block device | an error |
-//! | `-` alone | standard output |
+//! | `-` alone | standard output, likewise |
 //!
-//! A new file has the mode that the user's `umask` gives it.
+//! A new file has the mode that the user's `umask` gives it. A regular file is never cut short, however slow its disk is.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Access, Gid, Mode, OFlags, Uid, access, fchown};
+use rustix::fs::{Access, FileType, Gid, Mode, OFlags, Stat, Uid, access, fchown, fstat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::ffi::OsString;
@@ -22,10 +22,24 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a pipe may take nothing before it is given up: a program that ends has little time.
-pub const STALLED: Duration = Duration::from_secs(2);
+/// How long the reader of a pipe, a terminal or a socket may keep its writer waiting. Only the waits count, not the time that
+/// the picture takes to be made; a regular file has no reader, and no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Each wait for the reader is limited: a reader that goes on, however slowly, gets everything.
+    EachWait(Duration),
+    /// All waits together are limited: for a writer that has to come to an end.
+    AllWaits(Duration),
+}
+
+impl Default for Patience {
+    /// A minute for each wait: enough for a reader that asks for a password first, such as `ssh`.
+    fn default() -> Patience {
+        Patience::EachWait(Duration::from_secs(60))
+    }
+}
 
 /// Links that lead to links: as many as Linux follows.
 const LINKS: u32 = 40;
@@ -41,23 +55,47 @@ pub fn is_standard(path: &Path) -> bool {
     path.as_os_str() == STANDARD
 }
 
-/// Writes what `fill` writes to `path`. It blocks, but not for ever.
+/// Returns whether what is written to `path` goes to a reader, which may take its time, and not to a regular file. What cannot be
+/// written to at all has no reader.
+pub fn has_reader(path: &Path) -> bool {
+    let is_file = match place(path) {
+        Ok(Place::Standard) => fstat(io::stdout()).is_ok_and(|stat| is_regular(&stat)),
+        Ok(Place::Through(path)) => fs::metadata(path).is_ok_and(|metadata| metadata.is_file()),
+        Ok(Place::File { .. }) | Err(_) => true,
+    };
+    !is_file
+}
+
+/// Writes what `fill` writes to `path`. It blocks, for as long as the disk of a file takes, and as `patience` says for a reader.
 ///
 /// # Errors
-/// What the system says, and what is wrong with what is there. A file that was at `path` is still there.
-pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// What the system says, and what is wrong with what is there. A file that was at `path` is still there. A reader that was too
+/// slow, [`ErrorKind::TimedOut`], has a part of it.
+pub fn write(
+    path: &Path,
+    patience: Patience,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     match place(path)? {
         Place::Standard => {
-            io::stdout().flush()?;
-            fill_up(Patient(io::stdout().as_fd()), fill)
+            let mut stdout = io::stdout();
+            stdout.flush()?;
+            let own = open_standard();
+            let to = own.as_ref().map_or_else(|| stdout.as_fd(), AsFd::as_fd);
+            fill_up(Patient::new(to, patience), fill)
         }
-        Place::Through(path) => fill_up(Patient(open_through(&path)?.as_fd()), fill),
+        Place::Through(path) => fill_up(Patient::new(open_through(&path)?.as_fd(), patience), fill),
         Place::File { target, there } => {
             let temporary = Temporary::beside(&target, there.as_ref())?;
             fill_up(temporary.limited(), fill)?;
             fs::rename(&temporary.path, &target)
         }
     }
+}
+
+/// Returns what a message calls the place: standard output by its name, not by its sign.
+pub fn name(path: &Path) -> String {
+    if is_standard(path) { "to standard output".into() } else { path.display().to_string() }
 }
 
 /// Finds out whether [`write()`] will be able to, and leaves nothing behind.
@@ -88,10 +126,11 @@ pub fn hint(error: &io::Error) -> &'static str {
             "it is larger than a file may be: raise the limit (`ulimit -f`), or name a file on another disk"
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory => "name a file in a directory that exists",
-        ErrorKind::IsADirectory => "it is a directory: name a file in it",
+        ErrorKind::IsADirectory => "name a file in that directory",
         ErrorKind::PermissionDenied => "name a file in a directory that this user may write to",
         ErrorKind::ReadOnlyFilesystem => "nothing can be written there: name a file on another disk",
-        ErrorKind::BrokenPipe | ErrorKind::NotConnected | ErrorKind::TimedOut => {
+        ErrorKind::TimedOut => "the rest is lost. Let its reader take it sooner, or name a regular file",
+        ErrorKind::BrokenPipe | ErrorKind::NotConnected => {
             "start the program that reads it before this one writes, and let it read to the end"
         }
         _ => "name another file",
@@ -162,9 +201,23 @@ fn open_through(path: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(opened) => Ok(File::from(opened)),
-        Err(Errno::NXIO) => Err(io::Error::new(ErrorKind::NotConnected, "nobody has it open for reading")),
+        Err(Errno::NXIO) => {
+            Err(io::Error::new(ErrorKind::NotConnected, "no program has it open for reading"))
+        }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens a pipe or a terminal that is standard output once more, so that a write to it never blocks: other programs may have the
+/// same one, and would not expect that of theirs. `None` where standard output is used as it is.
+fn open_standard() -> Option<File> {
+    let kind = FileType::from_raw_mode(fstat(io::stdout()).ok()?.st_mode);
+    let is_pipe = matches!(kind, FileType::Fifo | FileType::CharacterDevice);
+    is_pipe.then(|| open_through(Path::new("/proc/self/fd/1")).ok()).flatten()
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode).is_file()
 }
 
 /// Has `fill` write to `out`. What `out` says when it fails is the error, whatever an encoder in between makes of it.
@@ -200,25 +253,57 @@ impl<W: Write> Write for Noting<W> {
     }
 }
 
-/// Writes no more at a time than is taken at once, and waits no longer for that than [`STALLED`].
-struct Patient<'a>(BorrowedFd<'a>);
+/// Writes no more at a time than is taken at once, and waits for a reader no longer than it may.
+struct Patient<'a> {
+    to: BorrowedFd<'a>,
+    patience: Patience,
+    /// What is left for all waits, or for the present one.
+    left: Duration,
+    written: u64,
+}
+
+impl<'a> Patient<'a> {
+    fn new(to: BorrowedFd<'a>, patience: Patience) -> Patient<'a> {
+        let (Patience::EachWait(left) | Patience::AllWaits(left)) = patience;
+        Patient { to, patience, left, written: 0 }
+    }
+
+    fn too_slow(&self) -> io::Error {
+        let taken = self.written;
+        let what = match self.patience {
+            Patience::EachWait(limit) => {
+                format!("its reader has taken nothing for {limit:?}, and {taken} bytes before")
+            }
+            Patience::AllWaits(limit) => {
+                format!("its reader has taken {taken} bytes and kept the rest waiting for {limit:.1?}")
+            }
+        };
+        io::Error::new(ErrorKind::TimedOut, what)
+    }
+}
 
 impl Write for Patient<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Patience::EachWait(limit) = self.patience {
+            self.left = limit;
+        }
         loop {
-            let wait = Timespec { tv_sec: STALLED.as_secs() as i64, tv_nsec: 0 };
-            match poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], Some(&wait)) {
-                Ok(0) => {
-                    let what = format!("its reader has taken nothing for {} s", STALLED.as_secs());
-                    return Err(io::Error::new(ErrorKind::TimedOut, what));
-                }
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
+            let wait = Timespec::try_from(self.left).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
+            let began = Instant::now();
+            let ready = poll(&mut [PollFd::new(&self.to, PollFlags::OUT)], Some(&wait));
+            self.left = self.left.saturating_sub(began.elapsed());
+            match ready {
+                Ok(0) => return Err(self.too_slow()),
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            match rustix::io::write(self.0, &bytes[..bytes.len().min(PIPE)]) {
+            match rustix::io::write(self.to, &bytes[..bytes.len().min(PIPE)]) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
-                written => return Ok(written?),
+                written => {
+                    let written = written?;
+                    self.written += written as u64;
+                    return Ok(written);
+                }
             }
         }
     }

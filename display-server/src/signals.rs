@@ -1,16 +1,108 @@
-//! What of the signals the standard library and tokio cannot tell.
+//! The signals that ask a program to end.
 
+use std::fmt;
 use std::fs;
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGHUP, on every Unix.
-const HANGUP: u32 = 1;
+/// A signal that asks a program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGINT, as by Ctrl-C.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP, as when the terminal goes.
+    HangUp,
+}
 
-/// Returns whether SIGHUP may be handled: not where this process was started with the signal ignored, as by `nohup`, since its
-/// user wants it to outlive the terminal. A handler would override that.
+impl Ending {
+    fn number(self) -> u8 {
+        match self {
+            Ending::HangUp => 1,
+            Ending::Interrupt => 2,
+            Ending::Terminate => 15,
+        }
+    }
+
+    /// Returns what a shell reports of a program that this signal ended: 128 and its number.
+    pub fn status(self) -> u8 {
+        128 + self.number()
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ending::Interrupt => "SIGINT (Ctrl-C)",
+            Ending::Terminate => "SIGTERM",
+            Ending::HangUp => "SIGHUP",
+        })
+    }
+}
+
+/// The signals that ask this program to end, from when it was made on.
 ///
-/// Where the system does not tell (there is no `/proc`), it is left alone.
-pub fn may_handle_hangup() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, HANGUP) == Some(false))
+/// The others do what they do to every program: SIGQUIT ends it with a core, SIGTSTP stops it.
+#[derive(Debug)]
+pub struct Endings {
+    interrupts: Signal,
+    terminations: Signal,
+    hangups: Option<Signal>,
+}
+
+impl Endings {
+    /// Listens to them. SIGHUP is left out where it was ignored when this process was started, as by `nohup`: its user wants it to
+    /// outlive the terminal, and a handler would override that. It is left out too where the system does not tell (there is no
+    /// `/proc`).
+    ///
+    /// # Errors
+    /// If the system refuses.
+    ///
+    /// # Panics
+    /// Outside a runtime of tokio with I/O.
+    pub fn listen() -> io::Result<Endings> {
+        Ok(Endings {
+            interrupts: signal(SignalKind::interrupt())?,
+            terminations: signal(SignalKind::terminate())?,
+            hangups: may_handle_hangup().then(|| signal(SignalKind::hangup())).transpose()?,
+        })
+    }
+
+    /// Returns whether SIGHUP is one of them.
+    pub fn has_hangup(&self) -> bool {
+        self.hangups.is_some()
+    }
+
+    /// Waits for the next one. Dropping the future loses none.
+    pub async fn next(&mut self) -> Ending {
+        tokio::select! {
+            () = received(Some(&mut self.interrupts)) => Ending::Interrupt,
+            () = received(Some(&mut self.terminations)) => Ending::Terminate,
+            () = received(self.hangups.as_mut()) => Ending::HangUp,
+        }
+    }
+
+    /// Waits for the next SIGINT, whatever else comes before.
+    pub async fn next_interrupt(&mut self) {
+        received(Some(&mut self.interrupts)).await;
+    }
+}
+
+/// Ready when the signal comes, and never if it cannot come, or not any more.
+async fn received(signal: Option<&mut Signal>) {
+    let has_come = match signal {
+        Some(signal) => signal.recv().await.is_some(),
+        None => false,
+    };
+    if !has_come {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn may_handle_hangup() -> bool {
+    let hangup = u32::from(Ending::HangUp.number());
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, hangup) == Some(false))
 }
 
 /// Reads the line `SigIgn` of `/proc/PID/status`, a mask in hex whose lowest bit is signal 1.

@@ -2,17 +2,26 @@
 
 use crate::error::Error;
 use crate::framebuffer::Framebuffer;
-use crate::output;
+use crate::output::{self, Patience};
 use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes the display to `path` as an RGBA image, alpha as it is. The image appears whole or not at all, and what is no file is
-/// written to: [`output`] has the rules. It blocks; what is drawn meanwhile may be in it.
+/// written to: [`output`] has the rules, with the default [`Patience`] for a reader. It blocks; what is drawn meanwhile may be in
+/// it.
 ///
 /// # Errors
 /// [`Error::Snapshot`] if the file cannot be written; a file that was at `path` is still there.
 pub fn write(framebuffer: &Framebuffer, path: &Path) -> Result<(), Error> {
-    let written = output::write(path, |out| encode(framebuffer, out));
+    write_within(framebuffer, path, Patience::default())
+}
+
+/// The same, with a limit of its own for the reader of what is no file.
+///
+/// # Errors
+/// Those of [`write()`].
+pub fn write_within(framebuffer: &Framebuffer, path: &Path, patience: Patience) -> Result<(), Error> {
+    let written = output::write(path, patience, |out| encode(framebuffer, out));
     written.map_err(|source| Error::Snapshot { path: path.to_owned(), source })
 }
 

@@ -19,6 +19,18 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
         .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
 }
 
+/// Makes a reader of whole numbers from `from` to `to`, both included.
+pub fn number<T: TryFrom<u64>>(
+    from: u64,
+    to: u64,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| (from..=to).contains(number));
+        let number = number.and_then(|number: u64| T::try_from(number).ok());
+        number.ok_or_else(|| format!("write a whole number from {from} to {to}"))
+    }
+}
+
 /// Reads a moment in the life of a display.
 ///
 /// # Errors

@@ -183,6 +183,9 @@ fn what_cannot_be_is_refused_before_anything_starts() {
     for (args, code, says) in [
         (&["--size", "0x480"][..], 2, "write width x height, for example 640x480"),
         (&["--size", "640"], 2, "each from 1 to 16384"),
+        (&["--size", "-5x5"], 2, "'-5x5' for '--size <WxH>': write width x height"),
+        (&["--journal", "x", "--journal-size", "0"], 2, "write a whole number from 1 to 4294967295"),
+        (&["--journal", "x", "--journal-size", "-1"], 2, "write a whole number from 1 to 4294967295"),
         (&["--size", "70000x1"], 2, "each from 1 to 16384"),
         (&["--present", "gpu"], 2, "cannot be used with"),
         (&["--background", "grue"], 2, "rrggbbaa"),
@@ -293,7 +296,7 @@ fn a_second_interrupt_ends_it_at_once() {
     let mut client = draw(&program.address());
     client.write_all(b"\x94\x00").unwrap();
     program.signal(Signal::INT);
-    program.logged("SIGINT (Ctrl-C) from now on ends it at once");
+    program.logged("SIGINT from now on ends it at once");
     program.signal(Signal::INT);
     assert_eq!(program.status().code(), Some(130));
 }

@@ -275,6 +275,42 @@ fn damage_is_named_refused_and_accepted_when_told() {
 }
 
 #[test]
+fn what_a_server_only_warns_of_is_a_warning_of_a_check() {
+    let directory = Directory::new();
+    let journal = directory.path("journal");
+    for _ in 0..3 {
+        let server = Server::start(&journal, &["--size", "64x48"]);
+        server.connect().draw_pixel(1, 2, Color::RED).unwrap();
+        assert_eq!(server.end().code(), Some(0));
+    }
+    let mut snapshots: Vec<_> = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    snapshots.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snapshot-"));
+    snapshots.sort();
+    let [old, new] = &snapshots[..] else { panic!("{snapshots:?}") };
+    // In the picture of the older one, and in the header of the newer.
+    for (path, at) in [(old, 500), (new, 0)] {
+        damage(path, at);
+        let (output, out, errors) = run(&["journal", "check", &journal]);
+        assert!(output.status.success() && errors.is_empty(), "{errors}{out}");
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(out.contains("whole     yes, with a warning: a server starts"), "{out}");
+        assert!(out.contains(&format!("warning   {name}, offset 0, record 0: ")), "{out}");
+        let (output, out, errors) = run(&["journal", "info", &journal]);
+        assert!(output.status.success() && out.contains(name), "{errors}");
+        // Flipped back, so that the other one is needed then.
+        assert_eq!(out.contains("damaged, and not needed: "), path == new, "{out}");
+        if path == old {
+            damage(path, at);
+        }
+    }
+    let server = Server::start(&journal, &[]);
+    assert_eq!(server.connect().get_pixel(1, 2).unwrap(), Color::RED);
+    assert_eq!(server.end().code(), Some(0));
+    let (_, out, _) = run(&["journal", "check", "--help"]);
+    assert!(out.contains("Damaged is what a server refuses to start with"), "{out}");
+}
+
+#[test]
 fn a_torn_end_is_cut_off_and_said() {
     let directory = Directory::new();
     let journal = directory.path("journal");

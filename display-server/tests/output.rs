@@ -4,7 +4,7 @@
 #[path = "common/processes.rs"]
 mod processes;
 
-use display_server::output::{check, hint, write};
+use display_server::output::{Patience, check, hint, write};
 use processes::Directory;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,12 +13,12 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write(path, |out| out.write_all(bytes))
+    write(path, Patience::EachWait(Duration::from_secs(2)), |out| out.write_all(bytes))
 }
 
 fn fifo(path: &Path) {
@@ -66,7 +66,8 @@ fn a_file_keeps_its_mode_and_stays_when_it_cannot_be_replaced() {
         fs::remove_file(&path).unwrap();
     }
     fs::write(&path, "old").unwrap();
-    let failed = write(&path, |out| out.write_all(b"half").and(Err(io::Error::other("no more"))));
+    let failed =
+        write(&path, Patience::default(), |out| out.write_all(b"half").and(Err(io::Error::other("no more"))));
     assert_eq!(
         (failed.unwrap_err().to_string(), fs::read(&path).unwrap()),
         ("no more".into(), b"old".to_vec())
@@ -108,7 +109,8 @@ fn a_fifo_is_written_to_and_never_waited_for_for_ever() {
     let _idle = File::options().read(true).write(true).open(&path).unwrap();
     let error = put(&path, &bytes).expect_err("it is full");
     assert!(
-        error.kind() == io::ErrorKind::TimedOut && error.to_string().contains("taken nothing for 2 s"),
+        error.kind() == io::ErrorKind::TimedOut
+            && error.to_string().contains("taken nothing for 2s, and 65536 bytes before"),
         "{error}"
     );
     assert!(fs::symlink_metadata(&path).unwrap().file_type().is_fifo());
@@ -190,7 +192,7 @@ fn a_snapshot_goes_through_a_fifo_a_link_and_standard_output() {
     fifo(&path);
     symlink("picture.png", &link).unwrap();
     let (status, _, said) = shown(&path, true, "");
-    assert!(status == Some(1) && said.contains("nobody has it open for reading"), "{said}");
+    assert!(status == Some(1) && said.contains("no program has it open for reading"), "{said}");
 
     let reading = {
         let path = path.clone();
@@ -212,6 +214,9 @@ fn a_snapshot_goes_through_a_fifo_a_link_and_standard_output() {
 
     let (status, out, _) = shown(Path::new("-"), false, "");
     assert!(status == Some(0) && out == fs::read(directory.path("picture.png")).unwrap());
+    let error =
+        display_server::Error::Snapshot { path: "-".into(), source: io::ErrorKind::BrokenPipe.into() };
+    assert!(error.to_string().starts_with("cannot write the snapshot to standard output ("), "{error}");
     assert!(!Path::new("-").exists());
 }
 

@@ -9,9 +9,12 @@ numbers = itertools.count(1)
 
 def call(method, *params):
     """One request, [0, number, method, params]; one response, [1, number, error, result]."""
+    if display.fileno() < 0:
+        raise ConnectionError("a message was interrupted part-way, so its connection was closed: connect anew")
     number = next(numbers) % 2**32
+    request = msgpack.packb([0, number, method, params])
     try:
-        display.sendall(msgpack.packb([0, number, method, params]))
+        display.sendall(request)
     except BaseException:
         display.close()  # half a message may be on its way
         raise

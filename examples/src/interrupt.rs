@@ -1,24 +1,70 @@
-//! Ctrl-C: asks the program to stop once, and ends it the second time. SIGTERM, and SIGHUP when the terminal goes, ask as well.
+//! Ctrl-C, SIGTERM, and SIGHUP when the terminal goes: each asks the program to stop, and if it does not stop soon, ends it.
 
 use display_server::Handle;
-use display_server::signals::may_handle_hangup;
+use display_server::signals::{Ending, Endings};
+use draw_printer::{PATIENCE, Rank, stderr};
+use std::error::Error;
+use std::fmt;
 use std::io;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, OnceLock};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::process::exit;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-/// Whether Ctrl-C was pressed, or the program was asked to end by SIGTERM or SIGHUP. Clones are the same.
-#[derive(Debug, Clone, Default)]
+/// How long a program may take to stop by itself. With what is then said on standard error it has ended within a second.
+const GRACE: Duration = Duration::from_millis(600);
+
+/// Whether the program was asked to end, by which signal, and what it is doing. Clones are the same.
+#[derive(Clone, Default)]
 pub struct Interrupt {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
-    is_pressed: AtomicBool,
+    pressed: OnceLock<Ending>,
     to_stop: OnceLock<Handle>,
+    doing: Mutex<Doing>,
 }
+
+/// What a program that is ended has to say.
+#[derive(Default)]
+enum Doing {
+    /// Nothing is to be lost by its end, or it stops by itself in any case.
+    #[default]
+    Nothing,
+    /// It is in the middle of this, which may take long.
+    Work(Box<dyn Fn() -> String + Send>),
+    /// All is done but to close the window.
+    Closing,
+}
+
+impl fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interrupt").field("pressed", &self.inner.pressed).finish_non_exhaustive()
+    }
+}
+
+/// Ended by a signal. Not an error, but not success either.
+#[derive(Debug)]
+pub struct Interrupted {
+    by: Ending,
+    what: String,
+}
+
+impl Interrupted {
+    /// What a shell reports of a program that the signal ended.
+    pub fn status(&self) -> u8 {
+        self.by.status()
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped by {}: {}", self.by, self.what)
+    }
+}
+
+impl Error for Interrupted {}
 
 impl Interrupt {
     /// From now on the first of these signals is only noted; a Ctrl-C after that ends the program at once. A SIGHUP that was
@@ -27,37 +73,67 @@ impl Interrupt {
     /// # Errors
     /// If the system refuses the thread or the signal.
     pub fn listen() -> io::Result<Interrupt> {
+        Interrupt::start(None)
+    }
+
+    /// The same; and a program of this name that has not stopped by itself soon after the signal is ended, whatever it waits for.
+    /// What it was [doing](Interrupt::is_doing) is said then.
+    ///
+    /// # Errors
+    /// If the system refuses the thread or the signal.
+    pub fn listen_and_end(name: &'static str) -> io::Result<Interrupt> {
+        Interrupt::start(Some(name))
+    }
+
+    fn start(name: Option<&'static str>) -> io::Result<Interrupt> {
         let interrupt = Interrupt::default();
         let Interrupt { inner } = interrupt.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let entered = runtime.enter();
-        let mut interrupts = signal(SignalKind::interrupt())?;
-        let mut terminations = signal(SignalKind::terminate())?;
-        let mut hangups = may_handle_hangup().then(|| signal(SignalKind::hangup())).transpose()?;
+        let mut endings = Endings::listen()?;
         drop(entered);
         std::thread::Builder::new().name("ctrl-c".into()).spawn(move || {
             runtime.block_on(async {
-                loop {
-                    let is_interrupt = tokio::select! {
-                        () = received(Some(&mut interrupts)) => true,
-                        () = received(Some(&mut terminations)) => false,
-                        () = received(hangups.as_mut()) => false,
-                    };
-                    if inner.is_pressed.swap(true, SeqCst) && is_interrupt {
-                        std::process::exit(130);
-                    }
-                    if let Some(own) = inner.to_stop.get() {
-                        own.stop();
-                    }
+                let by = endings.next().await;
+                _ = inner.pressed.set(by);
+                if let Some(own) = inner.to_stop.get() {
+                    own.stop();
+                }
+                let again = endings.next_interrupt();
+                let Some(name) = name else {
+                    again.await;
+                    exit(Ending::Interrupt.status().into());
+                };
+                match tokio::time::timeout(GRACE, again).await {
+                    Ok(()) => exit(Ending::Interrupt.status().into()),
+                    Err(_) => inner.end(name, by),
                 }
             });
         })?;
         Ok(interrupt)
     }
 
-    /// Whether it was pressed.
+    /// Whether a signal has come.
     pub fn is_pressed(&self) -> bool {
-        self.inner.is_pressed.load(SeqCst)
+        self.inner.pressed.get().is_some()
+    }
+
+    /// The error of a program that stops because of the signal; `what` says what became of its work. `Ok` if none has come.
+    ///
+    /// # Errors
+    /// If one has come.
+    pub fn check(&self, what: impl FnOnce() -> String) -> Result<(), Interrupted> {
+        self.inner.pressed.get().map_or(Ok(()), |&by| Err(Interrupted { by, what: what() }))
+    }
+
+    /// From now on the program is in the middle of something that may take long; `what` says so, and what is not certain to be done.
+    pub fn is_doing(&self, what: impl Fn() -> String + Send + 'static) {
+        *self.inner.doing() = Doing::Work(Box::new(what));
+    }
+
+    /// From now on nothing is left to be done but to close the window, so that being ended is no failure.
+    pub fn is_closing(&self) {
+        *self.inner.doing() = Doing::Closing;
     }
 
     /// From now on Ctrl-C also closes this display, so that whoever waits for its window is woken.
@@ -70,13 +146,21 @@ impl Interrupt {
     }
 }
 
-/// Ready when the signal comes, and never if it cannot come.
-async fn received(signal: Option<&mut Signal>) {
-    let has_come = match signal {
-        Some(signal) => signal.recv().await.is_some(),
-        None => false,
-    };
-    if !has_come {
-        std::future::pending::<()>().await;
+impl Inner {
+    fn doing(&self) -> MutexGuard<'_, Doing> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a program that has not stopped by itself.
+    fn end(&self, name: &str, by: Ending) -> ! {
+        let what = match &*self.doing() {
+            Doing::Closing => exit(0),
+            Doing::Work(what) => what(),
+            Doing::Nothing => "it had not ended by itself".to_owned(),
+        };
+        let line = format!("{name}: {}\n", Interrupted { by, what });
+        stderr().push(line.as_bytes(), Rank::Important);
+        stderr().finish(PATIENCE);
+        exit(by.status().into());
     }
 }

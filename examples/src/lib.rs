@@ -7,6 +7,7 @@ pub mod duration;
 pub mod figures;
 pub mod interrupt;
 pub mod magic;
+pub mod picture;
 pub mod progress;
 pub mod saved;
 pub mod timeline;
@@ -15,8 +16,8 @@ pub mod wire;
 pub use circle::disc;
 pub use delay::DelayLine;
 pub use duration::parse_duration;
-pub use interrupt::Interrupt;
-pub use saved::{finish, parse_output, save};
+pub use interrupt::{Interrupt, Interrupted};
+pub use saved::{finish, parse_output, save, unreachable};
 
 /// README's programs are compiled like this crate's own examples.
 #[cfg(doctest)]

@@ -1,7 +1,9 @@
 //! The picture that an example leaves, and how an example ends.
 
+use crate::Interrupted;
 use display_server::{Framebuffer, snapshot};
-use std::fmt::Display;
+use std::error::Error;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -27,13 +29,23 @@ pub fn save(framebuffer: &Framebuffer, path: &Path, done: &str) -> Result<(), St
         .map_err(|error| format!("{done}, but the picture is not saved: {error}, with --output FILE.png"))
 }
 
-/// Says on standard error what went wrong, if anything did, and returns the status of the process.
-pub fn finish(name: &str, outcome: Result<(), impl Display>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{name}: {error}");
-            ExitCode::FAILURE
-        }
+/// Names the display that did not greet, which the library's error for that does not.
+pub fn unreachable(address: &str, error: draw_client::Error) -> Box<dyn Error + Send + Sync> {
+    match error {
+        draw_client::Error::Timeout { after, .. } => format!(
+            "what listens at {address} has not answered as a display for {after:?}: check the address, and whether that \
+             display is stopped or overloaded"
+        )
+        .into(),
+        error => error.into(),
     }
+}
+
+/// Says on standard error what went wrong, if anything did, and returns the status of the process: that of a program that a signal
+/// ended if the error is [`Interrupted`], else 1.
+pub fn finish(name: &str, outcome: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    // Its terminal may be gone.
+    _ = writeln!(io::stderr(), "{name}: {error}");
+    error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, |stopped| ExitCode::from(stopped.status()))
 }

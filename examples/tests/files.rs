@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -60,6 +61,31 @@ fn what_no_example_understands_is_a_usage_error_and_help_is_answered() {
 }
 
 #[test]
+fn what_cannot_be_meant_is_said_with_what_can_be() {
+    let directory = Directory::new("meant");
+    for (name, args, says) in [
+        ("circle", &["--diameter", "0"][..], "write a whole number from 1 to 10000"),
+        ("circle", &["--diameter", "-5"], "'-5' for '--diameter <N>': write a whole number from 1 to 10000"),
+        ("circle", &["--diameter", "many"], "write a whole number from 1 to 10000"),
+        ("circle", &["--rtt", "-5ms"], "'-5ms' for '--rtt <TIME>': \"-5ms\" is no time"),
+        ("circle", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
+        ("picture", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
+        ("density", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
+        ("density", &["--clients", "-1"], "'-1' for '--clients <N>': write a whole number from 1 to 64"),
+        ("density", &["--points", "1e6"], "write a whole number from 1 to 16777215"),
+        ("film", &["--rate", "-1"], "'-1' for '--rate <N>': write a number from 0 to 1000"),
+        ("film", &["--seconds", "-1s"], "'-1s' for '--seconds <TIME>': \"-1s\" is no time"),
+        ("unkillable", &["--kills", "-1"], "'-1' for '--kills <N>': write a whole number from 0 to 1000"),
+        ("unkillable", &["--calls", "1"], "write a whole number from 10000 to 2000000"),
+    ] {
+        let (output, _, errors) = run(name, &directory.0, args);
+        assert!(output.status.code() == Some(2) && errors.contains(says), "{name} {args:?}: {errors}");
+    }
+    let (output, out, _) = run("film", &directory.0, &["--seconds", "0s"]);
+    assert!(output.status.success() && out.starts_with("no picture was drawn"), "{out}");
+}
+
+#[test]
 fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
     let directory = Directory::new("picture");
     let write = |name: &str, bytes: &[u8]| fs::write(directory.0.join(name), bytes).unwrap();
@@ -68,12 +94,46 @@ fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
     write("photo.png", b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01");
     write("page", b"<html>");
     write("half.png", &rings[..rings.len() / 2]);
+    write("end.png", &rings[..rings.len() - 12]);
+    write("empty.png", b"");
+    write("start.png", &rings[..20]);
+    write("text.png", b"no picture at all");
+    fs::create_dir(directory.0.join("directory.png")).unwrap();
+    let sized = |width: u32, height: u32| {
+        [&rings[..16], &width.to_be_bytes(), &height.to_be_bytes(), &rings[24..]].concat()
+    };
+    write("zero.png", &sized(0, 0));
+    write("flat.png", &sized(5, 0));
+    write("huge.png", &sized(100_000, 100_000));
+    write("wide.png", &sized(20_000, 1));
+    // The name of the chunk that has the size, and a byte of it, which its checksum tells.
+    write("nameless.png", &[&rings[..12], b"IHDX", &rings[16..]].concat());
+    write("altered.png", &sized(64, 63));
     for (name, says) in [
         ("photo.jpg", "photo.jpg: this is a JPEG picture, and only PNG is read"),
         ("photo.png", "photo.png: this is a JPEG picture, and only PNG is read"),
         ("page", "page: this is no picture that is known, and only PNG is read"),
-        ("half.png", "half.png: this is a PNG picture that cannot be read to its end"),
-        ("missing.png", "missing.png: No such file"),
+        ("half.png", &format!("half.png: this PNG picture is cut off after {} bytes: copy", rings.len() / 2)),
+        ("end.png", &format!("end.png: this PNG picture is cut off after {} bytes: copy", rings.len() - 12)),
+        ("start.png", "start.png: this PNG picture is cut off after 20 bytes: copy or save it again"),
+        ("empty.png", "empty.png: it is empty: name a file with a PNG picture in it"),
+        ("text.png", "text.png: this is no picture that is known, and only PNG is read: name a file"),
+        ("directory.png", "directory.png: Is a directory (os error 21): name a PNG file in it"),
+        ("zero.png", "zero.png: it says that its size is 0x0, so it has no pixels: save it again"),
+        ("flat.png", "flat.png: it says that its size is 5x0, so it has no pixels"),
+        (
+            "huge.png",
+            "huge.png: it says that its size is 100000x100000, and a display has at most 16384 pixels",
+        ),
+        ("wide.png", "wide.png: it says that its size is 20000x1, and a display has at most 16384 pixels"),
+        ("nameless.png", "nameless.png: this PNG picture is damaged (it does not begin with its size): save"),
+        ("altered.png", "altered.png: this PNG picture is damaged ("),
+        (
+            "missing.png",
+            "missing.png: No such file or directory (os error 2): check the name and the directory",
+        ),
+        ("/dev/zero", "/dev/zero: this is no picture that is known"),
+        ("page/x", "page/x: Not a directory (os error 20): a part of the name is a file"),
     ] {
         let (output, _, errors) = run("picture", &directory.0, &[name]);
         assert!(
@@ -96,6 +156,28 @@ fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
         assert!(output.status.code() == Some(status) && errors.contains(says), "{errors}");
     }
     assert!(directory.0.join("sent.png").exists());
+}
+
+#[test]
+fn a_picture_that_this_user_may_not_read_says_so() {
+    let directory = Directory::new("secret");
+    let secret = directory.0.join("secret.png");
+    fs::write(&secret, "").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    // To root nothing is forbidden: somebody else runs a copy, where that user can.
+    let copy = directory.0.join("picture");
+    fs::copy(example("picture", &directory.0, &[]).get_program(), &copy).unwrap();
+    let mut command = Command::new(&copy);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.arg(&secret).current_dir(&directory.0).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let says = format!(
+        "picture: {}: Permission denied (os error 13): this user may not read it: name another file",
+        secret.display()
+    );
+    assert!(output.status.code() == Some(1) && errors.starts_with(&says), "{errors}");
 }
 
 #[test]

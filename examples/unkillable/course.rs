@@ -8,27 +8,18 @@ use crate::Result;
 use draw_client::Status;
 use draw_examples::Interrupt;
 use draw_examples::figures::seconds;
-use std::error::Error;
-use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What takes longer than this does not happen any more. It is more than the longest pause between two tries to connect.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often Ctrl-C is looked for.
-const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// Ended by Ctrl-C. Not an error, but not success either.
-#[derive(Debug)]
-pub(crate) struct Interrupted;
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped by Ctrl-C or a signal; nothing is left of the display")
-    }
+/// What a signal leaves.
+pub(crate) fn nothing_left() -> String {
+    "nothing is left of the display".into()
 }
-
-impl Error for Interrupted {}
 
 pub(crate) struct Course {
     calls: u64,
@@ -182,9 +173,7 @@ impl Course {
             if let Some(failure) = state.failure.take() {
                 return Err(failure.into());
             }
-            if interrupt.is_pressed() {
-                return Err(Interrupted.into());
-            }
+            interrupt.check(nothing_left)?;
             if is_so(&state) {
                 return Ok(state);
             }

@@ -10,15 +10,15 @@ mod picture;
 mod server;
 
 use clap::Parser;
-use course::{Course, Interrupted};
+use course::{Course, TICK, nothing_left};
+use display_server::typed::number;
 use display_server::{Framebuffer, Size, snapshot};
 use draw_client::blocking::Display;
-use draw_client::{Color, digest_of_image};
+use draw_client::{Color, Digest, digest_of_image};
 use draw_examples::figures::{seconds, thousands};
-use draw_examples::{Interrupt, parse_output};
+use draw_examples::{Interrupt, finish, parse_output};
 use server::{Directory, Server};
 use std::error::Error;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,10 +36,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 )]
 struct Args {
     /// How often the display is killed
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(..=1_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = number::<u64>(0, 1_000),
+          allow_negative_numbers = true)]
     kills: u64,
     /// How many calls the clients make together
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=2_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = number::<u64>(10_000, 2_000_000),
+          allow_negative_numbers = true)]
     calls: u64,
     /// Where both pictures go, side by side: the display that was killed is on the left
     #[arg(long, value_name = "FILE.png", default_value = "unkillable.png", value_parser = parse_output)]
@@ -58,11 +60,7 @@ fn main() -> ExitCode {
         (Some(directory), Some(address)) => server::serve(directory, address),
         _ => run(&args),
     };
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
-    // Its terminal may be gone.
-    _ = writeln!(std::io::stderr(), "unkillable: {error}");
-    // What a shell reports of a program that SIGINT ended.
-    ExitCode::from(if error.is::<Interrupted>() { 130 } else { 1 })
+    finish("unkillable", outcome)
 }
 
 fn run(args: &Args) -> Result<()> {
@@ -71,7 +69,7 @@ fn run(args: &Args) -> Result<()> {
     // Dropped after the server, which has files there.
     let directory = Directory::new()?;
     let address = server::free_address()?;
-    let mut server = Server::start(directory.path(), address)?;
+    let mut server = Server::start(directory.path(), address, &interrupt)?;
     let model = Arc::new(Framebuffer::new(drawing::SIZE, Color::BLACK)?);
     let began = Instant::now();
     let course = Course::new(args.calls, args.kills, drawing::CLIENTS);
@@ -100,7 +98,7 @@ fn run(args: &Args) -> Result<()> {
         let calls = course.expect_loss();
         server.kill()?;
         course.killed(kill);
-        server = Server::start(directory.path(), address)?;
+        server = Server::start(directory.path(), address, &interrupt)?;
         let up = killed.elapsed();
         let (lost, back) = course.wait_for_clients(&interrupt)?;
         println!(
@@ -121,22 +119,35 @@ fn run(args: &Args) -> Result<()> {
         if args.kills == 1 { "" } else { "s" },
         seconds(began.elapsed())
     );
-    compare(&address.to_string(), &model, &args.output)
+    // Asked on a thread, so that a signal is noticed meanwhile.
+    let asking = std::thread::spawn(move || shown(&address.to_string()));
+    while !asking.is_finished() {
+        interrupt.check(nothing_left)?;
+        std::thread::sleep(TICK);
+    }
+    let (digest, shown) = asking.join().map_err(|_| "asking for the picture has panicked")??;
+    compare(digest, &shown, &model, &args.output)
 }
 
-/// Compares what the display shows with the model, and leaves both as a picture.
-fn compare(address: &str, model: &Framebuffer, output: &Path) -> Result<()> {
+/// The digest and the pixels of what the display shows.
+fn shown(address: &str) -> draw_client::Result<(Digest, Vec<u8>)> {
     let Size { width, height } = drawing::SIZE;
     let display = Display::connect(address)?;
     let digest = display.get_digest(0, 0, width, height)?;
     let shown = display.get_image(0, 0, width, height)?;
     display.close()?;
+    Ok((digest, shown))
+}
+
+/// Compares what the display shows with the model, and leaves both as a picture.
+fn compare(digest: Digest, shown: &[u8], model: &Framebuffer, output: &Path) -> Result<()> {
+    let Size { width, height } = drawing::SIZE;
     let mut meant = Vec::new();
     model.read(drawing::SIZE.clip(0, 0, width, height), &mut meant);
     let expected = digest_of_image(&meant);
     println!("display that was killed   SHA-256 {digest}");
     println!("picture left undisturbed  SHA-256 {expected}");
-    picture::write(&shown, &meant, drawing::SIZE, output)?;
+    picture::write(shown, &meant, drawing::SIZE, output)?;
     println!("both are in {}, the killed one on the left", output.display());
     if digest != expected {
         let wrong = shown.chunks(4).zip(meant.chunks(4)).filter(|(a, b)| a != b).count();

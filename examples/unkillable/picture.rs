@@ -1,7 +1,8 @@
 //! Two pictures in one file.
 
 use crate::Result;
-use display_server::{Size, output};
+use display_server::Size;
+use display_server::output::{self, Patience};
 use std::path::Path;
 
 /// Between the two pictures: a white line, with a margin on either side.
@@ -26,7 +27,7 @@ pub(crate) fn write(left: &[u8], right: &[u8], size: Size, path: &Path) -> Resul
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&both)?;
     writer.finish()?;
-    let written = output::write(path, |out| out.write_all(&file));
+    let written = output::write(path, Patience::default(), |out| out.write_all(&file));
     written.map_err(|error| {
         format!("cannot write {} ({error}): {}", path.display(), output::hint(&error)).into()
     })

@@ -1,16 +1,18 @@
 //! The display that is killed: this program once more, as a process of its own.
 
 use crate::Result;
+use crate::course::{TICK, nothing_left};
 use crate::drawing::SIZE;
 use display_server::journal::{self, Journal};
 use display_server::{ServerOptions, bind};
+use draw_examples::Interrupt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 /// It has started after this time, or it never will.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,7 +72,7 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it, and returns when it listens.
-    pub(crate) fn start(journal: &Path, address: SocketAddr) -> Result<Server> {
+    pub(crate) fn start(journal: &Path, address: SocketAddr, interrupt: &Interrupt) -> Result<Server> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--serve")
             .arg(journal)
@@ -89,7 +91,15 @@ impl Server {
             let read = stdout.map(|stdout| BufReader::new(stdout).read_line(&mut line));
             _ = tell.send((read, line));
         });
-        match told.recv_timeout(PATIENCE) {
+        let until = Instant::now() + PATIENCE;
+        let said = loop {
+            interrupt.check(nothing_left)?;
+            match told.recv_timeout(TICK) {
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
+                said => break said,
+            }
+        };
+        match said {
             Ok((Some(Ok(_)), line)) if line == listening(address) => Ok(server),
             Ok((_, line)) if line.is_empty() => Err("the display ended instead of listening".into()),
             Ok((_, line)) => Err(format!("the display said {line:?} instead of where it listens").into()),

@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What is wrong with a journal, for scripts.
+/// The status of a check that found what keeps a server from starting, for scripts.
 const DAMAGED: u8 = 1;
 
 /// Looks at a journal, also while a server writes to it, and changes nothing.
@@ -25,12 +25,15 @@ pub(crate) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read all of it and say whether it is whole: status 0 if it is, 1 if not
+    /// Read all of it and say whether it is whole (status 0) or damaged (status 1)
+    ///
+    /// Damaged is what a server refuses to start with. "whole, with a warning" is what a server starts with although something is
+    /// wrong that it does not need, such as an older snapshot; the status is 0 then. One that cannot be read has status 1 too.
     Check {
         /// The directory that was given to --journal
         dir: PathBuf,
     },
-    /// Say whose it is, and which files it has
+    /// Say which instance of a display it is of, how often that was started, its size, and the files
     Info {
         /// The directory that was given to --journal
         dir: PathBuf,
@@ -58,8 +61,7 @@ pub(crate) fn execute(args: JournalArgs) -> Result<ExitCode, Error> {
             let report = inspect::check(&dir, &mut |done, total| bar.set(done, total))?;
             drop(bar);
             say(&told(&report));
-            let is_whole = report.damage.is_empty();
-            Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
+            Ok(if report.damage.is_none() { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
         }
         Command::Info { dir } => {
             say(&described(&inspect::info(&dir)?));
@@ -89,11 +91,19 @@ fn told(report: &Report) -> String {
     let mut out = String::new();
     // A String takes everything.
     let mut line = |name: &str, what: String| _ = writeln!(out, "{name:10}{what}");
-    for damage in &report.damage {
-        line("damaged", damage.to_string());
+    let warnings = match report.warnings.len() {
+        1 => "a warning".to_owned(),
+        n => format!("{n} warnings"),
+    };
+    match &report.damage {
+        Some(damage) => line("damaged", damage.to_string()),
+        None if report.warnings.is_empty() => line("whole", "yes".into()),
+        None => {
+            line("whole", format!("yes, with {warnings}: a server starts, and does not need what is wrong"));
+        }
     }
-    if report.damage.is_empty() {
-        line("whole", "yes".into());
+    for warning in &report.warnings {
+        line("warning", warning.to_string());
     }
     if let Some((damage, bytes)) = &report.torn {
         line("torn", format!("{bytes} bytes at the end, which a server that starts cuts off: {damage}"));
@@ -115,7 +125,11 @@ fn described(info: &Info) -> String {
     let instance: String = info.instance.iter().map(|byte| format!("{byte:02x}")).collect();
     _ = writeln!(out, "instance  {instance}\nboot      {}\nsize      {}", info.boot, info.size);
     let mut list = |files: &[FileInfo], what: &str| {
-        for FileInfo { name, bytes, record, begun, .. } in files {
+        for FileInfo { name, bytes, record, begun, damage, .. } in files {
+            if let Some(damage) = damage {
+                _ = writeln!(out, "{name:27}{bytes:>14} bytes  damaged, and not needed: {damage}");
+                continue;
+            }
             _ = writeln!(
                 out,
                 "{name:27}{bytes:>14} bytes  {}  {what} {record}",

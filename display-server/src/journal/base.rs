@@ -31,11 +31,7 @@ impl Errors<'_> {
     }
 
     pub(crate) fn damaged(&self, broken: Break) -> JournalError {
-        let mut damage = broken.damage;
-        if let Some(proof) = broken.proof {
-            damage.what = format!("{} ({proof})", damage.what);
-        }
-        self.damage(damage)
+        self.damage(broken.proven())
     }
 
     pub(crate) fn damage(&self, damage: Damage) -> JournalError {

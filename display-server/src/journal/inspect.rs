@@ -2,6 +2,8 @@
 
 mod check;
 
+#[cfg(test)]
+pub(super) use check::examine;
 use check::start;
 pub use check::{Report, check};
 
@@ -50,6 +52,16 @@ pub struct FileInfo {
     pub record: u64,
     /// When it was begun.
     pub begun: SystemTime,
+    /// What is wrong with its header, in which case [`FileInfo::record`] and [`FileInfo::begun`] say nothing. A server does not
+    /// need it: there is a newer picture, or an older one with the journals since.
+    pub damage: Option<String>,
+}
+
+impl FileInfo {
+    fn damaged(damage: &Damage, bytes: u64) -> FileInfo {
+        let (name, what) = (damage.file.clone(), Some(damage.what.clone()));
+        FileInfo { name, bytes, record: 0, begun: UNIX_EPOCH, damage: what }
+    }
 }
 
 /// A moment in the life of a display.
@@ -104,7 +116,7 @@ fn no_snapshot(errors: &Errors<'_>, number: u64, why: NoSnapshot) -> Result<Dama
 /// What the headers of the files in `directory` say.
 ///
 /// # Errors
-/// If there is no journal, if it cannot be read, if a header is damaged, or if a file is missing.
+/// If there is no journal, if it cannot be read, or if a header is damaged, or a file missing, that a server needs.
 pub fn info(directory: &Path) -> Result<Info, JournalError> {
     with(directory, |storage, catalogue, errors| {
         let length = |name: &str| {
@@ -117,29 +129,54 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
         }
         let (mut snapshots, mut journals, mut newest, mut headers) =
             (Vec::new(), Vec::new(), None, Vec::new());
+        let mut wrong = Vec::new();
         for &number in &catalogue.snapshots {
             let name = snapshot_name(number);
-            let header = snapshot_header(storage, number);
-            let header =
-                header.map_err(|why| no_snapshot(errors, number, why).map_or_else(|error| error, damaged))?;
-            newest = Some((header.instance, header.boot, header.size));
-            let (bytes, begun) = (length(&name)?, time(header.taken));
-            headers.push((number, header));
-            snapshots.push(FileInfo { bytes, name, record: header.sequence, begun });
+            let bytes = length(&name)?;
+            match snapshot_header(storage, number) {
+                Ok(header) => {
+                    newest = Some((header.instance, header.boot, header.size));
+                    let (record, begun) = (header.sequence, time(header.taken));
+                    snapshots.push(FileInfo { name, bytes, record, begun, damage: None });
+                    headers.push((number, header));
+                }
+                Err(why) => {
+                    let damage = no_snapshot(errors, number, why)?;
+                    snapshots.push(FileInfo::damaged(&damage, bytes));
+                    wrong.push((number, damage));
+                }
+            }
         }
         for &number in &catalogue.journals {
             let name = journal_name(number);
             let header = read_header(storage, number).map_err(errors.io(format!("read {name}")))?;
             // The last one may not have one yet.
             let is_last = catalogue.journals.last() == Some(&number);
+            let bytes = length(&name)?;
             match header {
                 Ok(header) => {
                     newest = Some((header.instance, header.boot, header.size));
-                    let (bytes, begun) = (length(&name)?, time(header.time));
-                    journals.push(FileInfo { bytes, name, record: header.first, begun });
+                    let (record, begun) = (header.first, time(header.time));
+                    journals.push(FileInfo { name, bytes, record, begun, damage: None });
                 }
                 Err(_) if is_last && newest.is_some() => {}
-                Err(what) => return Err(damaged(Damage { file: name, offset: 0, record: 0, what })),
+                Err(what) => {
+                    let damage = Damage { file: name, offset: 0, record: 0, what };
+                    journals.push(FileInfo::damaged(&damage, bytes));
+                    wrong.push((number, damage));
+                }
+            }
+        }
+        if let Some((_, first)) = wrong.first() {
+            // Whether a picture can be had in spite of it.
+            let Some(base) = find_base(storage, catalogue, errors, |_| true)?.base else {
+                return Err(damaged(first.clone()));
+            };
+            let is_needed = |(number, damage): &&(u64, Damage)| {
+                *number >= base.place.file && damage.file == journal_name(*number)
+            };
+            if let Some((_, needed)) = wrong.iter().find(is_needed) {
+                return Err(damaged(needed.clone()));
             }
         }
         let (instance, boot, size) = newest.ok_or_else(|| JournalError::Missing(directory.to_owned()))?;

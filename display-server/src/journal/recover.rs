@@ -11,6 +11,7 @@ use super::storage::{Storage, give_back, is_full};
 use super::{Companion, DEFAULT_SIZE, Options};
 use crate::display::Display;
 use draw_protocol::Size;
+use std::io;
 use std::ops::ControlFlow;
 use tracing::{info, warn};
 
@@ -65,7 +66,7 @@ pub(crate) fn recover(
     if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
         return Err(errors.damage(damage.clone()));
     }
-    let Some(base) = base else { return no_base(storage, &catalogue, options, errors, damaged) };
+    let Some(base) = base else { return no_base(storage, &catalogue, options, errors, &damaged) };
     if let Some(wanted) = options.size.filter(|&wanted| wanted != base.owner.size) {
         return Err(JournalError::Size { directory: errors.0.to_owned(), wanted, found: base.owner.size });
     }
@@ -161,48 +162,67 @@ pub(crate) fn recover(
     }))
 }
 
-/// There are neither a snapshot nor the first journal to start from.
-fn no_base(
+/// What there is of a journal that has neither a whole snapshot nor a first file with a header.
+pub(crate) enum Baseless {
+    /// Nothing was ever promised: a server starts anew.
+    Nothing,
+    /// The very first header was never finished: a server removes it and starts anew.
+    Unbegun(Break),
+    /// A server does not start.
+    Damaged(Break),
+}
+
+pub(crate) fn baseless(
     storage: &dyn Storage,
     catalogue: &Catalogue,
-    options: &Options,
-    errors: &Errors<'_>,
-    damaged: Vec<(u64, String)>,
-) -> Result<Option<Recovered>, JournalError> {
+    damaged: &[(u64, String)],
+) -> io::Result<Baseless> {
     if catalogue.is_empty() && catalogue.manifest.is_none() {
-        return Ok(None);
+        return Ok(Baseless::Nothing);
     }
-    let first = catalogue.journals.first().copied().unwrap_or(1);
     let only_torn =
         catalogue.snapshots.is_empty() && catalogue.journals == [1] && catalogue.manifest.is_none();
-    if only_torn && !options.accept_loss {
-        // The very first header was never finished, so nothing behind it was promised; unless it vouches.
+    if only_torn {
+        // Nothing behind a header that was never finished was promised; unless it vouches.
         let owner = Owner { instance: [0; 16], size: Size { width: 0, height: 0 } };
         let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
-        let end = walk(storage, catalogue, owner, place, &mut |_, _, _| ControlFlow::Continue(()));
-        let broken = end.map_err(errors.io("read it"))?.broken;
-        return match broken {
-            Some(broken) if broken.proof.is_some() => Err(errors.damaged(broken)),
-            Some(broken) => {
-                info!("the journal was never begun: removing {} bytes", broken.bytes);
-                let torn = Some((catalogue.journals.clone(), broken));
-                let removed = Litter { torn, ..Litter::default() }.remove(storage);
-                removed.map_err(|(what, error)| errors.io(what)(error))?;
-                Ok(None)
-            }
-            None => Ok(None),
-        };
+        let end = walk(storage, catalogue, owner, place, &mut |_, _, _| ControlFlow::Continue(()))?;
+        return Ok(match end.broken {
+            Some(broken) if broken.proof.is_some() => Baseless::Damaged(broken),
+            Some(broken) => Baseless::Unbegun(broken),
+            None => Baseless::Nothing,
+        });
     }
+    let first = catalogue.journals.first().copied().unwrap_or(1);
     let what = match damaged.first() {
         Some((number, what)) => format!("no snapshot is whole ({}: {what})", snapshot_name(*number)),
         None if first == 1 => "its header is damaged".to_owned(),
         None => "there is no snapshot before it".to_owned(),
     };
     let damage = Damage { file: journal_name(first), offset: 0, record: 1, what };
-    let broken = Break { damage, file: first, bytes: 0, proof: None };
-    if !options.accept_loss {
-        return Err(errors.damaged(broken));
-    }
+    Ok(Baseless::Damaged(Break { damage, file: first, bytes: 0, proof: None }))
+}
+
+fn no_base(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    options: &Options,
+    errors: &Errors<'_>,
+    damaged: &[(u64, String)],
+) -> Result<Option<Recovered>, JournalError> {
+    let broken = match baseless(storage, catalogue, damaged).map_err(errors.io("read it"))? {
+        Baseless::Nothing => return Ok(None),
+        Baseless::Unbegun(broken) if !options.accept_loss => {
+            info!("the journal was never begun: removing {} bytes", broken.bytes);
+            let torn = Some((catalogue.journals.clone(), broken));
+            let removed = Litter { torn, ..Litter::default() }.remove(storage);
+            removed.map_err(|(what, error)| errors.io(what)(error))?;
+            return Ok(None);
+        }
+        Baseless::Unbegun(broken) => broken,
+        Baseless::Damaged(broken) if !options.accept_loss => return Err(errors.damaged(broken)),
+        Baseless::Damaged(broken) => broken,
+    };
     warn!("starting with an empty display: {}", broken.damage);
     let size = options.size.unwrap_or(DEFAULT_SIZE);
     let display = Display::new(size, options.background).map_err(|error| errors.display(error))?;

@@ -53,6 +53,15 @@ pub(crate) struct Break {
 }
 
 impl Break {
+    /// Returns what is wrong, and what proves that it is more than an end that was being written.
+    pub(crate) fn proven(self) -> Damage {
+        let mut damage = self.damage;
+        if let Some(proof) = self.proof {
+            damage.what = format!("{} ({proof})", damage.what);
+        }
+        damage
+    }
+
     /// Whether nothing is left of this journal when what is behind the break is cut off.
     pub(crate) fn removes(&self, number: u64) -> bool {
         number > self.file || (number == self.file && self.damage.offset < HEADER as u64)

@@ -1,7 +1,7 @@
 //! Where a picture goes: a file that is there whole or not at all.
 
 use super::Timeline;
-use display_server::output;
+use display_server::output::{self, Patience};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -47,7 +47,8 @@ impl Target {
     /// What the system says, with the name of the file and what to do.
     pub fn write(&self, timeline: &Timeline) -> io::Result<()> {
         let text = if self.is_page { timeline.html() } else { timeline.svg() };
-        output::write(&self.path, |out| out.write_all(text.as_bytes())).map_err(|error| self.named(&error))
+        output::write(&self.path, Patience::default(), |out| out.write_all(text.as_bytes()))
+            .map_err(|error| self.named(&error))
     }
 
     fn named(&self, error: &io::Error) -> io::Error {

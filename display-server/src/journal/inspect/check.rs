@@ -1,20 +1,23 @@
-//! Reads everything and says whether it is as it was written.
+//! Reads everything, and says whether a server would start with it and what is not as it was written.
 
 use super::{no_snapshot, time, with};
-use crate::journal::base::read_header;
+use crate::journal::Companion;
+use crate::journal::base::{Errors, Found, find_base, read_header};
 use crate::journal::error::{Damage, JournalError};
-use crate::journal::files::{Catalogue, journal_name, read_snapshot, snapshot_name};
+use crate::journal::files::{Catalogue, NoSnapshot, journal_name, read_snapshot, snapshot_name};
 use crate::journal::format::SnapshotHeader;
+use crate::journal::recover::{Baseless, baseless};
 use crate::journal::replay::{Owner, Place, Step, walk};
 use crate::journal::snapshots::KEPT;
 use crate::journal::storage::Storage;
+use crate::sessions::Shadow;
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What a journal has in it, and whether all of that is as it was written.
+/// What a journal has in it, whether a server starts with it, and whether all of it is as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -32,8 +35,10 @@ pub struct Report {
     pub files: (u64, u64),
     /// An end that was being written, and how many bytes it has: a server that starts cuts it off.
     pub torn: Option<(Damage, u64)>,
-    /// What is not as it was written.
-    pub damage: Vec<Damage>,
+    /// Why a server refuses to start with it, in the server's words; `None` if it starts.
+    pub damage: Option<Damage>,
+    /// What else is not as it was written: nothing that keeps a server from starting, which warns of what it notices.
+    pub warnings: Vec<Damage>,
 }
 
 /// Reads all of the journal in `directory`. `progress` is told how many bytes of how many have been read.
@@ -42,93 +47,159 @@ pub struct Report {
 /// If there is no journal or it cannot be read. Damage is no error here but in the report.
 pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
     with(directory, |storage, catalogue, errors| {
-        let mut report = Report::default();
-        for name in catalogue.journals.iter().map(|&n| journal_name(n)) {
-            let length = storage.open(&name).and_then(|file| file.length());
-            report.bytes += length.map_err(errors.io(format!("read {name}")))?;
-        }
-        let total = report.bytes;
-        let mut snapshots = Vec::new();
-        for &number in &catalogue.snapshots {
-            match read_snapshot(storage, number) {
-                Ok(snapshot) => snapshots.push((number, snapshot.header)),
-                Err(why) => report.damage.push(no_snapshot(errors, number, why)?),
-            }
-            let length = storage.open(&snapshot_name(number)).and_then(|file| file.length());
-            report.bytes += length.map_err(errors.io(format!("read {}", snapshot_name(number))))?;
-        }
-        report.files = (snapshots.len() as u64, catalogue.journals.len() as u64);
-        let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
-        let is_named = wrong.is_none();
-        report.damage.extend(wrong);
-        let mut sessions = HashSet::new();
-        // From the oldest file on, and then from every snapshot that begins a new instance, after a loss was accepted.
-        let mut from = match start(storage, catalogue, &snapshots).map_err(errors.io("read it"))? {
-            Ok(start) => start,
-            Err(damage) => {
-                report.damage.push(damage);
-                None
-            }
-        };
-        let (mut done, mut told) = (0, 0);
-        while let Some((owner, place)) = from.take() {
-            let end = walk(storage, catalogue, owner, place, &mut |place, bytes, step| {
-                match step {
-                    Step::File(header) => {
-                        let snapshot = snapshots.iter().find(|(number, _)| *number == place.file);
-                        if let Some((number, snapshot)) = snapshot
-                            && (snapshot.sequence + 1, snapshot.checksum) != (header.first, header.previous)
-                        {
-                            let what = "it is of another place than the journal behind it".into();
-                            let (file, record) = (snapshot_name(*number), header.first);
-                            report.damage.push(Damage { file, offset: 0, record, what });
-                        }
-                    }
-                    Step::Record(frame, entry) => {
-                        let (number, at) = (frame.sequence, time(frame.time));
-                        report.records += 1;
-                        report.numbers = Some((report.numbers.map_or(number, |(first, _)| first), number));
-                        report.times = Some((report.times.map_or(at, |(first, _)| first), at));
-                        sessions.extend(entry.session.map(|stamp| stamp.session));
-                    }
-                }
-                if bytes - told >= 1 << 20 {
-                    told = bytes;
-                    progress(done + bytes, total);
-                }
-                ControlFlow::Continue(())
-            });
-            let end = end.map_err(errors.io("read it"))?;
-            (done, told) = (done + end.bytes, 0);
-            if let Some(broken) = end.broken {
-                let renewed = snapshots
-                    .iter()
-                    .find(|(number, header)| *number > broken.file && header.instance != owner.instance);
-                if let Some((number, header)) = renewed {
-                    from = Some(behind(*number, header));
-                } else if let Some(proof) = broken.proof {
-                    let what = format!("{} ({proof})", broken.damage.what);
-                    report.damage.push(Damage { what, ..broken.damage });
-                } else if broken.bytes > 0 {
-                    report.torn = Some((broken.damage, broken.bytes));
-                }
-            } else if is_named {
-                let base = snapshots.last().map_or(place.file, |(number, _)| *number);
-                report.damage.extend(catalogue.contradiction(owner, base, &end.place));
-            }
-            if from.is_none() {
-                let lost = catalogue.lost(owner);
-                let is_told = |name: &String| report.damage.iter().any(|damage| damage.file == *name);
-                let lost = lost.into_iter().filter(|name| !is_told(name)).map(|file| {
-                    let what = "the file is missing (the manifest names it)".into();
-                    Damage { file, offset: 0, record: 0, what }
-                });
-                report.damage.extend(lost.collect::<Vec<_>>());
-            }
-        }
-        report.sessions = sessions.len() as u64;
-        Ok(report)
+        examine(storage, catalogue, errors, &Shadow::default(), progress)
     })
+}
+
+/// Reads all of a journal, and has `companion` try the state beside its picture.
+pub(in crate::journal) fn examine(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    errors: &Errors<'_>,
+    companion: &dyn Companion,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Report, JournalError> {
+    let (mut report, mut found) = read(storage, catalogue, errors, progress)?;
+    report.damage = refusal(storage, catalogue, errors, companion)?;
+    if let Some(damage) = &report.damage {
+        found.retain(|other| (&other.file, other.record) != (&damage.file, damage.record));
+        // It is for who has accepted the loss to cut anything off.
+        report.torn = None;
+    }
+    report.warnings = found;
+    Ok(report)
+}
+
+/// Why a server would not start, by the same steps in the same order as `recover`.
+fn refusal(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    errors: &Errors<'_>,
+    companion: &dyn Companion,
+) -> Result<Option<Damage>, JournalError> {
+    let Found { base, damaged } = find_base(storage, catalogue, errors, |_| true)?;
+    if let Some(damage) = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))? {
+        return Ok(Some(damage));
+    }
+    let Some(base) = base else {
+        let found = baseless(storage, catalogue, &damaged).map_err(errors.io("read it"))?;
+        return Ok(match found {
+            Baseless::Damaged(broken) => Some(broken.proven()),
+            Baseless::Unbegun(_) | Baseless::Nothing => None,
+        });
+    };
+    if let Some(Err(why)) = base.state.as_ref().map(|state| companion.restore(state)) {
+        let what = format!("the state in it cannot be restored: {why}");
+        let (file, record) = (snapshot_name(base.place.file), base.place.next - 1);
+        return Ok(Some(Damage { file, offset: 0, record, what }));
+    }
+    let end = walk(storage, catalogue, base.owner, base.place, &mut |_, _, _| ControlFlow::Continue(()));
+    let end = end.map_err(errors.io("read it"))?;
+    Ok(match end.broken {
+        Some(broken) => broken.proof.is_some().then(|| broken.proven()),
+        None => catalogue.contradiction(base.owner, base.place.file, &end.place),
+    })
+}
+
+/// Reads all of a journal from its oldest file on: what there is, and whatever is not as it was written.
+fn read(
+    storage: &dyn Storage,
+    catalogue: &Catalogue,
+    errors: &Errors<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Report, Vec<Damage>), JournalError> {
+    let mut found: Vec<Damage> = Vec::new();
+    let mut report = Report::default();
+    for name in catalogue.journals.iter().map(|&n| journal_name(n)) {
+        let length = storage.open(&name).and_then(|file| file.length());
+        report.bytes += length.map_err(errors.io(format!("read {name}")))?;
+    }
+    let total = report.bytes;
+    let mut snapshots = Vec::new();
+    for &number in &catalogue.snapshots {
+        match read_snapshot(storage, number) {
+            Ok(snapshot) => snapshots.push((number, snapshot.header)),
+            // One that is gone was just removed by a server, and what is left is looked at anew.
+            Err(NoSnapshot::Io(error)) if error.kind() != io::ErrorKind::NotFound => {
+                let what = format!("it cannot be read: {error}");
+                found.push(Damage { file: snapshot_name(number), offset: 0, record: 0, what });
+            }
+            Err(why) => found.push(no_snapshot(errors, number, why)?),
+        }
+        let length = storage.open(&snapshot_name(number)).and_then(|file| file.length());
+        report.bytes += length.map_err(errors.io(format!("read {}", snapshot_name(number))))?;
+    }
+    report.files = (snapshots.len() as u64, catalogue.journals.len() as u64);
+    let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
+    let is_named = wrong.is_none();
+    found.extend(wrong);
+    let mut sessions = HashSet::new();
+    // From the oldest file on, and then from every snapshot that begins a new instance, after a loss was accepted.
+    let mut from = match start(storage, catalogue, &snapshots).map_err(errors.io("read it"))? {
+        Ok(start) => start,
+        Err(damage) => {
+            found.push(damage);
+            None
+        }
+    };
+    let (mut done, mut told) = (0, 0);
+    while let Some((owner, place)) = from.take() {
+        let end = walk(storage, catalogue, owner, place, &mut |place, bytes, step| {
+            match step {
+                Step::File(header) => {
+                    let snapshot = snapshots.iter().find(|(number, _)| *number == place.file);
+                    if let Some((number, snapshot)) = snapshot
+                        && (snapshot.sequence + 1, snapshot.checksum) != (header.first, header.previous)
+                    {
+                        let what = "it is of another place than the journal behind it".into();
+                        let (file, record) = (snapshot_name(*number), header.first);
+                        found.push(Damage { file, offset: 0, record, what });
+                    }
+                }
+                Step::Record(frame, entry) => {
+                    let (number, at) = (frame.sequence, time(frame.time));
+                    report.records += 1;
+                    report.numbers = Some((report.numbers.map_or(number, |(first, _)| first), number));
+                    report.times = Some((report.times.map_or(at, |(first, _)| first), at));
+                    sessions.extend(entry.session.map(|stamp| stamp.session));
+                }
+            }
+            if bytes - told >= 1 << 20 {
+                told = bytes;
+                progress(done + bytes, total);
+            }
+            ControlFlow::Continue(())
+        });
+        let end = end.map_err(errors.io("read it"))?;
+        (done, told) = (done + end.bytes, 0);
+        if let Some(broken) = end.broken {
+            let renewed = snapshots
+                .iter()
+                .find(|(number, header)| *number > broken.file && header.instance != owner.instance);
+            if let Some((number, header)) = renewed {
+                from = Some(behind(*number, header));
+            } else if broken.proof.is_some() {
+                found.push(broken.proven());
+            } else if broken.bytes > 0 {
+                report.torn = Some((broken.damage, broken.bytes));
+            }
+        } else if is_named {
+            let base = snapshots.last().map_or(place.file, |(number, _)| *number);
+            found.extend(catalogue.contradiction(owner, base, &end.place));
+        }
+        if from.is_none() {
+            let lost = catalogue.lost(owner);
+            let is_told = |name: &String| found.iter().any(|damage| damage.file == *name);
+            let lost = lost.into_iter().filter(|name| !is_told(name)).map(|file| {
+                let what = "the file is missing (the manifest names it)".into();
+                Damage { file, offset: 0, record: 0, what }
+            });
+            let lost: Vec<_> = lost.collect();
+            found.extend(lost);
+        }
+    }
+    report.sessions = sessions.len() as u64;
+    Ok((report, found))
 }
 
 /// Whose files there are, and where the oldest one begins that is needed. (Removing others may have been interrupted,

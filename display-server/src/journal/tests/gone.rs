@@ -9,7 +9,7 @@ use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};
 
 /// A display that was started so many times, with six synced calls in each life, and a snapshot at the end of each if it was ended.
-fn lived(starts: u64, is_ended: bool) -> (Memory, Picture) {
+pub(super) fn lived(starts: u64, is_ended: bool) -> (Memory, Picture) {
     let mut storage = Memory::new(Trouble::None, true);
     let mut shown = Vec::new();
     for start in 0..starts {

@@ -1,5 +1,6 @@
 //! Whatever happens to the disk, the picture is one that there was.
 
+mod agreed;
 mod flips;
 mod format;
 mod gone;
