@@ -14,8 +14,11 @@
 //! - when there is no room, a connection neither reads nor executes until there is. Those who wait are served in order, but that one
 //!   that wants much lets those that want less go first for a moment. An image that does not come to it in time is refused with
 //!   `no_memory`;
+//! - one connection at a time that holds some already may have what it lacks for a whole message out of a part that is for nothing else.
+//!   So those that are in the middle of long messages never all wait for each other;
 //! - while anybody waits, a connection that holds memory and does not get on, since its client neither reads nor sends, is
-//!   [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first; and if it is only the display that they all wait for, one of those.
+//!   [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first; and if they all wait for memory only, as
+//!   many of those as it takes for one to go on.
 //!
 //! The fault of a batch is not asked for: it is smaller than the batch, for which twice its size was granted.
 
@@ -49,6 +52,9 @@ const OWN: usize = growth(2 * limits::IDLE_BUFFER + SESSION);
 
 /// What it has beyond that if there was room when it came: the answer that a band of an image is, and what is around it.
 const OWN_BAND: usize = limits::BAND + (4 << 10);
+
+/// What one that has begun a message may need for the rest of it: all of the longest, and a read.
+const FINISH: usize = limits::MESSAGE + OWN;
 
 /// How often those who wait look for one that holds memory and does not get on.
 const LOOK: Duration = Duration::from_millis(100);
@@ -94,8 +100,17 @@ pub(crate) struct Progress {
 impl Budget {
     /// `memory` bytes for `connections`, each of which gets a part of its own.
     pub(crate) fn new(memory: usize, connections: usize) -> Budget {
+        Budget::with(memory, connections, FINISH)
+    }
+
+    /// The same, with `finish` bytes for one at a time to end what it has begun.
+    fn with(memory: usize, connections: usize, finish: usize) -> Budget {
         let units = memory.saturating_sub(connections.saturating_mul(OWN + limits::READ)) / UNIT;
-        Budget { pool: Arc::new(Mutex::new(Pool::new(units))), units, born: clock::now() }
+        Budget {
+            pool: Arc::new(Mutex::new(Pool::new(units, finish.div_ceil(UNIT)))),
+            units,
+            born: clock::now(),
+        }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {

@@ -227,6 +227,21 @@ impl Connection {
         self.inbox.capacity() + self.talk.out.capacity() + session
     }
 
+    /// The most that [`Connection::memory`] may be after the next step, beside what the step itself reads and answers.
+    pub fn most_memory(&self) -> usize {
+        self.inbox.most() + 2 * (self.memory() - self.inbox.capacity())
+    }
+
+    /// Whether a long message has begun, and all of it has room in the memory that is in use.
+    pub fn has_room(&self) -> bool {
+        self.inbox.has_room()
+    }
+
+    /// Bytes that must arrive, at the least, before the message that has begun is whole; 0 if none has begun.
+    pub fn missing(&self) -> usize {
+        self.inbox.missing()
+    }
+
     /// Takes bytes from the front of `input` until there is something to execute.
     ///
     /// The request borrows from the input or from the connection: execute it, then call [`Connection::answer`].

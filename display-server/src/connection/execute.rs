@@ -1,10 +1,10 @@
 //! Executes what was read, up to a turn's worth, and what was asked and had to wait.
 
 use super::Connection;
+use super::ahead::Ahead;
 use super::converse::Turn;
-use super::memory::extra;
+use super::memory::step;
 use crate::apply::{answer_bytes, apply, no_memory, read, work};
-use crate::budget::growth;
 use crate::buffers::ReadBuffer;
 use crate::fairness::CALL;
 use crate::journal::Turn as Journaling;
@@ -12,6 +12,7 @@ use crate::question::Question;
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, limits};
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -42,14 +43,13 @@ impl<S> Connection<'_, S> {
         let framebuffer = display.framebuffer();
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
-        let large = input.as_ref().map_or(0, extra);
         let mut done = 0;
         let mut journaling = Journaling::new(*journal);
         let turn = loop {
             if done >= most {
                 break Turn::Yield;
             }
-            let step = growth(machine.memory()) + large;
+            let step = step(machine, input.as_ref());
             if !share.try_cover(step) {
                 break Turn::Over;
             }
@@ -135,24 +135,32 @@ impl<S> Connection<'_, S> {
         if self.work.did(done) && turn == Turn::Over { Turn::Yield } else { turn }
     }
 
-    /// Ready when the question that is kept can be gone on with.
-    pub(super) fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some((question, _)) = &mut self.asked else { return false };
+    /// Whether the question that is kept can be gone on with.
+    ///
+    /// # Errors
+    /// The client is gone, while its answer waits for memory.
+    pub(super) fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+        let Some((question, _)) = &mut self.asked else { return Ok(false) };
         let (bytes, is_late) = match question {
             Question::Image { bytes, until, .. } => (*bytes, *until <= now),
             Question::Digest { digest: Some(_), .. } => (0, false),
             // Nothing comes any more: its thread has failed.
-            Question::Digest { coming, .. } if coming.is_terminated() => return false,
+            Question::Digest { coming, .. } if coming.is_terminated() => return Ok(false),
             Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
                 Poll::Ready(Ok(found)) => {
                     *digest = Some(found);
                     (0, false)
                 }
-                Poll::Ready(Err(_)) | Poll::Pending => return false,
+                Poll::Ready(Err(_)) | Poll::Pending => return Ok(false),
             },
         };
-        let large = self.input.as_ref().map_or(0, extra);
-        let wanted = (growth(self.machine.memory()) + large).saturating_add(bytes);
-        self.share.poll_cover(cx, wanted).is_ready() || is_late
+        let wanted = step(&self.machine, self.input.as_ref()).saturating_add(bytes);
+        if self.share.poll_cover(cx, wanted).is_ready() || is_late {
+            return Ok(true);
+        }
+        if self.share.is_waiting() && matches!((self.ahead)(&self.stream), Ahead::Gone(_)) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(false)
     }
 }
