@@ -92,7 +92,7 @@ pub struct Server {
     journal: Option<Journal>,
     options: ServerOptions,
     budget: Budget,
-    lane: Lane,
+    pub(crate) lane: Lane,
     hasher: Hasher,
 }
 

@@ -58,6 +58,8 @@ struct Talk {
     out: Outbox,
     /// The request handed out by `handle_input` that `answer` is to answer.
     executing: Option<Executing>,
+    /// Bytes of an image that was begun and is answered in pieces.
+    owed: usize,
     /// After `hello`: the number of the last request that was executed, and of the last that the client knows of.
     applied: u64,
     reported: u64,
@@ -143,6 +145,7 @@ impl Connection {
                 arriving: Arriving::default(),
                 out: Outbox::default(),
                 executing: None,
+                owed: 0,
                 applied: 0,
                 reported: 0,
                 session: None,
@@ -352,6 +355,18 @@ impl Connection {
         self.talk.answer_image(bytes, write);
     }
 
+    /// Begins to answer a `get_image` with an image of so many bytes, which [`Connection::answer_piece`] appends piece by piece.
+    /// Until the last nothing else is said or taken in. Returns whether that is so: only a plain client is answered in
+    /// pieces, for what another is told has a checksum in front, or is kept for its session.
+    pub fn begin_image(&mut self, bytes: usize) -> bool {
+        self.talk.begin_image(bytes)
+    }
+
+    /// Appends the next bytes of the image that was begun: as many as `write` appends, and no more than are owed.
+    pub fn answer_piece(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.talk.answer_piece(write);
+    }
+
     /// Goes on with what was `found` of the session that [`Step::Resume`] asked for. What cannot be gone on with stays in
     /// `found`, and the connection closes.
     pub fn resume(&mut self, found: &mut Option<Session>) {
@@ -450,7 +465,7 @@ fn not_rpc() -> Fault {
 
 impl Talk {
     fn is_full(&self) -> bool {
-        self.out.unsent().len() >= limits::UNSENT
+        self.owed > 0 || self.out.unsent().len() >= limits::UNSENT
     }
 
     fn handle_message<'a>(&mut self, message: &'a [u8], now: Instant) -> Step<'a> {

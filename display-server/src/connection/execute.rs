@@ -5,18 +5,22 @@ use super::ahead::Ahead;
 use super::converse::Turn;
 use super::memory::step;
 use crate::apply::{answer_bytes, apply, no_memory, read, work};
+use crate::budget::growth;
 use crate::buffers::ReadBuffer;
 use crate::fairness::CALL;
 use crate::journal::Turn as Journaling;
 use crate::question::Question;
 use draw_protocol::server::Step;
-use draw_protocol::{Answer, limits};
+use draw_protocol::{Answer, Request, limits};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tracing::debug;
+
+/// The most that a step of a connection takes on which nothing is under way.
+const IDLE: usize = growth(2 * limits::IDLE_BUFFER);
 
 impl<S> Connection<'_, S> {
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
@@ -62,10 +66,29 @@ impl<S> Connection<'_, S> {
                         if share.try_cover(step.saturating_add(*bytes)) {
                             machine.answer_image(*bytes, |out| read(*area, framebuffer, out));
                             done += CALL + *bytes as u64 / 4;
+                        } else if machine.begin_image(*bytes) {
+                            *question = Question::Rest { area: *area };
+                            continue;
                         } else if *until <= now {
                             machine.answer(Err(no_memory(*bytes)));
                         } else {
                             break Turn::Over;
+                        }
+                    }
+                    Question::Rest { .. } if machine.unsent() > 0 => break Turn::Over,
+                    Question::Rest { area } => {
+                        let mut bytes = limits::BAND.max(Question::piece(area));
+                        if !share.try_cover(step + bytes) {
+                            bytes = Question::piece(area);
+                            if !share.try_cover(step + bytes) {
+                                break Turn::Over;
+                            }
+                        }
+                        let piece = Question::take_rows(area, bytes);
+                        machine.answer_piece(|out| framebuffer.read(piece, out));
+                        done += CALL + u64::from(piece.width) * u64::from(piece.height);
+                        if area.height > 0 {
+                            continue;
                         }
                     }
                     Question::Digest { digest: Some(digest), .. } => {
@@ -85,8 +108,9 @@ impl<S> Connection<'_, S> {
                     done += CALL + work(&request, framebuffer.size());
                     let question = Question::of(&request, (display, hasher), now);
                     let question = question.filter(|question| match question {
-                        Question::Image { bytes, .. } => share.can_cover(step.saturating_add(*bytes)),
-                        Question::Digest { .. } => true,
+                        // What is unsent now goes before it is answered.
+                        Question::Image { bytes, .. } => share.can_cover(IDLE.saturating_add(*bytes)),
+                        _ => true,
                     });
                     if let Some(question) = question {
                         *asked = Some((question, stamp));
@@ -105,6 +129,9 @@ impl<S> Connection<'_, S> {
                     });
                     if let Err(fault) = &result {
                         debug!(peer, "{}: {fault}", request.call());
+                    }
+                    if let Request::PutImage { rgba, .. } = request {
+                        share.brought(rgba.len());
                     }
                     machine.answer(result);
                 }
@@ -143,6 +170,8 @@ impl<S> Connection<'_, S> {
         let Some((question, _)) = &mut self.asked else { return Ok(false) };
         let (bytes, is_late) = match question {
             Question::Image { bytes, until, .. } => (*bytes, *until <= now),
+            Question::Rest { .. } if self.machine.unsent() > 0 => return Ok(false),
+            Question::Rest { area } => (Question::piece(area), false),
             Question::Digest { digest: Some(_), .. } => (0, false),
             // Nothing comes any more: its thread has failed.
             Question::Digest { coming, .. } if coming.is_terminated() => return Ok(false),

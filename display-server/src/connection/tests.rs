@@ -4,6 +4,7 @@ use super::ahead::{Ahead, Look};
 use crate::admission::Seat;
 use crate::clock::now;
 use crate::display::Display;
+use crate::fairness::{WORK, Work};
 use crate::server::{Server, ServerOptions};
 use draw_protocol::{Color, Size, limits};
 use std::time::Duration;
@@ -41,7 +42,17 @@ fn image() -> Vec<u8> {
 }
 
 const DONE: &[u8] = b"\x94\x01\x07\xc0\xc0";
+/// `hello` with version 1 of a client `x`.
+const HELLO: &[u8] = b"\x94\x00\x00\xa5hello\x91\x82\xa7version\x01\xa6client\xa1x";
 const GET_IMAGE: &[u8] = b"\x94\x00\x07\xa9get_image\x94\x00\x00\xcd\x04\x00\xcd\x02\x00";
+
+/// A client that greets asks for an image of everything.
+fn greeted() -> Vec<u8> {
+    let mut asks = [HELLO, GET_IMAGE].concat();
+    // Its requests have numbers from 1 on.
+    asks[HELLO.len() + 2] = 1;
+    asks
+}
 
 /// A client that holds most of the memory by an image of which the last byte is missing. It is cut for others only after
 /// [`limits::RECLAIM`].
@@ -95,13 +106,93 @@ async fn a_client_that_has_only_ended_its_side_is_served_when_there_is_memory() 
     let (heard, is_over) = hears(image(), |_| Ahead::Ended(BYTES)).await;
     assert!(!is_over);
     assert_eq!(heard, DONE);
-    let (heard, is_over) = hears(GET_IMAGE.to_vec(), |_| Ahead::Ended(0)).await;
-    assert!(!is_over);
-    assert_eq!(heard.len(), 9 + BYTES);
+    let (heard, is_over) = hears(greeted(), |_| Ahead::Ended(0)).await;
+    assert!(!is_over && heard.len() > BYTES);
+    assert!(heard[heard.len() - BYTES - 9..].starts_with(b"\x94\x01\x01\xc0\xc6"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_s_answer_waits_for_memory_when_the_client_is_gone() {
-    let (heard, is_over) = hears(GET_IMAGE.to_vec(), |_| Ahead::Gone(0)).await;
-    assert!(is_over && heard.is_empty());
+    let (heard, is_over) = hears(greeted(), |_| Ahead::Gone(0)).await;
+    assert!(is_over && heard.len() < 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_client_s_image_waits_for_no_memory_and_is_whole() {
+    let server = scarce();
+    let hog = hog(&server).await;
+    let framebuffer = server.display().framebuffer();
+    for (x, y) in (0..WIDTH as i32).zip(0..HEIGHT as i32) {
+        framebuffer.draw_pixel(x, y, Color::RED, &mut framebuffer.no_damage());
+    }
+    let (mut client, _) = connect(&server, |_| Ahead::More);
+    let began = now();
+    // What follows is answered behind it.
+    let next = b"\x94\x00\x08\xa4sync\x90";
+    client.write_all(&[GET_IMAGE, GET_IMAGE, next].concat()).await.unwrap();
+    for _ in 0..2 {
+        let mut heard = vec![0; 9 + BYTES];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard[..9], [b"\x94\x01\x07\xc0\xc6", &(BYTES as u32).to_be_bytes()[..]].concat());
+        for (at, pixel) in heard[9..].chunks_exact(4).enumerate() {
+            let (x, y) = (at as u32 % WIDTH, at as u32 / WIDTH);
+            assert_eq!(pixel, if x == y { [255, 0, 0, 255] } else { [0, 0, 0, 255] }, "({x}, {y})");
+        }
+    }
+    let mut heard = [0; 5];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, *b"\x94\x01\x08\xc0\xc0");
+    assert_eq!(now(), began, "nothing waited");
+    end(hog).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_in_the_middle_of_an_image_says_nothing_more() {
+    let server = scarce();
+    let hog = hog(&server).await;
+    let (mut client, served) = connect(&server, |_| Ahead::More);
+    client.write_all(&GET_IMAGE.repeat(2)).await.unwrap();
+    let mut head = [0; 9];
+    client.read_exact(&mut head).await.unwrap();
+    // Nobody reads, until the display has enough of it.
+    tokio::time::sleep(limits::STALLED + Duration::from_secs(1)).await;
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).await.unwrap();
+    served.await.unwrap();
+    assert!(heard.len() < BYTES && heard.chunks_exact(4).all(|pixel| pixel == [0, 0, 0, 255]));
+    assert_eq!(heard.len() % 4, 0, "whole rows");
+    drop(hog);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_counts_once_as_work_so_that_a_client_of_small_ones_waits_for_no_turn() {
+    let display = Display::new(Size { width: 300, height: 200 }, Color::BLACK).unwrap();
+    let server = Server::new(display, ServerOptions::default());
+    // Both places of those that have asked for much are taken.
+    let mut heavy = [(); 2].map(|()| Work::new(&server.lane, now()));
+    for work in &mut heavy {
+        assert!(work.may_do(now()) > 0 && work.did(WORK) && work.may_do(now()) > 0);
+    }
+    let (mut client, _) = connect(&server, |_| Ahead::More);
+    let asks = b"\x94\x00\x07\xa9get_image\x94\x00\x00\xcd\x01\x2c\xcc\xc8\x94\x00\x08\xa4sync\x90";
+    client.write_all(asks).await.unwrap();
+    let mut heard = vec![0; 9 + 300 * 200 * 4 + 5];
+    let answered = tokio::time::timeout(Duration::from_secs(1), client.read_exact(&mut heard)).await;
+    assert!(answered.is_ok(), "it waits for its turn");
+    assert!(heard.ends_with(b"\x94\x01\x08\xc0\xc0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_behind_another_is_not_refused_for_what_of_that_is_unsent() {
+    let server = scarce();
+    let (mut client, _) = connect(&server, |_| Ahead::More);
+    let mut second = GET_IMAGE.to_vec();
+    second[2] = 2;
+    client.write_all(&[greeted(), second].concat()).await.unwrap();
+    let mut heard = vec![0; 2 * BYTES];
+    let mut at = 0;
+    while at < 2 * BYTES {
+        let read = tokio::time::timeout(Duration::from_secs(5), client.read(&mut heard[at..])).await;
+        at += read.unwrap_or_else(|_| panic!("{at} bytes came")).unwrap();
+    }
 }
