@@ -84,16 +84,18 @@ pub(crate) fn answer_bytes(request: &Request<'_>) -> usize {
     }
 }
 
-/// How many pixels executing a request touches, at most, counted in what it takes to fill one; beside what any request costs.
+/// Returns how many pixels a request touches when it is executed, at most, counted in what it takes to fill one; beside what any request costs.
 pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
     let area =
         |width: u32, height: u32| u64::from(width.min(size.width)) * u64::from(height.min(size.height));
     match *request {
         Request::DrawPixels { pixels } | Request::AddPixels { pixels } => pixels.len() as u64,
-        Request::FillRect { width, height, .. }
-        | Request::PutImage { width, height, .. }
-        | Request::GetImage { width, height, .. } => area(width, height),
-        // Counted piece by piece.
+        Request::FillRect { width, height, .. } | Request::PutImage { width, height, .. } => {
+            area(width, height)
+        }
+        // Counted when it is answered, which may be much later.
+        Request::GetImage { .. } => 0,
+        // Done by the thread that computes digests.
         Request::GetDigest { .. } => 0,
         Request::Clear { .. } => area(size.width, size.height),
         Request::DrawPixel { .. }

@@ -9,13 +9,17 @@
 //!
 //! - a connection that comes while there is room takes a [`BAND`](limits::BAND) more for its own. So a client that asks for images by bands of
 //!   rows, as the client library does, never waits for anybody;
-//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have taken many answers. Whoever asks and does not read
-//!   never gets at it;
+//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have taken many answers, or sent many images. Whoever asks
+//!   and does not read, or begins and does not end, never gets at it;
 //! - when there is no room, a connection neither reads nor executes until there is. Those who wait are served in order, but that one
-//!   that wants much lets those that want less go first for a moment. An image that does not come to it in time is refused with
-//!   `no_memory`;
+//!   that wants much lets those that want less go first for a moment. A plain client is answered
+//!   with an image piece by piece, each in what its connection has of its own; one of a session, if it does not come to it in time,
+//!   is refused with `no_memory`;
+//! - one connection at a time that holds some already may have what it lacks for a whole message out of a part that is for nothing else.
+//!   So those that are in the middle of long messages never all wait for each other;
 //! - while anybody waits, a connection that holds memory and does not get on, since its client neither reads nor sends, is
-//!   [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first; and if it is only the display that they all wait for, one of those.
+//!   [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first; and if they all wait for memory only, as
+//!   many of those as it takes for one to go on.
 //!
 //! The fault of a batch is not asked for: it is smaller than the batch, for which twice its size was granted.
 
@@ -50,8 +54,14 @@ const OWN: usize = growth(2 * limits::IDLE_BUFFER + SESSION);
 /// What it has beyond that if there was room when it came: the answer that a band of an image is, and what is around it.
 const OWN_BAND: usize = limits::BAND + (4 << 10);
 
-/// How often those who wait look for one that holds memory and does not get on.
+/// What one that has begun a message may need for the rest of it: all of the longest, and a read.
+const FINISH: usize = limits::MESSAGE + OWN;
+
+/// How often those who wait look for one that holds memory and does not get on ...
 const LOOK: Duration = Duration::from_millis(100);
+
+/// ... and how soon they do so first: where there is one already, they hardly wait.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
 
 /// The most that buffers of `held` bytes can become within one step, of one read of [`limits::READ`] bytes.
 pub(crate) const fn growth(held: usize) -> usize {
@@ -94,8 +104,17 @@ pub(crate) struct Progress {
 impl Budget {
     /// `memory` bytes for `connections`, each of which gets a part of its own.
     pub(crate) fn new(memory: usize, connections: usize) -> Budget {
+        Budget::with(memory, connections, FINISH)
+    }
+
+    /// The same, with `finish` bytes for one at a time to end what it has begun.
+    fn with(memory: usize, connections: usize, finish: usize) -> Budget {
         let units = memory.saturating_sub(connections.saturating_mul(OWN + limits::READ)) / UNIT;
-        Budget { pool: Arc::new(Mutex::new(Pool::new(units))), units, born: clock::now() }
+        Budget {
+            pool: Arc::new(Mutex::new(Pool::new(units, finish.div_ceil(UNIT)))),
+            units,
+            born: clock::now(),
+        }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -134,7 +153,7 @@ pub(crate) struct Share {
     waiting: Option<Waiting>,
     /// Bytes that came or went since it last got on, by [`limits::MESSAGE_RATE`].
     moved: u64,
-    /// Bytes of answers that the client has taken, in all.
+    /// Bytes of answers that the client has taken, and of images that it has sent whole, in all.
     taken: u64,
 }
 
@@ -220,7 +239,7 @@ impl Share {
                     self.add(missing);
                     continue;
                 }
-                let look = Box::pin(tokio::time::sleep(LOOK));
+                let look = Box::pin(tokio::time::sleep(FIRST_LOOK));
                 self.waiting = Some(Waiting { wants: missing, look });
             }
             let Some(waiting) = &mut self.waiting else { continue };
@@ -288,6 +307,11 @@ impl Share {
     pub(crate) fn went(&mut self, bytes: usize, now: Instant) {
         self.taken += bytes as u64;
         self.came(bytes, now);
+    }
+
+    /// An image of so many bytes came whole, and was drawn.
+    pub(crate) fn brought(&mut self, bytes: usize) {
+        self.taken += bytes as u64;
     }
 
     /// What the connection waits for from now on.

@@ -5,12 +5,15 @@
 //! What bounds a turn: one buffer of [`limits::STREAM_READ`] bytes, and what [`Work`] allows. A question that takes longer than a
 //! turn, or waits for memory, is kept as [`Asked`], and nothing of the connection is executed before it is answered.
 
+mod ahead;
 mod converse;
 mod durable;
 mod execute;
 mod memory;
 mod receive;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transmit;
 
 use crate::admission::Seat;
@@ -25,6 +28,7 @@ use crate::hasher::Hasher;
 use crate::journal::Journal;
 use crate::question::Asked;
 use crate::sessions::Holder;
+pub(crate) use ahead::{Look, plain, socket};
 use draw_printer::Printer;
 use draw_protocol::server::{self, Stats};
 use draw_protocol::session::{Id, Resume};
@@ -46,7 +50,7 @@ pub(crate) const LAST_FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves one client until either side ends the connection. `shutdown` says that the server does.
 pub(crate) async fn serve<S>(
-    stream: S,
+    (stream, ahead): (S, Look<S>),
     peer: &str,
     machine: server::Connection,
     (display, journal): (&Display, Option<&Journal>),
@@ -64,6 +68,7 @@ pub(crate) async fn serve<S>(
     trace.note(|| format!("a client at {peer}"));
     let mut connection = Connection {
         stream,
+        ahead,
         machine,
         display,
         journal,
@@ -138,6 +143,8 @@ pub(crate) async fn serve<S>(
 
 struct Connection<'a, S> {
     stream: S,
+    /// Tells what may still come of it, without reading.
+    ahead: Look<S>,
     machine: server::Connection,
     display: &'a Display,
     journal: Option<&'a Journal>,

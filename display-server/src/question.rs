@@ -8,10 +8,16 @@ use draw_protocol::{Area, Digest, Request, limits};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
+/// Bytes of an image that is answered in pieces, at a time, for a connection without a band of its own: what a plain one, which
+/// has no session, may hold of its own beyond what a step needs.
+const PIECE: usize = 32 << 10;
+
 /// What a connection is about to answer. It changes nothing, so that one that is not answered may be asked again.
 pub(crate) enum Question {
     /// An image of so many bytes, and until when it waits for memory.
     Image { area: Area, bytes: usize, until: Instant },
+    /// What is left of an image that is answered in pieces, since there was no memory for all of it.
+    Rest { area: Area },
     /// A digest, and where it comes from while it is not there.
     Digest { digest: Option<Digest>, coming: oneshot::Receiver<Digest> },
 }
@@ -42,10 +48,26 @@ impl Question {
         }
     }
 
+    /// Returns what the next piece of such an image takes, if it is to be small: [`PIECE`] bytes, or one row where that is more.
+    pub(crate) fn piece(rest: &Area) -> usize {
+        PIECE.max(rest.width as usize * 4)
+    }
+
+    /// Takes the next rows out of the rest of an image: as many as have room in so many bytes, and one at least.
+    pub(crate) fn take_rows(rest: &mut Area, bytes: usize) -> Area {
+        let rows = bytes / (rest.width as usize * 4).max(1);
+        let height = u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, rest.height.max(1)).min(rest.height);
+        let piece = Area { height, ..*rest };
+        (rest.y, rest.height) = (rest.y + height, rest.height - height);
+        piece
+    }
+
     /// As a request again, as far as a journal looks at one.
     pub(crate) fn request(&self) -> Request<'static> {
         match self {
-            Question::Image { .. } => Request::GetImage { x: 0, y: 0, width: 0, height: 0 },
+            Question::Image { .. } | Question::Rest { .. } => {
+                Request::GetImage { x: 0, y: 0, width: 0, height: 0 }
+            }
             Question::Digest { .. } => Request::GetDigest { x: 0, y: 0, width: 0, height: 0 },
         }
     }

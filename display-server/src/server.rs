@@ -3,7 +3,7 @@
 use crate::admission::{Admission, Next, Pace, Seat};
 use crate::budget::Budget;
 use crate::clock::now;
-use crate::connection::{self, LAST_FAREWELL};
+use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
 use crate::fairness::{Lane, Work};
 use crate::hasher::Hasher;
@@ -92,7 +92,7 @@ pub struct Server {
     journal: Option<Journal>,
     options: ServerOptions,
     budget: Budget,
-    lane: Lane,
+    pub(crate) lane: Lane,
     hasher: Hasher,
 }
 
@@ -204,11 +204,11 @@ impl Server {
     {
         let machine = self.machine(nonce());
         let seat = Seat::new(now());
-        self.serve_with(stream, peer, machine, &seat, shutdown).await;
+        self.serve_with(connection::plain(stream), peer, machine, &seat, shutdown).await;
     }
 
     /// The machine of a connection, whose sessions are confirmed with `nonce`: random, but for a test that knows it.
-    fn machine(&self, nonce: Option<Nonce>) -> server::Connection {
+    pub(crate) fn machine(&self, nonce: Option<Nonce>) -> server::Connection {
         let config = server::Config {
             server: self.name.to_owned(),
             size: self.display.size(),
@@ -220,9 +220,9 @@ impl Server {
         server::Connection::new(config, now())
     }
 
-    async fn serve_with<S>(
+    pub(crate) async fn serve_with<S>(
         &self,
-        stream: S,
+        stream: (S, Look<S>),
         peer: &str,
         machine: server::Connection,
         seat: &Seat,
@@ -250,6 +250,7 @@ impl Server {
                 let own = seat.clone();
                 let task = connections.spawn(async move {
                     set_up(&stream, peer);
+                    let stream = connection::socket(stream);
                     server
                         .serve_with(stream, &peer.to_string(), server.machine(nonce()), &own, stopped)
                         .await;
@@ -260,6 +261,7 @@ impl Server {
                 let machine = self.machine(nonce()).refusing(busy(entrance.connections));
                 let task = connections.spawn(async move {
                     let (peer, seat) = (peer.to_string(), Seat::new(now()));
+                    let stream = connection::socket(stream);
                     let telling = server.serve_with(stream, &peer, machine, &seat, stopped);
                     _ = tokio::time::timeout(TURNING_AWAY, telling).await;
                 });

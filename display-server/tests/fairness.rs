@@ -43,6 +43,8 @@ async fn an_image_is_answered_while_messages_that_are_never_finished_hold_the_me
     unfinished.send(&large[..large.len() - 1]).await;
     until("it to be there", || running.display.stats().buffered as usize > bytes).await;
     check_that_an_image_is_answered(&running).await;
+    let mut client = running.connect().await;
+    client.send(&[hello(), image(1)].concat()).await;
     let text = printable(&unfinished.rest().await);
     assert!(text.contains("too_slow: others wait for the memory that this connection holds"), "{text}");
     running.stop().await;
@@ -58,8 +60,14 @@ async fn an_image_is_answered_while_clients_that_never_read_hold_the_memory() {
         deaf.push((client, served));
     }
     until("answers to pile up", || running.display.stats().buffered as usize > MIB).await;
+    // Piece by piece, without waiting for anybody.
     check_that_an_image_is_answered(&running).await;
+    assert_eq!(running.display.stats().closed_for_fault, 0);
+    // One that greets has its answers whole.
+    let mut client = running.connect().await;
+    client.send(&[hello(), image(1)].concat()).await;
     until("one to be shown out", || running.display.stats().closed_for_fault >= 1).await;
+    drop(client);
     running.stop().await;
 }
 

@@ -46,6 +46,35 @@ impl Inbox {
         self.kept.capacity()
     }
 
+    /// The most bytes of memory that may be in use after the next step, beside those that the step itself brings. A buffer at
+    /// most doubles, and never beyond the end of its message where that is known.
+    pub(crate) fn most(&self) -> usize {
+        let capacity = self.kept.capacity();
+        if capacity <= limits::IDLE_BUFFER {
+            return 2 * capacity;
+        }
+        if self.is_done {
+            // It is freed first.
+            return capacity;
+        }
+        let end = if self.scan.is_counted() { self.scan.position() } else { usize::MAX };
+        (2 * capacity).min(end).max(capacity)
+    }
+
+    /// Whether a long message has begun, and all of it has room in the memory that is in use.
+    pub(crate) fn has_room(&self) -> bool {
+        let is_long = self.len() > 0 && self.kept.capacity() > limits::IDLE_BUFFER;
+        is_long && self.scan.is_counted() && self.scan.position() <= self.kept.capacity()
+    }
+
+    /// Bytes that must arrive, at the least, before the message that has begun is whole.
+    pub(crate) fn missing(&self) -> usize {
+        match self.len() {
+            0 => 0,
+            length => self.scan.missing(length),
+        }
+    }
+
     /// What there is of a message that has begun.
     pub(crate) fn started(&self) -> &[u8] {
         &self.kept[..self.len()]
@@ -77,8 +106,11 @@ impl Inbox {
             return Ok(Some(Found::InInput(message)));
         }
         loop {
-            let take = self.scan.missing(self.kept.len()).max(CHUNK).min(input.len());
+            let missing = self.scan.missing(self.kept.len());
+            // Not a byte behind a known end, for which there may be no room.
+            let take = if self.scan.is_counted() { missing } else { missing.max(CHUNK) }.min(input.len());
             let (taken, rest) = input.split_at(take);
+            self.make_room(take);
             self.kept.extend_from_slice(taken);
             *input = rest;
             if let Some(end) = self.scan.run(&self.kept, limit(&self.kept))? {
@@ -122,9 +154,22 @@ impl Inbox {
         if self.kept.is_empty() || missing < limits::READ {
             return None;
         }
-        let room = missing.min(self.kept.len().max(limits::READ));
-        self.kept.reserve(room);
+        self.make_room(missing.min(limits::READ));
+        let room = missing.min(self.kept.capacity() - self.kept.len());
         Some((&mut self.kept, room))
+    }
+
+    /// Has room for `bytes` more of a message. Where its end is known the room doubles up to that and not beyond.
+    fn make_room(&mut self, bytes: usize) {
+        let (length, missing) = (self.kept.len(), self.scan.missing(self.kept.len()));
+        if self.kept.capacity() - length >= bytes {
+            return;
+        }
+        if self.scan.is_counted() {
+            self.kept.reserve_exact(missing.min(length).max(bytes));
+        } else {
+            self.kept.reserve(bytes);
+        }
     }
 
     fn forget(&mut self) {
@@ -240,5 +285,38 @@ mod tests {
         assert_eq!(inbox.message(Found::Kept).len(), 0xf0_0006);
         assert_eq!(inbox.next(&mut &[][..], |_| limits::MESSAGE), Ok(None));
         assert!(inbox.capacity() <= limits::IDLE_BUFFER);
+    }
+
+    #[test]
+    fn a_long_message_takes_no_more_memory_than_it_has_bytes_and_that_is_told_before() {
+        const LENGTH: usize = (5 << 20) + 6;
+        let header = [0x91, 0xc6, 0x00, 0x50, 0, 0];
+        // As whole reads, and as a slow network cuts them.
+        for piece in [usize::MAX, 40_000, 1_400] {
+            let (mut inbox, mut arrived, mut is_over) = (Inbox::default(), header.len(), false);
+            assert_eq!(inbox.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));
+            while !is_over {
+                let most = inbox.most().max(limits::IDLE_BUFFER) + limits::READ;
+                if inbox.has_room() {
+                    assert!(inbox.capacity() == inbox.most() && inbox.capacity() <= LENGTH);
+                }
+                let bytes = match inbox.body() {
+                    Some((buffer, room)) => {
+                        let bytes = room.min(piece);
+                        buffer.resize(buffer.len() + bytes, 0);
+                        is_over = inbox.next(&mut &[][..], |_| limits::MESSAGE).unwrap().is_some();
+                        bytes
+                    }
+                    None => {
+                        let bytes = vec![0; inbox.missing().min(piece)];
+                        is_over = inbox.next(&mut &bytes[..], |_| limits::MESSAGE).unwrap().is_some();
+                        bytes.len()
+                    }
+                };
+                arrived += bytes;
+                assert!(inbox.capacity() <= most.min(LENGTH), "{} of {most}", inbox.capacity());
+            }
+            assert_eq!((arrived, inbox.capacity(), inbox.missing()), (LENGTH, LENGTH, 0));
+        }
     }
 }

@@ -152,7 +152,8 @@ pub const MEMORY: usize = 512 << 20;
 /// One part in so many of the memory that connections share is only for those that are [`PROVEN`].
 pub const RESERVED_PART: usize = 4;
 
-/// Bytes of answers that a client has to have taken before it counts as one that reads: as many as two systems hold of what nobody
+/// Bytes of answers that a client has to have taken, or of images that it has to have sent whole, before it counts as one that
+/// gets on: as many as two systems hold of what nobody
 /// reads (4 MiB that are sent and 6 MiB that have come, by Linux's defaults).
 pub const PROVEN: u64 = 10 << 20;
 
@@ -160,7 +161,8 @@ pub const PROVEN: u64 = 10 << 20;
 /// within this time. Else it is closed. A tenth of [`CONNECT_TIMEOUT`] and more, so that a network may pause.
 pub const RECLAIM: Duration = Duration::from_secs(1);
 
-/// How long an image that is asked for may wait for memory before it is refused: several times [`RECLAIM`].
+/// How long an image that a client asks for after `hello` may wait for memory before it is refused: several times [`RECLAIM`]. A
+/// plain client is answered in pieces, which need no more than what each connection has.
 pub const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of buffer that a connection may keep while nothing is under way.

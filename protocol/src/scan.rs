@@ -137,7 +137,7 @@ impl Scan {
     }
 
     /// Whether every header has been seen, and at most the last body is missing.
-    fn is_counted(&self) -> bool {
+    pub(crate) fn is_counted(&self) -> bool {
         self.values > 0 && self.depth == 0 && self.owed[0] == 0
     }
 }

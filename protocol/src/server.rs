@@ -58,6 +58,8 @@ struct Talk {
     out: Outbox,
     /// The request handed out by `handle_input` that `answer` is to answer.
     executing: Option<Executing>,
+    /// Bytes of an image that was begun and is answered in pieces.
+    owed: usize,
     /// After `hello`: the number of the last request that was executed, and of the last that the client knows of.
     applied: u64,
     reported: u64,
@@ -143,6 +145,7 @@ impl Connection {
                 arriving: Arriving::default(),
                 out: Outbox::default(),
                 executing: None,
+                owed: 0,
                 applied: 0,
                 reported: 0,
                 session: None,
@@ -225,6 +228,21 @@ impl Connection {
     pub fn memory(&self) -> usize {
         let session = self.talk.session.as_ref().map_or(0, |(_, session)| session.memory());
         self.inbox.capacity() + self.talk.out.capacity() + session
+    }
+
+    /// The most that [`Connection::memory`] may be after the next step, beside what the step itself reads and answers.
+    pub fn most_memory(&self) -> usize {
+        self.inbox.most() + 2 * (self.memory() - self.inbox.capacity())
+    }
+
+    /// Whether a long message has begun, and all of it has room in the memory that is in use.
+    pub fn has_room(&self) -> bool {
+        self.inbox.has_room()
+    }
+
+    /// Bytes that must arrive, at the least, before the message that has begun is whole; 0 if none has begun.
+    pub fn missing(&self) -> usize {
+        self.inbox.missing()
     }
 
     /// Takes bytes from the front of `input` until there is something to execute.
@@ -337,6 +355,18 @@ impl Connection {
         self.talk.answer_image(bytes, write);
     }
 
+    /// Begins to answer a `get_image` with an image of so many bytes, which [`Connection::answer_piece`] appends piece by piece.
+    /// Until the last nothing else is said or taken in. Returns whether that is so: only a plain client is answered in
+    /// pieces, for what another is told has a checksum in front, or is kept for its session.
+    pub fn begin_image(&mut self, bytes: usize) -> bool {
+        self.talk.begin_image(bytes)
+    }
+
+    /// Appends the next bytes of the image that was begun: as many as `write` appends, and no more than are owed.
+    pub fn answer_piece(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.talk.answer_piece(write);
+    }
+
     /// Goes on with what was `found` of the session that [`Step::Resume`] asked for. What cannot be gone on with stays in
     /// `found`, and the connection closes.
     pub fn resume(&mut self, found: &mut Option<Session>) {
@@ -435,7 +465,7 @@ fn not_rpc() -> Fault {
 
 impl Talk {
     fn is_full(&self) -> bool {
-        self.out.unsent().len() >= limits::UNSENT
+        self.owed > 0 || self.out.unsent().len() >= limits::UNSENT
     }
 
     fn handle_message<'a>(&mut self, message: &'a [u8], now: Instant) -> Step<'a> {

@@ -18,6 +18,10 @@ const LETS_PROVEN: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Pool {
     units: usize,
+    /// Of those, for one at a time that has begun and lacks the rest, at most.
+    finish: usize,
+    /// Which has them, until it holds nothing any more.
+    finisher: Option<u64>,
     /// Of those, granted to connections when they came, as their own.
     bands: usize,
     /// Granted to any, and to such as are not proven.
@@ -57,9 +61,12 @@ pub(super) struct Want {
 }
 
 impl Pool {
-    pub(super) fn new(units: usize) -> Pool {
+    /// So many units, of which `finish` are for one at a time to end what it has begun.
+    pub(super) fn new(units: usize, finish: usize) -> Pool {
         let (members, queue) = (HashMap::new(), BTreeMap::new());
-        Pool { units, bands: 0, used: 0, used_unproven: 0, members, queue, next: 0 }
+        // Of a small pool that may be too little.
+        let finish = finish.min(units / 4);
+        Pool { units, finish, finisher: None, bands: 0, used: 0, used_unproven: 0, members, queue, next: 0 }
     }
 
     /// A connection that comes.
@@ -71,7 +78,7 @@ impl Pool {
 
     /// Takes so many units for one as its own, if there is room and nobody waits. Answers whether that was so.
     pub(super) fn take_band(&mut self, id: u64, band: usize) -> bool {
-        let has_room = self.used + self.bands + band <= self.units && self.queue.is_empty();
+        let has_room = self.used + self.bands + band + self.finish <= self.units && self.queue.is_empty();
         if has_room && let Some(member) = self.members.get_mut(&id) {
             member.band += band;
             self.bands += band;
@@ -88,19 +95,32 @@ impl Pool {
         self.bands -= member.band;
         self.used -= member.units;
         self.used_unproven -= member.unproven;
+        self.finisher = self.finisher.filter(|finisher| *finisher != id);
         self.serve();
+    }
+
+    /// What a member holds.
+    fn held(&self, id: u64) -> usize {
+        self.members.get(&id).map_or(0, |member| member.units)
     }
 
     /// Whether there is as much for it. One that is alone gets whatever it wants.
     fn fits(&self, want: &Want) -> bool {
-        let own = self.members.get(&want.id).map_or(0, |member| member.units);
-        if self.used == own {
-            return true;
-        }
-        let shared = self.units - self.bands.min(self.units);
+        self.used == self.held(want.id) || self.is_room(want, self.finish)
+    }
+
+    /// Whether it may end what it has begun with the part that is for that.
+    fn may_finish(&self, want: &Want) -> bool {
+        let is_free = self.finisher.is_none_or(|finisher| finisher == want.id);
+        is_free && self.held(want.id) > 0 && self.is_room(want, 0)
+    }
+
+    /// Whether there is as much for it when so many units are left alone.
+    fn is_room(&self, want: &Want, alone: usize) -> bool {
+        let shared = self.units.saturating_sub(self.bands);
         let for_unproven = shared - shared / limits::RESERVED_PART;
-        self.used + want.units <= shared
-            && (want.is_proven || self.used_unproven + want.units <= for_unproven)
+        self.used + want.units + alone <= shared
+            && (want.is_proven || self.used_unproven + want.units + alone <= for_unproven)
     }
 
     fn grant(&mut self, want: &Want) {
@@ -115,7 +135,7 @@ impl Pool {
     }
 
     fn place(&self, want: &Want, now: Instant) -> Instant {
-        let has = self.members.get(&want.id).map_or(0, |member| member.units);
+        let has = self.held(want.id);
         let lets = LETS.saturating_mul(u32::try_from((has + want.units) / SMALL).unwrap_or(u32::MAX));
         let lets = lets.min(limits::MEMORY_TIMEOUT / 2);
         now + lets + if want.is_proven { Duration::ZERO } else { LETS_PROVEN }
@@ -128,11 +148,14 @@ impl Pool {
         let is_before = |(place, waiting): (&Place, &Waiting)| {
             place.0 <= at && (waiting.want.is_proven || !want.is_proven)
         };
-        let is_granted = self.fits(&want) && !self.queue.iter().any(is_before);
-        if is_granted {
-            self.grant(&want);
+        if !self.fits(&want) || self.queue.iter().any(is_before) {
+            if !self.may_finish(&want) {
+                return false;
+            }
+            self.finisher = Some(want.id);
         }
-        is_granted
+        self.grant(&want);
+        true
     }
 
     /// Grants it, or has it wait. Answers whether it was granted.
@@ -179,6 +202,9 @@ impl Pool {
         member.unproven -= unproven;
         self.used -= units;
         self.used_unproven -= unproven;
+        if self.held(id) == 0 {
+            self.finisher = self.finisher.filter(|finisher| *finisher != id);
+        }
         self.serve();
     }
 
@@ -197,8 +223,15 @@ impl Pool {
                     }
                 }
             });
-            let Some(Waiting { want, waker }) = found.flatten().and_then(|place| self.queue.remove(&place))
-            else {
+            let mut place = found.flatten();
+            if place.is_none()
+                && let Some((finishing, waiting)) =
+                    self.queue.iter().find(|(_, waiting)| self.may_finish(&waiting.want))
+            {
+                self.finisher = Some(waiting.want.id);
+                place = Some(*finishing);
+            }
+            let Some(Waiting { want, waker }) = place.and_then(|place| self.queue.remove(&place)) else {
                 return;
             };
             self.grant(&want);
@@ -236,12 +269,15 @@ impl Pool {
                 cut(member);
             }
         }
-        // All that hold some may wait for each other.
+        // All that hold some may wait for each other, where one lacks more than the part for that has.
         let gets_on = |member: &Member| is_cut(member) || !is_stuck(member, Waits::Memory, 2 * patience);
-        if !holders.iter().any(|(_, member)| gets_on(member))
-            && let Some((_, member)) = holders.first()
-        {
-            cut(member);
+        if !holders.iter().any(|(_, member)| gets_on(member)) {
+            for (_, member) in holders {
+                if wanted > 0 {
+                    wanted = wanted.saturating_sub(member.units);
+                    cut(member);
+                }
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Executes what was read, up to a turn's worth, and what was asked and had to wait.
 
 use super::Connection;
+use super::ahead::Ahead;
 use super::converse::Turn;
-use super::memory::extra;
+use super::memory::step;
 use crate::apply::{answer_bytes, apply, no_memory, read, work};
 use crate::budget::growth;
 use crate::buffers::ReadBuffer;
@@ -10,12 +11,16 @@ use crate::fairness::CALL;
 use crate::journal::Turn as Journaling;
 use crate::question::Question;
 use draw_protocol::server::Step;
-use draw_protocol::{Answer, limits};
+use draw_protocol::{Answer, Request, limits};
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tracing::debug;
+
+/// The most that a step of a connection takes on which nothing is under way.
+const IDLE: usize = growth(2 * limits::IDLE_BUFFER);
 
 impl<S> Connection<'_, S> {
     /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
@@ -42,14 +47,13 @@ impl<S> Connection<'_, S> {
         let framebuffer = display.framebuffer();
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
-        let large = input.as_ref().map_or(0, extra);
         let mut done = 0;
         let mut journaling = Journaling::new(*journal);
         let turn = loop {
             if done >= most {
                 break Turn::Yield;
             }
-            let step = growth(machine.memory()) + large;
+            let step = step(machine, input.as_ref());
             if !share.try_cover(step) {
                 break Turn::Over;
             }
@@ -62,10 +66,29 @@ impl<S> Connection<'_, S> {
                         if share.try_cover(step.saturating_add(*bytes)) {
                             machine.answer_image(*bytes, |out| read(*area, framebuffer, out));
                             done += CALL + *bytes as u64 / 4;
+                        } else if machine.begin_image(*bytes) {
+                            *question = Question::Rest { area: *area };
+                            continue;
                         } else if *until <= now {
                             machine.answer(Err(no_memory(*bytes)));
                         } else {
                             break Turn::Over;
+                        }
+                    }
+                    Question::Rest { .. } if machine.unsent() > 0 => break Turn::Over,
+                    Question::Rest { area } => {
+                        let mut bytes = limits::BAND.max(Question::piece(area));
+                        if !share.try_cover(step + bytes) {
+                            bytes = Question::piece(area);
+                            if !share.try_cover(step + bytes) {
+                                break Turn::Over;
+                            }
+                        }
+                        let piece = Question::take_rows(area, bytes);
+                        machine.answer_piece(|out| framebuffer.read(piece, out));
+                        done += CALL + u64::from(piece.width) * u64::from(piece.height);
+                        if area.height > 0 {
+                            continue;
                         }
                     }
                     Question::Digest { digest: Some(digest), .. } => {
@@ -85,8 +108,9 @@ impl<S> Connection<'_, S> {
                     done += CALL + work(&request, framebuffer.size());
                     let question = Question::of(&request, (display, hasher), now);
                     let question = question.filter(|question| match question {
-                        Question::Image { bytes, .. } => share.can_cover(step.saturating_add(*bytes)),
-                        Question::Digest { .. } => true,
+                        // What is unsent now goes before it is answered.
+                        Question::Image { bytes, .. } => share.can_cover(IDLE.saturating_add(*bytes)),
+                        _ => true,
                     });
                     if let Some(question) = question {
                         *asked = Some((question, stamp));
@@ -105,6 +129,9 @@ impl<S> Connection<'_, S> {
                     });
                     if let Err(fault) = &result {
                         debug!(peer, "{}: {fault}", request.call());
+                    }
+                    if let Request::PutImage { rgba, .. } = request {
+                        share.brought(rgba.len());
                     }
                     machine.answer(result);
                 }
@@ -135,24 +162,34 @@ impl<S> Connection<'_, S> {
         if self.work.did(done) && turn == Turn::Over { Turn::Yield } else { turn }
     }
 
-    /// Ready when the question that is kept can be gone on with.
-    pub(super) fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some((question, _)) = &mut self.asked else { return false };
+    /// Whether the question that is kept can be gone on with.
+    ///
+    /// # Errors
+    /// The client is gone, while its answer waits for memory.
+    pub(super) fn poll_question(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
+        let Some((question, _)) = &mut self.asked else { return Ok(false) };
         let (bytes, is_late) = match question {
             Question::Image { bytes, until, .. } => (*bytes, *until <= now),
+            Question::Rest { .. } if self.machine.unsent() > 0 => return Ok(false),
+            Question::Rest { area } => (Question::piece(area), false),
             Question::Digest { digest: Some(_), .. } => (0, false),
             // Nothing comes any more: its thread has failed.
-            Question::Digest { coming, .. } if coming.is_terminated() => return false,
+            Question::Digest { coming, .. } if coming.is_terminated() => return Ok(false),
             Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
                 Poll::Ready(Ok(found)) => {
                     *digest = Some(found);
                     (0, false)
                 }
-                Poll::Ready(Err(_)) | Poll::Pending => return false,
+                Poll::Ready(Err(_)) | Poll::Pending => return Ok(false),
             },
         };
-        let large = self.input.as_ref().map_or(0, extra);
-        let wanted = (growth(self.machine.memory()) + large).saturating_add(bytes);
-        self.share.poll_cover(cx, wanted).is_ready() || is_late
+        let wanted = step(&self.machine, self.input.as_ref()).saturating_add(bytes);
+        if self.share.poll_cover(cx, wanted).is_ready() || is_late {
+            return Ok(true);
+        }
+        if self.share.is_waiting() && matches!((self.ahead)(&self.stream), Ahead::Gone(_)) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(false)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Connection;
 use super::converse::Turn;
-use crate::budget::{LARGE, Waits, growth};
+use crate::budget::{LARGE, Waits};
 use crate::buffers::ReadBuffer;
+use draw_protocol::server;
 use draw_protocol::{Code, Fault, limits};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -32,9 +33,11 @@ impl<S> Connection<'_, S> {
             self.counted = stats;
         }
         let memory = self.machine.memory();
-        let large = self.input.as_ref().map_or(0, extra);
-        // What is unread in a large buffer was granted together with the buffer, and is not to be waited for.
-        self.share.shrink(if large > 0 { growth(memory) + large } else { memory });
+        let is_large = self.input.as_ref().is_some_and(|input| extra(input) > 0);
+        // What is unread in a large buffer was granted together with the buffer, and is not to be waited for. Nor is what the rest
+        // of a message needs that has all its room.
+        let is_kept = is_large || self.machine.has_room();
+        self.share.shrink(if is_kept { step(&self.machine, self.input.as_ref()) } else { memory });
         self.count_buffered(memory + self.input.as_ref().map_or(0, ReadBuffer::capacity));
     }
 
@@ -53,7 +56,12 @@ pub(super) fn needed_elsewhere() -> Fault {
     Fault::new(Code::TooSlow, text)
 }
 
+/// The most that the next step may have the connection hold, with what was read and not executed yet.
+pub(super) fn step(machine: &server::Connection, input: Option<&ReadBuffer>) -> usize {
+    machine.most_memory() + limits::READ + input.map_or(0, extra)
+}
+
 /// What a buffer takes beyond the one that each connection may have, and a step of it: see [`LARGE`].
-pub(super) fn extra(buffer: &ReadBuffer) -> usize {
+fn extra(buffer: &ReadBuffer) -> usize {
     if buffer.capacity() > limits::READ { LARGE } else { 0 }
 }

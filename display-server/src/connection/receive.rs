@@ -1,8 +1,9 @@
 //! Reads what the client sends, into memory that there is.
 
 use super::Connection;
-use super::memory::extra;
-use crate::budget::{LARGE, growth};
+use super::ahead::Ahead;
+use super::memory::step;
+use crate::budget::LARGE;
 use crate::buffers::ReadBuffer;
 use bytes::BufMut;
 use draw_protocol::limits;
@@ -21,9 +22,9 @@ impl<S: AsyncRead + Unpin> Connection<'_, S> {
             self.share.stop_waiting();
             return Ok(false);
         }
-        let (step, large) = (growth(self.machine.memory()), self.input.as_ref().map_or(0, extra));
-        if self.share.poll_cover(cx, step + large).is_pending() {
-            return Ok(false);
+        let step = step(&self.machine, self.input.as_ref());
+        if self.share.poll_cover(cx, step).is_pending() {
+            return Ok(self.end_if_hopeless());
         }
         if self.input.is_some() {
             return Ok(true);
@@ -64,5 +65,20 @@ impl<S: AsyncRead + Unpin> Connection<'_, S> {
             self.trace.end(Direction::ToDisplay);
         }
         Ok(read.is_ready())
+    }
+
+    /// Ends the input when the message that has begun can never be whole: the client sends nothing more, and what it has sent is too
+    /// little. A connection that waits for memory does not read, and would only find out when it has some. Returns whether
+    /// that was so.
+    fn end_if_hopeless(&mut self) -> bool {
+        let here = self.input.as_ref().map_or(0, |input| input.unread().len());
+        let (Ahead::Ended(left) | Ahead::Gone(left)) = (self.ahead)(&self.stream) else { return false };
+        let is_hopeless = left.saturating_add(here) < self.machine.missing();
+        if is_hopeless {
+            self.share.stop_waiting();
+            (self.input, self.is_at_end) = (None, true);
+            self.trace.end(Direction::ToDisplay);
+        }
+        is_hopeless
     }
 }

@@ -83,7 +83,7 @@ impl Scene {
             let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
             let machine = server.machine(Some(nonce));
             let seat = Seat::new(now());
-            server.serve_with(theirs, "SPEC.md", machine, &seat, stopped).await;
+            server.serve_with(crate::connection::plain(theirs), "SPEC.md", machine, &seat, stopped).await;
         });
         Line { stream: ours, task, requests: 0, heard: Vec::new() }
     }

@@ -62,6 +62,30 @@ impl Talk {
         self.responded(message, true);
     }
 
+    pub(super) fn begin_image(&mut self, bytes: usize) -> bool {
+        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.executing else {
+            return false;
+        };
+        if self.phase != Phase::Plain || self.arriving.is_agreed() || self.hold.is_some() || bytes == 0 {
+            return false;
+        }
+        envelope::write_response_head(&mut self.out.bytes, msgid);
+        self.out.bytes.push(0xc0);
+        envelope::write_bin_header(&mut self.out.bytes, bytes);
+        self.owed = bytes;
+        self.executing = None;
+        self.stats.executed += 1;
+        true
+    }
+
+    pub(super) fn answer_piece(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let body = self.out.bytes.len();
+        write(&mut self.out.bytes);
+        // Whatever was written: what follows is to be found behind as many bytes as were announced.
+        self.out.bytes.truncate(body + self.owed);
+        self.owed -= self.out.bytes.len() - body;
+    }
+
     /// Writes a response.
     pub(super) fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
         let is_answer = result.is_ok();
@@ -134,6 +158,8 @@ impl Talk {
         }
         self.report();
         match (self.phase, msgid) {
+            // It would be taken for pixels.
+            _ if self.owed > 0 => {}
             // Whoever sends checks understands this one, too.
             (phase, _) if phase == Phase::Greeted || fault.code == Code::Corrupted => {
                 self.say(|out| {

@@ -1,0 +1,198 @@
+//! Connections that wait for memory while their clients end, on a clock that stands still.
+
+use super::ahead::{Ahead, Look};
+use crate::admission::Seat;
+use crate::clock::now;
+use crate::display::Display;
+use crate::fairness::{WORK, Work};
+use crate::server::{Server, ServerOptions};
+use draw_protocol::{Color, Size, limits};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+
+const WIDTH: u32 = 1024;
+const HEIGHT: u32 = 512;
+const BYTES: usize = (WIDTH * HEIGHT * 4) as usize;
+
+/// A server whose connections share less than two images.
+fn scarce() -> Server {
+    let display = Display::new(Size { width: WIDTH, height: HEIGHT }, Color::BLACK).unwrap();
+    let memory = 3 * (200 << 10) + 3 * (260 << 10) + (3 << 20);
+    Server::new(display, ServerOptions { connections: 3, memory, ..ServerOptions::default() })
+}
+
+/// A client, and the end of its connection.
+fn connect(server: &Server, look: Look<DuplexStream>) -> (DuplexStream, JoinHandle<()>) {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let server = server.clone();
+    let task = tokio::spawn(async move {
+        let (seat, machine) = (Seat::new(now()), server.machine(None));
+        server.serve_with((theirs, look), "a test", machine, &seat, std::future::pending()).await;
+    });
+    (ours, task)
+}
+
+/// `put_image` of everything.
+fn image() -> Vec<u8> {
+    let mut bytes = b"\x94\x00\x07\xa9put_image\x95\x00\x00\xcd\x04\x00\xcd\x02\x00\xc6".to_vec();
+    bytes.extend((BYTES as u32).to_be_bytes());
+    bytes.resize(bytes.len() + BYTES, 9);
+    bytes
+}
+
+const DONE: &[u8] = b"\x94\x01\x07\xc0\xc0";
+/// `hello` with version 1 of a client `x`.
+const HELLO: &[u8] = b"\x94\x00\x00\xa5hello\x91\x82\xa7version\x01\xa6client\xa1x";
+const GET_IMAGE: &[u8] = b"\x94\x00\x07\xa9get_image\x94\x00\x00\xcd\x04\x00\xcd\x02\x00";
+
+/// A client that greets asks for an image of everything.
+fn greeted() -> Vec<u8> {
+    let mut asks = [HELLO, GET_IMAGE].concat();
+    // Its requests have numbers from 1 on.
+    asks[HELLO.len() + 2] = 1;
+    asks
+}
+
+/// A client that holds most of the memory by an image of which the last byte is missing. It is cut for others only after
+/// [`limits::RECLAIM`].
+async fn hog(server: &Server) -> DuplexStream {
+    let (mut hog, _) = connect(server, |_| Ahead::More);
+    hog.write_all(&image()[..image().len() - 1]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    hog
+}
+
+async fn end(mut hog: DuplexStream) {
+    hog.write_all(&[9]).await.unwrap();
+    let mut answer = [0; DONE.len()];
+    hog.read_exact(&mut answer).await.expect("it was not cut");
+    assert_eq!(answer, DONE);
+}
+
+/// Has a client send `bytes` while another holds the memory. Returns what it hears, and whether it ended before the other did.
+async fn hears(bytes: Vec<u8>, look: Look<DuplexStream>) -> (Vec<u8>, bool) {
+    let server = scarce();
+    let hog = hog(&server).await;
+    let (client, served) = connect(&server, look);
+    let (mut reading, mut writing) = tokio::io::split(client);
+    tokio::spawn(async move {
+        _ = writing.write_all(&bytes).await;
+        _ = writing.shutdown().await;
+    });
+    tokio::time::sleep(limits::RECLAIM / 2).await;
+    let is_over = served.is_finished();
+    end(hog).await;
+    let mut heard = Vec::new();
+    reading.read_to_end(&mut heard).await.unwrap();
+    served.await.unwrap();
+    (heard, is_over)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_can_never_be_whole_waits_for_no_memory() {
+    let unfinished = image()[..BYTES].to_vec();
+    let (heard, is_over) = hears(unfinished.clone(), |_| Ahead::Ended(1000)).await;
+    assert!(is_over && heard.is_empty());
+    let (heard, is_over) = hears(unfinished.clone(), |_| Ahead::Gone(1000)).await;
+    assert!(is_over && heard.is_empty());
+    // Nothing is known: it is read as soon as there is memory.
+    let (heard, is_over) = hears(unfinished, |_| Ahead::More).await;
+    assert!(!is_over && heard.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_only_ended_its_side_is_served_when_there_is_memory() {
+    let (heard, is_over) = hears(image(), |_| Ahead::Ended(BYTES)).await;
+    assert!(!is_over);
+    assert_eq!(heard, DONE);
+    let (heard, is_over) = hears(greeted(), |_| Ahead::Ended(0)).await;
+    assert!(!is_over && heard.len() > BYTES);
+    assert!(heard[heard.len() - BYTES - 9..].starts_with(b"\x94\x01\x01\xc0\xc6"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_s_answer_waits_for_memory_when_the_client_is_gone() {
+    let (heard, is_over) = hears(greeted(), |_| Ahead::Gone(0)).await;
+    assert!(is_over && heard.len() < 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_client_s_image_waits_for_no_memory_and_is_whole() {
+    let server = scarce();
+    let hog = hog(&server).await;
+    let framebuffer = server.display().framebuffer();
+    for (x, y) in (0..WIDTH as i32).zip(0..HEIGHT as i32) {
+        framebuffer.draw_pixel(x, y, Color::RED, &mut framebuffer.no_damage());
+    }
+    let (mut client, _) = connect(&server, |_| Ahead::More);
+    let began = now();
+    // What follows is answered behind it.
+    let next = b"\x94\x00\x08\xa4sync\x90";
+    client.write_all(&[GET_IMAGE, GET_IMAGE, next].concat()).await.unwrap();
+    for _ in 0..2 {
+        let mut heard = vec![0; 9 + BYTES];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard[..9], [b"\x94\x01\x07\xc0\xc6", &(BYTES as u32).to_be_bytes()[..]].concat());
+        for (at, pixel) in heard[9..].chunks_exact(4).enumerate() {
+            let (x, y) = (at as u32 % WIDTH, at as u32 / WIDTH);
+            assert_eq!(pixel, if x == y { [255, 0, 0, 255] } else { [0, 0, 0, 255] }, "({x}, {y})");
+        }
+    }
+    let mut heard = [0; 5];
+    client.read_exact(&mut heard).await.unwrap();
+    assert_eq!(heard, *b"\x94\x01\x08\xc0\xc0");
+    assert_eq!(now(), began, "nothing waited");
+    end(hog).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_in_the_middle_of_an_image_says_nothing_more() {
+    let server = scarce();
+    let hog = hog(&server).await;
+    let (mut client, served) = connect(&server, |_| Ahead::More);
+    client.write_all(&GET_IMAGE.repeat(2)).await.unwrap();
+    let mut head = [0; 9];
+    client.read_exact(&mut head).await.unwrap();
+    // Nobody reads, until the display has enough of it.
+    tokio::time::sleep(limits::STALLED + Duration::from_secs(1)).await;
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).await.unwrap();
+    served.await.unwrap();
+    assert!(heard.len() < BYTES && heard.chunks_exact(4).all(|pixel| pixel == [0, 0, 0, 255]));
+    assert_eq!(heard.len() % 4, 0, "whole rows");
+    drop(hog);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_counts_once_as_work_so_that_a_client_of_small_ones_waits_for_no_turn() {
+    let display = Display::new(Size { width: 300, height: 200 }, Color::BLACK).unwrap();
+    let server = Server::new(display, ServerOptions::default());
+    // Both places of those that have asked for much are taken.
+    let mut heavy = [(); 2].map(|()| Work::new(&server.lane, now()));
+    for work in &mut heavy {
+        assert!(work.may_do(now()) > 0 && work.did(WORK) && work.may_do(now()) > 0);
+    }
+    let (mut client, _) = connect(&server, |_| Ahead::More);
+    let asks = b"\x94\x00\x07\xa9get_image\x94\x00\x00\xcd\x01\x2c\xcc\xc8\x94\x00\x08\xa4sync\x90";
+    client.write_all(asks).await.unwrap();
+    let mut heard = vec![0; 9 + 300 * 200 * 4 + 5];
+    let answered = tokio::time::timeout(Duration::from_secs(1), client.read_exact(&mut heard)).await;
+    assert!(answered.is_ok(), "it waits for its turn");
+    assert!(heard.ends_with(b"\x94\x01\x08\xc0\xc0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_behind_another_is_not_refused_for_what_of_that_is_unsent() {
+    let server = scarce();
+    let (mut client, _) = connect(&server, |_| Ahead::More);
+    let mut second = GET_IMAGE.to_vec();
+    second[2] = 2;
+    client.write_all(&[greeted(), second].concat()).await.unwrap();
+    let mut heard = vec![0; 2 * BYTES];
+    let mut at = 0;
+    while at < 2 * BYTES {
+        let read = tokio::time::timeout(Duration::from_secs(5), client.read(&mut heard[at..])).await;
+        at += read.unwrap_or_else(|_| panic!("{at} bytes came")).unwrap();
+    }
+}
