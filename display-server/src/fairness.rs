@@ -1,9 +1,11 @@
 //! How the processor is shared: cheap calls do not wait for expensive ones.
 //!
-//! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only in the
-//! [`Lane`]: two at a time, in the order in which they came, each for a slice, and one at a time when many are there. So, however many
-//! clients ask for as much as they can, the runtime has at most two turns of theirs to run before the call of one that asks for
-//! little, and a heavy client that is alone waits for nobody.
+//! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only while it has
+//! a place in the [`Lane`]. There are two, given out in the order in which they are asked for. A connection keeps its place while it
+//! lets other tasks run, and gives it up when it waits for its client, or at the end of a slice if others wait for the lane.
+//!
+//! Those that wait are in the queue of the lane and not in that of the runtime. So, however many clients ask for as much as they can,
+//! the runtime has at most two turns of theirs to run before a cheap call. A heavy client that is alone never waits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,11 +15,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Pixels after which a connection lets others run: about a millisecond of filling.
+/// Pixels after which a connection lets others run: a quarter of a millisecond of filling, up to a millisecond on a slow machine. With
+/// half of it, 20 clients that fill without a pause get a tenth less done, since each switch also sends answers.
 pub(crate) const WORK: u64 = 1_000_000;
-
-/// The same in the lane while others wait for it: a cheap call may have to wait for the rest of one, and each is a switch.
-const SLICE: u64 = 500_000;
 
 /// What a request costs beside its pixels, in those: some 50 ns.
 pub(crate) const CALL: u64 = 50;
@@ -30,13 +30,10 @@ const ALLOWANCE: u64 = 100_000;
 /// A hundred of them take half a processor, in small pieces.
 const PIXEL_TIME: Duration = Duration::from_nanos(200);
 
-/// Who is in the lane at a time: one for each thread that serves.
-const PLACES: u32 = 2;
+/// Connections in the lane at a time: two that draw use two cores; more cores would mostly wait for memory.
+const PLACES: usize = 2;
 
-/// So many that wait are a crowd: then one at a time is in, and the other thread is for those that are not heavy.
-const CROWD: usize = 3;
-
-/// Where the heavy take turns. Clones are the same.
+/// Where heavy connections take turns. Clones are the same lane.
 #[derive(Debug, Clone)]
 pub(crate) struct Lane {
     places: Arc<Semaphore>,
@@ -45,11 +42,11 @@ pub(crate) struct Lane {
 
 impl Default for Lane {
     fn default() -> Lane {
-        Lane { places: Arc::new(Semaphore::new(PLACES as usize)), waiting: Arc::default() }
+        Lane { places: Arc::new(Semaphore::new(PLACES)), waiting: Arc::default() }
     }
 }
 
-/// One that waits for its turn.
+/// A connection that waits for a place.
 struct Entering {
     waiting: Arc<AtomicUsize>,
     turn: Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>,
@@ -78,53 +75,63 @@ impl Work {
         Work { lane: lane.clone(), owed: 0, at: now, place: None, entering: None, unbroken: 0 }
     }
 
-    /// What may be done in a turn that begins now; nothing if it is to wait for its turn.
+    /// Returns what may be done in a turn that begins now: nothing if the connection has to wait for a place.
     pub(crate) fn may_do(&mut self, now: Instant) -> u64 {
-        if self.place.is_some() {
-            return if self.lane.waiting.load(Relaxed) > 0 { SLICE } else { WORK };
+        if self.place.is_none() {
+            let passed = now.saturating_duration_since(self.at).as_nanos() / PIXEL_TIME.as_nanos();
+            let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+            if passed > 0 {
+                self.owed = self.owed.saturating_sub(passed).min(WORK);
+                self.at = now;
+            }
+            if self.owed < ALLOWANCE {
+                // It needs no turn any more, if it has waited for one.
+                self.entering = None;
+                return ALLOWANCE - self.owed;
+            }
+            // While others wait there is no free place.
+            self.place = self.lane.places.clone().try_acquire_owned().ok();
         }
-        let passed = now.saturating_duration_since(self.at).as_nanos() / PIXEL_TIME.as_nanos();
-        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
-        if passed > 0 {
-            self.owed = self.owed.saturating_sub(passed).min(WORK);
-            self.at = now;
+        match self.place {
+            Some(_) => WORK.saturating_sub(self.unbroken).max(1),
+            None => 0,
         }
-        if self.owed < ALLOWANCE {
-            // It needs no turn any more, if it has waited for one.
-            self.entering = None;
-            return ALLOWANCE - self.owed;
-        }
-        // Nobody is before it when there is a place.
-        self.place = self.lane.places.clone().try_acquire_owned().ok();
-        if self.place.is_some() { WORK } else { 0 }
     }
 
-    /// So much was done in a turn. Answers whether others are to run before the next.
+    /// Counts the work that was done in a turn. Returns whether others are to run before the next.
     pub(crate) fn did(&mut self, work: u64) -> bool {
         self.owed = self.owed.saturating_add(work);
         self.unbroken = self.unbroken.saturating_add(work);
-        self.place = None;
-        self.unbroken >= WORK
+        let is_over = self.unbroken >= WORK;
+        if is_over && self.lane.waiting.load(Relaxed) > 0 {
+            self.place = None;
+        }
+        is_over
     }
 
-    /// It executes nothing any more: its turn is for the next.
+    /// Gives up the place and the turn of a connection that executes nothing more.
     pub(crate) fn leave(&mut self) {
         (self.place, self.entering) = (None, None);
     }
 
-    /// It waits, or lets others run.
+    /// Begins a new slice: the connection lets others run, and keeps its place meanwhile.
     pub(crate) fn pause(&mut self) {
         self.unbroken = 0;
     }
 
-    /// Ready when it is its turn.
+    /// Gives up the place: the connection waits for something else than its turn.
+    pub(crate) fn wait(&mut self) {
+        (self.place, self.unbroken) = (None, 0);
+    }
+
+    /// Ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Work { lane, entering, .. } = self;
         let entering = entering.get_or_insert_with(|| {
-            let is_crowd = lane.waiting.fetch_add(1, Relaxed) >= CROWD;
-            let places = lane.places.clone().acquire_many_owned(if is_crowd { PLACES } else { 1 });
+            lane.waiting.fetch_add(1, Relaxed);
+            let place = lane.places.clone().acquire_owned();
             // It is never closed.
-            Entering { waiting: lane.waiting.clone(), turn: Box::pin(async { places.await.ok() }) }
+            Entering { waiting: lane.waiting.clone(), turn: Box::pin(async { place.await.ok() }) }
         });
         self.place = ready!(entering.turn.as_mut().poll(cx));
         self.entering = None;
@@ -147,6 +154,7 @@ mod tests {
         for work in &mut heavy {
             assert!(work.may_do(now) > 0);
             _ = work.did(WORK);
+            work.wait();
         }
         heavy
     }
@@ -157,11 +165,34 @@ mod tests {
         let mut work = Work::new(&lane, now);
         assert_eq!(work.may_do(now), ALLOWANCE);
         assert!(!work.did(ALLOWANCE));
+        assert_eq!(work.may_do(now), WORK - ALLOWANCE);
+        assert!(work.did(WORK - ALLOWANCE));
         for _ in 0..10 {
+            work.pause();
             assert_eq!(work.may_do(now), WORK);
             assert!(work.did(WORK));
-            work.pause();
         }
+    }
+
+    #[test]
+    fn a_place_is_kept_until_its_holder_waits_or_its_slice_is_over_and_others_wait() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 4, now);
+        assert!(heavy[0].may_do(now) > 0 && heavy[1].may_do(now) > 0);
+        assert!(heavy[0].did(WORK), "its slice is over");
+        heavy[0].pause();
+        assert_eq!(heavy[2].may_do(now), 0, "the first keeps its place while it lets others run");
+        assert!(!is_ready(&mut heavy[2]));
+        assert!(!heavy[0].did(WORK / 2));
+        assert!(!is_ready(&mut heavy[2]), "the slice is not over");
+        assert!(heavy[0].did(WORK / 2));
+        assert!(is_ready(&mut heavy[2]));
+        assert_eq!(heavy[2].may_do(now), WORK);
+        assert_eq!(heavy[0].may_do(now), 0, "the first waits for its next turn");
+
+        assert_eq!(heavy[3].may_do(now), 0);
+        heavy[1].wait();
+        assert!(heavy[3].may_do(now) > 0, "a connection that waits for its client has no place");
     }
 
     #[test]
@@ -169,25 +200,21 @@ mod tests {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut heavy = heavy(&lane, 8, now);
         for (number, work) in heavy.iter_mut().enumerate() {
-            assert_eq!(work.may_do(now) > 0, number < 2, "two are in the lane");
+            assert_eq!(work.may_do(now) > 0, number < PLACES, "two are in the lane");
         }
-        let waiting = &mut heavy[2..];
-        assert!(waiting.iter_mut().all(|work| !is_ready(work)));
+        assert!(heavy[2..].iter_mut().all(|work| !is_ready(work)));
         assert_eq!(Work::new(&lane, now).may_do(now), ALLOWANCE);
-
-        // One leaves: the first that waited is in, and no other.
-        _ = heavy[0].did(WORK);
-        let ready: Vec<_> = heavy[2..].iter_mut().map(is_ready).collect();
-        assert_eq!(ready, [true, false, false, false, false, false]);
-        assert_eq!(heavy[2].may_do(now), SLICE, "others wait");
-        // Those that came as a crowd have both places, one at a time.
-        _ = heavy[1].did(WORK);
-        for number in 2..7 {
-            _ = heavy[number].did(WORK);
-            if heavy[number + 1].place.is_none() {
-                assert!(is_ready(&mut heavy[number + 1]), "{number}");
+        // Each slice that ends lets in the one that has waited the longest, and no other.
+        for turn in 0..40 {
+            let (leaving, next) = (turn % 8, (turn + 2) % 8);
+            assert!(heavy[leaving].did(WORK));
+            heavy[leaving].pause();
+            assert_eq!(heavy[leaving].may_do(now), 0);
+            for number in 0..8 {
+                if heavy[number].place.is_none() {
+                    assert_eq!(is_ready(&mut heavy[number]), number == next, "{number} in turn {turn}");
+                }
             }
-            assert!(heavy[number + 2..].iter_mut().skip(1).all(|work| !is_ready(work)), "{number}");
         }
     }
 
@@ -198,7 +225,7 @@ mod tests {
         assert!(heavy[0].may_do(now) > 0 && heavy[1].may_do(now) > 0);
         assert!(!is_ready(&mut heavy[2]) && !is_ready(&mut heavy[3]));
         drop(heavy.remove(2));
-        _ = heavy[0].did(WORK);
+        assert!(heavy[0].did(WORK));
         assert!(is_ready(&mut heavy[2]));
         assert_eq!(lane.waiting.load(Relaxed), 0);
     }
