@@ -130,6 +130,11 @@ impl<T> Admission<T> {
         self.waiting.len() < limits::WAITING
     }
 
+    /// Returns those that wait, in the order in which they came.
+    pub(crate) fn into_waiting(self) -> impl Iterator<Item = T> {
+        self.waiting.into_iter().map(|newcomer| newcomer.client)
+    }
+
     /// One more comes.
     pub(crate) fn come(&mut self, client: T, address: IpAddr, now: Instant) {
         self.waiting.push_back(Newcomer { client, origin: address.into(), since: now });

@@ -6,9 +6,11 @@ use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
 use crate::display::Display;
 use crate::fairness::{Lane, Work};
+use crate::farewell;
 use crate::hasher::Hasher;
 use crate::journal::Journal;
 use draw_protocol::session::Nonce;
+use draw_protocol::text::Printable;
 use draw_protocol::{Code, Fault, limits, server};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashSet;
@@ -17,6 +19,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -181,7 +184,13 @@ impl Server {
                 never = &mut reclaim => match never {},
             }
         }
-        drop(entrance);
+        let end = || match self.journal.as_ref().and_then(Journal::failure) {
+            Some(failure) => Fault::new(Code::ShuttingDown, &*failure),
+            None => self.display.end(),
+        };
+        for newcomer in entrance.close() {
+            self.refuse(&newcomer, end());
+        }
         _ = stop.send(true);
         let all_ended = async {
             while let Some(ended) = connections.join_next().await {
@@ -265,7 +274,23 @@ impl Server {
                 });
                 entrance.turned_away.insert(task.id());
             }
-            Next::TurnAway(_) | Next::Drop(_) => {}
+            Next::TurnAway(newcomer) => self.refuse(&newcomer, busy(entrance.connections)),
+            Next::Drop(_) => {}
+        }
+    }
+
+    /// Tells a client that has no connection `fault`, and closes, without waiting.
+    fn refuse(&self, (stream, peer): &Newcomer, fault: Fault) {
+        let mut machine = self.machine(nonce()).refusing(fault);
+        let told = farewell::at_once(stream, &mut machine);
+        let counters = self.display.counters();
+        counters.accepted.fetch_add(1, Relaxed);
+        if let Some(fault) = machine.closing() {
+            counters.closed_for_fault.fetch_add(1, Relaxed);
+            info!(%peer, code = fault.code.as_str(), "closing the connection: {}", Printable(&fault.message));
+        }
+        if let Err(error) = told {
+            debug!(%peer, "a client that has no place was not told: {error}");
         }
     }
 }
@@ -353,6 +378,11 @@ impl Entrance {
                 self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
             }
         }
+    }
+
+    /// Lets nobody in any more. Returns those that wait.
+    fn close(self) -> impl Iterator<Item = Newcomer> {
+        self.admission.into_waiting()
     }
 
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
