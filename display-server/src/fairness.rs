@@ -210,10 +210,8 @@ mod tests {
             assert!(heavy[leaving].did(WORK));
             heavy[leaving].pause();
             assert_eq!(heavy[leaving].may_do(now), 0);
-            for number in 0..8 {
-                if heavy[number].place.is_none() {
-                    assert_eq!(is_ready(&mut heavy[number]), number == next, "{number} in turn {turn}");
-                }
+            for (number, work) in heavy.iter_mut().enumerate().filter(|(_, work)| work.place.is_none()) {
+                assert_eq!(is_ready(work), number == next, "{number} in turn {turn}");
             }
         }
     }

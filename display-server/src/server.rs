@@ -1,6 +1,6 @@
 //! Lets clients in, and sees them out.
 
-use crate::admission::{Admission, Next, Pace, Seat};
+use crate::admission::{Admission, LOOK, Next, Pace, Seat};
 use crate::budget::Budget;
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL};
@@ -47,9 +47,6 @@ const VANISHED: Duration = Duration::from_secs(180);
 
 /// How long one that is told that there is no place has to say what it wants, and to hear that.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
-
-/// How often it is looked after those who wait for a place.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// How long connections have to end when the server does: their farewell and a little for the scheduler.
 const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
@@ -254,16 +251,16 @@ impl Server {
         let (server, mut stopped) = (self.clone(), stopped.clone());
         let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
         match next {
-            Next::Admit((stream, peer), origin) => {
-                let seat = Arc::new(Seat::new(now()));
+            Next::Admit((stream, address), peer) => {
+                let seat = Arc::new(Seat::of(peer, now()));
                 let own = seat.clone();
                 let task = connections.spawn(async move {
-                    set_up(&stream, peer);
+                    set_up(&stream, address);
                     server
-                        .serve_with(stream, &peer.to_string(), server.machine(nonce()), &own, stopped)
+                        .serve_with(stream, &address.to_string(), server.machine(nonce()), &own, stopped)
                         .await;
                 });
-                entrance.admission.seat(task, origin, seat, now());
+                entrance.admission.seat(task, seat, now());
             }
             Next::TurnAway((stream, peer)) if entrance.turned_away.len() < limits::WAITING => {
                 let machine = self.machine(nonce()).refusing(busy(entrance.connections));
@@ -327,7 +324,7 @@ impl Entrance {
         Entrance {
             listener,
             connections,
-            admission: Admission::new(connections),
+            admission: Admission::new(connections, now()),
             turned_away: HashSet::new(),
             pace: Pace::new(now()),
             back_off: BACK_OFF,
@@ -367,7 +364,7 @@ impl Entrance {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
                 self.back_off = BACK_OFF;
-                self.admission.come((stream, peer), peer.ip(), now());
+                self.admission.come((stream, peer), peer.ip().into(), now());
                 if let Err(until) = self.pace.take(now()) {
                     self.pause = Some(until.into());
                 }
