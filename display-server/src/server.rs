@@ -458,6 +458,8 @@ fn report(failure: Option<JoinError>) {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use draw_protocol::{Color, Size};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_client_that_vanishes_will_be_noticed() {
@@ -473,6 +475,26 @@ mod tests {
         let retries = socket.tcp_keepalive_retries().expect("an option");
         assert_eq!(time.expect("an option") + retries * interval.expect("an option"), VANISHED);
         assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(VANISHED));
+    }
+
+    #[tokio::test]
+    async fn a_digest_that_cannot_be_computed_is_answered_with_an_error() {
+        let display = Display::new(Size { width: 8, height: 8 }, Color::BLACK).expect("it is small");
+        let server = Server { hasher: Hasher::broken(), ..Server::new(display, ServerOptions::default()) };
+        let (mut client, theirs) = tokio::io::duplex(1 << 10);
+        let served =
+            tokio::spawn(async move { server.serve(theirs, "a test", std::future::pending()).await });
+        // [0, 5, "get_digest", [0, 0, 8, 8]], and [0, 6, "sync", []].
+        let ask = b"\x94\x00\x05\xaaget_digest\x94\x00\x00\x08\x08\x94\x00\x06\xa4sync\x90";
+        client.write_all(ask).await.expect("it is read");
+        client.shutdown().await.expect("it is open");
+        let mut heard = Vec::new();
+        let hearing = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut heard));
+        hearing.await.expect("the question is answered").expect("it is open");
+        let text = heard.escape_ascii().to_string();
+        assert!(text.contains("answer_lost: the digest could not be computed"), "{text}");
+        assert!(heard.ends_with(b"\x94\x01\x06\xc0\xc0"), "{text}");
+        served.await.expect("the connection has ended");
     }
 
     #[tokio::test]

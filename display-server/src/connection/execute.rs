@@ -8,7 +8,7 @@ use crate::budget::growth;
 use crate::buffers::ReadBuffer;
 use crate::fairness::CALL;
 use crate::journal::Turn as Journaling;
-use crate::question::Question;
+use crate::question::{Question, no_digest};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, limits};
 use std::future::Future;
@@ -27,6 +27,7 @@ impl<S> Connection<'_, S> {
         let Connection {
             asked,
             hasher,
+            seat,
             machine,
             display,
             journal,
@@ -69,7 +70,7 @@ impl<S> Connection<'_, S> {
                         }
                     }
                     Question::Digest { digest: Some(digest), .. } => {
-                        machine.answer(Ok(Answer::Digest(*digest)));
+                        machine.answer(digest.clone().map(Answer::Digest));
                         done += CALL;
                     }
                     Question::Digest { digest: None, .. } => break Turn::Over,
@@ -83,7 +84,7 @@ impl<S> Connection<'_, S> {
             match machine.handle_input(&mut rest, now) {
                 Step::Execute(request, stamp) => {
                     done += CALL + work(&request, framebuffer.size());
-                    let question = Question::of(&request, (display, hasher), now);
+                    let question = Question::of(&request, (display, hasher, seat.peer()), now);
                     let question = question.filter(|question| match question {
                         Question::Image { bytes, .. } => share.can_cover(step.saturating_add(*bytes)),
                         Question::Digest { .. } => true,
@@ -141,14 +142,12 @@ impl<S> Connection<'_, S> {
         let (bytes, is_late) = match question {
             Question::Image { bytes, until, .. } => (*bytes, *until <= now),
             Question::Digest { digest: Some(_), .. } => (0, false),
-            // Nothing comes any more: its thread has failed.
-            Question::Digest { coming, .. } if coming.is_terminated() => return false,
             Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
-                Poll::Ready(Ok(found)) => {
-                    *digest = Some(found);
+                Poll::Ready(found) => {
+                    *digest = Some(found.map_err(|_| no_digest()));
                     (0, false)
                 }
-                Poll::Ready(Err(_)) | Poll::Pending => return false,
+                Poll::Pending => return false,
             },
         };
         let large = self.input.as_ref().map_or(0, extra);
