@@ -1,19 +1,21 @@
 //! How the processor is shared: cheap calls do not wait for expensive ones.
 //!
 //! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only while it has
-//! a place in the [`Lane`]. There are two, given out in the order in which they are asked for. A connection keeps its place while it
+//! a place in the [`Lane`]. There are two, given out to one address after the other. A connection keeps its place while it
 //! lets other tasks run, and gives it up when it waits for its client, or at the end of a slice if others wait for the lane.
 //!
 //! Those that wait are in the queue of the lane and not in that of the runtime. So, however many clients ask for as much as they can,
 //! the runtime has at most two turns of theirs to run before a cheap call. A heavy client that is alone never waits.
 
+use crate::turns::Turns;
+use draw_protocol::session::Peer;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 
 /// Pixels after which a connection lets others run: a quarter of a millisecond of filling, up to a millisecond on a slow machine. With
 /// half of it, 20 clients that fill without a pause get a tenth less done, since each switch also sends answers.
@@ -34,45 +36,109 @@ const PIXEL_TIME: Duration = Duration::from_nanos(200);
 const PLACES: usize = 2;
 
 /// Where heavy connections take turns. Clones are the same lane.
-#[derive(Debug, Clone)]
-pub(crate) struct Lane {
-    places: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lane(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Never held while anything else is called.
+    places: Mutex<Places>,
+    /// Connections that wait. It is read without the lock, and may be late.
+    waiting: AtomicUsize,
 }
 
-impl Default for Lane {
-    fn default() -> Lane {
-        Lane { places: Arc::new(Semaphore::new(PLACES)), waiting: Arc::default() }
+#[derive(Debug, Default)]
+struct Places {
+    taken: usize,
+    /// There is somebody only while all places are taken. Some may have ceased to wait.
+    turns: Turns<oneshot::Sender<Place>>,
+}
+
+impl Lane {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.0.waiting.load(Relaxed) > 0
+    }
+
+    /// Returns a place if one is free. Then nobody waits for it.
+    fn try_enter(&self) -> Option<Place> {
+        let mut places = self.places();
+        let is_free = places.taken < PLACES;
+        if is_free {
+            places.taken += 1;
+        }
+        is_free.then(|| Place(Some(self.clone())))
+    }
+
+    /// Returns where a place for one from `peer` comes.
+    fn enter(&self, peer: Peer) -> Entering {
+        self.0.waiting.fetch_add(1, Relaxed);
+        let (sender, turn) = oneshot::channel();
+        self.places().turns.push(peer, sender);
+        let entering = Entering { lane: self.clone(), turn };
+        // One may have become free meanwhile.
+        if let Some(place) = self.try_enter() {
+            drop(place);
+        }
+        entering
+    }
+}
+
+/// A place in the lane, which is for the next when it is dropped.
+#[derive(Debug)]
+struct Place(Option<Lane>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(lane) = self.0.take() else { return };
+        loop {
+            let mut places = lane.places();
+            let Some(next) = places.turns.pop() else {
+                places.taken -= 1;
+                return;
+            };
+            drop(places);
+            match next.send(Place(Some(lane.clone()))) {
+                Ok(()) => return,
+                // It has ceased to wait: the place is for the one behind it.
+                Err(mut place) => place.0 = None,
+            }
+        }
     }
 }
 
 /// A connection that waits for a place.
+#[derive(Debug)]
 struct Entering {
-    waiting: Arc<AtomicUsize>,
-    turn: Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>,
+    lane: Lane,
+    turn: oneshot::Receiver<Place>,
 }
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Relaxed);
+        self.lane.0.waiting.fetch_sub(1, Relaxed);
     }
 }
 
 /// The work of one connection.
 pub(crate) struct Work {
     lane: Lane,
+    peer: Peer,
     /// Done, beyond what time has allowed until then.
     owed: u64,
     at: Instant,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     entering: Option<Entering>,
     /// Done since it last let others run.
     unbroken: u64,
 }
 
 impl Work {
-    pub(crate) fn new(lane: &Lane, now: Instant) -> Work {
-        Work { lane: lane.clone(), owed: 0, at: now, place: None, entering: None, unbroken: 0 }
+    pub(crate) fn new(lane: &Lane, peer: Peer, now: Instant) -> Work {
+        Work { lane: lane.clone(), peer, owed: 0, at: now, place: None, entering: None, unbroken: 0 }
     }
 
     /// Returns what may be done in a turn that begins now: nothing if the connection has to wait for a place.
@@ -89,8 +155,7 @@ impl Work {
                 self.entering = None;
                 return ALLOWANCE - self.owed;
             }
-            // While others wait there is no free place.
-            self.place = self.lane.places.clone().try_acquire_owned().ok();
+            self.place = self.lane.try_enter();
         }
         match self.place {
             Some(_) => WORK.saturating_sub(self.unbroken).max(1),
@@ -103,7 +168,7 @@ impl Work {
         self.owed = self.owed.saturating_add(work);
         self.unbroken = self.unbroken.saturating_add(work);
         let is_over = self.unbroken >= WORK;
-        if is_over && self.lane.waiting.load(Relaxed) > 0 {
+        if is_over && self.lane.is_wanted() {
             self.place = None;
         }
         is_over
@@ -126,14 +191,10 @@ impl Work {
 
     /// Ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Work { lane, entering, .. } = self;
-        let entering = entering.get_or_insert_with(|| {
-            lane.waiting.fetch_add(1, Relaxed);
-            let place = lane.places.clone().acquire_owned();
-            // It is never closed.
-            Entering { waiting: lane.waiting.clone(), turn: Box::pin(async { place.await.ok() }) }
-        });
-        self.place = ready!(entering.turn.as_mut().poll(cx));
+        let Work { lane, peer, entering, .. } = self;
+        let entering = entering.get_or_insert_with(|| lane.enter(*peer));
+        // Without a place, which is never so, it asks again.
+        self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok();
         self.entering = None;
         Poll::Ready(())
     }
@@ -142,6 +203,8 @@ impl Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::VecDeque;
+    use std::net::IpAddr;
     use std::task::Waker;
 
     fn is_ready(work: &mut Work) -> bool {
@@ -150,7 +213,7 @@ mod tests {
 
     /// Some that have done more than they may.
     fn heavy(lane: &Lane, count: usize, now: Instant) -> Vec<Work> {
-        let mut heavy: Vec<_> = (0..count).map(|_| Work::new(lane, now)).collect();
+        let mut heavy: Vec<_> = (0..count).map(|_| Work::new(lane, Peer::default(), now)).collect();
         for work in &mut heavy {
             assert!(work.may_do(now) > 0);
             _ = work.did(WORK);
@@ -162,7 +225,7 @@ mod tests {
     #[test]
     fn one_that_is_alone_never_waits_and_lets_others_run_now_and_then() {
         let (lane, now) = (Lane::default(), Instant::now());
-        let mut work = Work::new(&lane, now);
+        let mut work = Work::new(&lane, Peer::default(), now);
         assert_eq!(work.may_do(now), ALLOWANCE);
         assert!(!work.did(ALLOWANCE));
         assert_eq!(work.may_do(now), WORK - ALLOWANCE);
@@ -203,7 +266,7 @@ mod tests {
             assert_eq!(work.may_do(now) > 0, number < PLACES, "two are in the lane");
         }
         assert!(heavy[2..].iter_mut().all(|work| !is_ready(work)));
-        assert_eq!(Work::new(&lane, now).may_do(now), ALLOWANCE);
+        assert_eq!(Work::new(&lane, Peer::default(), now).may_do(now), ALLOWANCE);
         // Each slice that ends lets in the one that has waited the longest, and no other.
         for turn in 0..40 {
             let (leaving, next) = (turn % 8, (turn + 2) % 8);
@@ -217,6 +280,27 @@ mod tests {
     }
 
     #[test]
+    fn a_heavy_client_has_as_many_turns_as_all_those_of_another_address() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 20, now);
+        heavy[19].peer = IpAddr::from([10, 0, 0, 9]).into();
+        let (mut turns, mut holders) = ([0; 20], VecDeque::new());
+        for _ in 0..80 {
+            for (number, work) in heavy.iter_mut().enumerate().filter(|(_, work)| work.place.is_none()) {
+                if work.may_do(now) > 0 || is_ready(work) {
+                    holders.push_back(number);
+                }
+            }
+            let first = holders.pop_front().expect("two are in the lane");
+            turns[first] += 1;
+            assert!(heavy[first].did(WORK));
+            heavy[first].pause();
+        }
+        // While it has one of the two places, the others may take more than one turn.
+        assert!(turns[19] >= 20, "{turns:?}");
+    }
+
+    #[test]
     fn one_that_goes_while_it_waits_is_in_nobody_s_way() {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut heavy = heavy(&lane, 4, now);
@@ -225,7 +309,7 @@ mod tests {
         drop(heavy.remove(2));
         assert!(heavy[0].did(WORK));
         assert!(is_ready(&mut heavy[2]));
-        assert_eq!(lane.waiting.load(Relaxed), 0);
+        assert_eq!(lane.0.waiting.load(Relaxed), 0);
     }
 
     #[test]
@@ -239,7 +323,7 @@ mod tests {
         assert!(heavy[3].may_do(now + PIXEL_TIME * WORK as u32) > 0);
         heavy[0].leave();
         assert!(is_ready(&mut heavy[4]));
-        assert_eq!(lane.waiting.load(Relaxed), 1);
+        assert_eq!(lane.0.waiting.load(Relaxed), 1);
     }
 
     #[test]

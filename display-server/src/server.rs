@@ -236,7 +236,7 @@ impl Server {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let means = (self.budget.share(), Work::new(&self.lane, now()), &self.hasher, seat);
+        let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
         connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown)
             .await;
     }

@@ -18,10 +18,6 @@ impl<T> Default for Turns<T> {
 }
 
 impl<T> Turns<T> {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
     pub(crate) fn push(&mut self, peer: Peer, item: T) {
         let queue = self.waiting.entry(peer).or_default();
         if queue.is_empty() {
@@ -57,6 +53,6 @@ mod tests {
         turns.push(Peer::default(), 20);
         let order: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(order, [0, 10, 20, 1, 11, 2, 3]);
-        assert!(turns.is_empty() && turns.waiting.is_empty());
+        assert!(turns.order.is_empty() && turns.waiting.is_empty());
     }
 }
