@@ -6,28 +6,36 @@
 //!
 //! 1. one that is on its way out, and only waits for its client to end as well;
 //! 2. one that has said nothing for [`limits::SILENT`]: of the address that has the most places, the one that came first;
-//! 3. for one that comes from another address than the one that has more than half of all places: the one of that address that has
-//!    been idle for the longest, and for [`limits::IDLE`] at least.
+//! 3. one that has been idle for [`limits::IDLE`] at least, of an address that has more than half of all places, or more than twice as
+//!    many as the newcomer's: of the address that has the most, the one that has been idle for the longest.
 //!
-//! A client that draws, or has greeted and comes from an address with less than half of the places, is never among them.
+//! A client that draws, or has greeted and comes from an address with one or two places, is never among them. Of those that wait, one
+//! that has said something goes first, from the address that has the fewest places.
 
 mod pace;
 #[cfg(test)]
 mod tests;
 
 use draw_protocol::limits;
+use draw_protocol::session::Peer;
 pub(crate) use pace::Pace;
-use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::{AbortHandle, Id};
 
-/// What a connection lets others know of what it does.
+/// How often it is looked after those who wait for a place.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// What a connection lets others know of what it does, and where it comes from.
 #[derive(Debug)]
-pub(crate) struct Seat(Mutex<State>);
+pub(crate) struct Seat {
+    peer: Peer,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct State {
@@ -38,39 +46,33 @@ struct State {
 }
 
 impl Seat {
+    /// The seat of a connection that comes from no address.
     pub(crate) fn new(now: Instant) -> Seat {
-        Seat(Mutex::new(State { has_spoken: false, is_leaving: false, touched: now }))
+        Seat::of(Peer::default(), now)
+    }
+
+    pub(crate) fn of(peer: Peer, now: Instant) -> Seat {
+        let state = State { has_spoken: false, is_leaving: false, touched: now };
+        Seat { peer, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
     }
 
     fn state(&self) -> State {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It begins to wait for its client.
     pub(crate) fn touch(&self, has_spoken: bool, now: Instant) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.has_spoken, state.touched) = (has_spoken, now);
     }
 
     /// It only waits for its client to end as well.
     pub(crate) fn leave(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_leaving = true;
-    }
-}
-
-/// Where a client comes from: machines have one address of version 4, and a network of version 6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Origin(IpAddr);
-
-impl From<IpAddr> for Origin {
-    fn from(address: IpAddr) -> Origin {
-        Origin(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            address => address,
-        })
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_leaving = true;
     }
 }
 
@@ -78,14 +80,13 @@ impl From<IpAddr> for Origin {
 #[derive(Debug)]
 struct Newcomer<T> {
     client: T,
-    origin: Origin,
+    peer: Peer,
     since: Instant,
 }
 
 #[derive(Debug)]
 struct Holder {
     seat: Arc<Seat>,
-    origin: Origin,
     since: Instant,
     task: AbortHandle,
     /// It was told to go.
@@ -97,15 +98,22 @@ struct Holder {
 pub(crate) struct Admission<T> {
     places: usize,
     holders: HashMap<Id, Holder>,
-    origins: HashMap<Origin, usize>,
+    /// How many each has that were not told to go.
+    counts: HashMap<Peer, usize>,
+    /// Holders that were told to go and have not gone yet.
+    evicted: usize,
     waiting: VecDeque<Newcomer<T>>,
+    /// For whom nobody was found to give up a place since it was last looked: a flood of newcomers does not have all holders looked
+    /// at for each.
+    refused: HashSet<Peer>,
+    looked: Instant,
 }
 
 /// What is to be done for one that waits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next<T> {
     /// Give it a place, with [`Admission::seat`].
-    Admit(T, Origin),
+    Admit(T, Peer),
     /// Tell it that there is none.
     TurnAway(T),
     /// It has said nothing: let it go.
@@ -113,8 +121,16 @@ pub(crate) enum Next<T> {
 }
 
 impl<T> Admission<T> {
-    pub(crate) fn new(places: usize) -> Admission<T> {
-        Admission { places, holders: HashMap::new(), origins: HashMap::new(), waiting: VecDeque::new() }
+    pub(crate) fn new(places: usize, now: Instant) -> Admission<T> {
+        Admission {
+            places,
+            holders: HashMap::new(),
+            counts: HashMap::new(),
+            evicted: 0,
+            waiting: VecDeque::new(),
+            refused: HashSet::new(),
+            looked: now,
+        }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -130,94 +146,136 @@ impl<T> Admission<T> {
         self.waiting.len() < limits::WAITING
     }
 
+    /// Returns those that wait, in the order in which they came.
+    pub(crate) fn into_waiting(self) -> impl Iterator<Item = T> {
+        self.waiting.into_iter().map(|newcomer| newcomer.client)
+    }
+
     /// One more comes.
-    pub(crate) fn come(&mut self, client: T, address: IpAddr, now: Instant) {
-        self.waiting.push_back(Newcomer { client, origin: address.into(), since: now });
+    pub(crate) fn come(&mut self, client: T, peer: Peer, now: Instant) {
+        self.waiting.push_back(Newcomer { client, peer, since: now });
     }
 
     /// One was given a place, as `task`.
-    pub(crate) fn seat(&mut self, task: AbortHandle, origin: Origin, seat: Arc<Seat>, now: Instant) {
-        *self.origins.entry(origin).or_default() += 1;
-        let holder = Holder { seat, origin, since: now, task: task.clone(), is_evicted: false };
-        self.holders.insert(task.id(), holder);
+    pub(crate) fn seat(&mut self, task: AbortHandle, seat: Arc<Seat>, now: Instant) {
+        *self.counts.entry(seat.peer).or_default() += 1;
+        self.holders.insert(task.id(), Holder { seat, since: now, task, is_evicted: false });
     }
 
     /// A task is over. Answers whether it had a place.
     pub(crate) fn free(&mut self, task: Id) -> bool {
         let Some(holder) = self.holders.remove(&task) else { return false };
-        if let Some(count) = self.origins.get_mut(&holder.origin) {
-            *count -= 1;
-            if *count == 0 {
-                self.origins.remove(&holder.origin);
-            }
+        match holder.is_evicted {
+            true => self.evicted -= 1,
+            false => self.uncount(holder.seat.peer),
         }
         true
     }
 
+    fn uncount(&mut self, peer: Peer) {
+        if let Some(count) = self.counts.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&peer);
+            }
+        }
+    }
+
+    fn count(&self, peer: Peer) -> usize {
+        self.counts.get(&peer).copied().unwrap_or(0)
+    }
+
     /// What is to be done now, if anything. `has_spoken` finds out whether one that waits has said anything.
     pub(crate) fn next(&mut self, now: Instant, has_spoken: impl Fn(&T) -> bool) -> Option<Next<T>> {
-        if !self.is_full() {
-            return self.waiting.pop_front().map(|newcomer| Next::Admit(newcomer.client, newcomer.origin));
+        if self.waiting.is_empty() {
+            return None;
         }
-        let is_late = |newcomer: &Newcomer<T>| now.saturating_duration_since(newcomer.since);
+        if !self.is_full() {
+            // Those of an address keep their order.
+            let key = |newcomer: &Newcomer<T>| (!has_spoken(&newcomer.client), self.count(newcomer.peer));
+            let first = match self.waiting.len() {
+                1 => Some(0),
+                waiting => (0..waiting).min_by_key(|&number| key(&self.waiting[number])),
+            };
+            return first
+                .and_then(|first| self.take(first))
+                .map(|newcomer| Next::Admit(newcomer.client, newcomer.peer));
+        }
+        let is_late = |newcomer: &Newcomer<T>, time| now.saturating_duration_since(newcomer.since) >= time;
         let is_crowded = !self.has_room_to_wait();
+        let (mut wanting, mut silent) = (Vec::new(), None);
+        for (number, newcomer) in self.waiting.iter().enumerate() {
+            if has_spoken(&newcomer.client) {
+                wanting.push((self.count(newcomer.peer), number, newcomer.peer));
+            } else if is_late(newcomer, limits::WAITING_TIME)
+                || (is_crowded && is_late(newcomer, limits::WAITING_SILENT))
+            {
+                silent = silent.or(Some(number));
+            }
+        }
         // One that has said nothing makes room for the next to wait.
-        let silent = self.waiting.iter().position(|newcomer| {
-            let waits = is_late(newcomer);
-            (waits >= limits::WAITING_TIME || (is_crowded && waits >= limits::WAITING_SILENT))
-                && !has_spoken(&newcomer.client)
-        });
-        if let Some(newcomer) = silent.and_then(|silent| self.waiting.remove(silent)) {
+        if let Some(newcomer) = silent.and_then(|silent| self.take(silent)) {
             return Some(Next::Drop(newcomer.client));
         }
-        let mut evicted = self.holders.values().filter(|holder| holder.is_evicted).count();
-        let wanting: Vec<_> = (self.waiting.iter().enumerate())
-            .filter(|(_, newcomer)| has_spoken(&newcomer.client))
-            .map(|(number, newcomer)| (number, newcomer.origin))
-            .collect();
-        // Who has said something goes before those who have not.
-        if let Some(&(first, _)) = wanting.first()
-            && let Some(newcomer) = self.waiting.remove(first)
-        {
-            self.waiting.push_front(newcomer);
+        let is_each_wanting = wanting.len() == self.waiting.len();
+        wanting.sort_unstable_by_key(|&(count, number, _)| (count, number));
+        self.make_room(&wanting, now);
+        let late = self.waiting.iter().position(|newcomer| is_late(newcomer, limits::WAITING_TIME));
+        // All who wait have something to say, and nobody makes room.
+        let is_over = is_crowded && is_each_wanting && self.evicted == 0;
+        let most =
+            wanting.iter().filter(|_| is_over).max_by_key(|&&(count, number, _)| (count, Reverse(number)));
+        let refused = late.or(most.map(|&(_, number, _)| number));
+        refused.and_then(|refused| self.take(refused)).map(|newcomer| Next::TurnAway(newcomer.client))
+    }
+
+    fn take(&mut self, number: usize) -> Option<Newcomer<T>> {
+        self.waiting.remove(number)
+    }
+
+    /// Has somebody give up a place for each of these who wait, in this order, where that is possible.
+    fn make_room(&mut self, wanting: &[(usize, usize, Peer)], now: Instant) {
+        if now.saturating_duration_since(self.looked) >= LOOK {
+            self.refused.clear();
+            self.looked = now;
         }
-        for (_, origin) in wanting.iter().skip(evicted) {
-            let Some(victim) = self.victim(*origin, now) else { break };
+        for (before, &(count, _, peer)) in wanting.iter().enumerate().skip(self.evicted) {
+            if self.refused.contains(&peer) {
+                continue;
+            }
+            let coming = wanting[..before].iter().filter(|(.., other)| *other == peer).count();
+            let Some(victim) = self.victim(peer, count + coming, now) else {
+                self.refused.insert(peer);
+                continue;
+            };
             if let Some(holder) = self.holders.get_mut(&victim) {
                 holder.is_evicted = true;
                 holder.task.abort();
-                evicted += 1;
+                self.evicted += 1;
+                let peer = holder.seat.peer;
+                self.uncount(peer);
             }
         }
-        // All who wait have something to say, and nobody makes room.
-        let is_over = is_crowded && wanting.len() == self.waiting.len() && evicted == 0;
-        let late = |newcomer: &Newcomer<T>| is_late(newcomer) >= limits::WAITING_TIME;
-        let front = self.waiting.front().is_some_and(|newcomer| is_over || late(newcomer));
-        if front {
-            return self.waiting.pop_front().map(|newcomer| Next::TurnAway(newcomer.client));
-        }
-        None
     }
 
-    /// Who gives its place to one from `origin`.
-    fn victim(&self, origin: Origin, now: Instant) -> Option<Id> {
-        let staying = || self.holders.iter().filter(|(_, holder)| !holder.is_evicted);
-        let count = |holder: &Holder| self.origins.get(&holder.origin).copied().unwrap_or(0);
-        let leaving = staying().filter(|(_, holder)| holder.seat.state().is_leaving);
-        if let Some((id, _)) = leaving.min_by_key(|(_, holder)| holder.since) {
-            return Some(*id);
-        }
-        let silent = staying().filter(|(_, holder)| {
-            !holder.seat.state().has_spoken && now.saturating_duration_since(holder.since) >= limits::SILENT
-        });
-        let most = silent.max_by_key(|(_, holder)| (count(holder), std::cmp::Reverse(holder.since)));
-        if let Some((id, _)) = most {
-            return Some(*id);
-        }
-        let crowd =
-            staying().filter(|(_, holder)| holder.origin != origin && count(holder) > self.places / 2);
-        let touched = crowd.map(|(id, holder)| (holder.seat.state().touched, *id));
-        let idle = touched.filter(|(at, _)| now.saturating_duration_since(*at) >= limits::IDLE);
-        idle.min_by_key(|(at, _)| *at).map(|(_, id)| id)
+    /// Who gives its place to one from `peer`, which has `held` places.
+    fn victim(&self, peer: Peer, held: usize, now: Instant) -> Option<Id> {
+        let is_over = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
+        let rank = |holder: &Holder| {
+            let (state, of) = (holder.seat.state(), holder.seat.peer);
+            if state.is_leaving {
+                return Some((2, 0, Reverse(holder.since)));
+            }
+            if !state.has_spoken && is_over(holder.since, limits::SILENT) {
+                return Some((1, self.count(of), Reverse(holder.since)));
+            }
+            let is_idle = of != peer && is_over(state.touched, limits::IDLE);
+            let count = if is_idle { self.count(of) } else { 0 };
+            let is_crowd = count > self.places / 2 || count > 2 * (held + 1);
+            is_crowd.then_some((0, count, Reverse(state.touched)))
+        };
+        let staying = self.holders.iter().filter(|(_, holder)| !holder.is_evicted);
+        let ranked = staying.filter_map(|(id, holder)| Some((rank(holder)?, *id)));
+        ranked.max_by_key(|(rank, _)| *rank).map(|(_, id)| id)
     }
 }

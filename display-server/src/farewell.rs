@@ -7,17 +7,55 @@
 use crate::buffers::ReadBuffer;
 use crate::clock::now;
 use draw_printer::Printer;
+use draw_protocol::limits;
+use draw_protocol::server::{self, Step};
 use draw_protocol::trace::Direction;
-use draw_protocol::{limits, server};
+use socket2::SockRef;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 /// What is discarded at most: a client may be in the middle of its largest message, and a second one may be under way.
 const DISCARDED: usize = 2 * limits::MESSAGE;
+
+/// What [`at_once`] reads at most: a first message, and what a client has sent behind it by then.
+const READ_AT_ONCE: usize = 256 << 10;
+
+/// Has `machine` refuse what has arrived, sends what it says to that, and ends the write side, all without waiting. Nothing was sent
+/// before, so there is room for it. What has arrived behind it is discarded, and only what arrives later is answered with a reset.
+///
+/// The stream is asked itself: one that has only just come is not known to be readable yet.
+///
+/// # Errors
+/// Whatever the stream says; then there is nothing left to do for it.
+pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> io::Result<()> {
+    let (stream, mut buffer) = (SockRef::from(stream), ReadBuffer::take(false));
+    let mut read = 0;
+    while read < READ_AT_ONCE {
+        let room = buffer.room();
+        let n = match (&*stream).read(room) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        read += n;
+        let mut input = &room[..n];
+        while machine.closing().is_none() && !matches!(machine.handle_input(&mut input, now()), Step::Wait) {}
+    }
+    let unsent = machine.poll_transmit(now());
+    if !unsent.is_empty() {
+        let sent = (&*stream).write(unsent)?;
+        machine.handle_transmitted(sent, now());
+    }
+    stream.shutdown(Shutdown::Write)
+}
 
 /// Sends what is unsent, ends the write side, and discards input until the client ends, all within `limit`.
 ///

@@ -3,8 +3,10 @@
 
 use crate::apply::Hashing;
 use crate::display::Display;
+use crate::turns::Turns;
 use draw_protocol::Digest;
-use std::collections::VecDeque;
+use draw_protocol::session::Peer;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -15,7 +17,7 @@ use tracing::{debug, error};
 const NICE: i32 = 5;
 
 /// Work that is done for a large digest before a small one has its turn, and what a small one takes at most: some milliseconds. Large
-/// ones are computed one after the other: in turns, all of a hundred would be there only at the end.
+/// ones are computed one after the other: a piece of each in turn, all of a hundred would be there only at the end.
 const PIECE: u64 = 5_000_000;
 
 /// Where connections have their digests computed. Clones are the same. The thread ends with the last of them.
@@ -25,18 +27,19 @@ pub(crate) struct Hasher {
     jobs: Arc<OnceLock<Option<Sender<Job>>>>,
 }
 
-#[derive(Debug)]
 struct Job {
-    hashing: Hashing,
-    display: Display,
+    /// Whose turn it is computed in.
+    peer: Peer,
+    is_small: bool,
+    /// Computes a piece. Returns the digest when it is done.
+    advance: Box<dyn FnMut() -> Option<Digest> + Send>,
     done: oneshot::Sender<Digest>,
 }
 
 impl Hasher {
-    /// Begins one. A connection has one at a time.
-    pub(crate) fn start(&self, hashing: Hashing, display: &Display) -> oneshot::Receiver<Digest> {
-        let (done, digest) = oneshot::channel();
-        let job = Job { hashing, display: display.clone(), done };
+    /// Begins one, for a connection from `peer`, which has one at a time. The receiver fails if it cannot be computed.
+    pub(crate) fn start(&self, hashing: Hashing, display: &Display, peer: Peer) -> oneshot::Receiver<Digest> {
+        let (job, digest) = Job::new(hashing, display, peer);
         let refused = match self.jobs.get_or_init(start_thread) {
             Some(jobs) => jobs.send(job).err().map(|refused| refused.0),
             None => Some(job),
@@ -78,33 +81,28 @@ fn serve(jobs: &Receiver<Job>) {
     }
 }
 
-/// What is to be computed, in the order in which it came.
-#[derive(Debug, Default)]
+/// What is to be computed.
+#[derive(Default)]
 struct Queue {
-    small: VecDeque<Job>,
-    large: VecDeque<Job>,
+    small: Turns<Job>,
+    large: Turns<Job>,
+    /// The large one that has been begun.
+    begun: Option<Job>,
 }
 
 impl Queue {
     fn push(&mut self, job: Job) {
-        let is_small = job.hashing.work() <= PIECE;
-        if is_small { self.small.push_back(job) } else { self.large.push_back(job) }
+        let queue = if job.is_small { &mut self.small } else { &mut self.large };
+        queue.push(job.peer, job);
     }
 
     /// Computes a small one, and a piece of a large one. Answers whether there was any.
     fn run(&mut self) -> bool {
-        let is_any = !(self.small.is_empty() && self.large.is_empty());
-        for queue in [&mut self.small, &mut self.large] {
-            let Some(mut job) = queue.pop_front() else { continue };
-            if job.done.is_closed() {
-                // Its connection is gone.
-                continue;
-            }
-            match job.hashing.advance(job.display.framebuffer(), PIECE) {
-                (_, Some(digest)) => _ = job.done.send(digest),
-                (_, None) => queue.push_front(job),
-            }
-        }
+        let (small, large) = (self.small.pop(), self.begun.take().or_else(|| self.large.pop()));
+        let is_any = small.is_some() || large.is_some();
+        // A small one is done in one piece.
+        small.and_then(Job::advance).into_iter().for_each(|job| self.push(job));
+        self.begun = large.and_then(Job::advance);
         is_any
     }
 
@@ -113,20 +111,71 @@ impl Queue {
     }
 }
 
+impl Job {
+    fn new(mut hashing: Hashing, display: &Display, peer: Peer) -> (Job, oneshot::Receiver<Digest>) {
+        let (done, digest) = oneshot::channel();
+        let (display, is_small) = (display.clone(), hashing.work() <= PIECE);
+        let advance = Box::new(move || hashing.advance(display.framebuffer(), PIECE).1);
+        (Job { peer, is_small, advance, done }, digest)
+    }
+
+    /// Computes a piece. Returns the job if there is more to do, and somebody waits for it.
+    fn advance(mut self) -> Option<Job> {
+        if self.done.is_closed() {
+            // Its connection is gone.
+            return None;
+        }
+        // Others wait for theirs. What it has changed is dropped.
+        match catch_unwind(AssertUnwindSafe(&mut self.advance)) {
+            Ok(None) => Some(self),
+            Ok(Some(digest)) => {
+                _ = self.done.send(digest);
+                None
+            }
+            Err(_) => {
+                error!("computing a digest failed, and the client is told that");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Hasher {
+    /// One that computes nothing.
+    pub(crate) fn broken() -> Hasher {
+        let (jobs, receiver) = channel::<Job>();
+        thread::spawn(move || receiver.into_iter().for_each(drop));
+        Hasher { jobs: Arc::new(OnceLock::from(Some(jobs))) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use draw_protocol::{Color, Size};
+    use std::net::IpAddr;
+
+    const SIZE: Size = Size { width: 1024, height: 512 };
+
+    fn display() -> Display {
+        Display::new(SIZE, Color::BLACK).expect("it is small")
+    }
+
+    fn peer(last: u8) -> Peer {
+        IpAddr::from([10, 0, 0, last]).into()
+    }
+
+    /// One of a part of [`SIZE`], on `display`.
+    fn job(display: &Display, peer: Peer, (width, height): (u32, u32)) -> (Job, oneshot::Receiver<Digest>) {
+        let hashing = Hashing::new((0, 0, width, height), SIZE).expect("it is inside");
+        Job::new(hashing, display, peer)
+    }
 
     #[test]
     fn a_small_digest_does_not_wait_for_a_large_one_and_nobody_s_is_not_computed() {
-        let size = Size { width: 1024, height: 512 };
-        let display = Display::new(size, Color::BLACK).expect("it is small");
-        let job = |width, height| {
-            let (done, digest) = oneshot::channel();
-            let hashing = Hashing::new((0, 0, width, height), size).expect("it is inside");
-            (Job { hashing, display: display.clone(), done }, digest)
-        };
+        let display = display();
+        let job = |width, height| job(&display, peer(1), (width, height));
         let [(large, mut late), (small, mut early), (left, gone)] =
             [job(1024, 512), job(8, 8), job(1024, 512)];
         drop(gone);
@@ -140,14 +189,10 @@ mod tests {
 
     #[test]
     fn large_digests_are_there_one_after_the_other() {
-        let size = Size { width: 1024, height: 512 };
-        let display = Display::new(size, Color::BLACK).expect("it is small");
-        let mut queue = Queue::default();
-        let mut digests = Vec::new();
+        let (display, mut queue, mut digests) = (display(), Queue::default(), Vec::new());
         for _ in 0..4 {
-            let (done, digest) = oneshot::channel();
-            let hashing = Hashing::new((0, 0, 1024, 512), size).expect("it is inside");
-            queue.push(Job { hashing, display: display.clone(), done });
+            let (job, digest) = job(&display, peer(1), (1024, 512));
+            queue.push(job);
             digests.push(digest);
         }
         let mut come = 0;
@@ -157,5 +202,36 @@ mod tests {
             come += now;
         }
         assert_eq!(come, 4);
+    }
+
+    #[test]
+    fn a_digest_does_not_wait_for_all_those_that_another_address_asks_for() {
+        let display = display();
+        for part in [(1024, 512), (8, 8)] {
+            let mut queue = Queue::default();
+            let many: Vec<_> = (0..20).map(|_| job(&display, peer(1), part)).collect();
+            let (mut jobs, digests): (Vec<_>, Vec<_>) = many.into_iter().unzip();
+            let (other, digest) = job(&display, peer(2), part);
+            jobs.push(other);
+            jobs.into_iter().for_each(|job| queue.push(job));
+            while digest.is_empty() {
+                assert!(queue.run());
+            }
+            let before = digests.iter().filter(|digest| !digest.is_empty()).count();
+            assert!(before <= 1, "{before} were computed before it");
+        }
+    }
+
+    #[test]
+    fn a_digest_that_cannot_be_computed_keeps_no_other_from_it() {
+        let display = display();
+        let job = || job(&display, peer(1), (1024, 512));
+        let ((mut failing, mut failed), (job, mut digest)) = (job(), job());
+        failing.advance = Box::new(|| panic!("computing it fails"));
+        let mut queue = Queue::default();
+        [failing, job].into_iter().for_each(|job| queue.push(job));
+        queue.run_all();
+        assert_eq!(failed.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert!(digest.try_recv().is_ok());
     }
 }

@@ -58,6 +58,7 @@ mod sessions;
 pub mod signals;
 pub mod snapshot;
 mod sync;
+mod turns;
 #[doc(hidden)]
 pub mod typed;
 pub mod window;

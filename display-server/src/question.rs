@@ -3,8 +3,8 @@
 use crate::apply::{Hashing, answer_bytes, asked_area};
 use crate::display::Display;
 use crate::hasher::Hasher;
-use draw_protocol::session::Stamp;
-use draw_protocol::{Area, Digest, Request, limits};
+use draw_protocol::session::{Peer, Stamp};
+use draw_protocol::{Area, Code, Digest, Fault, Request, limits};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -19,7 +19,7 @@ pub(crate) enum Question {
     /// What is left of an image that is answered in pieces, since there was no memory for all of it.
     Rest { area: Area },
     /// A digest, and where it comes from while it is not there.
-    Digest { digest: Option<Digest>, coming: oneshot::Receiver<Digest> },
+    Digest { digest: Option<Result<Digest, Fault>>, coming: oneshot::Receiver<Digest> },
 }
 
 /// With the stamp of its session, for the journal.
@@ -29,7 +29,7 @@ impl Question {
     /// What `request` asks, if it is such a question and has an answer.
     pub(crate) fn of(
         request: &Request<'_>,
-        (display, hasher): (&Display, &Hasher),
+        (display, hasher, peer): (&Display, &Hasher, Peer),
         now: Instant,
     ) -> Option<Question> {
         let size = display.framebuffer().size();
@@ -42,7 +42,7 @@ impl Question {
             Request::GetDigest { x, y, width, height } => {
                 request.check().ok()?;
                 let hashing = Hashing::new((x, y, width, height), size).ok()?;
-                Some(Question::Digest { digest: None, coming: hasher.start(hashing, display) })
+                Some(Question::Digest { digest: None, coming: hasher.start(hashing, display, peer) })
             }
             _ => None,
         }
@@ -71,4 +71,10 @@ impl Question {
             Question::Digest { .. } => Request::GetDigest { x: 0, y: 0, width: 0, height: 0 },
         }
     }
+}
+
+/// What is answered if a digest could not be computed.
+pub(crate) fn no_digest() -> Fault {
+    let text = "the digest could not be computed, for a reason that is in the log of the display: ask again, or use get_image";
+    Fault::new(Code::AnswerLost, text)
 }

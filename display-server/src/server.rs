@@ -1,14 +1,16 @@
 //! Lets clients in, and sees them out.
 
-use crate::admission::{Admission, Next, Pace, Seat};
+use crate::admission::{Admission, LOOK, Next, Pace, Seat};
 use crate::budget::Budget;
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
 use crate::fairness::{Lane, Work};
+use crate::farewell;
 use crate::hasher::Hasher;
 use crate::journal::Journal;
 use draw_protocol::session::Nonce;
+use draw_protocol::text::Printable;
 use draw_protocol::{Code, Fault, limits, server};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashSet;
@@ -17,6 +19,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,9 +47,6 @@ const VANISHED: Duration = Duration::from_secs(180);
 
 /// How long one that is told that there is no place has to say what it wants, and to hear that.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
-
-/// How often it is looked after those who wait for a place.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// How long connections have to end when the server does: their farewell and a little for the scheduler.
 const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
@@ -181,7 +181,13 @@ impl Server {
                 never = &mut reclaim => match never {},
             }
         }
-        drop(entrance);
+        let end = || match self.journal.as_ref().and_then(Journal::failure) {
+            Some(failure) => Fault::new(Code::ShuttingDown, &*failure),
+            None => self.display.end(),
+        };
+        for newcomer in entrance.close() {
+            self.refuse(&newcomer, end());
+        }
         _ = stop.send(true);
         let all_ended = async {
             while let Some(ended) = connections.join_next().await {
@@ -230,7 +236,7 @@ impl Server {
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let means = (self.budget.share(), Work::new(&self.lane, now()), &self.hasher, seat);
+        let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
         connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown)
             .await;
     }
@@ -245,17 +251,17 @@ impl Server {
         let (server, mut stopped) = (self.clone(), stopped.clone());
         let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
         match next {
-            Next::Admit((stream, peer), origin) => {
-                let seat = Arc::new(Seat::new(now()));
+            Next::Admit((stream, address), peer) => {
+                let seat = Arc::new(Seat::of(peer, now()));
                 let own = seat.clone();
                 let task = connections.spawn(async move {
-                    set_up(&stream, peer);
+                    set_up(&stream, address);
                     let stream = connection::socket(stream);
                     server
-                        .serve_with(stream, &peer.to_string(), server.machine(nonce()), &own, stopped)
+                        .serve_with(stream, &address.to_string(), server.machine(nonce()), &own, stopped)
                         .await;
                 });
-                entrance.admission.seat(task, origin, seat, now());
+                entrance.admission.seat(task, seat, now());
             }
             Next::TurnAway((stream, peer)) if entrance.turned_away.len() < limits::WAITING => {
                 let machine = self.machine(nonce()).refusing(busy(entrance.connections));
@@ -267,7 +273,23 @@ impl Server {
                 });
                 entrance.turned_away.insert(task.id());
             }
-            Next::TurnAway(_) | Next::Drop(_) => {}
+            Next::TurnAway(newcomer) => self.refuse(&newcomer, busy(entrance.connections)),
+            Next::Drop(_) => {}
+        }
+    }
+
+    /// Tells a client that has no connection `fault`, and closes, without waiting.
+    fn refuse(&self, (stream, peer): &Newcomer, fault: Fault) {
+        let mut machine = self.machine(nonce()).refusing(fault);
+        let told = farewell::at_once(stream, &mut machine);
+        let counters = self.display.counters();
+        counters.accepted.fetch_add(1, Relaxed);
+        if let Some(fault) = machine.closing() {
+            counters.closed_for_fault.fetch_add(1, Relaxed);
+            info!(%peer, code = fault.code.as_str(), "closing the connection: {}", Printable(&fault.message));
+        }
+        if let Err(error) = told {
+            debug!(%peer, "a client that has no place was not told: {error}");
         }
     }
 }
@@ -304,7 +326,7 @@ impl Entrance {
         Entrance {
             listener,
             connections,
-            admission: Admission::new(connections),
+            admission: Admission::new(connections, now()),
             turned_away: HashSet::new(),
             pace: Pace::new(now()),
             back_off: BACK_OFF,
@@ -344,7 +366,7 @@ impl Entrance {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
                 self.back_off = BACK_OFF;
-                self.admission.come((stream, peer), peer.ip(), now());
+                self.admission.come((stream, peer), peer.ip().into(), now());
                 if let Err(until) = self.pace.take(now()) {
                     self.pause = Some(until.into());
                 }
@@ -355,6 +377,11 @@ impl Entrance {
                 self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
             }
         }
+    }
+
+    /// Lets nobody in any more. Returns those that wait.
+    fn close(self) -> impl Iterator<Item = Newcomer> {
+        self.admission.into_waiting()
     }
 
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
@@ -433,6 +460,8 @@ fn report(failure: Option<JoinError>) {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use draw_protocol::{Color, Size};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_client_that_vanishes_will_be_noticed() {
@@ -448,6 +477,26 @@ mod tests {
         let retries = socket.tcp_keepalive_retries().expect("an option");
         assert_eq!(time.expect("an option") + retries * interval.expect("an option"), VANISHED);
         assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(VANISHED));
+    }
+
+    #[tokio::test]
+    async fn a_digest_that_cannot_be_computed_is_answered_with_an_error() {
+        let display = Display::new(Size { width: 8, height: 8 }, Color::BLACK).expect("it is small");
+        let server = Server { hasher: Hasher::broken(), ..Server::new(display, ServerOptions::default()) };
+        let (mut client, theirs) = tokio::io::duplex(1 << 10);
+        let served =
+            tokio::spawn(async move { server.serve(theirs, "a test", std::future::pending()).await });
+        // [0, 5, "get_digest", [0, 0, 8, 8]], and [0, 6, "sync", []].
+        let ask = b"\x94\x00\x05\xaaget_digest\x94\x00\x00\x08\x08\x94\x00\x06\xa4sync\x90";
+        client.write_all(ask).await.expect("it is read");
+        client.shutdown().await.expect("it is open");
+        let mut heard = Vec::new();
+        let hearing = tokio::time::timeout(Duration::from_secs(20), client.read_to_end(&mut heard));
+        hearing.await.expect("the question is answered").expect("it is open");
+        let text = heard.escape_ascii().to_string();
+        assert!(text.contains("answer_lost: the digest could not be computed"), "{text}");
+        assert!(heard.ends_with(b"\x94\x01\x06\xc0\xc0"), "{text}");
+        served.await.expect("the connection has ended");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use display_server::{Color, Display, ServerOptions, Size};
+use draw_protocol::limits;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -69,6 +70,46 @@ async fn a_plain_client_that_finds_no_place_is_told_why() {
     running.stop().await;
 }
 
+/// More than are told at a time, none of whom ends before all have been told. Each has sent more than is read of it.
+#[tokio::test]
+async fn a_crowd_that_finds_no_place_is_told_why_and_nobody_is_reset() {
+    let running = full(1).await;
+    let inside = speaker(&running).await;
+    let mut crowd = Vec::new();
+    for _ in 0..4 * limits::WAITING {
+        let mut newcomer = running.connect().await;
+        newcomer.send(&request(7, "sync", NONE).repeat(1_000)).await;
+        crowd.push(newcomer);
+    }
+    let told = futures::future::join_all(crowd.iter_mut().map(Client::rest)).await;
+    for (number, rest) in told.iter().enumerate() {
+        let text = printable(rest);
+        assert!(text.contains("busy: 1 connections are open"), "{number}: {text}");
+    }
+    drop((crowd, inside));
+    running.check_that_a_new_client_draws().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_when_the_display_ends_is_told() {
+    let running = full(1).await;
+    let _inside = speaker(&running).await;
+    let mut crowd = Vec::new();
+    for _ in 0..limits::WAITING {
+        let mut newcomer = running.connect().await;
+        newcomer.send(&request(7, "sync", NONE).repeat(1_000)).await;
+        crowd.push(newcomer);
+    }
+    // The first is told so when all of them have come.
+    assert!(printable(&crowd[0].rest().await).contains("busy"));
+    running.stop().await;
+    for newcomer in &mut crowd[1..] {
+        let text = printable(&newcomer.rest().await);
+        assert!(text.contains("shutting_down: the display ends"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_greeting_that_finds_no_place_is_refused_and_one_that_comes_back_only_ends() {
     #[derive(Serialize)]
@@ -111,7 +152,8 @@ async fn a_client_that_draws_without_a_pause_keeps_its_place() {
         }
         count
     });
-    tokio::time::sleep(draw_protocol::limits::SILENT).await;
+    // The newcomer waits for longer than a connection may be silent.
+    const { assert!(limits::WAITING_TIME.as_millis() > limits::SILENT.as_millis()) }
     let mut newcomer = running.connect().await;
     newcomer.send(&sync()).await;
     assert!(printable(&newcomer.rest().await).contains("busy"), "nobody gives up a place");

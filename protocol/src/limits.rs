@@ -134,7 +134,8 @@ pub const WAITING_SILENT: Duration = Duration::from_millis(100);
 pub const SILENT: Duration = Duration::from_secs(2);
 
 /// How long a connection may be idle before it gives its place to one from another address, where its own address has more than half
-/// of all places: those who wait for a place do so for little longer ([`WAITING_TIME`]). A client with a session comes back.
+/// of all places, or more than twice as many as the other: those who wait for a place do so for little longer ([`WAITING_TIME`]). A
+/// client with a session comes back.
 pub const IDLE: Duration = Duration::from_secs(2);
 
 /// Connections that are let in at once when there were none for a while ...

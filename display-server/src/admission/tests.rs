@@ -1,4 +1,5 @@
 use super::*;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The places of a display, with clients that are numbers and have all spoken, and a clock that only tests move.
@@ -12,23 +13,28 @@ type Seated = (AbortHandle, Arc<Seat>);
 
 impl World {
     fn new(places: usize) -> World {
-        World { admission: Admission::new(places), now: Instant::now(), came: 0 }
+        let now = Instant::now();
+        World { admission: Admission::new(places, now), now, came: 0 }
     }
 
     /// One comes and is to be given a place, which it has used to speak if `has_spoken`.
     fn seated(&mut self, address: [u8; 4], has_spoken: bool) -> Seated {
         let client = self.come(address);
-        let Some(Next::Admit(admitted, origin)) = self.next() else { panic!("there is a place") };
+        let Some(Next::Admit(admitted, peer)) = self.next() else { panic!("there is a place") };
         assert_eq!(admitted, client);
-        let (task, seat) = (tokio::spawn(std::future::pending::<()>()), Arc::new(Seat::new(self.now)));
+        self.seat(peer, has_spoken)
+    }
+
+    fn seat(&mut self, peer: Peer, has_spoken: bool) -> Seated {
+        let (task, seat) = (tokio::spawn(std::future::pending::<()>()), Arc::new(Seat::of(peer, self.now)));
         seat.touch(has_spoken, self.now);
-        self.admission.seat(task.abort_handle(), origin, seat.clone(), self.now);
+        self.admission.seat(task.abort_handle(), seat.clone(), self.now);
         (task.abort_handle(), seat)
     }
 
     fn come(&mut self, address: [u8; 4]) -> u32 {
         self.came += 1;
-        self.admission.come(self.came, address.into(), self.now);
+        self.admission.come(self.came, IpAddr::from(address).into(), self.now);
         self.came
     }
 
@@ -43,16 +49,21 @@ impl World {
     /// Gives the place of `holder`, which was told to go, to the one that waits.
     async fn gives_place_to(&mut self, holder: &Seated, newcomer: u32) {
         assert_eq!(self.next(), None, "it is not gone yet");
+        let is_evicted = self.admission.holders.get(&holder.0.id()).is_some_and(|holder| holder.is_evicted);
+        assert!(is_evicted, "it was told to go");
         while !holder.0.is_finished() {
             tokio::task::yield_now().await;
         }
         assert!(self.admission.free(holder.0.id()));
-        assert!(matches!(self.next(), Some(Next::Admit(client, _)) if client == newcomer));
+        let Some(Next::Admit(client, peer)) = self.next() else { panic!("there is a place") };
+        assert_eq!(client, newcomer);
+        self.seat(peer, true);
     }
 }
 
 const HERE: [u8; 4] = [10, 0, 0, 1];
 const THERE: [u8; 4] = [10, 0, 0, 2];
+const ELSEWHERE: [u8; 4] = [10, 0, 0, 3];
 
 #[tokio::test]
 async fn who_has_been_silent_for_a_while_goes_first_of_the_address_that_has_the_most() {
@@ -84,7 +95,7 @@ async fn an_address_with_more_than_half_gives_idle_places_to_another_and_not_to_
     let mut world = World::new(3);
     let _guest = world.seated(THERE, true);
     let busy = world.seated(HERE, true);
-    let _idle = world.seated(HERE, true);
+    let idle = world.seated(HERE, true);
     world.pass(limits::IDLE);
     busy.1.touch(true, world.now);
     let same = world.come(HERE);
@@ -93,7 +104,6 @@ async fn an_address_with_more_than_half_gives_idle_places_to_another_and_not_to_
     assert_eq!(world.next(), Some(Next::TurnAway(same)));
     let other = world.come(THERE);
     busy.1.touch(true, world.now);
-    let idle = _idle;
     world.gives_place_to(&idle, other).await;
 }
 
@@ -123,10 +133,47 @@ async fn a_crowd_that_asks_for_places_is_told_at_once_that_there_are_none() {
     assert_eq!(world.next(), None);
 }
 
-#[test]
-fn a_network_of_version_6_is_one_origin_and_mapped_addresses_are_those_of_version_4() {
-    let origin = |text: &str| Origin::from(text.parse::<IpAddr>().expect("an address"));
-    assert_eq!(origin("2001:db8:1:2::1"), origin("2001:db8:1:2:ffff::9"));
-    assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
-    assert_eq!(origin("::ffff:10.0.0.1"), origin("10.0.0.1"));
+#[tokio::test]
+async fn idle_places_of_addresses_with_half_each_are_for_a_third_until_it_has_its_part() {
+    let mut world = World::new(8);
+    let holders: Vec<_> = (0..8).map(|n| world.seated(if n < 4 { HERE } else { THERE }, true)).collect();
+    world.pass(limits::IDLE);
+    let [first, idle, rest @ ..] = &holders[..] else { panic!("there are eight") };
+    rest.iter().chain([first]).for_each(|holder| holder.1.touch(true, world.now));
+    let newcomer = world.come(ELSEWHERE);
+    world.gives_place_to(idle, newcomer).await;
+    // It has one, and no address more than twice what it would have with another.
+    world.pass(limits::IDLE);
+    let second = world.come(ELSEWHERE);
+    assert_eq!(world.next(), None);
+    world.pass(limits::WAITING_TIME);
+    assert_eq!(world.next(), Some(Next::TurnAway(second)));
+    assert_eq!(holders.iter().filter(|holder| holder.0.is_finished()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_newcomer_of_a_crowded_address_is_not_in_the_way_of_another_s() {
+    let mut world = World::new(3);
+    let _inside = [HERE, HERE].map(|address| world.seated(address, true));
+    world.pass(Duration::from_millis(1));
+    let last = world.seated(HERE, true);
+    world.pass(limits::IDLE);
+    _inside.iter().for_each(|holder| holder.1.touch(true, world.now));
+    let _same = world.come(HERE);
+    let other = world.come(THERE);
+    world.gives_place_to(&last, other).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_newcomers_for_whom_there_is_nobody_to_go_is_looked_after_now_and_then() {
+    let mut world = World::new(1);
+    let inside = world.seated(HERE, true);
+    let waiting = world.come(HERE);
+    assert_eq!(world.next(), None);
+    inside.1.leave();
+    assert_eq!(world.next(), None, "it was looked a moment ago");
+    world.pass(Duration::from_millis(1));
+    assert!(!world.admission.holders.values().any(|holder| holder.is_evicted));
+    world.pass(LOOK);
+    world.gives_place_to(&inside, waiting).await;
 }

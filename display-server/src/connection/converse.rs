@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 if has_read || may_go_on || has_changed || turn == Turn::Yield {
                     return Poll::Ready(Ok::<_, io::Error>(now));
                 }
-                self.work.pause();
+                self.work.wait();
                 self.share.set_waits(self.waits(turn), now);
                 Poll::Pending
             })

@@ -9,7 +9,7 @@ use crate::budget::growth;
 use crate::buffers::ReadBuffer;
 use crate::fairness::CALL;
 use crate::journal::Turn as Journaling;
-use crate::question::Question;
+use crate::question::{Question, no_digest};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, Request, limits};
 use std::future::Future;
@@ -32,6 +32,7 @@ impl<S> Connection<'_, S> {
         let Connection {
             asked,
             hasher,
+            seat,
             machine,
             display,
             journal,
@@ -92,7 +93,7 @@ impl<S> Connection<'_, S> {
                         }
                     }
                     Question::Digest { digest: Some(digest), .. } => {
-                        machine.answer(Ok(Answer::Digest(*digest)));
+                        machine.answer(digest.clone().map(Answer::Digest));
                         done += CALL;
                     }
                     Question::Digest { digest: None, .. } => break Turn::Over,
@@ -106,7 +107,7 @@ impl<S> Connection<'_, S> {
             match machine.handle_input(&mut rest, now) {
                 Step::Execute(request, stamp) => {
                     done += CALL + work(&request, framebuffer.size());
-                    let question = Question::of(&request, (display, hasher), now);
+                    let question = Question::of(&request, (display, hasher, seat.peer()), now);
                     let question = question.filter(|question| match question {
                         // What is unsent now goes before it is answered.
                         Question::Image { bytes, .. } => share.can_cover(IDLE.saturating_add(*bytes)),
@@ -173,14 +174,12 @@ impl<S> Connection<'_, S> {
             Question::Rest { .. } if self.machine.unsent() > 0 => return Ok(false),
             Question::Rest { area } => (Question::piece(area), false),
             Question::Digest { digest: Some(_), .. } => (0, false),
-            // Nothing comes any more: its thread has failed.
-            Question::Digest { coming, .. } if coming.is_terminated() => return Ok(false),
             Question::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
-                Poll::Ready(Ok(found)) => {
-                    *digest = Some(found);
+                Poll::Ready(found) => {
+                    *digest = Some(found.map_err(|_| no_digest()));
                     (0, false)
                 }
-                Poll::Ready(Err(_)) | Poll::Pending => return Ok(false),
+                Poll::Pending => return Ok(false),
             },
         };
         let wanted = step(&self.machine, self.input.as_ref()).saturating_add(bytes);

@@ -2,8 +2,7 @@
 
 use super::Connection;
 use crate::journal::Turn as Journaling;
-use draw_protocol::session::{Peer, Standing};
-use std::net::SocketAddr;
+use draw_protocol::session::Standing;
 use std::task::{Context, Poll};
 
 impl<S> Connection<'_, S> {
@@ -11,8 +10,8 @@ impl<S> Connection<'_, S> {
     /// anything has changed.
     pub(super) fn poll_session(&mut self, cx: &Context<'_>) -> bool {
         if let Some(asked) = self.resuming {
-            // What clients leave behind counts by address; other streams have none.
-            let peer = self.peer.parse::<SocketAddr>().map_or(Peer::default(), |peer| peer.ip().into());
+            // What clients leave behind counts by address.
+            let peer = self.seat.peer();
             let Poll::Ready(claimed) = self.display.sessions().poll_claim(&asked, peer, &self.holder, cx)
             else {
                 return false;

@@ -6,6 +6,7 @@ use crate::clock::now;
 use crate::display::Display;
 use crate::fairness::{WORK, Work};
 use crate::server::{Server, ServerOptions};
+use draw_protocol::session::Peer;
 use draw_protocol::{Color, Size, limits};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -169,7 +170,7 @@ async fn an_image_counts_once_as_work_so_that_a_client_of_small_ones_waits_for_n
     let display = Display::new(Size { width: 300, height: 200 }, Color::BLACK).unwrap();
     let server = Server::new(display, ServerOptions::default());
     // Both places of those that have asked for much are taken.
-    let mut heavy = [(); 2].map(|()| Work::new(&server.lane, now()));
+    let mut heavy = [(); 2].map(|()| Work::new(&server.lane, Peer::default(), now()));
     for work in &mut heavy {
         assert!(work.may_do(now()) > 0 && work.did(WORK) && work.may_do(now()) > 0);
     }

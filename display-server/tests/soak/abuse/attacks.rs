@@ -1,6 +1,6 @@
 //! The single ways of doing harm.
 
-use super::request;
+use super::{notification, request};
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +29,8 @@ pub(super) enum Attack {
     LongNames,
     /// Asks for the digest of everything, again and again.
     Digests,
+    /// Fills everything below the honest client's pixel, without a pause.
+    Fills,
     /// Adds a pixel and has it synced, again and again.
     Syncs,
     /// Asks for images and never reads.
@@ -40,11 +42,12 @@ pub(super) enum Attack {
 }
 
 impl Attack {
-    pub(super) const ALL: [Attack; 8] = [
+    pub(super) const ALL: [Attack; 9] = [
         Attack::Connects,
         Attack::WrongBytes,
         Attack::LongNames,
         Attack::Digests,
+        Attack::Fills,
         Attack::Syncs,
         Attack::Deaf,
         Attack::Unfinished,
@@ -57,6 +60,7 @@ impl Attack {
             Attack::WrongBytes => "wrong first bytes",
             Attack::LongNames => "long names",
             Attack::Digests => "digests",
+            Attack::Fills => "fills",
             Attack::Syncs => "syncs",
             Attack::Deaf => "deaf",
             Attack::Unfinished => "unfinished messages",
@@ -67,7 +71,7 @@ impl Attack {
     pub(super) fn clients(self) -> usize {
         match self {
             Attack::Connects | Attack::WrongBytes | Attack::LongNames => 8,
-            Attack::Digests => 100,
+            Attack::Digests | Attack::Fills => 100,
             Attack::Syncs => 50,
             Attack::Deaf => 300,
             Attack::Unfinished => 60,
@@ -123,6 +127,13 @@ pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, t
                 Attack::Digests => {
                     begun();
                     asks(&mut stream, &request(7, "get_digest", (0, 0, WIDTH, HEIGHT)), 38, done).await?;
+                }
+                Attack::Fills => {
+                    begun();
+                    let fills = notification("fill_rect", (0, 8, WIDTH, HEIGHT - 8, 7)).repeat(4);
+                    while stream.write_all(&fills).await.is_ok() {
+                        done();
+                    }
                 }
                 Attack::Syncs => {
                     begun();

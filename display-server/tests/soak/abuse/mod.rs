@@ -18,6 +18,11 @@ fn request(msgid: u32, method: &str, params: impl Serialize) -> Vec<u8> {
     rmp_serde::to_vec(&(0, msgid, method, params)).unwrap()
 }
 
+/// A notification, which is not answered.
+fn notification(method: &str, params: impl Serialize) -> Vec<u8> {
+    rmp_serde::to_vec(&(2, method, params)).unwrap()
+}
+
 /// The value that this share of the times does not exceed.
 fn quantile(sorted: &[std::time::Duration], share: usize) -> std::time::Duration {
     sorted.get(sorted.len() * share / 100).copied().unwrap_or_default()

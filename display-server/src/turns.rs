@@ -1,0 +1,58 @@
+//! A queue in which addresses take turns, so that one with a thousand connections is served as often as one with a single one.
+
+use draw_protocol::session::Peer;
+use std::collections::{HashMap, VecDeque};
+
+/// What waits, by the address that it comes from. What comes from one address keeps its order.
+#[derive(Debug)]
+pub(crate) struct Turns<T> {
+    waiting: HashMap<Peer, VecDeque<T>>,
+    /// Each that has something waiting, once.
+    order: VecDeque<Peer>,
+}
+
+impl<T> Default for Turns<T> {
+    fn default() -> Turns<T> {
+        Turns { waiting: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T> Turns<T> {
+    pub(crate) fn push(&mut self, peer: Peer, item: T) {
+        let queue = self.waiting.entry(peer).or_default();
+        if queue.is_empty() {
+            self.order.push_back(peer);
+        }
+        queue.push_back(item);
+    }
+
+    /// Takes the next of the address whose turn it is.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        let peer = self.order.pop_front()?;
+        let queue = self.waiting.get_mut(&peer)?;
+        let item = queue.pop_front();
+        match queue.is_empty() {
+            true => _ = self.waiting.remove(&peer),
+            false => self.order.push_back(peer),
+        }
+        item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+
+    #[test]
+    fn addresses_take_turns_and_each_keeps_its_order() {
+        let peer = |last| Peer::from(IpAddr::from([10, 0, 0, last]));
+        let mut turns = Turns::default();
+        (0..4).for_each(|n| turns.push(peer(1), n));
+        (10..12).for_each(|n| turns.push(peer(2), n));
+        turns.push(Peer::default(), 20);
+        let order: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
+        assert_eq!(order, [0, 10, 20, 1, 11, 2, 3]);
+        assert!(turns.order.is_empty() && turns.waiting.is_empty());
+    }
+}
