@@ -93,8 +93,8 @@ pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
         Request::FillRect { width, height, .. } | Request::PutImage { width, height, .. } => {
             area(width, height)
         }
-        // Counted when it is answered, which may be much later.
-        Request::GetImage { .. } => 0,
+        // Before it is answered, so that one who asks for much is answered in turn.
+        Request::GetImage { width, height, .. } => area(width, height),
         // Done by the thread that computes digests.
         Request::GetDigest { .. } => 0,
         Request::Clear { .. } => area(size.width, size.height),

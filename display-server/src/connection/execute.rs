@@ -66,7 +66,7 @@ impl<S> Connection<'_, S> {
                     Question::Image { area, bytes, until } => {
                         if share.try_cover(step.saturating_add(*bytes)) {
                             machine.answer_image(*bytes, |out| read(*area, framebuffer, out));
-                            done += CALL + *bytes as u64 / 4;
+                            done += CALL;
                         } else if machine.begin_image(*bytes) {
                             *question = Question::Rest { area: *area };
                             continue;
@@ -87,7 +87,7 @@ impl<S> Connection<'_, S> {
                         }
                         let piece = Question::take_rows(area, bytes);
                         machine.answer_piece(|out| framebuffer.read(piece, out));
-                        done += CALL + u64::from(piece.width) * u64::from(piece.height);
+                        done += CALL;
                         if area.height > 0 {
                             continue;
                         }
