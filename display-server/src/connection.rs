@@ -52,7 +52,7 @@ pub(crate) const LAST_FAREWELL: Duration = Duration::from_secs(1);
 pub(crate) async fn serve<S>(
     (stream, ahead): (S, Look<S>),
     peer: &str,
-    machine: server::Connection,
+    machine: impl FnOnce() -> server::Connection,
     (display, journal): (&Display, Option<&Journal>),
     (share, work, hasher, seat): (Share, Work, &Hasher, &Seat),
     shutdown: impl Future<Output = ()>,
@@ -69,7 +69,7 @@ pub(crate) async fn serve<S>(
     let mut connection = Connection {
         stream,
         ahead,
-        machine,
+        machine: machine(),
         display,
         journal,
         share,

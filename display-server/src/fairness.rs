@@ -1,17 +1,20 @@
 //! How the processor is shared: cheap calls do not wait for expensive ones.
 //!
 //! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only while it has
-//! a place in the [`Lane`]. There are two, given out to one address after the other. A connection keeps its place while it
+//! a place in the [`Lane`]. Places are given out to one address after the other. A connection keeps its place while it
 //! lets other tasks run, and gives it up when it waits for its client, or at the end of a slice if others wait for the lane.
 //!
+//! A place is as large as the turns of its connection have been, and the lane has room for two of the largest. While all heavy
+//! connections fit into it together, as dozens of streams of small batches do, they need no places.
+//!
 //! Those that wait are in the queue of the lane and not in that of the runtime. So, however many clients ask for as much as they can,
-//! the runtime has at most two turns of theirs to run before a cheap call. A heavy client that is alone never waits.
+//! the runtime has at most two of the largest turns of theirs to run before a cheap call. A heavy client that is alone never waits.
 
 use crate::turns::Turns;
 use draw_protocol::session::Peer;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -32,80 +35,115 @@ const ALLOWANCE: u64 = 100_000;
 /// A hundred of them take half a processor, in small pieces.
 const PIXEL_TIME: Duration = Duration::from_nanos(200);
 
-/// Connections in the lane at a time: two that draw use two cores; more cores would mostly wait for memory.
-const PLACES: usize = 2;
+/// Work in the lane at a time: two connections that draw use two cores; more cores would mostly wait for memory.
+const ROOM: u64 = 2 * WORK;
+
+/// The smallest place. A turn that executes one read of small calls does less, but reads and answers as well.
+const LEAST: u64 = WORK / 32;
 
 /// Where heavy connections take turns. Clones are the same lane.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lane(Arc<Inner>);
 
+/// Of the counters each access is sequentially consistent: one that gives room back and finds that no connection waits has done so
+/// before one that begins to wait looks for room.
 #[derive(Debug, Default)]
 struct Inner {
-    /// Never held while anything else is called.
-    places: Mutex<Places>,
-    /// Connections that wait. It is read without the lock, and may be late.
+    /// The sizes of all that are heavy, together. It changes rarely, so that reading it costs little.
+    heavy: AtomicU64,
+    /// The sizes of the places that are given out, together.
+    taken: AtomicU64,
+    /// Connections that wait.
     waiting: AtomicUsize,
+    /// Some may have ceased to wait. Never held while anything is woken.
+    turns: Mutex<Turns<Waiting>>,
 }
 
-#[derive(Debug, Default)]
-struct Places {
-    taken: usize,
-    /// There is somebody only while all places are taken. Some may have ceased to wait.
-    turns: Turns<oneshot::Sender<Place>>,
+#[derive(Debug)]
+struct Waiting {
+    size: u64,
+    sender: oneshot::Sender<Place>,
 }
 
 impl Lane {
-    fn places(&self) -> MutexGuard<'_, Places> {
-        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turns(&self) -> MutexGuard<'_, Turns<Waiting>> {
+        self.0.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_wanted(&self) -> bool {
-        self.0.waiting.load(Relaxed) > 0
+        self.0.waiting.load(SeqCst) > 0
     }
 
-    /// Returns a place if one is free. Then nobody waits for it.
-    fn try_enter(&self) -> Option<Place> {
-        let mut places = self.places();
-        let is_free = places.taken < PLACES;
-        if is_free {
-            places.taken += 1;
+    /// One that was heavy and of size `before`, or 0, is of size `after`.
+    fn resize(&self, before: u64, after: u64) {
+        if before != after {
+            // Wraps where it shrinks; the sum over all never does.
+            self.0.heavy.fetch_add(after.wrapping_sub(before), SeqCst);
         }
-        is_free.then(|| Place(Some(self.clone())))
+    }
+
+    /// Whether all that are heavy fit in together.
+    fn has_room_for_all(&self) -> bool {
+        self.0.heavy.load(SeqCst) <= ROOM
+    }
+
+    fn try_take(&self, size: u64) -> bool {
+        let more = |taken| Some(taken + size).filter(|taken| *taken <= ROOM);
+        self.0.taken.fetch_update(SeqCst, SeqCst, more).is_ok()
+    }
+
+    /// Takes a place of this size, at most [`WORK`], if there is room and no connection waits.
+    fn try_enter(&self, size: u64) -> bool {
+        !self.is_wanted() && self.try_take(size)
+    }
+
+    /// Gives a place of this size back.
+    fn leave(&self, size: u64) {
+        self.0.taken.fetch_sub(size, SeqCst);
+        if self.is_wanted() {
+            self.give_out();
+        }
     }
 
     /// Returns where a place for one from `peer` comes.
-    fn enter(&self, peer: Peer) -> Entering {
-        self.0.waiting.fetch_add(1, Relaxed);
+    fn enter(&self, peer: Peer, size: u64) -> Entering {
         let (sender, turn) = oneshot::channel();
-        self.places().turns.push(peer, sender);
-        let entering = Entering { lane: self.clone(), turn };
-        // One may have become free meanwhile.
-        if let Some(place) = self.try_enter() {
-            drop(place);
+        self.0.waiting.fetch_add(1, SeqCst);
+        self.turns().push(peer, Waiting { size, sender });
+        self.give_out();
+        Entering { lane: self.clone(), turn }
+    }
+
+    /// Gives places to those that wait, in order, as far as there is room.
+    fn give_out(&self) {
+        loop {
+            let next = self.turns().pop_if(|next| self.try_take(next.size));
+            let Some(Waiting { size, sender }) = next else { return };
+            // That of a connection that has ceased to wait is dropped, and given to the next.
+            _ = sender.send(Place { lane: Some(self.clone()), size });
         }
-        entering
     }
 }
 
-/// A place in the lane, which is for the next when it is dropped.
+/// A place on its way to a connection that has waited for it.
 #[derive(Debug)]
-struct Place(Option<Lane>);
+struct Place {
+    lane: Option<Lane>,
+    size: u64,
+}
+
+impl Place {
+    /// Returns its size. It is for the caller to give back.
+    fn take(mut self) -> u64 {
+        self.lane = None;
+        self.size
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(lane) = self.0.take() else { return };
-        loop {
-            let mut places = lane.places();
-            let Some(next) = places.turns.pop() else {
-                places.taken -= 1;
-                return;
-            };
-            drop(places);
-            match next.send(Place(Some(lane.clone()))) {
-                Ok(()) => return,
-                // It has ceased to wait: the place is for the one behind it.
-                Err(mut place) => place.0 = None,
-            }
+        if let Some(lane) = &self.lane {
+            lane.leave(self.size);
         }
     }
 }
@@ -119,7 +157,7 @@ struct Entering {
 
 impl Drop for Entering {
     fn drop(&mut self) {
-        self.lane.0.waiting.fetch_sub(1, Relaxed);
+        self.lane.0.waiting.fetch_sub(1, SeqCst);
     }
 }
 
@@ -130,15 +168,31 @@ pub(crate) struct Work {
     /// Done, beyond what time has allowed until then.
     owed: u64,
     at: Instant,
-    place: Option<Place>,
+    /// The size of the place that it has.
+    place: Option<u64>,
     entering: Option<Entering>,
     /// Done since it last let others run.
     unbroken: u64,
+    /// How large the next place is to be, at most [`WORK`].
+    size: u64,
+    /// What of that is counted in the lane: nothing unless it is heavy.
+    counted: u64,
 }
 
 impl Work {
     pub(crate) fn new(lane: &Lane, peer: Peer, now: Instant) -> Work {
-        Work { lane: lane.clone(), peer, owed: 0, at: now, place: None, entering: None, unbroken: 0 }
+        let (place, entering) = (None, None);
+        Work {
+            lane: lane.clone(),
+            peer,
+            owed: 0,
+            at: now,
+            place,
+            entering,
+            unbroken: 0,
+            size: LEAST,
+            counted: 0,
+        }
     }
 
     /// Returns what may be done in a turn that begins now: nothing if the connection has to wait for a place.
@@ -153,14 +207,19 @@ impl Work {
             if self.owed < ALLOWANCE {
                 // It needs no turn any more, if it has waited for one.
                 self.entering = None;
+                self.count(0);
                 return ALLOWANCE - self.owed;
             }
-            self.place = self.lane.try_enter();
+            self.count(self.size);
+            if self.lane.has_room_for_all() {
+                return WORK;
+            }
+            self.place = self.lane.try_enter(self.size).then_some(self.size);
+            if self.place.is_none() {
+                return 0;
+            }
         }
-        match self.place {
-            Some(_) => WORK.saturating_sub(self.unbroken).max(1),
-            None => 0,
-        }
+        WORK.saturating_sub(self.unbroken).max(1)
     }
 
     /// Counts the work that was done in a turn. Returns whether others are to run before the next.
@@ -168,15 +227,33 @@ impl Work {
         self.owed = self.owed.saturating_add(work);
         self.unbroken = self.unbroken.saturating_add(work);
         let is_over = self.unbroken >= WORK;
-        if is_over && self.lane.is_wanted() {
-            self.place = None;
+        if work >= self.size {
+            self.size = work.max(2 * self.size).min(WORK);
+        } else if work < self.size / 4 {
+            self.size = (self.size / 2).max(LEAST);
+        }
+        // One that needs a larger place than it has takes its turn for that.
+        if is_over && self.lane.is_wanted() || self.place.is_some_and(|size| size < self.size) {
+            self.leave_lane();
         }
         is_over
     }
 
     /// Gives up the place and the turn of a connection that executes nothing more.
     pub(crate) fn leave(&mut self) {
-        (self.place, self.entering) = (None, None);
+        self.leave_lane();
+        self.count(0);
+        self.entering = None;
+    }
+
+    fn count(&mut self, size: u64) {
+        self.lane.resize(std::mem::replace(&mut self.counted, size), size);
+    }
+
+    fn leave_lane(&mut self) {
+        if let Some(size) = self.place.take() {
+            self.lane.leave(size);
+        }
     }
 
     /// Begins a new slice: the connection lets others run, and keeps its place meanwhile.
@@ -186,17 +263,24 @@ impl Work {
 
     /// Gives up the place: the connection waits for something else than its turn.
     pub(crate) fn wait(&mut self) {
-        (self.place, self.unbroken) = (None, 0);
+        self.leave_lane();
+        self.unbroken = 0;
     }
 
     /// Ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Work { lane, peer, entering, .. } = self;
-        let entering = entering.get_or_insert_with(|| lane.enter(*peer));
+        let Work { lane, peer, entering, size, .. } = self;
+        let entering = entering.get_or_insert_with(|| lane.enter(*peer, *size));
         // Without a place, which is never so, it asks again.
-        self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok();
+        self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok().map(Place::take);
         self.entering = None;
         Poll::Ready(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -217,6 +301,7 @@ mod tests {
         for work in &mut heavy {
             assert!(work.may_do(now) > 0);
             _ = work.did(WORK);
+            _ = work.may_do(now);
             work.wait();
         }
         heavy
@@ -228,8 +313,16 @@ mod tests {
         let mut work = Work::new(&lane, Peer::default(), now);
         assert_eq!(work.may_do(now), ALLOWANCE);
         assert!(!work.did(ALLOWANCE));
-        assert_eq!(work.may_do(now), WORK - ALLOWANCE);
-        assert!(work.did(WORK - ALLOWANCE));
+        // Its place grows with what it does, up to a whole slice.
+        let (mut done, mut turns) = (ALLOWANCE, 0);
+        while done < WORK {
+            let most = work.may_do(now);
+            (done, turns) = (done + most, turns + 1);
+            assert!(most > 0 && work.did(most) == (done >= WORK), "{most} of {done}");
+        }
+        assert!(done == WORK && turns < 5, "{turns}");
+        work.pause();
+        _ = work.did(WORK);
         for _ in 0..10 {
             work.pause();
             assert_eq!(work.may_do(now), WORK);
@@ -263,7 +356,7 @@ mod tests {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut heavy = heavy(&lane, 8, now);
         for (number, work) in heavy.iter_mut().enumerate() {
-            assert_eq!(work.may_do(now) > 0, number < PLACES, "two are in the lane");
+            assert_eq!(work.may_do(now) > 0, number < 2, "two are in the lane");
         }
         assert!(heavy[2..].iter_mut().all(|work| !is_ready(work)));
         assert_eq!(Work::new(&lane, Peer::default(), now).may_do(now), ALLOWANCE);
@@ -277,6 +370,39 @@ mod tests {
                 assert_eq!(is_ready(work), number == next, "{number} in turn {turn}");
             }
         }
+    }
+
+    #[test]
+    fn connections_of_small_turns_need_no_places_until_there_are_too_many_of_them() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut small = heavy(&lane, 64, now);
+        // Turns of a few batches each.
+        (0..10).for_each(|_| small.iter_mut().for_each(|work| _ = work.did(LEAST / 8)));
+        small.iter_mut().for_each(|work| _ = work.may_do(now));
+        small.iter_mut().for_each(Work::wait);
+        assert!(small.iter_mut().all(|work| work.may_do(now) == WORK && work.place.is_none()));
+
+        // One more: all take places, and it waits until half of them are free, with those behind it.
+        let mut large = heavy(&lane, 1, now).remove(0);
+        assert_eq!(large.may_do(now), WORK);
+        large.wait();
+        assert!(small.iter_mut().all(|work| work.may_do(now) == WORK && work.place == Some(LEAST)));
+        small[40].wait();
+        assert!(large.may_do(now) == 0 && !is_ready(&mut large));
+        assert!(small[40].may_do(now) == 0 && !is_ready(&mut small[40]));
+        for work in &mut small[..31] {
+            assert!(!is_ready(&mut large));
+            work.wait();
+        }
+        assert!(is_ready(&mut large) && !is_ready(&mut small[40]));
+        // A turn that comes to more than its place is the last in it.
+        assert!(!small[50].did(3 * LEAST));
+        assert!(is_ready(&mut small[40]) && small[50].place.is_none());
+        // Those that end leave room for all again.
+        drop(large);
+        assert!(small[50].may_do(now) > 0 && small[50].place.is_some());
+        small.truncate(40);
+        assert!(small[0].may_do(now) == WORK && small[0].place.is_none());
     }
 
     #[test]
@@ -309,7 +435,7 @@ mod tests {
         drop(heavy.remove(2));
         assert!(heavy[0].did(WORK));
         assert!(is_ready(&mut heavy[2]));
-        assert_eq!(lane.0.waiting.load(Relaxed), 0);
+        assert_eq!(lane.0.waiting.load(SeqCst), 0);
     }
 
     #[test]
@@ -323,7 +449,7 @@ mod tests {
         assert!(heavy[3].may_do(now + PIXEL_TIME * WORK as u32) > 0);
         heavy[0].leave();
         assert!(is_ready(&mut heavy[4]));
-        assert_eq!(lane.0.waiting.load(Relaxed), 1);
+        assert_eq!(lane.0.waiting.load(SeqCst), 1);
     }
 
     #[test]

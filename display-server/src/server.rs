@@ -208,8 +208,8 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let machine = self.machine(nonce());
         let seat = Seat::new(now());
+        let machine = || self.machine(nonce());
         self.serve_with(connection::plain(stream), peer, machine, &seat, shutdown).await;
     }
 
@@ -226,19 +226,21 @@ impl Server {
         server::Connection::new(config, now())
     }
 
-    pub(crate) async fn serve_with<S>(
-        &self,
+    /// As [`Server::serve`], with the state machine that `machine` makes. An argument of an `async fn` takes its room twice, for as long
+    /// as the connection lasts: so that is made where it stays, and this returns the future itself.
+    pub(crate) fn serve_with<'a, S>(
+        &'a self,
         stream: (S, Look<S>),
-        peer: &str,
-        machine: server::Connection,
-        seat: &Seat,
-        shutdown: impl Future<Output = ()>,
-    ) where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
+        peer: &'a str,
+        machine: impl FnOnce() -> server::Connection + 'a,
+        seat: &'a Seat,
+        shutdown: impl Future<Output = ()> + 'a,
+    ) -> impl Future<Output = ()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'a,
     {
         let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
         connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown)
-            .await;
     }
 
     fn take_step(
@@ -257,16 +259,16 @@ impl Server {
                 let task = connections.spawn(async move {
                     set_up(&stream, address);
                     let stream = connection::socket(stream);
-                    server
-                        .serve_with(stream, &address.to_string(), server.machine(nonce()), &own, stopped)
-                        .await;
+                    let machine = || server.machine(nonce());
+                    server.serve_with(stream, &address.to_string(), machine, &own, stopped).await;
                 });
                 entrance.admission.seat(task, seat, now());
             }
             Next::TurnAway((stream, peer)) if entrance.turned_away.len() < limits::WAITING => {
-                let machine = self.machine(nonce()).refusing(busy(entrance.connections));
+                let busy = busy(entrance.connections);
                 let task = connections.spawn(async move {
                     let (peer, seat) = (peer.to_string(), Seat::new(now()));
+                    let machine = || server.machine(nonce()).refusing(busy);
                     let stream = connection::socket(stream);
                     let telling = server.serve_with(stream, &peer, machine, &seat, stopped);
                     _ = tokio::time::timeout(TURNING_AWAY, telling).await;

@@ -28,8 +28,17 @@ impl<T> Turns<T> {
 
     /// Takes the next of the address whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let peer = self.order.pop_front()?;
+        self.pop_if(|_| true)
+    }
+
+    /// The same, if it `is_due`.
+    pub(crate) fn pop_if(&mut self, is_due: impl FnOnce(&T) -> bool) -> Option<T> {
+        let peer = *self.order.front()?;
         let queue = self.waiting.get_mut(&peer)?;
+        if !is_due(queue.front()?) {
+            return None;
+        }
+        _ = self.order.pop_front();
         let item = queue.pop_front();
         match queue.is_empty() {
             true => _ = self.waiting.remove(&peer),

@@ -28,7 +28,7 @@ fn connect(server: &Server, look: Look<DuplexStream>) -> (DuplexStream, JoinHand
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let server = server.clone();
     let task = tokio::spawn(async move {
-        let (seat, machine) = (Seat::new(now()), server.machine(None));
+        let (seat, machine) = (Seat::new(now()), || server.machine(None));
         server.serve_with((theirs, look), "a test", machine, &seat, std::future::pending()).await;
     });
     (ours, task)
@@ -196,4 +196,14 @@ async fn an_image_behind_another_is_not_refused_for_what_of_that_is_unsent() {
         let read = tokio::time::timeout(Duration::from_secs(5), client.read(&mut heard[at..])).await;
         at += read.unwrap_or_else(|_| panic!("{at} bytes came")).unwrap();
     }
+}
+
+/// That a value is kept twice by the future that serves a connection is not seen otherwise: 1,024 of them wait most of the time.
+#[test]
+fn what_serves_a_connection_takes_less_than_3_kib() {
+    let server = scarce();
+    let (stream, _client) = tokio::io::duplex(1);
+    let serving = server.serve(stream, "a test", std::future::ready(()));
+    let bytes = size_of_val(&serving);
+    assert!(bytes < 3 << 10, "{bytes} bytes");
 }

@@ -81,7 +81,7 @@ impl Scene {
         let nonce = nonce(self.connections.replace(self.connections.get() + 1));
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
-            let machine = server.machine(Some(nonce));
+            let machine = || server.machine(Some(nonce));
             let seat = Seat::new(now());
             server.serve_with(crate::connection::plain(theirs), "SPEC.md", machine, &seat, stopped).await;
         });
