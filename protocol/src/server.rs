@@ -497,6 +497,9 @@ impl Talk {
                 if is_first && method == hello::HELLO.as_bytes() {
                     return self.greet(msgid, params.rest(), now);
                 }
+                if self.phase == Phase::Plain && method == hello::HELLO.as_bytes() {
+                    return self.end_late_hello(msgid);
+                }
                 if is_first {
                     self.phase = Phase::Plain;
                 }

@@ -268,8 +268,9 @@ fn hello_may_be_said_once() {
 
     let mut host = Host::new(SIZE);
     let said = host.ask(&[draw_pixel(1, &[1], &[1]), hello(2)].concat());
-    let text = "unknown_method: hello may only be the first message of a connection";
+    let text = "malformed: hello may only be the first message of a connection: connect anew to say it";
     assert_eq!(plain_faults(&said[5..]), [(2, text.into())]);
+    assert_eq!(host.ask(&draw_pixel(3, &[2], &[2])), b"", "it has ended");
 }
 
 #[test]

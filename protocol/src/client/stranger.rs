@@ -27,18 +27,23 @@ impl First {
         self.length += taken;
     }
 
-    /// What the other side is, if its first bytes show that it is no display. Those of a display begin with 0x93 or 0x94: no
-    /// single bit that is altered on its way makes text of them.
+    /// What the other side is, if its first bytes show that it is no display. Those of a display begin with 0x93 or 0x94, and 0x01 or
+    /// 0x02: a byte that is altered on its way makes no text of them.
     pub(super) fn stranger(&self) -> Option<String> {
         let bytes = &self.bytes[..self.length];
         match bytes {
             [0x15, 0x03, 0..=4, ..] => Some("TLS (an alert); a display speaks without it".into()),
             [0x16, 0x03, 0..=4, ..] => Some("TLS (a handshake); a display speaks without it".into()),
             [0 | 1, _, 11, 0, 0, 0, ..] => Some("X11".into()),
-            [0x20..=0x7e, ..] => Some(text(bytes)),
+            [0x20..=0x7e, second, third, ..] if is_text(*second) && is_text(*third) => Some(text(bytes)),
             _ => None,
         }
     }
+}
+
+/// Whether a byte may stand in text: visible, a space, the end of a line, or what begins a terminal's colours.
+fn is_text(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b | 0x20..=0x7e)
 }
 
 /// The beginning of a line of text, and which protocol it is of.
@@ -94,8 +99,10 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_displays_with_one_bit_altered_is_no_strangers() {
-        assert_eq!(stranger(b""), None);
+    fn what_may_be_a_displays_with_a_byte_altered_is_no_strangers() {
+        for altered in [&b""[..], b"S", b"3\x02", b"S\x02\xa5check", b"s\x01\x00", b"\x93S\xa5"] {
+            assert_eq!(stranger(altered), None, "{altered:?}");
+        }
         for first in [0x93_u8, 0x94] {
             for bit in 0..8 {
                 assert_eq!(stranger(&[first ^ 1 << bit, 2, 0xa5]), None);

@@ -107,6 +107,15 @@ impl Talk {
         Step::Wait
     }
 
+    /// Ends a plain connection on which the client greets after all. What came first may have been the check of that greeting, altered
+    /// so that it was none; and what follows may be the calls of a session, copied from an older connection.
+    #[cold]
+    pub(super) fn end_late_hello<'a>(&mut self, msgid: u32) -> Step<'a> {
+        let text = "hello may only be the first message of a connection: connect anew to say it";
+        self.end(Some(msgid), Fault::new(Code::Malformed, text));
+        Step::Wait
+    }
+
     /// Ends a connection for which there is no place. A client that comes back with its session is told nothing: it tries again
     /// when a connection only ends, and may give up when it is refused.
     #[cold]

@@ -64,6 +64,32 @@ fn a_copy_of_a_connection_is_never_executed() {
     }
 }
 
+/// With checks the first message is the check of the greeting. Altered, it may be a notification that no display knows, and the greeting
+/// is not the first message then: what follows is not executed as if there had been none.
+#[test]
+fn a_copy_whose_first_check_is_altered_is_not_executed() {
+    let mut two = Two::new();
+    let hello = Hello::new("test").with_session(SESSION).with_confirmation(true).with_checks(true);
+    two.client = client::Connection::new(&hello);
+    two.accept();
+    let mut copy = two.send();
+    two.hear(&copy);
+    let welcome = two.say();
+    two.tell(&welcome).unwrap();
+    two.call(&FILL);
+    copy.extend(two.send());
+    let name = copy.windows(5).position(|bytes| bytes == b"check").expect("a check comes first");
+    for at in name..name + 5 {
+        let mut altered = copy.clone();
+        altered[at] ^= 4;
+        two.accept();
+        let before = two.executed.len();
+        two.hear(&altered);
+        assert_eq!(two.executed.len(), before, "byte {at}");
+        assert_eq!(closing(&two), Some(Code::Malformed), "byte {at}");
+    }
+}
+
 /// After the lease a copy of the first greeting begins a session like the real one. The client that comes back then is not told that
 /// it is resumed: what it had done there would be executed once more.
 #[test]

@@ -104,11 +104,12 @@ async fn the_connection_goes_on_or_closes_after_each_refused_hello_as_the_table_
 }
 
 #[tokio::test]
-async fn a_greeting_that_is_not_the_first_message_is_a_request_like_any_other() {
+async fn a_greeting_that_is_not_the_first_message_is_refused() {
     let greeting = |msgid: u32| say((0, msgid, "hello", (Hello::new("x"),)));
     let first = [hello(&in_session(true)), confirm(0)].concat();
     for (before, msgid, code, goes_on) in [
-        (say((0, 1, "get_size", NONE)), 0, "unknown_method", true),
+        (say((0, 5, "get_size", NONE)), 0, "malformed", false),
+        (say((2, "teapot", NONE)), 0, "malformed", false),
         (hello(&Hello::new("x")), 0, "malformed", false),
         (hello(&Hello::new("x")), 1, "unknown_method", true),
         (first.clone(), 0, "stale", true),
