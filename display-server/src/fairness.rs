@@ -215,6 +215,7 @@ impl Work {
             }
             self.count(self.size);
             if self.lane.has_room_for_all() {
+                self.entering = None;
                 return WORK;
             }
             self.place = self.lane.try_enter(self.size).then_some(self.size);
@@ -401,6 +402,20 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_waits_when_all_fit_in_again_leaves_the_queue() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 3, now);
+        assert!(heavy[0].may_do(now) > 0 && heavy[1].may_do(now) > 0);
+        assert!(heavy[2].may_do(now) == 0 && !is_ready(&mut heavy[2]));
+        // Its place is on its way when it finds that it needs none.
+        drop(heavy.remove(0));
+        assert_eq!(heavy[1].may_do(now), WORK);
+        assert!(heavy[1].place.is_none());
+        heavy[0].wait();
+        assert_eq!((lane.0.taken.load(SeqCst), lane.0.waiting.load(SeqCst)), (0, 0));
+    }
+
+    #[test]
     fn a_heavy_client_has_as_many_turns_as_all_those_of_another_address() {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut heavy = heavy(&lane, 20, now);
@@ -439,7 +454,7 @@ mod tests {
         let mut heavy = heavy(&lane, 6, now);
         assert!(heavy[0].may_do(now) > 0 && heavy[1].may_do(now) > 0);
         assert!(heavy[2..].iter_mut().all(|work| !is_ready(work)));
-        // Whoever ends, and whoever has become light, keeps neither a place nor its turn in the queue.
+        // A connection that ends, or has become light, keeps neither a place nor its turn in the queue.
         heavy[2].leave();
         assert!(heavy[3].may_do(now + PIXEL_TIME * WORK as u32) > 0);
         heavy[0].leave();
