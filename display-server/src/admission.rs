@@ -103,8 +103,8 @@ pub(crate) struct Admission<T> {
     /// Holders that were told to go and have not gone yet.
     evicted: usize,
     waiting: VecDeque<Newcomer<T>>,
-    /// For whom nobody was found to give up a place since it was last looked: a flood of newcomers does not have all holders looked
-    /// at for each.
+    /// Addresses for which no holder gives up a place, as far as the last search found: a flood of newcomers does not repeat the search
+    /// for each.
     refused: HashSet<Peer>,
     looked: Instant,
 }
@@ -221,7 +221,7 @@ impl<T> Admission<T> {
         wanting.sort_unstable_by_key(|&(count, number, _)| (count, number));
         self.make_room(&wanting, now);
         let late = self.waiting.iter().position(|newcomer| is_late(newcomer, limits::WAITING_TIME));
-        // All who wait have something to say, and nobody makes room.
+        // All that wait have something to say, and no holder makes room.
         let is_over = is_crowded && is_each_wanting && self.evicted == 0;
         let most =
             wanting.iter().filter(|_| is_over).max_by_key(|&&(count, number, _)| (count, Reverse(number)));

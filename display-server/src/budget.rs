@@ -9,8 +9,8 @@
 //!
 //! - a connection that comes while there is room takes a [`BAND`](limits::BAND) more for its own. So a client that asks for images by bands of
 //!   rows, as the client library does, never waits for anybody;
-//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have taken many answers, or sent many images. Whoever asks
-//!   and does not read, or begins and does not end, never gets at it;
+//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have taken many answers, or sent many images. A client
+//!   that asks and does not read, or begins messages and does not end them, never gets at it;
 //! - when there is no room, a connection neither reads nor executes until there is. Those who wait are served in order, but that one
 //!   that wants much lets those that want less go first for a moment. A plain client is answered
 //!   with an image piece by piece, each in what its connection has of its own; one of a session, if it does not come to it in time,

@@ -381,7 +381,7 @@ impl Entrance {
         }
     }
 
-    /// Lets nobody in any more. Returns those that wait.
+    /// Closes the listener. Returns the clients that wait for a place.
     fn close(self) -> impl Iterator<Item = Newcomer> {
         self.admission.into_waiting()
     }
@@ -394,7 +394,7 @@ impl Entrance {
     }
 }
 
-/// Whether a client has sent anything. One that has only ended takes nobody's place.
+/// Whether a client has sent anything. A client that has only ended takes no place from another.
 fn has_spoken(stream: &TcpStream) -> bool {
     SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod bucket;
+mod decode;
 mod greeting;
 mod hold;
 
@@ -564,36 +565,6 @@ impl Talk {
                 }
             }
         }
-    }
-
-    fn decode<'a>(
-        &self,
-        name: &'a [u8],
-        params: &mut crate::reader::Reader<'a>,
-    ) -> Result<Request<'a>, Fault> {
-        let Some(method) = Method::from_name(name) else {
-            let shown: String = String::from_utf8_lossy(name).chars().take(64).collect();
-            let hint = if name == hello::HELLO.as_bytes() {
-                "hello may only be the first message of a connection".to_owned()
-            } else {
-                let known: Vec<_> = Method::ALL.iter().map(|m| m.name()).collect();
-                format!("there is no method {shown:?}; there are {}", known.join(", "))
-            };
-            return Err(Fault::new(Code::UnknownMethod, hint));
-        };
-        let request = Request::decode(method, params)?;
-        if let Request::GetImage { width, height, .. } = request {
-            let bytes = u128::from(width) * u128::from(height) * 4;
-            // A response is a few bytes of envelope around the image.
-            let most = self.config.message - 64;
-            if bytes > most as u128 {
-                let message = format!(
-                    "an image of {width}x{height} has {bytes} bytes; the limit is {most}: ask for bands of rows"
-                );
-                return Err(Fault::new(Code::TooLarge, message));
-            }
-        }
-        Ok(request)
     }
 
     /// Whether one more malformed request is borne; the connection ends otherwise.

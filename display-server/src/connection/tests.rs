@@ -161,7 +161,7 @@ async fn a_connection_that_ends_in_the_middle_of_an_image_says_nothing_more() {
     client.write_all(&GET_IMAGE.repeat(2)).await.unwrap();
     let mut head = [0; 9];
     client.read_exact(&mut head).await.unwrap();
-    // Nobody reads, until the display has enough of it.
+    // The client reads nothing for so long that the display closes the connection.
     tokio::time::sleep(limits::STALLED + Duration::from_secs(1)).await;
     let mut heard = Vec::new();
     client.read_to_end(&mut heard).await.unwrap();

@@ -6,21 +6,27 @@ use draw_protocol::server::Step;
 use draw_protocol::session::{Claim, Id, Peer, Sessions, Standing};
 use draw_protocol::{Code, Hello, limits};
 
+/// A client that has been greeted and has made a call, and the bytes of its greeting.
+fn greeted(hello: &Hello) -> (Two, Vec<u8>) {
+    let mut two = Two::new();
+    two.client = client::Connection::new(hello);
+    two.accept();
+    let greeting = two.send();
+    two.hear(&greeting);
+    let welcome = two.say();
+    two.tell(&welcome).unwrap();
+    two.call(&FILL);
+    (two, greeting)
+}
+
 /// The bytes of a connection, from its greeting on, arrive again: at any time, on a display that knows the session, has ended or
 /// forgotten it, or is another.
 #[test]
 fn a_copy_of_a_connection_is_never_executed() {
     let ends = [Standing::Resumed, Standing::Fresh, Standing::Expired, Standing::StateLost];
     for (end, confirms) in ends.into_iter().flat_map(|end| [(end, true), (end, false)]) {
-        let mut two = Two::new();
-        two.client =
-            client::Connection::new(&Hello::new("test").with_session(SESSION).with_confirmation(confirms));
-        two.accept();
-        let mut copy = two.send();
-        two.hear(&copy);
-        let welcome = two.say();
-        two.tell(&welcome).unwrap();
-        two.call(&FILL);
+        let hello = Hello::new("test").with_session(SESSION).with_confirmation(confirms);
+        let (mut two, mut copy) = greeted(&hello);
         for _ in 0..2 {
             let sent = two.send();
             two.hear(&sent);
@@ -68,15 +74,8 @@ fn a_copy_of_a_connection_is_never_executed() {
 /// is not the first message then: what follows is not executed as if there had been none.
 #[test]
 fn a_copy_whose_first_check_is_altered_is_not_executed() {
-    let mut two = Two::new();
     let hello = Hello::new("test").with_session(SESSION).with_confirmation(true).with_checks(true);
-    two.client = client::Connection::new(&hello);
-    two.accept();
-    let mut copy = two.send();
-    two.hear(&copy);
-    let welcome = two.say();
-    two.tell(&welcome).unwrap();
-    two.call(&FILL);
+    let (mut two, mut copy) = greeted(&hello);
     copy.extend(two.send());
     let name = copy.windows(5).position(|bytes| bytes == b"check").expect("a check comes first");
     for at in name..name + 5 {

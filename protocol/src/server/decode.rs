@@ -1,0 +1,40 @@
+//! Reads what a message asks for.
+
+use super::Talk;
+use crate::calls::{Method, Request};
+use crate::fault::{Code, Fault};
+use crate::hello;
+use crate::reader::Reader;
+
+impl Talk {
+    /// Reads the request of a method of that name.
+    ///
+    /// # Errors
+    /// [`Code::UnknownMethod`], [`Code::InvalidArgument`], and [`Code::TooLarge`] for an image whose answer is longer than a message
+    /// may be.
+    pub(super) fn decode<'a>(&self, name: &'a [u8], params: &mut Reader<'a>) -> Result<Request<'a>, Fault> {
+        let Some(method) = Method::from_name(name) else {
+            let shown: String = String::from_utf8_lossy(name).chars().take(64).collect();
+            let hint = if name == hello::HELLO.as_bytes() {
+                "hello may only be the first message of a connection".to_owned()
+            } else {
+                let known: Vec<_> = Method::ALL.iter().map(|m| m.name()).collect();
+                format!("there is no method {shown:?}; there are {}", known.join(", "))
+            };
+            return Err(Fault::new(Code::UnknownMethod, hint));
+        };
+        let request = Request::decode(method, params)?;
+        if let Request::GetImage { width, height, .. } = request {
+            let bytes = u128::from(width) * u128::from(height) * 4;
+            // A response is a few bytes of envelope around the image.
+            let most = self.config.message - 64;
+            if bytes > most as u128 {
+                let message = format!(
+                    "an image of {width}x{height} has {bytes} bytes; the limit is {most}: ask for bands of rows"
+                );
+                return Err(Fault::new(Code::TooLarge, message));
+            }
+        }
+        Ok(request)
+    }
+}
