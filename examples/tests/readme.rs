@@ -58,7 +58,7 @@ fn the_limits_that_the_readme_names_are_the_code_s() {
             grouped(limits::CONNECTIONS as u64),
             mib(limits::MEMORY)
         ),
-        format!("for {} s unless told otherwise", limits::RECONNECT.as_secs()),
+        format!("for up to {} s (see `reconnect`)", limits::RECONNECT.as_secs()),
         format!("is lost after {} s", limits::DEAD_NETWORK.as_secs()),
         format!("within its timeout of {} s", limits::ANSWER_TIMEOUT.as_secs()),
         format!("TCP port {}", limits::PORT),

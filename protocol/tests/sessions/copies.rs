@@ -14,7 +14,7 @@ fn greeted(hello: &Hello) -> (Two, Vec<u8>) {
     let greeting = two.send();
     two.hear(&greeting);
     let welcome = two.say();
-    two.tell(&welcome).unwrap();
+    two.tell(&welcome).expect("the display welcomes it");
     two.call(&FILL);
     (two, greeting)
 }
