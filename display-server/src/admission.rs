@@ -22,8 +22,7 @@ pub(crate) use pace::Pace;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::task::{AbortHandle, Id};
 
@@ -34,7 +33,9 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Seat {
     peer: Peer,
-    state: Mutex<State>,
+    since: Instant,
+    /// [`State`] in one word, since each turn of a connection writes it: two flags, and above them microseconds after `since`.
+    state: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,14 +47,18 @@ struct State {
 }
 
 impl Seat {
+    const SPOKEN: u64 = 1;
+    const LEAVING: u64 = 2;
+    /// What the time is multiplied by.
+    const TIME: u64 = 4;
+
     /// The seat of a connection that comes from no address.
     pub(crate) fn new(now: Instant) -> Seat {
         Seat::of(Peer::default(), now)
     }
 
     pub(crate) fn of(peer: Peer, now: Instant) -> Seat {
-        let state = State { has_spoken: false, is_leaving: false, touched: now };
-        Seat { peer, state: Mutex::new(state) }
+        Seat { peer, since: now, state: AtomicU64::new(0) }
     }
 
     pub(crate) fn peer(&self) -> Peer {
@@ -61,18 +66,23 @@ impl Seat {
     }
 
     fn state(&self) -> State {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.load(Relaxed);
+        State {
+            has_spoken: state & Seat::SPOKEN != 0,
+            is_leaving: state & Seat::LEAVING != 0,
+            touched: self.since + Duration::from_micros(state / Seat::TIME),
+        }
     }
 
-    /// It begins to wait for its client.
+    /// It begins to wait for its client. Not called after [`Seat::leave`].
     pub(crate) fn touch(&self, has_spoken: bool, now: Instant) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.has_spoken, state.touched) = (has_spoken, now);
+        let micros = now.saturating_duration_since(self.since).as_micros() as u64;
+        self.state.store(micros * Seat::TIME + u64::from(has_spoken) * Seat::SPOKEN, Relaxed);
     }
 
     /// It only waits for its client to end as well.
     pub(crate) fn leave(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_leaving = true;
+        self.state.fetch_or(Seat::LEAVING, Relaxed);
     }
 }
 

@@ -154,11 +154,12 @@ impl Builder {
         let trace = debug::open(&format!("to {shown}"));
         let Builder { timeout, connect_timeout, reconnect, durability, checksums, doctor } = *self;
         let peer = Peer { host, port, connect_timeout, reconnect, durability, checksums };
+        let owner = Owner::here();
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());
         let inner = Mutex::new(Inner { link: Ok(link), stats: Stats::default(), doctor });
-        let own = Own { inner, mark: Mark::new(), owner: Owner::here(), timeout };
+        let own = Own { inner, mark: Mark::new(), owner, timeout };
         Ok(Display { own: Arc::new(own), size })
     }
 

@@ -1,7 +1,6 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
-use crate::process::ForkWatch;
 use crate::reconnect::may_return;
 use crate::returning::Returning;
 use crate::shared::{Guard, Shared, State, now};
@@ -47,7 +46,6 @@ pub struct Driver {
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
-    forks: ForkWatch,
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
     /// How another connection is made, where one can be.
@@ -88,7 +86,6 @@ impl Driver {
             // Far away; it is set before it is first polled.
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
-            forks: ForkWatch::new(now()),
             broken: None,
             returning,
             trace,
@@ -374,7 +371,7 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let mut now = now();
-        if this.forks.may_have_forked(now) && this.shared.is_forked() {
+        if this.shared.is_forked_at(now) {
             this.leave();
             return Poll::Ready(());
         }

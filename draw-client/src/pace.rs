@@ -1,6 +1,6 @@
 //! When a loop of calls reads the clock, and when it lets others run. Both cost as much as a call, or more.
 
-use crate::process::ForkWatch;
+use crate::process;
 use crate::shared::now;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,6 @@ pub(crate) struct Pace {
     /// When the driver is to run at the latest, or how much is to be unsent before it does.
     due: Instant,
     most: usize,
-    forks: ForkWatch,
 }
 
 impl Pace {
@@ -41,7 +40,6 @@ impl Pace {
             has_waited: true,
             due: now + TURN,
             most: WRITE,
-            forks: ForkWatch::new(now),
         }
     }
 
@@ -56,12 +54,6 @@ impl Pace {
         now
     }
 
-    /// Whether the process may have been forked since this was asked last, or a caller has written.
-    #[inline]
-    pub(crate) fn may_have_forked(&mut self, now: Instant) -> bool {
-        self.forks.may_have_forked(now)
-    }
-
     /// An answer is waited for.
     pub(crate) fn answer_waited_for(&mut self) {
         self.has_waited = true;
@@ -71,7 +63,7 @@ impl Pace {
     pub(crate) fn caller_wrote(&mut self) {
         let now = now();
         (self.last, self.close_until) = (now, now + FAST);
-        self.forks.used(now);
+        process::used(now);
     }
 
     /// Whether calls follow each other so closely that others will be there to travel with this one.

@@ -3,7 +3,7 @@
 //! A process that is forked has a copy of the memory and the same socket, but only the thread that forked. To write there would
 //! mix two streams of calls, to read would take the other's answers, and the threads that carry a pipeline are not there: so
 //! whoever has forked is told to connect itself. A look at the process's number is a system call, 50 to 200 ns; it is taken
-//! where more than [`FORK`] has passed since a connection was used, for no fork is as fast.
+//! where more than [`FORK`] has passed since the thread used a connection, for no fork is as fast.
 
 use crate::error::{Error, Lost, Outcome};
 use std::cell::Cell;
@@ -17,30 +17,17 @@ const FORK: Duration = Duration::from_micros(10);
 /// How often a lock is looked at that is waited for and may never come free.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Until when the process is certainly the one that has used a connection last.
-#[derive(Debug)]
-pub(crate) struct ForkWatch {
-    sure_until: Instant,
+thread_local! {
+    /// The number of this process, and until when it is certainly still that. Of the thread and not of a connection, since only the
+    /// thread that forks is in the child: many connections of a thread cost one look.
+    static HERE: Cell<(u32, Option<Instant>)> = const { Cell::new((0, None)) };
 }
 
-impl ForkWatch {
-    pub(crate) fn new(now: Instant) -> ForkWatch {
-        ForkWatch { sure_until: now + FORK }
-    }
-
-    /// The connection was used.
-    #[inline]
-    pub(crate) fn used(&mut self, now: Instant) {
-        self.sure_until = now + FORK;
-    }
-
-    /// Whether a fork may have come since the connection was used, which it is now.
-    #[inline]
-    pub(crate) fn may_have_forked(&mut self, now: Instant) -> bool {
-        let may_have = now > self.sure_until;
-        self.used(now);
-        may_have
-    }
+/// This thread has used a connection until now, since it called [`Owner::here`] or [`Owner::is_other_at`].
+#[inline]
+pub(crate) fn used(now: Instant) {
+    let (here, sure_until) = HERE.get();
+    HERE.set((here, sure_until.map(|_| now + FORK)));
 }
 
 /// The process that made a connection.
@@ -48,9 +35,11 @@ impl ForkWatch {
 pub(crate) struct Owner(u32);
 
 impl Owner {
-    /// This one.
+    /// This one. Called before a connection is used first.
     pub(crate) fn here() -> Owner {
-        Owner(std::process::id())
+        let here = std::process::id();
+        HERE.set((here, Some(Instant::now())));
+        Owner(here)
     }
 
     /// A process that is not there any more.
@@ -62,6 +51,15 @@ impl Owner {
     /// Whether this process is another.
     pub(crate) fn is_other(self) -> bool {
         std::process::id() != self.0
+    }
+
+    /// The same for a connection that is used now. It looks only where a fork may have come since this thread used one.
+    #[inline]
+    pub(crate) fn is_other_at(self, now: Instant) -> bool {
+        let (known, sure_until) = HERE.get();
+        let here = if sure_until.is_some_and(|until| now <= until) { known } else { std::process::id() };
+        HERE.set((here, Some(now + FORK)));
+        here != self.0
     }
 
     /// Why nothing is done in another process.

@@ -471,13 +471,12 @@ impl Talk {
 
     fn handle_message<'a>(&mut self, message: &'a [u8], now: Instant) -> Step<'a> {
         let is_first = self.phase == Phase::First;
-        let said = Head::read(message).message();
         if self.unconfirmed.is_some()
-            && let Some(said) = &said
+            && let Some(said) = Head::read(message).message()
         {
-            return self.handle_unconfirmed(said);
+            return self.handle_unconfirmed(&said);
         }
-        match said {
+        match Head::read(message).message() {
             None => {
                 // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
                 match self.arriving.was_checked() {
@@ -492,7 +491,9 @@ impl Talk {
                 Step::Continue
             }
             Some(Message::Request { msgid, method, mut params }) => {
-                if let Some(fault) = self.refusal.take() {
+                if self.refusal.is_some()
+                    && let Some(fault) = self.refusal.take()
+                {
                     return self.turn_away(msgid, method, params.rest(), fault);
                 }
                 if is_first && method == hello::HELLO.as_bytes() {

@@ -4,7 +4,7 @@ use crate::address;
 use crate::checksums::{self, may_greet_again};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::process::{ForkWatch, Owner};
+use crate::process::{self, Owner};
 use crate::reconnect::{Before, Outage, hello, may_return};
 use crate::shared::Stats;
 use crate::socket;
@@ -41,7 +41,6 @@ pub(super) struct Link {
     /// readings cost more than all that it does.
     pub(super) called_at: Instant,
     pub(super) heard_at: Instant,
-    forks: ForkWatch,
     /// The socket's timeout for reads is less than `timeout` for the moment, since then.
     limited: Option<Instant>,
     pub(super) trace: Printer,
@@ -161,7 +160,6 @@ impl Link {
             timeout: peer.connect_timeout,
             called_at: Instant::now(),
             heard_at: Instant::now(),
-            forks: ForkWatch::new(Instant::now()),
             limited: Some(Instant::now()),
             trace,
             peer,
@@ -477,7 +475,7 @@ impl Link {
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
         self.heard_at = now;
-        self.forks.used(now);
+        process::used(now);
         self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
@@ -504,7 +502,7 @@ impl Link {
     /// `owner` is the process that has connected.
     pub(super) fn call(&mut self, request: &Request<'_>, stats: &mut Stats, owner: Owner) -> Result<Answer> {
         let now = Instant::now();
-        if self.forks.may_have_forked(now) && owner.is_other() {
+        if owner.is_other_at(now) {
             return Err(owner.refuse(Outcome::Rejected));
         }
         let deadline = now + self.timeout;

@@ -35,7 +35,7 @@ impl Shared {
             });
         }
         let now = now();
-        if deadline.is_none() && state.pace.may_have_forked(now) && self.owner.is_other() {
+        if deadline.is_none() && self.owner.is_other_at(now) {
             self.leave(state);
             return Poll::Ready(Err(self.owner.refuse(Outcome::Unknown)));
         }
