@@ -178,7 +178,12 @@ impl Share {
     }
 
     fn want(&self, units: usize) -> Want {
-        Want { id: self.id, units, is_proven: self.taken >= limits::PROVEN }
+        Want { id: self.id, units, is_proven: self.is_proven() }
+    }
+
+    /// Whether its client is one of those that take what they ask for.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.taken >= limits::PROVEN
     }
 
     fn add(&mut self, units: usize) {

@@ -1,7 +1,8 @@
 //! How the processor is shared: cheap calls do not wait for expensive ones.
 //!
 //! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only while it has
-//! a place in the [`Lane`]. Places are given out to one address after the other. A connection keeps its place while it
+//! a place in the [`Lane`]. Places are given out to one address after the other, and of one address in turn to connections that are
+//! [proven](draw_protocol::limits::PROVEN) and to those that are not. A connection keeps its place while it
 //! lets other tasks run, and gives it up when it waits for its client, or at the end of a slice if others wait for the lane.
 //!
 //! A place is as large as the turns of its connection have been, and the lane has room for two of the largest. While all heavy
@@ -59,8 +60,11 @@ struct Inner {
     /// Connections that wait.
     waiting: AtomicUsize,
     /// Some may have ceased to wait. Never held while anything is woken.
-    turns: Mutex<Turns<Waiting>>,
+    turns: Mutex<Turns<Row, Waiting>>,
 }
+
+/// Those that take turns with others: the address, and whether they are proven.
+type Row = (Peer, bool);
 
 #[derive(Debug)]
 struct Waiting {
@@ -69,7 +73,7 @@ struct Waiting {
 }
 
 impl Lane {
-    fn turns(&self) -> MutexGuard<'_, Turns<Waiting>> {
+    fn turns(&self) -> MutexGuard<'_, Turns<Row, Waiting>> {
         self.0.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,11 +112,11 @@ impl Lane {
         }
     }
 
-    /// Returns where a place for one from `peer` comes.
-    fn enter(&self, peer: Peer, size: u64) -> Entering {
+    /// Returns where a place for one of `row` comes.
+    fn enter(&self, row: Row, size: u64) -> Entering {
         let (sender, turn) = oneshot::channel();
         self.0.waiting.fetch_add(1, SeqCst);
-        self.turns().push(peer, Waiting { size, sender });
+        self.turns().push(row, Waiting { size, sender });
         self.give_out();
         Entering { lane: self.clone(), turn }
     }
@@ -274,9 +278,9 @@ impl Work {
     }
 
     /// Ready when the connection has a place.
-    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, is_proven: bool) -> Poll<()> {
         let Work { lane, peer, entering, size, .. } = self;
-        let entering = entering.get_or_insert_with(|| lane.enter(*peer, *size));
+        let entering = entering.get_or_insert_with(|| lane.enter((*peer, is_proven), *size));
         // Without a place, which is never so, it asks again.
         self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok().map(Place::take);
         self.entering = None;
@@ -298,7 +302,7 @@ mod tests {
     use std::task::Waker;
 
     fn is_ready(work: &mut Work) -> bool {
-        work.poll_turn(&mut Context::from_waker(Waker::noop())).is_ready()
+        work.poll_turn(&mut Context::from_waker(Waker::noop()), false).is_ready()
     }
 
     /// Some that have done more than they may.
@@ -436,6 +440,21 @@ mod tests {
         }
         // While it has one of the two places, the others may take more than one turn.
         assert!(turns[19] >= 20, "{turns:?}");
+    }
+
+    #[test]
+    fn one_that_is_proven_waits_for_one_turn_of_those_that_are_not() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 20, now);
+        assert!(heavy[0].may_do(now) > 0 && heavy[1].may_do(now) > 0);
+        assert!(heavy[2..19].iter_mut().all(|work| !is_ready(work)));
+        let mut proven = heavy.pop().expect("there are twenty");
+        let is_ready =
+            |work: &mut Work| work.poll_turn(&mut Context::from_waker(Waker::noop()), true).is_ready();
+        assert!(!is_ready(&mut proven));
+        heavy[0].wait();
+        heavy[1].wait();
+        assert!(is_ready(&mut proven) && lane.0.waiting.load(SeqCst) == 17);
     }
 
     #[test]

@@ -84,8 +84,8 @@ fn serve(jobs: &Receiver<Job>) {
 /// What is to be computed.
 #[derive(Default)]
 struct Queue {
-    small: Turns<Job>,
-    large: Turns<Job>,
+    small: Turns<Peer, Job>,
+    large: Turns<Peer, Job>,
     /// The large one that has been begun.
     begun: Option<Job>,
 }

@@ -45,6 +45,11 @@ const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const VANISHED: Duration = Duration::from_secs(180);
 
+/// Bytes that the system takes of a connection beyond what is on its way. Of 300 clients that read nothing it would take 1.2 GiB, and
+/// above 1.5 GiB, on a machine of 24, it slows down every connection.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 256 << 10;
+
 /// How long one that is told that there is no place has to say what it wants, and to hear that.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
 
@@ -414,6 +419,10 @@ fn set_up(stream: &TcpStream, peer: SocketAddr) {
     if let Err(error) = socket.set_tcp_nodelay(true) {
         debug!(%peer, "no TCP_NODELAY: {error}");
     }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT) {
+        debug!(%peer, "no TCP_NOTSENT_LOWAT: {error}");
+    }
     if let Err(error) = socket.set_tcp_keepalive(&KEEP_ALIVE) {
         debug!(%peer, "no TCP keep-alive: {error}");
     }
@@ -479,6 +488,28 @@ mod tests {
         let retries = socket.tcp_keepalive_retries().expect("an option");
         assert_eq!(time.expect("an option") + retries * interval.expect("an option"), VANISHED);
         assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(VANISHED));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_takes_little_for_a_client_that_does_not_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = TcpStream::connect(address).await.expect("it listens");
+        SockRef::from(&client).set_recv_buffer_size(64 << 10).expect("an option");
+        let (stream, peer) = listener.accept().await.expect("one has come");
+        set_up(&stream, peer);
+        let (mut taken, some) = (0, vec![0; 64 << 10]);
+        // Once it takes nothing for a while, all of it is on the way or waits.
+        while let Ok(written) = tokio::time::timeout(Duration::from_millis(500), stream.writable()).await {
+            written.expect("it is open");
+            match stream.try_write(&some) {
+                Ok(more) => taken += more,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+            assert!(taken < 2 << 20, "{taken} bytes, and it takes more");
+        }
+        assert!(taken > 0);
     }
 
     #[tokio::test]

@@ -1,24 +1,24 @@
 //! A queue in which addresses take turns, so that one with a thousand connections is served as often as one with a single one.
 
-use draw_protocol::session::Peer;
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
-/// What waits, by the address that it comes from. What comes from one address keeps its order.
+/// What waits, by the address that it comes from, or whatever else a `K` is. What comes from one address keeps its order.
 #[derive(Debug)]
-pub(crate) struct Turns<T> {
-    waiting: HashMap<Peer, VecDeque<T>>,
+pub(crate) struct Turns<K, T> {
+    waiting: HashMap<K, VecDeque<T>>,
     /// Each that has something waiting, once.
-    order: VecDeque<Peer>,
+    order: VecDeque<K>,
 }
 
-impl<T> Default for Turns<T> {
-    fn default() -> Turns<T> {
+impl<K, T> Default for Turns<K, T> {
+    fn default() -> Turns<K, T> {
         Turns { waiting: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<T> Turns<T> {
-    pub(crate) fn push(&mut self, peer: Peer, item: T) {
+impl<K: Copy + Eq + Hash, T> Turns<K, T> {
+    pub(crate) fn push(&mut self, peer: K, item: T) {
         let queue = self.waiting.entry(peer).or_default();
         if queue.is_empty() {
             self.order.push_back(peer);
@@ -51,6 +51,7 @@ impl<T> Turns<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use draw_protocol::session::Peer;
     use std::net::IpAddr;
 
     #[test]

@@ -52,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 let now = clock::now();
                 // Each is tried in each turn, whatever the others did.
                 let has_read = match (turn, &self.asked) {
-                    (Turn::Queue, _) => self.work.poll_turn(cx).is_ready(),
+                    (Turn::Queue, _) => self.work.poll_turn(cx, self.share.is_proven()).is_ready(),
                     (_, Some(_)) => self.poll_question(cx, now)?,
                     (_, None) => self.poll_receive(cx, now)?,
                 };

@@ -95,9 +95,9 @@ fn measure(attacks: &[Attack]) {
         most >> 20,
         left >> 20,
     );
-    for (attack, (done, _)) in attacks.iter().zip(done) {
-        assert!(done >= attack.begun() / 2, "{names}: {attack:?} did {done}, so nothing was tried");
-    }
+    // Of two, one may take all that is left of the processors: both are idle processes.
+    let tried = attacks.iter().zip(&done).filter(|(attack, (done, _))| *done >= attack.begun() / 2);
+    assert!(tried.count() >= 1, "{names}: they did {done:?}, so nothing was tried");
     assert!(most <= limits::MEMORY as u64 + BESIDE, "{names}: {most} bytes");
     assert!(left <= before + KEPT, "{names}: {left} bytes, of which {before} were there before");
 }
