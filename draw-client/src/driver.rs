@@ -371,7 +371,7 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let mut now = now();
-        if this.shared.is_forked_at(now) {
+        if this.shared.is_forked() {
             this.leave();
             return Poll::Ready(());
         }

@@ -1,6 +1,5 @@
 //! When a loop of calls reads the clock, and when it lets others run. Both cost as much as a call, or more.
 
-use crate::process;
 use crate::shared::now;
 use std::time::{Duration, Instant};
 
@@ -63,7 +62,6 @@ impl Pace {
     pub(crate) fn caller_wrote(&mut self) {
         let now = now();
         (self.last, self.close_until) = (now, now + FAST);
-        process::used(now);
     }
 
     /// Whether calls follow each other so closely that others will be there to travel with this one.

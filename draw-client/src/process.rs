@@ -2,8 +2,7 @@
 //!
 //! A process that is forked has a copy of the memory and the same socket, but only the thread that forked. To write there would
 //! mix two streams of calls, to read would take the other's answers, and the threads that carry a pipeline are not there: so
-//! whoever has forked is told to connect itself. A look at the process's number is a system call, 50 to 200 ns; it is taken
-//! where more than [`FORK`] has passed since the thread used a connection, for no fork is as fast.
+//! whoever has forked is told to connect itself.
 
 use crate::error::{Error, Lost, Outcome};
 use std::cell::Cell;
@@ -11,60 +10,41 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// What forking takes at least. Linux needs 40 us for the smallest program, and some more until the child runs.
-const FORK: Duration = Duration::from_micros(10);
-
 /// How often a lock is looked at that is waited for and may never come free.
 const LOOK: Duration = Duration::from_millis(1);
 
-thread_local! {
-    /// The number of this process, and until when it is certainly still that. Of the thread and not of a connection, since only the
-    /// thread that forks is in the child: many connections of a thread cost one look.
-    static HERE: Cell<(u32, Option<Instant>)> = const { Cell::new((0, None)) };
-}
-
-/// This thread has used a connection until now, since it called [`Owner::here`] or [`Owner::is_other_at`].
-#[inline]
-pub(crate) fn used(now: Instant) {
-    let (here, sure_until) = HERE.get();
-    HERE.set((here, sure_until.map(|_| now + FORK)));
-}
-
 /// The process that made a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Owner(u32);
+pub(crate) struct Owner {
+    id: u32,
+    /// [`draw_forks::count`] there, where forks are counted.
+    forks: Option<u32>,
+}
 
 impl Owner {
-    /// This one. Called before a connection is used first.
+    /// This one.
     pub(crate) fn here() -> Owner {
-        let here = std::process::id();
-        HERE.set((here, Some(Instant::now())));
-        Owner(here)
+        Owner { id: std::process::id(), forks: draw_forks::watch().then(draw_forks::count) }
     }
 
     /// A process that is not there any more.
     #[cfg(test)]
     pub(crate) fn elsewhere() -> Owner {
-        Owner(u32::MAX)
+        Owner { id: u32::MAX, forks: Some(u32::MAX) }
     }
 
     /// Whether this process is another.
-    pub(crate) fn is_other(self) -> bool {
-        std::process::id() != self.0
-    }
-
-    /// The same for a connection that is used now. It looks only where a fork may have come since this thread used one.
     #[inline]
-    pub(crate) fn is_other_at(self, now: Instant) -> bool {
-        let (known, sure_until) = HERE.get();
-        let here = if sure_until.is_some_and(|until| now <= until) { known } else { std::process::id() };
-        HERE.set((here, Some(now + FORK)));
-        here != self.0
+    pub(crate) fn is_other(self) -> bool {
+        match self.forks {
+            Some(forks) => draw_forks::count() != forks,
+            None => std::process::id() != self.id,
+        }
     }
 
     /// Why nothing is done in another process.
     pub(crate) fn forked(self) -> Lost {
-        Lost::Forked { connected: self.0, used: std::process::id() }
+        Lost::Forked { connected: self.id, used: std::process::id() }
     }
 
     /// What a call of another process is told.

@@ -270,7 +270,7 @@ impl Shared {
         let Wait { turn, has_yielded } = wait;
         // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
         let at = state.pace.clock(turn.is_some());
-        if self.owner.is_other_at(at) {
+        if self.owner.is_other() {
             self.leave(Guard::of(inside, state));
             return Poll::Ready(Err(self.owner.refuse(Outcome::Rejected)));
         }

@@ -4,7 +4,7 @@ use crate::address;
 use crate::checksums::{self, may_greet_again};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
-use crate::process::{self, Owner};
+use crate::process::Owner;
 use crate::reconnect::{Before, Outage, hello, may_return};
 use crate::shared::Stats;
 use crate::socket;
@@ -475,7 +475,6 @@ impl Link {
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
         self.heard_at = now;
-        process::used(now);
         self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
@@ -502,7 +501,7 @@ impl Link {
     /// `owner` is the process that has connected.
     pub(super) fn call(&mut self, request: &Request<'_>, stats: &mut Stats, owner: Owner) -> Result<Answer> {
         let now = Instant::now();
-        if owner.is_other_at(now) {
+        if owner.is_other() {
             return Err(owner.refuse(Outcome::Rejected));
         }
         let deadline = now + self.timeout;

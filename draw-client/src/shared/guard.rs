@@ -7,7 +7,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
-use std::time::Instant;
 
 /// How long a thread that is inside of another connection waits for the lock of this one. It is held for microseconds, and
 /// longer only where threads wait for each other.
@@ -112,11 +111,6 @@ impl Shared {
         };
         self.hear_dropped(&mut state);
         state
-    }
-
-    /// Whether this process was forked from the one that has connected, as one sees that uses the connection now.
-    pub(crate) fn is_forked_at(&self, now: Instant) -> bool {
-        self.owner.is_other_at(now)
     }
 
     /// Whether this process was forked from the one that has connected.

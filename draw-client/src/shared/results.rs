@@ -35,7 +35,7 @@ impl Shared {
             });
         }
         let now = now();
-        if deadline.is_none() && self.owner.is_other_at(now) {
+        if deadline.is_none() && self.owner.is_other() {
             self.leave(state);
             return Poll::Ready(Err(self.owner.refuse(Outcome::Unknown)));
         }
