@@ -19,13 +19,12 @@ mod transmit;
 use crate::admission::Seat;
 use crate::budget::Share;
 use crate::buffers::ReadBuffer;
+use crate::canvas::{Caller, Canvas};
 use crate::clock;
-use crate::damage::Damage;
 use crate::display::Display;
 use crate::fairness::Work;
 use crate::farewell;
 use crate::hasher::Hasher;
-use crate::journal::Journal;
 use crate::question::Asked;
 use crate::sessions::Holder;
 pub(crate) use ahead::{Look, plain, socket};
@@ -36,7 +35,6 @@ use draw_protocol::text::Printable;
 use draw_protocol::{Code, limits};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -53,12 +51,13 @@ pub(crate) async fn serve<S>(
     (stream, ahead): (S, Look<S>),
     peer: &str,
     machine: impl FnOnce() -> server::Connection,
-    (display, journal): (&Display, Option<&Journal>),
+    canvas: &Canvas,
     (share, work, hasher, seat): (Share, Work, &Hasher, &Seat),
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let display = canvas.display();
     let counters = display.counters();
     counters.accepted.fetch_add(1, Relaxed);
     counters.connections.fetch_add(1, Relaxed);
@@ -69,16 +68,14 @@ pub(crate) async fn serve<S>(
     let mut connection = Connection {
         stream,
         ahead,
+        caller: Caller::new(canvas),
         machine: machine(),
-        display,
-        journal,
         share,
         work,
         hasher,
         seat,
         asked: None,
         is_cut: false,
-        damage: display.framebuffer().no_damage(),
         input: None,
         is_at_end: false,
         needs_flush: false,
@@ -86,11 +83,7 @@ pub(crate) async fn serve<S>(
         unheard: 0,
         resuming: None,
         session: None,
-        is_unkept: false,
         holder: Arc::default(),
-        recorded: 0,
-        durable: None,
-        written: None,
         is_large: false,
         counted: Stats::default(),
         buffered: 0,
@@ -125,16 +118,16 @@ pub(crate) async fn serve<S>(
         // What the journal does not get on the disk by then is not said.
         let until = tokio::time::Instant::now() + limit;
         let has_it = poll_fn(|cx| {
-            let (written, durable) = (connection.poll_written(cx), connection.poll_durable(cx));
+            let (written, durable) = (connection.caller.poll_written(cx), connection.poll_durable(cx));
             if written.is_pending() { written } else { durable }
         });
         _ = tokio::time::timeout_at(until, has_it).await;
         let limit = until.duration_since(tokio::time::Instant::now());
-        let Connection { stream, machine, trace, written, seat, is_cut, .. } = &mut connection;
+        let Connection { stream, machine, trace, caller, seat, is_cut, .. } = &mut connection;
         seat.leave();
         // Who reads nothing hears nothing, and what was for him is what others need the memory of.
         let is_worth_it = !*is_cut || machine.unsent() <= limits::IDLE_BUFFER;
-        if written.is_none() && is_worth_it {
+        if !caller.is_unwritten() && is_worth_it {
             result = farewell::take(stream, machine, trace, limit).await;
         }
     }
@@ -145,9 +138,8 @@ struct Connection<'a, S> {
     stream: S,
     /// Tells what may still come of it, without reading.
     ahead: Look<S>,
+    caller: Caller<'a>,
     machine: server::Connection,
-    display: &'a Display,
-    journal: Option<&'a Journal>,
     share: Share,
     work: Work,
     hasher: &'a Hasher,
@@ -156,8 +148,6 @@ struct Connection<'a, S> {
     asked: Option<Asked>,
     /// The memory that it held is for others.
     is_cut: bool,
-    /// What was drawn and not published yet.
-    damage: Damage,
     /// What was read and not executed yet. `None` while there is nothing, so that an idle connection has no buffer.
     input: Option<ReadBuffer>,
     /// The client will send nothing more.
@@ -171,15 +161,7 @@ struct Connection<'a, S> {
     resuming: Option<Resume>,
     /// The session that this connection has, and how it hears that another wants it.
     session: Option<Id>,
-    /// There was no room in the journal to say that it was taken up.
-    is_unkept: bool,
     holder: Arc<Holder>,
-    /// The last record of the journal that has to be on the disk before what was executed here is.
-    recorded: u64,
-    /// Ready when what the machine has marked may be sent.
-    durable: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// Ready when anything may be sent: a write into the journal has failed.
-    written: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The last read brought so much that a larger buffer is worth having.
     is_large: bool,
     /// What of the machine's statistics and memory the display's counters have already.
@@ -191,6 +173,10 @@ struct Connection<'a, S> {
 }
 
 impl<S> Connection<'_, S> {
+    fn display(&self) -> &Display {
+        self.caller.canvas().display()
+    }
+
     fn log_end(&self, result: &io::Result<()>) {
         let Connection { peer, machine, .. } = self;
         let Stats { executed, faults, unheard_faults, ignored_questions, malformed, .. } = machine.stats();
@@ -216,9 +202,9 @@ impl<S> Drop for Connection<'_, S> {
     /// Also when the task is aborted or the display's code panics.
     fn drop(&mut self) {
         self.give_session_back();
-        let counters = self.display.counters();
-        self.display.count_buffered(self.buffered, 0);
+        let counters = self.display().counters();
+        self.display().count_buffered(self.buffered, 0);
         counters.connections.fetch_sub(1, Relaxed);
-        self.display.clients_changed();
+        self.display().clients_changed();
     }
 }

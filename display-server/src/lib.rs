@@ -37,6 +37,7 @@ mod admission;
 mod apply;
 mod budget;
 mod buffers;
+mod canvas;
 mod clock;
 mod connection;
 mod damage;

@@ -7,6 +7,7 @@ mod spec;
 
 use crate::admission::{Next, Seat};
 use crate::budget::Budget;
+use crate::canvas::Canvas;
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
@@ -72,8 +73,7 @@ impl Default for ServerOptions {
 pub struct Server {
     /// What it calls itself.
     name: &'static str,
-    display: Display,
-    journal: Option<Journal>,
+    canvas: Canvas,
     options: ServerOptions,
     budget: Budget,
     pub(crate) lane: Lane,
@@ -100,23 +100,23 @@ impl Server {
         let budget = Budget::new(options.memory, options.connections);
         let name = concat!("display-server ", env!("CARGO_PKG_VERSION"));
         let (lane, hasher) = (Lane::default(), Hasher::default());
-        Server { name, display, journal: None, options, budget, lane, hasher }
+        Server { name, canvas: Canvas::new(display), options, budget, lane, hasher }
     }
 
     /// The same, but of the display of `journal`, which each drawing call is written to first.
     #[must_use]
     pub fn journaled(self, journal: Journal) -> Server {
-        Server { display: journal.display().clone(), journal: Some(journal), ..self }
+        Server { canvas: Canvas::journaled(journal), ..self }
     }
 
     /// What its clients draw on.
     pub fn display(&self) -> &Display {
-        &self.display
+        self.canvas.display()
     }
 
     /// Where its clients' drawing calls are kept.
     pub fn journal(&self) -> Option<&Journal> {
-        self.journal.as_ref()
+        self.canvas.journal()
     }
 
     /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
@@ -141,7 +141,7 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(async {
-            match &self.journal {
+            match self.journal() {
                 Some(journal) => {
                     // Not within the macro, which evaluates nothing when nobody listens.
                     let failure = journal.failed().await;
@@ -150,8 +150,8 @@ impl Server {
                 None => std::future::pending().await,
             }
         });
-        let mut reclaim = pin!(self.display.reclaim());
-        info!(%address, size = %self.display.size(), "serving");
+        let mut reclaim = pin!(self.display().reclaim());
+        info!(%address, size = %self.display().size(), "serving");
         loop {
             while let Some(next) = entrance.next_step() {
                 self.take_step(next, &mut entrance, &mut connections, &stopped);
@@ -165,9 +165,9 @@ impl Server {
                 never = &mut reclaim => match never {},
             }
         }
-        let end = || match self.journal.as_ref().and_then(Journal::failure) {
+        let end = || match self.journal().and_then(Journal::failure) {
             Some(failure) => Fault::new(Code::ShuttingDown, &*failure),
-            None => self.display.end(),
+            None => self.display().end(),
         };
         for newcomer in entrance.close() {
             self.refuse(&newcomer, end());
@@ -201,10 +201,10 @@ impl Server {
     pub(crate) fn machine(&self, nonce: Option<Nonce>) -> server::Connection {
         let config = server::Config {
             server: self.name.to_owned(),
-            size: self.display.size(),
+            size: self.display().size(),
             message: self.options.message,
-            instance: Some(self.display.sessions().instance()),
-            has_journal: self.journal.is_some(),
+            instance: Some(self.display().sessions().instance()),
+            has_journal: self.journal().is_some(),
             nonce,
         };
         server::Connection::new(config, now())
@@ -224,7 +224,7 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'a,
     {
         let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
-        connection::serve(stream, peer, machine, (&self.display, self.journal.as_ref()), means, shutdown)
+        connection::serve(stream, peer, machine, &self.canvas, means, shutdown)
     }
 
     fn take_step(
@@ -268,7 +268,7 @@ impl Server {
     fn refuse(&self, (stream, peer): &Newcomer, fault: Fault) {
         let mut machine = self.machine(nonce()).refusing(fault);
         let told = farewell::at_once(stream, &mut machine);
-        let counters = self.display.counters();
+        let counters = self.display().counters();
         counters.accepted.fetch_add(1, Relaxed);
         if let Some(fault) = machine.closing() {
             counters.closed_for_fault.fetch_add(1, Relaxed);

@@ -59,7 +59,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 let may_wait =
                     self.is_streaming && self.unheard < QUIET && self.asked.is_none() && turn != Turn::Queue;
                 _ = self.poll_durable(cx);
-                let may_go_on = !may_wait && self.poll_written(cx).is_ready() && self.poll_send(cx, now)?;
+                let may_go_on =
+                    !may_wait && self.caller.poll_written(cx).is_ready() && self.poll_send(cx, now)?;
                 if (has_read || may_go_on) && turn == Turn::Over && busy_turns < BUSY_TURNS {
                     // What follows is rare, and is asked before the connection waits or lets others run.
                     busy_turns += 1;
@@ -68,12 +69,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 busy_turns = 0;
                 self.seat.touch(self.machine.has_spoken(), now);
                 if shutdown.as_mut().poll(cx).is_ready() {
-                    let failure = self.journal.and_then(Journal::failure);
+                    let failure = self.caller.canvas().journal().and_then(Journal::failure);
                     if failure.is_some() {
                         self.machine.forget_held();
                     }
                     let fault = failure.map(|failure| Fault::new(Code::ShuttingDown, &*failure));
-                    self.machine.close(fault.unwrap_or_else(|| self.display.end()));
+                    self.machine.close(fault.unwrap_or_else(|| self.display().end()));
                     return Poll::Ready(Ok(now));
                 }
                 if self.share.poll_cut(cx).is_ready() {

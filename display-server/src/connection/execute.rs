@@ -4,11 +4,10 @@ use super::Connection;
 use super::ahead::Ahead;
 use super::converse::Turn;
 use super::memory::step;
-use crate::apply::{answer_bytes, apply, no_memory, read, work};
+use crate::apply::{answer_bytes, no_memory, work};
 use crate::budget::growth;
 use crate::buffers::ReadBuffer;
 use crate::fairness::CALL;
-use crate::journal::Turn as Journaling;
 use crate::question::{Question, no_digest};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, Request, limits};
@@ -33,23 +32,21 @@ impl<S> Connection<'_, S> {
             asked,
             hasher,
             seat,
+            caller,
             machine,
-            display,
-            journal,
             share,
-            damage,
             input,
             is_streaming,
             peer,
             resuming,
-            recorded,
             ..
         } = self;
-        let framebuffer = display.framebuffer();
+        let display = caller.canvas().display();
+        let size = display.size();
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
         let mut done = 0;
-        let mut journaling = Journaling::new(*journal);
+        let mut drawing = caller.turn();
         let turn = loop {
             if done >= most {
                 break Turn::Yield;
@@ -59,13 +56,11 @@ impl<S> Connection<'_, S> {
                 break Turn::Over;
             }
             if let Some((question, stamp)) = asked {
-                // It changes nothing, so that nothing can be wrong with it. What it answers is in the file, or will be: whoever drew
-                // that has ended its turn.
-                _ = journaling.record(*stamp, &question.request());
+                drawing.ask(*stamp, &question.request());
                 match question {
                     Question::Image { area, bytes, until } => {
                         if share.try_cover(step.saturating_add(*bytes)) {
-                            machine.answer_image(*bytes, |out| read(*area, framebuffer, out));
+                            machine.answer_image(*bytes, |out| drawing.read(*area, out));
                             done += CALL;
                         } else if machine.begin_image(*bytes) {
                             *question = Question::Rest { area: *area };
@@ -86,7 +81,7 @@ impl<S> Connection<'_, S> {
                             }
                         }
                         let piece = Question::take_rows(area, bytes);
-                        machine.answer_piece(|out| framebuffer.read(piece, out));
+                        machine.answer_piece(|out| drawing.read_into(piece, out));
                         done += CALL;
                         if area.height > 0 {
                             continue;
@@ -106,7 +101,7 @@ impl<S> Connection<'_, S> {
             }
             match machine.handle_input(&mut rest, now) {
                 Step::Execute(request, stamp) => {
-                    done += CALL + work(&request, framebuffer.size());
+                    done += CALL + work(&request, size);
                     let question = Question::of(&request, (display, hasher, seat.peer()), now);
                     let question = question.filter(|question| match question {
                         // What is unsent now goes before it is answered.
@@ -119,15 +114,8 @@ impl<S> Connection<'_, S> {
                     }
                     let answer = answer_bytes(&request);
                     let is_granted = answer == 0 || share.try_cover_all(step.saturating_add(answer));
-                    let entry =
-                        if is_granted { journaling.record(stamp, &request) } else { Err(no_memory(answer)) };
-                    let result = entry.and_then(|entry| {
-                        let result = apply(&request, framebuffer, display.pointer(), damage);
-                        if let (Some(_), Some(stamp)) = (entry, stamp) {
-                            display.sessions().journal_call(stamp, &result);
-                        }
-                        result
-                    });
+                    let result =
+                        if is_granted { drawing.call(stamp, &request) } else { Err(no_memory(answer)) };
                     if let Err(fault) = &result {
                         debug!(peer, "{}: {fault}", request.call());
                     }
@@ -142,20 +130,13 @@ impl<S> Connection<'_, S> {
                 Step::Wait => break Turn::Over,
             }
         };
-        let last = journaling.last();
-        *recorded = last.unwrap_or(*recorded);
-        // All of it is in the journal before anybody is told.
-        let unwritten = journaling.end();
+        let receipt = drawing.end();
         match (rest.len(), &mut *input) {
             (0, input) => *input = None,
             (left, Some(input)) => input.keep_last(left),
             (_, None) => {}
         }
-        framebuffer.publish(damage);
-        if let Some(number) = unwritten {
-            self.hold_back(number);
-        }
-        if self.is_unkept && last.is_some() {
+        if receipt.has_room {
             // There is room now, and what was drawn is to be there after a restart with the session that it belongs to.
             self.journal_session();
         }

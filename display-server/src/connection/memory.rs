@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 impl<S> Connection<'_, S> {
     /// What the connection waits for after such a turn.
     pub(super) fn waits(&self, turn: Turn) -> Waits {
-        let is_held = self.written.is_some() || self.durable.is_some();
+        let is_held = self.caller.is_held();
         if self.machine.unsent() > 0 && !is_held {
             Waits::Client
         } else if self.share.is_waiting() {
@@ -25,7 +25,7 @@ impl<S> Connection<'_, S> {
 
     /// Brings the display's counters, and the share of the memory, to what there is now.
     pub(super) fn settle(&mut self) {
-        let (counters, stats, counted) = (self.display.counters(), self.machine.stats(), self.counted);
+        let (counters, stats, counted) = (self.display().counters(), self.machine.stats(), self.counted);
         if stats != counted {
             counters.executed.fetch_add(stats.executed - counted.executed, Relaxed);
             counters.faults.fetch_add(stats.faults - counted.faults, Relaxed);
@@ -43,7 +43,7 @@ impl<S> Connection<'_, S> {
 
     fn count_buffered(&mut self, bytes: usize) {
         let before = std::mem::replace(&mut self.buffered, bytes as u64);
-        self.display.count_buffered(before, self.buffered);
+        self.display().count_buffered(before, self.buffered);
     }
 }
 
