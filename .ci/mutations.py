@@ -98,7 +98,12 @@ DAMAGE = [
     ("a subscriber that has just come is not woken", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Release)"),
     ("who has just come is not told of", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Acquire)"),
     ("the words are taken before the flag is cleared", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Release)"),
-    ("what was collected counts as seen", "handoff.rs", "self.waker.is_woken.fetch_and(false, Acquire)", "self.waker.is_woken.fetch_and(false, Relaxed)"),
+    (
+        "who takes is awake until it has taken",
+        "handoff.rs",
+        "self.waker.is_woken.fetch_and(false, Relaxed);\n        let mut pending = self.handoff.lock();\n        self.handoff.collect(&mut pending);\n",
+        "let mut pending = self.handoff.lock();\n        self.handoff.collect(&mut pending);\n        self.waker.is_woken.fetch_and(false, Relaxed);\n",
+    ),
     ("who is awake has nothing collected for it", "handoff.rs", "for (_, words) in &mut pending.by_subscriber {", "for (_, words) in pending.by_subscriber.iter_mut().take(1) {"),
 ]
 REPLIES = [

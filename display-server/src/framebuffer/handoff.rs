@@ -32,15 +32,18 @@ struct Pending<const WORDS: usize> {
 
 struct Waker {
     subscriber: u64,
-    /// Was woken, and has not begun to take since.
+    /// Was woken, and has not begun to take since. Always relaxed: see [`Waker::wake`].
     is_woken: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Waker {
-    /// Wakes the subscriber unless it is awake. Either way, what this thread did before comes before its next take.
+    /// Wakes the subscriber unless it is awake, and then it has yet to collect what the caller made `is_dirty` for.
+    ///
+    /// Suppose that it had cleared `is_dirty` before the caller set that. Before it did it had cleared `is_woken`, which it
+    /// released and the caller acquired by `is_dirty`, so this would have found it cleared.
     fn wake(&self) {
-        if !self.is_woken.swap(true, Release) {
+        if !self.is_woken.swap(true, Relaxed) {
             (self.wake)();
         }
     }
@@ -128,7 +131,7 @@ impl<const WORDS: usize> Handoff<WORDS> {
         // not acquire what those released who found it set. It releases who subscribes to the one who finds it clean.
         self.is_dirty.fetch_and(false, AcqRel);
         let collected = self.words.each_ref().map(|shared| match shared.load(Relaxed) {
-            // Nobody set it whose damage this is to see, since that was acquired above. Saves a third of the time or more.
+            // What has to be seen was acquired above, and a load costs less than an exchange.
             0 => 0,
             _ => shared.swap(0, Acquire),
         });
@@ -161,9 +164,9 @@ pub(crate) struct Subscriber<const WORDS: usize> {
 impl<const WORDS: usize> Subscriber<WORDS> {
     /// Takes what was published since the last call.
     pub(crate) fn take(&self) -> [u64; WORDS] {
-        // First, so that damage published while it collects wakes it once more. Not a store, which would not acquire what
-        // those released who found it set.
-        self.waker.is_woken.fetch_and(false, Acquire);
+        // First, so that damage published while it collects wakes it once more. Not a store: loom would let that come before
+        // a swap that has not seen it.
+        self.waker.is_woken.fetch_and(false, Relaxed);
         let mut pending = self.handoff.lock();
         self.handoff.collect(&mut pending);
         let all = &mut pending.by_subscriber;
