@@ -93,10 +93,18 @@ TRACE = [
     ("how a session stands is hidden", "trace/secret.rs", "name.is_ok_and(", "name.is_err_and(|_| false) && Reader::new(bytes).bytes().is_ok_and("),
 ]
 DAMAGE = [
-    ("a mark comes without its pixel", "handoff.rs", "(word), Release);", "(word), std::sync::atomic::Ordering::Relaxed);"),
+    ("a mark comes without its pixel", "handoff.rs", "take(word), Release);", "take(word), Relaxed);"),
     ("damage comes behind its wake", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Acquire)"),
-    ("a presenter that has just come is not woken", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Release)"),
+    ("a subscriber that has just come is not woken", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Release)"),
+    ("who has just come is not told of", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Acquire)"),
     ("the words are taken before the flag is cleared", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Release)"),
+    (
+        "who takes is awake until it has taken",
+        "handoff.rs",
+        "self.waker.is_woken.fetch_and(false, Relaxed);\n        let mut pending = self.handoff.lock();\n        self.handoff.collect(&mut pending);\n",
+        "let mut pending = self.handoff.lock();\n        self.handoff.collect(&mut pending);\n        self.waker.is_woken.fetch_and(false, Relaxed);\n",
+    ),
+    ("who is awake has nothing collected for it", "handoff.rs", "for (_, words) in &mut pending.by_subscriber {", "for (_, words) in pending.by_subscriber.iter_mut().take(1) {"),
 ]
 REPLIES = [
     ("results are looked for before a reply is dropped", "last_dropped.rs", "(0, number, SeqCst, Relaxed)", "(0, number, std::sync::atomic::Ordering::AcqRel, Relaxed)"),

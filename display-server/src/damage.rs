@@ -11,8 +11,8 @@ const BANDS: u32 = WORDS as u32 * 64;
 /// The rows that have changed, in bands of a power of two rows.
 ///
 /// Drawing marks a `Damage` of the drawer's own, which costs no synchronisation;
-/// [`Framebuffer::publish`](crate::Framebuffer::publish) then adds it to that of the framebuffer, and a presenter
-/// gets it from [`Framebuffer::take_damage`](crate::Framebuffer::take_damage).
+/// [`Framebuffer::publish`](crate::Framebuffer::publish) then adds it to that of every subscriber, which gets it from
+/// [`Subscription::take`](crate::Subscription::take).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     words: [u64; WORDS],

@@ -1,6 +1,9 @@
 //! The pixels of a display, drawn on by many connections at once without a lock.
 
 mod handoff;
+mod subscription;
+#[cfg(test)]
+mod tests;
 
 use crate::damage::{Damage, WORDS};
 use crate::error::Error;
@@ -9,8 +12,10 @@ use draw_protocol::{Area, Color, Pixel, Size};
 use handoff::Handoff;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+pub use subscription::Subscription;
 
 /// Bytes of a pixel: R, G, B, A.
 const BYTES: usize = 4;
@@ -28,13 +33,14 @@ const BLOCKS: u32 = 16;
 /// A rectangle of pixels, row by row from the top, each four bytes in memory: R, G, B, A.
 ///
 /// Every pixel is an atomic of its own and all access is relaxed: two connections that draw the same pixel at the same
-/// time leave the colour of one of them, never a mixture. What orders pixels for a presenter is the damage:
+/// time leave the colour of one of them, never a mixture. What orders pixels for those who read them is the damage:
 /// see [`Framebuffer::publish`].
 pub struct Framebuffer {
     /// `width * height` pixels, each `u32::from_ne_bytes([r, g, b, a])`.
     pixels: Box<[AtomicU32]>,
     size: Size,
-    damage: Handoff<WORDS>,
+    /// Shared with its subscriptions.
+    damage: Arc<Handoff<WORDS>>,
 }
 
 fn value(color: Color) -> u32 {
@@ -59,7 +65,7 @@ impl Framebuffer {
             .and_then(|area| pixels.try_reserve_exact(area).ok())
             .ok_or(Error::Memory { size, bytes: area * BYTES as u64 })?;
         pixels.extend((0..area).map(|_| AtomicU32::new(value(background))));
-        Ok(Framebuffer { pixels: pixels.into_boxed_slice(), size, damage: Handoff::new() })
+        Ok(Framebuffer { pixels: pixels.into_boxed_slice(), size, damage: Arc::new(Handoff::new()) })
     }
 
     /// Width and height in pixels.
@@ -223,26 +229,41 @@ impl Framebuffer {
         self.fill_rect((0, 0), (width, height), color, damage);
     }
 
-    /// Tells the presenter what was drawn, and empties `damage`. Call it after a batch of drawing: a presenter that takes
-    /// this damage sees every pixel that was stored before.
+    /// Tells all subscribers what was drawn, and empties `damage`. Call it after a batch of drawing: a subscriber that takes
+    /// this damage sees every pixel that was stored before. It costs the same however many subscribe.
     pub fn publish(&self, damage: &mut Damage) {
         if !damage.is_empty() {
             self.damage.publish(damage.words_mut());
         }
     }
 
-    /// Takes what has changed since the last call: the presenter's side of [`Framebuffer::publish`].
-    pub fn take_damage(&self) -> Damage {
-        let mut damage = self.no_damage();
-        *damage.words_mut() = self.damage.take();
-        damage
-    }
-
-    /// Sets what is called when there is something to present: once, and then not before the damage was taken.
-    /// It is called from whatever thread draws, so it must be quick; and once from here, since there may be damage
-    /// already. Only the first call sets anything; answers whether it was this one.
-    pub fn on_damage(&self, wake: impl Fn() + Send + Sync + 'static) -> bool {
-        self.damage.on_damage(wake)
+    /// Subscribes to what is published. All of the framebuffer is damaged at first, as a subscriber has to show it once.
+    ///
+    /// `wake` is called when there is damage to take: once, and then not before [`Subscription::take`] was called. The first
+    /// time it is called from here. Later it is called from whatever thread draws, so it must be quick.
+    ///
+    /// ```
+    /// use display_server::{Color, Framebuffer, Size};
+    ///
+    /// let framebuffer = Framebuffer::new(Size { width: 4, height: 3 }, Color::BLACK)?;
+    /// let (woken, wake) = std::sync::mpsc::channel();
+    /// let mut subscription = framebuffer.subscribe(move || _ = woken.send(()));
+    /// let (mut drawn, mut taken) = (framebuffer.no_damage(), framebuffer.no_damage());
+    /// subscription.take(&mut taken);
+    /// assert!(taken.rows().eq([0..3]));
+    ///
+    /// framebuffer.draw_pixel(0, 1, Color::RED, &mut drawn);
+    /// framebuffer.publish(&mut drawn);
+    /// subscription.take(&mut taken);
+    /// assert!(taken.rows().eq([1..2]));
+    /// assert_eq!(wake.try_iter().count(), 2);
+    /// # Ok::<(), display_server::Error>(())
+    /// ```
+    pub fn subscribe(&self, wake: impl Fn() + Send + Sync + 'static) -> Subscription {
+        let Size { height, .. } = self.size;
+        let mut all = self.no_damage();
+        all.mark_rows(0..height);
+        Subscription { subscriber: self.damage.subscribe(*all.words_mut(), wake), height }
     }
 
     fn at(&self, x: i32, y: i32) -> Option<&AtomicU32> {
@@ -320,139 +341,5 @@ fn copy(row: &[AtomicU32], out: &mut [u8]) {
 impl fmt::Debug for Framebuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Framebuffer").field("size", &self.size).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-
-    fn small(width: u32, height: u32) -> Framebuffer {
-        Framebuffer::new(Size { width, height }, Color::BLACK).unwrap()
-    }
-
-    #[test]
-    fn a_size_that_cannot_be_is_an_error() {
-        for (width, height) in [(0, 1), (1, 0), (65_536, 1), (1, u32::MAX)] {
-            let error = Framebuffer::new(Size { width, height }, Color::BLACK).unwrap_err().to_string();
-            assert!(error.contains(&format!("{width}x{height}")) && error.contains("1 to 65535"), "{error}");
-        }
-        assert_eq!(small(65_535, 1).get_pixel(65_534, 0), Some(Color::BLACK));
-    }
-
-    #[test]
-    fn pixels_are_the_bytes_r_g_b_a_and_alpha_is_kept() {
-        let (fb, mut bytes) = (small(2, 2), Vec::new());
-        let mut damage = fb.no_damage();
-        assert!(fb.draw_pixel(1, 0, Color::from_u32(0x0102_0304), &mut damage));
-        assert!(
-            !fb.draw_pixel(2, 0, Color::RED, &mut damage) && !fb.draw_pixel(0, -1, Color::RED, &mut damage)
-        );
-        fb.read(fb.size().clip(0, 0, 2, 2), &mut bytes);
-        assert_eq!(bytes, [0, 0, 0, 255, 1, 2, 3, 4, 0, 0, 0, 255, 0, 0, 0, 255]);
-        let mut row = [9; 12];
-        fb.copy_rows(0..9, &mut row);
-        assert_eq!(row, [0, 0, 0, 255, 1, 2, 3, 4, 9, 9, 9, 9], "half a row is no row");
-        fb.publish(&mut damage);
-        assert_eq!(fb.take_damage().rows().collect::<Vec<_>>(), [const { 0..1 }]);
-        assert!(fb.take_damage().is_empty() && damage.is_empty());
-    }
-
-    #[test]
-    fn a_run_draws_and_marks_what_single_pixels_do() {
-        let size = Size { width: 50, height: 40 };
-        // Short and long runs; rows of neighbours that end anywhere in a block, random ones, and some that lie outside.
-        for (seed, count) in (0_u32..).zip([0, 1, 7, 8, 9, 255, 256, 257, 1000, 1003].repeat(8)) {
-            let mut random = seed + 1;
-            let mut next = |below: u32| {
-                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                ((random >> 8) % below) as u16
-            };
-            let (mut at, mut pixels) = ((0, 0), Vec::new());
-            for i in 0..count {
-                at = if next(10) < seed as u16 % 8 { (next(55), next(44)) } else { (at.0 + 1, at.1) };
-                pixels.push(Pixel::new(at.0, at.1, Color::from_u32(i)));
-            }
-            let run: Vec<_> = pixels.iter().flat_map(|pixel| pixel.to_bytes()).collect();
-            let (one, other) = (small(50, 40), small(50, 40));
-            let (mut marked, mut expected) = (one.no_damage(), other.no_damage());
-            let (mut outside, mut not_drawn) = (Vec::new(), Vec::new());
-            one.draw_run(&run, &mut marked, |i, pixel| outside.push((i, pixel)));
-            for (i, &pixel) in (0..).zip(&pixels) {
-                if !other.draw_pixel(pixel.x.into(), pixel.y.into(), pixel.color, &mut expected) {
-                    not_drawn.push((i, pixel));
-                }
-            }
-            assert_eq!(outside, not_drawn, "run {seed} of {count}");
-            let image = |framebuffer: &Framebuffer| {
-                let mut bytes = Vec::new();
-                framebuffer.read(size.clip(0, 0, 50, 40), &mut bytes);
-                bytes
-            };
-            assert!(image(&one) == image(&other), "run {seed} of {count}");
-            let is_marked = |damage: &Damage, y| damage.rows().any(|rows| rows.contains(&y));
-            let mut missing = (0..40).filter(|&y| is_marked(&expected, y) && !is_marked(&marked, y));
-            assert_eq!(missing.next(), None, "run {seed} of {count}");
-        }
-    }
-
-    #[test]
-    fn the_presenter_is_woken_once_until_it_takes() {
-        let (fb, woken) = (small(2, 2), Arc::new(AtomicUsize::new(0)));
-        let count = woken.clone();
-        assert!(fb.on_damage(move || _ = count.fetch_add(1, Relaxed)));
-        assert!(!fb.on_damage(|| unreachable!("only the first is set")));
-        assert_eq!(woken.load(Relaxed), 1);
-        let mut damage = fb.no_damage();
-        for expected in [2, 2, 2] {
-            fb.clear(Color::RED, &mut damage);
-            fb.publish(&mut damage);
-            assert_eq!(woken.load(Relaxed), expected);
-        }
-        fb.publish(&mut damage);
-        assert!(!fb.take_damage().is_empty());
-        fb.clear(Color::BLUE, &mut damage);
-        fb.publish(&mut damage);
-        assert_eq!(woken.load(Relaxed), 3);
-    }
-
-    #[test]
-    fn no_damage_is_lost_between_threads() {
-        const ROUNDS: u32 = 20_000;
-        let fb = small(8, 200);
-        let (events, event) = std::sync::mpsc::channel();
-        let (wake, mut drawing) = (events.clone(), 2);
-        fb.on_damage(move || _ = wake.send("wake"));
-        let mut shown = vec![0; 8 * 200 * BYTES];
-        std::thread::scope(|scope| {
-            for drawer in 0..drawing {
-                let (fb, events) = (&fb, events.clone());
-                scope.spawn(move || {
-                    let mut damage = fb.no_damage();
-                    for n in 0..ROUNDS {
-                        let (x, y) = (n * 7 % 4 + 4 * drawer, n * 13 % 200);
-                        fb.draw_pixel(x as i32, y as i32, Color::from_u32(n), &mut damage);
-                        fb.publish(&mut damage);
-                    }
-                    events.send("done").unwrap();
-                });
-            }
-            // The presenter copies only when it is woken and only what it is told. Whatever woke it came before the
-            // drawer's "done", so behind the second there is nothing left to copy.
-            while drawing > 0 {
-                match event.recv().unwrap() {
-                    "done" => drawing -= 1,
-                    _ => fb.take_damage().rows().for_each(|rows| {
-                        let bytes = rows.start as usize * 8 * BYTES..rows.end as usize * 8 * BYTES;
-                        fb.copy_rows(rows, &mut shown[bytes]);
-                    }),
-                }
-            }
-        });
-        let mut all = Vec::new();
-        fb.read(fb.size().clip(0, 0, 8, 200), &mut all);
-        assert!(all == shown, "the copy made from damage equals the framebuffer");
     }
 }

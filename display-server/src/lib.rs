@@ -25,7 +25,7 @@
 //!   then publishes what has changed and answers, once.
 //! - [`apply`](apply()) executes one request; it is a plain function.
 //! - The [`Framebuffer`] has no lock: its pixels are relaxed atomics, and any number of connections draw at once.
-//! - [`Damage`] says which rows have changed. A presenter is woken once, takes all of it, and copies those rows.
+//! - [`Damage`] says which rows have changed. Each [`Subscription`] is woken once, takes all of it, and copies those rows.
 //! - `DRAW_DEBUG=1` in the environment prints what each client says and hears: see [`draw_protocol::trace`].
 //! - A [`journal`], if there is one, has each drawing call in a file before it is drawn. What a client wants to hear only when
 //!   it is durable is held back until the file is synced.
@@ -70,7 +70,7 @@ pub use display::{Display, Pointer, Stats};
 pub use draw_protocol::Area;
 pub use draw_protocol::{Color, Position, Size};
 pub use error::Error;
-pub use framebuffer::Framebuffer;
+pub use framebuffer::{Framebuffer, Subscription};
 pub use journal::Journal;
 pub use listen::bind;
 pub use local::{Handle, Options, with_display};

@@ -2,5 +2,29 @@
 //! loom's models in place of these.
 
 pub(crate) use futures::task::AtomicWaker;
-pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// A value that is replaced as a whole. Whoever loads it sees what came before it was stored.
+pub(crate) struct Snapshot<T: ?Sized> {
+    /// Held only to copy and to replace the pointer, so nobody waits for those who look at the value.
+    value: RwLock<Arc<T>>,
+}
+
+impl<T: ?Sized> Snapshot<T> {
+    pub(crate) fn new(value: Arc<T>) -> Snapshot<T> {
+        Snapshot { value: RwLock::new(value) }
+    }
+
+    /// Returns the value that was stored last.
+    pub(crate) fn load(&self) -> Arc<T> {
+        Arc::clone(&self.value.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stores `value`. Returns the one before, which its caller may drop where it holds no lock.
+    pub(crate) fn replace(&self, value: Arc<T>) -> Arc<T> {
+        std::mem::replace(&mut *self.value.write().unwrap_or_else(PoisonError::into_inner), value)
+    }
+}

@@ -1,14 +1,14 @@
-//! How damage passes from those who draw to the presenter.
+//! How damage passes from those who draw to the subscribers.
 
 #[path = "../../display-server/src/framebuffer/handoff.rs"]
 mod handoff;
 
-pub(crate) use handoff::Handoff;
-
 use super::sync::{self, spawn};
 use super::{Events, explore};
+use handoff::{Handoff, Subscriber};
 use loom::sync::atomic::AtomicU32;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Words of damage, and as many pixels: the mark of each is the first bit of its word.
@@ -17,13 +17,22 @@ const PIXELS: usize = 2;
 /// A framebuffer, as small as can be.
 pub(crate) struct Picture {
     pixels: [AtomicU32; PIXELS],
-    pub(crate) damage: Handoff<PIXELS>,
+    damage: Arc<Handoff<PIXELS>>,
+}
+
+/// One that subscribes, and what it has copied so far.
+pub(crate) struct Presenter {
+    picture: Arc<Picture>,
+    subscriber: Subscriber<PIXELS>,
+    /// It has begun, with everything damaged.
+    has_shown: bool,
+    shown: [u32; PIXELS],
 }
 
 impl Picture {
     pub(crate) fn new() -> Arc<Picture> {
         let pixels = std::array::from_fn(|_| AtomicU32::new(0));
-        Arc::new(Picture { pixels, damage: Handoff::new() })
+        Arc::new(Picture { pixels, damage: Arc::new(Handoff::new()) })
     }
 
     /// Draws these pixels in one colour and tells of it, as a connection does after each batch.
@@ -37,45 +46,72 @@ impl Picture {
         assert_eq!(marked, [0; PIXELS], "what was published is not published again");
     }
 
+    pub(crate) fn subscribe(self: &Arc<Self>, wake: impl Fn() + Send + Sync + 'static) -> Presenter {
+        let subscriber = self.damage.subscribe([1; PIXELS], wake);
+        Presenter { picture: Arc::clone(self), subscriber, has_shown: false, shown: [0; PIXELS] }
+    }
+}
+
+impl Presenter {
     /// What a presenter does when it is woken.
-    pub(crate) fn show(&self, shown: &mut [u32; PIXELS]) {
-        let taken = self.damage.take();
+    pub(crate) fn show(&mut self) {
+        let taken = self.subscriber.take();
+        let is_first = !std::mem::replace(&mut self.has_shown, true);
+        assert!(!is_first || taken == [1; PIXELS], "it begins with everything");
         for (place, _) in taken.iter().enumerate().filter(|(_, word)| **word != 0) {
-            let color = self.pixels[place].load(Relaxed);
-            assert_ne!(color, 0, "a mark was taken, and what it stands for is not there");
-            shown[place] = color;
+            let color = self.picture.pixels[place].load(Relaxed);
+            assert!(is_first || color != 0, "a mark was taken, and what it stands for is not there");
+            self.shown[place] = color;
         }
     }
 
     /// To be called when everybody has drawn, and the presenter has shown all that it was told of.
-    pub(crate) fn assert_shown(&self, shown: [u32; PIXELS]) {
+    pub(crate) fn assert_shown(&self) {
         sync::release();
-        assert_eq!(shown, self.pixels.each_ref().map(|pixel| pixel.load(Relaxed)), "damage was lost");
-        assert_eq!(self.damage.take(), [0; PIXELS], "damage was left");
+        let pixels = self.picture.pixels.each_ref().map(|pixel| pixel.load(Relaxed));
+        assert_eq!(self.shown, pixels, "damage was lost");
+        assert_eq!(self.subscriber.take(), [0; PIXELS], "damage was left");
+    }
+}
+
+/// Subscribes before anybody draws, and shows what there is: nothing yet.
+fn begin(picture: &Arc<Picture>, events: &Arc<Events>) -> Presenter {
+    let wake = Arc::clone(events);
+    let mut presenter = picture.subscribe(move || wake.send());
+    assert!(events.next());
+    presenter.show();
+    presenter
+}
+
+/// Draws these batches in a thread that is one of the senders of all of `events`.
+fn drawer(
+    picture: &Arc<Picture>,
+    batches: &'static [(&'static [usize], u32)],
+    events: &[&Arc<Events>],
+) -> loom::thread::JoinHandle<()> {
+    let events: Vec<_> = events.iter().copied().map(Arc::clone).collect();
+    let picture = Arc::clone(picture);
+    spawn(move || {
+        batches.iter().for_each(|&(places, color)| picture.draw(places, color));
+        events.iter().for_each(|events| events.end());
+    })
+}
+
+/// Shows until all have drawn.
+fn present(presenter: &mut Presenter, events: &Events) {
+    while events.next() {
+        presenter.show();
     }
 }
 
 /// Draws in as many threads as there are lists of batches, and presents in this one.
 fn draw_and_present(drawings: &[&'static [(&'static [usize], u32)]]) {
     let (picture, events) = (Picture::new(), Events::new(drawings.len(), 1));
-    let wake = Arc::clone(&events);
-    // Before anybody draws. It wakes a presenter that has nothing to show yet.
-    picture.damage.on_damage(move || wake.send());
-    assert!(events.next());
-    let drawers = drawings.iter().map(|&batches| {
-        let (picture, events) = (Arc::clone(&picture), Arc::clone(&events));
-        spawn(move || {
-            batches.iter().for_each(|&(places, color)| picture.draw(places, color));
-            events.end();
-        })
-    });
-    let drawers: Vec<_> = drawers.collect();
-    let mut shown = [0; PIXELS];
-    while events.next() {
-        picture.show(&mut shown);
-    }
+    let mut presenter = begin(&picture, &events);
+    let drawers: Vec<_> = drawings.iter().map(|batches| drawer(&picture, batches, &[&events])).collect();
+    present(&mut presenter, &events);
     drawers.into_iter().for_each(|drawer| drawer.join().unwrap());
-    picture.assert_shown(shown);
+    presenter.assert_shown();
 }
 
 #[test]
@@ -97,23 +133,80 @@ fn what_is_drawn_in_several_places_is_shown() {
 }
 
 #[test]
-fn a_presenter_that_comes_while_others_draw_is_woken() {
-    explore("a presenter comes late", 4, || {
+fn a_subscriber_that_comes_while_others_draw_misses_nothing() {
+    explore("a subscriber comes while one draws twice", 4, || {
         // It is woken for having come, and may be once more for what was drawn since.
         let (picture, events) = (Picture::new(), Events::new(1, 2));
-        let (drawing, drawn) = (Arc::clone(&picture), Arc::clone(&events));
-        let drawer = spawn(move || {
-            drawing.draw(&[0], 1);
-            drawing.draw(&[0], 2);
-            drawn.end();
-        });
+        let drawer = drawer(&picture, &[(&[0], 1), (&[0], 2)], &[&events]);
         let wake = Arc::clone(&events);
-        assert!(picture.damage.on_damage(move || wake.send()));
-        let mut shown = [0; PIXELS];
-        while events.next() {
-            picture.show(&mut shown);
-        }
+        let mut presenter = picture.subscribe(move || wake.send());
+        present(&mut presenter, &events);
         drawer.join().unwrap();
-        picture.assert_shown(shown);
+        presenter.assert_shown();
+    });
+}
+
+#[test]
+fn two_subscribers_are_shown_the_same() {
+    explore("one draws twice for two subscribers", 2, || {
+        let (picture, here, there) = (Picture::new(), Events::new(1, 1), Events::new(1, 1));
+        let (mut one, mut other) = (begin(&picture, &here), begin(&picture, &there));
+        let drawer = drawer(&picture, &[(&[0], 1), (&[0], 2)], &[&here, &there]);
+        let elsewhere = spawn(move || {
+            present(&mut other, &there);
+            other.assert_shown();
+        });
+        present(&mut one, &here);
+        drawer.join().unwrap();
+        elsewhere.join().unwrap();
+        one.assert_shown();
+    });
+}
+
+/// The one that was there collects what is drawn, and the one that comes must get it nonetheless.
+#[test]
+fn a_second_subscriber_that_comes_misses_nothing_that_the_first_collects() {
+    explore("a second subscriber comes while one draws", 2, || {
+        let (picture, here, there) = (Picture::new(), Events::new(1, 1), Events::new(1, 2));
+        let mut one = begin(&picture, &here);
+        let drawer = drawer(&picture, &[(&[0], 1), (&[0], 2)], &[&here, &there]);
+        let coming = Arc::clone(&picture);
+        let elsewhere = spawn(move || {
+            let wake = Arc::clone(&there);
+            let mut other = coming.subscribe(move || wake.send());
+            present(&mut other, &there);
+            other.assert_shown();
+        });
+        present(&mut one, &here);
+        drawer.join().unwrap();
+        elsewhere.join().unwrap();
+        one.assert_shown();
+    });
+}
+
+#[test]
+fn a_subscriber_that_goes_takes_nothing_with_it() {
+    explore("one of two subscribers goes while one draws", 3, || {
+        let (picture, events) = (Picture::new(), Events::new(1, 1));
+        let mut one = begin(&picture, &events);
+        let woken = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&woken);
+        let mut other = picture.subscribe(move || _ = count.fetch_add(1, Relaxed));
+        let drawer = drawer(&picture, &[(&[0], 1), (&[0], 2)], &[&events]);
+        let elsewhere = spawn(move || {
+            // It may collect what the first is to show.
+            other.show();
+            drop(other);
+        });
+        present(&mut one, &events);
+        drawer.join().unwrap();
+        elsewhere.join().unwrap();
+        one.assert_shown();
+        assert_eq!(picture.damage.subscribers(), 1);
+        let before = woken.load(Relaxed);
+        picture.draw(&[1], 3);
+        assert_eq!(woken.load(Relaxed), before, "the one that has gone is woken");
+        one.show();
+        one.assert_shown();
     });
 }

@@ -1,10 +1,10 @@
 //! Models of what the source imports from `crate::sync`.
 
-use loom::sync::Mutex;
 use loom::thread::{JoinHandle, ThreadId};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Release, SeqCst};
+use std::sync::{Arc, LockResult, PoisonError};
 use std::task::Waker;
 
 /// An atomic of loom's, made weaker in one way and stronger in another:
@@ -178,34 +178,76 @@ pub(crate) fn spawn(body: impl FnOnce() + 'static) -> JoinHandle<()> {
     })
 }
 
-/// That of the standard library: whoever gets the value sees what came before it was set.
-pub(crate) struct OnceLock<T> {
-    is_set: loom::sync::atomic::AtomicBool,
-    value: std::sync::OnceLock<T>,
+/// A lock. What a thread changes while it has it comes no later than its end.
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+        self.0.lock().map(MutexGuard).map_err(|poisoned| PoisonError::new(MutexGuard(poisoned.into_inner())))
+    }
 }
 
-impl<T> OnceLock<T> {
-    pub(crate) fn new() -> OnceLock<T> {
-        OnceLock { is_set: loom::sync::atomic::AtomicBool::new(false), value: std::sync::OnceLock::new() }
+pub(crate) struct MutexGuard<'a, T>(loom::sync::MutexGuard<'a, T>);
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        release();
+    }
+}
+
+/// That of the display server, and weaker than its lock: it loads a value that was replaced already, unless what replaced it is
+/// ordered before the load by something else. Whoever loads a value sees what came before it was stored.
+pub(crate) struct Snapshot<T: ?Sized> {
+    /// All that were ever stored.
+    values: std::sync::Mutex<Vec<Arc<T>>>,
+    last: loom::sync::atomic::AtomicUsize,
+}
+
+impl<T: ?Sized> Snapshot<T> {
+    pub(crate) fn new(value: Arc<T>) -> Snapshot<T> {
+        let values = std::sync::Mutex::new(vec![value]);
+        Snapshot { values, last: loom::sync::atomic::AtomicUsize::new(0) }
     }
 
-    pub(crate) fn get(&self) -> Option<&T> {
-        if self.is_set.load(Acquire) { self.value.get() } else { None }
+    pub(crate) fn load(&self) -> Arc<T> {
+        let last = self.last.load(Acquire);
+        Arc::clone(&self.values.lock().unwrap()[last])
     }
 
-    pub(crate) fn set(&self, value: T) -> Result<(), T> {
-        let set = self.value.set(value);
-        if set.is_ok() {
-            self.is_set.store(true, Release);
-        }
-        set
+    pub(crate) fn replace(&self, value: Arc<T>) -> Arc<T> {
+        release();
+        let (before, last) = {
+            let mut values = self.values.lock().unwrap();
+            values.push(value);
+            (Arc::clone(&values[values.len() - 2]), values.len() - 1)
+        };
+        self.last.store(last, Release);
+        before
     }
 }
 
 /// That of `futures`, whose contract is that of a lock: one of `register` and `wake` comes first, and the other sees what came
 /// before it. (loom has one, which wakes at once whom it finds registering.)
 #[derive(Default)]
-pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
+pub(crate) struct AtomicWaker(loom::sync::Mutex<Option<Waker>>);
 
 impl AtomicWaker {
     pub(crate) fn register(&self, waker: &Waker) {

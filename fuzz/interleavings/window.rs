@@ -59,7 +59,7 @@ fn what_is_drawn_is_shown_in_the_window() {
             })
         };
         let (wake, sent) = (Arc::clone(&wakes), Arc::clone(&events));
-        assert!(picture.damage.on_damage(move || wake.wake(|| sent.send())));
+        let mut presenter = picture.subscribe(move || wake.wake(|| sent.send()));
         let client = {
             let (wakes, events) = (Arc::clone(&wakes), Arc::clone(&events));
             spawn(move || {
@@ -67,13 +67,12 @@ fn what_is_drawn_is_shown_in_the_window() {
                 events.end();
             })
         };
-        let mut shown = [0; 2];
         while events.next() {
             assert!(!wakes.woken());
-            picture.show(&mut shown);
+            presenter.show();
         }
         drawer.join().unwrap();
         client.join().unwrap();
-        picture.assert_shown(shown);
+        presenter.assert_shown();
     });
 }

@@ -1,63 +1,182 @@
-//! How damage passes from those who draw to the presenter, without a lock. `fuzz/interleavings/damage.rs` runs it in
-//! every order.
+//! How damage passes from drawing threads to every subscriber. `fuzz/interleavings/damage.rs` runs it in every order.
+//!
+//! Publishing adds to one bitmap that all subscribers share, so it costs the same however many there are, and takes no lock.
+//! Whichever subscriber takes first collects that bitmap and adds it to the bitmaps of all. Only the publication that finds
+//! the shared bitmap clean looks at who subscribes, to wake those that are not awake: once for each take at most.
 
-use crate::sync::{AtomicBool, AtomicU64, OnceLock};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Snapshot};
+use std::mem::take;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::{Arc, PoisonError};
 
-/// Damage that was published and not taken yet, and the wake that tells the presenter of it.
+/// Damage that was published and not taken yet, and the subscribers that are to take it.
 pub(crate) struct Handoff<const WORDS: usize> {
+    /// Published, and not collected yet.
     words: [AtomicU64; WORDS],
-    /// Damage was published since a presenter last took it, so the presenter has been woken.
+    /// Damage was published since a subscriber last collected it, so all of them have been woken. Without a subscriber it
+    /// stays set: nothing clears it.
     is_dirty: AtomicBool,
-    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Held to collect, and to add and remove subscribers; never by a thread that publishes, and nothing is called meanwhile.
+    pending: Mutex<Pending<WORDS>>,
+    /// Those of the subscribers in `pending`; changed only while that is held.
+    wakers: Snapshot<[Arc<Waker>]>,
+}
+
+/// What was collected, and not taken yet.
+struct Pending<const WORDS: usize> {
+    /// With the number of each subscriber, which rises.
+    by_subscriber: Vec<(u64, [u64; WORDS])>,
+    /// The number of the next subscriber.
+    next: u64,
+}
+
+struct Waker {
+    subscriber: u64,
+    /// Was woken, and has not begun to take since. Always relaxed: see [`Waker::wake`].
+    is_woken: AtomicBool,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Waker {
+    /// Wakes the subscriber unless it is awake, and then it has yet to collect what the caller made `is_dirty` for.
+    ///
+    /// Suppose that it had cleared `is_dirty` before the caller set that. Before it did it had cleared `is_woken`, which it
+    /// released and the caller acquired by `is_dirty`, so this would have found it cleared.
+    fn wake(&self) {
+        if !self.is_woken.swap(true, Relaxed) {
+            (self.wake)();
+        }
+    }
 }
 
 impl<const WORDS: usize> Handoff<WORDS> {
-    /// No damage, and nobody to wake.
+    /// No damage and no subscribers.
     pub(crate) fn new() -> Handoff<WORDS> {
         Handoff {
             words: std::array::from_fn(|_| AtomicU64::new(0)),
             is_dirty: AtomicBool::new(false),
-            wake: OnceLock::new(),
+            pending: Mutex::new(Pending { by_subscriber: Vec::new(), next: 0 }),
+            wakers: Snapshot::new(Arc::new([])),
         }
     }
 
     /// Adds `words`, of which at least one is not empty, and empties them.
     ///
-    /// A presenter that takes this damage sees the pixels: the stores to them come before `fetch_or` in this thread,
-    /// `fetch_or` releases them, and `swap` in [`Handoff::take`] acquires. Other threads' `fetch_or` on the same word in
-    /// between do no harm, since they continue the release sequence.
+    /// A subscriber that takes this damage sees the pixels: the stores to them come before `fetch_or` in this thread,
+    /// `fetch_or` releases them, and `swap` in [`Handoff::collect`] acquires. Other threads' `fetch_or` on the same word in
+    /// between do no harm, since they continue the release sequence. A subscriber for which another one collected them
+    /// sees them as well: the other's lock of `pending` came first.
     pub(crate) fn publish(&self, words: &mut [u64; WORDS]) {
         for (shared, word) in self.words.iter().zip(words) {
             if *word != 0 {
-                shared.fetch_or(std::mem::take(word), Release);
+                shared.fetch_or(take(word), Release);
             }
         }
-        // Nobody is woken if it was dirty already: then the presenter is still to clear the flag, which it does before
-        // it takes the words. That reads this swap or one that follows, so it acquires the words set above. If it was not,
-        // this swap acquires what the presenter released when it cleared the flag: whom to wake, if it came just then.
-        if !self.is_dirty.swap(true, AcqRel)
-            && let Some(wake) = self.wake.get()
-        {
-            wake();
+        // Nothing is to be woken if it was dirty already: whoever made it so wakes all, and none of them has collected since.
+        // The one that does clears the flag before it collects. That reads this swap or one that follows, so it acquires the
+        // words set above. If it was clean, this swap acquires what the last to collect released when it cleared the flag:
+        // who subscribes, if that one has just come.
+        if !self.is_dirty.swap(true, AcqRel) {
+            self.wake();
         }
     }
 
+    /// Out of line, since it is seldom called.
+    #[cold]
+    fn wake(&self) {
+        self.wakers.load().iter().for_each(|waker| waker.wake());
+    }
+
+    /// Subscribes, with `all` damaged. `wake` is called when there is damage to take: once, and then not before that was
+    /// taken. It is called at once, for what there is already.
+    ///
+    /// Nothing is missed that others publish meanwhile. The first take clears the flag. If another thread's swap of the flag comes
+    /// before that, this take acquires the pixels, and `all` covers them. If it comes behind, whoever then finds the flag clean
+    /// sees the new subscriber, and wakes it. Should somebody else have collected the words before either, that one had
+    /// `pending` locked: before this call, and then the first take sees the pixels, or after it, and then it adds the words to the new
+    /// bitmap.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        all: [u64; WORDS],
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Subscriber<WORDS> {
+        let mut pending = self.lock();
+        let number = pending.next;
+        pending.next += 1;
+        pending.by_subscriber.push((number, all));
+        let is_woken = AtomicBool::new(true);
+        let waker = Arc::new(Waker { subscriber: number, is_woken, wake: Box::new(wake) });
+        let wakers = self.wakers.load();
+        let before = self.wakers.replace(wakers.iter().chain([&waker]).cloned().collect());
+        drop(pending);
+        drop((before, wakers));
+        (waker.wake)();
+        Subscriber { handoff: Arc::clone(self), waker }
+    }
+
+    fn unsubscribe(&self, number: u64) {
+        let mut pending = self.lock();
+        pending.by_subscriber.retain(|(subscriber, _)| *subscriber != number);
+        let wakers = self.wakers.load();
+        let left = wakers.iter().filter(|waker| waker.subscriber != number);
+        let before = self.wakers.replace(left.cloned().collect());
+        drop(pending);
+        // Only now: what a waker owns may do anything when it is dropped, unsubscribe above all.
+        drop((before, wakers));
+    }
+
+    /// Adds to the bitmaps of all subscribers what was published since one of them last did.
+    fn collect(&self, pending: &mut Pending<WORDS>) {
+        // First, so that damage published while the words are being collected wakes all once more. Not a store, which would
+        // not acquire what those released who found it set. It releases who subscribes to the one who finds it clean.
+        self.is_dirty.fetch_and(false, AcqRel);
+        let collected = self.words.each_ref().map(|shared| match shared.load(Relaxed) {
+            // What has to be seen was acquired above, and a load costs less than an exchange.
+            0 => 0,
+            _ => shared.swap(0, Acquire),
+        });
+        if collected != [0; WORDS] {
+            for (_, words) in &mut pending.by_subscriber {
+                words.iter_mut().zip(collected).for_each(|(word, more)| *word |= more);
+            }
+        }
+    }
+
+    /// How many subscribe, of whom nothing is left when they have gone.
+    #[cfg(test)]
+    pub(crate) fn subscribers(&self) -> usize {
+        let subscribers = self.lock().by_subscriber.len();
+        assert_eq!(subscribers, self.wakers.load().len());
+        subscribers
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending<WORDS>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that takes damage. Unsubscribes when it is dropped; a thread that is publishing at that moment may still wake it once.
+pub(crate) struct Subscriber<const WORDS: usize> {
+    handoff: Arc<Handoff<WORDS>>,
+    waker: Arc<Waker>,
+}
+
+impl<const WORDS: usize> Subscriber<WORDS> {
     /// Takes what was published since the last call.
     pub(crate) fn take(&self) -> [u64; WORDS] {
-        // First, so that damage published while the words are being taken wakes the presenter once more. Not a store, which
-        // would not acquire what those released who found it set.
-        self.is_dirty.fetch_and(false, AcqRel);
-        self.words.each_ref().map(|shared| shared.swap(0, Acquire))
+        // First, so that damage published while it collects wakes it once more. Not a store: loom would let that come before
+        // a swap that has not seen it.
+        self.waker.is_woken.fetch_and(false, Relaxed);
+        let mut pending = self.handoff.lock();
+        self.handoff.collect(&mut pending);
+        let all = &mut pending.by_subscriber;
+        let own = all.binary_search_by_key(&self.waker.subscriber, |(subscriber, _)| *subscriber);
+        own.map_or([0; WORDS], |at| std::mem::replace(&mut all[at].1, [0; WORDS]))
     }
+}
 
-    /// Sets whom to wake when there is damage to take, and wakes at once, since there may be some already. Only the first
-    /// call sets anything; answers whether it was this one.
-    pub(crate) fn on_damage(&self, wake: impl Fn() + Send + Sync + 'static) -> bool {
-        let is_first = self.wake.set(Box::new(wake)).is_ok();
-        if is_first && let Some(wake) = self.wake.get() {
-            wake();
-        }
-        is_first
+impl<const WORDS: usize> Drop for Subscriber<WORDS> {
+    fn drop(&mut self) {
+        self.handoff.unsubscribe(self.waker.subscriber);
     }
 }

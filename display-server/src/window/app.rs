@@ -5,6 +5,7 @@ use super::pace::Pace;
 use super::presenter::{Frame, Outcome, Presenters};
 use super::{End, Present, Waker};
 use crate::display::Display;
+use crate::framebuffer::Subscription;
 use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) struct App<'a, F> {
     display: &'a Display,
+    subscription: Subscription,
     present: Present,
     address: String,
     waker: Arc<Waker>,
@@ -57,12 +59,22 @@ struct Open {
 impl<'a, F: FnOnce()> App<'a, F> {
     pub(super) fn new(
         display: &'a Display,
+        subscription: Subscription,
         present: Present,
         address: String,
         waker: Arc<Waker>,
         opened: F,
     ) -> App<'a, F> {
-        App { display, present, address, waker, opened: Some(opened), open: None, end: End::Closed }
+        App {
+            display,
+            subscription,
+            present,
+            address,
+            waker,
+            opened: Some(opened),
+            open: None,
+            end: End::Closed,
+        }
     }
 
     pub(super) fn end(&self) -> End {
@@ -86,7 +98,8 @@ impl<'a, F: FnOnce()> App<'a, F> {
         open.set_layout(Layout::new(size, self.display.size()));
         open.put_pointer(self.display);
         open.set_title(self.display, &self.address);
-        let damage = framebuffer.take_damage();
+        let mut damage = framebuffer.no_damage();
+        self.subscription.take(&mut damage);
         let is_whole = std::mem::take(&mut open.is_whole);
         open.is_stale = false;
         if damage.is_empty() && !is_whole {

@@ -197,14 +197,12 @@ fn show<F: FnMut(Event)>(
     };
     waker.set_proxy(events.create_proxy());
     let wake = Arc::clone(waker);
-    if !display.framebuffer().on_damage(move || wake.wake()) {
-        error!("no window: this display has a presenter already");
-        return End::Failed;
-    }
+    let subscription = display.framebuffer().subscribe(move || wake.wake());
     let wake = Arc::clone(waker);
     display.on_clients(move || wake.wake());
     let opened = || told.tell(Event::Opened);
-    let mut app = app::App::new(display, present, address.to_string(), Arc::clone(waker), opened);
+    let mut app =
+        app::App::new(display, subscription, present, address.to_string(), Arc::clone(waker), opened);
     // What a library that is missing, or a driver, does to the window is not to end the server.
     match catch_unwind(AssertUnwindSafe(|| events.run_app(&mut app))) {
         Ok(Ok(())) => app.end(),

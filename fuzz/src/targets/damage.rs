@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is damaged on displays of any height, by several who draw, is what a set of bands says: neither more nor less, in ranges that do
-/// not touch; and a presenter is woken once for all that comes before it looks. The first two bytes are the height.
+/// not touch; and a subscriber is woken once for all that comes before it looks. The first two bytes are the height.
 pub fn damage(data: &[u8]) {
     _ = run(&mut Unstructured::new(data));
 }
@@ -22,13 +22,13 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
         (1..).map(|n| 1 << (n - 1)).find(|rows: &u32| height.div_ceil(*rows) <= BANDS).expect("some do");
     let (mut drawers, mut plain) =
         ([framebuffer.no_damage(), framebuffer.no_damage()], [const { BTreeSet::new() }; 2]);
-    let (mut published, mut is_woken) = (BTreeSet::new(), true);
     let wakes = Arc::new(AtomicUsize::new(0));
     let counter = wakes.clone();
-    assert!(framebuffer.on_damage(move || _ = counter.fetch_add(1, Ordering::Relaxed)));
-    let mut expected_wakes = 1;
-    // There was nothing yet: it is woken to look.
-    is_woken &= framebuffer.take_damage().rows().next().is_some();
+    let mut subscription = framebuffer.subscribe(move || _ = counter.fetch_add(1, Ordering::Relaxed));
+    // It is woken at once: everything is damaged.
+    let mut published: BTreeSet<_> = bands(0, height, height, band).collect();
+    let (mut is_woken, mut expected_wakes) = (true, 1);
+    let mut taken = framebuffer.no_damage();
     for _ in 0..200 {
         if input.is_empty() {
             break;
@@ -55,7 +55,8 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
                 published.append(&mut plain[who]);
             }
             _ => {
-                assert_eq!(ranges(&framebuffer.take_damage()), expected(&published, height, band));
+                subscription.take(&mut taken);
+                assert_eq!(ranges(&taken), expected(&published, height, band));
                 published.clear();
                 is_woken = false;
             }
