@@ -1,6 +1,6 @@
 //! Requests that the server has not reported, and the calls that they carry.
 
-use crate::calls::{Call, Request};
+use crate::calls::{Call, Join, Request};
 use crate::pixels::Pixel;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -288,8 +288,8 @@ impl Flight {
 /// The pixel of a call that may travel with others like it.
 #[inline]
 pub(super) fn single(request: &Request<'_>) -> Option<Pixel> {
-    match *request {
-        Request::DrawPixel { x, y, color } => {
+    match (request.method().join(), *request) {
+        (Join::Run, Request::DrawPixel { x, y, color }) => {
             Some(Pixel { x: u16::try_from(x).ok()?, y: u16::try_from(y).ok()?, color })
         }
         _ => None,
