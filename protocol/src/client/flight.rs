@@ -288,8 +288,8 @@ impl Flight {
 /// The pixel of a call that may travel with others like it.
 #[inline]
 pub(super) fn single(request: &Request<'_>) -> Option<Pixel> {
-    match (request.method().join(), *request) {
-        (Join::Run, Request::DrawPixel { x, y, color }) => {
+    match *request {
+        Request::DrawPixel { x, y, color } if request.method().join() == Join::Run => {
             Some(Pixel { x: u16::try_from(x).ok()?, y: u16::try_from(y).ok()?, color })
         }
         _ => None,

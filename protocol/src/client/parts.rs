@@ -131,7 +131,8 @@ mod tests {
         let most = Most { batch: 1, message: ENVELOPE + 8 };
         for request in samples() {
             let method = request.method();
-            let (mut count, mut whole, mut data, mut lasts) = (0, Vec::new(), Vec::new(), Vec::new());
+            let (mut count, mut bands, mut data, mut lasts) = (0, Vec::new(), Vec::new(), Vec::new());
+            let mut bytes = Vec::new();
             let cut = most.cut(&request, |part, first, pixels, is_last| {
                 assert_eq!(part.method(), method);
                 match (part.pixels(), part.extent()) {
@@ -141,9 +142,12 @@ mod tests {
                     }
                     (_, Some((width, height))) if method.split() == Split::Rows => {
                         assert_eq!(pixels, width * height);
-                        whole.push((first / width, height));
+                        bands.push((first / width, height));
                     }
                     _ => assert_eq!((first, pixels), (0, 0)),
+                }
+                if let Request::PutImage { rgba, .. } = part {
+                    bytes.extend_from_slice(rgba);
                 }
                 count += 1;
                 lasts.push(is_last);
@@ -155,9 +159,15 @@ mod tests {
             if let Some(pixels) = request.pixels() {
                 assert_eq!(data, pixels.iter().collect::<Vec<_>>(), "{method:?}");
             }
+            if let Request::PutImage { rgba, .. } = request {
+                assert_eq!(bytes, rgba);
+            }
             if let (Split::Rows, Some((_, height))) = (method.split(), request.extent()) {
-                let rows: u32 = whole.iter().map(|(_, rows)| rows).sum();
-                assert_eq!(rows, height, "{method:?}");
+                let end = bands.iter().fold(0, |end, &(first, rows)| {
+                    assert_eq!(first, end, "{method:?}");
+                    end + rows
+                });
+                assert_eq!(end, height, "{method:?}");
             }
         }
     }
