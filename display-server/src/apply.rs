@@ -5,7 +5,7 @@ mod digest;
 use crate::damage::Damage;
 use crate::display::Pointer;
 use crate::framebuffer::Framebuffer;
-use draw_protocol::{Answer, Area, Code, Color, Fault, Pixels, Range, Request, Size};
+use draw_protocol::{Answer, Area, Code, Color, Cost, Fault, Pixels, Range, Request, Size};
 use std::fmt::Write;
 
 pub(crate) use digest::Hashing;
@@ -88,23 +88,12 @@ pub(crate) fn answer_bytes(request: &Request<'_>) -> usize {
 pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
     let area =
         |width: u32, height: u32| u64::from(width.min(size.width)) * u64::from(height.min(size.height));
-    match *request {
-        Request::DrawPixels { pixels } | Request::AddPixels { pixels } => pixels.len() as u64,
-        Request::FillRect { width, height, .. } | Request::PutImage { width, height, .. } => {
-            area(width, height)
-        }
-        // Before it is answered, so that one who asks for much is answered in turn.
-        Request::GetImage { width, height, .. } => area(width, height),
-        // Done by the thread that computes digests.
-        Request::GetDigest { .. } => 0,
-        Request::Clear { .. } => area(size.width, size.height),
-        Request::DrawPixel { .. }
-        | Request::AddPixel { .. }
-        | Request::GetPixel { .. }
-        | Request::GetSize {}
-        | Request::GetMouse {}
-        | Request::Sync {}
-        | Request::SyncDurable {} => 0,
+    match request.method().cost() {
+        Cost::Call => 0,
+        Cost::Batch => request.pixels().map_or(0, |pixels| pixels.len() as u64),
+        // An image that is asked for too, and before it is answered: one who asks for much is answered in turn.
+        Cost::Area => request.extent().map_or(0, |(width, height)| area(width, height)),
+        Cost::Display => area(size.width, size.height),
     }
 }
 

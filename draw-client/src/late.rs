@@ -173,7 +173,7 @@ impl fmt::Display for Found<'_> {
 /// What a fault means for the picture, where its text does not say so.
 fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
     match (call.made.call, &fault.code) {
-        (call, _) if call.method().is_question() => "; not answered",
+        (call, _) if !call.method().draws() => "; not answered",
         _ if error.outcome() == Outcome::Unknown => "; unknown whether it was drawn",
         (Call::FillRect { .. } | Call::PutImage { .. }, Code::OutOfBounds) => "",
         (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, _) => {

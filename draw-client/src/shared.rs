@@ -510,7 +510,7 @@ impl State {
         if is_its_turn && self.machine.has_credit(request, undelivered) {
             return Ok(Way::On);
         }
-        if self.while_gone == WhileGone::DropOldest && !request.method().is_question() {
+        if self.while_gone == WhileGone::DropOldest && request.method().may_be_dropped() {
             return Ok(Way::Aside);
         }
         if crate::late::is_callback_of(shared) {

@@ -2,6 +2,12 @@
 //!
 //! [`calls!`](crate::calls) hands its rows to a macro of the caller's. Here they become [`Method`], [`Request`],
 //! [`Call`] and [`Answer`]; the client library makes its methods from them, SPEC.md's table is tested against them.
+//! What a call does and how it travels are columns of its row: see [`columns`].
+
+mod columns;
+mod values;
+
+pub use columns::{Cost, Effect, Join, JournalUse, Split};
 
 use crate::color::Color;
 use crate::digest::Digest;
@@ -11,53 +17,72 @@ use crate::limits;
 use crate::pixels::Pixels;
 use crate::reader::{Reader, Unexpected};
 use std::fmt;
+use values::{Parameter, Returned};
 
 /// Passes the table of calls to the macro `$then`.
 ///
-/// A row of `draw` is a drawing call, answered with nil. A row of `ask` is a question; behind its arrow stand the
+/// A row has the name of a call as a variant and on the wire, its parameters, and its columns in braces; what each column
+/// decides stands at its type: [`Effect`], [`JournalUse`], [`Split`], [`Join`], [`Cost`]. A row of `acknowledged` has no answer
+/// but nil, which progress may stand for. A row of `answered` has a response of its own each time; behind its arrow stand the
 /// variant of [`Answer`] and the Rust type of what is in it.
+///
+/// A macro that needs no columns matches them as `{ $($column:tt)* }`, so a new column changes only the macros that read it.
 #[macro_export]
 macro_rules! calls {
     ($then:ident) => {
         $then! {
-            draw {
+            acknowledged {
                 /// Stores one pixel. Outside the display it is an error and nothing is drawn.
-                DrawPixel: draw_pixel(x: i32, y: i32, color: Color);
+                DrawPixel: draw_pixel(x: i32, y: i32, color: Color)
+                    { effect: Draw, journal: Append, split: Whole, join: Run, cost: Call };
                 /// Stores many pixels, in order. Those outside the display are named by the error; all others are drawn.
-                DrawPixels: draw_pixels(pixels: Pixels);
+                DrawPixels: draw_pixels(pixels: Pixels)
+                    { effect: Draw, journal: Append, split: Batch, join: Alone, cost: Batch };
                 /// Fills a rectangle. The part inside the display is drawn; if any lies outside, the error names it.
-                FillRect: fill_rect(x: i32, y: i32, width: u32, height: u32, color: Color);
+                FillRect: fill_rect(x: i32, y: i32, width: u32, height: u32, color: Color)
+                    { effect: Draw, journal: Append, split: Whole, join: Alone, cost: Area };
                 /// Stores an image: `width * height` pixels as bytes R, G, B, A, rows from the top. The part inside the
                 /// display is drawn; if any lies outside, the error names it.
-                PutImage: put_image(x: i32, y: i32, width: u32, height: u32, rgba: Bytes);
+                PutImage: put_image(x: i32, y: i32, width: u32, height: u32, rgba: Bytes)
+                    { effect: Draw, journal: Append, split: Rows, join: Alone, cost: Area };
                 /// Fills the whole display.
-                Clear: clear(color: Color);
+                Clear: clear(color: Color)
+                    { effect: Draw, journal: Append, split: Whole, join: Alone, cost: Display };
                 /// Adds to the colour of one pixel, taken as the number 0xRRGGBBAA, and wraps: 0xffffffff and 1 make 0. No other
                 /// connection comes in between, so counts add up exactly; executed twice, it adds twice. Outside the display
                 /// it is an error and nothing is added.
-                AddPixel: add_pixel(x: i32, y: i32, amount: u32);
+                AddPixel: add_pixel(x: i32, y: i32, amount: u32)
+                    { effect: Draw, journal: Append, split: Whole, join: Alone, cost: Call };
                 /// Adds to many pixels, as `add_pixel` does, in order: in a record the amount stands in place of the colour.
                 /// A place that is named twice gets both. Those outside the display are named by the error; to all others it
                 /// is added.
-                AddPixels: add_pixels(pixels: Pixels);
+                AddPixels: add_pixels(pixels: Pixels)
+                    { effect: Draw, journal: Append, split: Batch, join: Alone, cost: Batch };
             }
-            ask {
+            answered {
                 /// The colour of one pixel.
-                GetPixel: get_pixel(x: i32, y: i32) -> Pixel(Color);
+                GetPixel: get_pixel(x: i32, y: i32) -> Pixel(Color)
+                    { effect: Read, journal: Observe, split: Whole, join: Alone, cost: Call };
                 /// A rectangle of the display as bytes R, G, B, A, rows from the top. It must lie inside the display.
-                GetImage: get_image(x: i32, y: i32, width: u32, height: u32) -> Image(Vec<u8>);
+                GetImage: get_image(x: i32, y: i32, width: u32, height: u32) -> Image(Vec<u8>)
+                    { effect: Read, journal: Observe, split: Rows, join: Alone, cost: Area };
                 /// The SHA-256 of exactly the bytes that `get_image` would answer: whether a picture is shown, without moving
                 /// it. The rectangle must lie inside the display.
-                GetDigest: get_digest(x: i32, y: i32, width: u32, height: u32) -> Digest(Digest);
+                GetDigest: get_digest(x: i32, y: i32, width: u32, height: u32) -> Digest(Digest)
+                    { effect: Read, journal: Observe, split: Whole, join: Alone, cost: Call };
                 /// Width and height of the display in pixels.
-                GetSize: get_size() -> Size(Size);
+                GetSize: get_size() -> Size(Size)
+                    { effect: Read, journal: Skip, split: Whole, join: Alone, cost: Call };
                 /// Where the pointer is, in pixels of the display; nothing before it was seen.
-                GetMouse: get_mouse() -> Mouse(Option<Position>);
+                GetMouse: get_mouse() -> Mouse(Option<Position>)
+                    { effect: Read, journal: Skip, split: Whole, join: Alone, cost: Call };
                 /// Answers when everything before it on this connection has been drawn or has failed.
-                Sync: sync() -> Done(());
+                Sync: sync() -> Done(())
+                    { effect: Barrier, journal: Skip, split: Whole, join: Alone, cost: Call };
                 /// Answers when everything before it on this connection, and in its session, has been drawn or has failed and is
                 /// on the display's disk. A display that keeps no journal refuses it.
-                SyncDurable: sync_durable() -> Done(());
+                SyncDurable: sync_durable() -> Done(())
+                    { effect: Barrier, journal: Flush, split: Whole, join: Alone, cost: Call };
             }
         }
     };
@@ -79,8 +104,14 @@ macro_rules! kept {
 
 macro_rules! generate {
     (
-        draw { $($(#[doc = $draw_doc:literal])+ $Draw:ident: $draw:ident($($dp:ident: $dt:ident),*);)+ }
-        ask { $($(#[doc = $ask_doc:literal])+ $Ask:ident: $ask:ident($($ap:ident: $at:ident),*) -> $Answer:ident($answer:ty);)+ }
+        acknowledged { $(
+            $(#[doc = $draw_doc:literal])+
+            $Draw:ident: $draw:ident($($dp:ident: $dt:ident),*) { $($draw_column:tt)* };
+        )+ }
+        answered { $(
+            $(#[doc = $ask_doc:literal])+
+            $Ask:ident: $ask:ident($($ap:ident: $at:ident),*) -> $Answer:ident($answer:ty) { $($ask_column:tt)* };
+        )+ }
     ) => {
         /// The methods of a display.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,19 +146,6 @@ macro_rules! generate {
                     $(Method::$Draw => concat!($($draw_doc),+),)+
                     $(Method::$Ask => concat!($($ask_doc),+),)+
                 }
-            }
-
-            /// Whether its answer is what the caller wants (`get_...`, `sync` and `sync_durable`), rather than an acknowledgement.
-            pub const fn is_question(self) -> bool {
-                match self {
-                    $(Method::$Draw => false,)+
-                    $(Method::$Ask => true,)+
-                }
-            }
-
-            /// Whether it only says that everything before it is done.
-            pub const fn is_barrier(self) -> bool {
-                matches!(self, Method::Sync | Method::SyncDurable)
             }
 
             /// The method of that name.
@@ -306,198 +324,6 @@ impl<const UNIT: char> Count<UNIT> {
     }
 }
 
-/// A parameter of a request.
-trait Parameter<'a>: Sized {
-    type Kept;
-    fn encode(&self, out: &mut Vec<u8>);
-    /// The same, except for bytes that are sent from where they are.
-    fn encode_lending(&self, out: &mut Vec<u8>) {
-        self.encode(out);
-    }
-    fn decode(reader: &mut Reader<'a>, name: &str) -> Result<Self, Fault>;
-    fn keep(&self) -> Self::Kept;
-    /// What is kept of it, read from bytes that may end within its data.
-    fn glance(reader: &mut Reader<'a>, name: &str) -> Result<Self::Kept, Fault> {
-        Self::decode(reader, name).map(|parameter| parameter.keep())
-    }
-}
-
-/// Reads a whole number within `T`; says what was wanted otherwise.
-fn whole<T: TryFrom<i64>>(reader: &mut Reader<'_>, name: &str, wanted: &str) -> Result<T, Fault> {
-    let refuse = |what: String| Fault::invalid(format!("{name} is to be {wanted}, not {what}"));
-    let n = reader.int().map_err(|Unexpected(what)| refuse(what))?;
-    T::try_from(n).map_err(|_| refuse(n.to_string()))
-}
-
-impl<'a> Parameter<'a> for i32 {
-    type Kept = i32;
-    fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(*self));
-    }
-    fn decode(reader: &mut Reader<'a>, name: &str) -> Result<i32, Fault> {
-        whole(reader, name, "a whole number from -2147483648 to 2147483647")
-    }
-    fn keep(&self) -> i32 {
-        *self
-    }
-}
-
-impl<'a> Parameter<'a> for u32 {
-    type Kept = u32;
-    fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(*self));
-    }
-    fn decode(reader: &mut Reader<'a>, name: &str) -> Result<u32, Fault> {
-        whole(reader, name, "a whole number from 0 to 4294967295")
-    }
-    fn keep(&self) -> u32 {
-        *self
-    }
-}
-
-impl<'a> Parameter<'a> for Color {
-    type Kept = Color;
-    fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(self.to_u32()));
-    }
-    fn decode(reader: &mut Reader<'a>, name: &str) -> Result<Color, Fault> {
-        whole(reader, name, "a number 0xRRGGBBAA, from 0 to 4294967295").map(Color::from_u32)
-    }
-    fn keep(&self) -> Color {
-        *self
-    }
-}
-
-fn no_bin(name: &str, Unexpected(what): &Unexpected) -> Fault {
-    Fault::invalid(format!("{name} is to be a bin, not {what}"))
-}
-
-impl<'a> Parameter<'a> for &'a [u8] {
-    type Kept = Count<'b'>;
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.encode_lending(out);
-        out.extend_from_slice(self);
-    }
-    fn encode_lending(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, self.len());
-    }
-    fn decode(reader: &mut Reader<'a>, name: &str) -> Result<&'a [u8], Fault> {
-        reader.bytes().map_err(|what| no_bin(name, &what))
-    }
-    fn keep(&self) -> Count<'b'> {
-        Count::of(self.len())
-    }
-    fn glance(reader: &mut Reader<'a>, name: &str) -> Result<Count<'b'>, Fault> {
-        let length = reader.announced().map_err(|what| no_bin(name, &what))?.0;
-        Ok(Count(u32::try_from(length).unwrap_or(u32::MAX)))
-    }
-}
-
-impl<'a> Parameter<'a> for Pixels<'a> {
-    type Kept = Count<'p'>;
-    fn encode(&self, out: &mut Vec<u8>) {
-        Pixels::encode(self, out);
-    }
-    fn decode(reader: &mut Reader<'a>, _name: &str) -> Result<Pixels<'a>, Fault> {
-        Pixels::decode(reader)
-    }
-    fn keep(&self) -> Count<'p'> {
-        Count::of(self.len())
-    }
-    fn glance(reader: &mut Reader<'a>, _name: &str) -> Result<Count<'p'>, Fault> {
-        Pixels::first(reader, 0).map(|(count, _)| Count(count))
-    }
-}
-
-/// The value of an answer.
-trait Returned: Sized {
-    fn write(&self, out: &mut Vec<u8>);
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Unexpected>;
-}
-
-impl Returned for () {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(0xc0);
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<(), Unexpected> {
-        reader.skip().map(|_| ())
-    }
-}
-
-impl Returned for Color {
-    fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(self.to_u32()));
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Color, Unexpected> {
-        bounded(reader).map(Color::from_u32)
-    }
-}
-
-impl Returned for Vec<u8> {
-    fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, self.len());
-        out.extend_from_slice(self);
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Vec<u8>, Unexpected> {
-        reader.bytes().map(<[u8]>::to_vec)
-    }
-}
-
-impl Returned for Digest {
-    fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, Digest::SIZE);
-        out.extend_from_slice(self.as_bytes());
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Digest, Unexpected> {
-        let bytes = reader.bytes()?;
-        let bytes: [u8; Digest::SIZE] =
-            bytes.try_into().map_err(|_| Unexpected(format!("a digest of {} bytes", bytes.len())))?;
-        Ok(Digest::from(bytes))
-    }
-}
-
-impl Returned for Size {
-    fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_array_header(out, 2);
-        crate::envelope::write_int(out, i64::from(self.width));
-        crate::envelope::write_int(out, i64::from(self.height));
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Size, Unexpected> {
-        pair(reader).map(|(width, height)| Size { width, height })
-    }
-}
-
-impl Returned for Option<Position> {
-    fn write(&self, out: &mut Vec<u8>) {
-        let Some(Position { x, y }) = *self else { return out.push(0xc0) };
-        crate::envelope::write_array_header(out, 2);
-        crate::envelope::write_int(out, i64::from(x));
-        crate::envelope::write_int(out, i64::from(y));
-    }
-    fn read(reader: &mut Reader<'_>) -> Result<Option<Position>, Unexpected> {
-        if reader.nil() {
-            return Ok(None);
-        }
-        pair(reader).map(|(x, y)| Some(Position { x, y }))
-    }
-}
-
-fn bounded<T: TryFrom<i64>>(reader: &mut Reader<'_>) -> Result<T, Unexpected> {
-    let n = reader.int()?;
-    T::try_from(n).map_err(|_| Unexpected(n.to_string()))
-}
-
-/// The first two numbers of an array; more may follow in later versions.
-fn pair<T: TryFrom<i64>>(reader: &mut Reader<'_>) -> Result<(T, T), Unexpected> {
-    let count = reader.array()?;
-    if count < 2 {
-        return Err(Unexpected(format!("an array of {count}")));
-    }
-    let pair = (bounded(reader)?, bounded(reader)?);
-    (2..count).try_for_each(|_| reader.skip().map(|_| ()))?;
-    Ok(pair)
-}
-
 fn check_count(method: Method, parameters: &mut Reader<'_>) -> Result<(), Fault> {
     let wanted = method.parameters();
     let signature = || {
@@ -579,4 +405,4 @@ impl<'a> Request<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

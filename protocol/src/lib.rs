@@ -73,7 +73,7 @@ pub mod session;
 pub mod text;
 pub mod trace;
 
-pub use calls::{Answer, Call, Count, Method, Request};
+pub use calls::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Request, Split};
 pub use color::{Color, ParseColorError};
 pub use digest::{Digest, ParseDigestError};
 pub use fault::{Code, Fault, Range};

@@ -388,10 +388,10 @@ impl Connection {
         self.talk.end(None, Fault::new(Code::Superseded, text));
         let (id, mut session) = self.talk.session.take()?;
         session.interrupt();
-        // A question that is not answered yet has changed nothing, and comes again.
+        // One that changes nothing and is not answered yet comes again.
         let is_between = match self.talk.executing {
             None => true,
-            Some(Executing::Request { method, .. }) => method.is_question(),
+            Some(Executing::Request { method, .. }) => method.may_be_repeated(),
             Some(Executing::Notification) => false,
         };
         is_between.then_some((id, session))
@@ -550,7 +550,7 @@ impl Talk {
                     return self.handle_session(method, params);
                 }
                 match self.decode(method, &mut params) {
-                    Ok(request) if request.method().is_question() => {
+                    Ok(request) if request.method().is_ignored_as_notification() => {
                         self.stats.ignored_questions += 1;
                         Step::Continue
                     }

@@ -21,7 +21,7 @@ fn expected(calls: &[Owned]) -> (Vec<Told>, Display) {
                 let call = request.call().to_string();
                 told.push(Told::Fault(number, call, fault.code, fault.message, fault.rejected));
             }
-            Ok(answer) if request.method().is_question() => told.push(Told::Answer(number, answer)),
+            Ok(answer) if request.method().has_answer() => told.push(Told::Answer(number, answer)),
             Ok(_) => {}
         }
     }

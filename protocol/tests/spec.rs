@@ -48,10 +48,18 @@ fn the_table_of_methods_is_the_code_s() {
                 Method::GetMouse => "`[x, y]` or nil",
                 _ => "nil",
             };
+            // A barrier is answered, but its answer has no value.
+            assert_eq!(answer != "nil", method.has_answer() && !method.is_barrier(), "{method:?}");
             format!("| `{}` | {parameters} | {answer} | {} |", method.name(), method.about().trim())
         })
         .collect();
     assert_eq!(table("## Methods").join("\n"), rows.join("\n"));
+    let drawing = Method::ALL.iter().take_while(|method| method.draws()).count();
+    assert_eq!(drawing, Method::ALL.iter().filter(|method| method.draws()).count(), "they come first");
+    let first =
+        ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"][drawing];
+    let wanted = format!("The first {first} are **drawing calls**, the others are **questions**.");
+    assert!(section("## Methods").any(|line| line.starts_with(&wanted)), "SPEC.md does not say: {wanted}");
 }
 
 #[test]

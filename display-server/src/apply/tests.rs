@@ -1,7 +1,7 @@
 //! Requests and the pictures that they leave. `.` is black; R, G, B and W are the colours of those letters.
 
 use super::*;
-use draw_protocol::{Digest, Pixel, Position};
+use draw_protocol::{Digest, JournalUse, Method, Pixel, Position};
 use proptest::prelude::*;
 
 struct Screen {
@@ -466,5 +466,47 @@ proptest! {
                 prop_assert!(old == new || changed.iter().any(|rows| rows.contains(&y)), "row {} of {:?}", y, step);
             }
         }
+    }
+}
+
+#[test]
+fn the_effect_of_every_method_is_what_its_column_says() {
+    let (image, color) = ([1, 2, 3, 4].repeat(4), Color::from_u32(0x0102_0304));
+    let pixels = [Pixel::new(1, 1, Color::RED)];
+    let requests = [
+        Request::DrawPixel { x: 1, y: 1, color },
+        Request::DrawPixels { pixels: Pixels::from(&pixels[..]) },
+        Request::FillRect { x: 1, y: 1, width: 2, height: 2, color },
+        Request::PutImage { x: 1, y: 1, width: 2, height: 2, rgba: &image },
+        Request::Clear { color },
+        Request::AddPixel { x: 1, y: 1, amount: 1 },
+        Request::AddPixels { pixels: Pixels::from(&pixels[..]) },
+        Request::GetPixel { x: 1, y: 1 },
+        Request::GetImage { x: 1, y: 1, width: 2, height: 2 },
+        Request::GetDigest { x: 1, y: 1, width: 2, height: 2 },
+        Request::GetSize {},
+        Request::GetMouse {},
+        Request::Sync {},
+        Request::SyncDurable {},
+    ];
+    let methods: Vec<_> = requests.iter().map(Request::method).collect();
+    assert_eq!(methods, Method::ALL);
+    for request in requests {
+        let method = request.method();
+        let mut screens = [Screen::new(4, 4), Screen::new(4, 4)];
+        let mut unseen = screens[1].framebuffer.no_damage();
+        screens[1].framebuffer.clear(Color::GREEN, &mut unseen);
+        let answers = screens.each_mut().map(|screen| {
+            let before = screen.picture();
+            let answer = screen.apply(request).unwrap();
+            assert_eq!(screen.picture() != before, method.draws(), "{method:?}");
+            assert_eq!(!screen.changed().is_empty(), method.draws(), "{method:?}");
+            answer
+        });
+        // What it answers depends on the picture: then that has to be in the journal first.
+        let observes = method.journal() == JournalUse::Observe;
+        assert_eq!(answers[0] != answers[1], observes, "{method:?}");
+        // Other than nil only where it is waited for.
+        assert!(answers[0] == Answer::Done(()) || method.has_answer(), "{method:?}");
     }
 }

@@ -104,7 +104,8 @@ pub(crate) fn decode_entry(record: &[u8]) -> Result<Entry<'_>, String> {
     }
     let [length] = fields.array().ok_or_else(short)?;
     let name = fields.take(length.into()).ok_or_else(short)?;
-    let is_kept = |method: &Method| !method.is_question() || *method == Method::Sync;
+    // In place of a request that is journaled, `sync` says that a session was taken up.
+    let is_kept = |method: &Method| method.is_journaled() || *method == Method::Sync;
     let method = Method::from_name(name).filter(is_kept);
     let method =
         method.ok_or_else(|| format!("there is no drawing call {:?}", name.escape_ascii().to_string()))?;

@@ -6,7 +6,7 @@ use super::record::Entry;
 use super::shared::Core;
 use super::sync::locked;
 use draw_protocol::session::{Id, Session, Stamp};
-use draw_protocol::{Code, Fault, Request};
+use draw_protocol::{Code, Fault, JournalUse, Request};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
@@ -73,7 +73,7 @@ impl<'a> Turn<'a> {
         session.encode(&mut state);
         let (number, ack) = (session.filter().applied(), session.filter().ack());
         let stamp = Stamp { session: id, number, ack, digest: 0 };
-        // Questions are never journaled, so this one stands for it.
+        // A sync is never journaled, so this one stands for it.
         let entry = Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state };
         let number = core.append(log, &entry)?;
         self.last = Some(number);
@@ -86,12 +86,11 @@ impl<'a> Turn<'a> {
         session: Option<Stamp>,
         request: &Request<'_>,
     ) -> Result<Option<u64>, Fault> {
-        if matches!(request, Request::GetSize {} | Request::GetMouse {} | Request::Sync {}) {
+        let how = request.method().journal();
+        if how == JournalUse::Skip {
             return Ok(None);
         }
-        let is_question = request.method().is_question();
-        let vouches = matches!(request, Request::SyncDurable {});
-        if !is_question || vouches {
+        if matches!(how, JournalUse::Append | JournalUse::Flush) {
             request.check()?;
             if self.log.is_none()
                 && let Some(failure) = core.syncer.failure()
@@ -104,13 +103,13 @@ impl<'a> Turn<'a> {
             log.begin_turn(wall_clock());
             log
         });
-        if vouches {
+        if how == JournalUse::Flush {
             if log.written().is_none() {
                 core.flush(log)?;
             }
             self.last = Some(log.place.next - 1);
         }
-        if is_question {
+        if how != JournalUse::Append {
             self.is_told = true;
             return Ok(None);
         }

@@ -130,7 +130,7 @@ impl Companion for Shadow {
     fn replay(&self, _: u64, entry: &Entry<'_>, result: &Result<Answer, Fault>) {
         let Some(stamp) = entry.session else { return };
         match entry.request {
-            // Questions are not journaled; in their place this says that a session was taken up.
+            // A sync is not journaled; in its place this says that a session was taken up.
             Request::Sync {} => {
                 if let Ok(session) = Session::decode(entry.exceptions) {
                     self.lock().read(stamp.session, session);

@@ -529,7 +529,7 @@ impl Link {
                 None
             }
             None => {
-                (machine.done() >= number && !request.method().is_question()).then_some(Ok(Answer::Done(())))
+                (machine.done() >= number && !request.method().has_answer()).then_some(Ok(Answer::Done(())))
             }
         });
         // Should the call be given up before it is reported, what is missing of it goes before the next one.

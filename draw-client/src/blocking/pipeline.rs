@@ -347,8 +347,14 @@ impl Pipeline {
 
 macro_rules! methods {
     (
-        draw { $($(#[doc = $draw_doc:literal])+ $Draw:ident: $draw:ident($($dp:ident: $dt:ident),*);)+ }
-        ask { $($(#[doc = $ask_doc:literal])+ $Ask:ident: $ask:ident($($ap:ident: $at:ident),*) -> $Answer:ident($answer:ty);)+ }
+        acknowledged { $(
+            $(#[doc = $draw_doc:literal])+
+            $Draw:ident: $draw:ident($($dp:ident: $dt:ident),*) { $($draw_column:tt)* };
+        )+ }
+        answered { $(
+            $(#[doc = $ask_doc:literal])+
+            $Ask:ident: $ask:ident($($ap:ident: $at:ident),*) -> $Answer:ident($answer:ty) { $($ask_column:tt)* };
+        )+ }
     ) => {
         /// The calls. Each returns when it is accepted or answered: see the rules above.
         impl Pipeline {

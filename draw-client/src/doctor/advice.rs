@@ -125,7 +125,7 @@ fn cure(site: &Site, diagnosis: &Diagnosis, client: Client) -> Option<Cure> {
             text: "The size does not change: size() knows it without asking.".into(),
             about: Some(Duration::ZERO),
         },
-        method if method.is_question() => question(site, method, client, in_rows),
+        method if method.has_answer() => question(site, method, client, in_rows),
         method => drawing(site, method, client, in_rows, pays(estimate(site, 1)))?,
     };
     Some(cure)

@@ -175,7 +175,7 @@ impl State {
             (None, _) if self.room.is_empty() => Ok(None),
             (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
             (None, WhileGone::Fail) => Ok(None),
-            (_, WhileGone::DropOldest) if !request.method().is_question() => Ok(Some(Way::Aside)),
+            (_, WhileGone::DropOldest) if request.method().may_be_dropped() => Ok(Some(Way::Aside)),
             (_, WhileGone::DropOldest) if self.room.has_place(request) => Ok(Some(Way::Aside)),
             // A callback does not wait for those before it: it may be what they wait for.
             (_, WhileGone::DropOldest) if is_callback_of(shared) => Err(Error::Busy),

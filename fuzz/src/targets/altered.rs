@@ -62,7 +62,7 @@ impl World {
             // What no display of this size can answer is refused here.
             if let Ok(number) = world.client.call(&call.request(), now) {
                 match model.apply(&call.request()) {
-                    Ok(_) if !call.request().method().is_question() => {}
+                    Ok(_) if !call.request().method().has_answer() => {}
                     said => world.expected.push((number, said)),
                 }
             }

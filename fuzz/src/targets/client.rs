@@ -183,7 +183,7 @@ impl Play {
                 made.number
             }
             Event::Answer(made, answer) => {
-                assert!(made.call.method().is_question(), "nothing answers a drawing call");
+                assert!(made.call.method().has_answer(), "nothing answers a drawing call");
                 self.told.push(format!("{} {}: {answer:?}", made.number, made.call));
                 made.number
             }

@@ -131,7 +131,7 @@ impl World {
             (Ok(number), said) => {
                 self.calls += 1;
                 assert_eq!(number, self.calls);
-                if said.is_err() || request.method().is_question() {
+                if said.is_err() || request.method().has_answer() {
                     self.expected.push((number, said));
                 }
             }

@@ -134,7 +134,7 @@ impl Made {
         let (later, flags): (u16, u8) = (input.arbitrary()?, input.arbitrary()?);
         let call = call(input)?;
         let request = call.request();
-        if request.method().is_question() {
+        if !request.method().is_journaled() {
             return Ok(());
         }
         let sequence = self.pictures.len() as u64;

@@ -5,17 +5,19 @@ fn decode(method: Method, bytes: &[u8]) -> Result<String, String> {
     Request::decode(method, &mut Reader::new(bytes)).map(|r| r.call().to_string()).map_err(|f| f.to_string())
 }
 
-#[test]
-fn every_request_survives_its_parameters() {
-    let pixels = [Pixel::new(1, 2, Color::RED)];
-    for request in [
+const PIXELS: &[Pixel] =
+    &[Pixel::new(1, 2, Color::RED), Pixel::new(3, 4, Color::BLUE), Pixel::new(5, 6, Color::RED)];
+
+/// A request of every method, in the order of the table.
+pub(crate) fn samples() -> Vec<Request<'static>> {
+    let samples = vec![
         Request::DrawPixel { x: -1, y: 70_000, color: Color::from_u32(0x0102_0304) },
-        Request::DrawPixels { pixels: Pixels::from(&pixels[..]) },
+        Request::DrawPixels { pixels: Pixels::from(PIXELS) },
         Request::FillRect { x: i32::MIN, y: i32::MAX, width: u32::MAX, height: 0, color: Color::WHITE },
-        Request::PutImage { x: 0, y: 0, width: 1, height: 2, rgba: &[1, 2, 3, 4, 5, 6, 7, 8] },
+        Request::PutImage { x: 0, y: 0, width: 1, height: 3, rgba: &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] },
         Request::Clear { color: Color::BLACK },
         Request::AddPixel { x: -1, y: 70_000, amount: u32::MAX },
-        Request::AddPixels { pixels: Pixels::from(&pixels[..]) },
+        Request::AddPixels { pixels: Pixels::from(PIXELS) },
         Request::GetPixel { x: 5, y: 6 },
         Request::GetImage { x: 0, y: 1, width: 2, height: 3 },
         Request::GetDigest { x: 0, y: 1, width: 2, height: 3 },
@@ -23,7 +25,15 @@ fn every_request_survives_its_parameters() {
         Request::GetMouse {},
         Request::Sync {},
         Request::SyncDurable {},
-    ] {
+    ];
+    let methods: Vec<_> = samples.iter().map(Request::method).collect();
+    assert_eq!(methods, Method::ALL, "each method has a sample");
+    samples
+}
+
+#[test]
+fn every_request_survives_its_parameters() {
+    for request in samples() {
         let mut out = Vec::new();
         request.encode_parameters(&mut out);
         let again = Request::decode(request.method(), &mut Reader::new(&out)).unwrap();

@@ -1,6 +1,6 @@
 //! Requests that the server has not reported, and the calls that they carry.
 
-use crate::calls::{Call, Request};
+use crate::calls::{Call, Join, Request};
 use crate::pixels::Pixel;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -289,7 +289,7 @@ impl Flight {
 #[inline]
 pub(super) fn single(request: &Request<'_>) -> Option<Pixel> {
     match *request {
-        Request::DrawPixel { x, y, color } => {
+        Request::DrawPixel { x, y, color } if request.method().join() == Join::Run => {
             Some(Pixel { x: u16::try_from(x).ok()?, y: u16::try_from(y).ok()?, color })
         }
         _ => None,

@@ -3,7 +3,7 @@
 use super::flight::{InFlight, Load, Part, Run};
 use super::image::Image;
 use super::{Connection, Ended, Event, Made, violation};
-use crate::calls::{Answer, Call, Method};
+use crate::calls::{Answer, Call, Method, Split};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::Welcome;
 use crate::limits;
@@ -16,7 +16,7 @@ impl Connection {
     pub(super) fn advance(&mut self, applied: u64) -> Result<(), Ended> {
         while self.flight.applied() < applied {
             if let Some(InFlight { load: Load::Part(Part { call, .. }), .. }) = self.flight.first()
-                && call.method().is_question()
+                && call.method().has_answer()
             {
                 if self.flight.applied() < self.resumed_to {
                     self.land_lost();
@@ -49,9 +49,12 @@ impl Connection {
     pub(super) fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
         let fault = if self.refused.is_empty() { fault } else { self.take_refused().or(fault) };
         let last = request.last_call();
-        let is_question = matches!(&request.load, Load::Part(part) if part.call.method().is_question());
+        let is_journaled = match &request.load {
+            Load::Joined(_) => true,
+            Load::Part(part) => part.call.method().is_journaled(),
+        };
         // What a display refuses as a whole draws nothing, and is in no journal.
-        if !is_question && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
+        if is_journaled && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
             self.drew = self.flight.applied();
         }
         if request.is_first() {
@@ -79,7 +82,7 @@ impl Connection {
                     self.events.push_back(Event::Fault(made, fault));
                 } else if let Method::GetImage = part.call.method() {
                     self.events.push_back(Event::Answer(made, Answer::Image(image)));
-                } else if part.call.method().is_question() {
+                } else if part.call.method().has_answer() {
                     self.events.push_back(Event::Answer(made, answer));
                 }
             }
@@ -90,7 +93,7 @@ impl Connection {
     fn join_fault(&mut self, part: &Part, mut fault: Fault) {
         let is_cut = part.first_pixel > 0 || !part.is_last;
         match part.call {
-            Call::DrawPixels { .. } | Call::AddPixels { .. } => {
+            call if call.method().split() == Split::Batch => {
                 if is_cut && fault.rejected.is_empty() && part.pixels > 0 {
                     // The request was rejected whole; of the call, only these pixels were.
                     fault.rejected.push(Range { first: 0, count: part.pixels });

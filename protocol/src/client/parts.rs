@@ -1,7 +1,7 @@
 //! How a call is cut into requests: a display takes so many pixels and bytes in one, and pieces of moderate size can be
 //! drawn while the next are still on their way.
 
-use crate::calls::Request;
+use crate::calls::{Request, Split};
 use crate::fault::{Code, Fault};
 use crate::hello::Welcome;
 use crate::limits;
@@ -52,11 +52,9 @@ impl Most {
 
     /// How many requests a call takes. One that can take none is refused by [`Connection::call`](super::Connection::call).
     pub(super) fn requests(&self, request: &Request<'_>) -> usize {
-        match *request {
-            Request::DrawPixels { pixels } | Request::AddPixels { pixels } => {
-                pixels.len().div_ceil(self.batch).max(1)
-            }
-            Request::PutImage { width, height, .. } | Request::GetImage { width, height, .. } => {
+        match (request.method().split(), request.pixels(), request.extent()) {
+            (Split::Batch, Some(pixels), _) => pixels.len().div_ceil(self.batch).max(1),
+            (Split::Rows, _, Some((width, height))) => {
                 self.bands(width, height).map_or(1, |bands| bands.len())
             }
             _ => 1,
@@ -70,36 +68,23 @@ impl Most {
         request: &Request<'a>,
         mut send: impl FnMut(&Request<'a>, u32, u32, bool),
     ) -> Result<(), Fault> {
-        match *request {
-            Request::DrawPixels { pixels } | Request::AddPixels { pixels } => {
+        let method = request.method();
+        match (method.split(), request.pixels(), request.extent()) {
+            (Split::Batch, Some(pixels), _) => {
                 let mut first = 0;
                 for part in pixels.parts(self.batch) {
                     let is_last = first + part.len() == pixels.len();
                     let count = part.len() as u32;
-                    let part = match request {
-                        Request::AddPixels { .. } => Request::AddPixels { pixels: part },
-                        _ => Request::DrawPixels { pixels: part },
-                    };
+                    let part = Request::of_pixels(method, part).expect("it has a batch");
                     send(&part, first as u32, count, is_last);
                     first += count as usize;
                 }
             }
-            Request::PutImage { x, y, width, height, rgba } => {
+            (Split::Rows, _, Some((width, height))) => {
                 request.check()?;
                 for (first, rows) in self.bands(width, height)? {
-                    let row = width as usize * 4;
-                    let band = &rgba[first as usize * row..][..rows as usize * row];
-                    // A band below the last row that i32 can name is outside every display, as that row is.
-                    let y = y.saturating_add_unsigned(first);
-                    let part = Request::PutImage { x, y, width, height: rows, rgba: band };
-                    send(&part, first.saturating_mul(width), rows * width, first + rows == height);
-                }
-            }
-            Request::GetImage { x, y, width, height } => {
-                for (first, rows) in self.bands(width, height)? {
-                    let y = y.saturating_add_unsigned(first);
-                    let part = Request::GetImage { x, y, width, height: rows };
-                    send(&part, first.saturating_mul(width), rows * width, first + rows == height);
+                    let is_last = first + rows == height;
+                    send(&request.band(first, rows), first.saturating_mul(width), rows * width, is_last);
                 }
             }
             _ => {
@@ -114,9 +99,9 @@ impl Most {
 /// Credit that a request takes, in bytes: its data and what is around it.
 pub(super) fn size(request: &Request<'_>) -> usize {
     ENVELOPE
-        + match request {
-            Request::DrawPixels { pixels } | Request::AddPixels { pixels } => pixels.len() * Pixel::SIZE,
-            Request::PutImage { rgba, .. } => rgba.len(),
+        + match (request.pixels(), request) {
+            (Some(pixels), _) => pixels.len() * Pixel::SIZE,
+            (_, Request::PutImage { rgba, .. }) => rgba.len(),
             _ => 0,
         }
 }
@@ -130,5 +115,73 @@ impl<'a> Pixels<'a> {
             rest = (!after.is_empty()).then_some(after);
             Some(part)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Join;
+    use crate::calls::tests::samples;
+    use crate::client::flight::single;
+
+    #[test]
+    fn the_parts_of_a_call_make_the_whole_and_only_calls_that_are_split_have_several() {
+        // One row of any sample, and one pixel of a batch.
+        let most = Most { batch: 1, message: ENVELOPE + 8 };
+        for request in samples() {
+            let method = request.method();
+            let (mut count, mut bands, mut data, mut lasts) = (0, Vec::new(), Vec::new(), Vec::new());
+            let mut bytes = Vec::new();
+            let cut = most.cut(&request, |part, first, pixels, is_last| {
+                assert_eq!(part.method(), method);
+                match (part.pixels(), part.extent()) {
+                    (Some(batch), _) => {
+                        assert_eq!((first as usize, pixels as usize), (data.len(), batch.len()));
+                        data.extend(batch.iter());
+                    }
+                    (_, Some((width, height))) if method.split() == Split::Rows => {
+                        assert_eq!(pixels, width * height);
+                        bands.push((first / width, height));
+                    }
+                    _ => assert_eq!((first, pixels), (0, 0)),
+                }
+                if let Request::PutImage { rgba, .. } = part {
+                    bytes.extend_from_slice(rgba);
+                }
+                count += 1;
+                lasts.push(is_last);
+            });
+            assert_eq!(cut, Ok(()));
+            assert_eq!(count, most.requests(&request), "{method:?}");
+            assert_eq!(count > 1, method.split() != Split::Whole, "{method:?}");
+            assert_eq!(lasts.iter().position(|last| *last), Some(count - 1), "{method:?}");
+            if let Some(pixels) = request.pixels() {
+                assert_eq!(data, pixels.iter().collect::<Vec<_>>(), "{method:?}");
+            }
+            if let Request::PutImage { rgba, .. } = request {
+                assert_eq!(bytes, rgba);
+            }
+            if let (Split::Rows, Some((_, height))) = (method.split(), request.extent()) {
+                let end = bands.iter().fold(0, |end, &(first, rows)| {
+                    assert_eq!(first, end, "{method:?}");
+                    end + rows
+                });
+                assert_eq!(end, height, "{method:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_calls_that_join_are_those_whose_column_says_so() {
+        for request in samples() {
+            let joins = request.method().join() == Join::Run;
+            // Only coordinates that fit a record join.
+            let request = match request {
+                Request::DrawPixel { color, .. } => Request::DrawPixel { x: 1, y: 2, color },
+                other => other,
+            };
+            assert_eq!(single(&request).is_some(), joins, "{:?}", request.method());
+        }
     }
 }

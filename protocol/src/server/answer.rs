@@ -16,7 +16,7 @@ impl Talk {
                 if result.is_err() {
                     self.stats.faults += 1;
                 }
-                if self.phase == Phase::Greeted && !method.is_question() && result.is_ok() {
+                if self.phase == Phase::Greeted && !method.has_answer() && result.is_ok() {
                     self.applied += 1;
                     if let Some((_, session)) = &mut self.session {
                         session.executed();

@@ -83,9 +83,9 @@ proptest! {
                 match server.handle_input(&mut input, now) {
                     Step::Execute(request, _) => {
                         executed.push(request.call().to_string());
-                        let is_question = request.method().is_question();
+                        let has_answer = request.method().has_answer();
                         let wrong = draw_protocol::Fault::new(Code::NoMemory, "no");
-                        server.answer(if is_question { Err(wrong) } else { Ok(Answer::Done(())) });
+                        server.answer(if has_answer { Err(wrong) } else { Ok(Answer::Done(())) });
                     }
                     Step::Resume(_) => server.resume(&mut None),
                     Step::Continue => {}

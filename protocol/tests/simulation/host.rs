@@ -234,9 +234,9 @@ impl Host {
             match served.machine.handle_input(&mut input, now) {
                 Step::Execute(request, _) => {
                     ledger.check(!is_copy, || format!("a copy of {} is executed", request.call()));
-                    self.records += usize::from(!request.method().is_question());
+                    self.records += usize::from(request.method().is_journaled());
                     let is_skipped =
-                        is_skipping && !request.method().is_question() && ledger.executions() % 50 == 49;
+                        is_skipping && request.method().draws() && ledger.executions() % 50 == 49;
                     let result = match is_skipped {
                         true => Ok(Answer::Done(())),
                         false => {

@@ -40,7 +40,7 @@ enum Outcome {
 #[derive(Debug)]
 struct Made {
     units: std::ops::Range<usize>,
-    is_question: bool,
+    has_answer: bool,
     /// It is a `sync_durable`.
     vouches: bool,
     /// Whether the display refuses it or a part of it, and which pixels of several.
@@ -226,10 +226,10 @@ impl Ledger {
             Owned::Plain(_) => {}
         }
         let units = first..self.units.len();
-        let is_question = call.request().method().is_question();
+        let has_answer = call.request().method().has_answer();
         let vouches = call.request().method() == Method::SyncDurable;
         fails |= vouches && !self.has_journal;
-        let made = Made { units, is_question, vouches, fails, rejected, outcome: None, is_forgiven: false };
+        let made = Made { units, has_answer, vouches, fails, rejected, outcome: None, is_forgiven: false };
         self.sessions[session].calls.push(made);
     }
 
@@ -402,9 +402,9 @@ impl Ledger {
             let at = self.sessions[session].settled;
             let call = &mut self.sessions[session].calls[at];
             if call.outcome.is_none() {
-                let (is_question, fails) = (call.is_question, call.fails);
+                let (has_answer, fails) = (call.has_answer, call.fails);
                 call.outcome = Some(Outcome::Done);
-                self.check(!is_question, || format!("call {} is done and has no answer", at + 1));
+                self.check(!has_answer, || format!("call {} is done and has no answer", at + 1));
                 self.check(!fails, || format!("call {} is reported as a success, and is none", at + 1));
             }
             self.sessions[session].settled += 1;

@@ -8,20 +8,21 @@ use std::panic::Location;
 /// What a list of all calls says that the room is to do.
 #[derive(Default)]
 struct Model {
+    /// Number, whether it may be dropped, and bytes.
     waiting: Vec<(u64, bool, usize)>,
 }
 
 impl Model {
-    fn drawings(&self) -> impl Iterator<Item = &(u64, bool, usize)> {
-        self.waiting.iter().filter(|(_, is_question, _)| !is_question)
+    fn droppable(&self) -> impl Iterator<Item = &(u64, bool, usize)> {
+        self.waiting.iter().filter(|(_, is_droppable, _)| *is_droppable)
     }
 
     fn overflow(&mut self) -> Option<u64> {
-        let (count, bytes) = self.drawings().fold((0, 0), |(n, sum), (_, _, bytes)| (n + 1, sum + bytes));
+        let (count, bytes) = self.droppable().fold((0, 0), |(n, sum), (_, _, bytes)| (n + 1, sum + bytes));
         if (count <= MOST && bytes <= MOST_BYTES) || count == 1 {
             return None;
         }
-        let oldest = self.waiting.iter().position(|(_, is_question, _)| !is_question)?;
+        let oldest = self.waiting.iter().position(|(_, is_droppable, _)| *is_droppable)?;
         Some(self.waiting.remove(oldest).0)
     }
 }
@@ -63,9 +64,9 @@ fn it_holds_what_a_list_of_all_calls_would_hold() {
                     continue;
                 }
             }
-            let is_question = room.get_mut(number).unwrap().method().is_question();
+            let is_droppable = room.get_mut(number).unwrap().method().may_be_dropped();
             let bytes = room.get_mut(number).unwrap().data.len();
-            model.waiting.push((number, is_question, bytes));
+            model.waiting.push((number, is_droppable, bytes));
             loop {
                 let dropped = room.overflow().map(|waiting| waiting.number);
                 assert_eq!(dropped, model.overflow(), "seed {seed}, call {number}");
@@ -74,7 +75,7 @@ fn it_holds_what_a_list_of_all_calls_would_hold() {
                 }
             }
             assert_eq!(room.last_number(), number);
-            assert_eq!(room.bytes, model.drawings().map(|(_, _, bytes)| bytes).sum::<usize>());
+            assert_eq!(room.bytes, model.droppable().map(|(_, _, bytes)| bytes).sum::<usize>());
             for (waits, _, _) in &model.waiting {
                 assert_eq!(room.get_mut(*waits).map(|waiting| waiting.number), Some(*waits));
             }
@@ -99,7 +100,7 @@ fn of_many_small_calls_the_newest_stay_and_questions_take_no_place_from_them() {
             dropped += std::iter::from_fn(|| room.overflow()).count();
         }
     }
-    assert_eq!((dropped, room.drawings.len(), room.questions.len()), (MOST, MOST, MOST));
+    assert_eq!((dropped, room.droppable.len(), room.lasting.len()), (MOST, MOST, MOST));
     assert!(!room.has_place(&Request::Sync {}), "questions that do not fit wait elsewhere");
     assert!(!room.has_place(&Request::Clear { color: Color::RED }));
 }
