@@ -77,8 +77,8 @@ impl<'a> Caller<'a> {
     /// Writes into the journal that a session was taken up, with what `session` is then, before anything is said of it. A session whose
     /// client wants to hear of nothing before it is durable says so with `is_durable`.
     ///
-    /// Without room in the journal that is not so for a session that begins: after a restart its client is told that it is not
-    /// known, and nothing else is promised. [`Receipt::has_room`] says when to try again.
+    /// If the journal has no room, a new session is not in it, and a restart forgets the session. [`Receipt::has_room`] says when to
+    /// try again.
     pub(crate) fn take_up(
         &mut self,
         id: Id,

@@ -60,11 +60,8 @@ struct Inner {
     /// Connections that wait.
     waiting: AtomicUsize,
     /// Some may have ceased to wait. Never held while anything is woken.
-    turns: Mutex<Turns<Row, Waiting>>,
+    turns: Mutex<Turns<Waiting>>,
 }
-
-/// Those that take turns with others: the address, and whether they are proven.
-type Row = (Peer, bool);
 
 #[derive(Debug)]
 struct Waiting {
@@ -73,7 +70,7 @@ struct Waiting {
 }
 
 impl Lane {
-    fn turns(&self) -> MutexGuard<'_, Turns<Row, Waiting>> {
+    fn turns(&self) -> MutexGuard<'_, Turns<Waiting>> {
         self.0.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,11 +109,11 @@ impl Lane {
         }
     }
 
-    /// Returns where a place for one of `row` comes.
-    fn enter(&self, row: Row, size: u64) -> Entering {
+    /// Returns where a place for one from `peer` comes.
+    fn enter(&self, peer: Peer, is_proven: bool, size: u64) -> Entering {
         let (sender, turn) = oneshot::channel();
         self.0.waiting.fetch_add(1, SeqCst);
-        self.turns().push(row, Waiting { size, sender });
+        self.turns().push(peer, is_proven, Waiting { size, sender });
         self.give_out();
         Entering { lane: self.clone(), turn }
     }
@@ -280,7 +277,7 @@ impl Work {
     /// Ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, is_proven: bool) -> Poll<()> {
         let Work { lane, peer, entering, size, .. } = self;
-        let entering = entering.get_or_insert_with(|| lane.enter((*peer, is_proven), *size));
+        let entering = entering.get_or_insert_with(|| lane.enter(*peer, is_proven, *size));
         // Without a place, which is never so, it asks again.
         self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok().map(Place::take);
         self.entering = None;

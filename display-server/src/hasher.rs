@@ -84,8 +84,8 @@ fn serve(jobs: &Receiver<Job>) {
 /// What is to be computed.
 #[derive(Default)]
 struct Queue {
-    small: Turns<Peer, Job>,
-    large: Turns<Peer, Job>,
+    small: Turns<Job>,
+    large: Turns<Job>,
     /// The large one that has been begun.
     begun: Option<Job>,
 }
@@ -93,7 +93,7 @@ struct Queue {
 impl Queue {
     fn push(&mut self, job: Job) {
         let queue = if job.is_small { &mut self.small } else { &mut self.large };
-        queue.push(job.peer, job);
+        queue.push(job.peer, false, job);
     }
 
     /// Computes a small one, and a piece of a large one. Answers whether there was any.

@@ -1,8 +1,8 @@
 //! When memory that large buffers have had goes back to the system.
 //!
 //! The C library keeps most of it: a minute after 300 clients that never read it had 313 of 383 MiB. So it is told to give back
-//! what nobody uses when no large buffer has gone for a while. It then still keeps the end of each thread's heap; the program limits
-//! that when it starts (`main.rs`), a library leaves it to its process.
+//! unused memory when no large buffer was freed for a while. It still keeps the end of each thread's heap. The program limits that
+//! when it starts (`main.rs`); the library does not change its process.
 
 use std::convert::Infallible;
 use std::sync::atomic::AtomicBool;

@@ -7,7 +7,7 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A value that is replaced as a whole. Whoever loads it sees what came before it was stored.
+/// A value that is replaced as a whole. A load sees what happened before the store.
 pub(crate) struct Snapshot<T: ?Sized> {
     /// Held only to copy and to replace the pointer, so nobody waits for those who look at the value.
     value: RwLock<Arc<T>>,

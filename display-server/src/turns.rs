@@ -1,32 +1,59 @@
 //! A queue in which addresses take turns, so that one with a thousand connections is served as often as one with a single one.
 
+use draw_protocol::session::Peer;
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
 
-/// What waits, by the address that it comes from, or whatever else a `K` is. What comes from one address keeps its order.
+/// Items that wait, by the address that they come from and by class. Addresses take turns, and so do the two classes of an address. Items
+/// of one address and one class keep their order.
 #[derive(Debug)]
-pub(crate) struct Turns<K, T> {
-    waiting: HashMap<K, VecDeque<T>>,
-    /// Each that has something waiting, once.
-    order: VecDeque<K>,
+pub(crate) struct Turns<T> {
+    waiting: HashMap<Peer, Classes<T>>,
+    /// Each address that has an item waiting, once.
+    order: VecDeque<Peer>,
 }
 
-impl<K, T> Default for Turns<K, T> {
-    fn default() -> Turns<K, T> {
+/// The items of one address.
+#[derive(Debug)]
+struct Classes<T> {
+    queues: [VecDeque<T>; 2],
+    /// The class whose turn it is.
+    next: usize,
+}
+
+impl<T> Classes<T> {
+    fn is_empty(&self) -> bool {
+        self.queues.iter().all(VecDeque::is_empty)
+    }
+
+    /// Returns the class that the next item is of: the other one if that whose turn it is has none.
+    fn class(&self) -> usize {
+        if self.queues[self.next].is_empty() { 1 - self.next } else { self.next }
+    }
+}
+
+impl<T> Default for Classes<T> {
+    fn default() -> Classes<T> {
+        Classes { queues: [VecDeque::new(), VecDeque::new()], next: 0 }
+    }
+}
+
+impl<T> Default for Turns<T> {
+    fn default() -> Turns<T> {
         Turns { waiting: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<K: Copy + Eq + Hash, T> Turns<K, T> {
-    pub(crate) fn push(&mut self, peer: K, item: T) {
-        let queue = self.waiting.entry(peer).or_default();
-        if queue.is_empty() {
+impl<T> Turns<T> {
+    /// Adds an item. `class` tells the two classes of an address apart; where there is one, it is always the same.
+    pub(crate) fn push(&mut self, peer: Peer, class: bool, item: T) {
+        let classes = self.waiting.entry(peer).or_default();
+        if classes.is_empty() {
             self.order.push_back(peer);
         }
-        queue.push_back(item);
+        classes.queues[usize::from(class)].push_back(item);
     }
 
-    /// Takes the next of the address whose turn it is.
+    /// Takes the next item of the address whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.pop_if(|_| true)
     }
@@ -34,13 +61,15 @@ impl<K: Copy + Eq + Hash, T> Turns<K, T> {
     /// The same, if it `is_due`.
     pub(crate) fn pop_if(&mut self, is_due: impl FnOnce(&T) -> bool) -> Option<T> {
         let peer = *self.order.front()?;
-        let queue = self.waiting.get_mut(&peer)?;
-        if !is_due(queue.front()?) {
+        let classes = self.waiting.get_mut(&peer)?;
+        let class = classes.class();
+        if !is_due(classes.queues[class].front()?) {
             return None;
         }
         _ = self.order.pop_front();
-        let item = queue.pop_front();
-        match queue.is_empty() {
+        let item = classes.queues[class].pop_front();
+        classes.next = 1 - class;
+        match classes.is_empty() {
             true => _ = self.waiting.remove(&peer),
             false => self.order.push_back(peer),
         }
@@ -51,18 +80,30 @@ impl<K: Copy + Eq + Hash, T> Turns<K, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use draw_protocol::session::Peer;
     use std::net::IpAddr;
+
+    fn peer(last: u8) -> Peer {
+        Peer::from(IpAddr::from([10, 0, 0, last]))
+    }
 
     #[test]
     fn addresses_take_turns_and_each_keeps_its_order() {
-        let peer = |last| Peer::from(IpAddr::from([10, 0, 0, last]));
         let mut turns = Turns::default();
-        (0..4).for_each(|n| turns.push(peer(1), n));
-        (10..12).for_each(|n| turns.push(peer(2), n));
-        turns.push(Peer::default(), 20);
+        (0..4).for_each(|n| turns.push(peer(1), false, n));
+        (10..12).for_each(|n| turns.push(peer(2), false, n));
+        turns.push(Peer::default(), false, 20);
         let order: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(order, [0, 10, 20, 1, 11, 2, 3]);
         assert!(turns.order.is_empty() && turns.waiting.is_empty());
+    }
+
+    #[test]
+    fn an_address_has_no_more_turns_by_having_both_classes() {
+        let mut turns = Turns::default();
+        (0..4).for_each(|n| turns.push(peer(1), false, n));
+        (10..14).for_each(|n| turns.push(peer(2), false, n));
+        (20..22).for_each(|n| turns.push(peer(1), true, n));
+        let order: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
+        assert_eq!(order, [0, 10, 20, 11, 1, 12, 21, 13, 2, 3]);
     }
 }

@@ -72,7 +72,7 @@ impl<const WORDS: usize> Handoff<WORDS> {
                 shared.fetch_or(take(word), Release);
             }
         }
-        // Nothing is to be woken if it was dirty already: whoever made it so wakes all, and none of them has collected since.
+        // If it was dirty already, the thread that set the flag wakes all subscribers, and none has collected since.
         // The one that does clears the flag before it collects. That reads this swap or one that follows, so it acquires the
         // words set above. If it was clean, this swap acquires what the last to collect released when it cleared the flag:
         // who subscribes, if that one has just come.
@@ -91,7 +91,7 @@ impl<const WORDS: usize> Handoff<WORDS> {
     /// taken. It is called at once, for what there is already.
     ///
     /// Nothing is missed that others publish meanwhile. The first take clears the flag. If another thread's swap of the flag comes
-    /// before that, this take acquires the pixels, and `all` covers them. If it comes behind, whoever then finds the flag clean
+    /// before that, this take acquires the pixels, and `all` covers them. If it comes after that, the thread that then finds the flag clean
     /// sees the new subscriber, and wakes it. Should somebody else have collected the words before either, that one had
     /// `pending` locked: before this call, and then the first take sees the pixels, or after it, and then it adds the words to the new
     /// bitmap.

@@ -15,8 +15,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Replaces `damage` by what was published since the last call; by all rows at the first call. Every pixel that was
-    /// stored before that was published is seen by whoever reads the framebuffer afterwards.
+    /// Replaces `damage` by what was published since the last call; by all rows at the first call. A read of the
+    /// framebuffer after this call sees every pixel that was stored before the publication.
     pub fn take(&mut self, damage: &mut Damage) {
         *damage = Damage::none(self.height);
         *damage.words_mut() = self.subscriber.take();
