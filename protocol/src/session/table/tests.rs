@@ -344,16 +344,18 @@ fn what_is_read_back_is_bounded_and_the_least_goes_first() {
     let idle = Session { executed: 1, ..begun(0).unwrap() };
     sessions.restore(id(0), read_back(&begun(5).unwrap()), start);
     sessions.restore(id(1), idle.clone(), start);
-    let mut large = begun(1_000).unwrap();
-    large.handle_request(1_001, b"message").unwrap();
-    large.responded(&vec![0; 1 << 20], false);
-    sessions.restore(id(2), read_back(&large), start);
-    (3..20).for_each(|n| sessions.restore(id(n), fat(7), start));
-    let kept: Vec<_> = (0..3).map(|n| sessions.contains(id(n))).collect();
-    assert_eq!(
-        (kept, sessions.count().0),
-        (vec![true; 3], 3 + (limits::SESSION_MEMORY - (2 << 20)) / (7 << 20))
-    );
+    // The last of these is larger than any that has to go: each counts alone, as if it were of an address of its own.
+    let sizes = [1 << 20, (7 << 20) + (1 << 19)];
+    for (n, size) in (2..).zip(sizes) {
+        let mut large = begun(1_000).unwrap();
+        large.handle_request(1_001, b"message").unwrap();
+        large.responded(&vec![0; size], false);
+        sessions.restore(id(n), read_back(&large), start);
+    }
+    (4..20).for_each(|n| sessions.restore(id(n), fat(7), start));
+    let kept: Vec<_> = (0..4).map(|n| sessions.contains(id(n))).collect();
+    let room = limits::SESSION_MEMORY - sizes.iter().sum::<usize>() - (1 << 20);
+    assert_eq!((kept, sessions.count().0), (vec![true; 4], 4 + room / (7 << 20)));
     let (mut sessions, count) = (Sessions::<&str>::default(), limits::SESSIONS_RESTORED as u64);
     sessions.restore(id(0), read_back(&begun(5).unwrap()), start);
     (1..count + 100).for_each(|n| sessions.restore(id(n), idle.clone(), start));
