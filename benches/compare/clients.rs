@@ -1,10 +1,10 @@
 //! Our clients, as programs use them.
 
+use crate::failure::{Context, Result};
 use crate::measure::{Ends, Watch};
 use crate::ours::Ours;
 use crate::placement::Place;
 use crate::threads::{self, Side};
-use crate::{Context, Result};
 use draw_client::{Display, Pixel, blocking};
 use std::future::Future;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use crate::clients::WORKERS;
 use crate::report;
-use crate::rows::Stand;
+use crate::stand::Stand;
 use benches::date;
 use std::fs;
 use std::process::Command;

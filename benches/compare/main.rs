@@ -6,6 +6,9 @@
 
 mod clients;
 mod descriptors;
+mod drawings;
+mod failure;
+mod figures;
 mod groups;
 mod machine;
 mod measure;
@@ -16,15 +19,20 @@ mod picture;
 mod placement;
 mod raw;
 mod report;
-mod rows;
+mod row;
+mod scale;
 mod scene;
+mod socket;
+mod stand;
 mod syscalls;
-mod targets;
+mod target;
 mod threads;
 mod wire;
 
 use clap::Parser;
-use std::fmt;
+use failure::{Context, Failure, Result};
+use scale::Scale;
+use stand::Stand;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -53,35 +61,6 @@ struct Args {
     bench: bool,
 }
 
-/// A sentence that says what went wrong.
-#[derive(Debug)]
-pub(crate) struct Failure(String);
-
-pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
-
-impl Failure {
-    pub(crate) fn new(text: impl Into<String>) -> Failure {
-        Failure(text.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Says what was tried.
-pub(crate) trait Context<T> {
-    fn context(self, what: impl fmt::Display) -> Result<T>;
-}
-
-impl<T, E: fmt::Display> Context<T> for Result<T, E> {
-    fn context(self, what: impl fmt::Display) -> Result<T> {
-        self.map_err(|error| Failure(format!("{what}: {error}")))
-    }
-}
-
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs this too, with whatever arguments tests have.
     let is_wanted = |arg: String| matches!(&arg[..], "--bench" | "--help" | "-h");
@@ -99,7 +78,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let scale = if args.quick { rows::Scale::QUICK } else { rows::Scale::FULL };
+    let scale = if args.quick { Scale::QUICK } else { Scale::FULL };
     let rounds = args.rounds.unwrap_or(scale.rounds);
     let began = Instant::now();
     let load = machine::load();
@@ -110,9 +89,9 @@ fn run(args: &Args) -> Result<()> {
         stands.iter_mut().try_for_each(|stand| stand.turn(round))?;
     }
     progress("counting system calls");
-    stands.iter_mut().try_for_each(rows::Stand::count_system_calls)?;
+    stands.iter_mut().try_for_each(Stand::count_system_calls)?;
     progress("");
-    stands.iter().try_for_each(rows::Stand::check)?;
+    stands.iter().try_for_each(Stand::check)?;
 
     if let Some(path) = &args.chart {
         let chart = picture::chart(&stands, machine::headline(&load, &stands));
@@ -125,16 +104,12 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// Everything that is measured, in every placement.
-fn stands(
-    places: &[placement::Place],
-    scale: &rows::Scale,
-    filter: Option<&str>,
-) -> Result<Vec<rows::Stand>> {
+fn stands(places: &[placement::Place], scale: &Scale, filter: Option<&str>) -> Result<Vec<Stand>> {
     let mut memory = Some(memory::Memory::measure(places[0]));
     let mut stands = Vec::new();
     for (i, &place) in places.iter().enumerate() {
         let scene = scene::Scene::new(place, *scale, memory.take(), i + 1 == places.len())?;
-        let mut stand = rows::Stand::new(scene)?;
+        let mut stand = Stand::new(scene)?;
         if let Some(filter) = filter {
             stand.groups.retain(|group| {
                 group.title.contains(filter) || group.rows.iter().any(|row| row.name.contains(filter))
@@ -144,7 +119,7 @@ fn stands(
     }
     match filter {
         Some(filter) if stands.iter().all(|stand| stand.groups.is_empty()) => {
-            Err(Failure(format!("no group and no row has {filter:?} in its name")))
+            Err(Failure::new(format!("no group and no row has {filter:?} in its name")))
         }
         _ => Ok(stands),
     }

@@ -1,6 +1,6 @@
 //! What one section of a row measures.
 
-use crate::Result;
+use crate::failure::Result;
 use crate::syscalls::Counters;
 use crate::threads::Side;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! What a connection costs the server that has drawn and is idle now: measured before anything else, since a process
 //! gives back little of what it once had.
 
+use crate::descriptors;
+use crate::failure::{Context, Failure, Result};
 use crate::ours::Ours;
 use crate::placement::Place;
-use crate::raw::prepared;
+use crate::socket::prepared;
 use crate::wire::SIZE;
-use crate::{Context, Failure, Result, descriptors};
 use draw_protocol::client::Connection;
 use draw_protocol::{Color, Hello, Pixel, Request};
 use std::fs;

@@ -1,10 +1,10 @@
 //! Our server, in a thread of its own, which is a current-thread runtime.
 
+use crate::failure::{Context, Failure, Result};
 use crate::measure::{Ends, Traffic, Wire};
 use crate::placement::Place;
-use crate::raw;
+use crate::socket;
 use crate::threads::{self, Side};
-use crate::{Context, Failure, Result};
 use display_server::{Server, ServerOptions};
 use draw_client::{Color, Pixel, Size};
 use std::io::{self, IoSlice};
@@ -30,7 +30,7 @@ impl Ours {
         let display = display_server::Display::new(size, Color::BLACK).context("opening a display")?;
         let server = Server::new(display.clone(), ServerOptions::default());
         let listener = display_server::bind("127.0.0.1:0", false).context("opening a display")?;
-        raw::unpaced(&listener).context("opening a display")?;
+        socket::unpaced(&listener).context("opening a display")?;
         let address = listener.local_addr().context("opening a display")?;
         let traffic = Arc::new(Traffic::default());
         let counted = Arc::clone(&traffic);

@@ -1,7 +1,8 @@
 //! The table as a picture: each group once, with the bars of all placements beside each other.
 
-use crate::rows::{Group, Row, Stand};
-use crate::targets::figure;
+use crate::figures::figure;
+use crate::row::{Group, Row};
+use crate::stand::Stand;
 use benches::chart::{Bars, Chart, Panel};
 
 /// `circumstances` stand below the title.

@@ -1,6 +1,6 @@
 //! Which core each end runs on. Nothing decides a round trip more.
 
-use crate::{Context, Failure, Result};
+use crate::failure::{Context, Failure, Result};
 use std::fmt;
 
 /// Where the two ends are.

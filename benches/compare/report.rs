@@ -1,8 +1,9 @@
 //! The table.
 
+use crate::figures::{all, p99, ratio, shown_ratio};
 use crate::measure::{Section, Unit};
-use crate::rows::{Group, Row, Stand};
-use crate::targets::{all, p99, ratio, shown_ratio};
+use crate::row::{Group, Row};
+use crate::stand::Stand;
 use benches::stats::{median, min};
 use benches::table::{NOTHING, markdown, number};
 

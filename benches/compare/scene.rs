@@ -1,13 +1,13 @@
 //! What all rows of one placement share.
 
-use crate::Result;
 use crate::clients::Client;
+use crate::failure::Result;
 use crate::memory::Memory;
 use crate::ours::Ours;
 use crate::peers::Peers;
 use crate::placement::Place;
 use crate::raw::Raw;
-use crate::rows::Scale;
+use crate::scale::Scale;
 use crate::wire::{FRAME, SIZE};
 use std::rc::Rc;
 

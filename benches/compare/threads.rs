@@ -1,6 +1,6 @@
 //! The threads whose work is measured: starting them where they belong, and the processor time that they take.
 
-use crate::{Context, Result};
+use crate::failure::{Context, Result};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;

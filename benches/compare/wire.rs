@@ -1,7 +1,7 @@
 //! How many bytes a call and its acknowledgement have: counted in a conversation of the two state machines, since they
 //! write what the clients and the server send.
 
-use crate::{Failure, Result};
+use crate::failure::{Failure, Result};
 use benches::conversation::{Conversation, draw_nothing};
 pub(crate) use benches::pictures::SIZE;
 use draw_protocol::{Pixel, Request, Size};
@@ -19,6 +19,13 @@ pub(crate) struct Messages {
     pub(crate) head: Option<usize>,
     /// Bytes of the acknowledgement of one alone.
     pub(crate) acknowledgement: usize,
+}
+
+impl Messages {
+    /// Returns where the pixels of each message begin.
+    pub(crate) fn head(&self) -> Result<usize> {
+        self.head.ok_or_else(|| Failure::new("a message for many pixels has none"))
+    }
 }
 
 /// A conversation in which `calls` calls were made before.

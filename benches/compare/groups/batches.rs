@@ -1,14 +1,15 @@
 //! Many pixels a call, over one connection and over four.
 
-use super::{BATCH, display, head, painted, scattered, stream};
-use crate::Result;
+use super::stream;
 use crate::clients::Asynchronous;
+use crate::drawings::{BATCH, display, painted, scattered};
+use crate::failure::Result;
 use crate::measure::{Load, Unit};
 use crate::peers;
 use crate::raw::{Raw, Work};
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::wire;
 use draw_client::Pixel;
 use std::rc::Rc;
@@ -31,7 +32,7 @@ fn group(scene: &Scene, what: &str, pixels: &Rc<[Pixel]>, connections: usize) ->
     let load = Load { calls: passes * pixels.len() / BATCH, pixels: passes * pixels.len() };
     let unit = Unit::Pixels;
     let messages = wire::draw_pixels(pixels, BATCH)?;
-    let work = Work::Store { head: head(&messages)? };
+    let work = Work::Store { head: messages.head()? };
     let raw = Raw::start(scene.place, connections)?;
 
     let client = Asynchronous::connect(&scene.ours, &scene.single, connections)?;

@@ -1,11 +1,11 @@
 //! The lecture's circle, drawn in each way.
 
-use super::{EARLY, LATE, drawing, head, ping, stream};
-use crate::Result;
+use super::{EARLY, LATE, drawing, ping, stream};
 use crate::clients::{Asynchronous, Blocking};
+use crate::failure::Result;
 use crate::measure::{Load, Unit};
 use crate::raw::{Raw, Work};
-use crate::rows::Group;
+use crate::row::Group;
 use crate::scene::Scene;
 use crate::wire;
 use benches::pictures::pixel;
@@ -52,7 +52,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
     let client = Blocking::connect(&scene.ours)?;
     let ends = client.ends.clone();
     let message = wire::draw_pixels(&pixels, count)?;
-    let work = Work::Store { head: head(&message)? };
+    let work = Work::Store { head: message.head()? };
     let load = Load { calls: 1, pixels: count };
     let batch = vec![
         stream("circle: raw message, decode and store", unit, raw()?, message, load, work),

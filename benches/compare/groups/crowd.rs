@@ -1,13 +1,14 @@
 //! The same work, shared by few clients and by many.
 
-use super::{display, painted};
 use crate::clients::Asynchronous;
+use crate::drawings::{display, painted};
+use crate::failure::Result;
 use crate::measure::{Load, Unit, Watch};
 use crate::raw::crowd::Crowd;
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
-use crate::{Result, descriptors, wire};
+use crate::target::Target;
+use crate::{descriptors, wire};
 use benches::chart::Kind;
 use draw_client::Pixel;
 use std::cell::RefCell;

@@ -1,15 +1,15 @@
 //! Whether a client gets its turn while another streams as fast as it can.
 
-use super::{BATCH, display, painted};
 use crate::clients::{Blocking, Client};
+use crate::drawings::{BATCH, display, painted};
+use crate::failure::{Context, Failure, Result};
 use crate::measure::{Ends, Load, Unit, Watch, Wire};
 use crate::ours::Ours;
 use crate::placement::Place;
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::threads;
-use crate::{Context, Failure, Result};
 use draw_client::{Display, Pixel, Position};
 use std::rc::Rc;
 use std::sync::Arc;

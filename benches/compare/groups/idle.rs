@@ -2,9 +2,9 @@
 
 use crate::measure::{Ends, Load, Unit};
 use crate::memory::CONNECTIONS;
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 
 /// KiB.
 const MOST: f64 = 16.0;

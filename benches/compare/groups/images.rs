@@ -1,25 +1,23 @@
 //! Whole frames, there and back.
 
-use super::{head, image, stream};
+use super::stream;
 use crate::clients::{Asynchronous, Blocking};
+use crate::drawings::{PIXELS, color, image, in_turn, same, two_images};
+use crate::failure::{Context, Result};
 use crate::measure::{Ends, Load, Unit, Watch, Wire};
 use crate::ours::Ours;
 use crate::peers;
 use crate::raw::{Raw, Work};
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::wire::{self, FRAME};
-use crate::{Context, Failure, Result};
 
 use benches::chart::Kind;
 use std::rc::Rc;
 
 const RAW_PUT: &str = "raw stream, copied once";
 const RAW_GET: &str = "raw stream the other way";
-
-/// Pixels of a frame.
-pub(crate) const PIXELS: usize = FRAME.width as usize * FRAME.height as usize;
 
 pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
     let calls = scene.scale.frames;
@@ -29,7 +27,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
 
 fn put(scene: &Scene, load: Load) -> Result<Group> {
     let messages = wire::put_image(&image(PIXELS, 0));
-    let work = Work::Copy { head: head(&messages)? };
+    let work = Work::Copy { head: messages.head()? };
     let raw = Raw::start(scene.place, 1)?;
 
     let client = Asynchronous::connect(&scene.frame, &scene.single, 1)?;
@@ -69,16 +67,6 @@ fn putting(
         run(watch, &frames)?;
         same(frames[load.calls - 1], &ours.image())
     })
-}
-
-/// The images of a turn.
-pub(crate) fn two_images(salt: u32) -> [Vec<u8>; 2] {
-    [image(PIXELS, salt), image(PIXELS, salt + 1)]
-}
-
-/// One and the other, so often in all.
-pub(crate) fn in_turn<T>(images: &[Vec<T>; 2], count: usize) -> Vec<&[T]> {
-    images.iter().map(Vec::as_slice).cycle().take(count).collect()
 }
 
 fn get(scene: &Scene, load: Load) -> Result<Group> {
@@ -130,15 +118,10 @@ fn getting(
         let framebuffer = ours.display.framebuffer();
         let mut damage = framebuffer.no_damage();
         for (i, y) in (0..FRAME.height).enumerate() {
-            framebuffer.draw_pixel(y as i32, y as i32, super::color(salt, i), &mut damage);
+            framebuffer.draw_pixel(y as i32, y as i32, color(salt, i), &mut damage);
         }
         let mut got = Vec::new();
         run(watch, &mut got)?;
         same(&ours.image(), &got)
     })
-}
-
-/// That an image is what it has to be.
-pub(crate) fn same(wanted: &[u8], got: &[u8]) -> Result<()> {
-    if wanted == got { Ok(()) } else { Err(Failure::new("the image is not the one that was put there")) }
 }

@@ -1,14 +1,15 @@
 //! One pixel, drawn before the next: what a synchronous call costs.
 
-use super::{EARLY, drawing, ping, square};
-use crate::Result;
+use super::{EARLY, drawing, ping};
 use crate::clients::{Asynchronous, Blocking, Client};
+use crate::drawings::square;
+use crate::failure::Result;
 use crate::measure::{Load, Unit, Wire};
 use crate::raw::Raw;
 use crate::raw::runtime::TokioPing;
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::wire;
 use benches::chart::Kind;
 use std::rc::Rc;

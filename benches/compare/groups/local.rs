@@ -1,13 +1,13 @@
 //! Fills, with no socket: the framebuffer beside plain loops over as many pixels.
 
-use super::color;
+use crate::drawings::color;
+use crate::failure::{Failure, Result};
 use crate::measure::{Ends, Load, Unit, Watch};
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::threads::{self, Side};
 use crate::wire::SIZE;
-use crate::{Failure, Result};
 use benches::chart::Kind;
 use display_server::Framebuffer;
 use draw_client::Color;

@@ -5,22 +5,21 @@ mod circle;
 mod crowd;
 mod fairness;
 mod idle;
-pub(crate) mod images;
+mod images;
 mod latency;
 mod local;
 mod path;
 mod singles;
 
+use crate::drawings::painted;
+use crate::failure::Result;
 use crate::measure::{Ends, Load, Unit, Watch, Wire};
 use crate::ours::Ours;
 use crate::raw::{Raw, Work};
-use crate::rows::{Group, Row};
+use crate::row::{Group, Row};
 use crate::scene::Scene;
 use crate::wire::Messages;
-use crate::{Failure, Result};
 use benches::chart::Kind;
-use benches::pictures;
-pub(crate) use benches::pictures::{BATCH, color};
 use draw_client::Pixel;
 use std::rc::Rc;
 
@@ -75,35 +74,4 @@ fn ping(name: &str, unit: Unit, mut raw: Raw, messages: Messages, count: usize) 
     let ends = raw.ends(Wire::Each(messages.size as f64));
     let run = move |watch: &mut Watch<'_>, _: u32| raw.ping(watch, &messages, count);
     Row::new(name, unit, Load { calls: count, pixels: count }, ends, run).kind(Kind::Raw)
-}
-
-/// Where the pixels of these messages begin.
-pub(crate) fn head(messages: &Messages) -> Result<usize> {
-    messages.head.ok_or_else(|| Failure::new("a message for many pixels has none"))
-}
-
-/// `count` pixels, row by row, over and over.
-fn square(count: usize) -> Rc<[Pixel]> {
-    pictures::square(count).into()
-}
-
-/// The whole display, row by row, as far as full batches of so many pixels go.
-fn display(batch: usize) -> Rc<[Pixel]> {
-    pictures::display(batch).into()
-}
-
-/// As many pixels, anywhere on the display; the same in every run.
-fn scattered() -> Rc<[Pixel]> {
-    pictures::scattered().into()
-}
-
-/// The same pixels in the colours of this turn.
-pub(crate) fn painted(pixels: &[Pixel], salt: u32) -> Vec<Pixel> {
-    let paint = |(i, pixel): (usize, &Pixel)| Pixel { color: color(salt, i), ..*pixel };
-    pixels.iter().enumerate().map(paint).collect()
-}
-
-/// A whole image in the colours of this turn.
-fn image(pixels: usize, salt: u32) -> Vec<u8> {
-    (0..pixels).flat_map(|i| color(salt, i).to_bytes()).collect()
 }

@@ -1,16 +1,17 @@
 //! A path of 50 ms and 100 Mbit/s.
 
-use super::{BATCH, display, drawing, head, square, stream};
+use super::{drawing, stream};
 use crate::clients::Asynchronous;
+use crate::drawings::{BATCH, display, square};
+use crate::failure::{Context, Failure, Result};
 use crate::measure::{LINE_BITS, Load, ROUND_TRIP, Unit};
 use crate::placement::Place;
 use crate::raw::{Raw, Work};
-use crate::rows::Group;
+use crate::row::Group;
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::threads;
 use crate::wire;
-use crate::{Context, Failure, Result};
 use draw_examples::DelayLine;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -33,7 +34,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
     let place = scene.place;
     let (pixels, passes) = (display(BATCH), scene.scale.far_passes);
     let messages = wire::draw_pixels(&pixels, BATCH)?;
-    let work = Work::Store { head: head(&messages)? };
+    let work = Work::Store { head: messages.head()? };
     let load = Load { calls: passes * pixels.len() / BATCH, pixels: passes * pixels.len() };
     let raw = Raw::start_far_away(place, |address| line(place, address))?;
 

@@ -1,15 +1,16 @@
 //! The simple loop: one asynchronous call a pixel, each with its own colour.
 
-use super::{LATE, drawing, square, stream};
-use crate::Result;
+use super::{LATE, drawing, stream};
 use crate::clients::{Asynchronous, Pipelined};
+use crate::drawings::square;
+use crate::failure::Result;
 use crate::measure::{Load, Unit};
 use crate::peers;
 use crate::placement::Place;
 use crate::raw::{Raw, Work};
-use crate::rows::Group;
+use crate::row::Group;
 use crate::scene::Scene;
-use crate::targets::Target;
+use crate::target::Target;
 use crate::wire;
 
 pub(super) fn group(scene: &Scene) -> Result<Group> {

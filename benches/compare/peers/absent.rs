@@ -1,9 +1,9 @@
 //! What stands for the peers that this program was built without.
 
-use crate::Result;
+use crate::failure::Result;
 use crate::measure::Load;
 use crate::placement::Place;
-use crate::rows::Row;
+use crate::row::Row;
 use draw_client::Pixel;
 use std::rc::Rc;
 

@@ -1,14 +1,15 @@
 //! breakwater, a server of Pixelflut, with its binary command PB: ten bytes a pixel, unanswered.
 
 use super::{Program, opaque};
+use crate::drawings::BATCH;
+use crate::failure::{Context, Failure, Result};
 use crate::measure::{Ends, Load, Unit, Wire};
 use crate::ours::Drawn;
 use crate::placement::Place;
-use crate::raw::{BLOCK, TIMEOUT, prepared};
-use crate::rows::Row;
+use crate::row::Row;
+use crate::socket::{BLOCK, TIMEOUT, prepared};
 use crate::threads::{self, Side};
 use crate::wire::SIZE;
-use crate::{Context, Failure, Result};
 use draw_client::{Color, Pixel};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -61,8 +62,7 @@ impl Breakwater {
             wire: Wire::Each(COMMAND as f64),
         };
         // As many calls as the others make.
-        let load =
-            Load { calls: passes * pixels.len() / crate::groups::BATCH, pixels: passes * pixels.len() };
+        let load = Load { calls: passes * pixels.len() / BATCH, pixels: passes * pixels.len() };
         Ok(Row::new(name, Unit::Pixels, load, ends, move |watch, salt| {
             let pixels = opaque(&pixels, salt);
             let commands: Vec<_> = pixels.iter().flat_map(command).collect();

@@ -8,11 +8,11 @@ mod tarpc;
 #[cfg(feature = "peers")]
 mod x11;
 
-use crate::groups::painted;
+use crate::drawings::painted;
+use crate::failure::{Context, Result};
 use crate::measure::{Load, Unit};
 use crate::placement::Place;
-use crate::rows::Row;
-use crate::{Context, Result};
+use crate::row::Row;
 use benches::chart::Kind;
 use breakwater::Breakwater;
 use draw_client::{Color, Pixel};

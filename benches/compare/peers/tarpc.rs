@@ -1,15 +1,15 @@
 //! tarpc, with bincode over TCP.
 
 use crate::clients::Client;
-use crate::groups::painted;
+use crate::drawings::painted;
+use crate::failure::{Context, Result};
 use crate::measure::{Ends, Load, Traffic, Unit, Watch, Wire};
 use crate::ours::{Tapped, check};
 use crate::placement::Place;
-use crate::raw::prepared;
-use crate::rows::Row;
+use crate::row::Row;
+use crate::socket::prepared;
 use crate::threads::{self, Side};
 use crate::wire::SIZE;
-use crate::{Context, Result};
 use draw_client::{Color, Pixel};
 use futures::{StreamExt, TryStreamExt, stream};
 use std::future::Future;

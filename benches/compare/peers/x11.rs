@@ -1,16 +1,16 @@
 //! X11: x11rb over TCP to an Xvfb of its own.
 
 use super::{Program, opaque};
-use crate::groups::color;
-use crate::groups::images::{PIXELS, in_turn, same, two_images};
+use crate::drawings::color;
+use crate::drawings::{PIXELS, in_turn, same, two_images};
+use crate::failure::{Context, Failure, Result};
 use crate::measure::{Ends, Load, Unit, Wire};
 use crate::ours::check;
 use crate::placement::Place;
-use crate::raw::prepared;
-use crate::rows::Row;
+use crate::row::Row;
+use crate::socket::prepared;
 use crate::threads::{self, Side};
 use crate::wire::{FRAME, SIZE};
-use crate::{Context, Failure, Result};
 use draw_client::{Color, Pixel, Size};
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpStream;

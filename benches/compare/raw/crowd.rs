@@ -2,14 +2,14 @@
 
 use super::far::store;
 use super::runtime::adopted;
-use super::{BLOCK, connect, listen, prepared};
 use crate::clients::Client;
+use crate::failure::{Context, Result};
 use crate::measure::{Ends, Watch, Wire};
 use crate::ours;
 use crate::placement::Place;
+use crate::socket::{BLOCK, connect, listen, prepared};
 use crate::threads::{self, Side};
 use crate::wire::{Messages, SIZE};
-use crate::{Context, Result};
 use draw_client::{Color, Pixel};
 use std::cell::RefCell;
 use std::io;
@@ -54,11 +54,8 @@ impl Crowd {
             near.push(connect(address)?);
             far.push(prepared(listener.accept().map(|(stream, _)| stream))?);
         }
-        let format = Format {
-            size: messages.size,
-            head: super::super::groups::head(&messages)?,
-            acknowledgement: messages.acknowledgement,
-        };
+        let format =
+            Format { size: messages.size, head: messages.head()?, acknowledgement: messages.acknowledgement };
         let stored = Stored::default();
         let storing = Arc::clone(&stored);
         let serve = move || {

@@ -1,8 +1,8 @@
 //! The far end of a raw connection.
 
-use super::BLOCK;
+use crate::failure::{Context, Failure, Result};
+use crate::socket::BLOCK;
 use crate::wire::SIZE;
-use crate::{Context, Failure, Result};
 use draw_protocol::{Color, Pixel};
 use std::io::{Read, Write};
 use std::net::TcpStream;

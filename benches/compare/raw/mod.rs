@@ -4,30 +4,23 @@ pub(crate) mod crowd;
 mod far;
 pub(crate) mod runtime;
 
+use crate::failure::{Context, Failure, Result};
 use crate::measure::{Ends, Watch, Wire};
 use crate::placement::Place;
+use crate::socket::{BLOCK, TIMEOUT, connect, listen, prepared};
 use crate::threads::{self, Side};
 use crate::wire::Messages;
-use crate::{Context, Failure, Result};
 use draw_examples::DelayLine;
 use far::{Far, Job};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 pub(crate) use far::Work;
-
-/// Bytes of one write of a stream, and of one read: what our client and server use.
-pub(crate) const BLOCK: usize = 64 << 10;
 
 /// Bytes that may be unacknowledged on all connections together: about what our 65,536 single pixels are, and enough
 /// for any loopback.
 const WINDOW: usize = 2 << 20;
-
-/// A peer that says nothing for so long is broken.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Messages that are exchanged one by one before the time is taken.
 const WARM: usize = 20;
@@ -249,43 +242,4 @@ impl Link {
         }
         Err(Failure::new("the raw far end has not stored what it was sent last"))
     }
-}
-
-/// Listens, for connections that send unpaced as those of our own display do: what is accepted has the congestion control of the
-/// listener.
-pub(crate) fn listen() -> Result<TcpListener> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("listening for a connection")?;
-    unpaced(&listener).context("listening for a connection")?;
-    Ok(listener)
-}
-
-/// A connection that sends unpaced, as those of our own clients do.
-pub(crate) fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let open = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        unpaced(&socket)?;
-        socket.connect(&address.into())?;
-        Ok(TcpStream::from(socket))
-    };
-    prepared(open())
-}
-
-#[cfg(target_os = "linux")]
-pub(crate) fn unpaced(socket: impl std::os::fd::AsFd) -> std::io::Result<()> {
-    Ok(rustix::net::sockopt::set_tcp_congestion(socket, "reno")?)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn unpaced<S>(_: S) -> std::io::Result<()> {
-    Ok(())
-}
-
-pub(crate) fn prepared(stream: std::io::Result<TcpStream>) -> Result<TcpStream> {
-    let prepare = |stream: TcpStream| {
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(TIMEOUT))?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        Ok(stream)
-    };
-    stream.and_then(prepare).context("opening a connection")
 }

@@ -1,12 +1,12 @@
 //! The ping-pong of the raw connection, but with tokio at both ends.
 
-use super::{connect, listen, prepared};
 use crate::clients::Client;
+use crate::failure::{Context, Result};
 use crate::measure::{Ends, Watch, Wire};
 use crate::placement::Place;
+use crate::socket::{connect, listen, prepared};
 use crate::threads::{self, Side};
 use crate::wire::Messages;
-use crate::{Context, Result};
 use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

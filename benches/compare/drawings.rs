@@ -1,0 +1,52 @@
+//! What is drawn: pixels and images, in other colours each turn.
+
+use crate::failure::{Failure, Result};
+use crate::wire::FRAME;
+use benches::pictures;
+pub(crate) use benches::pictures::{BATCH, color};
+use draw_client::Pixel;
+use std::rc::Rc;
+
+/// Pixels of a frame.
+pub(crate) const PIXELS: usize = FRAME.width as usize * FRAME.height as usize;
+
+/// `count` pixels, row by row, over and over.
+pub(crate) fn square(count: usize) -> Rc<[Pixel]> {
+    pictures::square(count).into()
+}
+
+/// The whole display, row by row, as far as full batches of so many pixels go.
+pub(crate) fn display(batch: usize) -> Rc<[Pixel]> {
+    pictures::display(batch).into()
+}
+
+/// As many pixels, anywhere on the display; the same in every run.
+pub(crate) fn scattered() -> Rc<[Pixel]> {
+    pictures::scattered().into()
+}
+
+/// The same pixels in the colours of this turn.
+pub(crate) fn painted(pixels: &[Pixel], salt: u32) -> Vec<Pixel> {
+    let paint = |(i, pixel): (usize, &Pixel)| Pixel { color: color(salt, i), ..*pixel };
+    pixels.iter().enumerate().map(paint).collect()
+}
+
+/// A whole image in the colours of this turn.
+pub(crate) fn image(pixels: usize, salt: u32) -> Vec<u8> {
+    (0..pixels).flat_map(|i| color(salt, i).to_bytes()).collect()
+}
+
+/// The images of a turn.
+pub(crate) fn two_images(salt: u32) -> [Vec<u8>; 2] {
+    [image(PIXELS, salt), image(PIXELS, salt + 1)]
+}
+
+/// One and the other, so often in all.
+pub(crate) fn in_turn<T>(images: &[Vec<T>; 2], count: usize) -> Vec<&[T]> {
+    images.iter().map(Vec::as_slice).cycle().take(count).collect()
+}
+
+/// That an image is what it has to be.
+pub(crate) fn same(wanted: &[u8], got: &[u8]) -> Result<()> {
+    if wanted == got { Ok(()) } else { Err(Failure::new("the image is not the one that was put there")) }
+}

@@ -1,0 +1,52 @@
+//! How much is measured: in full, or quickly.
+
+/// How much each row does in a round.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    pub(crate) rounds: u32,
+    /// Calls that are waited for one by one.
+    pub(crate) calls: usize,
+    /// Calls of the loop that does not wait, and of a peer that is a hundred times slower.
+    pub(crate) singles: usize,
+    pub(crate) slow_singles: usize,
+    /// How often the whole display is drawn in batches.
+    pub(crate) passes: usize,
+    /// The same by clients that share the work: of 512 each sends twice what it may have under way at first, since a short burst
+    /// measures how it begins.
+    pub(crate) crowd_passes: usize,
+    /// Whole frames put or got.
+    pub(crate) frames: usize,
+    /// Questions of the client that wants its turn beside another.
+    pub(crate) questions: usize,
+    /// How often the whole display is drawn on the far side of the slow path.
+    pub(crate) far_passes: usize,
+    /// Rounds between two turns of what takes long.
+    pub(crate) pause: u32,
+}
+
+impl Scale {
+    pub(crate) const FULL: Scale = Scale {
+        rounds: 30,
+        calls: 1_000,
+        singles: 200_000,
+        slow_singles: 20_000,
+        passes: 10,
+        crowd_passes: 128,
+        frames: 10,
+        questions: 100,
+        far_passes: 7,
+        pause: 6,
+    };
+    pub(crate) const QUICK: Scale = Scale {
+        rounds: 4,
+        calls: 200,
+        singles: 50_000,
+        slow_singles: 5_000,
+        passes: 2,
+        crowd_passes: 5,
+        frames: 3,
+        questions: 30,
+        far_passes: 5,
+        pause: 4,
+    };
+}
