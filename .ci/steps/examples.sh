@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Runs every example.
+source "$(dirname "$0")/../lib.sh"
+
+# How each example is run here. One that is missing, or one that is no example any more, fails the step.
+declare -A arguments=(
+    [circle]="--exit --diameter 31 --rtt 4ms"
+    [density]=""
+    [draw_wire]=""
+    [film]="--seconds 1s"
+    [late_errors]=""
+    [mouse]=""
+    [picture]=""
+    [unkillable]="--kills 5 --calls 200000"
+)
+
+names=$(metadata examples)
+target=$(metadata target)
+[[ -n $names ]] || fail "cargo metadata lists no example of draw-examples"
+for name in $names; do
+    [[ -v arguments[$name] ]] || fail "there is no known way to run the example $name: add it to the table in $0"
+done
+for name in "${!arguments[@]}"; do
+    grep -qxF "$name" <<<"$names" || fail "the table in $0 has $name, which is no example"
+done
+for name in $names; do
+    read -ra words <<<"${arguments[$name]}"
+    echo "$name ${words[*]}"
+    # In a directory of its own: an example may leave files.
+    directory=$scratch/examples/$name
+    mkdir -p "$directory"
+    status=0
+    (cd "$directory" && timeout 60 "$target/release/examples/$name" "${words[@]}") >"$directory.out" || status=$?
+    sed 's/^/  /' "$directory.out"
+    ((status == 0)) || fail "the example $name ended with status $status"
+    grep -q '[^[:space:]]' "$directory.out" || fail "the example $name printed nothing"
+done
