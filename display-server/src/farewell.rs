@@ -16,7 +16,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -57,13 +57,32 @@ pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> i
     stream.shutdown(Shutdown::Write)
 }
 
+/// What a connection has to send, of whatever protocol.
+pub(crate) trait Outgoing {
+    /// Returns what is to be sent next; empty if that is nothing.
+    fn unsent(&mut self, now: Instant) -> &[u8];
+
+    /// Takes away the first `bytes` bytes of it, which are sent.
+    fn sent(&mut self, bytes: usize, now: Instant);
+}
+
+impl Outgoing for server::Connection {
+    fn unsent(&mut self, now: Instant) -> &[u8] {
+        self.poll_transmit(now)
+    }
+
+    fn sent(&mut self, bytes: usize, now: Instant) {
+        self.handle_transmitted(bytes, now);
+    }
+}
+
 /// Sends what is unsent, ends the write side, and discards input until the client ends, all within `limit`.
 ///
 /// # Errors
 /// Whatever the stream says; then there is nothing left to do for it.
 pub(crate) async fn take<S>(
     stream: &mut S,
-    machine: &mut server::Connection,
+    outgoing: &mut impl Outgoing,
     trace: &Printer,
     limit: Duration,
 ) -> io::Result<()>
@@ -84,7 +103,7 @@ where
         }
         while !is_shut {
             let (now, mut stream) = (now(), Pin::new(&mut *stream));
-            let unsent = machine.poll_transmit(now);
+            let unsent = outgoing.unsent(now);
             if unsent.is_empty() {
                 // This flushes, too.
                 std::task::ready!(stream.poll_shutdown(cx))?;
@@ -95,7 +114,7 @@ where
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => {
                     trace.pass(Direction::ToClient, &unsent[..n]);
-                    machine.handle_transmitted(n, now);
+                    outgoing.sent(n, now);
                 }
             }
         }
