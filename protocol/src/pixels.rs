@@ -65,18 +65,16 @@ impl<'a> From<&'a [Pixel]> for Pixels<'a> {
     }
 }
 
-impl<'a> From<&'a [[u8; Pixel::SIZE]]> for Pixels<'a> {
-    /// Takes records as [`Pixel::to_bytes`] makes them: as they cross the wire, and the fastest to draw.
-    fn from(records: &'a [[u8; Pixel::SIZE]]) -> Pixels<'a> {
-        Pixels::of_run(records.as_flattened())
-    }
-}
-
 impl<'a> Pixels<'a> {
     /// Records of [`Pixel::SIZE`] bytes, as they cross the wire.
     pub(crate) fn of_run(records: &'a [u8]) -> Pixels<'a> {
         debug_assert!(records.len().is_multiple_of(Pixel::SIZE));
         Pixels(Form::Run(records))
+    }
+
+    /// Takes records as [`Pixel::to_bytes`] makes them: as they cross the wire, and the fastest to draw.
+    pub fn from_records(records: &'a [[u8; Pixel::SIZE]]) -> Pixels<'a> {
+        Pixels::of_run(records.as_flattened())
     }
 
     /// How many there are.

@@ -75,7 +75,7 @@ impl Batch {
         if self.records.is_empty() {
             return;
         }
-        let drawn = turn.call(None, &Request::DrawPixels { pixels: Pixels::from(&self.records[..]) });
+        let drawn = turn.call(None, &Request::DrawPixels { pixels: Pixels::from_records(&self.records) });
         if let Err(fault) = drawn {
             self.refuse(self.records.len() as u64, fault);
         }

@@ -189,7 +189,7 @@ fn color(word: &[u8]) -> Option<Color> {
     let color = match word.len() {
         8 => hex(word)?,
         6 => hex(word)? << 8 | 0xff,
-        2 => hex(word)? * 0x0101_0100 | 0xff,
+        2 => (hex(word)? * 0x0101_0100) | 0xff,
         _ => return None,
     };
     Some(Color::from_u32(color))

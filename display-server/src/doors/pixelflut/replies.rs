@@ -89,15 +89,13 @@ mod tests {
 
     #[test]
     fn what_is_unsent_takes_no_more_memory_than_is_asked_for() {
-        for push in [
-            |replies: &mut Replies| replies.push_help(),
-            |replies| {
-                replies.push(format_args!("PX {} {} {:06x}\n", i32::MIN, i32::MIN, 0xff_ffff));
-            },
-        ] {
+        for is_help in [true, false] {
             let mut replies = Replies::default();
             while !replies.is_full() {
-                push(&mut replies);
+                match is_help {
+                    true => replies.push_help(),
+                    false => replies.push(format_args!("PX {} {} {:06x}\n", i32::MIN, i32::MIN, 0xff_ffff)),
+                }
                 assert!(replies.memory() <= MOST, "{}", replies.memory());
             }
         }
