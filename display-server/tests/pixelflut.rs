@@ -109,7 +109,7 @@ async fn lines_may_be_split_at_any_byte() {
 async fn a_picture_in_one_write_is_drawn_whole() {
     let display = Display::new(Size { width: 640, height: 480 }, Color::BLACK).unwrap();
     let wall = Wall::start_with(display, ServerOptions::default()).await;
-    let color = |x: u32, y: u32| x * 7919 + y * 104_729 & 0xff_ffff;
+    let color = |x: u32, y: u32| (x * 7919 + y * 104_729) & 0xff_ffff;
     let mut lines = String::new();
     for (x, y) in (0..480).flat_map(|y| (0..640).map(move |x| (x, y))) {
         lines += &format!("PX {x} {y} {:06x}\n", color(x, y));

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/processes.rs"]
-#[allow(dead_code, reason = "only its directory is used here")]
 mod processes;
 
 use draw_client::Color;
