@@ -31,7 +31,7 @@
 //!   it is durable is held back until the file is synced.
 //! - The [`window`] is one such presenter, on a thread of its own. It needs a screen; everything else does without.
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
-//!   and [`draw_protocol::limits`].
+//!   and [`limits`].
 
 mod admission;
 mod apply;
@@ -50,6 +50,7 @@ mod farewell;
 mod framebuffer;
 mod hasher;
 pub mod journal;
+pub mod limits;
 mod listen;
 mod local;
 pub mod output;

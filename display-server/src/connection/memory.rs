@@ -4,8 +4,9 @@ use super::Connection;
 use super::converse::Turn;
 use crate::budget::{LARGE, Waits};
 use crate::buffers::ReadBuffer;
+use crate::limits;
 use draw_protocol::server;
-use draw_protocol::{Code, Fault, limits};
+use draw_protocol::{Code, Fault};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl<S> Connection<'_, S> {

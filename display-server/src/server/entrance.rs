@@ -3,7 +3,8 @@
 use crate::admission::{Admission, LOOK, Next, Pace};
 use crate::clock::now;
 use crate::doors::Door;
-use draw_protocol::{Code, Fault, limits};
+use crate::limits;
+use draw_protocol::{Code, Fault};
 use socket2::SockRef;
 use std::collections::HashSet;
 use std::future::poll_fn;
