@@ -34,6 +34,32 @@ const READ_AT_ONCE: usize = 256 << 10;
 /// # Errors
 /// Whatever the stream says; then there is nothing left to do for it.
 pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> io::Result<()> {
+    take_arrived(stream, |mut input| {
+        while machine.closing().is_none() && !matches!(machine.handle_input(&mut input, now()), Step::Wait) {}
+    })?;
+    let stream = SockRef::from(stream);
+    let unsent = machine.poll_transmit(now());
+    if !unsent.is_empty() {
+        let sent = (&*stream).write(unsent)?;
+        machine.handle_transmitted(sent, now());
+    }
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Sends `words`, which no protocol has to encode, and ends the write side, without waiting, as [`at_once`] does.
+///
+/// # Errors
+/// Whatever the stream says; then there is nothing left to do for it.
+pub(crate) fn say_at_once(stream: &TcpStream, words: &[u8]) -> io::Result<()> {
+    take_arrived(stream, |_| ())?;
+    let stream = SockRef::from(stream);
+    // Of a socket that has sent nothing all of it has room.
+    _ = (&*stream).write(words)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Reads what has arrived, and hands it to `taken`.
+fn take_arrived(stream: &TcpStream, mut taken: impl FnMut(&[u8])) -> io::Result<()> {
     let (stream, mut buffer) = (SockRef::from(stream), ReadBuffer::take(false));
     let mut read = 0;
     while read < READ_AT_ONCE {
@@ -46,15 +72,9 @@ pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> i
             Err(error) => return Err(error),
         };
         read += n;
-        let mut input = &room[..n];
-        while machine.closing().is_none() && !matches!(machine.handle_input(&mut input, now()), Step::Wait) {}
+        taken(&room[..n]);
     }
-    let unsent = machine.poll_transmit(now());
-    if !unsent.is_empty() {
-        let sent = (&*stream).write(unsent)?;
-        machine.handle_transmitted(sent, now());
-    }
-    stream.shutdown(Shutdown::Write)
+    Ok(())
 }
 
 /// What a connection has to send, of whatever protocol.

@@ -25,10 +25,9 @@ use draw_printer::Printer;
 use draw_protocol::{Fault, limits};
 use parser::Parser;
 use replies::Replies;
-use socket2::SockRef;
 use std::future::{Future, poll_fn};
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -138,9 +137,7 @@ pub(crate) fn refuse(stream: &TcpStream, peer: &SocketAddr, display: &Display, f
     counters.accepted.fetch_add(1, Relaxed);
     counters.closed_for_fault.fetch_add(1, Relaxed);
     info!(%peer, code = fault.code.as_str(), "closing the connection: {}", fault.message);
-    let stream = SockRef::from(stream);
-    let told = (&*stream).write_all(format!("ERROR {}\n", fault.message).as_bytes());
-    if let Err(error) = told.and_then(|()| stream.shutdown(Shutdown::Write)) {
+    if let Err(error) = farewell::say_at_once(stream, format!("ERROR {}\n", fault.message).as_bytes()) {
         debug!(%peer, "a client that has no place was not told: {error}");
     }
 }
