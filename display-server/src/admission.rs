@@ -16,7 +16,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-use draw_protocol::limits;
+use crate::limits;
 use draw_protocol::session::Peer;
 pub(crate) use pace::Pace;
 use std::cmp::Reverse;

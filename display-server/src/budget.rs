@@ -28,7 +28,7 @@ mod pool;
 mod tests;
 
 use crate::clock;
-use draw_protocol::limits;
+use crate::limits;
 use futures::task::AtomicWaker;
 use pool::{Pool, Want};
 use std::future::Future;

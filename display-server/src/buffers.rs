@@ -3,7 +3,7 @@
 //! A connection takes one to try a read and gives it back at once when there was nothing to read, so a thousand idle
 //! connections share one per thread.
 
-use draw_protocol::limits;
+use crate::limits;
 use std::cell::RefCell;
 
 /// Buffers of each size that a thread keeps. One connection at a time is polled on it; another buffer is spare for one

@@ -8,10 +8,13 @@ mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use display_server::doors::pixelflut;
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::typed::{number, parse_size};
 use display_server::window::{End, Event, Window};
-use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};
+use display_server::{
+    Color, Display, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output, snapshot,
+};
 use saving::Snapshots;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,6 +46,13 @@ pub(crate) struct Args {
     /// Address to listen on: host:port, a host alone (port 3729) or a port alone (host 127.0.0.1). Port 0 is any free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3729")]
     listen: String,
+
+    /// Listen for Pixelflut on this address too, with port 1234 where none is named [default: not at all]
+    ///
+    /// Its lines are PX x y rrggbb, PX x y rrggbbaa (aa is the opacity with which it is blended), PX x y gg, PX x y, SIZE, OFFSET x y and HELP.
+    /// Pixels outside and other lines are ignored. Its clients share all limits with the others.
+    #[arg(long, value_name = "ADDR")]
+    pixelflut: Option<String>,
 
     /// Width and height in pixels [default: that of the journal, or 640x480]
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, value_parser = parse_size)]
@@ -146,9 +156,12 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     if let Some(path) = &args.snapshot {
         snapshot::check_writable(path)?;
     }
-    let listener = bind(&args.listen, false)?;
+    let mut listeners = vec![(bind(&args.listen, false)?, Door::Native)];
+    if let Some(address) = &args.pixelflut {
+        listeners.push((bind_or(address, pixelflut::PORT, false)?, Door::Pixelflut));
+    }
     let server = server(&args)?;
-    let address = listener.local_addr().map_err(Error::Start)?;
+    let address = listeners[0].0.local_addr().map_err(Error::Start)?;
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
@@ -159,8 +172,10 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
         }
     });
     let outcome = runtime.block_on(async {
-        let listener = TcpListener::from_std(listener).map_err(Error::Start)?;
-        serve(listener, &server, args.snapshot.as_deref(), (window.as_ref(), closed)).await
+        let listeners =
+            listeners.into_iter().map(|(listener, door)| Ok((TcpListener::from_std(listener)?, door)));
+        let listeners = listeners.collect::<io::Result<_>>().map_err(Error::Start)?;
+        serve(listeners, &server, args.snapshot.as_deref(), (window.as_ref(), closed)).await
     });
     // A connection that was cut may still be in the middle of a long request.
     runtime.shutdown_background();
@@ -194,7 +209,7 @@ fn server(args: &Args) -> Result<Server, Error> {
 
 /// Serves until a signal says to end, or the window does. The window is closed as soon as the end begins.
 async fn serve(
-    listener: TcpListener,
+    listeners: Vec<(TcpListener, Door)>,
     server: &Server,
     path: Option<&Path>,
     (window, closed): (Option<&Window>, oneshot::Receiver<()>),
@@ -215,12 +230,15 @@ async fn serve(
             window.close();
         }
     };
-    let address = listener.local_addr().map_err(Error::Start)?;
-    log::announce(&format!("listening on {address}"), path.is_some_and(output::is_standard));
+    for (listener, door) in &listeners {
+        let address = listener.local_addr().map_err(Error::Start)?;
+        let what = if *door == Door::Pixelflut { "for Pixelflut " } else { "" };
+        log::announce(&format!("listening {what}on {address}"), path.is_some_and(output::is_standard));
+    }
     // A task of its own, as each snapshot has one: neither waits for the other.
     let (mut snapshots, running) =
         (Snapshots::new(server.display(), path.map(Path::to_owned)), server.clone());
-    let mut running = tokio::spawn(async move { running.run(listener, stopped).await });
+    let mut running = tokio::spawn(async move { running.run_doors(listeners, stopped).await });
     loop {
         let is_idle = !snapshots.is_writing();
         tokio::select! {

@@ -183,11 +183,12 @@ pub struct Stats {
     pub connections: u64,
     /// Connections that were ever opened.
     pub accepted: u64,
-    /// Requests and notifications executed.
+    /// Requests and notifications executed, and commands of Pixelflut.
     pub executed: u64,
     /// Requests that were answered with a fault of the display's.
     pub faults: u64,
-    /// Notifications that failed, which nobody was told.
+    /// Notifications that failed, and lines of Pixelflut that were no command or named a pixel that could not be drawn: the client
+    /// was not told.
     pub unheard_faults: u64,
     /// Connections that the server closed because of what the client did.
     pub closed_for_fault: u64,

@@ -2,7 +2,7 @@
 //!
 //! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only while it has
 //! a place in the [`Lane`]. Places are given out to one address after the other, and of one address in turn to connections that are
-//! [proven](draw_protocol::limits::PROVEN) and to those that are not. A connection keeps its place while it
+//! [proven](crate::limits::PROVEN) and to those that are not. A connection keeps its place while it
 //! lets other tasks run, and gives it up when it waits for its client, or at the end of a slice if others wait for the lane.
 //!
 //! A place is as large as the turns of its connection have been, and the lane has room for two of the largest. While all heavy

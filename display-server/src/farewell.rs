@@ -16,7 +16,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -34,6 +34,32 @@ const READ_AT_ONCE: usize = 256 << 10;
 /// # Errors
 /// Whatever the stream says; then there is nothing left to do for it.
 pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> io::Result<()> {
+    take_arrived(stream, |mut input| {
+        while machine.closing().is_none() && !matches!(machine.handle_input(&mut input, now()), Step::Wait) {}
+    })?;
+    let stream = SockRef::from(stream);
+    let unsent = machine.poll_transmit(now());
+    if !unsent.is_empty() {
+        let sent = (&*stream).write(unsent)?;
+        machine.handle_transmitted(sent, now());
+    }
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Sends `words`, which no protocol has to encode, and ends the write side, without waiting, as [`at_once`] does.
+///
+/// # Errors
+/// Whatever the stream says; then there is nothing left to do for it.
+pub(crate) fn say_at_once(stream: &TcpStream, words: &[u8]) -> io::Result<()> {
+    take_arrived(stream, |_| ())?;
+    let stream = SockRef::from(stream);
+    // Of a socket that has sent nothing all of it has room.
+    _ = (&*stream).write(words)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Reads what has arrived, and hands it to `taken`.
+fn take_arrived(stream: &TcpStream, mut taken: impl FnMut(&[u8])) -> io::Result<()> {
     let (stream, mut buffer) = (SockRef::from(stream), ReadBuffer::take(false));
     let mut read = 0;
     while read < READ_AT_ONCE {
@@ -46,15 +72,28 @@ pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> i
             Err(error) => return Err(error),
         };
         read += n;
-        let mut input = &room[..n];
-        while machine.closing().is_none() && !matches!(machine.handle_input(&mut input, now()), Step::Wait) {}
+        taken(&room[..n]);
     }
-    let unsent = machine.poll_transmit(now());
-    if !unsent.is_empty() {
-        let sent = (&*stream).write(unsent)?;
-        machine.handle_transmitted(sent, now());
+    Ok(())
+}
+
+/// What a connection has to send, of whatever protocol.
+pub(crate) trait Outgoing {
+    /// Returns what is to be sent next; empty if that is nothing.
+    fn unsent(&mut self, now: Instant) -> &[u8];
+
+    /// Takes away the first `bytes` bytes of it, which are sent.
+    fn sent(&mut self, bytes: usize, now: Instant);
+}
+
+impl Outgoing for server::Connection {
+    fn unsent(&mut self, now: Instant) -> &[u8] {
+        self.poll_transmit(now)
     }
-    stream.shutdown(Shutdown::Write)
+
+    fn sent(&mut self, bytes: usize, now: Instant) {
+        self.handle_transmitted(bytes, now);
+    }
 }
 
 /// Sends what is unsent, ends the write side, and discards input until the client ends, all within `limit`.
@@ -63,7 +102,7 @@ pub(crate) fn at_once(stream: &TcpStream, machine: &mut server::Connection) -> i
 /// Whatever the stream says; then there is nothing left to do for it.
 pub(crate) async fn take<S>(
     stream: &mut S,
-    machine: &mut server::Connection,
+    outgoing: &mut impl Outgoing,
     trace: &Printer,
     limit: Duration,
 ) -> io::Result<()>
@@ -84,7 +123,7 @@ where
         }
         while !is_shut {
             let (now, mut stream) = (now(), Pin::new(&mut *stream));
-            let unsent = machine.poll_transmit(now);
+            let unsent = outgoing.unsent(now);
             if unsent.is_empty() {
                 // This flushes, too.
                 std::task::ready!(stream.poll_shutdown(cx))?;
@@ -95,7 +134,7 @@ where
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => {
                     trace.pass(Direction::ToClient, &unsent[..n]);
-                    machine.handle_transmitted(n, now);
+                    outgoing.sent(n, now);
                 }
             }
         }

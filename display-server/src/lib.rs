@@ -31,7 +31,7 @@
 //!   it is durable is held back until the file is synced.
 //! - The [`window`] is one such presenter, on a thread of its own. It needs a screen; everything else does without.
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
-//!   and [`draw_protocol::limits`].
+//!   and [`limits`].
 
 mod admission;
 mod apply;
@@ -42,12 +42,15 @@ mod clock;
 mod connection;
 mod damage;
 mod display;
+#[doc(hidden)]
+pub mod doors;
 mod error;
 mod fairness;
 mod farewell;
 mod framebuffer;
 mod hasher;
 pub mod journal;
+pub mod limits;
 mod listen;
 mod local;
 pub mod output;
@@ -67,12 +70,13 @@ pub mod window;
 pub use apply::apply;
 pub use damage::Damage;
 pub use display::{Display, Pointer, Stats};
+pub use doors::Door;
 pub use draw_protocol::Area;
 pub use draw_protocol::{Color, Position, Size};
 pub use error::Error;
 pub use framebuffer::{Framebuffer, Subscription};
 pub use journal::Journal;
-pub use listen::bind;
+pub use listen::{bind, bind_or};
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};
 pub use window::Present;

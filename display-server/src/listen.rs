@@ -15,7 +15,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 /// [`Error::Address`] if that is no address, [`Error::Host`] if its name is not known, [`Error::Listen`] if none of the addresses
 /// it stands for can be had.
 pub fn bind(address: &str, or_any_port: bool) -> Result<TcpListener, Error> {
-    let places = resolve(address)?;
+    bind_or(address, PORT, or_any_port)
+}
+
+/// Does the same as [`bind`], with another port where none is named.
+///
+/// # Errors
+/// Those of [`bind`].
+pub fn bind_or(address: &str, default_port: u16, or_any_port: bool) -> Result<TcpListener, Error> {
+    let places = resolve(address, default_port)?;
     let free: Vec<_> = places.iter().map(|place| SocketAddr::new(place.ip(), 0)).collect();
     let bound = match TcpListener::bind(&places[..]) {
         Err(error) if or_any_port && error.kind() == io::ErrorKind::AddrInUse => TcpListener::bind(&free[..]),
@@ -52,7 +60,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The addresses that a text stands for, IPv4 first: of `localhost` it is the one that every client tries.
-fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
+fn resolve(address: &str, default_port: u16) -> Result<Vec<SocketAddr>, Error> {
     let invalid = |problem| Error::Address { address: address.to_owned(), problem };
     let port = |text: &str| {
         let port = text.parse::<u16>().ok().filter(|_| is_number(text));
@@ -67,7 +75,7 @@ fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
     }
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, PORT)]);
+        return Ok(vec![SocketAddr::new(ip, default_port)]);
     }
     if let Some(wrong) = text.chars().find(|&c| c == '/' || c.is_whitespace() || c.is_control()) {
         return Err(invalid(if wrong == '/' {
@@ -78,7 +86,7 @@ fn resolve(address: &str) -> Result<Vec<SocketAddr>, Error> {
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, digits)) => (host, port(digits)?),
-        None => (text, PORT),
+        None => (text, default_port),
     };
     if host.is_empty() {
         return Err(invalid("the host is missing"));
@@ -114,7 +122,19 @@ mod tests {
             ("4100", "127.0.0.1:4100"),
             (" 0 ", "127.0.0.1:0"),
         ] {
-            assert_eq!(resolve(text).unwrap()[0].to_string(), want, "{text}");
+            assert_eq!(resolve(text, PORT).unwrap()[0].to_string(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_left_out_is_the_one_of_the_protocol() {
+        for (text, want) in [
+            ("127.0.0.1", "127.0.0.1:1234"),
+            ("::1", "[::1]:1234"),
+            ("localhost", "127.0.0.1:1234"),
+            ("127.0.0.1:5000", "127.0.0.1:5000"),
+        ] {
+            assert_eq!(resolve(text, 1234).unwrap()[0].to_string(), want, "{text}");
         }
     }
 

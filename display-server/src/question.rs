@@ -3,8 +3,9 @@
 use crate::apply::{Hashing, answer_bytes, asked_area};
 use crate::display::Display;
 use crate::hasher::Hasher;
+use crate::limits;
 use draw_protocol::session::{Peer, Stamp};
-use draw_protocol::{Area, Code, Digest, Fault, Request, limits};
+use draw_protocol::{Area, Code, Digest, Fault, Request};
 use std::time::Instant;
 use tokio::sync::oneshot;
 

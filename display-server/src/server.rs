@@ -11,13 +11,15 @@ use crate::canvas::Canvas;
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
+use crate::doors::{Door, pixelflut};
 use crate::fairness::{Lane, Work};
 use crate::farewell;
 use crate::hasher::Hasher;
 use crate::journal::Journal;
+use crate::limits;
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
-use draw_protocol::{Code, Fault, limits, server};
+use draw_protocol::{Code, Fault, server};
 use entrance::{Entrance, Newcomer, allowed_connections, busy, report};
 use std::io;
 use std::pin::pin;
@@ -127,17 +129,33 @@ impl Server {
     /// # Errors
     /// If `listener` has no address. What goes wrong with single clients, or with accepting them, is logged.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
-            warn!(
-                "any program that reaches {address} can draw on this display and read what is on it; to allow only \
-                 programs of this machine, listen on 127.0.0.1"
-            );
+        self.run_doors(vec![(listener, Door::Native)], shutdown).await
+    }
+
+    /// Does what [`Server::run`] does for several listeners, each with the protocol that its clients speak. All of them share the
+    /// limits.
+    ///
+    /// # Errors
+    /// If a listener has no address.
+    pub async fn run_doors(
+        &self,
+        listeners: Vec<(TcpListener, Door)>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        for (listener, door) in &listeners {
+            let address = listener.local_addr()?;
+            if !address.ip().is_loopback() {
+                warn!(
+                    "any program that reaches {address} can draw on this display and read what is on it; to allow only \
+                     programs of this machine, listen on 127.0.0.1"
+                );
+            }
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            socket::send_unpaced(listener, address);
+            info!(%address, ?door, size = %self.display().size(), "serving");
         }
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        socket::send_unpaced(&listener, address);
         let (stop, stopped) = watch::channel(false);
-        let mut entrance = Entrance::new(listener, allowed_connections(self.options.connections));
+        let mut entrance = Entrance::new(listeners, allowed_connections(self.options.connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(async {
@@ -151,7 +169,6 @@ impl Server {
             }
         });
         let mut reclaim = pin!(self.display().reclaim());
-        info!(%address, size = %self.display().size(), "serving");
         loop {
             while let Some(next) = entrance.next_step() {
                 self.take_step(next, &mut entrance, &mut connections, &stopped);
@@ -181,7 +198,7 @@ impl Server {
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
             warn!("cut {} connections that did not end within {SHUTDOWN:?}", connections.len());
         }
-        info!(%address, "stopped serving");
+        info!("stopped serving");
         // Dropping the set aborts what is left, without waiting for it.
         Ok(())
     }
@@ -237,18 +254,28 @@ impl Server {
         let (server, mut stopped) = (self.clone(), stopped.clone());
         let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
         match next {
-            Next::Admit((stream, address), peer) => {
+            Next::Admit((stream, address, door), peer) => {
                 let seat = Arc::new(Seat::of(peer, now()));
                 let own = seat.clone();
                 let task = connections.spawn(async move {
                     socket::set_up(&stream, address);
-                    let stream = connection::socket(stream);
-                    let machine = || server.machine(nonce());
-                    server.serve_with(stream, &address.to_string(), machine, &own, stopped).await;
+                    let address = address.to_string();
+                    match door {
+                        Door::Native => {
+                            let machine = || server.machine(nonce());
+                            let stream = connection::socket(stream);
+                            server.serve_with(stream, &address, machine, &own, stopped).await;
+                        }
+                        Door::Pixelflut => {
+                            let work = Work::new(&server.lane, own.peer(), now());
+                            let means = (server.budget.share(), work, &*own);
+                            pixelflut::serve(stream, &address, &server.canvas, means, stopped).await;
+                        }
+                    }
                 });
                 entrance.admission.seat(task, seat, now());
             }
-            Next::TurnAway((stream, peer)) if entrance.turned_away.len() < limits::WAITING => {
+            Next::TurnAway((stream, peer, Door::Native)) if entrance.turned_away.len() < limits::WAITING => {
                 let busy = busy(entrance.connections);
                 let task = connections.spawn(async move {
                     let (peer, seat) = (peer.to_string(), Seat::new(now()));
@@ -265,7 +292,10 @@ impl Server {
     }
 
     /// Tells a client that has no connection `fault`, and closes, without waiting.
-    fn refuse(&self, (stream, peer): &Newcomer, fault: Fault) {
+    fn refuse(&self, (stream, peer, door): &Newcomer, fault: Fault) {
+        if *door == Door::Pixelflut {
+            return pixelflut::refuse(stream, peer, self.display(), &fault);
+        }
         let mut machine = self.machine(nonce()).refusing(fault);
         let told = farewell::at_once(stream, &mut machine);
         let counters = self.display().counters();

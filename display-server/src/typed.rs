@@ -1,8 +1,8 @@
 //! What is typed on the command line. It is part of the library so that a fuzz target reaches it; nobody else is to use it.
 
 use crate::journal::inspect::Moment;
+use crate::limits::SIDE;
 use draw_protocol::Size;
-use draw_protocol::limits::SIDE;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Reads a size, as `640x480`.

@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
+use display_server::limits;
 use display_server::{Color, Display, ServerOptions, Size};
-use draw_protocol::limits;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -148,6 +148,8 @@ fn help_and_version_are_there() {
     for part in [
         "--listen <ADDR>",
         "127.0.0.1:3729",
+        "--pixelflut <ADDR>",
+        "the opacity with which it is blended",
         "--size <WxH>",
         "640x480",
         "--headless",

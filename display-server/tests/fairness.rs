@@ -77,7 +77,7 @@ async fn a_client_that_reads_slowly_is_served_while_nobody_else_wants_the_memory
     let (mut client, _served) = running.pipe(4 << 10);
     client.send(&image(4)).await;
     until("it to be there", || running.display.stats().buffered as usize > MIB).await;
-    tokio::time::sleep(2 * draw_protocol::limits::RECLAIM).await;
+    tokio::time::sleep(2 * display_server::limits::RECLAIM).await;
     let head = [&b"\x94\x01\x04\xc0\xc6"[..], &(WIDE.0 * WIDE.1 * 4).to_be_bytes()].concat();
     client.expect(&head).await;
     client.expect(&[0, 0, 0, 255].repeat((WIDE.0 * WIDE.1) as usize)).await;

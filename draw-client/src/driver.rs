@@ -1,13 +1,13 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
+use crate::limits;
 use crate::reconnect::may_return;
 use crate::returning::Returning;
 use crate::shared::{Guard, Shared, State, now};
 use crate::status::Status;
 use bytes::BufMut;
 use draw_printer::Printer;
-use draw_protocol::limits;
 use draw_protocol::trace::Direction;
 use std::fmt;
 use std::future::Future;

@@ -1,9 +1,10 @@
 //! What can go wrong, and what it says about the call.
 
 use crate::late::LateError;
+use crate::limits;
 use draw_protocol::client::Ended;
 use draw_protocol::session::Standing;
-use draw_protocol::{Code, Fault, limits};
+use draw_protocol::{Code, Fault};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;

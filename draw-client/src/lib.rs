@@ -111,6 +111,7 @@ mod driver;
 mod durability;
 mod error;
 mod late;
+pub mod limits;
 mod pace;
 mod process;
 mod reconnect;
@@ -132,7 +133,6 @@ pub use builder::Builder;
 pub use digest::digest_of_image;
 pub use display::Display;
 pub use doctor::{Cure, DRAW_DOCTOR, Diagnosis, Finding, Site};
-pub use draw_protocol::limits::PORT;
 pub use draw_protocol::{
     Call, Code, Color, Count, Digest, Fault, Method, ParseColorError, ParseDigestError, Pixel, Position,
     Range, Size,
@@ -141,6 +141,7 @@ pub use driver::Driver;
 pub use durability::Durability;
 pub use error::{Error, Late, Lost, Outcome, Result};
 pub use late::{FailedCall, LateError};
+pub use limits::PORT;
 pub use reconnect::WhileGone;
 pub use reply::{Draw, Reply};
 pub use shared::Stats;

@@ -1,6 +1,6 @@
 //! What both clients ask of the system for a TCP connection.
 
-use draw_protocol::limits;
+use crate::limits;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;

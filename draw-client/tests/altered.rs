@@ -7,8 +7,8 @@ mod common;
 
 use common::cutter::{Altered, Cutter};
 use common::{Asynchronous, Client, TestServer, runtime, soon};
+use draw_client::limits;
 use draw_client::{Color, Display, Error, Outcome, Pixel, Result, blocking};
-use draw_protocol::limits;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;

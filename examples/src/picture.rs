@@ -1,8 +1,8 @@
 //! Reads a PNG picture, and says of what is none what it is and what to do.
 
 use crate::magic::kind_of;
+use display_server::limits::SIDE;
 use draw_client::Size;
-use draw_protocol::limits::SIDE;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
-use draw_protocol::limits;
+use display_server::limits;
 use std::path::Path;
 
 const README: &str = include_str!("../../README.md");
@@ -60,7 +60,7 @@ fn the_limits_that_the_readme_names_are_the_code_s() {
         ),
         format!("for up to {} s (see `reconnect`)", limits::RECONNECT.as_secs()),
         format!("is lost after {} s", limits::DEAD_NETWORK.as_secs()),
-        format!("within its timeout of {} s", limits::ANSWER_TIMEOUT.as_secs()),
+        format!("within its timeout of {} s", draw_client::limits::ANSWER_TIMEOUT.as_secs()),
         format!("TCP port {}", limits::PORT),
     ] {
         assert!(words.contains(&sentence), "README does not say {sentence:?}");

@@ -1,9 +1,14 @@
-//! Every number of the protocol, each with its reason. Nothing else in the project repeats one.
+//! The numbers of the wire and of the two state machines, each with its reason. Nothing else in the project repeats one.
+//!
+//! What only the display decides, such as how many connections it serves, is in `display_server::limits`; what only the client library
+//! decides is in `draw_client::limits`.
 //!
 //! A number that a peer may rely on is also in the answer to `hello` ([`Welcome`](crate::Welcome)), so a client
 //! need not be built against these.
 
 use std::time::Duration;
+
+// The wire: what both sides know --------------------------------------------------------------------------------------
 
 /// The wire version that this crate speaks. A change that an older peer would misread raises it.
 pub const VERSION: u32 = 1;
@@ -41,9 +46,6 @@ pub const STRING: usize = 4 << 10;
 /// Longest side of a display in pixels that the wire can address: coordinates of a batch are `u16`.
 pub const SIDE_HARDEST: u32 = 65_535;
 
-/// Longest side of a display unless configured: what the largest wall of screens has (TigerVNC has the same).
-pub const SIDE: u32 = 16_384;
-
 /// Requests that a client may have unanswered. It must cover the wake-up latency times the rate: 70 us x 30 M/s
 /// is 2,100 on one machine; a path of 50 ms needs as many more as it can carry.
 pub const CREDIT_CALLS: u32 = 65_536;
@@ -59,43 +61,31 @@ pub const CREDIT_BYTES: u32 = 32 << 20;
 /// The most of [`CREDIT_BYTES`] that a client believes: one message of [`MESSAGE_HARDEST`].
 pub const CREDIT_BYTES_HARDEST: u32 = MESSAGE_HARDEST as u32;
 
-/// Calls that an error callback may make although the credit is used up, before they fail with "busy".
-/// Waiting there could wait for itself: the callback is what frees the credit.
-pub const CALLBACK_CALLS: u32 = 1_024;
-
-/// Bytes of requests that go with [`CALLBACK_CALLS`].
-pub const CALLBACK_BYTES: u32 = 8 << 20;
-
-/// Single pixels that travel together at most: 32 KiB. More in one message would only be drawn later.
-pub const JOINED: usize = 4_096;
-
-/// How long after the first another single pixel may still be joined to it: they share one time, from which ages and
-/// deadlines are counted.
-pub const JOIN_TIME: Duration = Duration::from_millis(1);
-
 /// Bytes of an image in one request, about: a larger one goes as bands of rows. A band is still in the processor's
 /// cache when it is drawn, and is drawn while the next one travels.
 pub const BAND: usize = 256 << 10;
 
-/// Bytes under way on a path that is not known yet: what a path of 20 ms holds at 100 Mbit/s.
-pub const WINDOW_FIRST: usize = 256 << 10;
+/// Requests that a client may have beyond those that it has acknowledged. It covers [`CREDIT_CALLS`], what a call of many parts
+/// and an error callback may add, and what [`ACK_CALLS`] leaves unsaid.
+pub const SESSION_WINDOW: u64 = 2 * CREDIT_CALLS as u64;
 
-/// The least that is worth having under way on any path: one full write.
-pub const WINDOW_LEAST: usize = 64 << 10;
+/// Requests reported, or bytes of answers received, after which a client acknowledges: seldom enough to cost nothing, and
+/// small beside what a display keeps.
+pub const ACK_CALLS: u64 = 1_024;
 
-/// What an answer may take beyond the shortest time before there is a queue, where that is shorter: a display that also
-/// presents whole frames, on a machine of few cores, pauses for so long, and a client that then stops would stop for it.
-pub const WINDOW_SLACK: Duration = Duration::from_millis(4);
+/// Bytes of answers after which it does, see [`ACK_CALLS`].
+pub const ACK_BYTES: usize = 64 << 10;
 
-/// The same for a client that waits for the display's disk. A sync of 0.2 ms takes some tens of milliseconds while other work
-/// keeps the disk busy, which is no queue: whatever is under way shares it, and less would only be more syncs.
-pub const WINDOW_SLACK_DURABLE: Duration = Duration::from_millis(50);
+/// Bytes asked of the system in one read: below 16 KiB the system calls dominate.
+pub const READ: usize = 64 << 10;
 
-/// How long a shortest time is believed. A path changes seldom, and finding out costs a pause of one round trip.
-pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);
+/// Bytes of buffer that a connection may keep while nothing is under way.
+pub const IDLE_BUFFER: usize = 4 << 10;
 
-/// Late errors kept for `sync` and `close` when there is no callback; beyond it they are only counted.
-pub const KEPT_ERRORS: usize = 1_000;
+/// ... plus the time that its bytes so far take at this many bytes a second (Apache has 500; a picture is larger).
+pub const MESSAGE_RATE: u64 = 64 << 10;
+
+// Server policy that the state machine of a display and its sessions need ---------------------------------------------
 
 /// Unsent answers of one connection, in bytes, at which the server stops executing its requests (one answer may
 /// exceed it). Below it a slow reader costs nobody anything.
@@ -107,82 +97,19 @@ pub const STALLED: Duration = Duration::from_secs(30);
 /// What the first byte of a message grants until the last must be there ...
 pub const MESSAGE_GRACE: Duration = Duration::from_secs(5);
 
-/// ... plus the time that its bytes so far take at this many bytes a second (Apache has 500; a picture is larger).
-pub const MESSAGE_RATE: u64 = 64 << 10;
-
 /// Malformed requests (unknown method, wrong type) of one connection that are answered at once ...
 pub const MALFORMED_BURST: u32 = 1_000;
 
 /// ... and how many more every second: a person who is debugging never reaches it.
 pub const MALFORMED_PER_SECOND: u32 = 33;
 
-/// Connections of one server.
-pub const CONNECTIONS: usize = 1_024;
-
-/// Clients that are let in beyond [`CONNECTIONS`] to wait for a place, or to be told that there is none: enough that one that is told
-/// within milliseconds is not in the way of the next.
-pub const WAITING: usize = 32;
-
-/// How long a client waits there: less than [`CONNECT_TIMEOUT`], so that it hears why.
-pub const WAITING_TIME: Duration = Duration::from_secs(3);
-
-/// How long one that waits there may say nothing, while others wait to wait: it speaks at once, and that takes as long as its network.
-pub const WAITING_SILENT: Duration = Duration::from_millis(100);
-
-/// How long a connection may say nothing before it gives its place to one that waits for one. A client of this project speaks at
-/// once; a person who types into `telnet` has a place as long as there are others.
-pub const SILENT: Duration = Duration::from_secs(2);
-
-/// How long a connection may be idle before it gives its place to one from another address, where its own address has more than half
-/// of all places, or more than twice as many as the other: those who wait for a place do so for little longer ([`WAITING_TIME`]). A
-/// client with a session comes back.
-pub const IDLE: Duration = Duration::from_secs(2);
-
-/// Connections that are let in at once when there were none for a while ...
-pub const ACCEPT_BURST: u32 = 256;
-
-/// ... and each second after that: fewer than the 5,900 that four clients make on two processors, and more than any program needs.
-pub const ACCEPT_PER_SECOND: u32 = 2_000;
-
-/// File descriptors that the server leaves free for snapshots, logs and libraries.
-pub const SPARE_DESCRIPTORS: u64 = 32;
-
-/// Bytes that the buffers of all connections together may hold.
-pub const MEMORY: usize = 512 << 20;
-
-/// One part in so many of the memory that connections share is only for those that are [`PROVEN`].
-pub const RESERVED_PART: usize = 4;
-
-/// Bytes of answers that a client has to have taken, or of images that it has to have sent whole, before it counts as one that
-/// gets on: as many as two systems hold of what nobody
-/// reads (4 MiB that are sent and 6 MiB that have come, by Linux's defaults).
-pub const PROVEN: u64 = 10 << 20;
-
-/// While others wait for memory, a connection that has some is to get on: by [`MESSAGE_RATE`] bytes that its client reads or sends
-/// within this time. Else it is closed. A tenth of [`CONNECT_TIMEOUT`] and more, so that a network may pause.
-pub const RECLAIM: Duration = Duration::from_secs(1);
-
-/// How long an image that a client asks for after `hello` may wait for memory before it is refused: several times [`RECLAIM`]. A
-/// plain client is answered in pieces, which need no more than what each connection has.
-pub const MEMORY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of buffer that a connection may keep while nothing is under way.
-pub const IDLE_BUFFER: usize = 4 << 10;
-
-/// Bytes asked of the system in one read: below 16 KiB the system calls dominate.
-pub const READ: usize = 64 << 10;
-
-/// Requests that a client may have beyond those that it has acknowledged. It covers [`CREDIT_CALLS`], what a call of many parts
-/// and an error callback may add, and what [`ACK_CALLS`] leaves unsaid.
-pub const SESSION_WINDOW: u64 = 2 * CREDIT_CALLS as u64;
-
 /// How long a session waits for its client, from when its connection ended.
 pub const SESSION_LEASE: Duration = Duration::from_secs(120);
 
-/// Sessions that wait for their clients, at most: four times as many clients as there may be at a time. Beyond it the one has to go
+/// Sessions that wait for their clients, at most: four times as many clients as a display serves at a time. Beyond it the one has to go
 /// for which the least was executed. Of a peer that has no more than half of its share, this limit divided by the number of peers,
 /// none has to go ...
-pub const SESSIONS: usize = 4 * CONNECTIONS;
+pub const SESSIONS: usize = 4_096;
 
 /// ... and the bytes that they hold together. One that holds all of [`SESSION_WINDOW`] has 1 MiB. Beyond it, of the largest of each
 /// peer that has more than half of its share, the one has to go for which the least was executed.
@@ -208,14 +135,31 @@ pub const SESSION_ANSWERS: usize = 128 << 10;
 /// calls as may be in flight leave short faults of 6 MiB; a client that never acknowledges could pile up gigabytes.
 pub const SESSION_RESPONSES: usize = 8 << 20;
 
-/// Requests reported, or bytes of answers received, after which a client acknowledges: seldom enough to cost nothing, and
-/// small beside what a display keeps.
-pub const ACK_CALLS: u64 = 1_024;
-/// See [`ACK_CALLS`].
-pub const ACK_BYTES: usize = 64 << 10;
-/// The same while a client fills one read after the other, and there is memory for it. Batches of pixels are a tenth to a
-/// half faster than with [`READ`]: the two ends take turns less often, and fewer messages are cut in two.
-pub const STREAM_READ: usize = 256 << 10;
+// Client policy that the state machine of a client and its reconnecting need ------------------------------------------
+
+/// Single pixels that travel together at most: 32 KiB. More in one message would only be drawn later.
+pub const JOINED: usize = 4_096;
+
+/// How long after the first another single pixel may still be joined to it: they share one time, from which ages and
+/// deadlines are counted.
+pub const JOIN_TIME: Duration = Duration::from_millis(1);
+
+/// Bytes under way on a path that is not known yet: what a path of 20 ms holds at 100 Mbit/s.
+pub const WINDOW_FIRST: usize = 256 << 10;
+
+/// The least that is worth having under way on any path: one full write.
+pub const WINDOW_LEAST: usize = 64 << 10;
+
+/// What an answer may take beyond the shortest time before there is a queue, where that is shorter: a display that also
+/// presents whole frames, on a machine of few cores, pauses for so long, and a client that then stops would stop for it.
+pub const WINDOW_SLACK: Duration = Duration::from_millis(4);
+
+/// The same for a client that waits for the display's disk. A sync of 0.2 ms takes some tens of milliseconds while other work
+/// keeps the disk busy, which is no queue: whatever is under way shares it, and less would only be more syncs.
+pub const WINDOW_SLACK_DURABLE: Duration = Duration::from_millis(50);
+
+/// How long a shortest time is believed. A path changes seldom, and finding out costs a pause of one round trip.
+pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long `connect` may take, for all addresses of the name together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -237,26 +181,11 @@ pub const TALK_PER_SECOND: u64 = 64 << 10;
 /// nothing to draw starts anew.
 pub const STEADY: Duration = Duration::from_secs(10);
 
-/// For how long a client tries to come back to a display whose connection it has lost: as long as it waits for an answer.
-pub const RECONNECT: Duration = ANSWER_TIMEOUT;
-
-/// How long nothing comes before a client has its system ask the other side's whether it is still there ...
-pub const KEEP_ALIVE: Duration = Duration::from_secs(8);
-
-/// ... how long that may take before it is asked again ...
-pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(4);
-
-/// ... and how often it is asked. All together is [`DEAD_NETWORK`].
-pub const KEEP_ALIVE_PROBES: u32 = 3;
+/// For how long a client tries to come back to a display whose connection it has lost: as long as the client library waits for an answer.
+pub const RECONNECT: Duration = Duration::from_secs(30);
 
 /// How long what a client has sent may stay without acknowledgement by the other side's system (`TCP_USER_TIMEOUT`). Then
 /// the network is dead, and another connection is tried: early enough that a call may still be answered within
-/// [`ANSWER_TIMEOUT`], and later than a network of radio takes to find itself again. A display that takes no byte for so
+/// the timeout of the client library (30 s), and later than a network of radio takes to find itself again. A display that takes no byte for so
 /// long while there are more looks the same; nothing is executed twice, so coming back to it does no harm.
 pub const DEAD_NETWORK: Duration = Duration::from_secs(20);
-
-/// How long a client waits for an answer.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a closing side goes on sending what it had accepted.
-pub const FAREWELL: Duration = Duration::from_secs(5);

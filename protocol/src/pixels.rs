@@ -72,6 +72,11 @@ impl<'a> Pixels<'a> {
         Pixels(Form::Run(records))
     }
 
+    /// Takes records as [`Pixel::to_bytes`] makes them: as they cross the wire, and the fastest to draw.
+    pub fn from_records(records: &'a [[u8; Pixel::SIZE]]) -> Pixels<'a> {
+        Pixels::of_run(records.as_flattened())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match self.0 {

@@ -1,6 +1,6 @@
 //! How fast clients are let in, so that a flood of them takes a bounded part of a processor.
 
-use draw_protocol::limits;
+use crate::limits;
 use std::time::{Duration, Instant};
 
 /// How many may be let in.

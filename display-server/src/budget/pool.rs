@@ -1,7 +1,7 @@
 //! The shared part of the memory: who holds how much of it, and who waits.
 
 use super::{Progress, Waits};
-use draw_protocol::limits;
+use crate::limits;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,9 +1,9 @@
 //! The turns of a connection: what it tries in each, and what wakes it up again.
 
 use super::Connection;
-use super::memory::needed_elsewhere;
 use crate::clock;
 use crate::journal::Journal;
+use crate::limits;
 use draw_protocol::{Code, Fault};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -128,4 +128,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         }
         false
     }
+}
+
+/// Returns why a connection is cut for others.
+fn needed_elsewhere() -> Fault {
+    let text = format!(
+        "others wait for the memory that this connection holds, and less than {} KiB were read or sent in {} s",
+        limits::MESSAGE_RATE >> 10,
+        limits::RECLAIM.as_secs()
+    );
+    Fault::new(Code::TooSlow, text)
 }

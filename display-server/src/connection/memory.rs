@@ -4,8 +4,7 @@ use super::Connection;
 use super::converse::Turn;
 use crate::budget::{LARGE, Waits};
 use crate::buffers::ReadBuffer;
-use draw_protocol::server;
-use draw_protocol::{Code, Fault, limits};
+use draw_protocol::{limits, server};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl<S> Connection<'_, S> {
@@ -45,15 +44,6 @@ impl<S> Connection<'_, S> {
         let before = std::mem::replace(&mut self.buffered, bytes as u64);
         self.display().count_buffered(before, self.buffered);
     }
-}
-
-pub(super) fn needed_elsewhere() -> Fault {
-    let text = format!(
-        "others wait for the memory that this connection holds, and less than {} KiB were read or sent in {} s",
-        limits::MESSAGE_RATE >> 10,
-        limits::RECLAIM.as_secs()
-    );
-    Fault::new(Code::TooSlow, text)
 }
 
 /// The most that the next step may have the connection hold, with what was read and not executed yet.

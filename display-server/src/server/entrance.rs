@@ -2,11 +2,16 @@
 
 use crate::admission::{Admission, LOOK, Next, Pace};
 use crate::clock::now;
-use draw_protocol::{Code, Fault, limits};
+use crate::doors::Door;
+use crate::limits;
+use draw_protocol::{Code, Fault};
 use socket2::SockRef;
 use std::collections::HashSet;
+use std::future::poll_fn;
+use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinError};
@@ -18,12 +23,14 @@ use tracing::{error, info, warn};
 const BACK_OFF: Duration = Duration::from_millis(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
-/// One that has come.
-pub(super) type Newcomer = (TcpStream, SocketAddr);
+/// A client that has come, from where, and the protocol of the listener that it came to.
+pub(super) type Newcomer = (TcpStream, SocketAddr, Door);
 
 /// Where clients come in.
 pub(super) struct Entrance {
-    listener: TcpListener,
+    listeners: Vec<(TcpListener, Door)>,
+    /// The listener that is asked first.
+    next: usize,
     pub(super) connections: usize,
     pub(super) admission: Admission<Newcomer>,
     /// Those that are being told that there is no place.
@@ -36,9 +43,10 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
-    pub(super) fn new(listener: TcpListener, connections: usize) -> Entrance {
+    pub(super) fn new(listeners: Vec<(TcpListener, Door)>, connections: usize) -> Entrance {
         Entrance {
-            listener,
+            listeners,
+            next: 0,
             connections,
             admission: Admission::new(connections, now()),
             turned_away: HashSet::new(),
@@ -56,7 +64,7 @@ impl Entrance {
             warn!("{} connections are open, which is the limit: the next client waits", self.connections);
         }
         self.is_full = is_full && (self.is_full || self.admission.has_waiting());
-        self.admission.next(now(), |(stream, _)| has_spoken(stream))
+        self.admission.next(now(), |(stream, ..)| has_spoken(stream))
     }
 
     /// Waits for one more to come, or for a moment while somebody waits. The future may be dropped and made again; nothing is lost.
@@ -77,10 +85,11 @@ impl Entrance {
             tokio::time::sleep_until(until).await;
             self.pause = None;
         }
-        match self.listener.accept().await {
-            Ok((stream, peer)) => {
+        match self.accept().await {
+            Ok(newcomer) => {
                 self.back_off = BACK_OFF;
-                self.admission.come((stream, peer), peer.ip().into(), now());
+                let peer = newcomer.1.ip().into();
+                self.admission.come(newcomer, peer, now());
                 if let Err(until) = self.pace.take(now()) {
                     self.pause = Some(until.into());
                 }
@@ -93,7 +102,22 @@ impl Entrance {
         }
     }
 
-    /// Closes the listener. Returns the clients that wait for a place.
+    /// Accepts a client from one of the listeners, which take turns.
+    async fn accept(&mut self) -> io::Result<Newcomer> {
+        poll_fn(|cx| {
+            for _ in 0..self.listeners.len() {
+                let (listener, door) = &self.listeners[self.next];
+                self.next = (self.next + 1) % self.listeners.len();
+                if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                    return Poll::Ready(accepted.map(|(stream, peer)| (stream, peer, *door)));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Closes the listeners. Returns the clients that wait for a place.
     pub(super) fn close(self) -> impl Iterator<Item = Newcomer> {
         self.admission.into_waiting()
     }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use display_server::{Color, Display, Server, ServerOptions, Size};
+use display_server::{Color, Display, Door, Server, ServerOptions, Size};
 use serde::{Serialize, Serializer};
 use std::future::Future;
 use std::io;
@@ -52,13 +52,27 @@ pub(crate) async fn start(options: ServerOptions) -> Running {
 }
 
 pub(crate) async fn start_with(display: Display, options: ServerOptions) -> Running {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    start_doors(display, options, &[]).await.0
+}
+
+/// Starts a server with a native listener and others of these doors. Returns where those listen.
+pub(crate) async fn start_doors(
+    display: Display,
+    options: ServerOptions,
+    others: &[Door],
+) -> (Running, Vec<SocketAddr>) {
+    let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+    for door in [&[Door::Native], others].concat() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        addresses.push(listener.local_addr().unwrap());
+        listeners.push((listener, door));
+    }
     let server = Server::new(display.clone(), options);
     let (stop, stopped) = oneshot::channel();
     let running = server.clone();
-    let task = tokio::spawn(async move { running.run(listener, async { _ = stopped.await }).await });
-    Running { display, server, address, stop, task }
+    let task = tokio::spawn(async move { running.run_doors(listeners, async { _ = stopped.await }).await });
+    let address = addresses.remove(0);
+    (Running { display, server, address, stop, task }, addresses)
 }
 
 impl Running {

@@ -2,9 +2,9 @@
 
 use super::{LateError, Telling};
 use crate::error::Late;
+use crate::limits;
 use crate::scope::Scope;
 use crate::status::{Status, StatusCallback};
-use draw_protocol::limits;
 use std::io;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Weak};

@@ -2,8 +2,8 @@
 
 use crate::world::World;
 use display_server::Display as Screen;
+use draw_client::limits;
 use draw_client::{Builder, Call, Color, Display, Error, LateError, Outcome, Reply, Status, digest_of_image};
-use draw_protocol::limits;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ mod filter;
 mod framebuffer;
 mod greeting;
 mod journal;
+mod pixelflut;
 mod scan;
 mod server;
 mod session;
@@ -28,6 +29,7 @@ pub use filter::filter;
 pub use framebuffer::framebuffer;
 pub use greeting::greeting;
 pub use journal::journal;
+pub use pixelflut::pixelflut;
 pub use scan::scan;
 pub use server::server;
 pub use session::session;
@@ -43,8 +45,8 @@ pub type Target = fn(&[u8]);
 macro_rules! targets {
     ($then:ident) => {
         $then! {
-            altered, calls, client, conversation, damage, digest, filter, framebuffer, greeting, journal, scan, server,
-            session, snapshot, text, timeline, trace,
+            altered, calls, client, conversation, damage, digest, filter, framebuffer, greeting, journal, pixelflut, scan,
+            server, session, snapshot, text, timeline, trace,
         }
     };
 }

@@ -1,8 +1,9 @@
 use display_server::journal::inspect::Moment;
+use display_server::limits;
 use display_server::typed::{parse_moment, parse_size};
 use draw_client::{parse_address, show_address};
 use draw_examples::parse_duration;
-use draw_protocol::{Color, Digest, limits};
+use draw_protocol::{Color, Digest};
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
