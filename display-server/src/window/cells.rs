@@ -5,8 +5,8 @@
 //! average is that of the numbers as they are stored (sRGB), over black, which keeps thin dark and thin bright lines equally
 //! visible and costs no table.
 
+use super::compositing::rgba_row;
 use super::layout::Layout;
-use super::shown::rgba_row;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! The form of a pixel on an X screen, and of the rows of a window.
 
 use super::cells::Cells;
+use super::compositing::BORDER;
 use super::presenter::Frame;
-use super::shown::BORDER;
 use std::ops::Range;
 use x11rb::protocol::xproto::{ImageOrder, Setup, VisualClass, Visualid, Visualtype};
 

@@ -2,9 +2,9 @@
 //! brings it into the window, since that of the library leaves out columns and rows at odd sizes.
 
 use super::cells::Cells;
+use super::compositing::BORDER;
 use super::layout::Layout;
 use super::presenter::{Frame, Outcome, Presenter};
-use super::shown::BORDER;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use pixels::wgpu::{self, SurfaceError};

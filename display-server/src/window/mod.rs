@@ -18,8 +18,9 @@
 //! connection, its library ends the process.
 
 mod app;
+mod backend;
 mod cells;
-mod choose;
+mod compositing;
 mod format;
 mod gpu;
 mod layout;
@@ -28,9 +29,8 @@ mod presenter;
 mod progress;
 mod quiet;
 mod segment;
-mod shown;
 mod software;
-mod wakes;
+mod wake_coalescer;
 mod x11;
 
 use crate::display::Display;
@@ -43,7 +43,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tracing::{debug, error, warn};
-use wakes::Wakes;
+use wake_coalescer::WakeCoalescer;
 use winit::event_loop::EventLoopProxy;
 
 /// How a display is to be shown.
@@ -152,7 +152,7 @@ impl Window {
         let progress = Arc::clone(&window.progress);
         let watch = thread::Builder::new().name("window-watch".into()).spawn(move || {
             if !progress.wait(PATIENCE, |step| step != Step::Opening) {
-                let place = choose::place();
+                let place = backend::place();
                 warn!("no window yet, serving without one: {place} has not answered for {PATIENCE:?}");
             }
         });
@@ -188,7 +188,7 @@ fn show<F: FnMut(Event)>(
     waker: &Arc<Waker>,
     told: &mut Teller<F>,
 ) -> End {
-    let events = match choose::event_loop() {
+    let events = match backend::event_loop() {
         Ok(events) => events,
         Err(reason) => {
             warn!("no window, serving without one: {reason}");
@@ -222,12 +222,12 @@ fn show<F: FnMut(Event)>(
 struct Waker {
     /// `None` while the screen has not answered. Held only to send.
     proxy: Mutex<Option<EventLoopProxy<()>>>,
-    wakes: Wakes,
+    wakes: WakeCoalescer,
 }
 
 impl Default for Waker {
     fn default() -> Waker {
-        Waker { proxy: Mutex::new(None), wakes: Wakes::new() }
+        Waker { proxy: Mutex::new(None), wakes: WakeCoalescer::new() }
     }
 }
 

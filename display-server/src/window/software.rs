@@ -2,9 +2,9 @@
 //! cannot be, or pixels have another form, [`x11`](super::x11) takes over.
 
 use super::cells::Cells;
+use super::compositing::{BORDER, pack, packed};
 use super::layout::Layout;
 use super::presenter::{Frame, Outcome, Presenter};
-use super::shown::{BORDER, pack, packed};
 use super::x11::{self, X11};
 use crate::damage::Damage;
 use crate::framebuffer::Framebuffer;

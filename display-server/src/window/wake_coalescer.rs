@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 /// Has a thread woken at most once until it has woken up: how much is drawn makes no difference to the number of events
 /// it gets.
 #[derive(Debug)]
-pub(super) struct Wakes {
+pub(super) struct WakeCoalescer {
     is_pending: AtomicBool,
     is_closing: AtomicBool,
 }
 
-impl Wakes {
-    pub(super) fn new() -> Wakes {
-        Wakes { is_pending: AtomicBool::new(false), is_closing: AtomicBool::new(false) }
+impl WakeCoalescer {
+    pub(super) fn new() -> WakeCoalescer {
+        WakeCoalescer { is_pending: AtomicBool::new(false), is_closing: AtomicBool::new(false) }
     }
 
     /// Calls `send` if nothing is on its way to the thread. When that wakes up next, it sees what this thread did before.
