@@ -1,8 +1,6 @@
 //! What brings the picture into a window, and what happens when that fails.
 
-use super::gpu::Gpu;
 use super::layout::Layout;
-use super::quiet::quiet;
 use super::{Present, software};
 use crate::damage::Damage;
 use crate::framebuffer::Framebuffer;
@@ -144,14 +142,23 @@ impl Presenters {
 }
 
 fn open(kind: Kind, window: &Arc<Window>, size: Size, canvas: Size) -> Opened {
-    let gpu = |only_real| -> Opened {
-        Ok(Box::new(quiet(|| Gpu::open(window, size, canvas, only_real)).and_then(|opened| opened)?))
-    };
     match kind {
-        Kind::RealGpu => gpu(true),
-        Kind::AnyGpu => gpu(false),
+        Kind::RealGpu => open_gpu(window, size, canvas, true),
+        Kind::AnyGpu => open_gpu(window, size, canvas, false),
         Kind::Software => software::open(window, canvas),
     }
+}
+
+/// Opens a GPU, but with `only_real` no processor in place of one.
+#[cfg(feature = "gpu")]
+fn open_gpu(window: &Arc<Window>, size: Size, canvas: Size, only_real: bool) -> Opened {
+    use super::{gpu::Gpu, quiet::quiet};
+    Ok(Box::new(quiet(|| Gpu::open(window, size, canvas, only_real)).and_then(|opened| opened)?))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn open_gpu(_: &Arc<Window>, _: Size, _: Size, _: bool) -> Opened {
+    Err("this program was built without the cargo feature `gpu`".to_owned())
 }
 
 #[cfg(test)]
