@@ -76,3 +76,38 @@ fn what_is_drawn_is_shown_in_the_window() {
         presenter.assert_shown();
     });
 }
+
+/// The windows of a display share a thread and its wake-ups; a mirror has a thread of its own and wakes itself.
+#[test]
+fn what_is_drawn_is_shown_in_two_windows_and_a_mirror() {
+    explore("one draws, two windows and a mirror show it", 3, || {
+        let (picture, wakes) = (Picture::new(), Arc::new(WakeCoalescer::new()));
+        let (events, mirrored) = (Events::new(1, 1), Events::new(1, 1));
+        let drawer = {
+            let (picture, events, mirrored) =
+                (Arc::clone(&picture), Arc::clone(&events), Arc::clone(&mirrored));
+            spawn(move || {
+                picture.draw(&[0], 1);
+                picture.draw(&[0], 2);
+                events.end();
+                mirrored.end();
+            })
+        };
+        let mut windows = [0, 1].map(|_| {
+            let (wake, sent) = (Arc::clone(&wakes), Arc::clone(&events));
+            picture.subscribe(move || wake.wake(|| sent.send()))
+        });
+        let sent = Arc::clone(&mirrored);
+        let mut mirror = picture.subscribe(move || sent.send());
+        while events.next() {
+            assert!(!wakes.woken());
+            windows.iter_mut().for_each(|window| window.show());
+        }
+        while mirrored.next() {
+            mirror.show();
+        }
+        drawer.join().unwrap();
+        windows.iter_mut().for_each(|window| window.assert_shown());
+        mirror.assert_shown();
+    });
+}
