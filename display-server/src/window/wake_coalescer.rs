@@ -1,10 +1,9 @@
-//! When the window's thread is to be woken. `fuzz/interleavings/window.rs` runs it in every order.
+//! Coalesces wake-ups of the windows' thread. `fuzz/interleavings/window.rs` runs it in every order.
 
 use crate::sync::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-/// Has a thread woken at most once until it has woken up: how much is drawn makes no difference to the number of events
-/// it gets.
+/// Sends a thread at most one event until it has woken up, however much is drawn.
 #[derive(Debug)]
 pub(super) struct WakeCoalescer {
     is_pending: AtomicBool,
@@ -16,21 +15,21 @@ impl WakeCoalescer {
         WakeCoalescer { is_pending: AtomicBool::new(false), is_closing: AtomicBool::new(false) }
     }
 
-    /// Calls `send` if nothing is on its way to the thread. When that wakes up next, it sees what this thread did before.
+    /// Calls `send` unless an event is pending. When the thread wakes up next, it sees what this thread did before.
     pub(super) fn wake(&self, send: impl FnOnce()) {
         if !self.is_pending.swap(true, Release) {
             send();
         }
     }
 
-    /// The thread is to close the window when it is next woken, which has to follow.
+    /// Notes that the windows must be closed. A call of [`wake`](WakeCoalescer::wake) must follow.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Relaxed);
     }
 
-    /// Called by the woken thread before it looks at what there is to do. Answers whether it is to close the window.
+    /// Must be called by the woken thread before it looks for work. Returns whether it must close its windows.
     pub(super) fn woken(&self) -> bool {
-        // Not a store, which would not acquire what those released who found it set.
+        // A store would not acquire what threads released that found the flag set.
         self.is_pending.fetch_and(false, Acquire);
         self.is_closing.load(Relaxed)
     }
