@@ -86,3 +86,10 @@ stop_server() {
     ((ended - began < 2000000)) || fail "the server took $(((ended - began) / 1000)) ms to end on SIGTERM"
     echo "the server ended with status 0, $(((ended - began) / 1000)) ms after SIGTERM"
 }
+
+# Whether package $1 needs crate $2 at run time.
+needs() {
+    # Called where errexit is off, so it has to fail by itself.
+    cargo tree --locked -p "$1" -e normal --prefix none >"$scratch/tree" || fail "cargo tree failed for $1"
+    grep -q "^$2 v" "$scratch/tree"
+}

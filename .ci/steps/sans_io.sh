@@ -2,13 +2,6 @@
 # The protocol does no I/O.
 source "$(dirname "$0")/../lib.sh"
 
-# Whether package $1 needs crate $2 at run time.
-needs() {
-    # Called where errexit is off, so it has to fail by itself.
-    cargo tree --locked -p "$1" -e normal --prefix none >"$scratch/tree" || fail "cargo tree failed for $1"
-    grep -q "^$2 v" "$scratch/tree"
-}
-
 # If these were not seen, the absence of others would mean nothing.
 needs draw-protocol rmp || fail "draw-protocol is known to need rmp, and this check does not see it"
 needs display-server tokio || fail "display-server is known to need tokio, and this check does not see it"

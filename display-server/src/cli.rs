@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use display_server::doors::pixelflut;
 use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
 use display_server::typed::{number, parse_size};
-use display_server::window::{End, Event, Window};
+use display_server::window::{self, End, Event, Window, Windows};
 use display_server::{
     Color, Display, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output, snapshot,
 };
@@ -31,7 +31,7 @@ use tracing::level_filters::LevelFilter;
 ///
 /// Its first line on standard output says where it listens. Logs go to standard error.
 ///
-/// SIGINT, SIGTERM and SIGHUP end it with status 0, and so does closing its window: clients are told, and the snapshot is
+/// SIGINT, SIGTERM and SIGHUP end it with status 0, and so does closing its last window: clients are told, and the snapshot is
 /// written. A SIGINT after that ends it at once. A SIGHUP that was ignored when it was started, as by nohup, stays ignored.
 /// SIGUSR1 writes the snapshot.
 ///
@@ -61,6 +61,11 @@ pub(crate) struct Args {
     /// Show it in a window: with a GPU or by software, whichever suits; or not at all
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
     present: Present,
+
+    /// Open so many windows of it, each with the whole picture. Closing the last one ends the display
+    #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
+          conflicts_with = "headless")]
+    windows: u8,
 
     /// Serve without a window: the same as --present none
     #[arg(long, conflicts_with = "present")]
@@ -165,7 +170,11 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
-    let window = Window::open(server.display(), present, address, move |event| {
+    let windows = (1..=args.windows).map(|n| Window {
+        title: if n == 1 { address.to_string() } else { format!("{address} ({n})") },
+        display: server.display().clone(),
+    });
+    let window = window::open(windows.collect(), present, move |event| {
         // A window that failed says no more: then only signals count.
         if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());
@@ -212,7 +221,7 @@ async fn serve(
     listeners: Vec<(TcpListener, Door)>,
     server: &Server,
     path: Option<&Path>,
-    (window, closed): (Option<&Window>, oneshot::Receiver<()>),
+    (window, closed): (Option<&Windows>, oneshot::Receiver<()>),
 ) -> Result<(), Error> {
     let mut wanted = signals::snapshots().map_err(Error::Start)?;
     let signalled = signals::stop().map_err(Error::Start)?;

@@ -76,6 +76,7 @@ impl Damage {
     }
 
     /// What `other` says has changed, too.
+    #[cfg(any(test, feature = "window"))]
     pub(crate) fn add(&mut self, other: &Damage) {
         self.words.iter_mut().zip(other.words).for_each(|(word, more)| *word |= more);
     }

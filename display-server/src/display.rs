@@ -109,11 +109,13 @@ impl Display {
 
     /// Sets what is called when clients come or go, by the task that serves them, so it must be quick. Only the first
     /// call sets anything.
+    #[cfg(feature = "window")]
     pub(crate) fn on_clients(&self, changed: impl Fn() + Send + Sync + 'static) {
         _ = self.inner.clients_changed.0.set(Box::new(changed));
     }
 
     /// Somebody has closed its window: clients need not come back.
+    #[cfg(any(test, feature = "window"))]
     pub(crate) fn window_closed(&self) {
         self.inner.is_closed.store(true, Relaxed);
     }

@@ -29,9 +29,16 @@
 //! - `DRAW_DEBUG=1` in the environment prints what each client says and hears: see [`draw_protocol::trace`].
 //! - A [`journal`], if there is one, has each drawing call in a file before it is drawn. What a client wants to hear only when
 //!   it is durable is held back until the file is synced.
-//! - The [`window`] is one such presenter, on a thread of its own. It needs a screen; everything else does without.
+//! - Each [`window`] is such a presenter. All windows share a thread. They need a screen; everything else does without.
 //! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
 //!   and [`limits`].
+//!
+//! # Features
+//!
+//! - `window`: windows, presented by software. Without it no window can be opened, and the display serves without one.
+//! - `gpu`: windows presented with a GPU where there is one. Includes `window`.
+//!
+//! Both are on by default.
 
 mod admission;
 mod apply;

@@ -4,7 +4,7 @@ use crate::display::Display;
 use crate::error::Error;
 use crate::listen;
 use crate::server::{Server, ServerOptions};
-use crate::window::{End, Event, PATIENCE, Present, Window};
+use crate::window::{self, End, Event, PATIENCE, Present, Window, Windows};
 use draw_protocol::limits::PORT;
 use draw_protocol::{Color, Size};
 use std::io;
@@ -55,7 +55,7 @@ pub struct Handle {
     address: SocketAddr,
     stop: Arc<watch::Sender<bool>>,
     watched: Arc<Watched>,
-    window: Option<Window>,
+    window: Option<Windows>,
 }
 
 /// What has become of the window, for those who wait for it.
@@ -206,7 +206,8 @@ where
     let stop = Arc::new(stop);
     let watched = Arc::new(Watched::new(State::Opening));
     let (told, ending) = (Arc::clone(&watched), Arc::clone(&stop));
-    let window = Window::open(&display, options.present, address, move |event| match event {
+    let windows = vec![Window { title: address.to_string(), display: display.clone() }];
+    let window = window::open(windows, options.present, move |event| match event {
         Event::Opened => told.set(State::Open),
         Event::Ended(End::Closed) => {
             told.set(State::Closed);

@@ -1,82 +1,42 @@
-//! What the window does with each event.
+//! Handles the events of all windows.
 
-use super::layout::{Layout, shrunk};
-use super::pace::Pace;
-use super::presenter::{Frame, Outcome, Presenters};
-use super::{End, Present, Waker};
+use super::layout::shrunk;
+use super::thread::Waker;
+use super::view::View;
+use super::{End, Present, Window};
 use crate::display::Display;
-use crate::framebuffer::Subscription;
 use draw_protocol::Size;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tracing::{debug, error};
+use std::time::Instant;
+use tracing::{debug, error, info};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, ControlFlow};
 use winit::platform::x11::ActiveEventLoopExtX11;
-use winit::window::{Window, WindowId};
+use winit::window::{Window as WinitWindow, WindowId};
 
-/// How long a window that can show nothing is kept. What has become of it arrives within a round trip to the window
-/// system, which is seldom so slow even on a machine that is busy.
-const GRACE: Duration = Duration::from_millis(500);
-
-pub(super) struct App<'a, F> {
-    display: &'a Display,
-    subscription: Subscription,
+/// The windows of an event loop.
+pub(super) struct App<F> {
+    /// Opened as soon as the event loop runs; empty after that.
+    windows: Vec<Window>,
+    views: Vec<View>,
+    /// The displays of all windows, also of closed ones.
+    displays: Vec<Display>,
     present: Present,
-    address: String,
     waker: Arc<Waker>,
+    /// Called after the first frame.
     opened: Option<F>,
-    open: Option<Open>,
     end: End,
 }
 
-/// The window while it is there.
-struct Open {
-    /// First, so that it is dropped before the window it presents in.
-    presenters: Presenters,
-    window: Arc<Window>,
-    /// As it was last told: asking costs a round trip, and panics when the window has been destroyed.
-    size: Size,
-    layout: Layout,
-    pace: Pace,
-    /// Where in the window the pointer was last seen.
-    pointer: Option<(f64, f64)>,
-    /// Clients in the title.
-    clients: Option<u64>,
-    /// Something was drawn, or clients came or went.
-    is_stale: bool,
-    /// The window has lost what was in it, or has a new size.
-    is_whole: bool,
-    /// The window system was asked to say when it is ready for a frame.
-    is_asked: bool,
-    frames: u64,
-    /// Since when nothing can be presented.
-    failed: Option<Instant>,
-}
-
-impl<'a, F: FnOnce()> App<'a, F> {
-    pub(super) fn new(
-        display: &'a Display,
-        subscription: Subscription,
-        present: Present,
-        address: String,
-        waker: Arc<Waker>,
-        opened: F,
-    ) -> App<'a, F> {
-        App {
-            display,
-            subscription,
-            present,
-            address,
-            waker,
-            opened: Some(opened),
-            open: None,
-            end: End::Closed,
-        }
+impl<F: FnOnce()> App<F> {
+    pub(super) fn new(windows: Vec<Window>, present: Present, waker: Arc<Waker>, opened: F) -> App<F> {
+        let displays = windows.iter().map(|window| window.display.clone()).collect();
+        App { windows, views: Vec::new(), displays, present, waker, opened: Some(opened), end: End::Closed }
     }
 
+    /// Returns how the windows ended.
     pub(super) fn end(&self) -> End {
         self.end
     }
@@ -86,66 +46,78 @@ impl<'a, F: FnOnce()> App<'a, F> {
         events.exit();
     }
 
-    /// Presents what there is to present, and shows the number of clients.
-    fn show(&mut self, events: &ActiveEventLoop) {
-        let Some(open) = &mut self.open else { return };
-        let framebuffer = self.display.framebuffer();
-        let size = open.size;
-        if size.width == 0 || size.height == 0 {
-            // Minimised: the damage stays where it is until there is something to present it in.
-            return;
+    fn open(&mut self, events: &ActiveEventLoop, window: Window) {
+        let size = first_size(events, window.display.size());
+        let attributes = WinitWindow::default_attributes()
+            .with_title(View::title(&window.title, &window.display))
+            .with_inner_size(size);
+        match events.create_window(attributes) {
+            Ok(opened) => {
+                let (wake, wake_too) = (Arc::clone(&self.waker), Arc::clone(&self.waker));
+                let subscription = window.display.framebuffer().subscribe(move || wake.wake());
+                // Without effect for a further window of the display, which is woken by the first one's.
+                window.display.on_clients(move || wake_too.wake());
+                self.views.push(View::new(Arc::new(opened), window, subscription, self.present));
+            }
+            Err(failure) => error!("no window, serving without one: {failure}"),
         }
-        open.set_layout(Layout::new(size, self.display.size()));
-        open.put_pointer(self.display);
-        open.set_title(self.display, &self.address);
-        let mut damage = framebuffer.no_damage();
-        self.subscription.take(&mut damage);
-        let is_whole = std::mem::take(&mut open.is_whole);
-        open.is_stale = false;
-        if damage.is_empty() && !is_whole {
-            return;
+    }
+
+    /// Removes a window. The end of the last one is the end of all.
+    fn remove(&mut self, events: &ActiveEventLoop, index: usize, end: End) {
+        let view = self.views.remove(index);
+        if self.views.is_empty() {
+            if end == End::Closed {
+                // Before any server ends, so that its clients are told why.
+                self.displays.iter().for_each(Display::window_closed);
+            }
+            self.finish(events, end);
+        } else {
+            let count = self.views.len();
+            info!("a window was closed, {count} still open");
         }
-        // Nothing is locked here: the presenter copies pixels that may be drawn on meanwhile.
-        open.window.pre_present_notify();
-        let frame = Frame { framebuffer, damage: &damage, layout: &open.layout, is_whole };
-        let outcome = open.presenters.present(&frame);
-        open.pace.presented(Instant::now());
-        match outcome {
-            Some(Outcome::Shown) => {
-                open.frames += 1;
-                if let Some(opened) = self.opened.take() {
+        debug!("the window has shown {} frames", view.frames());
+    }
+
+    /// Presents the damage of a window. Returns whether the window is still there.
+    fn show(&mut self, events: &ActiveEventLoop, index: usize) -> bool {
+        match self.views[index].show() {
+            Ok(is_shown) => {
+                if let Some(opened) = self.opened.take_if(|_| is_shown) {
                     opened();
                 }
+                true
             }
-            Some(Outcome::Later) => open.is_whole = true,
-            // A window that another program has destroyed lets nothing be presented, and says so a moment later.
-            None if open.failed.get_or_insert_with(Instant::now).elapsed() < GRACE => open.is_whole = true,
-            None => {
-                error!("nothing can be shown, serving without a window: {}", open.presenters.reason());
-                self.finish(events, End::Failed);
+            Err(reason) => {
+                error!("nothing can be shown, serving without a window: {reason}");
+                self.remove(events, index, End::Failed);
+                false
             }
         }
     }
+
+    /// Moves the pointer of a display to a place in one of its windows.
+    fn move_pointer(&mut self, index: usize, place: (f64, f64)) {
+        let display = self.views[index].display().clone();
+        // The pointer has left the other windows of the display: a resized one must not put it back.
+        for view in self.views.iter_mut().filter(|view| is_same(view.display(), &display)) {
+            view.forget_pointer();
+        }
+        self.views[index].move_pointer(place);
+    }
 }
 
-impl<F: FnOnce()> ApplicationHandler for App<'_, F> {
+impl<F: FnOnce()> ApplicationHandler for App<F> {
     fn resumed(&mut self, events: &ActiveEventLoop) {
-        // Whoever closed it before there was a screen could wake nobody.
+        // A close before there was an event loop woke nothing.
         if self.waker.woken() {
             return self.finish(events, End::Closed);
         }
-        if self.open.is_some() {
-            return;
+        for window in std::mem::take(&mut self.windows) {
+            self.open(events, window);
         }
-        let size = first_size(events, self.display.size());
-        let title = title(&self.address, self.display);
-        let attributes = Window::default_attributes().with_title(title).with_inner_size(size);
-        match events.create_window(attributes) {
-            Ok(window) => self.open = Some(Open::new(Arc::new(window), self.display, self.present)),
-            Err(failure) => {
-                error!("no window, serving without one: {failure}");
-                self.finish(events, End::Failed);
-            }
+        if self.views.is_empty() {
+            self.finish(events, End::Failed);
         }
     }
 
@@ -153,135 +125,70 @@ impl<F: FnOnce()> ApplicationHandler for App<'_, F> {
         if self.waker.woken() {
             self.finish(events, End::Closed);
         }
-        if let Some(open) = &mut self.open {
-            open.is_stale = true;
-        }
+        self.views.iter_mut().for_each(View::set_stale);
     }
 
-    fn window_event(&mut self, events: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
-        let Some(open) = &mut self.open else { return };
+    fn window_event(&mut self, events: &ActiveEventLoop, id: WindowId, event: WindowEvent) {
+        let Some(index) = self.views.iter().position(|view| view.id() == id) else { return };
+        let view = &mut self.views[index];
         match event {
             // Another program may destroy the window without asking: to its user that is the same.
-            WindowEvent::CloseRequested | WindowEvent::Destroyed => {
-                self.display.window_closed();
-                self.finish(events, End::Closed);
-            }
-            WindowEvent::Resized(PhysicalSize { width, height }) => {
-                open.size = Size { width, height };
-                open.is_whole = true;
-            }
-            WindowEvent::RedrawRequested if open.is_asked => {
-                open.is_asked = false;
-                self.show(events);
-            }
+            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.remove(events, index, End::Closed),
+            WindowEvent::Resized(PhysicalSize { width, height }) => view.resize(Size { width, height }),
+            WindowEvent::RedrawRequested if view.take_asked() => _ = self.show(events, index),
             // The window system has lost what was there.
-            WindowEvent::RedrawRequested => open.is_whole = true,
-            WindowEvent::Moved(_) | WindowEvent::ScaleFactorChanged { .. } => {
-                open.pace.set_rate(rate(&open.window));
-            }
-            WindowEvent::CursorMoved { position, .. } => {
-                open.pointer = Some((position.x, position.y));
-                open.put_pointer(self.display);
-            }
+            WindowEvent::RedrawRequested => view.set_lost(),
+            WindowEvent::Moved(_) | WindowEvent::ScaleFactorChanged { .. } => view.set_rate(),
+            WindowEvent::CursorMoved { position, .. } => self.move_pointer(index, (position.x, position.y)),
             _ => {}
         }
     }
 
-    /// After all events that there were.
+    /// Called when all events have been handled.
     fn about_to_wait(&mut self, events: &ActiveEventLoop) {
-        let Some(open) = &mut self.open else { return };
-        let has_work = (open.is_stale || open.is_whole) && !open.is_asked;
-        let until = if has_work { open.pace.wait(Instant::now()) } else { None };
-        if has_work && until.is_none() && !events.exiting() {
-            if events.is_x11() {
-                // At once: what X asks to be redrawn has been lost, so asking it would look like that.
-                self.show(events);
-            } else {
-                // A compositor says when it is ready, and for a window that is not seen never.
-                open.is_asked = true;
-                open.window.request_redraw();
+        let mut next: Option<Instant> = None;
+        let mut index = 0;
+        while index < self.views.len() {
+            let view = &mut self.views[index];
+            let mut until = view.wait(Instant::now());
+            if view.has_work() && until.is_none() && !events.exiting() {
+                if !events.is_x11() {
+                    // A compositor says when it is ready, and for a window that is not seen never.
+                    view.ask();
+                } else if !self.show(events, index) {
+                    // At once: what X asks to be redrawn has been lost, so asking it would look like that.
+                    continue;
+                }
+                // Anything left to do has to wait for the next frame.
+                until = self.views[index].wait(Instant::now());
             }
+            next = next.into_iter().chain(until).min();
+            index += 1;
         }
-        // Anything left to do after that has to wait for the next frame.
-        let Some(open) = &self.open else { return };
-        let is_left = (open.is_stale || open.is_whole) && !open.is_asked;
-        let until = until.or_else(|| open.pace.wait(Instant::now()).filter(|_| is_left));
-        events.set_control_flow(until.map_or(ControlFlow::Wait, ControlFlow::WaitUntil));
+        events.set_control_flow(next.map_or(ControlFlow::Wait, ControlFlow::WaitUntil));
     }
 
     fn exiting(&mut self, _: &ActiveEventLoop) {
-        if let Some(open) = self.open.take() {
-            debug!("the window has shown {} frames", open.frames);
+        for view in self.views.drain(..) {
+            debug!("the window has shown {} frames", view.frames());
         }
     }
 }
 
-impl Open {
-    fn new(window: Arc<Window>, display: &Display, present: Present) -> Open {
-        let PhysicalSize { width, height } = window.inner_size();
-        let size = Size { width, height };
-        Open {
-            presenters: Presenters::new(Arc::clone(&window), display.size(), present),
-            size,
-            layout: Layout::new(size, display.size()),
-            pace: Pace::new(rate(&window)),
-            window,
-            pointer: None,
-            clients: None,
-            is_stale: true,
-            is_whole: true,
-            is_asked: false,
-            frames: 0,
-            failed: None,
-        }
-    }
-
-    fn set_layout(&mut self, layout: Layout) {
-        self.is_whole |= self.layout != layout;
-        self.layout = layout;
-    }
-
-    /// Tells the display where the pointer is. Also where the window changed under a pointer that did not move.
-    fn put_pointer(&self, display: &Display) {
-        if let Some((x, y)) = self.pointer {
-            let position = Some(self.layout.pixel(x, y));
-            if display.mouse() != position {
-                display.set_mouse(position);
-            }
-        }
-    }
-
-    fn set_title(&mut self, display: &Display, address: &str) {
-        let clients = display.stats().connections;
-        if self.clients.replace(clients) != Some(clients) {
-            self.window.set_title(&title(address, display));
-        }
-    }
+/// Returns whether both are the same display, rather than equal ones.
+fn is_same(one: &Display, other: &Display) -> bool {
+    std::ptr::eq(one.framebuffer(), other.framebuffer())
 }
 
-/// `127.0.0.1:3729 - 640x480 - 2 clients`
-fn title(address: &str, display: &Display) -> String {
-    let clients = match display.stats().connections {
-        0 => "no client".to_owned(),
-        1 => "1 client".to_owned(),
-        n => format!("{n} clients"),
-    };
-    format!("{address} - {} - {clients}", display.size())
-}
-
-fn rate(window: &Window) -> Option<u32> {
-    window.current_monitor()?.refresh_rate_millihertz()
-}
-
-/// The size of the window at first: each pixel of the display as large as the screen's scale factor says, rounded down
-/// to a whole number; if the screen is too small for that, as large as fits it.
+/// Returns the initial size of a window: each pixel of the display is as large as the screen's scale factor, rounded down
+/// to a whole number; on a screen too small for that, as large as fits.
 fn first_size(events: &ActiveEventLoop, canvas: Size) -> PhysicalSize<u32> {
     let monitor = events.primary_monitor().or_else(|| events.available_monitors().next());
     let (scale, room) = monitor.map_or((1.0, canvas), |monitor| {
         let PhysicalSize { width, height } = monitor.size();
         (monitor.scale_factor(), Size { width, height })
     });
-    // Whatever a system claims: a factor of more than 16 is a mistake.
+    // A reported factor of more than 16 is a mistake.
     let scale = (scale.clamp(1.0, 16.0) as u32)
         .min(room.width / canvas.width)
         .min(room.height / canvas.height)

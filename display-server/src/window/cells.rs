@@ -1,19 +1,19 @@
-//! The colours of a picture's cells, row by row. Every presenter shows what comes out of here, so that all show the same.
+//! Computes the colours of a picture's cells, row by row. All presenters use it, so that all show the same picture.
 //!
-//! Where the picture is as large as the display, or larger, a cell is a pixel. Where it is shrunk, a cell is the average of
-//! the area that it covers, so that nothing of the picture is left out: a line of one pixel becomes fainter, and stays. The
-//! average is that of the numbers as they are stored (sRGB), over black, which keeps thin dark and thin bright lines equally
-//! visible and costs no table.
+//! If the picture is as large as the display, or larger, a cell is a pixel. If it is shrunk, a cell is the average of the
+//! area that it covers, so no part of the picture is left out: a line of one pixel becomes fainter and stays visible. The
+//! average is computed from the stored numbers (sRGB), over black. Thin dark and thin bright lines are then equally visible,
+//! and no table is needed.
 
+use super::compositing::rgba_row;
 use super::layout::Layout;
-use super::shown::rgba_row;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use std::ops::Range;
 
-/// What the weights of a cell's pixels add up to in one direction. A sum of a row's cell is then at most `255 << 8`, which
-/// fits into 16 bits, and processors multiply most of those at once. A pixel whose weight is rounded to nothing is less than
-/// a 256th of its cell, which no channel of 8 bits could show.
+/// The sum of the weights of a cell's pixels in one direction. The weighted sum of a cell in a row is then at most `255 << 8`,
+/// which fits into 16 bits, the width at which vector units multiply most values at once. A pixel whose weight is rounded to 0
+/// is less than a 256th of its cell, which no channel of 8 bits could show.
 const WHOLE: u64 = 1 << 8;
 
 /// Returns the pixels that cell `cell` of `cells` covers any part of, along one side of `pixels` pixels.
@@ -26,21 +26,21 @@ fn covered(cell: u32, cells: u32, pixels: u32) -> Range<u32> {
 fn weights(cell: u32, cells: u32, pixels: u32) -> impl Iterator<Item = u16> {
     let range = covered(cell, cells, pixels);
     let (start, cells, pixels) = (u64::from(cell) * u64::from(pixels), u64::from(cells), u64::from(pixels));
-    // How much of the cell is left of a place, which is counted in parts of `1 / cells` of a pixel.
+    // The weight of the part of the cell that is left of a place, in units of `1 / cells` of a pixel.
     let share = move |place: u64| place.clamp(start, start + pixels).wrapping_sub(start) * WHOLE / pixels;
     range.map(move |pixel| (share((u64::from(pixel) + 1) * cells) - share(u64::from(pixel) * cells)) as u16)
 }
 
-/// Computes one row of cells after the other.
+/// Computes rows of cells, and keeps the buffers for that.
 pub(super) struct Cells {
     layout: Option<Layout>,
     /// A row of the display.
     rgba: Vec<u8>,
-    /// Which one it is: two rows of cells share the row of the display between them.
+    /// The number of that row. It is kept because two neighbouring rows of cells may share it.
     row: Option<u32>,
     /// For each channel of a row of the display, the sum over the rows that a row of cells covers.
     sums: Vec<u16>,
-    /// For each cell of a row, the first pixel that it covers and how many there are; and the weights of all of these.
+    /// For each cell of a row, the first pixel that it covers and the number of pixels; and the weights of all these pixels.
     columns: Vec<(usize, usize)>,
     weights: Vec<u16>,
     shrunk: Vec<u8>,
@@ -59,7 +59,7 @@ impl Cells {
         }
     }
 
-    /// Begins a frame: what was read before may have been drawn on.
+    /// Begins a frame: rows that were read before may have been drawn on.
     pub(super) fn begin(&mut self, layout: &Layout) {
         self.row = None;
         if self.layout == Some(*layout) {

@@ -1,31 +1,31 @@
-//! The form of a pixel on an X screen, and of the rows of a window.
+//! The pixel format of an X screen, and the rows of a window in it.
 
 use super::cells::Cells;
+use super::compositing::BORDER;
 use super::presenter::Frame;
-use super::shown::BORDER;
 use std::ops::Range;
 use x11rb::protocol::xproto::{ImageOrder, Setup, VisualClass, Visualid, Visualtype};
 
-/// How a colour becomes a pixel of a window.
+/// Converts colours to pixels of a window.
 pub(super) struct Format {
-    /// Bits of colour, which X calls the depth.
+    /// Bits of colour: the depth in X.
     pub(super) depth: u8,
     /// Bytes of a pixel: 1 to 4.
     pub(super) bytes: usize,
-    /// A row in an image takes a multiple of so many bytes.
+    /// The length of a row in an image is a multiple of this, in bytes.
     pad: usize,
     is_little_endian: bool,
-    /// The part of a pixel that each value of red, green and blue is.
+    /// For red, green and blue, the bits of a pixel for each value of the channel.
     channels: Box<[[u32; 256]; 3]>,
-    /// A pixel is the bytes B, G, R, 0, as on nearly every screen.
+    /// Whether a pixel is the bytes B, G, R, 0, as on nearly every screen.
     pub(super) is_usual: bool,
 }
 
 impl Format {
-    /// Returns the form of a window's pixels.
+    /// Returns the pixel format of a window.
     ///
     /// # Errors
-    /// A sentence, if its pixels have no colours of their own but numbers into a table.
+    /// A sentence, if its pixels are indexes into a colour table.
     pub(super) fn of(setup: &Setup, visual: Visualid) -> Result<Format, String> {
         let mut depths = setup.roots.iter().flat_map(|screen| &screen.allowed_depths);
         let found = depths.find_map(|depth| {
@@ -55,7 +55,7 @@ impl Format {
         if !matches!(bits, 8 | 16 | 24 | 32) || !matches!(pad, 8 | 16 | 32) {
             return Err(format!("the X screen has {bits} bits a pixel, in rows of a multiple of {pad}"));
         }
-        // Whatever else a pixel has is opacity.
+        // The remaining bits of a pixel are opacity.
         let rest = (u32::MAX >> 32u32.saturating_sub(depth.into())) & !(masks[0] | masks[1] | masks[2]);
         let mut channels = Box::new(masks.map(channel));
         channels[0].iter_mut().for_each(|pixel| *pixel |= rest);
@@ -70,7 +70,7 @@ impl Format {
         })
     }
 
-    /// Bytes of a row of so many pixels.
+    /// Returns the bytes of a row of `width` pixels.
     pub(super) fn stride(&self, width: usize) -> usize {
         (width * self.bytes).next_multiple_of(self.pad)
     }
@@ -99,13 +99,13 @@ impl Format {
         }
     }
 
-    /// Fills with the colour that surrounds the picture.
+    /// Fills with the border colour.
     pub(super) fn write_border(&self, out: &mut [u8]) {
         let pixel = self.pixel(BORDER, BORDER, BORDER);
         out.chunks_exact_mut(self.bytes).for_each(|out| out.copy_from_slice(&pixel[..self.bytes]));
     }
 
-    /// A pixel's bytes, followed by zeros.
+    /// Returns a pixel's bytes, followed by zeros.
     fn pixel(&self, r: u8, g: u8, b: u8) -> [u8; 4] {
         let [red, green, blue] = &*self.channels;
         let pixel = red[usize::from(r)] | green[usize::from(g)] | blue[usize::from(b)];
@@ -117,21 +117,21 @@ impl Format {
     }
 }
 
-/// The bytes B, G, R, 0.
+/// Converts to the bytes B, G, R, 0.
 fn usual(pixel: [u8; 4]) -> [u8; 4] {
-    // In steps that every processor makes with several pixels at once; moving bytes it cannot.
+    // Shifts and masks, which compilers vectorise, unlike moves of single bytes.
     let abgr = u32::from_le_bytes(pixel);
     ((abgr & 0xff) << 16 | abgr & 0xff00 | abgr >> 16 & 0xff).to_le_bytes()
 }
 
-/// For each value of 8 bits, the nearest that the bits of `mask` can hold.
+/// Returns, for each value of 8 bits, the nearest value that the bits of `mask` can hold.
 fn channel(mask: u32) -> [u32; 256] {
     let shift = mask.trailing_zeros();
     let most = u64::from(mask >> shift);
     std::array::from_fn(|value| ((((value as u64 * most * 2 + 255) / 510) as u32) << shift) & mask)
 }
 
-/// Writes what these rows and columns of the window are to show, row after row, with the padding that the format wants.
+/// Writes the contents of these rows and columns of the window, row by row, with the padding of the format.
 pub(super) fn write_rows(
     frame: &Frame<'_>,
     cells: &mut Cells,
@@ -142,7 +142,7 @@ pub(super) fn write_rows(
 ) {
     let layout = frame.layout;
     let (stride, scale) = (format.stride(columns.len()), layout.scale as usize);
-    // What is left of the picture, and where that ends.
+    // The columns of the picture that are still to be written, and where they end.
     let left = columns.end.min(layout.left).saturating_sub(columns.start) as usize * format.bytes;
     let end =
         columns.end.min(layout.left + layout.width()).saturating_sub(columns.start) as usize * format.bytes;

@@ -1,10 +1,10 @@
-//! Presents with a GPU. The picture's cells are a texture, of which the rows that change are written; a shader of our own
-//! brings it into the window, since that of the library leaves out columns and rows at odd sizes.
+//! Presents with a GPU. The cells of the picture are a texture, and only damaged rows are written to it. A shader of our own
+//! draws it in the window, since the library's shader omits columns and rows at odd sizes.
 
 use super::cells::Cells;
+use super::compositing::BORDER;
 use super::layout::Layout;
 use super::presenter::{Frame, Outcome, Presenter};
-use super::shown::BORDER;
 use crate::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use pixels::wgpu::{self, SurfaceError};
@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use winit::window::Window;
 
-/// Rows of cells that are written to the texture at once, through a buffer of our own.
+/// Rows of cells that are written to the texture at once, from a buffer of our own.
 const ROWS: u32 = 64;
 
 pub(super) struct Gpu {
@@ -23,18 +23,21 @@ pub(super) struct Gpu {
     pipeline: wgpu::RenderPipeline,
     uniform: wgpu::Buffer,
     bindings: wgpu::BindGroup,
-    /// What the uniform and the surface have been made for.
+    /// The layout that the uniform and the surface were set up for.
     layout: Option<Layout>,
-    /// What the device complained of since it was last asked. The library calls back where it would panic otherwise.
+    /// The last error of the device that was not yet reported. The library panics unless a callback takes such errors.
     complaint: Arc<Mutex<Option<String>>>,
     cells: Cells,
     rgba: Vec<u8>,
-    /// The columns and rows of cells that the texture has.
+    /// The columns and rows of cells in the texture.
     has: Option<(u32, u32)>,
 }
 
 impl Gpu {
-    /// With `only_real`, a processor that stands in for a GPU is refused.
+    /// Opens the GPU of a window. With `only_real`, a processor in place of a GPU is refused.
+    ///
+    /// # Errors
+    /// A sentence, if there is no driver, or the GPU cannot show a display of this size.
     pub(super) fn open(
         window: &Arc<Window>,
         size: Size,
@@ -42,8 +45,8 @@ impl Gpu {
         only_real: bool,
     ) -> Result<Gpu, String> {
         let surface = SurfaceTexture::new(size.width.max(1), size.height.max(1), Arc::clone(window));
-        // Its own canvas of one pixel is not used. Mailbox, since frames come at the monitor's rate already and one that
-        // waited would hold up the window's events; where there is none, it waits.
+        // The library's own canvas, of one pixel, is not used. Mailbox does not wait for the monitor: frames come at its rate
+        // already, and waiting would delay the events of all windows. Without Mailbox, presenting waits.
         let pixels = PixelsBuilder::new(1, 1, surface)
             .present_mode(wgpu::PresentMode::Mailbox)
             .build()
@@ -159,7 +162,7 @@ impl Presenter for Gpu {
         match (rendered, self.take_complaint()) {
             (Ok(()), None) => Ok(Outcome::Shown),
             (_, Some(complaint)) => Err(complaint),
-            // The window has changed its size since it was asked, or its monitor is slow.
+            // The window has changed its size since the last event, or its monitor is slow.
             (Err(pixels::Error::Surface(SurfaceError::Timeout | SurfaceError::Outdated)), None) => {
                 self.layout = None;
                 Ok(Outcome::Later)
@@ -173,7 +176,7 @@ impl Presenter for Gpu {
     }
 }
 
-/// An error and what it was caused by.
+/// Returns the text of an error and of its sources.
 fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -184,8 +187,8 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A channel as the shader has it, which computes with light: the surface turns it back into the same number.
-/// The formula is that of IEC 61966-2-1.
+/// Converts a channel from sRGB to linear light, in which the shader computes; the surface converts it back to the same
+/// number. The formula is that of IEC 61966-2-1.
 fn linear(channel: u8) -> f32 {
     let value = f32::from(channel) / 255.0;
     if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
@@ -198,7 +201,7 @@ fn texture(device: &wgpu::Device, canvas: Size) -> wgpu::Texture {
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
-        // The surface is sRGB, too: what is read from one and written to the other has the same number.
+        // The surface is sRGB too, so a number that is read from the texture is written to the surface unchanged.
         format: wgpu::TextureFormat::Rgba8UnormSrgb,
         usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
         view_formats: &[],

@@ -1,4 +1,4 @@
-//! Where the pixels of a display are in a window, and which pixel is at a place of the window.
+//! Maps the pixels of a display to places in a window, and back.
 
 use draw_protocol::{Position, Size};
 use std::ops::Range;
@@ -6,15 +6,14 @@ use std::ops::Range;
 /// How a display is laid out in a window.
 ///
 /// In a window at least as large as the display, each pixel becomes a square of the largest whole number of window
-/// pixels that fits. In a smaller one the whole display is made as small as fits, in its proportions, and each window
-/// pixel shows the average of the area that it covers (see [`cells`](super::cells)). Either way the picture is in the
-/// middle and the rest is border; where that cannot be divided by two, the border is one pixel narrower on the left and
-/// at the top.
+/// pixels that fits. In a smaller one the whole display is shrunk in its proportions until it fits, and each window pixel
+/// shows the average of the area that it covers (see [`cells`](super::cells)). In both cases the picture is centred and the
+/// rest is border. If the border cannot be divided by two, it is one pixel narrower on the left and at the top.
 ///
 /// A *cell* is a square of the window that has one colour: a pixel of the display, or the average of an area of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Window pixels along each side of a cell. 1 where the picture is shrunk.
+    /// Window pixels along each side of a cell. 1 if the picture is shrunk.
     pub(super) scale: u32,
     /// The window's column where the picture begins, and its row.
     pub(super) left: u32,
@@ -26,7 +25,8 @@ pub(super) struct Layout {
     pub(super) canvas: Size,
 }
 
-/// The largest size with the proportions of `canvas` that fits `room`, and is no larger than `canvas`. No side is 0.
+/// Returns the largest size with the proportions of `canvas` that fits into `room` and is no larger than `canvas`. No side
+/// is 0.
 pub(super) fn shrunk(canvas: Size, room: Size) -> Size {
     let ([cw, ch], [w, h]) = (sides(canvas), sides(room));
     if cw <= w && ch <= h {
@@ -41,7 +41,7 @@ pub(super) fn shrunk(canvas: Size, room: Size) -> Size {
     }
 }
 
-/// The sides of a size. One of 0 is taken for 1.
+/// Returns the sides of a size, with 1 in place of 0.
 fn sides(size: Size) -> [u64; 2] {
     [size.width, size.height].map(|side| u64::from(side.max(1)))
 }
@@ -57,18 +57,18 @@ impl Layout {
         Layout { scale, left, top, columns, rows, window, canvas }
     }
 
-    /// Whether a cell is more than one pixel of the display.
+    /// Returns whether a cell is more than one pixel of the display.
     pub(super) fn is_shrunk(&self) -> bool {
         (self.columns, self.rows) != (self.canvas.width, self.canvas.height)
     }
 
     /// Returns the pixel of the display at a place of the window, given in window pixels from the top left corner of the
-    /// window. Where the picture is shrunk it is the pixel in the middle of the cell. Beside the picture, and beside the
-    /// window, the count goes on as if there were more cells: such a position lies outside the display.
+    /// window. If the picture is shrunk, it is the pixel in the middle of the cell. Beside the picture, and beside the window,
+    /// the coordinates continue as if there were more cells: such a position is outside the display.
     pub(super) fn pixel(&self, x: f64, y: f64) -> Position {
-        // Of a cell beyond these the pixel is beyond an i32 as well, or nearly so; nothing overflows within them.
+        // Within this range nothing overflows. The pixel of a cell beyond it is at or near the limits of an i32.
         const CELLS: i64 = 1 << 32;
-        // A cast of floating point to a whole number saturates, so no place overflows.
+        // A cast from floating point to an integer saturates, so no place overflows.
         let along = |place: f64, start: u32, cells: u32, pixels: u32| {
             let cell = (place.floor() as i64).saturating_sub(start.into()).div_euclid(self.scale.into());
             let middle = 2 * cell.clamp(-CELLS, CELLS) + 1;
@@ -91,12 +91,12 @@ impl Layout {
         (start * cells / pixels) as u32..(end * cells).div_ceil(pixels) as u32
     }
 
-    /// Returns the rows of the window that these rows of cells are.
+    /// Returns the rows of the window that these rows of cells cover.
     pub(super) fn window_rows(&self, cells: &Range<u32>) -> Range<u32> {
         self.top + cells.start * self.scale..self.top + cells.end * self.scale
     }
 
-    /// Window pixels of the picture along its width.
+    /// Returns the width of the picture in window pixels.
     pub(super) fn width(&self) -> u32 {
         self.columns * self.scale
     }

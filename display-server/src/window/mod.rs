@@ -1,58 +1,87 @@
-//! The window that shows a display.
+//! The windows that show displays.
 //!
-//! [`Window::open`] shows a display from a thread of its own, until the window is closed. That thread alone waits for the
-//! screen: one that is slow, stands still or never answers delays neither the clients nor the end of the process. When the
-//! screen answers late, the window appears late.
+//! [`open`] shows displays in windows of one thread, until the windows are closed. Only that thread waits for the screen:
+//! a screen that is slow, stands still or never answers delays neither the clients nor the end of the process. If the
+//! screen answers late, the windows appear late.
+//!
+//! Each window has a presenter, a subscription to its display's damage, a layout and a frame rate of its own. A display
+//! may have several windows, which show the same picture. Closing a window closes only that window. Its display goes on,
+//! even if that was its last window. Closing the last window of the process is reported as [`End::Closed`], and a server
+//! then tells the clients of all its displays that the window was closed.
 //!
 //! Every pixel of the display is a square of a whole number of window pixels, as large as fits, with a border around the
-//! picture. In a window smaller than the display the whole picture is shrunk: each window pixel shows the average of the
-//! area that it covers. The pointer is reported as the pixel that is seen there, and counts on beyond the edges of the
-//! display; where it was last seen stays its position. Alpha is shown over black.
+//! picture. A window smaller than the display shows the whole picture shrunk: each window pixel is the average of the
+//! area that it covers. The pointer is reported as the pixel that is seen there, and is counted on beyond the edges of the
+//! display. The position in the window that the pointer was last in remains the display's pointer position. Alpha is
+//! shown over black.
 //!
-//! A frame is presented when something was drawn: the first at once, those that follow at the monitor's rate. Nothing
+//! A frame is presented when something was drawn: the first at once, the following ones at the monitor's rate. Nothing
 //! happens while nothing is drawn.
 //!
-//! What cannot be is said in one sentence of the log: without a screen there is no window, without a GPU the picture is
-//! presented by software. A presenter that fails is opened anew, and after three failures in a row the next one takes
-//! over; neither the picture nor the clients notice. One failure is beyond reach: when the X server ends, or cuts the
-//! connection, its library ends the process.
+//! Each failure is one sentence in the log: without a screen there is no window, and without a GPU the picture is
+//! presented by software. A presenter that fails is opened again, and after three failures in a row the next kind of
+//! presenter takes over; neither the picture nor the clients notice. One failure cannot be handled: when the X server
+//! ends, or closes the connection, its library ends the process.
+//!
+//! # Features
+//!
+//! Without the cargo feature `window` no window can be opened: [`open`] logs that, and reports [`End::Failed`]. Without
+//! the feature `gpu` windows are presented by software.
 
+#[cfg(not(feature = "window"))]
+mod absent;
+#[cfg(feature = "window")]
 mod app;
+#[cfg(feature = "window")]
+mod backend;
+#[cfg(feature = "window")]
 mod cells;
-mod choose;
+#[cfg(feature = "window")]
+mod compositing;
+#[cfg(feature = "window")]
 mod format;
+#[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(feature = "window")]
 mod layout;
+#[cfg(feature = "window")]
 mod pace;
+#[cfg(feature = "window")]
 mod presenter;
 mod progress;
+#[cfg(feature = "window")]
 mod quiet;
+#[cfg(feature = "window")]
 mod segment;
-mod shown;
+#[cfg(feature = "window")]
 mod software;
-mod wakes;
+#[cfg(feature = "window")]
+mod thread;
+#[cfg(feature = "window")]
+mod view;
+#[cfg(feature = "window")]
+mod wake_coalescer;
+#[cfg(feature = "window")]
 mod x11;
 
 use crate::display::Display;
 use progress::{Progress, Step, Teller};
 use std::fmt;
-use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
-use tracing::{debug, error, warn};
-use wakes::Wakes;
-use winit::event_loop::EventLoopProxy;
+use tracing::warn;
 
-/// How a display is to be shown.
+#[cfg(not(feature = "window"))]
+use absent as thread;
+
+/// How a display is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Present {
     /// In a window if there is a screen: with a GPU if there is a real one, else by software.
     #[default]
     Auto,
-    /// In a window, with whatever the graphics drivers offer, even a processor in place of a GPU; by software if that
+    /// In a window, with any adapter of the graphics drivers, even a processor in place of a GPU; by software if that
     /// fails.
     Gpu,
     /// In a window, by software.
@@ -62,7 +91,7 @@ pub enum Present {
 }
 
 impl Present {
-    /// Every way, with the word that a command line has for it.
+    /// Every variant, with its word on the command line.
     pub const WORDS: [(&'static str, Present); 4] = [
         ("auto", Present::Auto),
         ("gpu", Present::Gpu),
@@ -87,168 +116,84 @@ impl FromStr for Present {
     }
 }
 
-/// How showing a display ended.
+/// How showing displays ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
-    /// The window was closed, by its user, by another program, or by [`Window::close`].
+    /// The last window was closed, by its user, by another program, or by [`Windows::close`].
     Closed,
-    /// No window could be opened, or nothing be presented in it. The display is as it was.
+    /// No window could be opened, or the last one could not be presented in. The displays are as they were.
     Failed,
 }
 
-/// What happens to a window.
+/// What happens to the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The first frame is in it.
+    /// The first frame is in one of them. Sent once.
     Opened,
-    /// It is no more. Nothing follows.
+    /// There are none any more. Nothing follows.
     Ended(End),
 }
 
-/// How long a screen may take to open a window before the log says that it does not answer, and before those who ask
-/// whether there is a window are told that there is none. A busy machine takes a second.
+/// How long a screen may take to open a window before the log says that it does not answer, and before
+/// [`Handle::has_window`](crate::Handle::has_window) returns that there is none. A busy machine takes a second.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a program that ends waits for its window to be closed. It takes milliseconds; a graphics driver a few tens of
-/// them; a screen that stands still would take for ever.
+/// How long a program that ends waits for its windows to be closed. It takes milliseconds, or a few tens of them with a
+/// graphics driver. A screen that stands still never answers.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// A display's window, which has a thread of its own. A process can have one, once.
+/// A window to be opened.
 #[derive(Debug, Clone)]
 pub struct Window {
-    waker: Arc<Waker>,
+    /// The beginning of its title. The size of the display and the number of its clients follow.
+    pub title: String,
+    /// The display that it shows. Several windows may show the same one.
+    pub display: Display,
+}
+
+/// The open windows of the process. Clones are the same windows.
+#[derive(Debug, Clone)]
+pub struct Windows {
+    waker: Arc<thread::Waker>,
     progress: Arc<Progress>,
 }
 
-impl Window {
-    /// Shows `display` in a window, until that is closed, and returns at once. `None` if none is wanted; whatever else keeps
-    /// it from being shown is in the log, and is told as [`End::Failed`]. `address` is where its clients connect, for the
-    /// title. `told` is called by the window's thread.
-    pub fn open(
-        display: &Display,
-        present: Present,
-        address: SocketAddr,
-        told: impl FnMut(Event) + Send + 'static,
-    ) -> Option<Window> {
-        if present == Present::None {
-            return None;
-        }
-        // Before other threads may set a panic hook of their own.
-        quiet::install_hook();
-        let window = Window { waker: Arc::default(), progress: Arc::default() };
-        let mut teller = Teller::new(told, Arc::clone(&window.progress));
-        let (waker, display) = (Arc::clone(&window.waker), display.clone());
-        let thread = thread::Builder::new().name("window".into()).spawn(move || {
-            let end = show(&display, present, address, &waker, &mut teller);
-            teller.tell(Event::Ended(end));
-        });
-        if let Err(error) = thread {
-            // The teller was dropped with the closure, and has told that.
-            error!("no window, serving without one: no thread for it: {error}");
-            return Some(window);
-        }
-        let progress = Arc::clone(&window.progress);
-        let watch = thread::Builder::new().name("window-watch".into()).spawn(move || {
-            if !progress.wait(PATIENCE, |step| step != Step::Opening) {
-                let place = choose::place();
-                warn!("no window yet, serving without one: {place} has not answered for {PATIENCE:?}");
-            }
-        });
-        if let Err(error) = watch {
-            debug!("whether the screen answers is not watched: {error}");
-        }
-        Some(window)
+/// Opens `windows` on a thread of their own, and returns at once. The windows stay until they are closed.
+///
+/// Returns `None` if `present` is [`Present::None`] or `windows` is empty. Any other reason why there is no window is
+/// logged, and reported as [`End::Failed`]. The windows' thread calls `told`. A process can open windows only once.
+pub fn open(
+    windows: Vec<Window>,
+    present: Present,
+    told: impl FnMut(Event) + Send + 'static,
+) -> Option<Windows> {
+    if present == Present::None || windows.is_empty() {
+        return None;
     }
+    let opened = Windows { waker: Arc::default(), progress: Arc::default() };
+    let teller = Teller::new(told, Arc::clone(&opened.progress));
+    thread::start(windows, present, &opened, teller);
+    Some(opened)
+}
 
-    /// Closes the window, or keeps it from opening, and does not wait for that.
+impl Windows {
+    /// Closes the windows, or keeps them from opening, without waiting for it.
     pub fn close(&self) {
-        self.waker.wakes.close();
-        self.waker.wake();
+        self.waker.close();
         self.progress.close();
     }
 
-    /// Closes the window, and waits until that is done or has failed, but not for a screen that stands still: until half a
-    /// second after it was first closed. What then is left of it goes on waiting for the screen, and does nothing else.
+    /// Closes the windows and waits until that is done or has failed, but at most until half a second after the first
+    /// call of [`close`](Windows::close). If the screen stands still, the windows' thread is left behind: it waits for the
+    /// screen and does nothing else.
     pub fn finish(&self) {
         self.close();
         let since = self.progress.close();
         if !self.progress.wait(CLOSING.saturating_sub(since.elapsed()), |step| step == Step::Ended) {
             warn!("the screen does not answer: its window is left behind");
         }
-    }
-}
-
-/// Shows a display until its window is closed.
-fn show<F: FnMut(Event)>(
-    display: &Display,
-    present: Present,
-    address: SocketAddr,
-    waker: &Arc<Waker>,
-    told: &mut Teller<F>,
-) -> End {
-    let events = match choose::event_loop() {
-        Ok(events) => events,
-        Err(reason) => {
-            warn!("no window, serving without one: {reason}");
-            return End::Failed;
-        }
-    };
-    waker.set_proxy(events.create_proxy());
-    let wake = Arc::clone(waker);
-    let subscription = display.framebuffer().subscribe(move || wake.wake());
-    let wake = Arc::clone(waker);
-    display.on_clients(move || wake.wake());
-    let opened = || told.tell(Event::Opened);
-    let mut app =
-        app::App::new(display, subscription, present, address.to_string(), Arc::clone(waker), opened);
-    // What a library that is missing, or a driver, does to the window is not to end the server.
-    match catch_unwind(AssertUnwindSafe(|| events.run_app(&mut app))) {
-        Ok(Ok(())) => app.end(),
-        Ok(Err(failure)) => {
-            error!("the window's events ended: {failure}");
-            End::Failed
-        }
-        Err(_) => {
-            error!("the window panicked: serving without it");
-            End::Failed
-        }
-    }
-}
-
-/// Wakes the window's thread.
-#[derive(Debug)]
-struct Waker {
-    /// `None` while the screen has not answered. Held only to send.
-    proxy: Mutex<Option<EventLoopProxy<()>>>,
-    wakes: Wakes,
-}
-
-impl Default for Waker {
-    fn default() -> Waker {
-        Waker { proxy: Mutex::new(None), wakes: Wakes::new() }
-    }
-}
-
-impl Waker {
-    /// From here on the thread is woken. What was to wake it before it sees when it asks [`Waker::woken`].
-    fn set_proxy(&self, proxy: EventLoopProxy<()>) {
-        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(proxy);
-    }
-
-    fn wake(&self) {
-        self.wakes.wake(|| {
-            if let Some(proxy) = &*self.proxy.lock().unwrap_or_else(PoisonError::into_inner) {
-                // It fails when the window is gone, and then nobody needs to be woken.
-                _ = proxy.send_event(());
-            }
-        });
-    }
-
-    /// Called by the woken thread before it looks at what there is to do. Answers whether it is to close the window.
-    fn woken(&self) -> bool {
-        self.wakes.woken()
     }
 }
 
@@ -267,17 +212,10 @@ mod tests {
 
     #[test]
     fn without_a_wish_for_a_window_there_is_none() {
-        let size = Size { width: 2, height: 2 };
-        let display = Display::new(size, Color::BLACK).unwrap();
+        let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let told = |event| panic!("{event:?}");
-        assert!(Window::open(&display, Present::None, ([127, 0, 0, 1], 1).into(), told).is_none());
-    }
-
-    #[test]
-    fn a_window_that_is_closed_before_there_is_a_screen_is_closed() {
-        let waker = Waker::default();
-        waker.wakes.close();
-        waker.wake();
-        assert!(waker.woken());
+        let window = Window { title: "a".to_owned(), display };
+        assert!(open(vec![window], Present::None, told).is_none());
+        assert!(open(Vec::new(), Present::Auto, told).is_none());
     }
 }

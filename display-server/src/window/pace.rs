@@ -1,30 +1,30 @@
-//! When the next frame is due.
+//! Decides when the next frame is due.
 
 use std::time::{Duration, Instant};
 
-/// Where a monitor does not say how often it shows a picture.
+/// The interval of frames on a monitor that does not report its rate.
 const USUAL: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// Rates beyond these, in thousandths of a frame a second, are a mistake of whoever reports them: the slowest monitor in
-/// use has 23.976 frames a second, the fastest about 1,000.
+/// Plausible rates, in thousandths of a frame a second; others are reporting errors. The slowest monitor in use has 23.976
+/// frames a second, the fastest about 1,000.
 const RATES: std::ops::RangeInclusive<u32> = 20_000..=1_000_000;
 
-/// The rhythm of frames: the first change after idle is shown at once, those that follow at the monitor's rate.
+/// Paces frames: the first change after idle is shown at once, the following ones at the monitor's rate.
 #[derive(Debug)]
 pub(super) struct Pace {
     interval: Duration,
-    /// No frame before this.
+    /// The earliest time of the next frame.
     next: Option<Instant>,
 }
 
 impl Pace {
-    /// The rhythm of a monitor that shows this many thousandths of a frame a second.
+    /// Creates the pace of a monitor with this rate, in thousandths of a frame a second.
     pub(super) fn new(millihertz: Option<u32>) -> Pace {
         let mut pace = Pace { interval: USUAL, next: None };
         pace.set_rate(millihertz);
         pace
     }
 
-    /// The window is on another monitor.
+    /// Sets the rate of the monitor that the window is on.
     pub(super) fn set_rate(&mut self, millihertz: Option<u32>) {
         self.interval = match millihertz.filter(|rate| RATES.contains(rate)) {
             Some(rate) => Duration::from_nanos(1_000_000_000_000 / u64::from(rate)),
@@ -32,15 +32,15 @@ impl Pace {
         };
     }
 
-    /// Until when a frame has to wait: `None` if it is due.
+    /// Returns when the next frame is due; `None` if it is due now.
     pub(super) fn wait(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|&next| now < next)
     }
 
-    /// A frame is presented now.
+    /// Notes that a frame was presented at `now`.
     pub(super) fn presented(&mut self, now: Instant) {
-        // Counted from when the frame was due while frames follow one another, so that being woken late does not make
-        // them fewer; from now after a pause, so that nothing is made up for.
+        // While frames follow one another the interval starts when the last one was due, so a late wake-up does not lower the
+        // rate. After a pause it starts now, so that missed frames are not made up for.
         self.next = Some(match self.next {
             Some(due) if now >= due && now - due < self.interval => due + self.interval,
             _ => now + self.interval,
@@ -54,7 +54,7 @@ mod tests {
 
     const TENTH: Duration = Duration::from_millis(100);
 
-    /// As if a monitor had ten frames a second, and what is due when.
+    /// Returns the pace of a monitor with ten frames a second, and the current time.
     fn pace() -> (Pace, Instant) {
         (Pace { interval: TENTH, next: None }, Instant::now())
     }

@@ -1,8 +1,6 @@
-//! What brings the picture into a window, and what happens when that fails.
+//! The presenters of a window, and what happens when one fails.
 
-use super::gpu::Gpu;
 use super::layout::Layout;
-use super::quiet::quiet;
 use super::{Present, software};
 use crate::damage::Damage;
 use crate::framebuffer::Framebuffer;
@@ -13,17 +11,17 @@ use std::sync::Arc;
 use tracing::{info, warn};
 use winit::window::Window;
 
-/// Failures in a row after which a presenter is given up for the next one. A surface that was lost comes back at the
-/// first try; a third one would be the same again.
+/// Failures in a row after which the next kind of presenter takes over. A lost surface is restored by the first retry; further
+/// retries fail in the same way.
 const TRIES: u32 = 3;
 
-/// What is to be shown.
+/// A frame to present.
 pub(super) struct Frame<'a> {
     pub(super) framebuffer: &'a Framebuffer,
-    /// The rows that have changed since the last frame.
+    /// The rows that changed since the last frame of this window.
     pub(super) damage: &'a Damage,
     pub(super) layout: &'a Layout,
-    /// The window has lost what was in it, or has a new size.
+    /// Whether the window has lost its contents, or has a new size.
     pub(super) is_whole: bool,
 }
 
@@ -32,40 +30,42 @@ pub(super) struct Frame<'a> {
 pub(super) enum Outcome {
     /// The frame was handed to the window system.
     Shown,
-    /// Not this time: the whole window is to be presented once more.
+    /// The frame was not presented. The whole window must be presented again.
     Later,
 }
 
-/// Brings frames into one window.
+/// Presents frames in one window.
 pub(super) trait Presenter {
+    /// Presents a frame.
+    ///
     /// # Errors
-    /// A sentence. The presenter is of no further use then.
+    /// A sentence. The presenter must not be used after that.
     fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String>;
 
-    /// What it presents with, for the log.
+    /// Returns what it presents with, for the log.
     fn name(&self) -> String;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A GPU that is one.
+    /// A GPU, but no processor in place of one.
     RealGpu,
-    /// Whatever the graphics drivers offer, even a processor that computes what a GPU would.
+    /// Any adapter of the graphics drivers, even a processor in place of a GPU.
     AnyGpu,
     Software,
 }
 
 type Opened = Result<Box<dyn Presenter>, String>;
 
-/// The presenter of a window, and those to turn to when it fails.
+/// The presenter of a window, and the kinds to fall back to when it fails.
 pub(super) struct Presenters {
     /// Opens a presenter in a window of that size.
     open: Box<dyn Fn(Kind, Size) -> Opened>,
-    /// The first is the current one.
+    /// The kinds that are left. The first is the current one.
     kinds: VecDeque<Kind>,
     current: Option<Box<dyn Presenter>>,
     failures: u32,
-    /// Why the last one could not be opened, or was given up.
+    /// Why the last kind could not be opened, or failed.
     reason: String,
 }
 
@@ -89,18 +89,18 @@ impl Presenters {
         }
     }
 
-    /// Why nothing works here, after [`present`](Presenters::present) has said so.
+    /// Returns why nothing can be presented, after [`present`](Presenters::present) has returned `None`.
     pub(super) fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Presents. `None` says that nothing works here and never will.
+    /// Presents a frame. Returns `None` if no kind of presenter is left.
     pub(super) fn present(&mut self, frame: &Frame<'_>) -> Option<Outcome> {
         if self.current.is_none() {
             self.open(frame.layout.window)?;
         }
         let presenter = self.current.as_mut()?;
-        // A driver's bug may show as a panic of the library that talks to it.
+        // A bug of a driver may make the graphics library panic.
         let presented = catch_unwind(AssertUnwindSafe(|| presenter.present(frame)))
             .unwrap_or_else(|_| Err("it panicked".to_owned()));
         match presented {
@@ -109,7 +109,7 @@ impl Presenters {
             Err(reason) => {
                 self.failures += 1;
                 warn!("presenting with {} failed: {reason}", presenter.name());
-                // Opened again with the next frame: a window that was destroyed says so before that.
+                // Opened again with the next frame. If the window was destroyed, that event comes first.
                 self.current = None;
                 if self.failures >= TRIES {
                     self.failures = 0;
@@ -122,7 +122,7 @@ impl Presenters {
         presented.ok()
     }
 
-    /// Opens the first presenter that can be, and says which it is and why.
+    /// Opens the first kind of presenter that works, and logs which it is and why the others do not.
     fn open(&mut self, size: Size) -> Option<()> {
         let mut why_not = String::new();
         while let Some(&kind) = self.kinds.front() {
@@ -144,14 +144,23 @@ impl Presenters {
 }
 
 fn open(kind: Kind, window: &Arc<Window>, size: Size, canvas: Size) -> Opened {
-    let gpu = |only_real| -> Opened {
-        Ok(Box::new(quiet(|| Gpu::open(window, size, canvas, only_real)).and_then(|opened| opened)?))
-    };
     match kind {
-        Kind::RealGpu => gpu(true),
-        Kind::AnyGpu => gpu(false),
+        Kind::RealGpu => open_gpu(window, size, canvas, true),
+        Kind::AnyGpu => open_gpu(window, size, canvas, false),
         Kind::Software => software::open(window, canvas),
     }
+}
+
+/// Opens a GPU, but with `only_real` no processor in place of one.
+#[cfg(feature = "gpu")]
+fn open_gpu(window: &Arc<Window>, size: Size, canvas: Size, only_real: bool) -> Opened {
+    use super::{gpu::Gpu, quiet::quiet};
+    Ok(Box::new(quiet(|| Gpu::open(window, size, canvas, only_real)).and_then(|opened| opened)?))
+}
+
+#[cfg(not(feature = "gpu"))]
+fn open_gpu(_: &Arc<Window>, _: Size, _: Size, _: bool) -> Opened {
+    Err("this program was built without the cargo feature `gpu`".to_owned())
 }
 
 #[cfg(test)]
@@ -182,7 +191,7 @@ mod tests {
         }
     }
 
-    /// Presents frame after frame as scripted, where the kinds in `missing` cannot be opened. Answers what was opened,
+    /// Presents frame after frame as scripted, where the kinds in `missing` cannot be opened. Returns what was opened,
     /// and how each frame ended.
     fn run(present: Present, missing: &'static [Kind], script: &str) -> (Vec<String>, Vec<Option<Outcome>>) {
         let story: Story = Rc::new(RefCell::new((Vec::new(), script.chars().collect())));
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_presenter_that_fails_is_opened_anew_and_after_three_failures_in_a_row_given_up() {
-        // A frame that failed is to be presented again, so nothing of the picture is lost.
+        // A frame that failed is presented again, so nothing of the picture is lost.
         let (opened, outcomes) = run(Present::Gpu, &[], "sfslfpfs");
         assert_eq!(opened, ["AnyGpu", "AnyGpu", "AnyGpu", "AnyGpu", "Software"]);
         assert_eq!(outcomes, [SHOWN, LATER, SHOWN, LATER, LATER, LATER, LATER, SHOWN]);

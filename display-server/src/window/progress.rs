@@ -1,16 +1,16 @@
-//! How far a window has come, for those who wait for it.
+//! The state of the windows, for threads that wait for them.
 
 use super::{End, Event};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How far a window has come.
+/// The state of the windows, with a condition variable for waiting.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// Held only to look and to set.
+    /// Locked only to read and to set.
     step: Mutex<Step>,
     changed: Condvar,
-    /// When it was first closed.
+    /// When [`Progress::close`] was first called.
     closed: OnceLock<Instant>,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Step {
 }
 
 impl Progress {
-    /// Goes on to `step`, and never back.
+    /// Advances to `step`. Earlier steps are ignored.
     pub(super) fn set(&self, step: Step) {
         let mut now = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         *now = step.max(*now);
@@ -32,14 +32,14 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// It is being closed. Returns since when.
+    /// Advances to [`Step::Closing`]. Returns when that was first done.
     pub(super) fn close(&self) -> Instant {
         let since = *self.closed.get_or_init(Instant::now);
         self.set(Step::Closing);
         since
     }
 
-    /// Waits for a step, for at most `limit`. Returns whether it has come.
+    /// Waits for a step, for at most `limit`. Returns whether it was reached.
     pub(super) fn wait(&self, limit: Duration, is_it: impl Fn(Step) -> bool) -> bool {
         let step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(step, limit, |step| !is_it(*step));
@@ -47,7 +47,7 @@ impl Progress {
     }
 }
 
-/// Tells what happens to a window. Dropped, whatever dropped it, it tells that the window has ended.
+/// Reports events of the windows. When dropped, it reports that the windows have ended, unless it did so before.
 pub(super) struct Teller<F: FnMut(Event)> {
     told: F,
     progress: Arc<Progress>,
@@ -94,7 +94,7 @@ mod tests {
         drop(told);
         assert!(has_ended(&closed));
         assert_eq!(*seen.lock().unwrap(), [Event::Opened, Event::Ended(End::Closed)]);
-        // A panic drops it without a word.
+        // A panic drops it before any event was reported.
         let failed = Arc::<Progress>::default();
         drop(teller(&failed));
         assert!(has_ended(&failed));

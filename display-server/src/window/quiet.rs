@@ -1,16 +1,16 @@
-//! Panics of libraries that become sentences.
+//! Turns panics of libraries into sentences.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether a panic of this thread is not to be printed.
+    /// Whether panics of this thread are not printed.
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From here on [`quiet`] keeps panics from being printed. All others are reported as ever, and a hook that somebody sets
-/// later replaces this one, or has it called.
+/// Installs a panic hook that prints no panic inside [`quiet`], and calls the previous hook for all others. A hook that is
+/// set later replaces this one, or calls it.
 pub(super) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -23,7 +23,7 @@ pub(super) fn install_hook() {
     });
 }
 
-/// Calls what may panic because a library is missing, and says nothing of that but the sentence it returns.
+/// Calls a function that may panic because a library is missing. Returns the message of the panic, and does not print it.
 pub(super) fn quiet<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     IS_QUIET.set(true);
     let called = catch_unwind(AssertUnwindSafe(call));

@@ -1,4 +1,4 @@
-//! Memory that an X server shares with this process.
+//! Memory shared with an X server.
 
 use rustix::fs::MemfdFlags;
 use rustix::process::{Resource, getrlimit};
@@ -11,15 +11,15 @@ use x11rb::protocol::shm::{self, ConnectionExt};
 use x11rb::rust_connection::RustConnection;
 
 pub(super) struct Segment {
-    /// Written with system calls, which fail where a mapped page that cannot be had would end the process.
+    /// Written with system calls: they fail when there is no memory left, while a write to a mapped page ends the process.
     pub(super) memory: File,
-    /// What the server calls it.
+    /// The server's id of the segment.
     pub(super) id: shm::Seg,
     pub(super) bytes: u64,
 }
 
 impl Segment {
-    /// Makes memory of so many bytes and has the server share it.
+    /// Allocates memory of this many bytes and attaches it to the server.
     ///
     /// # Errors
     /// A reason, if the system or the server refuses.
@@ -36,11 +36,11 @@ impl Segment {
         if (version.major_version, version.minor_version) < (1, 2) {
             return Err("its extension MIT-SHM is older than 1.2".to_owned());
         }
-        // Writing beyond such a limit would end the process.
+        // A write beyond this limit would end the process.
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| bytes > limit) {
             return Err(format!("{bytes} bytes are more than the limit of file sizes"));
         }
-        // Not a file below /dev/shm: containers allow 64 MiB there, less than a large screen takes.
+        // Not a file below /dev/shm: containers limit that to 64 MiB, less than a large screen takes.
         let memory = rustix::fs::memfd_create("draw-window", MemfdFlags::CLOEXEC)
             .map_err(|error| error.to_string())?;
         let memory = File::from(memory);
@@ -57,7 +57,7 @@ impl Segment {
         Ok(Segment { memory, id, bytes })
     }
 
-    /// Has the server share it no more.
+    /// Detaches it from the server.
     pub(super) fn free(self, connection: &RustConnection) -> Result<(), ConnectionError> {
         connection.shm_detach(self.id).map(|_| ())
     }

@@ -1,5 +1,5 @@
-// Shows the picture's cells in the window, each as a square of `scale` window pixels; around them the border. Whole numbers
-// only: see layout.rs.
+// Draws each cell of the picture as a square of `scale` window pixels, and the border around them. Uses whole numbers only:
+// see layout.rs.
 
 struct Place {
     left: i32,

@@ -1,10 +1,10 @@
-//! Presents without a GPU: writes the picture into mapped memory that is shared with the window system. On X, where that
-//! cannot be, or pixels have another form, [`x11`](super::x11) takes over.
+//! Presents without a GPU: writes the picture into mapped memory that is shared with the window system. If X cannot share
+//! memory, or has another pixel format, [`x11`](super::x11) presents instead.
 
 use super::cells::Cells;
+use super::compositing::{BORDER, pack, packed};
 use super::layout::Layout;
 use super::presenter::{Frame, Outcome, Presenter};
-use super::shown::{BORDER, pack, packed};
 use super::x11::{self, X11};
 use crate::damage::Damage;
 use crate::framebuffer::Framebuffer;
@@ -25,10 +25,10 @@ use winit::window::Window;
 
 const BORDER_COLOR: u32 = packed(BORDER, BORDER, BORDER);
 
-/// Opens the presenter of the window system that there is.
+/// Opens the presenter of the window's window system.
 ///
 /// # Errors
-/// A sentence.
+/// A sentence, if the window system does not answer or has no screen that can be presented on.
 pub(super) fn open(window: &Arc<Window>, canvas: Size) -> Result<Box<dyn Presenter>, String> {
     Ok(match x11::id(window) {
         Some(id) => {
@@ -44,7 +44,7 @@ pub(super) fn open(window: &Arc<Window>, canvas: Size) -> Result<Box<dyn Present
     })
 }
 
-/// The faster way as long as it goes, and the one that always does.
+/// Presents through mapped memory until that fails, and then through requests.
 struct OnX {
     mapped: Option<Software>,
     any: X11,
@@ -67,19 +67,19 @@ impl Presenter for OnX {
     }
 }
 
-/// What the memory that is shared is taken from.
+/// Where shared memory comes from.
 enum Room {
-    /// Memory of no file system.
+    /// Anonymous memory.
     Memory,
-    /// A file below /dev/shm: its bytes, which are only taken when they are written, and how many were.
+    /// A file below /dev/shm: its length, and how many of its bytes were written and so take memory.
     Files { segment: u64, written: u64 },
 }
 
 struct Software {
     surface: Surface<Arc<Window>, Arc<Window>>,
-    /// What the buffers that were presented before have been laid out for.
+    /// The layout of the buffers that were presented before.
     layout: Option<Layout>,
-    /// What changed with the frame before: a buffer that was presented two frames ago lacks it.
+    /// The damage of the previous frame, which a buffer of two frames ago lacks.
     before: Damage,
     row: Row,
     room: Room,
@@ -105,7 +105,7 @@ impl Software {
             self.room.take(layout.window)?;
             self.surface.resize(width, height).map_err(|error| error.to_string())?;
         }
-        // Here it may wait for the window system to have done with the frame before.
+        // May wait until the window system has finished the previous frame.
         let mut buffer = self.surface.buffer_mut().map_err(|error| error.to_string())?;
         let mut stale = frame.damage.clone();
         match buffer.age() {
@@ -125,7 +125,7 @@ impl Software {
         let presented = if frame.is_whole || is_new {
             buffer.present()
         } else {
-            // What the window shows lacks the last change only, whatever the buffer lacked.
+            // The window lacks only the last damage, even if the buffer lacked more.
             let changed = frame.damage.rows().filter_map(|rows| rectangle(layout, layout.cell_rows(&rows)));
             buffer.present_with_damage(&changed.collect::<Vec<_>>())
         };
@@ -136,18 +136,18 @@ impl Software {
     }
 }
 
-/// What is asked for beyond what a window takes: other programs use /dev/shm as well.
+/// Bytes that must be free beyond those of the window, since other programs use /dev/shm too.
 const SPARE: u64 = 4 << 20;
 
 impl Room {
-    /// Finds out whether the memory for a window can be had, which is then written at once. The library takes it for granted,
-    /// and writing to a page that is not there ends the process.
+    /// Checks that there is memory for a window. The caller writes to it directly afterwards. The library does not check, and
+    /// a write to a page that cannot be allocated ends the process.
     ///
     /// # Errors
-    /// A sentence, if it cannot.
+    /// A sentence, if there is not enough memory.
     fn take(&mut self, window: Size) -> Result<(), String> {
         let bytes = u64::from(window.width) * u64::from(window.height) * 4;
-        // The library takes a power of two of bytes, and counts them in 32 bits with a sign.
+        // The library allocates a power of two of bytes, and counts them in an `i32`.
         let taken = bytes.next_power_of_two();
         if taken > 1 << 30 {
             return Err(format!("a window of {window} is more than can be shared"));
@@ -171,14 +171,14 @@ impl Room {
     }
 }
 
-/// Takes so many bytes of /dev/shm for a moment.
+/// Allocates this many bytes of /dev/shm and frees them.
 fn try_files(bytes: u64) -> io::Result<()> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("/draw-window-{}-{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
     let flags = shm::OFlags::CREATE | shm::OFlags::EXCL | shm::OFlags::RDWR;
     let file = shm::open(&name, flags, Mode::RUSR | Mode::WUSR)?;
     shm::unlink(&name)?;
-    // A signal may come in between; nothing was taken then.
+    // A signal may interrupt the call; nothing was allocated then.
     while let Err(error) = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         if error != Errno::INTR {
             return Err(error.into());
@@ -197,7 +197,7 @@ impl Presenter for Software {
     }
 }
 
-/// Where these rows of cells are in the window.
+/// Returns the rectangle of the window that these rows of cells cover.
 fn rectangle(layout: &Layout, cells: Range<u32>) -> Option<Rect> {
     let rows = layout.window_rows(&cells);
     Some(Rect {
@@ -208,7 +208,7 @@ fn rectangle(layout: &Layout, cells: Range<u32>) -> Option<Rect> {
     })
 }
 
-/// Writes one row of cells after the other.
+/// Writes rows of cells.
 struct Row {
     cells: Cells,
     packed: Vec<u32>,

@@ -1,9 +1,9 @@
-//! Presents on X without a GPU, whatever the screen is like, over a connection of its own.
+//! Presents on any X screen without a GPU, over a connection of its own.
 //!
-//! Pixels go through memory that the X server shares if it can, else through the connection, in requests of a size that
-//! every server takes: that is how a screen at the other end of `ssh -X` is reached. Shared memory is written with system
-//! calls rather than mapped, which costs a little more: where the system has no memory left a call fails, and a mapped page
-//! ends the process.
+//! Pixels go through memory shared with the X server if possible. Otherwise, such as over `ssh -X`, they go through the
+//! connection, in requests of a size that every server accepts. Shared memory is written with system calls rather than mapped.
+//! That costs a little more, but when the system has no memory left a call fails, while a write to a mapped page ends the
+//! process.
 
 use super::cells::Cells;
 use super::format::{Format, write_rows};
@@ -25,15 +25,15 @@ use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{self, ConnectionExt as _, ImageFormat};
 use x11rb::rust_connection::RustConnection;
 
-/// Bytes of pixels that are made ready at once: what a processor's second cache holds. It is also below the longest
-/// request of a server without the extension for longer ones (65,535 words), of which nearly all allow that much.
+/// Bytes of pixels that are converted at once: they fit into a second-level cache. It is also below the longest request of
+/// nearly all servers without the extension for longer ones (65,535 words).
 const BAND: usize = 1 << 18;
-/// Bytes of a PutImage request before its pixels, and of the longer form.
+/// Bytes of a PutImage request before its pixels, in its longer form.
 const HEADER: usize = 28;
-/// X counts places in a window in 16 bits, with a sign: nothing can be put beyond.
+/// The last place in a window that X can address: coordinates are `i16`.
 const FARTHEST: u32 = i16::MAX as u32;
 
-/// The X11 window of a winit window; `None` on another window system.
+/// Returns the X11 window of a winit window; `None` on another window system.
 pub(super) fn id(window: &Window) -> Option<xproto::Window> {
     match window.window_handle().ok()?.as_raw() {
         RawWindowHandle::Xlib(handle) => handle.window.try_into().ok(),
@@ -47,26 +47,26 @@ pub(super) struct X11 {
     window: xproto::Window,
     context: xproto::Gcontext,
     format: Format,
-    /// `None` where pixels go through the connection.
+    /// `None` if pixels go through the connection.
     shared: Option<Shared>,
-    /// What the window was filled for.
+    /// The layout of the last frame.
     layout: Option<Layout>,
-    /// Asked after each frame. When it is answered, the server has done with that frame and with the memory.
+    /// A request made after each frame. Its reply means that the server has finished the frame and with the shared memory.
     pending: Option<SequenceNumber>,
     cells: Cells,
     band: Vec<u8>,
 }
 
-/// Memory that the X server shares.
+/// Memory shared with the X server.
 #[derive(Default)]
 struct Shared {
-    /// It has the whole window, row after row. `None` before the first frame.
+    /// Holds the whole window, row by row. `None` before the first frame.
     segment: Option<Segment>,
 }
 
-/// Why a frame could not be put into the window.
+/// Why a frame could not be presented.
 enum Failure {
-    /// The system has no memory left for what is shared. Without that it can be.
+    /// The system has no shared memory left. Presenting through the connection is still possible.
     Memory(io::Error),
     Connection(String),
 }
@@ -78,10 +78,10 @@ impl From<ConnectionError> for Failure {
 }
 
 impl X11 {
-    /// Connects to the X server, and finds out what its screen is like.
+    /// Connects to the X server and reads the format of the window.
     ///
     /// # Errors
-    /// A sentence, if the X server does not answer, or has a screen that nothing can be shown on.
+    /// A sentence, if the X server does not answer, or its screen has a format that is not supported.
     pub(super) fn open(window: xproto::Window, canvas: Size) -> Result<X11, String> {
         let (connection, _) = RustConnection::connect(None)
             .map_err(|error| format!("no connection to the X server: {error}"))?;
@@ -93,7 +93,7 @@ impl X11 {
                 tried.free(&connection).map_err(|error| error.to_string())?;
                 Some(Shared::default())
             }
-            // On another machine, or without the extension: what ends the connection is seen with the first frame.
+            // On another machine, or without the extension. If the connection has ended, the first frame fails.
             Err(reason) => {
                 info!(
                     "the X server shares no memory with this process ({reason}): pictures go through its socket"
@@ -114,7 +114,7 @@ impl X11 {
         })
     }
 
-    /// Whether the server shares memory, and pixels have the usual form: then there is a faster way.
+    /// Returns whether the faster presenter can be used: the server shares memory, and has the usual pixel format.
     pub(super) fn can_share_usual(&self) -> bool {
         self.shared.is_some() && self.format.is_usual
     }
@@ -135,14 +135,14 @@ impl X11 {
         }
         let asked = self.connection.get_input_focus()?;
         self.pending = Some(asked.sequence_number());
-        // Dropped, it would throw the answer away.
+        // Dropping the cookie would discard the reply.
         std::mem::forget(asked);
         self.connection.flush()?;
         self.layout = Some(*frame.layout);
         Ok(())
     }
 
-    /// Waits until the server has done with the frame before, and finds out whether it liked it.
+    /// Waits until the server has finished the previous frame, and returns its error if it failed.
     fn settle(&mut self) -> Result<(), Failure> {
         if let Some(pending) = self.pending.take() {
             let asked = Cookie::<_, xproto::GetInputFocusReply>::new(&self.connection, pending);
@@ -160,7 +160,7 @@ impl X11 {
         Ok(())
     }
 
-    /// Makes the shared memory, if there is any, large enough for a window.
+    /// Enlarges the shared memory, if there is any, to hold a window.
     fn make_room(&mut self, layout: &Layout) -> Result<(), Failure> {
         let Some(shared) = &mut self.shared else { return Ok(()) };
         let Size { width, height } = layout.window;
@@ -171,7 +171,7 @@ impl X11 {
         if let Some(segment) = shared.segment.take() {
             segment.free(&self.connection)?;
         }
-        // More than is needed, so that a window that grows does not ask each time; what is not written takes no memory.
+        // Rounded up, so that a growing window does not allocate each time. Unwritten pages take no memory.
         let segment = Segment::new(&self.connection, bytes.next_power_of_two())
             .or_else(|_| Segment::new(&self.connection, bytes))
             .map_err(|error| Failure::Memory(io::Error::other(error)))?;
@@ -186,7 +186,7 @@ impl X11 {
         }
     }
 
-    /// Brings the whole window, or what has changed, to the server.
+    /// Sends the whole window, or the damaged rows, to the server.
     fn draw(&mut self, frame: &Frame<'_>, is_whole: bool) -> Result<(), Failure> {
         let layout = frame.layout;
         let (width, height) = (layout.window.width.min(FARTHEST), layout.window.height.min(FARTHEST));
@@ -201,7 +201,7 @@ impl X11 {
         Ok(())
     }
 
-    /// Brings these rows and columns of the window to the server.
+    /// Sends these rows and columns of the window to the server.
     fn put(&mut self, frame: &Frame<'_>, rows: Range<u32>, columns: Range<u32>) -> Result<(), Failure> {
         if rows.is_empty() || columns.is_empty() {
             return Ok(());
@@ -230,7 +230,7 @@ impl X11 {
                 memory.write_all_at(&self.band, at).map_err(Failure::Memory)?;
             }
         }
-        // The sides of a window have 16 bits in X, and the places are no farther than FARTHEST.
+        // The sides of a window have 16 bits in X, and no place is beyond FARTHEST.
         self.connection.shm_put_image(
             self.window,
             self.context,
@@ -251,7 +251,7 @@ impl X11 {
         Ok(())
     }
 
-    /// Puts pixels into the window through the connection, as many at a time as a request may have.
+    /// Sends pixels through the connection, in requests no longer than the server allows.
     fn put_through(
         &mut self,
         frame: &Frame<'_>,
@@ -262,7 +262,7 @@ impl X11 {
         let limit = BAND.min(longest.saturating_sub(HEADER)).max(256);
         let stride = self.format.stride(columns.len());
         let at_once = (limit / stride).max(1);
-        // A row that is longer than a request goes in several. Their number of pixels makes any padding unnecessary.
+        // A row longer than a request is split, at a multiple of 32 pixels, which needs no padding in any format.
         let piece = if stride > limit { limit / self.format.bytes / 32 * 32 } else { columns.len() };
         for first in rows.clone().step_by(at_once) {
             let band = first..rows.end.min(first + at_once as u32);
@@ -292,7 +292,7 @@ impl X11 {
         Ok(())
     }
 
-    /// Makes ready what these rows and columns of the window are to show.
+    /// Converts these rows and columns of the window into the band.
     fn fill(&mut self, frame: &Frame<'_>, rows: Range<u32>, columns: Range<u32>) {
         let X11 { format, cells, band, .. } = self;
         write_rows(frame, cells, format, rows, columns, band);
@@ -312,7 +312,7 @@ impl Presenter for X11 {
     }
 }
 
-/// Makes what a window is drawn on with, and asks how its pixels are stored.
+/// Creates a graphics context for a window, and asks for the window's visual.
 fn context(
     connection: &RustConnection,
     window: xproto::Window,

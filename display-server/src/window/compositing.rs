@@ -1,26 +1,26 @@
-//! The colour in which a pixel is shown: over black.
+//! Composites pixels over black.
 //!
-//! A display stores alpha, and a window has none: each channel is shown as `colour * alpha / 255`, rounded to the nearest
-//! whole number. Every presenter shows what comes out of here, so that all show the same.
+//! A display stores alpha, and a window has none. Each channel is shown as `colour * alpha / 255`, rounded to the nearest whole
+//! number. All presenters use it, so that all show the same colours.
 
 use crate::framebuffer::Framebuffer;
 
-/// What surrounds the picture: a grey that is neither the default background nor often drawn.
+/// The grey of the border. It is not the default background, and is rarely drawn.
 pub(super) const BORDER: u8 = 0x30;
 
-/// `channel * alpha / 255`, rounded to the nearest. There is no tie: 255 is odd.
+/// Returns `channel * alpha / 255`, rounded to the nearest. There are no ties, since 255 is odd.
 fn over_black(channel: u8, alpha: u8) -> u8 {
     ((u32::from(channel) * u32::from(alpha) + 127) / 255) as u8
 }
 
-/// Whether all pixels of these bytes R, G, B, A are opaque, as most are: then there is nothing to compute.
+/// Returns whether all pixels of these bytes R, G, B, A are opaque. Most are, and need no computation.
 fn is_opaque(rgba: &[u8]) -> bool {
     let (pixels, _) = rgba.as_chunks::<4>();
-    // Whole pixels, not only their alpha: several of them are then compared at once.
+    // Combines whole pixels rather than their alpha, which compilers vectorise.
     pixels.iter().fold(u32::MAX, |all, &pixel| all & u32::from_le_bytes(pixel)) >> 24 == 255
 }
 
-/// A row as bytes R, G, B, 255, into `out`, which has to be as long as a row.
+/// Copies a row as bytes R, G, B, 255 into `out`, which must be as long as a row.
 pub(super) fn rgba_row(framebuffer: &Framebuffer, y: u32, out: &mut [u8]) {
     framebuffer.copy_rows(y..y + 1, out);
     if !is_opaque(out) {
@@ -30,7 +30,7 @@ pub(super) fn rgba_row(framebuffer: &Framebuffer, y: u32, out: &mut [u8]) {
     }
 }
 
-/// The colour of a window's pixel as software presents it, `0x00RRGGBB`.
+/// Returns a pixel of a window as `0x00RRGGBB`.
 pub(super) const fn packed(r: u8, g: u8, b: u8) -> u32 {
     u32::from_be_bytes([0, r, g, b])
 }
@@ -39,7 +39,7 @@ pub(super) const fn packed(r: u8, g: u8, b: u8) -> u32 {
 pub(super) fn pack(rgba: &[u8], out: &mut [u32]) {
     let (pixels, _) = rgba.as_chunks::<4>();
     out.iter_mut().zip(pixels).for_each(|(out, &pixel)| {
-        // `packed`, in steps that every processor makes with several pixels at once; moving bytes it cannot.
+        // The same as `packed`, in shifts and masks, which compilers vectorise, unlike moves of single bytes.
         let abgr = u32::from_le_bytes(pixel);
         *out = (abgr & 0xff) << 16 | abgr & 0xff00 | abgr >> 16 & 0xff;
     });

@@ -1,5 +1,5 @@
-//! Finds the screen. winit's event loop can be built once in a process, even if that fails, so what it is built on is
-//! decided before.
+//! Chooses the window system. winit's event loop can be built only once in a process, even if building fails, so the window
+//! system is chosen before.
 
 use super::quiet::quiet;
 use std::env;
@@ -15,21 +15,21 @@ enum System {
     X11,
 }
 
-/// Returns which screen is looked for, for a sentence about it.
+/// Returns the name of the screen, for a sentence about it.
 pub(super) fn place() -> String {
     let name = |variable| Some(format!("{variable}={}", set(variable)?.display()));
     name("WAYLAND_DISPLAY").or_else(|| name("DISPLAY")).unwrap_or_else(|| "the screen".to_owned())
 }
 
-/// The value of an environment variable, unless it is empty.
+/// Returns the value of an environment variable, unless it is empty.
 fn set(variable: &str) -> Option<OsString> {
     env::var_os(variable).filter(|value| !value.is_empty())
 }
 
-/// Builds the event loop of whichever window system there is. That waits for the screen, for as long as it likes.
+/// Builds the event loop of the window system. Blocks until the screen answers, without a limit.
 ///
 /// # Errors
-/// A sentence that says why there is none.
+/// A sentence that says why there is no screen.
 pub(super) fn event_loop() -> Result<EventLoop<()>, String> {
     let (wayland, x11) = (set("WAYLAND_DISPLAY"), set("DISPLAY"));
     let has_socket = set("WAYLAND_SOCKET").is_some();
@@ -58,28 +58,28 @@ pub(super) fn event_loop() -> Result<EventLoop<()>, String> {
         Ok(Err(winit::error::EventLoopError::RecreationAttempt)) => {
             Err("this process has had its window already".to_owned())
         }
-        // Its own text names a line of its source; the missing library is in its depths.
+        // `Display` prints a line of winit's source; only `Debug` names the missing library.
         Ok(Err(error)) => Err(sentence(system, &place, &format!("{error:?}"))),
         Err(panic) => Err(sentence(system, &place, &panic)),
     }
 }
 
 fn on(system: System, builder: &mut EventLoopBuilder<()>) {
-    // The window has a thread of its own.
+    // The windows have a thread of their own.
     match system {
         System::Wayland => EventLoopBuilderExtWayland::with_any_thread(builder.with_wayland(), true),
         System::X11 => EventLoopBuilderExtX11::with_any_thread(builder.with_x11(), true),
     };
 }
 
-/// Where a compositor of that name listens.
+/// Returns the path of the socket of the compositor `name`.
 fn socket(directory: Option<PathBuf>, name: &Path) -> Option<PathBuf> {
     if name.is_absolute() { Some(name.to_owned()) } else { Some(directory?.join(name)) }
 }
 
-/// Why there is no event loop, from what the libraries say.
+/// Returns why there is no event loop, given the text of an error.
 fn sentence(system: System, place: &str, text: &str) -> String {
-    // What `apt-get install` of Debian 12 needs to be given.
+    // The packages of Debian 12.
     let packages = match system {
         System::Wayland => "libwayland-client0 libxkbcommon0",
         System::X11 => "libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0",
@@ -90,7 +90,7 @@ fn sentence(system: System, place: &str, text: &str) -> String {
     }
 }
 
-/// The first name of a shared library in a text.
+/// Returns the first name of a shared library in a text.
 fn library(text: &str) -> Option<&str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     text.split(|c| !is_part(c))

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The server without windows: built, linted and drawn on.
+source "$(dirname "$0")/../lib.sh"
+
+cargo clippy --locked -p display-server --no-default-features --all-targets -- -D warnings
+cargo clippy --locked -p display-server --no-default-features --features window --all-targets -- -D warnings
+cargo build --locked -p display-server --no-default-features --message-format json >"$scratch/built"
+"$python" .ci/built.py "$scratch/built" --with tokio --without pixels wgpu winit softbuffer x11rb
+timeout 120 "$python" .ci/window/headless.py "$(metadata target)/debug/display-server"
