@@ -6,7 +6,8 @@
 use benches::pictures::{self, BATCH};
 use benches::stats::median;
 use clap::Parser;
-use display_server::journal::{Journal, Options};
+use display_server::Journal;
+use display_server::journal::Options;
 use display_server::{Color, Display, Server, ServerOptions, Size};
 use draw_client::{Durability, blocking};
 use draw_protocol::{Pixel, Request, limits};

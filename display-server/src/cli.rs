@@ -8,7 +8,8 @@ mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
+use display_server::Journal;
+use display_server::journal::{self as journaling, DEFAULT_SIZE};
 use display_server::typed::{number, parse_size};
 use display_server::window::{End, Event, Window};
 use display_server::{Color, Display, Error, Present, Server, ServerOptions, Size, bind, output, snapshot};

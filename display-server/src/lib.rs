@@ -71,7 +71,7 @@ pub use draw_protocol::Area;
 pub use draw_protocol::{Color, Position, Size};
 pub use error::Error;
 pub use framebuffer::{Framebuffer, Subscription};
-pub use journal::Journal;
+pub use canvas::Journal;
 pub use listen::bind;
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};

@@ -7,14 +7,13 @@ mod spec;
 
 use crate::admission::{Next, Seat};
 use crate::budget::Budget;
-use crate::canvas::Canvas;
+use crate::canvas::{Canvas, Journal};
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
 use crate::fairness::{Lane, Work};
 use crate::farewell;
 use crate::hasher::Hasher;
-use crate::journal::Journal;
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
 use draw_protocol::{Code, Fault, limits, server};
@@ -203,7 +202,7 @@ impl Server {
             server: self.name.to_owned(),
             size: self.display().size(),
             message: self.options.message,
-            instance: Some(self.display().sessions().instance()),
+            instance: Some(self.canvas.sessions().instance()),
             has_journal: self.journal().is_some(),
             nonce,
         };

@@ -3,7 +3,7 @@
 use super::Connection;
 use super::memory::needed_elsewhere;
 use crate::clock;
-use crate::journal::Journal;
+use crate::canvas::Journal;
 use draw_protocol::{Code, Fault};
 use std::future::{Future, poll_fn};
 use std::io;

@@ -1,7 +1,7 @@
 //! What proves that a file was there: the manifest, and snapshots by their numbers. The server and all who look at a journal ask
 //! the same.
 
-use super::base::read_header;
+use super::recovery_point::read_header;
 use super::error::Damage;
 use super::files::{Catalogue, journal_name, snapshot_name};
 use super::format::HAS_MANIFEST;

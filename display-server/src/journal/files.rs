@@ -3,9 +3,9 @@
 use super::format::{SNAPSHOT_HEADER, SUM, SnapshotHeader};
 use super::manifest::{Manifest, UNFINISHED};
 use super::storage::{FileReader, Storage, append_all, set_aside};
-use crate::display::Display;
-use crate::error::Error;
+use super::target::Replay;
 use draw_protocol::Color;
+use std::error::Error;
 use std::io::{self, Read};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -90,7 +90,7 @@ pub(crate) fn write_snapshot(
     }
     let written = (|| {
         let file = storage.create(&name)?;
-        set_aside(&*file, (SNAPSHOT_HEADER + picture.len() + state.len() + SUM) as u64)?;
+        set_aside(&*file, (header.length() + picture.len() + state.len() + SUM) as u64)?;
         let mut hash = Xxh3::new();
         for part in [&header.encode(), picture, state] {
             hash.update(part);
@@ -110,9 +110,9 @@ pub(crate) fn write_snapshot(
 
 /// What a snapshot has.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct Snapshot<R> {
     pub(crate) header: SnapshotHeader,
-    pub(crate) display: Display,
+    pub(crate) display: R,
     pub(crate) state: Vec<u8>,
 }
 
@@ -124,7 +124,7 @@ pub(crate) enum NoSnapshot {
     /// The file cannot be read.
     Io(io::Error),
     /// There is no memory for the display.
-    Display(Error),
+    Display(Box<dyn Error + Send + Sync>),
 }
 
 impl From<io::Error> for NoSnapshot {
@@ -143,7 +143,7 @@ fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
     let header = SnapshotHeader::decode(reader.peek(SNAPSHOT_HEADER)?).map_err(NoSnapshot::Damaged)?;
     // Before anything takes memory for what it says.
     let picture = u64::from(header.size.width) * u64::from(header.size.height);
-    let length = u128::from(picture) * 4 + u128::from(header.state) + (SNAPSHOT_HEADER + SUM) as u128;
+    let length = u128::from(picture) * 4 + u128::from(header.state) + (header.length() + SUM) as u128;
     if length != u128::from(reader.left()) {
         return Err(NoSnapshot::Damaged(format!("it has {} bytes, not {length}", reader.left())));
     }
@@ -151,25 +151,19 @@ fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
 }
 
 /// Reads a snapshot and makes sure that all of it is as it was written.
-pub(crate) fn read_snapshot(storage: &dyn Storage, number: u64) -> Result<Snapshot, NoSnapshot> {
+pub(crate) fn read_snapshot<R: Replay>(storage: &dyn Storage, number: u64) -> Result<Snapshot<R>, NoSnapshot> {
     let mut reader = FileReader::new(storage.open(&snapshot_name(number))?, 0)?;
     let header = read_header(&mut reader)?;
     let mut hash = Xxh3::new();
-    hash.update(reader.peek(SNAPSHOT_HEADER)?);
-    reader.advance(SNAPSHOT_HEADER);
-    let display = Display::new(header.size, Color::BLACK).map_err(|error| match error {
-        Error::Size(size) => NoSnapshot::Damaged(format!("there is no display of {size}")),
-        error => NoSnapshot::Display(error),
-    })?;
-    let (framebuffer, width) = (display.framebuffer(), header.size.width);
-    let mut damage = framebuffer.no_damage();
-    let mut row = vec![0; width as usize * 4];
+    hash.update(reader.peek(header.length())?);
+    reader.advance(header.length());
+    let mut display = R::begin(header.size, Color::BLACK).map_err(NoSnapshot::Display)?;
+    let mut row = vec![0; header.size.width as usize * 4];
     for y in 0..header.size.height {
         reader.read_exact(&mut row)?;
         hash.update(&row);
-        framebuffer.put_image((0, y as i32), (width, 1), &row, &mut damage);
+        display.row(y, &row);
     }
-    framebuffer.publish(&mut damage);
     // As long as the file has it, so it fits memory as well as the file did.
     let mut state = vec![0; usize::try_from(header.state).unwrap_or(usize::MAX)];
     reader.read_exact(&mut state)?;

@@ -1,9 +1,9 @@
 //! The file that is being written.
 
 use super::files::journal_name;
-use super::format::{HAS_MANIFEST, HEADER, Header};
+use super::format::{HAS_MANIFEST, HEADER, Header, Version};
 use super::manifest::Ledger;
-use super::mend::Litter;
+use super::cleanup::Cleanup;
 use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
 use super::storage::{Storage, StoredFile, append_all, give_back, set_aside};
@@ -40,7 +40,7 @@ pub(crate) struct Log {
     /// `None` before it is begun: see [`Log::begin`].
     pub(crate) file: Option<Arc<dyn StoredFile>>,
     /// What is to be put in order before it is begun.
-    litter: Option<Litter>,
+    cleanup: Option<Cleanup>,
     owner: Owner,
     background: Color,
     /// Behind the last record, of the file and the buffer.
@@ -69,6 +69,7 @@ fn make_file(
     durable: u64,
 ) -> io::Result<(Arc<dyn StoredFile>, u64)> {
     let header = Header {
+        version: Version::WRITTEN,
         size: owner.size,
         background: if place.file == 1 { background } else { HAS_MANIFEST },
         instance: owner.instance,
@@ -104,13 +105,13 @@ impl Log {
         owner: Owner,
         background: Color,
         place: Place,
-        litter: Option<Litter>,
+        cleanup: Option<Cleanup>,
     ) -> Log {
         Log {
             storage,
             ledger,
             file: None,
-            litter,
+            cleanup,
             owner,
             background,
             place,
@@ -129,9 +130,9 @@ impl Log {
     /// the first call does that, with a few syncs that everybody waits for, as for a start. What fails can be tried again: each attempt makes
     /// another file, so none is taken to be on the disk that a sync has failed for.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
-        if let Some(litter) = &mut self.litter {
-            litter.remove(&*self.storage).map_err(|(_, error)| error)?;
-            self.litter = None;
+        if let Some(cleanup) = &mut self.cleanup {
+            cleanup.remove(&*self.storage).map_err(|(_, error)| error)?;
+            self.cleanup = None;
         }
         if self.place.file > 1 {
             // Its header says that there is one.
@@ -175,7 +176,7 @@ impl Log {
 
     /// A turn begins: its records have the time of `now`. In the file it does not go back, whatever somebody does to the
     /// clock, since what was drawn when is a matter of order.
-    pub(crate) fn begin_turn(&mut self, now: u64) {
+    pub(crate) fn begin_transaction(&mut self, now: u64) {
         self.now = now;
     }
 

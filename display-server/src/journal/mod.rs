@@ -3,7 +3,7 @@
 //! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and reported when both
 //! is done; a thread of its own syncs the file, at once when it is idle, else all that came meanwhile together. So of a
 //! call that was reported as drawn the end of the process leaves everything, and a loss of power everything up to
-//! [`Journal::durable`]. A client that needs more is not told before: its connection holds back what it says. When the file has grown enough, the picture is written to a snapshot and older files go. The
+//! [`Recorder::durable`]. A client that needs more is not told before: its connection holds back what it says. When the file has grown enough, the picture is written to a snapshot and older files go. The
 //! bytes are described in `format.rs`; `display-server journal` looks at them.
 //!
 //! | what happens | what becomes of it |
@@ -27,40 +27,36 @@
 //! drawing. Nobody syncs, or waits for one who does, while holding it, but the call that finds room after a start that
 //! found none: what it does is a part of that start. Without a journal there is no lock.
 
-mod base;
+mod cleanup;
 mod directory;
 mod error;
 mod evidence;
 mod files;
 mod format;
 pub mod inspect;
+mod kinds;
 mod log;
 mod manifest;
-#[cfg(test)]
-mod memory;
-mod mend;
 mod record;
 mod recover;
+mod recovery_point;
 mod replay;
 mod shared;
 mod snapshots;
+mod state;
 mod storage;
 mod sync;
+mod target;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod transaction;
 
 pub use error::{Damage, JournalError};
-pub use record::Entry;
 
-use crate::display::Display;
-use crate::sessions::Shadow;
-use base::Errors;
 use directory::Directory;
-use draw_protocol::session::Id;
-use draw_protocol::{Answer, Color, Fault, Size};
+use draw_protocol::{Color, Size};
+use recovery_point::Errors;
 use shared::Core;
-use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -68,38 +64,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use sync::locked;
 use tokio::sync::watch;
-pub(crate) use turn::Turn;
+pub(crate) use storage::Storage;
+pub(crate) use target::{Recorded, Replay};
+pub(crate) use transaction::Transaction;
 
 /// The size of a display when nobody says another.
 pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
 
 /// How soon a disk that has failed is tried again, for those who wait to be told.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
-
-/// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
-/// a call does so in the turn of that call.
-pub(crate) trait Companion: Debug + Send + Sync {
-    /// Takes back what [`Companion::save`] gave. At most once, and before anything is replayed.
-    ///
-    /// # Errors
-    /// If that is nothing it can read; says why. Then the journal is not opened.
-    fn restore(&self, state: &[u8]) -> Result<(), String>;
-    /// An entry behind the snapshot, in order, with what drawing it again came to.
-    fn replay(&self, sequence: u64, entry: &Entry<'_>, result: &Result<Answer, Fault>);
-    /// What is to be in a snapshot: everything up to the last entry.
-    fn save(&self) -> Vec<u8>;
-}
-
-/// Nothing is kept beside the picture, by who only looks at it.
-impl Companion for () {
-    fn restore(&self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-    fn replay(&self, _: u64, _: &Entry<'_>, _: &Result<Answer, Fault>) {}
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-}
 
 /// How a journal is opened.
 #[derive(Debug, Clone)]
@@ -120,10 +93,10 @@ impl Default for Options {
     }
 }
 
-/// An open journal and its display. Clones are the same. When the last is dropped, all that was written is synced; only
-/// [`Journal::close`] takes a snapshot.
+/// An open journal, to which calls are recorded with a [`Transaction`]. Clones are the same. When the last is dropped, all that was written
+/// is synced; only [`Recorder::close`] takes a snapshot.
 #[derive(Debug, Clone)]
-pub struct Journal {
+pub(crate) struct Recorder {
     handle: Arc<Handle>,
 }
 
@@ -133,65 +106,53 @@ struct Handle {
     syncing: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Journal {
-    /// Opens the journal in `directory`, which is made if there is none, and brings its display back. `progress` is told
-    /// how many bytes of how many have been replayed.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being used: see [`JournalError`].
-    pub fn open(
+impl Recorder {
+    /// Opens the journal in `directory`, which is created if there is none, and rebuilds its display.
+    pub(crate) fn open<R: Replay>(
         directory: &Path,
         options: &Options,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Journal, JournalError> {
-        let shadow = Arc::new(Shadow::default());
-        let journal = Journal::open_with(directory, options, shadow.clone(), progress)?;
-        let instance = (Id(journal.instance()), journal.boot());
-        journal.display().sessions().adopt(instance, shadow);
-        Ok(journal)
-    }
-
-    /// The same, with something else than the sessions beside the picture.
-    pub(crate) fn open_with(
-        directory: &Path,
-        options: &Options,
-        companion: Arc<dyn Companion>,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Journal, JournalError> {
+    ) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
         let errors = Errors(directory);
         let storage = Directory::lock(directory).map_err(|(what, error)| errors.io(what)(error))?;
         let storage = storage.ok_or_else(|| JournalError::Locked(directory.to_owned()))?;
-        let core = Core::open(directory, Arc::new(storage), options, companion, progress)?;
-        Journal::start(core).map_err(errors.io("start a thread"))
+        Recorder::open_in::<R>(directory, Arc::new(storage), options, progress)
     }
 
-    /// Starts what happens beside the connections.
-    fn start(core: Core) -> io::Result<Journal> {
+    /// Opens the journal in `storage`, which errors call `directory`.
+    pub(crate) fn open_in<R: Replay>(
+        directory: &Path,
+        storage: Arc<dyn Storage>,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
+        let (core, display) = Core::open::<R>(directory, storage, options, progress)?;
+        let recorder = Recorder::start(core).map_err(Errors(directory).io("start a thread"))?;
+        Ok((recorder, display))
+    }
+
+    /// Starts the syncing thread.
+    fn start(core: Core) -> io::Result<Recorder> {
         let core = Arc::new(core);
         let syncing = core.clone();
         let syncing =
             thread::Builder::new().name("journal-sync".into()).spawn(move || syncing.syncer.run())?;
-        Ok(Journal { handle: Arc::new(Handle { core, syncing: Mutex::new(Some(syncing)) }) })
-    }
-
-    /// The display that it keeps. Only what clients draw is kept, and what is drawn otherwise is not.
-    pub fn display(&self) -> &Display {
-        &self.handle.core.display
+        Ok(Recorder { handle: Arc::new(Handle { core, syncing: Mutex::new(Some(syncing)) }) })
     }
 
     /// Born with an empty display, and never of another.
-    pub fn instance(&self) -> [u8; 16] {
+    pub(crate) fn instance(&self) -> [u8; 16] {
         locked(&self.handle.core.log).owner().instance
     }
 
     /// How often the instance has been started, this time included. A start that found no room is counted when it is the first
     /// to draw: until then the next start has the same number, and the same picture.
-    pub fn boot(&self) -> u64 {
+    pub(crate) fn boot(&self) -> u64 {
         locked(&self.handle.core.log).place.boot
     }
 
     /// The number up to which every entry is on the disk, and will be there after a loss of power. It only grows.
-    pub fn durable(&self) -> watch::Receiver<u64> {
+    pub(crate) fn durable(&self) -> watch::Receiver<u64> {
         self.handle.core.syncer.watch_durable()
     }
 
@@ -216,12 +177,12 @@ impl Journal {
     }
 
     /// Why nothing more is taken, ever: a sync has failed.
-    pub fn failure(&self) -> Option<Arc<str>> {
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
         self.handle.core.syncer.failure()
     }
 
-    /// Ready when [`Journal::failure`] has something to say.
-    pub async fn failed(&self) -> Arc<str> {
+    /// Ready when [`Recorder::failure`] has something to say.
+    pub(crate) async fn failed(&self) -> Arc<str> {
         let mut failure = self.handle.core.syncer.watch_failure();
         match failure.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone()) {
             Some(failure) => failure,
@@ -236,7 +197,7 @@ impl Journal {
     /// # Errors
     /// If anything that clients were told is drawn is not certain to be there at the next start. That there is no
     /// snapshot is only logged.
-    pub fn close(&self) -> Result<(), JournalError> {
+    pub(crate) fn close(&self) -> Result<(), JournalError> {
         self.handle.join_snapshot();
         let outcome = self.handle.core.finish();
         self.handle.stop();

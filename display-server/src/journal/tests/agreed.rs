@@ -3,18 +3,18 @@
 use super::gone::lived;
 use super::world::*;
 use crate::journal::JournalError;
-use crate::journal::base::Errors;
+use crate::journal::recovery_point::Errors;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
 use crate::journal::inspect::{Report, examine};
 use crate::journal::manifest::MANIFEST;
-use crate::journal::memory::{Dice, Memory};
+use super::memory::{Dice, Memory};
 use crate::journal::storage::Storage;
 use std::path::Path;
 
 fn check(storage: &Memory) -> Report {
     let catalogue = Catalogue::read(storage).expect("a disk in order");
     let errors = Errors(Path::new("memory"));
-    let report = examine(storage, &catalogue, &errors, &(), &mut |_, _| ());
+    let report = examine(storage, &catalogue, &errors, &mut |_, _| ());
     report.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -2,8 +2,8 @@
 
 use super::served::{Client, DEADLINE, journal, server};
 use crate::Display;
-use crate::journal::Journal;
-use crate::journal::memory::{Memory, Trouble};
+use crate::Journal;
+use super::memory::{Memory, Trouble};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

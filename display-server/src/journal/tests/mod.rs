@@ -7,6 +7,7 @@ mod gone;
 mod held;
 mod lives;
 mod looked_at;
+mod memory;
 mod no_room;
 mod no_room_served;
 mod returning;

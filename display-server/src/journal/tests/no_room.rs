@@ -3,7 +3,7 @@
 
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
-use crate::journal::memory::{Dice, Full, Memory, Trouble};
+use super::memory::{Dice, Full, Memory, Trouble};
 use crate::journal::storage::Storage;
 use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};

@@ -2,7 +2,7 @@
 
 use super::returning::{DEADLINE, Running, add, connect, soon};
 use super::world::SIZE;
-use crate::journal::memory::{Full, Memory};
+use super::memory::{Full, Memory};
 use draw_client::{Display, Durability, Error, Outcome, Status, digest_of_image};
 use draw_protocol::{Code, Color};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

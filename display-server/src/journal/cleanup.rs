@@ -7,7 +7,7 @@ use std::io;
 
 /// What is to go. A disk that is so full that not even this can be done has it for longer, and nothing is written meanwhile.
 #[derive(Debug, Default)]
-pub(crate) struct Litter {
+pub(crate) struct Cleanup {
     /// Snapshots that were never finished, or are damaged: were those counted as one of the two that are kept, the next would
     /// remove a better one.
     pub(crate) names: Vec<String>,
@@ -17,7 +17,7 @@ pub(crate) struct Litter {
     pub(super) has_failed: bool,
 }
 
-impl Litter {
+impl Cleanup {
     /// Removes it, durably. What is gone already is no error, so that it can be tried again.
     ///
     /// # Errors
