@@ -126,7 +126,8 @@ impl<'a> Caller<'a> {
 
     /// Holds everything back until this record is on the disk.
     fn hold_back(&mut self, number: u64) {
-        self.written = self.canvas.journal().map(|journal| Box::pin(journal.recorder().until_durable(number)) as _);
+        self.written =
+            self.canvas.journal().map(|journal| Box::pin(journal.recorder().until_durable(number)) as _);
     }
 
     /// Whether anything is held back.

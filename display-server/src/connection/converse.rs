@@ -2,8 +2,8 @@
 
 use super::Connection;
 use super::memory::needed_elsewhere;
-use crate::clock;
 use crate::canvas::Journal;
+use crate::clock;
 use draw_protocol::{Code, Fault};
 use std::future::{Future, poll_fn};
 use std::io;

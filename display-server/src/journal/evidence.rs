@@ -1,11 +1,11 @@
 //! What proves that a file was there: the manifest, and snapshots by their numbers. The server and all who look at a journal ask
 //! the same.
 
-use super::recovery_point::read_header;
 use super::error::Damage;
 use super::files::{Catalogue, journal_name, snapshot_name};
 use super::format::HAS_MANIFEST;
 use super::manifest::{MANIFEST, Manifest};
+use super::recovery_point::read_header;
 use super::replay::{Owner, Place};
 use super::storage::Storage;
 use std::io;

@@ -17,6 +17,23 @@ pub(crate) fn snapshot_name(number: u64) -> String {
     format!("snapshot-{number:016}")
 }
 
+/// The number of a snapshot that is none. Programs that know only version 1 of the format, and no manifest, take it for a damaged
+/// snapshot behind all journals: so they refuse a journal of version 2, which they would take for a torn end that may be cut off.
+pub(crate) const BARRIER: u64 = 9_000_000_000_000_000;
+
+/// Makes the file of [`BARRIER`], unless it is there.
+pub(crate) fn make_barrier(storage: &dyn Storage) -> io::Result<()> {
+    let file = match storage.create(&snapshot_name(BARRIER)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        created => created?,
+    };
+    // Its name is all that counts. Where there is no room for the text it stays empty.
+    _ = set_aside(&*file, BARRIER_TEXT.len() as u64).and_then(|()| append_all(&*file, BARRIER_TEXT));
+    Ok(())
+}
+
+const BARRIER_TEXT: &[u8] = b"DRAWSNAP\0\0\0\x02\nNo snapshot: this journal is of version 2, and older programs must not cut it off.\n";
+
 fn unfinished_name(number: u64) -> String {
     format!("snapshot-{number:016}.new")
 }
@@ -58,6 +75,7 @@ impl Catalogue {
             let is_number = number.len() == 16 && number.bytes().all(|b| b.is_ascii_digit());
             match (kind, number.parse().ok().filter(|&n| is_number && n > 0)) {
                 ("journal", Some(number)) => catalogue.journals.push(number),
+                ("snapshot", Some(BARRIER)) => {}
                 ("snapshot", Some(number)) => catalogue.snapshots.push(number),
                 ("snapshot", None) if number.ends_with(".new") => catalogue.unfinished.push(name),
                 _ if name == UNFINISHED => catalogue.unfinished.push(name),
@@ -151,7 +169,10 @@ fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
 }
 
 /// Reads a snapshot and makes sure that all of it is as it was written.
-pub(crate) fn read_snapshot<R: Replay>(storage: &dyn Storage, number: u64) -> Result<Snapshot<R>, NoSnapshot> {
+pub(crate) fn read_snapshot<R: Replay>(
+    storage: &dyn Storage,
+    number: u64,
+) -> Result<Snapshot<R>, NoSnapshot> {
     let mut reader = FileReader::new(storage.open(&snapshot_name(number))?, 0)?;
     let header = read_header(&mut reader)?;
     let mut hash = Xxh3::new();

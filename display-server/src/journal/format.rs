@@ -204,7 +204,8 @@ impl<'a> Fields<'a> {
 /// Returns whether a file begins as that of a later version of the format does.
 pub(crate) fn is_later(start: &[u8]) -> bool {
     let mut fields = Fields(start);
-    fields.take(8).is_some_and(|magic| magic == JOURNAL_MAGIC) && fields.u32().is_some_and(|version| version > TWO)
+    fields.take(8).is_some_and(|magic| magic == JOURNAL_MAGIC)
+        && fields.u32().is_some_and(|version| version > TWO)
 }
 
 fn is_possible(size: Size) -> bool {

@@ -7,10 +7,10 @@ pub(super) use check::examine;
 use check::start;
 pub use check::{Report, check};
 
-use super::recovery_point::{Errors, Found, find_recovery_point, read_header, replay};
 use super::directory::Directory;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, journal_name, snapshot_header, snapshot_name};
+use super::recovery_point::{Errors, Found, find_recovery_point, read_header, replay};
 use super::replay::{Owner, walk};
 use super::storage::Storage;
 use super::target::Replay;

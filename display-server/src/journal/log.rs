@@ -1,9 +1,9 @@
 //! The file that is being written.
 
-use super::files::journal_name;
+use super::cleanup::Cleanup;
+use super::files::{journal_name, make_barrier};
 use super::format::{HAS_MANIFEST, HEADER, Header, Version};
 use super::manifest::Ledger;
-use super::cleanup::Cleanup;
 use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
 use super::storage::{Storage, StoredFile, append_all, give_back, set_aside};
@@ -138,8 +138,9 @@ impl Log {
             // Its header says that there is one.
             self.ledger.ensure()?;
         }
-        // Whatever is behind a start was synced by it.
+        // What the start has read was synced by it.
         let durable = self.place.next - 1;
+        make_barrier(&*self.storage)?;
         let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &self.place, durable)?;
         if let Err(error) = file.sync().and_then(|()| self.storage.sync_directory()) {
             _ = self.storage.remove(&journal_name(self.place.file));

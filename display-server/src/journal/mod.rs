@@ -62,10 +62,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use sync::locked;
-use tokio::sync::watch;
 pub(crate) use storage::Storage;
+use sync::locked;
 pub(crate) use target::{Recorded, Replay};
+use tokio::sync::watch;
 pub(crate) use transaction::Transaction;
 
 /// The size of a display when nobody says another.

@@ -1,10 +1,10 @@
 //! From a directory to a picture.
 
-use super::recovery_point::{Errors, Found, find_recovery_point, replay, restore};
+use super::cleanup::Cleanup;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, journal_name, snapshot_name};
 use super::manifest::Manifest;
-use super::cleanup::Cleanup;
+use super::recovery_point::{Errors, Found, find_recovery_point, replay, restore};
 use super::replay::{Break, Owner, Place, walk};
 use super::storage::{Storage, give_back, is_full};
 use super::target::Replay;
@@ -64,12 +64,15 @@ pub(crate) fn recover<R: Replay>(
     if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
         return Err(errors.damage(damage.clone()));
     }
-    let Some(mut point) = point else { return no_recovery_point(storage, &catalogue, options, errors, &damaged) };
+    let Some(mut point) = point else {
+        return no_recovery_point(storage, &catalogue, options, errors, &damaged);
+    };
     if let Some(wanted) = options.size.filter(|&wanted| wanted != point.owner.size) {
         return Err(JournalError::Size { directory: errors.0.to_owned(), wanted, found: point.owner.size });
     }
     restore(&mut point).map_err(|why| JournalError::State { directory: errors.0.to_owned(), why })?;
-    let mut end = replay(storage, &catalogue, &mut point, progress, |_| true).map_err(errors.io("read it"))?;
+    let mut end =
+        replay(storage, &catalogue, &mut point, progress, |_| true).map_err(errors.io("read it"))?;
     if let Some(broken) = end.broken.take_if(|broken| broken.is_newer) {
         // No loss is to be accepted here: all of it is whole.
         return Err(errors.damaged(broken));

@@ -87,7 +87,8 @@ pub(crate) fn find_recovery_point<R: Replay>(
                     boot: header.boot,
                 };
                 let owner = Owner { instance: header.instance, size: header.size };
-                let point = Some(RecoveryPoint { display, owner, place, state: Some((header.version, state)) });
+                let point =
+                    Some(RecoveryPoint { display, owner, place, state: Some((header.version, state)) });
                 return Ok(Found { point, damaged });
             }
             Err(NoSnapshot::Damaged(what)) => damaged.push((number, what)),

@@ -1,11 +1,11 @@
 //! A journal without its threads: what connections, the syncing thread and the snapshot thread share.
 
-use super::recovery_point::Errors;
 use super::error::JournalError;
 use super::format::HEADER;
 use super::log::Log;
 use super::manifest::{Ledger, Manifest};
 use super::recover::{Recovered, recover};
+use super::recovery_point::Errors;
 use super::replay::{Owner, Place};
 use super::storage::{Storage, is_full};
 use super::sync::{Syncer, locked};
@@ -56,8 +56,17 @@ impl Core {
             Some(recovered) => recovered,
             None => empty(options).map_err(|error| errors.display(error))?,
         };
-        let Recovered { display, mut owner, mut place, bytes, files, is_cut, cleanup, manifest, has_manifest } =
-            recovered;
+        let Recovered {
+            display,
+            mut owner,
+            mut place,
+            bytes,
+            files,
+            is_cut,
+            cleanup,
+            manifest,
+            has_manifest,
+        } = recovered;
         if is_new || is_cut {
             let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
             random.map_err(errors.io("find a random number"))?;

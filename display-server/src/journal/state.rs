@@ -28,7 +28,11 @@ pub(crate) fn encode(visit: impl FnOnce(&mut dyn FnMut(Id, &Session))) -> Vec<u8
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub(crate) fn decode(version: Version, state: &[u8], visit: &mut dyn FnMut(Id, Session)) -> Result<(), String> {
+pub(crate) fn decode(
+    version: Version,
+    state: &[u8],
+    visit: &mut dyn FnMut(Id, Session),
+) -> Result<(), String> {
     let Version::Two { program } = version else { return sessions(state, visit) };
     let mut fields = Fields(state);
     while let Some([kind]) = fields.array() {

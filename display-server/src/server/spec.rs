@@ -5,10 +5,10 @@ mod read;
 mod refusals;
 
 use super::{Seat, Server, ServerOptions};
+use crate::Journal;
 use crate::clock::now;
 use crate::display::Display;
 use crate::framebuffer::Framebuffer;
-use crate::Journal;
 use crate::journal;
 use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Color, Position, Scan, Size, limits};

@@ -1,12 +1,12 @@
 //! Reads everything, and says whether a server would start with it and what is not as it was written.
 
 use super::{no_snapshot, time, with};
-use crate::journal::recovery_point::{Errors, Found, find_recovery_point, read_header, restore};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::files::{Catalogue, NoSnapshot, journal_name, read_snapshot, snapshot_name};
 use crate::journal::format::SnapshotHeader;
 use crate::journal::record::Entry;
 use crate::journal::recover::{Unfounded, unfounded};
+use crate::journal::recovery_point::{Errors, Found, find_recovery_point, read_header, restore};
 use crate::journal::replay::{Owner, Place, Step, walk};
 use crate::journal::snapshots::KEPT;
 use crate::journal::storage::Storage;
@@ -45,9 +45,7 @@ pub struct Report {
 /// # Errors
 /// If there is no journal or it cannot be read. Damage is no error here but in the report.
 pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
-    with(directory, |storage, catalogue, errors| {
-        examine(storage, catalogue, errors, progress)
-    })
+    with(directory, |storage, catalogue, errors| examine(storage, catalogue, errors, progress))
 }
 
 /// Reads all of a journal.

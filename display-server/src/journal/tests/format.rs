@@ -39,16 +39,21 @@ fn record(entry: &Entry<'_>) -> Vec<u8> {
 
 /// Returns a record with this body behind its frame.
 fn sealed(body: &[u8]) -> Vec<u8> {
+    sealed_behind(FRAME, body, 42)
+}
+
+/// Returns the record of any body behind one whose checksum is `before`.
+pub(super) fn sealed_behind(frame: Frame, body: &[u8], before: u64) -> Vec<u8> {
     let mut out = (24 + body.len() as u32).to_be_bytes().to_vec();
-    [FRAME.sequence, FRAME.durable, FRAME.time].iter().for_each(|n| out.extend_from_slice(&n.to_be_bytes()));
+    [frame.sequence, frame.durable, frame.time].iter().for_each(|n| out.extend_from_slice(&n.to_be_bytes()));
     out.extend_from_slice(body);
-    let sum = xxh3_64_with_seed(&out, 42);
+    let sum = xxh3_64_with_seed(&out, before);
     out.extend_from_slice(&sum.to_be_bytes());
     out
 }
 
 /// Returns the body of a record of version 1.
-fn first(stamp: Option<Stamp>, method: &str, parameters: &[u8], exceptions: &[u8]) -> Vec<u8> {
+pub(super) fn first(stamp: Option<Stamp>, method: &str, parameters: &[u8], exceptions: &[u8]) -> Vec<u8> {
     let mut out = vec![u8::from(stamp.is_some())];
     if let Some(Stamp { session: Id(id), number, ack, digest }) = stamp {
         out.extend_from_slice(&id);
@@ -161,7 +166,8 @@ fn a_record_whose_session_cannot_be_is_none() {
     for (number, ack) in [(1 << 40, 0), (UNACKNOWLEDGED + 8, 7), (u64::MAX, 0), (4, 5), (0, u64::MAX)] {
         assert_eq!(entry(number, ack), refused, "{number} and {ack}");
     }
-    for (number, ack) in [(0, 0), (limits::SESSION_WINDOW + 7, 7), (UNACKNOWLEDGED + 7, 7), (u64::MAX, u64::MAX - 1)]
+    for (number, ack) in
+        [(0, 0), (limits::SESSION_WINDOW + 7, 7), (UNACKNOWLEDGED + 7, 7), (u64::MAX, u64::MAX - 1)]
     {
         assert_eq!(entry(number, ack), Ok(()), "{number} and {ack}");
     }
@@ -216,7 +222,10 @@ fn a_kind_says_whether_it_may_be_skipped() {
             (kinds::CALL | kinds::SESSION_CALL | kinds::SESSION, Err(Unreadable::Damaged(_))) => {}
             (0x80.., Ok(())) => {}
             (0 | 4..0x80, Err(Unreadable::Newer(what))) => {
-                assert!(what.contains(&format!("its kind {kind}")) && what.contains("display-server 7.8.9"), "{what}");
+                assert!(
+                    what.contains(&format!("its kind {kind}")) && what.contains("display-server 7.8.9"),
+                    "{what}"
+                );
             }
             (kind, found) => panic!("{kind}: {found:?}"),
         }

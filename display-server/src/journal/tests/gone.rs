@@ -1,9 +1,9 @@
 //! Files that are gone, or are of another time: what was promised is missed, and a loss of power alone is never taken for it.
 
+use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
 use crate::journal::manifest::MANIFEST;
-use super::memory::{Dice, Memory, Trouble};
 use crate::journal::storage::{Storage, append_all};
 use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};

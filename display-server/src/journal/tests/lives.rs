@@ -1,8 +1,8 @@
 //! Lives of a display with calls, syncs, snapshots and restarts, in which every single operation of the disk fails
 //! once, or is the last before the power is gone.
 
-use super::world::*;
 use super::memory::{Dice, Memory, Trouble};
+use super::world::*;
 use crate::journal::sync::locked;
 use std::io::ErrorKind;
 

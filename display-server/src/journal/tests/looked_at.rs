@@ -1,6 +1,7 @@
 //! A journal on a real disk, and what is seen of it from outside.
 
 use super::world::*;
+use crate::Journal;
 use crate::journal::directory::Directory;
 use crate::journal::files::Catalogue;
 use crate::journal::files::{snapshot_name, write_snapshot};
@@ -9,7 +10,6 @@ use crate::journal::inspect::{Moment, check, info};
 use crate::journal::record::Entry;
 use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options, Transaction};
-use crate::Journal;
 use draw_protocol::{Color, Request};
 use std::fs;
 use std::path::PathBuf;

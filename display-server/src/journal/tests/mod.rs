@@ -1,6 +1,7 @@
 //! Whatever happens to the disk, the picture is one that there was.
 
 mod agreed;
+mod document;
 mod flips;
 mod format;
 mod gone;
@@ -12,4 +13,5 @@ mod no_room;
 mod no_room_served;
 mod returning;
 mod served;
+mod versions;
 mod world;

@@ -1,7 +1,7 @@
 //! Clients that come back to a display whose disk has failed: nothing is executed twice, and nobody believes what is not so.
 
-use super::world::{SIZE, open};
 use super::memory::{Dice, Memory, Trouble};
+use super::world::{SIZE, open};
 use crate::journal::Options;
 use crate::{Journal, Server, ServerOptions};
 use draw_client::{Display, Error, Lost, Outcome, Status};

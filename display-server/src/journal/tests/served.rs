@@ -1,7 +1,7 @@
 //! What clients see of a journal: served over a pipe, on a disk that fails.
 
-use super::world::SIZE;
 use super::memory::{Memory, Trouble};
+use super::world::SIZE;
 use crate::journal::Options;
 use crate::{Journal, Server, ServerOptions};
 use draw_protocol::Color;

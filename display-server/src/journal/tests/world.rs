@@ -42,7 +42,12 @@ impl Replay for Kept {
     }
     fn row(&mut self, y: u32, rgba: &[u8]) {
         let framebuffer = self.display.framebuffer();
-        framebuffer.put_image((0, y as i32), (framebuffer.size().width, 1), rgba, &mut framebuffer.no_damage());
+        framebuffer.put_image(
+            (0, y as i32),
+            (framebuffer.size().width, 1),
+            rgba,
+            &mut framebuffer.no_damage(),
+        );
     }
     fn session(&mut self, id: Id, _: &Session) {
         let [.., a, b, c, d, e, f, g, h] = id.0;
