@@ -119,7 +119,7 @@ pub(crate) fn write_snapshot(
         storage.rename(&name, &snapshot_name(number))
     })();
     if written.is_err() {
-        // It is in nobody's way, and the next one removes it if this fails.
+        // If this fails, the next snapshot removes it.
         _ = storage.remove(&name);
     }
     written?;

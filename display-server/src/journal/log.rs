@@ -30,7 +30,7 @@ pub(crate) fn wall_clock() -> u64 {
 /// turn ends. Where the file system cannot do that, each record is written at once.
 ///
 /// A start that finds no room has no file yet. Its boot is told to clients all the same, and the next start may count the
-/// same one. That misleads nobody: [`Log::begin`] has the header on the disk before anything is drawn, so of the starts of one
+/// same one. That is harmless: [`Log::begin`] has the header on the disk before anything is drawn, so of the starts of one
 /// boot only the last can have drawn, and the others have shown what was on the disk when they began. Whatever a loss of
 /// power can take was drawn in a boot that no later start has, and clients see by its number that there was another.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct Log {
     now: u64,
 }
 
-/// Makes the file `place.file`; answers it and the checksum of its header.
+/// Creates the file `place.file`. Returns it and the checksum of its header.
 fn make_file(
     storage: &dyn Storage,
     owner: Owner,
@@ -91,7 +91,7 @@ fn make_file(
     let (bytes, checksum) = header.encode();
     let written = set_aside(&*file, bytes.len() as u64).and_then(|()| append_all(&*file, &bytes));
     if let Err(error) = written {
-        // It is in nobody's way, and the next attempt removes it if this fails.
+        // If this fails, the next attempt removes it.
         _ = storage.remove(&name);
         return Err(error);
     }
@@ -175,8 +175,7 @@ impl Log {
         !self.is_stuck && !self.is_short
     }
 
-    /// A turn begins: its records have the time of `now`. In the file it does not go back, whatever somebody does to the
-    /// clock, since what was drawn when is a matter of order.
+    /// Begins a transaction, whose records have the time of `now`. The time in the file never decreases, even if the clock does.
     pub(crate) fn begin_transaction(&mut self, now: u64) {
         self.now = now;
     }
@@ -258,7 +257,7 @@ impl Log {
         self.flush()
     }
 
-    /// Goes on in a new file, and answers where the old one ends, that one and the new one.
+    /// Continues in a new file. Returns where the old one ends, the old one and the new one.
     pub(crate) fn rotate(&mut self, durable: u64) -> io::Result<(Place, [Arc<dyn StoredFile>; 2])> {
         self.retry()?;
         let before = self.place;

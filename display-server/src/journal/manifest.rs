@@ -1,4 +1,4 @@
-//! Which files a journal is to have, in a file of its own, so that one that is gone is missed. `format.rs` has the bytes.
+//! The manifest: which files a journal has, so that one that is gone is missed. `JOURNAL.md` describes its bytes.
 //!
 //! What the manifest on the disk names is on the disk: a file is named when its header and its name are synced, and nothing of it is
 //! reported as durable before, unless the manifest cannot be written (see [`Ledger::add_journal`]). The other way it is late: files
@@ -132,7 +132,7 @@ fn replace(storage: &dyn Storage, manifest: &Manifest) -> Result<(), Unwritten> 
         file.sync().map_err(unsynced(false))
     })();
     if written.is_err() {
-        // It is in nobody's way, and the next one removes it if this fails.
+        // If this fails, the next manifest removes it.
         _ = storage.remove(UNFINISHED);
     }
     written?;

@@ -1,31 +1,33 @@
-//! What was drawn survives `kill -9`, a loss of power, and a full disk.
+//! Keeps what was drawn across `kill -9`, a loss of power, and a full disk.
 //!
-//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and reported when both
-//! is done; a thread of its own syncs the file, at once when it is idle, else all that came meanwhile together. So of a
-//! call that was reported as drawn the end of the process leaves everything, and a loss of power everything up to
-//! [`Recorder::durable`]. A client that needs more is not told before: its connection holds back what it says. When the file has grown enough, the picture is written to a snapshot and older files go. The
-//! bytes are described in `format.rs`; `display-server journal` looks at them.
+//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and acknowledged when both
+//! are done. A thread syncs the file: at once when it is idle, else together with all that came in the meantime. When the process ends,
+//! each acknowledged call is kept; after a loss of power, each call up to [`Recorder::durable`]. The connection of a client that needs
+//! more holds its acknowledgements back. When the file has grown enough, the picture is written to a snapshot and older files are
+//! removed. `JOURNAL.md` describes the bytes; `display-server journal` reads them.
 //!
-//! | what happens | what becomes of it |
+//! | event | result |
 //! |---|---|
-//! | the process is killed | everything that was answered is there |
-//! | the machine is | everything up to `durable`, and some or all of the rest, in order |
-//! | the disk is full | drawing calls are refused with `no_space`, questions are answered; it goes on when there is room |
-//! | it is full when the display starts | the same: all that there was is there, sessions too. Only what is new needs room to begin |
-//! | the file system can only be read | the display does not start: a disk that fails is often remounted so, and what is read may not be on it |
-//! | a write fails for another reason | what it was to keep is drawn and nobody is told before it is on the disk; then as when it is full |
-//! | a sync fails | nobody knows what is on the disk: the display says so and ends |
+//! | the process is killed | every acknowledged call is kept |
+//! | the machine loses power | every call up to `durable` is kept, and some or all of the rest, in order |
+//! | the disk is full | drawing calls are refused with `no_space`, questions are answered; drawing goes on when there is room |
+//! | the disk is full when the display starts | the same: the picture and the sessions are back. Only new ones need room |
+//! | the file system is read-only | the display does not start: a failing disk is often remounted so, and what is read may not be on it |
+//! | a write fails for another reason | the call is drawn, and acknowledged when it is on the disk; then as with a full disk |
+//! | a sync fails | what is on the disk is unknown: the display reports it and ends |
 //! | the end of the last file is torn | it is cut off, and the log says how much |
 //! | anything else was changed | the display does not start, and says where |
-//! | the newest snapshot is damaged | the one before it is used, and the files since then |
+//! | the newest snapshot is damaged | the one before it is used, with the files since then |
 //!
-//! A connection writes in its own thread, to the system's cache, once a turn. A disk that cannot follow makes the system
-//! hold the writer up, and with it its client. What is drawn in a turn can be seen in the window a moment before it is
+//! A connection writes in its own thread, to the system's cache, once per transaction. If the disk cannot follow, the system blocks
+//! the writer, and with it its client. What is drawn in a transaction may be visible in the window a moment before it is
 //! written; no client is answered before.
 //!
-//! Locks: a connection holds the log for a turn, while it appends and draws, so that records are in the order of the
-//! drawing. Nobody syncs, or waits for one who does, while holding it, but the call that finds room after a start that
-//! found none: what it does is a part of that start. Without a journal there is no lock.
+//! Locks: a connection holds the log for a transaction, while it appends and draws, so that records are in the order of the
+//! drawing. No thread syncs, or waits for a sync, while it holds the log, except for the first call that finds room after a start without
+//! room: what it does is a part of that start. Without a journal there is no lock.
+//!
+//! The journal knows a display only by the traits [`Replay`] and [`Recorded`], which its owner implements.
 
 mod cleanup;
 mod directory;
@@ -68,10 +70,10 @@ pub(crate) use target::{Recorded, Replay};
 use tokio::sync::watch;
 pub(crate) use transaction::Transaction;
 
-/// The size of a display when nobody says another.
+/// The size of a new display without a given size.
 pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
 
-/// How soon a disk that has failed is tried again, for those who wait to be told.
+/// How soon a failed write is tried again for connections that wait for it.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
 
 /// How a journal is opened.
@@ -166,7 +168,7 @@ impl Recorder {
         let (mut durable, core) = (self.durable(), self.handle.core.clone());
         async move {
             // The journal lives as long as this, so that only the number ends the wait.
-            // What could not even be written is tried again with the next call, which who waits for this one may not make.
+            // A failed write is tried again with the next call, which a client that waits for this one may not make.
             while tokio::time::timeout(TRY_AGAIN, durable.wait_for(|durable| *durable >= number))
                 .await
                 .is_err()
@@ -191,12 +193,10 @@ impl Recorder {
         }
     }
 
-    /// Ends it: takes a snapshot, so that the next start is at once, and syncs. It blocks. To be called when nobody draws
-    /// any more.
+    /// Takes a snapshot, so that the next start is fast, and syncs. It blocks. Call it when no client draws any more.
     ///
     /// # Errors
-    /// If anything that clients were told is drawn is not certain to be there at the next start. That there is no
-    /// snapshot is only logged.
+    /// If anything that was acknowledged is not certain to be there at the next start. If only the snapshot fails, that is logged.
     pub(crate) fn close(&self) -> Result<(), JournalError> {
         self.handle.join_snapshot();
         let outcome = self.handle.core.finish();

@@ -133,7 +133,7 @@ pub(crate) fn recover<R: Replay>(
     for &number in catalogue.journals.iter().filter(|&&n| n >= point.place.file && n < place.file) {
         let name = journal_name(number);
         let synced = storage.open(&name).and_then(|file| {
-            // Nor has it given back what it had set aside, which on a full disk is room that nobody else can have.
+            // Nor has it given back what it had set aside, which on a full disk is room that no other file can have.
             give_back(&*file, file.length()?);
             file.sync()
         });

@@ -23,7 +23,7 @@ impl Core {
         let size = locked(&self.log).owner().size;
         let mut picture = Vec::new();
         let bytes = u64::from(size.width) * u64::from(size.height) * 4;
-        // Its memory is had, and touched, before anybody has to wait.
+        // Its memory is allocated, and touched, before the log is locked.
         usize::try_from(bytes)
             .ok()
             .and_then(|bytes| picture.try_reserve_exact(bytes).ok())
@@ -65,7 +65,7 @@ impl Core {
         self.ledger.add_snapshot(number, oldest).map_err(io("write the manifest"))
     }
 
-    /// Removes what neither of the newest snapshots needs, and answers the number of the oldest that is. Whatever fails is tried
+    /// Removes what neither of the newest snapshots needs, and returns the number of the oldest that is left. Whatever fails is tried
     /// again after the next.
     fn remove_old(&self) -> io::Result<u64> {
         let catalogue = Catalogue::list(&*self.storage)?;

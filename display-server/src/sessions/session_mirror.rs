@@ -16,7 +16,7 @@ const MOST: usize = 2 * limits::SESSIONS_RESTORED;
 /// are drawn or found when they are drawn again. The sessions themselves belong to their connections.
 #[derive(Default)]
 pub(crate) struct SessionMirror {
-    /// Changed only by who has the log of the journal, so it is as far as that. Nothing is called meanwhile.
+    /// Changed only while the log of the journal is held, so it is as far as that. Nothing is called meanwhile.
     known: Mutex<Known>,
 }
 
@@ -49,7 +49,7 @@ impl Known {
     fn read(&mut self, id: Id, session: Session) {
         self.insert(id, session);
         if self.sessions.len() > MOST {
-            // Of several for which as much was executed nobody can choose which: a map has no order of its own.
+            // Of several for which as much was executed any may go: a map has no order of its own.
             let by_work = |(at, (id, session)): (usize, (&Id, &Session))| {
                 ((!session.is_ended(), session.requests(), at), *id)
             };

@@ -59,7 +59,7 @@ pub(in crate::journal) fn examine(
     report.damage = refusal(storage, catalogue, errors)?;
     if let Some(damage) = &report.damage {
         found.retain(|other| (&other.file, other.record) != (&damage.file, damage.record));
-        // It is for who has accepted the loss to cut anything off.
+        // Nothing is cut off before a loss is accepted.
         report.torn = None;
     }
     report.warnings = found;

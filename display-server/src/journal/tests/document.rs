@@ -62,7 +62,7 @@ fn written(version: Version) -> Vec<u8> {
                 bytes.extend_from_slice(&record);
             }
             Version::Two { .. } => {
-                sum = encode_record(&mut bytes, frame(n), entry, sum).expect("it is short")
+                sum = encode_record(&mut bytes, frame(n), entry, sum).expect("it is short");
             }
         }
     }
