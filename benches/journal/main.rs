@@ -3,10 +3,13 @@
 //! Client and server run in this process, over TCP. The disk is what is measured, so the figures are of that disk, and of
 //! what else it does.
 
+mod crowd;
+
 use benches::pictures::{self, BATCH};
 use benches::stats::median;
 use clap::Parser;
-use display_server::journal::{Journal, Options};
+use display_server::Journal;
+use display_server::journal::Options;
 use display_server::limits;
 use display_server::{Color, Display, Server, ServerOptions, Size};
 use draw_client::{Durability, blocking};
@@ -26,6 +29,9 @@ const BATCHES: usize = (64 << 20) / (BATCH * Pixel::SIZE);
 
 /// Runs of which the median is told.
 const ROUNDS: usize = 7;
+
+/// How many clients draw at once.
+const CROWDS: [usize; 3] = [1, 2, 6];
 
 /// Calls and syncs of which the median is told.
 const CALLS: usize = 300;
@@ -83,6 +89,34 @@ fn measure(directory: &Path) -> Outcome {
     let journaled = tell("  with a journal, until all is drawn", journaled, plain);
     tell("  with a journal, until all is durable", durable, plain);
     tell("  of a client that waits for the disk", told, journaled);
+
+    println!(
+        "{:46}{:>12}   {:>24}",
+        "clients that draw at once: batches", "MiB/s", "us of a get_mouse beside"
+    );
+    for clients in CROWDS {
+        let [mut plain, mut journaled] = [(); 2].map(|()| (Vec::new(), Vec::new()));
+        for round in 0..ROUNDS {
+            // Interleaved, and in turn first.
+            let mut kinds = [(&mut plain, None), (&mut journaled, Some(directory.join("crowd")))];
+            kinds.rotate_left(round % 2);
+            for ((rates, waits), directory) in kinds {
+                let (rate, mut waited) = crowd::draw(&runtime, directory.as_deref(), clients)?;
+                rates.push(rate);
+                waits.append(&mut waited);
+            }
+        }
+        let rates = [middle(&plain.0), middle(&journaled.0)];
+        for (name, rate, (_, waits)) in
+            [("without", rates[0], &mut plain), ("with", rates[1], &mut journaled)]
+        {
+            waits.sort_by(f64::total_cmp);
+            let (half, late) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100]);
+            let name = format!("  {clients} clients, {name} a journal");
+            println!("{name:46}{rate:>12.0}   {half:>8.0} median {late:>8.0} p99");
+        }
+        println!("{:46}{:>12.2}", "  with, of without", rates[1] / rates[0]);
+    }
 
     println!("{:46}{:>12}", "one thing after the other, each waited for", "us");
     let Calls { synced, answered, durable, told } = calls(&runtime, directory)?;

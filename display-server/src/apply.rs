@@ -26,6 +26,31 @@ pub fn apply(
     damage: &mut Damage,
 ) -> Result<Answer, Fault> {
     request.check()?;
+    execute(request, framebuffer, pointer, damage)
+}
+
+/// Draws a call that was recorded, when the limits of the wire may have been others: applies [`Request::check_shape`] only.
+///
+/// # Errors
+/// Those of [`apply()`], but for limits.
+pub(crate) fn replay(
+    request: &Request<'_>,
+    framebuffer: &Framebuffer,
+    damage: &mut Damage,
+) -> Result<Answer, Fault> {
+    request.check_shape()?;
+    // Only questions look at the pointer.
+    execute(request, framebuffer, &Pointer::default(), damage)
+}
+
+/// Executes a request that was checked.
+#[inline]
+fn execute(
+    request: &Request<'_>,
+    framebuffer: &Framebuffer,
+    pointer: &Pointer,
+    damage: &mut Damage,
+) -> Result<Answer, Fault> {
     let size = framebuffer.size();
     match *request {
         Request::DrawPixel { x, y, color } => {

@@ -4,36 +4,49 @@
 //! that the journal keeps of it. The end of the turn writes the journal's file, publishes the damage, and says what has to be
 //! held back until it is on the disk. Nothing else draws.
 
+mod recorded;
+
+pub use recorded::Journal;
+
 use crate::apply::{apply, read};
 use crate::damage::Damage;
 use crate::display::Display;
-use crate::journal::{Journal, Turn as Journaling};
+use crate::journal::Transaction;
+use crate::sessions::Sessions;
 use draw_protocol::session::{Id, Session, Stamp, Standing};
 use draw_protocol::{Answer, Area, Fault, Request};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// A display and its journal, if it has one. Clones are the same canvas.
+/// A display, its sessions, and its journal, if it has one. Clones are the same canvas.
 #[derive(Debug, Clone)]
 pub(crate) struct Canvas {
     display: Display,
+    sessions: Arc<Sessions>,
     journal: Option<Journal>,
 }
 
 impl Canvas {
     /// Returns the canvas of a display without a journal.
     pub(crate) fn new(display: Display) -> Canvas {
-        Canvas { display, journal: None }
+        let sessions = Arc::new(Sessions::new((display.instance(), 1)));
+        Canvas { display, sessions, journal: None }
     }
 
     /// Returns the canvas of the display of a journal.
     pub(crate) fn journaled(journal: Journal) -> Canvas {
-        Canvas { display: journal.display().clone(), journal: Some(journal) }
+        let (display, sessions) = (journal.display().clone(), Arc::clone(journal.sessions()));
+        Canvas { display, sessions, journal: Some(journal) }
     }
 
     pub(crate) fn display(&self) -> &Display {
         &self.display
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub(crate) fn journal(&self) -> Option<&Journal> {
@@ -70,8 +83,8 @@ impl<'a> Caller<'a> {
 
     /// Begins a turn. It ends with [`Turn::end`].
     pub(crate) fn turn(&mut self) -> Turn<'_, 'a> {
-        let journaling = Journaling::new(self.canvas.journal());
-        Turn { caller: self, journaling }
+        let transaction = Transaction::new(self.canvas.journal().map(Journal::recorder));
+        Turn { caller: self, transaction }
     }
 
     /// Writes into the journal that a session was taken up, with what `session` is then, before anything is said of it. A session whose
@@ -87,10 +100,13 @@ impl<'a> Caller<'a> {
         is_durable: bool,
     ) {
         let Some(journal) = self.canvas.journal() else { return };
-        let mut turn = Journaling::new(Some(journal));
+        let mut turn = Transaction::new(Some(journal.recorder()));
         let is_taken = turn.take_up(id, session).is_ok();
         if is_taken {
-            for (id, gone) in self.canvas.display.sessions().journal_session(id, session) {
+            let sessions = self.canvas.sessions();
+            let is_known = |id| sessions.contains(id);
+            // Written before the log is released, so that a connection that takes one of them up again comes behind it.
+            for (id, gone) in journal.mirror().taken_up(id, session.clone(), is_known, sessions.count()) {
                 // Without room it comes back once more after a restart, for as long as a session waits.
                 _ = turn.take_up(id, &gone);
             }
@@ -110,7 +126,8 @@ impl<'a> Caller<'a> {
 
     /// Holds everything back until this record is on the disk.
     fn hold_back(&mut self, number: u64) {
-        self.written = self.canvas.journal().map(|journal| Box::pin(journal.until_durable(number)) as _);
+        self.written =
+            self.canvas.journal().map(|journal| Box::pin(journal.recorder().until_durable(number)) as _);
     }
 
     /// Whether anything is held back.
@@ -134,8 +151,9 @@ impl<'a> Caller<'a> {
 
     /// Begins to wait until all that was executed is on the disk. Returns whether it is not.
     pub(crate) fn wait_durable(&mut self) -> bool {
-        let journal = self.canvas.journal().filter(|journal| !journal.has_durable(self.recorded));
-        self.durable = journal.map(|journal| Box::pin(journal.until_durable(self.recorded)) as _);
+        let recorder = self.canvas.journal().map(Journal::recorder);
+        let recorder = recorder.filter(|journal| !journal.has_durable(self.recorded));
+        self.durable = recorder.map(|journal| Box::pin(journal.until_durable(self.recorded)) as _);
         self.durable.is_some()
     }
 
@@ -151,7 +169,7 @@ impl<'a> Caller<'a> {
 /// A turn of a [`Caller`]. With a journal it has the log from its first drawing call on, so that others draw before or after it.
 pub(crate) struct Turn<'t, 'a> {
     caller: &'t mut Caller<'a>,
-    journaling: Journaling<'a>,
+    transaction: Transaction<'a>,
 }
 
 /// What a turn came to.
@@ -169,11 +187,11 @@ impl Turn<'_, '_> {
     /// Of [`apply`]; [`Code::NoSpace`](draw_protocol::Code::NoSpace) and
     /// [`Code::ShuttingDown`](draw_protocol::Code::ShuttingDown) if the journal cannot be written: then nothing is drawn.
     pub(crate) fn call(&mut self, stamp: Option<Stamp>, request: &Request<'_>) -> Result<Answer, Fault> {
-        let entry = self.journaling.record(stamp, request)?;
-        let display = &self.caller.canvas.display;
+        let entry = self.transaction.record(stamp, request)?;
+        let Canvas { display, journal, .. } = self.caller.canvas;
         let result = apply(request, display.framebuffer(), display.pointer(), &mut self.caller.damage);
-        if let (Some(_), Some(stamp)) = (entry, stamp) {
-            display.sessions().journal_call(stamp, &result);
+        if let (Some(_), Some(stamp), Some(journal)) = (entry, stamp, journal) {
+            journal.mirror().drawn(stamp, &result);
         }
         result
     }
@@ -181,7 +199,7 @@ impl Turn<'_, '_> {
     /// Waits for the turns of others, so that what this question answers is in the journal's file, or will be.
     pub(crate) fn ask(&mut self, stamp: Option<Stamp>, question: &Request<'_>) {
         // It changes nothing, so that nothing can be wrong with it.
-        _ = self.journaling.record(stamp, question);
+        _ = self.transaction.record(stamp, question);
     }
 
     /// Appends the pixels of `area` to `out`, row by row, 4 bytes each.
@@ -199,10 +217,10 @@ impl Turn<'_, '_> {
 
     /// Ends the turn: all of it is in the journal's file before anybody is told, or held back until it is; and presenters hear of it.
     pub(crate) fn end(self) -> Receipt {
-        let Turn { caller, journaling } = self;
-        let last = journaling.last();
+        let Turn { caller, transaction } = self;
+        let last = transaction.last();
         caller.recorded = last.unwrap_or(caller.recorded);
-        let unwritten = journaling.end();
+        let unwritten = transaction.end();
         caller.canvas.display.framebuffer().publish(&mut caller.damage);
         if let Some(number) = unwritten {
             caller.hold_back(number);

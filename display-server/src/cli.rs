@@ -8,8 +8,9 @@ mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use display_server::Journal;
 use display_server::doors::pixelflut;
-use display_server::journal::{self as journaling, DEFAULT_SIZE, Journal};
+use display_server::journal::{self as journaling, DEFAULT_SIZE};
 use display_server::typed::{number, parse_size};
 use display_server::window::{self, End, Event, Window, Windows};
 use display_server::{

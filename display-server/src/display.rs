@@ -3,7 +3,6 @@
 use crate::error::Error;
 use crate::framebuffer::Framebuffer;
 use crate::reclaim::Reclaim;
-use crate::sessions::Sessions;
 use draw_protocol::session::Id;
 use draw_protocol::{Code, Color, Fault, Position, Size};
 use std::convert::Infallible;
@@ -23,7 +22,8 @@ struct Inner {
     framebuffer: Framebuffer,
     pointer: Pointer,
     counters: Counters,
-    sessions: Sessions,
+    /// Tells it from every other display.
+    instance: Id,
     reclaim: Reclaim,
     clients_changed: ClientsChanged,
     /// Somebody has closed its window.
@@ -59,7 +59,7 @@ impl Display {
             framebuffer,
             pointer: Pointer::default(),
             counters: Counters::default(),
-            sessions: Sessions::new((instance, 1)),
+            instance,
             reclaim: Reclaim::default(),
             clients_changed: ClientsChanged::default(),
             is_closed: AtomicBool::new(false),
@@ -135,8 +135,9 @@ impl Display {
         }
     }
 
-    pub(crate) fn sessions(&self) -> &Sessions {
-        &self.inner.sessions
+    /// Returns what tells this display from every other.
+    pub(crate) fn instance(&self) -> Id {
+        self.inner.instance
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -75,6 +75,7 @@ pub mod typed;
 pub mod window;
 
 pub use apply::apply;
+pub use canvas::Journal;
 pub use damage::Damage;
 pub use display::{Display, Pointer, Stats};
 pub use doors::Door;
@@ -82,7 +83,6 @@ pub use draw_protocol::Area;
 pub use draw_protocol::{Color, Position, Size};
 pub use error::Error;
 pub use framebuffer::{Framebuffer, Subscription};
-pub use journal::Journal;
 pub use listen::{bind, bind_or};
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};

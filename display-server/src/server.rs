@@ -7,7 +7,7 @@ mod spec;
 
 use crate::admission::{Next, Seat};
 use crate::budget::Budget;
-use crate::canvas::Canvas;
+use crate::canvas::{Canvas, Journal};
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
@@ -15,7 +15,6 @@ use crate::doors::{Door, pixelflut};
 use crate::fairness::{Lane, Work};
 use crate::farewell;
 use crate::hasher::Hasher;
-use crate::journal::Journal;
 use crate::limits;
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
@@ -220,7 +219,7 @@ impl Server {
             server: self.name.to_owned(),
             size: self.display().size(),
             message: self.options.message,
-            instance: Some(self.display().sessions().instance()),
+            instance: Some(self.canvas.sessions().instance()),
             has_journal: self.journal().is_some(),
             nonce,
         };

@@ -4,33 +4,25 @@
 //! given it back. Nothing of it is shared meanwhile, so what still arrives on the older connection cannot be executed.
 
 mod holder;
-mod shadow;
+mod session_mirror;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use holder::Holder;
-pub(crate) use shadow::Shadow;
+pub(crate) use session_mirror::SessionMirror;
 
 use crate::clock::now;
-use draw_protocol::session::{self, Claim, Id, Peer, Resume, Session, Stamp};
-use draw_protocol::{Answer, Fault};
+use draw_protocol::session::{self, Claim, Id, Peer, Resume, Session};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 /// The sessions of a display.
 pub(crate) struct Sessions {
-    /// Which display this is, and how often it was started: as it was made, unless a journal says otherwise.
+    /// The display that they are of, and how often it was started.
     instance: (Id, u64),
-    journaled: OnceLock<Journaled>,
     /// Held only to look up and to move; nothing is called meanwhile.
     table: Mutex<Table>,
-}
-
-/// Of a display that has a journal.
-struct Journaled {
-    instance: (Id, u64),
-    shadow: Arc<Shadow>,
 }
 
 struct Table {
@@ -46,38 +38,35 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// None yet, of this display.
+    /// Returns an empty table for the display `instance`, which was started so often.
     pub(crate) fn new(instance: (Id, u64)) -> Sessions {
         let table = Table { sessions: session::Sessions::default(), waiting: Vec::new() };
-        Sessions { instance, journaled: OnceLock::new(), table: Mutex::new(table) }
+        Sessions { instance, table: Mutex::new(table) }
     }
 
-    /// Which display this is, and how often it was started.
+    /// Returns a table with the sessions of a journal, which wait for their clients.
+    pub(crate) fn restored(instance: (Id, u64), mirror: &SessionMirror) -> Sessions {
+        let sessions = Sessions::new(instance);
+        for (id, session) in mirror.all() {
+            sessions.lock().sessions.restore(id, session, now());
+        }
+        sessions
+    }
+
+    /// Returns the display that they are of, and how often it was started.
     pub(crate) fn instance(&self) -> (Id, u64) {
-        self.journaled.get().map_or(self.instance, |journaled| journaled.instance)
+        self.instance
     }
 
-    /// The display has a journal, which says which it is and brings its sessions back: they wait for their clients.
-    pub(crate) fn adopt(&self, instance: (Id, u64), shadow: Arc<Shadow>) {
-        for (id, session) in shadow.all() {
-            self.lock().sessions.restore(id, session, now());
-        }
-        _ = self.journaled.set(Journaled { instance, shadow });
+    /// Returns whether there is a session with this id.
+    pub(crate) fn contains(&self, id: Id) -> bool {
+        self.lock().sessions.contains(id)
     }
 
-    /// A connection that has the log of the journal has written that it has taken a session up. Returns those that are gone: it is
-    /// to write that of them, before it gives the log back, so that whoever takes one of them up again comes behind it.
-    pub(crate) fn journal_session(&self, id: Id, session: &Session) -> Vec<(Id, Session)> {
-        let Some(Journaled { shadow, .. }) = self.journaled.get() else { return Vec::new() };
+    /// Returns how many sessions there are.
+    pub(crate) fn count(&self) -> usize {
         let (count, _) = self.lock().sessions.count();
-        shadow.taken_up(id, session.clone(), |id| self.lock().sessions.contains(id), count)
-    }
-
-    /// A connection that has the log of the journal has drawn what it has written there, and this came of it.
-    pub(crate) fn journal_call(&self, stamp: Stamp, result: &Result<Answer, Fault>) {
-        if let Some(Journaled { shadow, .. }) = self.journaled.get() {
-            shadow.drawn(stamp, result);
-        }
+        count
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

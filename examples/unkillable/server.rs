@@ -3,8 +3,7 @@
 use crate::Result;
 use crate::course::{TICK, nothing_left};
 use crate::drawing::SIZE;
-use display_server::journal::{self, Journal};
-use display_server::{ServerOptions, bind};
+use display_server::{Journal, ServerOptions, bind, journal};
 use draw_examples::Interrupt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -1,8 +1,7 @@
 //! Pixels, and runs of them as they cross the wire: 8 bytes each, big-endian.
 
 use crate::color::Color;
-use crate::fault::{Code, Fault};
-use crate::limits;
+use crate::fault::Fault;
 use crate::reader::{Reader, Unexpected};
 
 /// One pixel to draw. `(0, 0)` is the top left corner, y grows downwards.
@@ -176,22 +175,22 @@ impl<'a> Pixels<'a> {
         Ok((count, Pixels::of_run(&there[..whole])))
     }
 
-    /// Reads a run, or the array that hand-written clients send, and checks all of it.
+    /// Reads a run, or the array that hand-written clients send, and checks all of it but how many there are: see
+    /// [`Request::check`](crate::Request::check).
     pub(crate) fn decode(reader: &mut Reader<'a>) -> Result<Pixels<'a>, Fault> {
         if reader.is_bytes() {
             let bytes = reader.bytes().map_err(|what| wrong(&what))?;
             check_length(bytes.len())?;
-            return within_limit(Pixels(Form::Run(bytes)));
+            return Ok(Pixels(Form::Run(bytes)));
         }
         let count = reader.array().map_err(|what| wrong(&what))?;
         let array = *reader;
-        let pixels = within_limit(Pixels(Form::Listed { array, count }))?;
         for i in 0..count {
             triple(reader).map_err(|Unexpected(what)| {
                 Fault::invalid(format!("pixels[{i}] is to be an array [x, y, color], not {what}"))
             })?;
         }
-        Ok(pixels)
+        Ok(Pixels(Form::Listed { array, count }))
     }
 }
 
@@ -204,14 +203,6 @@ fn check_length(bytes: usize) -> Result<(), Fault> {
         "pixels has {bytes} bytes, which is no multiple of {}: a pixel is x: u16, y: u16, color: u32, big-endian",
         Pixel::SIZE
     )))
-}
-
-fn within_limit(pixels: Pixels<'_>) -> Result<Pixels<'_>, Fault> {
-    if pixels.len() <= limits::BATCH {
-        return Ok(pixels);
-    }
-    let message = format!("{} pixels in one call; the limit is {}", pixels.len(), limits::BATCH);
-    Err(Fault::new(Code::TooLarge, message))
 }
 
 fn wrong(Unexpected(what): &Unexpected) -> Fault {
@@ -285,13 +276,8 @@ mod tests {
             (&[0x91, 0x93, 1, 0xa1, b'y', 3], "not a string of 1 bytes"),
         ] {
             let fault = Pixels::decode(&mut Reader::new(bytes)).unwrap_err();
-            assert_eq!(fault.code, Code::InvalidArgument);
+            assert_eq!(fault.code, crate::Code::InvalidArgument);
             assert!(fault.message.contains(says), "{fault}");
         }
-        let mut large = vec![0xc6];
-        large.extend(((limits::BATCH as u32 + 1) * 8).to_be_bytes());
-        large.resize(5 + (limits::BATCH + 1) * 8, 0);
-        let fault = Pixels::decode(&mut Reader::new(&large)).unwrap_err();
-        assert_eq!(fault.code, Code::TooLarge);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::progress::Bar;
 use clap::{Args, Subcommand};
-use display_server::Error;
 use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
 use display_server::snapshot;
 use display_server::typed::parse_moment;
+use display_server::{Error, Journal};
 use humantime::format_rfc3339_millis;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -77,7 +77,7 @@ pub(crate) fn execute(args: JournalArgs) -> Result<ExitCode, Error> {
 
 fn export(dir: &Path, at: Moment, output: &Path) -> Result<(), Error> {
     let mut bar = Bar::new("drawing");
-    let display = inspect::export(dir, at, &mut |done, total| bar.set(done, total))?;
+    let display = Journal::export(dir, at, &mut |done, total| bar.set(done, total))?;
     drop(bar);
     snapshot::write(display.framebuffer(), output)
 }

@@ -1,8 +1,8 @@
 //! The turns of a connection: what it tries in each, and what wakes it up again.
 
 use super::Connection;
+use crate::canvas::Journal;
 use crate::clock;
-use crate::journal::Journal;
 use crate::limits;
 use draw_protocol::{Code, Fault};
 use std::future::{Future, poll_fn};

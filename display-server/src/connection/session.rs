@@ -10,7 +10,7 @@ impl<S> Connection<'_, S> {
         if let Some(asked) = self.resuming {
             // What clients leave behind counts by address.
             let peer = self.seat.peer();
-            let claimed = self.display().sessions().poll_claim(&asked, peer, &self.holder, cx);
+            let claimed = self.caller.canvas().sessions().poll_claim(&asked, peer, &self.holder, cx);
             let Poll::Ready(claimed) = claimed else { return false };
             self.resuming = None;
             let mut found = match claimed {
@@ -26,7 +26,7 @@ impl<S> Connection<'_, S> {
             if self.machine.session().is_none() {
                 // It was refused: what there is of it waits on.
                 self.session = None;
-                self.display().sessions().give_back(asked.session, found);
+                self.caller.canvas().sessions().give_back(asked.session, found);
             }
             return true;
         }
@@ -46,7 +46,7 @@ impl<S> Connection<'_, S> {
     pub(super) fn give_session_back(&mut self) {
         if let Some(id) = self.session.take() {
             let session = self.machine.take_session().map(|(_, session)| session);
-            self.display().sessions().give_back(id, session);
+            self.caller.canvas().sessions().give_back(id, session);
         }
     }
 }

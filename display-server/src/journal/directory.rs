@@ -1,6 +1,6 @@
 //! A journal's directory on a disk, and how one server at a time has it.
 //!
-//! Two locks are held with `flock`: one on the directory itself, which nobody can replace without being noticed, and one on the file
+//! Two locks are held with `flock`: one on the directory itself, whose replacement is noticed, and one on the file
 //! `lock` in it, which is all that servers before the manifest know of. Every name is looked up in the directory that was opened,
 //! wherever its path leads later.
 
@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::sync::locked;
 
-/// Only who runs the server reads what it keeps: there are the ids of sessions in it, and who knows one can take the session.
+/// Only the user of the server may read the files: they have ids of sessions, and an id is enough to take a session.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const DIRECTORY_MODE: u32 = 0o700;
 
@@ -32,7 +32,7 @@ pub(crate) struct Directory {
     path: PathBuf,
     /// Locked as well, if this is held to write.
     opened: File,
-    /// The file `lock`. `None` for one who only reads.
+    /// The file `lock`. `None` if the directory is only read.
     lock: Option<Mutex<File>>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Directory {
 pub(crate) type Refused = (&'static str, io::Error);
 
 impl Directory {
-    /// Opens a directory to read, whoever else writes to it.
+    /// Opens a directory to read, while another process may write to it.
     pub(crate) fn read_only(path: &Path) -> io::Result<Directory> {
         Ok(Directory { path: path.to_owned(), opened: open_directory(path)?, lock: None })
     }
@@ -68,7 +68,7 @@ impl Directory {
         }
     }
 
-    /// Makes the file `lock` anew. Nobody has come in while there was none: a server makes one, and leaves it there.
+    /// Creates the file `lock` again. No server has started without it: a server creates one and leaves it there.
     fn lock_again(&self, lock: &mut File) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let new = File::from(openat(&self.opened, LOCK, flags, FILE_MODE)?);

@@ -55,9 +55,17 @@ pub enum JournalError {
         /// Where the journal is.
         directory: PathBuf,
         /// Why not.
-        source: Box<crate::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The state beside the picture is not what whoever keeps it can read.
+    /// A later program wrote something that this one does not know and must not skip.
+    #[error("the journal in {} cannot be used by this program: {place}", directory.display())]
+    Newer {
+        /// Where the journal is.
+        directory: PathBuf,
+        /// What is not known, where, and what to do.
+        place: Damage,
+    },
+    /// The state beside the picture cannot be read.
     #[error("the journal in {}: the state in its snapshot cannot be restored: {why}", directory.display())]
     State {
         /// Where the journal is.
@@ -89,6 +97,7 @@ draw_protocol::debug_as_sentence!(
         Damaged { directory, damage }
         Size { directory, wanted, found }
         Display { directory, source }
+        Newer { directory, place }
         State { directory, why }
         TooEarly { directory, begin }
         Failed { directory, why }

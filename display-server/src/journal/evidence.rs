@@ -1,11 +1,11 @@
 //! What proves that a file was there: the manifest, and snapshots by their numbers. The server and all who look at a journal ask
 //! the same.
 
-use super::base::read_header;
 use super::error::Damage;
 use super::files::{Catalogue, journal_name, snapshot_name};
 use super::format::HAS_MANIFEST;
 use super::manifest::{MANIFEST, Manifest};
+use super::recovery_point::read_header;
 use super::replay::{Owner, Place};
 use super::storage::Storage;
 use std::io;
@@ -30,7 +30,7 @@ impl Catalogue {
         self.journals.last().max(self.snapshots.last()).max(named).copied().unwrap_or(0)
     }
 
-    /// The highest number that any file of the directory has or had, whoever's it was.
+    /// Returns the highest number that any file of the directory has or had, of any display.
     pub(crate) fn newest(&self) -> u64 {
         let there = self.journals.last().max(self.snapshots.last()).copied().unwrap_or(0);
         self.manifest
@@ -39,7 +39,7 @@ impl Catalogue {
             .map_or(there, |m| m.newest().max(there))
     }
 
-    /// Why what is missing from `record` on, in the journal `file` behind `offset`, was promised; `None` if nobody says so.
+    /// Why what is missing from `record` on, in the journal `file` behind `offset`, was promised; `None` if nothing proves it.
     pub(crate) fn proof(&self, owner: Owner, file: u64, offset: u64, record: u64) -> Option<String> {
         // Of a file whose header is not to be had it proves something that the file was there; else that there was a later one.
         let least = if offset == 0 { file } else { file + 1 };

@@ -3,9 +3,9 @@
 use super::format::{SNAPSHOT_HEADER, SUM, SnapshotHeader};
 use super::manifest::{Manifest, UNFINISHED};
 use super::storage::{FileReader, Storage, append_all, set_aside};
-use crate::display::Display;
-use crate::error::Error;
+use super::target::Replay;
 use draw_protocol::Color;
+use std::error::Error;
 use std::io::{self, Read};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -16,6 +16,23 @@ pub(crate) fn journal_name(number: u64) -> String {
 pub(crate) fn snapshot_name(number: u64) -> String {
     format!("snapshot-{number:016}")
 }
+
+/// The number of a snapshot that is none. Programs that know only version 1 of the format, and no manifest, take it for a damaged
+/// snapshot behind all journals: so they refuse a journal of version 2, which they would take for a torn end that may be cut off.
+pub(crate) const BARRIER: u64 = 9_000_000_000_000_000;
+
+/// Makes the file of [`BARRIER`], unless it is there.
+pub(crate) fn make_barrier(storage: &dyn Storage) -> io::Result<()> {
+    let file = match storage.create(&snapshot_name(BARRIER)) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        created => created?,
+    };
+    // Its name is all that counts. Where there is no room for the text it stays empty.
+    _ = set_aside(&*file, BARRIER_TEXT.len() as u64).and_then(|()| append_all(&*file, BARRIER_TEXT));
+    Ok(())
+}
+
+const BARRIER_TEXT: &[u8] = b"DRAWSNAP\0\0\0\x02\nNo snapshot: this journal is of version 2, and older programs must not cut it off.\n";
 
 fn unfinished_name(number: u64) -> String {
     format!("snapshot-{number:016}.new")
@@ -58,6 +75,7 @@ impl Catalogue {
             let is_number = number.len() == 16 && number.bytes().all(|b| b.is_ascii_digit());
             match (kind, number.parse().ok().filter(|&n| is_number && n > 0)) {
                 ("journal", Some(number)) => catalogue.journals.push(number),
+                ("snapshot", Some(BARRIER)) => {}
                 ("snapshot", Some(number)) => catalogue.snapshots.push(number),
                 ("snapshot", None) if number.ends_with(".new") => catalogue.unfinished.push(name),
                 _ if name == UNFINISHED => catalogue.unfinished.push(name),
@@ -90,7 +108,7 @@ pub(crate) fn write_snapshot(
     }
     let written = (|| {
         let file = storage.create(&name)?;
-        set_aside(&*file, (SNAPSHOT_HEADER + picture.len() + state.len() + SUM) as u64)?;
+        set_aside(&*file, (header.length() + picture.len() + state.len() + SUM) as u64)?;
         let mut hash = Xxh3::new();
         for part in [&header.encode(), picture, state] {
             hash.update(part);
@@ -101,7 +119,7 @@ pub(crate) fn write_snapshot(
         storage.rename(&name, &snapshot_name(number))
     })();
     if written.is_err() {
-        // It is in nobody's way, and the next one removes it if this fails.
+        // If this fails, the next snapshot removes it.
         _ = storage.remove(&name);
     }
     written?;
@@ -110,9 +128,9 @@ pub(crate) fn write_snapshot(
 
 /// What a snapshot has.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct Snapshot<R> {
     pub(crate) header: SnapshotHeader,
-    pub(crate) display: Display,
+    pub(crate) display: R,
     pub(crate) state: Vec<u8>,
 }
 
@@ -124,7 +142,7 @@ pub(crate) enum NoSnapshot {
     /// The file cannot be read.
     Io(io::Error),
     /// There is no memory for the display.
-    Display(Error),
+    Display(Box<dyn Error + Send + Sync>),
 }
 
 impl From<io::Error> for NoSnapshot {
@@ -143,7 +161,7 @@ fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
     let header = SnapshotHeader::decode(reader.peek(SNAPSHOT_HEADER)?).map_err(NoSnapshot::Damaged)?;
     // Before anything takes memory for what it says.
     let picture = u64::from(header.size.width) * u64::from(header.size.height);
-    let length = u128::from(picture) * 4 + u128::from(header.state) + (SNAPSHOT_HEADER + SUM) as u128;
+    let length = u128::from(picture) * 4 + u128::from(header.state) + (header.length() + SUM) as u128;
     if length != u128::from(reader.left()) {
         return Err(NoSnapshot::Damaged(format!("it has {} bytes, not {length}", reader.left())));
     }
@@ -151,25 +169,22 @@ fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
 }
 
 /// Reads a snapshot and makes sure that all of it is as it was written.
-pub(crate) fn read_snapshot(storage: &dyn Storage, number: u64) -> Result<Snapshot, NoSnapshot> {
+pub(crate) fn read_snapshot<R: Replay>(
+    storage: &dyn Storage,
+    number: u64,
+) -> Result<Snapshot<R>, NoSnapshot> {
     let mut reader = FileReader::new(storage.open(&snapshot_name(number))?, 0)?;
     let header = read_header(&mut reader)?;
     let mut hash = Xxh3::new();
-    hash.update(reader.peek(SNAPSHOT_HEADER)?);
-    reader.advance(SNAPSHOT_HEADER);
-    let display = Display::new(header.size, Color::BLACK).map_err(|error| match error {
-        Error::Size(size) => NoSnapshot::Damaged(format!("there is no display of {size}")),
-        error => NoSnapshot::Display(error),
-    })?;
-    let (framebuffer, width) = (display.framebuffer(), header.size.width);
-    let mut damage = framebuffer.no_damage();
-    let mut row = vec![0; width as usize * 4];
+    hash.update(reader.peek(header.length())?);
+    reader.advance(header.length());
+    let mut display = R::begin(header.size, Color::BLACK).map_err(NoSnapshot::Display)?;
+    let mut row = vec![0; header.size.width as usize * 4];
     for y in 0..header.size.height {
         reader.read_exact(&mut row)?;
         hash.update(&row);
-        framebuffer.put_image((0, y as i32), (width, 1), &row, &mut damage);
+        display.row(y, &row);
     }
-    framebuffer.publish(&mut damage);
     // As long as the file has it, so it fits memory as well as the file did.
     let mut state = vec![0; usize::try_from(header.state).unwrap_or(usize::MAX)];
     reader.read_exact(&mut state)?;

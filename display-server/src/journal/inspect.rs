@@ -7,13 +7,13 @@ pub(super) use check::examine;
 use check::start;
 pub use check::{Report, check};
 
-use super::base::{Errors, Found, find_base, read_header, replay};
 use super::directory::Directory;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, journal_name, snapshot_header, snapshot_name};
+use super::recovery_point::{Errors, Found, find_recovery_point, read_header, replay};
 use super::replay::{Owner, walk};
 use super::storage::Storage;
-use crate::display::Display;
+use super::target::Replay;
 use draw_protocol::Size;
 use std::cell::Cell;
 use std::io;
@@ -169,11 +169,11 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
         }
         if let Some((_, first)) = wrong.first() {
             // Whether a picture can be had in spite of it.
-            let Some(base) = find_base(storage, catalogue, errors, |_| true)?.base else {
+            let Some(point) = find_recovery_point::<()>(storage, catalogue, errors, |_| true)?.point else {
                 return Err(damaged(first.clone()));
             };
             let is_needed = |(number, damage): &&(u64, Damage)| {
-                *number >= base.place.file && damage.file == journal_name(*number)
+                *number >= point.place.file && damage.file == journal_name(*number)
             };
             if let Some((_, needed)) = wrong.iter().find(is_needed) {
                 return Err(damaged(needed.clone()));
@@ -197,11 +197,11 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
 ///
 /// # Errors
 /// If the journal does not reach back so far, if it is damaged before that moment, or if it cannot be read.
-pub fn export(
+pub(crate) fn export<R: Replay>(
     directory: &Path,
     moment: Moment,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Display, JournalError> {
+) -> Result<R, JournalError> {
     with(directory, |storage, catalogue, errors| {
         let until = match moment {
             Moment::End => u64::MAX,
@@ -211,9 +211,9 @@ pub fn export(
                 end.saturating_sub(milliseconds(before))
             }
         };
-        let Found { base, damaged } = find_base(storage, catalogue, errors, |time| time <= until)?;
+        let Found { point, damaged } = find_recovery_point(storage, catalogue, errors, |time| time <= until)?;
         let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
-        let Some(base) = base else {
+        let Some(mut point) = point else {
             return Err(match wrong {
                 Some(damage) => errors.damage(damage),
                 None => nothing_before(storage, catalogue, errors, damaged),
@@ -224,20 +224,20 @@ pub fn export(
             is_at_end.set(time <= until);
             is_at_end.get()
         };
-        let end = replay(storage, catalogue, &base, progress, |_, _, _| (), wants);
+        let end = replay(storage, catalogue, &mut point, progress, wants);
         let end = end.map_err(errors.io("read it"))?;
         match end.broken {
             Some(broken) if broken.proof.is_some() => return Err(errors.damaged(broken)),
             None if is_at_end.get() => {
                 let wrong =
-                    wrong.or_else(|| catalogue.contradiction(base.owner, base.place.file, &end.place));
+                    wrong.or_else(|| catalogue.contradiction(point.owner, point.place.file, &end.place));
                 if let Some(damage) = wrong {
                     return Err(errors.damage(damage));
                 }
             }
             _ => {}
         }
-        Ok(base.display)
+        Ok(point.display)
     })
 }
 
@@ -247,9 +247,9 @@ fn milliseconds(duration: Duration) -> u64 {
 
 /// When the last record was written.
 fn last_time(storage: &dyn Storage, catalogue: &Catalogue, errors: &Errors<'_>) -> Result<u64, JournalError> {
-    let base = find_base(storage, catalogue, errors, |_| true)?.base;
-    let Some(base) = base else { return Ok(0) };
-    let end = walk(storage, catalogue, base.owner, base.place, &mut |_, _, _| ControlFlow::Continue(()));
+    let point = find_recovery_point::<()>(storage, catalogue, errors, |_| true)?.point;
+    let Some(point) = point else { return Ok(0) };
+    let end = walk(storage, catalogue, point.owner, point.place, &mut |_, _, _| ControlFlow::Continue(()));
     Ok(end.map_err(errors.io("read it"))?.place.time)
 }
 

@@ -1,9 +1,9 @@
 //! The file that is being written.
 
-use super::files::journal_name;
-use super::format::{HAS_MANIFEST, HEADER, Header};
+use super::cleanup::Cleanup;
+use super::files::{journal_name, make_barrier};
+use super::format::{HAS_MANIFEST, HEADER, Header, Version};
 use super::manifest::Ledger;
-use super::mend::Litter;
 use super::record::{Entry, Frame, encode_record};
 use super::replay::{Owner, Place};
 use super::storage::{Storage, StoredFile, append_all, give_back, set_aside};
@@ -30,7 +30,7 @@ pub(crate) fn wall_clock() -> u64 {
 /// turn ends. Where the file system cannot do that, each record is written at once.
 ///
 /// A start that finds no room has no file yet. Its boot is told to clients all the same, and the next start may count the
-/// same one. That misleads nobody: [`Log::begin`] has the header on the disk before anything is drawn, so of the starts of one
+/// same one. That is harmless: [`Log::begin`] has the header on the disk before anything is drawn, so of the starts of one
 /// boot only the last can have drawn, and the others have shown what was on the disk when they began. Whatever a loss of
 /// power can take was drawn in a boot that no later start has, and clients see by its number that there was another.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Log {
     /// `None` before it is begun: see [`Log::begin`].
     pub(crate) file: Option<Arc<dyn StoredFile>>,
     /// What is to be put in order before it is begun.
-    litter: Option<Litter>,
+    cleanup: Option<Cleanup>,
     owner: Owner,
     background: Color,
     /// Behind the last record, of the file and the buffer.
@@ -60,7 +60,7 @@ pub(crate) struct Log {
     now: u64,
 }
 
-/// Makes the file `place.file`; answers it and the checksum of its header.
+/// Creates the file `place.file`. Returns it and the checksum of its header.
 fn make_file(
     storage: &dyn Storage,
     owner: Owner,
@@ -69,6 +69,7 @@ fn make_file(
     durable: u64,
 ) -> io::Result<(Arc<dyn StoredFile>, u64)> {
     let header = Header {
+        version: Version::WRITTEN,
         size: owner.size,
         background: if place.file == 1 { background } else { HAS_MANIFEST },
         instance: owner.instance,
@@ -90,7 +91,7 @@ fn make_file(
     let (bytes, checksum) = header.encode();
     let written = set_aside(&*file, bytes.len() as u64).and_then(|()| append_all(&*file, &bytes));
     if let Err(error) = written {
-        // It is in nobody's way, and the next attempt removes it if this fails.
+        // If this fails, the next attempt removes it.
         _ = storage.remove(&name);
         return Err(error);
     }
@@ -104,13 +105,13 @@ impl Log {
         owner: Owner,
         background: Color,
         place: Place,
-        litter: Option<Litter>,
+        cleanup: Option<Cleanup>,
     ) -> Log {
         Log {
             storage,
             ledger,
             file: None,
-            litter,
+            cleanup,
             owner,
             background,
             place,
@@ -129,16 +130,17 @@ impl Log {
     /// the first call does that, with a few syncs that everybody waits for, as for a start. What fails can be tried again: each attempt makes
     /// another file, so none is taken to be on the disk that a sync has failed for.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
-        if let Some(litter) = &mut self.litter {
-            litter.remove(&*self.storage).map_err(|(_, error)| error)?;
-            self.litter = None;
+        if let Some(cleanup) = &mut self.cleanup {
+            cleanup.remove(&*self.storage).map_err(|(_, error)| error)?;
+            self.cleanup = None;
         }
         if self.place.file > 1 {
             // Its header says that there is one.
             self.ledger.ensure()?;
         }
-        // Whatever is behind a start was synced by it.
+        // What the start has read was synced by it.
         let durable = self.place.next - 1;
+        make_barrier(&*self.storage)?;
         let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &self.place, durable)?;
         if let Err(error) = file.sync().and_then(|()| self.storage.sync_directory()) {
             _ = self.storage.remove(&journal_name(self.place.file));
@@ -173,9 +175,8 @@ impl Log {
         !self.is_stuck && !self.is_short
     }
 
-    /// A turn begins: its records have the time of `now`. In the file it does not go back, whatever somebody does to the
-    /// clock, since what was drawn when is a matter of order.
-    pub(crate) fn begin_turn(&mut self, now: u64) {
+    /// Begins a transaction, whose records have the time of `now`. The time in the file never decreases, even if the clock does.
+    pub(crate) fn begin_transaction(&mut self, now: u64) {
         self.now = now;
     }
 
@@ -256,7 +257,7 @@ impl Log {
         self.flush()
     }
 
-    /// Goes on in a new file, and answers where the old one ends, that one and the new one.
+    /// Continues in a new file. Returns where the old one ends, the old one and the new one.
     pub(crate) fn rotate(&mut self, durable: u64) -> io::Result<(Place, [Arc<dyn StoredFile>; 2])> {
         self.retry()?;
         let before = self.place;

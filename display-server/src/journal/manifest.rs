@@ -1,11 +1,11 @@
-//! Which files a journal is to have, in a file of its own, so that one that is gone is missed. `format.rs` has the bytes.
+//! The manifest: which files a journal has, so that one that is gone is missed. `JOURNAL.md` describes its bytes.
 //!
 //! What the manifest on the disk names is on the disk: a file is named when its header and its name are synced, and nothing of it is
 //! reported as durable before, unless the manifest cannot be written (see [`Ledger::add_journal`]). The other way it is late: files
 //! that two newer snapshots make superfluous are removed first, so that a disk that is full gets room, and a file that was begun
 //! when the power went need not be in it. Both are told from a loss by their numbers.
 
-use super::format::{Fields, MOST, SUM, put};
+use super::format::{Fields, MOST, SUM, TWO, put};
 use super::snapshots::KEPT;
 use super::storage::{FileReader, Storage, append_all, is_full, set_aside};
 use super::sync::locked;
@@ -22,8 +22,6 @@ pub(crate) const MANIFEST: &str = "manifest";
 pub(crate) const UNFINISHED: &str = "manifest.new";
 
 const MAGIC: &[u8; 8] = b"DRAWMANI";
-const VERSION: u32 = 1;
-
 /// Names have sixteen digits.
 const NUMBERS: u64 = 10_u64.pow(16);
 
@@ -45,7 +43,7 @@ pub(crate) struct Manifest {
 impl Manifest {
     fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&VERSION.to_be_bytes());
+        out.extend_from_slice(&TWO.to_be_bytes());
         out.extend_from_slice(&self.instance);
         put(&mut out, &[self.boot, self.durable, self.journals.len() as u64, self.snapshots.len() as u64]);
         for &number in self.journals.iter().chain(&self.snapshots) {
@@ -59,7 +57,8 @@ impl Manifest {
     fn decode(bytes: &[u8]) -> Result<Manifest, String> {
         let (covered, sum) = bytes.split_last_chunk::<SUM>().ok_or("it is cut off")?;
         let mut fields = Fields(covered);
-        fields.start(MAGIC, VERSION, MANIFEST)?;
+        // Both versions have the same fields. A program that knows only version 1 refuses the directory by this number.
+        fields.start(MAGIC, MANIFEST)?;
         if u64::from_be_bytes(*sum) != xxh3_64(covered) {
             return Err("its checksum is wrong".into());
         }
@@ -133,7 +132,7 @@ fn replace(storage: &dyn Storage, manifest: &Manifest) -> Result<(), Unwritten> 
         file.sync().map_err(unsynced(false))
     })();
     if written.is_err() {
-        // It is in nobody's way, and the next one removes it if this fails.
+        // If this fails, the next manifest removes it.
         _ = storage.remove(UNFINISHED);
     }
     written?;
@@ -268,9 +267,13 @@ mod tests {
         let manifest = Manifest { instance: [7; 16], boot: 2, durable: 99, journals, snapshots };
         let bytes = manifest.encode();
         let numbers = [2, 99, 3, 2, 3, 4, 5, 3, 4].into_iter().flat_map(u64::to_be_bytes);
-        let covered: Vec<u8> = b"DRAWMANI\0\0\0\x01".iter().copied().chain([7; 16]).chain(numbers).collect();
+        let covered: Vec<u8> = b"DRAWMANI\0\0\0\x02".iter().copied().chain([7; 16]).chain(numbers).collect();
         assert_eq!(bytes, [&covered[..], &xxh3_64(&covered).to_be_bytes()].concat());
-        assert_eq!(Manifest::decode(&bytes), Ok(manifest));
+        assert_eq!(Manifest::decode(&bytes), Ok(manifest.clone()));
+        let mut first = covered.clone();
+        first[11] = 1;
+        let first = [&first[..], &xxh3_64(&first).to_be_bytes()].concat();
+        assert_eq!(Manifest::decode(&first), Ok(manifest), "version 1 is read");
         assert_eq!(covered.len(), 60 + 5 * 8);
     }
 

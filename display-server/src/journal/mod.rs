@@ -1,105 +1,80 @@
-//! What was drawn survives `kill -9`, a loss of power, and a full disk.
+//! Keeps what was drawn across `kill -9`, a loss of power, and a full disk.
 //!
-//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and reported when both
-//! is done; a thread of its own syncs the file, at once when it is idle, else all that came meanwhile together. So of a
-//! call that was reported as drawn the end of the process leaves everything, and a loss of power everything up to
-//! [`Journal::durable`]. A client that needs more is not told before: its connection holds back what it says. When the file has grown enough, the picture is written to a snapshot and older files go. The
-//! bytes are described in `format.rs`; `display-server journal` looks at them.
+//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and acknowledged when both
+//! are done. A thread syncs the file: at once when it is idle, else together with all that came in the meantime. When the process ends,
+//! each acknowledged call is kept; after a loss of power, each call up to [`Recorder::durable`]. The connection of a client that needs
+//! more holds its acknowledgements back. When the file has grown enough, the picture is written to a snapshot and older files are
+//! removed. `JOURNAL.md` describes the bytes; `display-server journal` reads them.
 //!
-//! | what happens | what becomes of it |
+//! | event | result |
 //! |---|---|
-//! | the process is killed | everything that was answered is there |
-//! | the machine is | everything up to `durable`, and some or all of the rest, in order |
-//! | the disk is full | drawing calls are refused with `no_space`, questions are answered; it goes on when there is room |
-//! | it is full when the display starts | the same: all that there was is there, sessions too. Only what is new needs room to begin |
-//! | the file system can only be read | the display does not start: a disk that fails is often remounted so, and what is read may not be on it |
-//! | a write fails for another reason | what it was to keep is drawn and nobody is told before it is on the disk; then as when it is full |
-//! | a sync fails | nobody knows what is on the disk: the display says so and ends |
+//! | the process is killed | every acknowledged call is kept |
+//! | the machine loses power | every call up to `durable` is kept, and some or all of the rest, in order |
+//! | the disk is full | drawing calls are refused with `no_space`, questions are answered; drawing goes on when there is room |
+//! | the disk is full when the display starts | the same: the picture and the sessions are back. Only new ones need room |
+//! | the file system is read-only | the display does not start: a failing disk is often remounted so, and what is read may not be on it |
+//! | a write fails for another reason | the call is drawn, and acknowledged when it is on the disk; then as with a full disk |
+//! | a sync fails | what is on the disk is unknown: the display reports it and ends |
 //! | the end of the last file is torn | it is cut off, and the log says how much |
 //! | anything else was changed | the display does not start, and says where |
-//! | the newest snapshot is damaged | the one before it is used, and the files since then |
+//! | the newest snapshot is damaged | the one before it is used, with the files since then |
 //!
-//! A connection writes in its own thread, to the system's cache, once a turn. A disk that cannot follow makes the system
-//! hold the writer up, and with it its client. What is drawn in a turn can be seen in the window a moment before it is
+//! A connection writes in its own thread, to the system's cache, once per transaction. If the disk cannot follow, the system blocks
+//! the writer, and with it its client. What is drawn in a transaction may be visible in the window a moment before it is
 //! written; no client is answered before.
 //!
-//! Locks: a connection holds the log for a turn, while it appends and draws, so that records are in the order of the
-//! drawing. Nobody syncs, or waits for one who does, while holding it, but the call that finds room after a start that
-//! found none: what it does is a part of that start. Without a journal there is no lock.
+//! Locks: a connection holds the log for a transaction, while it appends and draws, so that records are in the order of the
+//! drawing. No thread syncs, or waits for a sync, while it holds the log, except for the first call that finds room after a start without
+//! room: what it does is a part of that start. Without a journal there is no lock.
+//!
+//! The journal knows a display only by the traits [`Replay`] and [`Recorded`], which its owner implements.
 
-mod base;
+mod cleanup;
 mod directory;
 mod error;
 mod evidence;
 mod files;
 mod format;
 pub mod inspect;
+mod kinds;
 mod log;
 mod manifest;
-#[cfg(test)]
-mod memory;
-mod mend;
 mod record;
 mod recover;
+mod recovery_point;
 mod replay;
 mod shared;
 mod snapshots;
+mod state;
 mod storage;
 mod sync;
+mod target;
 #[cfg(test)]
 mod tests;
-mod turn;
+mod transaction;
 
 pub use error::{Damage, JournalError};
-pub use record::Entry;
 
-use crate::display::Display;
-use crate::sessions::Shadow;
-use base::Errors;
 use directory::Directory;
-use draw_protocol::session::Id;
-use draw_protocol::{Answer, Color, Fault, Size};
+use draw_protocol::{Color, Size};
+use recovery_point::Errors;
 use shared::Core;
-use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+pub(crate) use storage::Storage;
 use sync::locked;
+pub(crate) use target::{Recorded, Replay};
 use tokio::sync::watch;
-pub(crate) use turn::Turn;
+pub(crate) use transaction::Transaction;
 
-/// The size of a display when nobody says another.
+/// The size of a new display without a given size.
 pub const DEFAULT_SIZE: Size = Size { width: 640, height: 480 };
 
-/// How soon a disk that has failed is tried again, for those who wait to be told.
+/// How soon a failed write is tried again for connections that wait for it.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
-
-/// What is kept beside the picture and survives with it. All of it is called while nothing is drawn: whoever changes it for
-/// a call does so in the turn of that call.
-pub(crate) trait Companion: Debug + Send + Sync {
-    /// Takes back what [`Companion::save`] gave. At most once, and before anything is replayed.
-    ///
-    /// # Errors
-    /// If that is nothing it can read; says why. Then the journal is not opened.
-    fn restore(&self, state: &[u8]) -> Result<(), String>;
-    /// An entry behind the snapshot, in order, with what drawing it again came to.
-    fn replay(&self, sequence: u64, entry: &Entry<'_>, result: &Result<Answer, Fault>);
-    /// What is to be in a snapshot: everything up to the last entry.
-    fn save(&self) -> Vec<u8>;
-}
-
-/// Nothing is kept beside the picture, by who only looks at it.
-impl Companion for () {
-    fn restore(&self, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-    fn replay(&self, _: u64, _: &Entry<'_>, _: &Result<Answer, Fault>) {}
-    fn save(&self) -> Vec<u8> {
-        Vec::new()
-    }
-}
 
 /// How a journal is opened.
 #[derive(Debug, Clone)]
@@ -120,10 +95,10 @@ impl Default for Options {
     }
 }
 
-/// An open journal and its display. Clones are the same. When the last is dropped, all that was written is synced; only
-/// [`Journal::close`] takes a snapshot.
+/// An open journal, to which calls are recorded with a [`Transaction`]. Clones are the same. When the last is dropped, all that was written
+/// is synced; only [`Recorder::close`] takes a snapshot.
 #[derive(Debug, Clone)]
-pub struct Journal {
+pub(crate) struct Recorder {
     handle: Arc<Handle>,
 }
 
@@ -133,65 +108,53 @@ struct Handle {
     syncing: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Journal {
-    /// Opens the journal in `directory`, which is made if there is none, and brings its display back. `progress` is told
-    /// how many bytes of how many have been replayed.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being used: see [`JournalError`].
-    pub fn open(
+impl Recorder {
+    /// Opens the journal in `directory`, which is created if there is none, and rebuilds its display.
+    pub(crate) fn open<R: Replay>(
         directory: &Path,
         options: &Options,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Journal, JournalError> {
-        let shadow = Arc::new(Shadow::default());
-        let journal = Journal::open_with(directory, options, shadow.clone(), progress)?;
-        let instance = (Id(journal.instance()), journal.boot());
-        journal.display().sessions().adopt(instance, shadow);
-        Ok(journal)
-    }
-
-    /// The same, with something else than the sessions beside the picture.
-    pub(crate) fn open_with(
-        directory: &Path,
-        options: &Options,
-        companion: Arc<dyn Companion>,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Journal, JournalError> {
+    ) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
         let errors = Errors(directory);
         let storage = Directory::lock(directory).map_err(|(what, error)| errors.io(what)(error))?;
         let storage = storage.ok_or_else(|| JournalError::Locked(directory.to_owned()))?;
-        let core = Core::open(directory, Arc::new(storage), options, companion, progress)?;
-        Journal::start(core).map_err(errors.io("start a thread"))
+        Recorder::open_in::<R>(directory, Arc::new(storage), options, progress)
     }
 
-    /// Starts what happens beside the connections.
-    fn start(core: Core) -> io::Result<Journal> {
+    /// Opens the journal in `storage`, which errors call `directory`.
+    pub(crate) fn open_in<R: Replay>(
+        directory: &Path,
+        storage: Arc<dyn Storage>,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
+        let (core, display) = Core::open::<R>(directory, storage, options, progress)?;
+        let recorder = Recorder::start(core).map_err(Errors(directory).io("start a thread"))?;
+        Ok((recorder, display))
+    }
+
+    /// Starts the syncing thread.
+    fn start(core: Core) -> io::Result<Recorder> {
         let core = Arc::new(core);
         let syncing = core.clone();
         let syncing =
             thread::Builder::new().name("journal-sync".into()).spawn(move || syncing.syncer.run())?;
-        Ok(Journal { handle: Arc::new(Handle { core, syncing: Mutex::new(Some(syncing)) }) })
-    }
-
-    /// The display that it keeps. Only what clients draw is kept, and what is drawn otherwise is not.
-    pub fn display(&self) -> &Display {
-        &self.handle.core.display
+        Ok(Recorder { handle: Arc::new(Handle { core, syncing: Mutex::new(Some(syncing)) }) })
     }
 
     /// Born with an empty display, and never of another.
-    pub fn instance(&self) -> [u8; 16] {
+    pub(crate) fn instance(&self) -> [u8; 16] {
         locked(&self.handle.core.log).owner().instance
     }
 
     /// How often the instance has been started, this time included. A start that found no room is counted when it is the first
     /// to draw: until then the next start has the same number, and the same picture.
-    pub fn boot(&self) -> u64 {
+    pub(crate) fn boot(&self) -> u64 {
         locked(&self.handle.core.log).place.boot
     }
 
     /// The number up to which every entry is on the disk, and will be there after a loss of power. It only grows.
-    pub fn durable(&self) -> watch::Receiver<u64> {
+    pub(crate) fn durable(&self) -> watch::Receiver<u64> {
         self.handle.core.syncer.watch_durable()
     }
 
@@ -205,7 +168,7 @@ impl Journal {
         let (mut durable, core) = (self.durable(), self.handle.core.clone());
         async move {
             // The journal lives as long as this, so that only the number ends the wait.
-            // What could not even be written is tried again with the next call, which who waits for this one may not make.
+            // A failed write is tried again with the next call, which a client that waits for this one may not make.
             while tokio::time::timeout(TRY_AGAIN, durable.wait_for(|durable| *durable >= number))
                 .await
                 .is_err()
@@ -216,12 +179,12 @@ impl Journal {
     }
 
     /// Why nothing more is taken, ever: a sync has failed.
-    pub fn failure(&self) -> Option<Arc<str>> {
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
         self.handle.core.syncer.failure()
     }
 
-    /// Ready when [`Journal::failure`] has something to say.
-    pub async fn failed(&self) -> Arc<str> {
+    /// Ready when [`Recorder::failure`] has something to say.
+    pub(crate) async fn failed(&self) -> Arc<str> {
         let mut failure = self.handle.core.syncer.watch_failure();
         match failure.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone()) {
             Some(failure) => failure,
@@ -230,13 +193,11 @@ impl Journal {
         }
     }
 
-    /// Ends it: takes a snapshot, so that the next start is at once, and syncs. It blocks. To be called when nobody draws
-    /// any more.
+    /// Takes a snapshot, so that the next start is fast, and syncs. It blocks. Call it when no client draws any more.
     ///
     /// # Errors
-    /// If anything that clients were told is drawn is not certain to be there at the next start. That there is no
-    /// snapshot is only logged.
-    pub fn close(&self) -> Result<(), JournalError> {
+    /// If anything that was acknowledged is not certain to be there at the next start. If only the snapshot fails, that is logged.
+    pub(crate) fn close(&self) -> Result<(), JournalError> {
         self.handle.join_snapshot();
         let outcome = self.handle.core.finish();
         self.handle.stop();

@@ -1,15 +1,14 @@
 //! From a directory to a picture.
 
-use super::base::{Base, Errors, Found, find_base, replay};
+use super::cleanup::Cleanup;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, journal_name, snapshot_name};
-use super::format::HEADER;
 use super::manifest::Manifest;
-use super::mend::Litter;
+use super::recovery_point::{Errors, Found, find_recovery_point, replay, restore};
 use super::replay::{Break, Owner, Place, walk};
 use super::storage::{Storage, give_back, is_full};
-use super::{Companion, DEFAULT_SIZE, Options};
-use crate::display::Display;
+use super::target::Replay;
+use super::{DEFAULT_SIZE, Options};
 use draw_protocol::Size;
 use std::io;
 use std::ops::ControlFlow;
@@ -17,8 +16,8 @@ use tracing::{info, warn};
 
 /// The display as it was, and where its journal goes on.
 #[derive(Debug)]
-pub(crate) struct Recovered {
-    pub(crate) display: Display,
+pub(crate) struct Recovered<R> {
+    pub(crate) display: R,
     pub(crate) owner: Owner,
     pub(crate) place: Place,
     /// Bytes that were read behind the snapshot, and in how many files.
@@ -27,7 +26,7 @@ pub(crate) struct Recovered {
     /// What was dropped with the owner's consent: the picture is another than was promised.
     pub(crate) is_cut: bool,
     /// What is of no use and could not be removed, since the disk is full.
-    pub(crate) litter: Option<Litter>,
+    pub(crate) cleanup: Option<Cleanup>,
     /// The files that are there, on the disk.
     pub(crate) manifest: Manifest,
     /// The directory has one, whatever is in it.
@@ -35,30 +34,29 @@ pub(crate) struct Recovered {
 }
 
 /// The files that there are without those that are of no use.
-fn manifest_of(catalogue: &Catalogue, base: &Base, litter: &Litter) -> Manifest {
+fn manifest_of(catalogue: &Catalogue, owner: Owner, cleanup: &Cleanup) -> Manifest {
     let mut manifest = Manifest {
-        instance: base.owner.instance,
+        instance: owner.instance,
         journals: catalogue.journals.iter().copied().collect(),
         snapshots: catalogue.snapshots.iter().copied().collect(),
         ..Manifest::default()
     };
-    manifest.snapshots.retain(|&number| !litter.names.contains(&snapshot_name(number)));
-    if let Some((_, broken)) = &litter.torn {
+    manifest.snapshots.retain(|&number| !cleanup.names.contains(&snapshot_name(number)));
+    if let Some((_, broken)) = &cleanup.torn {
         manifest.journals.retain(|&number| !broken.removes(number));
     }
     manifest
 }
 
 /// Recovers what `storage` has, and cuts off a torn end. `None` if it has nothing. All that is recovered is on the disk then.
-pub(crate) fn recover(
+pub(crate) fn recover<R: Replay>(
     storage: &dyn Storage,
     options: &Options,
-    companion: &dyn Companion,
     errors: &Errors<'_>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<Option<Recovered>, JournalError> {
+) -> Result<Option<Recovered<R>>, JournalError> {
     let catalogue = Catalogue::read(storage).map_err(errors.io("list it"))?;
-    let Found { base, damaged } = find_base(storage, &catalogue, errors, |_| true)?;
+    let Found { point, damaged } = find_recovery_point(storage, &catalogue, errors, |_| true)?;
     for (number, what) in &damaged {
         warn!("{} is damaged and not used: {what}", snapshot_name(*number));
     }
@@ -66,36 +64,32 @@ pub(crate) fn recover(
     if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
         return Err(errors.damage(damage.clone()));
     }
-    let Some(base) = base else { return no_base(storage, &catalogue, options, errors, &damaged) };
-    if let Some(wanted) = options.size.filter(|&wanted| wanted != base.owner.size) {
-        return Err(JournalError::Size { directory: errors.0.to_owned(), wanted, found: base.owner.size });
+    let Some(mut point) = point else {
+        return no_recovery_point(storage, &catalogue, options, errors, &damaged);
+    };
+    if let Some(wanted) = options.size.filter(|&wanted| wanted != point.owner.size) {
+        return Err(JournalError::Size { directory: errors.0.to_owned(), wanted, found: point.owner.size });
     }
-    if let Some(state) = &base.state {
-        let state = companion.restore(state);
-        state.map_err(|why| JournalError::State { directory: errors.0.to_owned(), why })?;
+    restore(&mut point).map_err(|why| JournalError::State { directory: errors.0.to_owned(), why })?;
+    let mut end =
+        replay(storage, &catalogue, &mut point, progress, |_| true).map_err(errors.io("read it"))?;
+    if let Some(broken) = end.broken.take_if(|broken| broken.is_newer) {
+        // No loss is to be accepted here: all of it is whole.
+        return Err(errors.damaged(broken));
     }
-    let end = replay(
-        storage,
-        &catalogue,
-        &base,
-        progress,
-        |place, entry, result| companion.replay(place.next, entry, result),
-        |_| true,
-    )
-    .map_err(errors.io("read it"))?;
     let mut place = end.place;
-    let mut litter = Litter { names: catalogue.unfinished.clone(), ..Litter::default() };
-    litter.names.extend(damaged.iter().map(|(number, _)| snapshot_name(*number)));
+    let mut cleanup = Cleanup { names: catalogue.unfinished.clone(), ..Cleanup::default() };
+    cleanup.names.extend(damaged.iter().map(|(number, _)| snapshot_name(*number)));
     let wrong = match &end.broken {
         Some(_) => wrong,
-        None => wrong.or_else(|| catalogue.contradiction(base.owner, base.place.file, &place)),
+        None => wrong.or_else(|| catalogue.contradiction(point.owner, point.place.file, &place)),
     };
     if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
         return Err(errors.damage(damage.clone()));
     }
     let is_cut = wrong.is_some() || end.broken.as_ref().is_some_and(|broken| broken.proof.is_some());
     // Where the journal is cut for want of a file, what follows says so.
-    let lost = if is_cut { Vec::new() } else { catalogue.lost(base.owner) };
+    let lost = if is_cut { Vec::new() } else { catalogue.lost(point.owner) };
     for name in lost {
         warn!(
             "{name} is gone. The picture does not need it, but nothing is to be removed from {}",
@@ -114,8 +108,8 @@ pub(crate) fn recover(
                 damage.record
             );
             // The file of a header that was never finished is begun anew.
-            place.file += u64::from(damage.offset >= HEADER as u64);
-            litter.torn = Some((catalogue.journals.clone(), broken));
+            place.file += u64::from(broken.has_header());
+            cleanup.torn = Some((catalogue.journals.clone(), broken));
         }
         None => {}
     }
@@ -126,28 +120,28 @@ pub(crate) fn recover(
         // Behind everything that is or was there: the dropped files stay until newer snapshots remove them.
         place.file = place.file.max(catalogue.newest() + 1);
     }
-    let manifest = manifest_of(&catalogue, &base, &litter);
-    let litter = match litter.remove(storage) {
+    let manifest = manifest_of(&catalogue, point.owner, &cleanup);
+    let cleanup = match cleanup.remove(storage) {
         Ok(()) => None,
         Err((what, error)) if is_full(&error) && !is_cut => {
             warn!("cannot {what} ({error}): that is done when there is room");
-            Some(litter)
+            Some(cleanup)
         }
         Err((what, error)) => return Err(errors.io(what)(error)),
     };
     // The end of a process leaves what it had not synced, and the next header vouches for all of it.
-    for &number in catalogue.journals.iter().filter(|&&n| n >= base.place.file && n < place.file) {
+    for &number in catalogue.journals.iter().filter(|&&n| n >= point.place.file && n < place.file) {
         let name = journal_name(number);
         let synced = storage.open(&name).and_then(|file| {
-            // Nor has it given back what it had set aside, which on a full disk is room that nobody else can have.
+            // Nor has it given back what it had set aside, which on a full disk is room that no other file can have.
             give_back(&*file, file.length()?);
             file.sync()
         });
         synced.map_err(errors.io(format!("sync {name}")))?;
     }
     storage.sync_directory().map_err(errors.io("sync it"))?;
-    let files = place.file - base.place.file;
-    let (display, owner) = (base.display, base.owner);
+    let files = place.file - point.place.file;
+    let (display, owner) = (point.display, point.owner);
     let has_manifest = catalogue.manifest.is_some();
     Ok(Some(Recovered {
         display,
@@ -156,14 +150,14 @@ pub(crate) fn recover(
         bytes: end.bytes,
         files,
         is_cut,
-        litter,
+        cleanup,
         manifest,
         has_manifest,
     }))
 }
 
 /// What there is of a journal that has neither a whole snapshot nor a first file with a header.
-pub(crate) enum Baseless {
+pub(crate) enum Unfounded {
     /// Nothing was ever promised: a server starts anew.
     Nothing,
     /// The very first header was never finished: a server removes it and starts anew.
@@ -172,13 +166,13 @@ pub(crate) enum Baseless {
     Damaged(Break),
 }
 
-pub(crate) fn baseless(
+pub(crate) fn unfounded(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     damaged: &[(u64, String)],
-) -> io::Result<Baseless> {
+) -> io::Result<Unfounded> {
     if catalogue.is_empty() && catalogue.manifest.is_none() {
-        return Ok(Baseless::Nothing);
+        return Ok(Unfounded::Nothing);
     }
     let only_torn =
         catalogue.snapshots.is_empty() && catalogue.journals == [1] && catalogue.manifest.is_none();
@@ -188,9 +182,9 @@ pub(crate) fn baseless(
         let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
         let end = walk(storage, catalogue, owner, place, &mut |_, _, _| ControlFlow::Continue(()))?;
         return Ok(match end.broken {
-            Some(broken) if broken.proof.is_some() => Baseless::Damaged(broken),
-            Some(broken) => Baseless::Unbegun(broken),
-            None => Baseless::Nothing,
+            Some(broken) if broken.proof.is_some() => Unfounded::Damaged(broken),
+            Some(broken) => Unfounded::Unbegun(broken),
+            None => Unfounded::Nothing,
         });
     }
     let first = catalogue.journals.first().copied().unwrap_or(1);
@@ -200,32 +194,32 @@ pub(crate) fn baseless(
         None => "there is no snapshot before it".to_owned(),
     };
     let damage = Damage { file: journal_name(first), offset: 0, record: 1, what };
-    Ok(Baseless::Damaged(Break { damage, file: first, bytes: 0, proof: None }))
+    Ok(Unfounded::Damaged(Break { damage, file: first, bytes: 0, proof: None, is_newer: false }))
 }
 
-fn no_base(
+fn no_recovery_point<R: Replay>(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     options: &Options,
     errors: &Errors<'_>,
     damaged: &[(u64, String)],
-) -> Result<Option<Recovered>, JournalError> {
-    let broken = match baseless(storage, catalogue, damaged).map_err(errors.io("read it"))? {
-        Baseless::Nothing => return Ok(None),
-        Baseless::Unbegun(broken) if !options.accept_loss => {
+) -> Result<Option<Recovered<R>>, JournalError> {
+    let broken = match unfounded(storage, catalogue, damaged).map_err(errors.io("read it"))? {
+        Unfounded::Nothing => return Ok(None),
+        Unfounded::Unbegun(broken) if !options.accept_loss => {
             info!("the journal was never begun: removing {} bytes", broken.bytes);
             let torn = Some((catalogue.journals.clone(), broken));
-            let removed = Litter { torn, ..Litter::default() }.remove(storage);
+            let removed = Cleanup { torn, ..Cleanup::default() }.remove(storage);
             removed.map_err(|(what, error)| errors.io(what)(error))?;
             return Ok(None);
         }
-        Baseless::Unbegun(broken) => broken,
-        Baseless::Damaged(broken) if !options.accept_loss => return Err(errors.damaged(broken)),
-        Baseless::Damaged(broken) => broken,
+        Unfounded::Unbegun(broken) => broken,
+        Unfounded::Damaged(broken) if !options.accept_loss => return Err(errors.damaged(broken)),
+        Unfounded::Damaged(broken) => broken,
     };
     warn!("starting with an empty display: {}", broken.damage);
     let size = options.size.unwrap_or(DEFAULT_SIZE);
-    let display = Display::new(size, options.background).map_err(|error| errors.display(error))?;
+    let display = R::begin(size, options.background).map_err(|error| errors.display(error))?;
     let place = Place { file: catalogue.newest() + 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
     // Nothing that is there is of the new instance, whose first snapshot will be the first to be named.
@@ -237,7 +231,7 @@ fn no_base(
         bytes: 0,
         files: 0,
         is_cut: true,
-        litter: None,
+        cleanup: None,
         manifest,
         has_manifest,
     }))

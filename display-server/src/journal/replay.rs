@@ -2,8 +2,8 @@
 
 use super::error::Damage;
 use super::files::{Catalogue, journal_name};
-use super::format::{HEADER, Header, SUM};
-use super::record::{Entry, Frame, check_record, decode_entry, decode_frame, record_length};
+use super::format::{HEADER, Header, SUM, is_later};
+use super::record::{Entry, Frame, Unreadable, check_record, decode_entry, decode_frame, record_length};
 use super::storage::{FileReader, Storage};
 use draw_protocol::Size;
 use std::io;
@@ -23,11 +23,12 @@ pub(crate) struct Place {
     pub(crate) boot: u64,
 }
 
-/// What there is on the way.
+/// What a walk visits.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
     File(&'a Header),
-    Record(Frame, &'a Entry<'a>),
+    /// A record, and what it contains if it is of a kind that this program knows.
+    Record(Frame, Option<&'a Entry<'a>>),
 }
 
 /// Where the way ended.
@@ -50,6 +51,8 @@ pub(crate) struct Break {
     pub(crate) bytes: u64,
     /// Whether it is more than an end that was being written: why nothing may be cut off.
     pub(crate) proof: Option<String>,
+    /// A later program wrote it: it is whole, and nothing is to be dropped.
+    pub(crate) is_newer: bool,
 }
 
 impl Break {
@@ -64,7 +67,12 @@ impl Break {
 
     /// Whether nothing is left of this journal when what is behind the break is cut off.
     pub(crate) fn removes(&self, number: u64) -> bool {
-        number > self.file || (number == self.file && self.damage.offset < HEADER as u64)
+        number > self.file || (number == self.file && !self.has_header())
+    }
+
+    /// Returns whether the header of the file is good.
+    pub(crate) fn has_header(&self) -> bool {
+        self.damage.offset > 0
     }
 }
 
@@ -101,8 +109,20 @@ pub(crate) fn walk(
 /// What is wrong at a place.
 struct Wrong {
     damage: Damage,
-    /// The bytes are as they were written, and mean nothing: no torn end does that.
-    is_certain: bool,
+    certainty: Certainty,
+}
+
+/// What is known of bytes that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    /// They may be a torn end.
+    None,
+    /// They begin as a file of a later version of the format, of which nothing is checked.
+    LaterVersion,
+    /// They are as they were written, and contradict the format.
+    Written,
+    /// They are as a later program wrote them.
+    Newer,
 }
 
 /// Visits one file. `None` at its end; else why the walk ends, where `None` is that the visitor wanted it.
@@ -115,21 +135,23 @@ fn walk_file(
     visit: &mut dyn FnMut(&Place, u64, Step<'_>) -> ControlFlow<()>,
 ) -> io::Result<Option<Option<Wrong>>> {
     let name = journal_name(place.file);
-    let wrong = |offset: u64, record: u64, what: String, is_certain: bool| {
-        Ok(Some(Some(Wrong { damage: Damage { file: name.clone(), offset, record, what }, is_certain })))
+    let wrong = |offset: u64, record: u64, what: String, certainty: Certainty| {
+        Ok(Some(Some(Wrong { damage: Damage { file: name.clone(), offset, record, what }, certainty })))
     };
     if !catalogue.journals.contains(&place.file) {
-        return wrong(0, place.next, "the file is missing".into(), false);
+        return wrong(0, place.next, "the file is missing".into(), Certainty::None);
     }
     let mut reader = FileReader::new(storage.open(&name)?, 0)?;
-    let found = Header::decode(reader.peek(HEADER)?);
+    let start = reader.peek(HEADER)?;
+    let certainty = if is_later(start) { Certainty::LaterVersion } else { Certainty::None };
+    let found = Header::decode(start);
     let (header, sum) = match found.and_then(|found| follows(&found.0, owner, place).map(|()| found)) {
         Ok(found) => found,
-        Err(what) => return wrong(0, place.next, what, false),
+        Err(what) => return wrong(0, place.next, what, certainty),
     };
-    reader.advance(HEADER);
+    reader.advance(header.length());
     (place.checksum, place.boot) = (sum, header.boot);
-    *bytes += HEADER as u64;
+    *bytes += header.length() as u64;
     if visit(place, *bytes, Step::File(&header)).is_break() {
         return Ok(Some(None));
     }
@@ -137,17 +159,19 @@ fn walk_file(
         let offset = reader.offset();
         let (length, sum, frame) = match next_record(&mut reader, place)? {
             Ok(found) => found,
-            Err(what) => return wrong(offset, place.next, what.into(), false),
+            Err(what) => return wrong(offset, place.next, what.into(), Certainty::None),
         };
-        match decode_entry(reader.peek(length)?) {
+        match decode_entry(reader.peek(length)?, &header, &mut None) {
             Ok(entry) => {
-                if visit(place, *bytes, Step::Record(frame, &entry)).is_break() {
+                if visit(place, *bytes, Step::Record(frame, entry.as_ref())).is_break() {
                     return Ok(Some(None));
                 }
             }
-            Err(what) => {
-                return wrong(offset, place.next, format!("it is whole and cannot be read: {what}"), true);
+            Err(Unreadable::Damaged(what)) => {
+                let what = format!("it is whole and cannot be read: {what}");
+                return wrong(offset, place.next, what, Certainty::Written);
             }
+            Err(Unreadable::Newer(what)) => return wrong(offset, place.next, what, Certainty::Newer),
         }
         *place = Place { next: place.next + 1, checksum: sum, time: frame.time, ..*place };
         reader.advance(length);
@@ -198,11 +222,15 @@ fn find_proof(
     catalogue: &Catalogue,
     owner: Owner,
     file: u64,
-    Wrong { damage, is_certain }: Wrong,
+    Wrong { damage, certainty }: Wrong,
 ) -> io::Result<Break> {
     let missing = damage.record;
     let mut bytes = 0;
-    let mut proof = is_certain.then(|| "its checksum is right".to_owned());
+    let mut proof = match certainty {
+        Certainty::None => None,
+        Certainty::LaterVersion => Some("a later program may have written it".to_owned()),
+        Certainty::Written | Certainty::Newer => Some("its checksum is right".to_owned()),
+    };
     proof = proof.or_else(|| catalogue.proof(owner, file, damage.offset, missing));
     let mut readers = Vec::new();
     for &later in catalogue.journals.iter().filter(|&&later| later >= file) {
@@ -218,7 +246,7 @@ fn find_proof(
             proof = Some(format!("{} at offset {voucher} says that it was synced", journal_name(later)));
         }
     }
-    Ok(Break { damage, file, bytes, proof })
+    Ok(Break { damage, file, bytes, proof, is_newer: certainty == Certainty::Newer })
 }
 
 /// Looks for a header or a record, anywhere from here on, that says that `missing` had been synced.

@@ -1,16 +1,17 @@
-//! A journal without its threads: what is shared by all who have to do with it.
+//! A journal without its threads: what connections, the syncing thread and the snapshot thread share.
 
-use super::base::Errors;
 use super::error::JournalError;
 use super::format::HEADER;
 use super::log::Log;
 use super::manifest::{Ledger, Manifest};
 use super::recover::{Recovered, recover};
+use super::recovery_point::Errors;
 use super::replay::{Owner, Place};
 use super::storage::{Storage, is_full};
 use super::sync::{Syncer, locked};
-use super::{Companion, DEFAULT_SIZE, Options};
-use crate::display::Display;
+use super::target::{Recorded, Replay};
+use super::{DEFAULT_SIZE, Options};
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -28,8 +29,7 @@ pub(crate) struct Core {
     pub(super) directory: PathBuf,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) display: Display,
-    pub(super) companion: Arc<dyn Companion>,
+    pub(super) display: Arc<dyn Recorded>,
     pub(super) log: Mutex<Log>,
     pub(super) syncer: Syncer,
     pub(super) snapshot_after: u64,
@@ -42,23 +42,31 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Recovers what there is, or begins anew.
-    pub(crate) fn open(
+    /// Recovers what there is, or begins a new journal. Returns the display too.
+    pub(crate) fn open<R: Replay>(
         directory: &Path,
         storage: Arc<dyn Storage>,
         options: &Options,
-        companion: Arc<dyn Companion>,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Core, JournalError> {
+    ) -> Result<(Core, Arc<R::Rebuilt>), JournalError> {
         let (errors, began) = (Errors(directory), Instant::now());
-        let recovered = recover(&*storage, options, &*companion, &errors, progress)?;
+        let recovered = recover::<R>(&*storage, options, &errors, progress)?;
         let is_new = recovered.is_none();
         let recovered = match recovered {
             Some(recovered) => recovered,
             None => empty(options).map_err(|error| errors.display(error))?,
         };
-        let Recovered { display, mut owner, mut place, bytes, files, is_cut, litter, manifest, has_manifest } =
-            recovered;
+        let Recovered {
+            display,
+            mut owner,
+            mut place,
+            bytes,
+            files,
+            is_cut,
+            cleanup,
+            manifest,
+            has_manifest,
+        } = recovered;
         if is_new || is_cut {
             let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
             random.map_err(errors.io("find a random number"))?;
@@ -68,7 +76,7 @@ impl Core {
         let durable = place.next - 1;
         let ledger = Arc::new(Ledger::new(storage.clone(), manifest, has_manifest, is_cut));
         let disk = (storage.clone(), ledger.clone());
-        let mut log = Log::new(disk, owner, options.background, place, litter);
+        let mut log = Log::new(disk, owner, options.background, place, cleanup);
         let full = match log.begin() {
             Ok(()) => None,
             // What there was is there to be seen, and clients may go on. What is new would be told and not be in any file.
@@ -78,13 +86,13 @@ impl Core {
         let wants_snapshot = files >= FILES || bytes > options.snapshot_after;
         log.since =
             if wants_snapshot { options.snapshot_after } else { bytes.saturating_sub(files * HEADER as u64) };
+        let display = display.finish();
         let core = Core {
             directory: directory.to_owned(),
             syncer: Syncer::new(storage.clone(), ledger.clone(), durable),
             storage,
             ledger,
-            display,
-            companion,
+            display: display.clone(),
             log: Mutex::new(log),
             snapshot_after: options.snapshot_after,
             is_refusing: AtomicBool::new(full.is_some()),
@@ -111,7 +119,7 @@ impl Core {
                 "there is no room for the journal in {path} ({error}): the display is read-only until there is"
             );
         }
-        Ok(core)
+        Ok((core, display))
     }
 
     /// Has all that was drawn in the files and synced, with a snapshot if there can be one.
@@ -139,10 +147,10 @@ impl Core {
     }
 }
 
-/// An empty display that nobody has drawn on.
-fn empty(options: &Options) -> Result<Recovered, crate::Error> {
+/// Returns an empty display.
+fn empty<R: Replay>(options: &Options) -> Result<Recovered<R>, Box<dyn Error + Send + Sync>> {
     let size = options.size.unwrap_or(DEFAULT_SIZE);
-    let display = Display::new(size, options.background)?;
+    let display = R::begin(size, options.background)?;
     let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
     let manifest = Manifest::default();
@@ -153,7 +161,7 @@ fn empty(options: &Options) -> Result<Recovered, crate::Error> {
         bytes: 0,
         files: 0,
         is_cut: false,
-        litter: None,
+        cleanup: None,
         manifest,
         has_manifest: false,
     })

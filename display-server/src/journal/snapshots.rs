@@ -2,9 +2,10 @@
 
 use super::error::JournalError;
 use super::files::{Catalogue, journal_name, snapshot_name, write_snapshot};
-use super::format::SnapshotHeader;
+use super::format::{SnapshotHeader, Version};
 use super::log::wall_clock;
 use super::shared::Core;
+use super::state;
 use super::sync::locked;
 use std::io;
 use tracing::{debug, warn};
@@ -19,10 +20,10 @@ impl Core {
             let (directory, what) = (self.directory.clone(), what.to_owned());
             move |source: io::Error| JournalError::Io { directory, what, source }
         };
-        let (framebuffer, size) = (self.display.framebuffer(), self.display.size());
+        let size = locked(&self.log).owner().size;
         let mut picture = Vec::new();
         let bytes = u64::from(size.width) * u64::from(size.height) * 4;
-        // Its memory is had, and touched, before anybody has to wait.
+        // Its memory is allocated, and touched, before the log is locked.
         usize::try_from(bytes)
             .ok()
             .and_then(|bytes| picture.try_reserve_exact(bytes).ok())
@@ -33,8 +34,8 @@ impl Core {
         let (before, [old, new]) = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
         self.syncer.want(&old, before.next - 1, None);
         self.syncer.want(&new, before.next - 1, Some(log.place.file));
-        framebuffer.copy_rows(0..size.height, &mut picture);
-        let state = self.companion.save();
+        self.display.copy_picture(&mut picture);
+        let state = state::encode(|visit| self.display.sessions(visit));
         let (owner, number) = (log.owner(), log.place.file);
         drop(log);
 
@@ -44,6 +45,7 @@ impl Core {
             why: why.to_string(),
         })?;
         let header = SnapshotHeader {
+            version: Version::WRITTEN,
             size,
             instance: owner.instance,
             boot: before.boot,
@@ -63,7 +65,7 @@ impl Core {
         self.ledger.add_snapshot(number, oldest).map_err(io("write the manifest"))
     }
 
-    /// Removes what neither of the newest snapshots needs, and answers the number of the oldest that is. Whatever fails is tried
+    /// Removes what neither of the newest snapshots needs, and returns the number of the oldest that is left. Whatever fails is tried
     /// again after the next.
     fn remove_old(&self) -> io::Result<u64> {
         let catalogue = Catalogue::list(&*self.storage)?;

@@ -29,7 +29,7 @@ pub(crate) trait StoredFile: Debug + Send + Sync {
     fn length(&self) -> io::Result<u64>;
     /// Reads what is there from `offset` on; nothing at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Appends some of `bytes`, and answers how many.
+    /// Appends some of `bytes`, and returns how many.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Sets space aside, so that appending `bytes` to the `length` that there are does not fail for want of it.
     /// [`io::ErrorKind::Unsupported`] where that cannot be had; [`io::ErrorKind::FileTooLarge`], there too, if this process must
@@ -37,7 +37,7 @@ pub(crate) trait StoredFile: Debug + Send + Sync {
     fn reserve(&self, length: u64, bytes: u64) -> io::Result<()>;
     /// Cuts off what is behind `length`, and gives back what was reserved.
     fn truncate(&self, length: u64) -> io::Result<()>;
-    /// Makes all that was appended durable. After an error nobody knows what is: the system forgets what it could not
+    /// Makes all that was appended durable. After an error it is unknown what is durable: the system forgets what it could not
     /// write, and a second call would say that all is well.
     fn sync(&self) -> io::Result<()>;
 }

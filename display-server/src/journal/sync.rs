@@ -101,7 +101,7 @@ impl Syncer {
         // Before anything in a new journal is durable, that there is one is.
         let synced = synced.and_then(|()| self.ledger.add_journals(&new, written));
         synced.map_err(|error| self.fail(&format!("a sync to its disk failed ({error})")))?;
-        // Now, not before: what came in while it was synced has not told anybody that this is durable.
+        // After the sync, not before: a server that started meanwhile has not reported this as durable.
         self.storage.check().map_err(|error| self.fail(&error.to_string()))?;
         self.durable_now.store(written, Release);
         self.durable.send_if_modified(|durable| std::mem::replace(durable, written) != written);

@@ -5,11 +5,11 @@ mod read;
 mod refusals;
 
 use super::{Seat, Server, ServerOptions};
+use crate::Journal;
 use crate::clock::now;
 use crate::display::Display;
 use crate::framebuffer::Framebuffer;
-use crate::journal::{self, Journal};
-use crate::sessions::Shadow;
+use crate::journal;
 use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Color, Position, Scan, Size, limits};
 use read::{Block, Step, blocks, conversations};
@@ -17,7 +17,6 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -66,11 +65,9 @@ impl Scene {
         }
         let name = format!("display-server-spec-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
         let directory = std::env::temp_dir().join(name);
-        let (shadow, options) = (Arc::new(Shadow::default()), journal::Options::default());
-        let journal = Journal::open_with(&directory, &options, shadow.clone(), &mut |_, _| ());
-        let journal = journal.expect("an empty directory");
+        let journal = Journal::open(&directory, &journal::Options::default(), &mut |_, _| ());
         // Its own is random; what it is makes no difference to anything that is said.
-        journal.display().sessions().adopt((INSTANCE, 1), shadow);
+        let journal = journal.expect("an empty directory").with_instance((INSTANCE, 1));
         let server = Server { name: "demo", ..server.journaled(journal) };
         Scene { server, directory: Some(directory), connections, stop }
     }

@@ -1,8 +1,8 @@
 //! Sessions that a journal brings back.
 
 use super::*;
-use crate::journal::{Companion, Entry};
-use draw_protocol::{Request, limits};
+use draw_protocol::session::Stamp;
+use draw_protocol::{Fault, limits};
 use std::net::IpAddr;
 
 const HERE: Id = Id([9; 16]);
@@ -52,13 +52,12 @@ fn claimed(sessions: &Sessions, asked: &Resume, peer: Peer) -> Option<Session> {
 #[test]
 fn sessions_left_after_a_restart_push_out_none_that_the_journal_brought_back() {
     for addresses in [1, 1_000] {
-        let shadow = Arc::new(Shadow::default());
+        let mirror = SessionMirror::default();
         // Other clients were there too; and how much they have executed says nothing of whose they are.
         for n in 0..100 {
-            shadow.taken_up(id(n), begun(n, u64::from(n)), |_| true, 100);
+            mirror.taken_up(id(n), begun(n, u64::from(n)), |_| true, 100);
         }
-        let sessions = Sessions::new((Id([1; 16]), 1));
-        sessions.adopt((HERE, 2), shadow);
+        let sessions = Sessions::restored((HERE, 2), &mirror);
         for n in 1_000..5_200_u32 {
             let [.., high, low] = (n % addresses).to_be_bytes();
             let peer = Peer::from(IpAddr::from([10, 0, high, low]));
@@ -74,19 +73,15 @@ fn sessions_left_after_a_restart_push_out_none_that_the_journal_brought_back() {
 }
 
 /// A record of a journal that says that a session was taken up.
-fn read(shadow: &Shadow, n: u32, session: &Session) {
-    let mut state = Vec::new();
-    session.encode(&mut state);
-    let stamp = Stamp { session: id(n), number: 0, ack: 0, digest: 0 };
-    let entry = Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state };
-    shadow.replay(1, &entry, &Ok(Answer::Done(())));
+fn read(mirror: &SessionMirror, n: u32, session: &Session) {
+    mirror.read(id(n), session.clone());
 }
 
 /// An attacker begins and leaves tens of thousands of sessions that draw, and the display is killed.
 #[test]
 fn what_was_gone_before_a_restart_does_not_come_back() {
-    let (written, is_there) = (Shadow::default(), |id: Id| id == self::id(0));
-    let after = Shadow::default();
+    let (written, is_there) = (SessionMirror::default(), |id: Id| id == self::id(0));
+    let after = SessionMirror::default();
     for n in 0..40_000 {
         let session = begun(n, if n == 0 { 1 } else { 20 });
         read(&after, n, &session);
@@ -100,8 +95,7 @@ fn what_was_gone_before_a_restart_does_not_come_back() {
     assert!(after.all().len() <= 33_000, "{} are kept while it is read", after.all().len());
     let waiting = after.all().into_iter().filter(|(_, session)| !session.is_ended()).count();
     assert!(waiting <= 66, "{waiting}");
-    let sessions = Sessions::new((Id([1; 16]), 1));
-    sessions.adopt((HERE, 2), Arc::new(after));
+    let sessions = Sessions::restored((HERE, 2), &after);
     let found = claimed(&sessions, &hello(0, 2), Peer::default());
     assert_eq!(found.map(|session| session.filter().applied()), Some(1));
     assert_eq!(claimed(&sessions, &hello(1, 2), Peer::default()), None);
@@ -110,27 +104,27 @@ fn what_was_gone_before_a_restart_does_not_come_back() {
 /// A journal of before says of no session that it is gone.
 #[test]
 fn a_journal_of_many_sessions_is_read_in_bounded_memory() {
-    let shadow = Shadow::default();
+    let mirror = SessionMirror::default();
     for n in 0..100_000 {
-        read(&shadow, n, &begun(n, if n == 7 { 2 } else { 1 }));
-        assert!(shadow.lock().sessions.len() <= 2 * limits::SESSIONS_RESTORED);
+        read(&mirror, n, &begun(n, if n == 7 { 2 } else { 1 }));
+        assert!(mirror.lock().sessions.len() <= 2 * limits::SESSIONS_RESTORED);
     }
-    assert!(shadow.all().iter().any(|(found, _)| *found == id(7)));
+    assert!(mirror.all().iter().any(|(found, _)| *found == id(7)));
 }
 
 /// Few sessions, each with as much as one may have, and gone at once.
 #[test]
 fn sessions_that_are_gone_take_no_memory() {
-    let shadow = Shadow::default();
+    let mirror = SessionMirror::default();
     let fault = Err(Fault::new(draw_protocol::Code::OutOfBounds, "x".repeat(1 << 20)));
     let mut most = 0;
     for n in 0..200 {
-        shadow.taken_up(id(n), begun(n, 0), |known| known == id(n), 1_000);
+        mirror.taken_up(id(n), begun(n, 0), |known| known == id(n), 1_000);
         for number in 1..=10 {
-            shadow.drawn(Stamp { session: id(n), number, ack: 0, digest: 7 }, &fault);
+            mirror.drawn(Stamp { session: id(n), number, ack: 0, digest: 7 }, &fault);
         }
-        let memory = shadow.all().iter().map(|(_, session)| session.memory()).sum();
-        assert!(memory <= shadow.lock().memory && memory + (1 << 20) >= shadow.lock().memory);
+        let memory = mirror.all().iter().map(|(_, session)| session.memory()).sum();
+        assert!(memory <= mirror.lock().memory && memory + (1 << 20) >= mirror.lock().memory);
         most = most.max(memory);
     }
     assert!(most <= limits::SESSION_MEMORY + 2 * (9 << 20) + (9 << 20), "{most} bytes");

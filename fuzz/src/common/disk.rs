@@ -1,4 +1,4 @@
-//! Journals on a disk that is none, written as the table in the server's `journal/format.rs` says: by another hand than its own.
+//! Journals on a disk in memory, written from `display-server/JOURNAL.md` by other code than the server's.
 
 use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Color, Size};
@@ -62,9 +62,20 @@ pub(crate) fn seal(bytes: &mut Vec<u8>, seed: u64) -> u64 {
     sum
 }
 
+/// The version of the format that a file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    One = 1,
+    Two = 2,
+}
+
+/// The program that wrote a file of version 2.
+const PROGRAM: [u8; 8] = [0, 3, 0, 1, 0, 4, 0, 0];
+
 /// What a `journal-N` begins with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
+    pub(crate) version: Version,
     pub(crate) size: Size,
     pub(crate) background: Color,
     pub(crate) instance: [u8; 16],
@@ -78,7 +89,8 @@ pub(crate) struct Header {
 impl Header {
     /// Its bytes, and the checksum that the first record is chained to.
     pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
-        let mut bytes = b"DRAWJRNL\0\0\0\x01".to_vec();
+        let mut bytes = b"DRAWJRNL\0\0\0".to_vec();
+        bytes.push(self.version as u8);
         for number in [self.size.width, self.size.height, self.background.to_u32()] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
@@ -86,14 +98,19 @@ impl Header {
         for number in [self.boot, self.first, self.previous, self.durable, self.time] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
+        if self.version == Version::Two {
+            bytes.extend_from_slice(&PROGRAM);
+        }
         let sum = seal(&mut bytes, 0);
         (bytes, sum)
     }
 }
 
-/// One drawing call.
+/// One drawing call; or a session, as version 1 writes it: the exceptions of a `sync`.
 #[derive(Debug, Clone)]
 pub(crate) struct Record<'a> {
+    /// The kind in place of that which follows from the others, in version 2.
+    pub(crate) kind: Option<u8>,
     pub(crate) sequence: u64,
     pub(crate) durable: u64,
     pub(crate) time: u64,
@@ -105,10 +122,17 @@ pub(crate) struct Record<'a> {
 
 impl Record<'_> {
     /// Its bytes behind something with this checksum, and its own checksum.
-    pub(crate) fn encode(&self, before: u64) -> (Vec<u8>, u64) {
+    pub(crate) fn encode(&self, version: Version, before: u64) -> (Vec<u8>, u64) {
         let mut bytes = Vec::new();
         for number in [self.sequence, self.durable, self.time] {
             bytes.extend_from_slice(&number.to_be_bytes());
+        }
+        if version == Version::Two {
+            self.encode_body(&mut bytes);
+            let mut record = (bytes.len() as u32).to_be_bytes().to_vec();
+            record.append(&mut bytes);
+            let sum = seal(&mut record, before);
+            return (record, sum);
         }
         bytes.push(self.stamp.is_some().into());
         if let Some(Stamp { session: Id(id), number, ack, digest }) = self.stamp {
@@ -126,11 +150,32 @@ impl Record<'_> {
         let sum = seal(&mut record, before);
         (record, sum)
     }
+
+    /// Appends the kind of version 2 and what follows it.
+    fn encode_body(&self, bytes: &mut Vec<u8>) {
+        let is_session = self.method == b"sync";
+        bytes.push(self.kind.unwrap_or(match self.stamp {
+            Some(_) if is_session => 3,
+            Some(_) => 2,
+            None => 1,
+        }));
+        if let Some(Stamp { session: Id(id), number, ack, digest }) = self.stamp {
+            bytes.extend_from_slice(&id);
+            if is_session {
+                return bytes.extend_from_slice(self.exceptions);
+            }
+            [number, ack, digest].iter().for_each(|number| bytes.extend_from_slice(&number.to_be_bytes()));
+        }
+        bytes.push(self.method.len() as u8);
+        bytes.extend_from_slice(self.method);
+        bytes.extend_from_slice(self.parameters);
+    }
 }
 
 /// What stands in front of the picture and the state in a `snapshot-N`: the same as a header, but for the order.
 pub(crate) fn snapshot(header: &Header, taken: u64, picture: &[u8], state: &[u8]) -> Vec<u8> {
-    let mut bytes = b"DRAWSNAP\0\0\0\x01".to_vec();
+    let mut bytes = b"DRAWSNAP\0\0\0".to_vec();
+    bytes.push(header.version as u8);
     for side in [header.size.width, header.size.height] {
         bytes.extend_from_slice(&side.to_be_bytes());
     }
@@ -139,13 +184,23 @@ pub(crate) fn snapshot(header: &Header, taken: u64, picture: &[u8], state: &[u8]
     for number in [header.boot, sequence, header.previous, header.time, taken, state.len() as u64] {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
+    if header.version == Version::Two {
+        bytes.extend_from_slice(&PROGRAM);
+    }
     bytes.extend_from_slice(picture);
     bytes.extend_from_slice(state);
     seal(&mut bytes, 0);
     bytes
 }
 
-/// A session as a part of a snapshot's state.
-pub(crate) fn state(Id(id): Id, session: &[u8]) -> Vec<u8> {
-    [&id[..], &(session.len() as u32).to_be_bytes(), session].concat()
+/// Returns the state of a snapshot with one session. In version 2 a section of a kind that may be skipped is behind it.
+pub(crate) fn state(version: Version, Id(id): Id, session: &[u8]) -> Vec<u8> {
+    let sessions = [&id[..], &(session.len() as u32).to_be_bytes(), session].concat();
+    match version {
+        Version::One => sessions,
+        Version::Two => {
+            let length = (sessions.len() as u64).to_be_bytes();
+            [&[1][..], &length, &sessions, &[0x93, 0, 0, 0, 0, 0, 0, 0, 2, 5, 5]].concat()
+        }
+    }
 }

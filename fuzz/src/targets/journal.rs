@@ -1,5 +1,7 @@
 use crate::common::calls::call;
-use crate::common::disk::{Directory, Files, Header, Record, journal_name, snapshot, snapshot_name, state};
+use crate::common::disk::{
+    Directory, Files, Header, Record, Version, journal_name, snapshot, snapshot_name, state,
+};
 use crate::common::model::Model;
 use arbitrary::{Result, Unstructured};
 use display_server::journal::inspect::{self, Moment};
@@ -9,13 +11,15 @@ use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Color, Size};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A journal that was written as its format says is whole, and has every picture that there was at its moment. Whatever else is in
+/// A journal that was written as its format says, each file in version 1 or 2, is whole, and has every picture that there was at its moment. Whatever else is in
 /// its files, right checksums or not: looking at it changes nothing, the server opens exactly what `export` shows or refuses it, as `check` says, and
 /// shows it again when it is opened once more; a loss that is accepted is accepted for good.
 pub fn journal(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(mode) = input.arbitrary::<u8>() else { return };
-    let Ok(mut made) = Made::new(&mut input) else { return };
+    let version = if mode & 0x20 == 0 { Version::One } else { Version::Two };
+    let Ok(mut made) = Made::new(&mut input, version) else { return };
+    made.is_mixed = mode & 0x10 > 0;
     for _ in 0..40 {
         if input.is_empty() || made.step(&mut input).is_err() {
             break;
@@ -41,16 +45,19 @@ struct Made {
     session: Session,
     /// Nothing is in the files that a server would not have written.
     is_honest: bool,
+    /// Files after the first are of version 2, whatever that is.
+    is_mixed: bool,
 }
 
 impl Made {
-    fn new(input: &mut Unstructured<'_>) -> Result<Made> {
+    fn new(input: &mut Unstructured<'_>, version: Version) -> Result<Made> {
         let side = |n: u8| u32::from(n % 12) + 1;
         let size = Size { width: side(input.arbitrary()?), height: side(input.arbitrary()?) };
         // One colour says in later files that there is a manifest, which there is not. It is even.
         let background = Color::from_u32(input.arbitrary::<u32>()? | 1);
         let instance = [7; 16];
         let header = Header {
+            version,
             size,
             background,
             instance,
@@ -72,6 +79,7 @@ impl Made {
             sum,
             session: Session::new(0),
             is_honest: true,
+            is_mixed: false,
         })
     }
 
@@ -82,6 +90,9 @@ impl Made {
     fn begin_file(&mut self) {
         self.number += 1;
         self.header.boot += 1;
+        if self.is_mixed {
+            self.header.version = Version::Two;
+        }
         (self.header.first, self.header.previous) = (self.pictures.len() as u64, self.sum);
         // All that is in an older file is synced when a file begins.
         self.header.durable = self.header.first - 1;
@@ -89,7 +100,7 @@ impl Made {
     }
 
     fn append(&mut self, record: &Record<'_>) {
-        let (bytes, sum) = record.encode(self.sum);
+        let (bytes, sum) = record.encode(self.header.version, self.sum);
         self.bytes.extend_from_slice(&bytes);
         self.sum = sum;
     }
@@ -106,8 +117,9 @@ impl Made {
                 self.end_file();
                 let mut session = Vec::new();
                 self.session.encode(&mut session);
+                let state = state(self.header.version, SESSION, &session);
                 let next = Header { first: self.pictures.len() as u64, previous: self.sum, ..self.header };
-                let bytes = snapshot(&next, next.time + 1, &self.model.bytes(), &state(SESSION, &session));
+                let bytes = snapshot(&next, next.time + 1, &self.model.bytes(), &state);
                 self.files.insert(snapshot_name(self.number + 1), bytes);
                 self.begin_file();
             }
@@ -145,6 +157,7 @@ impl Made {
         let mut parameters = Vec::new();
         request.encode_parameters(&mut parameters);
         self.append(&Record {
+            kind: None,
             sequence,
             durable: u64::from(flags >> 1 & 7).min(sequence - 1),
             time: self.header.time,
@@ -170,6 +183,7 @@ impl Made {
         let (method, parameters) = (&b"sync"[..], &b"\x90"[..]);
         let stamp = Some(stamp);
         self.append(&Record {
+            kind: None,
             sequence,
             durable: 0,
             time,
@@ -191,6 +205,8 @@ impl Made {
             _ => input.arbitrary(),
         };
         let record = Record {
+            // In version 2 any kind, also one that is to be skipped or refused.
+            kind: (self.header.version == Version::Two && kind & 6 == 6).then_some(kind ^ 0x81),
             sequence: anything(input, sequence, 1)?,
             durable: anything(input, 0, 2)?,
             time: anything(input, self.header.time, 4)?,
@@ -266,7 +282,7 @@ fn picture(display: &Display) -> Vec<u8> {
 fn check(made: &Made, mode: u8) {
     let directory = Directory::with(&made.files);
     let path = directory.path();
-    let exported = inspect::export(path, Moment::End, &mut |_, _| ()).map(|display| picture(&display));
+    let exported = Journal::export(path, Moment::End, &mut |_, _| ()).map(|display| picture(&display));
     let report = inspect::check(path, &mut |_, _| ());
     let info = inspect::info(path);
     assert_eq!(directory.files(), made.files, "looking changes nothing");
@@ -278,7 +294,7 @@ fn check(made: &Made, mode: u8) {
         assert_eq!((info.size, info.instance, info.boot), (made.model.size, [7; 16], made.header.boot));
         assert_eq!(exported.as_ref().ok(), made.pictures.last().map(|(_, picture)| picture));
         let (at, _) = &made.pictures[usize::from(mode) % made.pictures.len()];
-        let then = inspect::export(path, Moment::At(UNIX_EPOCH + Duration::from_millis(*at)), &mut |_, _| ());
+        let then = Journal::export(path, Moment::At(UNIX_EPOCH + Duration::from_millis(*at)), &mut |_, _| ());
         let expected = made.pictures.iter().rev().find(|(time, _)| time <= at);
         assert_eq!(then.ok().map(|display| picture(&display)), expected.map(|(_, picture)| picture.clone()));
     }

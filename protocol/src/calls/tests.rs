@@ -108,6 +108,22 @@ fn more_than_a_limit_is_refused_by_whoever_looks_first() {
 }
 
 #[test]
+fn recorded_parameters_have_no_limit_of_the_wire_and_keep_their_shape() {
+    let pixels = vec![Pixel::adding(0, 0, 1); limits::BATCH + 1];
+    let mut bytes = Vec::new();
+    Request::AddPixels { pixels: Pixels::from(&pixels[..]) }.encode_parameters(&mut bytes);
+    let fault = Request::from_parameters(Method::AddPixels, &bytes).unwrap_err();
+    assert_eq!(fault.code, Code::TooLarge);
+    let recorded = Request::from_recorded(Method::AddPixels, &bytes).unwrap();
+    assert_eq!(recorded.pixels().map(|pixels| pixels.len()), Some(limits::BATCH + 1));
+
+    let mut bytes = Vec::new();
+    Request::PutImage { x: 0, y: 0, width: 2, height: 2, rgba: &[0; 12] }.encode_parameters(&mut bytes);
+    let fault = Request::from_recorded(Method::PutImage, &bytes).unwrap_err();
+    assert!(fault.message.contains("rgba has 12 bytes; an image of 2x2 has 16"), "{fault}");
+}
+
+#[test]
 fn parameters_are_read_back_and_nothing_may_follow() {
     let request = Request::FillRect { x: -1, y: 2, width: 3, height: 4, color: Color::RED };
     let mut bytes = Vec::new();

@@ -547,3 +547,20 @@ fn a_journal_that_has_a_request_twice_changes_nothing_with_the_second() {
     session.replay(stamp(u64::MAX, u64::MAX), None);
     assert_eq!((session.filter().applied(), session.filter().ack()), (u64::MAX, u64::MAX - 1));
 }
+
+/// The window of the display that wrote a session may have been larger than today's.
+#[test]
+fn a_stored_session_may_have_more_unacknowledged_than_the_window() {
+    let mut session = Session::new(1);
+    for number in 1..=WINDOW + 5 {
+        session.replay(Stamp { session: Id([1; 16]), number, ack: 0, digest: number }, None);
+    }
+    let mut bytes = Vec::new();
+    session.encode(&mut bytes);
+    let mut again = Vec::new();
+    Session::decode(&bytes).unwrap().encode(&mut again);
+    assert!(again == bytes, "another session");
+    // A count that the bytes do not have takes no memory.
+    bytes[26..34].copy_from_slice(&u64::MAX.to_be_bytes());
+    assert!(Session::decode(&bytes).is_err());
+}

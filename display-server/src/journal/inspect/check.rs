@@ -1,16 +1,15 @@
 //! Reads everything, and says whether a server would start with it and what is not as it was written.
 
 use super::{no_snapshot, time, with};
-use crate::journal::Companion;
-use crate::journal::base::{Errors, Found, find_base, read_header};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::files::{Catalogue, NoSnapshot, journal_name, read_snapshot, snapshot_name};
 use crate::journal::format::SnapshotHeader;
-use crate::journal::recover::{Baseless, baseless};
+use crate::journal::record::Entry;
+use crate::journal::recover::{Unfounded, unfounded};
+use crate::journal::recovery_point::{Errors, Found, find_recovery_point, read_header, restore};
 use crate::journal::replay::{Owner, Place, Step, walk};
 use crate::journal::snapshots::KEPT;
 use crate::journal::storage::Storage;
-use crate::sessions::Shadow;
 use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
@@ -46,24 +45,21 @@ pub struct Report {
 /// # Errors
 /// If there is no journal or it cannot be read. Damage is no error here but in the report.
 pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
-    with(directory, |storage, catalogue, errors| {
-        examine(storage, catalogue, errors, &Shadow::default(), progress)
-    })
+    with(directory, |storage, catalogue, errors| examine(storage, catalogue, errors, progress))
 }
 
-/// Reads all of a journal, and has `companion` try the state beside its picture.
+/// Reads all of a journal.
 pub(in crate::journal) fn examine(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     errors: &Errors<'_>,
-    companion: &dyn Companion,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, JournalError> {
     let (mut report, mut found) = read(storage, catalogue, errors, progress)?;
-    report.damage = refusal(storage, catalogue, errors, companion)?;
+    report.damage = refusal(storage, catalogue, errors)?;
     if let Some(damage) = &report.damage {
         found.retain(|other| (&other.file, other.record) != (&damage.file, damage.record));
-        // It is for who has accepted the loss to cut anything off.
+        // Nothing is cut off before a loss is accepted.
         report.torn = None;
     }
     report.warnings = found;
@@ -75,29 +71,29 @@ fn refusal(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     errors: &Errors<'_>,
-    companion: &dyn Companion,
 ) -> Result<Option<Damage>, JournalError> {
-    let Found { base, damaged } = find_base(storage, catalogue, errors, |_| true)?;
+    let Found { point, damaged } = find_recovery_point::<()>(storage, catalogue, errors, |_| true)?;
     if let Some(damage) = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))? {
         return Ok(Some(damage));
     }
-    let Some(base) = base else {
-        let found = baseless(storage, catalogue, &damaged).map_err(errors.io("read it"))?;
+    let Some(mut point) = point else {
+        let found = unfounded(storage, catalogue, &damaged).map_err(errors.io("read it"))?;
         return Ok(match found {
-            Baseless::Damaged(broken) => Some(broken.proven()),
-            Baseless::Unbegun(_) | Baseless::Nothing => None,
+            Unfounded::Damaged(broken) => Some(broken.proven()),
+            Unfounded::Unbegun(_) | Unfounded::Nothing => None,
         });
     };
-    if let Some(Err(why)) = base.state.as_ref().map(|state| companion.restore(state)) {
+    if let Err(why) = restore(&mut point) {
         let what = format!("the state in it cannot be restored: {why}");
-        let (file, record) = (snapshot_name(base.place.file), base.place.next - 1);
+        let (file, record) = (snapshot_name(point.place.file), point.place.next - 1);
         return Ok(Some(Damage { file, offset: 0, record, what }));
     }
-    let end = walk(storage, catalogue, base.owner, base.place, &mut |_, _, _| ControlFlow::Continue(()));
+    let end = walk(storage, catalogue, point.owner, point.place, &mut |_, _, _| ControlFlow::Continue(()));
     let end = end.map_err(errors.io("read it"))?;
     Ok(match end.broken {
+        Some(broken) if broken.is_newer => Some(broken.damage),
         Some(broken) => broken.proof.is_some().then(|| broken.proven()),
-        None => catalogue.contradiction(base.owner, base.place.file, &end.place),
+        None => catalogue.contradiction(point.owner, point.place.file, &end.place),
     })
 }
 
@@ -117,7 +113,7 @@ fn read(
     let total = report.bytes;
     let mut snapshots = Vec::new();
     for &number in &catalogue.snapshots {
-        match read_snapshot(storage, number) {
+        match read_snapshot::<()>(storage, number) {
             Ok(snapshot) => snapshots.push((number, snapshot.header)),
             // One that is gone was just removed by a server, and what is left is looked at anew.
             Err(NoSnapshot::Io(error)) if error.kind() != io::ErrorKind::NotFound => {
@@ -161,7 +157,7 @@ fn read(
                     report.records += 1;
                     report.numbers = Some((report.numbers.map_or(number, |(first, _)| first), number));
                     report.times = Some((report.times.map_or(at, |(first, _)| first), at));
-                    sessions.extend(entry.session.map(|stamp| stamp.session));
+                    sessions.extend(entry.and_then(Entry::session));
                 }
             }
             if bytes - told >= 1 << 20 {

@@ -1,20 +1,20 @@
 //! What a check calls damaged is what a server refuses, and what a server only warns of is a warning of the check.
 
 use super::gone::lived;
+use super::memory::{Dice, Memory};
 use super::world::*;
 use crate::journal::JournalError;
-use crate::journal::base::Errors;
-use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::files::{BARRIER, Catalogue, journal_name, snapshot_name};
 use crate::journal::inspect::{Report, examine};
 use crate::journal::manifest::MANIFEST;
-use crate::journal::memory::{Dice, Memory};
+use crate::journal::recovery_point::Errors;
 use crate::journal::storage::Storage;
 use std::path::Path;
 
 fn check(storage: &Memory) -> Report {
     let catalogue = Catalogue::read(storage).expect("a disk in order");
     let errors = Errors(Path::new("memory"));
-    let report = examine(storage, &catalogue, &errors, &(), &mut |_, _| ());
+    let report = examine(storage, &catalogue, &errors, &mut |_, _| ());
     report.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -72,7 +72,7 @@ fn what_a_server_does_not_need_is_a_warning() {
 #[test]
 fn a_header_that_was_never_finished_is_no_damage() {
     let storage = lived(1, false).0.without_file(MANIFEST);
-    assert_eq!(names_of(&storage), [journal_name(1)]);
+    assert_eq!(names_of(&storage), [journal_name(1), snapshot_name(BARRIER)]);
     for bytes in [vec![], b"DRAWJOUR".to_vec(), vec![0; 500]] {
         let report = agree(&storage.with_file(&journal_name(1), bytes), "a first file");
         assert!(report.damage.is_none(), "{report:?}");

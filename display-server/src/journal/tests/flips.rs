@@ -1,9 +1,9 @@
 //! Files that somebody, or the disk, has changed.
 
+use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
 use crate::journal::format::HEADER;
-use crate::journal::memory::{Dice, Memory, Trouble};
 use crate::journal::{JournalError, Options};
 
 /// A journal with two snapshots and records behind each, all of it synced; and the pictures after each call.
@@ -184,7 +184,8 @@ fn a_loss_that_is_accepted_makes_a_new_instance() {
     let third = records(&bytes)[2].clone();
     let damaged = storage.with_file(&name, flipped(&bytes, third.start * 8 + 400));
     assert!(open(&damaged).is_err() && open(&damaged).is_err(), "it stays refused");
-    let old = crate::journal::base::read_header(&damaged, 1).expect("a disk in order").expect("a header");
+    let old =
+        crate::journal::recovery_point::read_header(&damaged, 1).expect("a disk in order").expect("a header");
 
     let accept = Options { accept_loss: true, ..Options::default() };
     let world = open_with(&damaged, &accept).unwrap_or_else(|error| panic!("{error}"));

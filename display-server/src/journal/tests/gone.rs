@@ -1,9 +1,9 @@
 //! Files that are gone, or are of another time: what was promised is missed, and a loss of power alone is never taken for it.
 
+use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
 use crate::journal::manifest::MANIFEST;
-use crate::journal::memory::{Dice, Memory, Trouble};
 use crate::journal::storage::{Storage, append_all};
 use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};
@@ -60,7 +60,7 @@ fn the_newest_journal_is_missed_whatever_proves_that_it_was_there() {
         assert!(text.contains("the file is missing"), "{text}");
         let text = is_refused(&storage.with_file(&newest, Vec::new()), &newest);
         // Of a first file there is no picture to start from.
-        assert!(starts == 1 && !is_ended || text.contains("0 of 88 bytes"), "{text}");
+        assert!(starts == 1 && !is_ended || text.contains("0 of 96 bytes"), "{text}");
     }
 }
 

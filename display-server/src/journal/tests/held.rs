@@ -1,9 +1,9 @@
 //! What a client is told that waits for the disk: on a disk that takes its time, and on one that fails.
 
+use super::memory::{Memory, Trouble};
 use super::served::{Client, DEADLINE, journal, server};
 use crate::Display;
-use crate::journal::Journal;
-use crate::journal::memory::{Memory, Trouble};
+use crate::Journal;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

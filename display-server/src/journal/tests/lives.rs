@@ -1,8 +1,8 @@
 //! Lives of a display with calls, syncs, snapshots and restarts, in which every single operation of the disk fails
 //! once, or is the last before the power is gone.
 
+use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
-use crate::journal::memory::{Dice, Memory, Trouble};
 use crate::journal::sync::locked;
 use std::io::ErrorKind;
 
@@ -172,14 +172,14 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         let mut log = locked(&world.core.log);
         let pixels = vec![draw_protocol::Pixel::default(); 65_536];
         let request = draw_protocol::Request::DrawPixels { pixels: pixels[..].into() };
-        let entry = crate::journal::Entry { session: None, request, exceptions: &[] };
+        let entry = crate::journal::record::Entry::Call { session: None, request };
         let refused = (0..20).find_map(|_| world.core.append(&mut log, &entry).err()).expect("it is full");
         assert_eq!(refused.code, draw_protocol::Code::NoSpace);
         assert!(refused.message.contains("cannot be written"), "{refused}");
-        world.core.end_turn(&mut log);
+        world.core.end_transaction(&mut log);
         let last = log.place.next - 1;
         assert!(world.core.append(&mut log, &entry).is_err(), "it is still full");
-        world.core.end_turn(&mut log);
+        world.core.end_transaction(&mut log);
         drop(log);
 
         storage.set_trouble(Trouble::None);

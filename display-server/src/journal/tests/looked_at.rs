@@ -1,15 +1,18 @@
 //! A journal on a real disk, and what is seen of it from outside.
 
 use super::world::*;
+use crate::Journal;
 use crate::journal::directory::Directory;
 use crate::journal::files::Catalogue;
-use crate::journal::inspect::{Moment, check, export, info};
+use crate::journal::files::{snapshot_name, write_snapshot};
+use crate::journal::format::{SnapshotHeader, Version};
+use crate::journal::inspect::{Moment, check, info};
+use crate::journal::record::Entry;
 use crate::journal::sync::locked;
-use crate::journal::{Companion, Entry, Journal, JournalError, Options, Turn};
-use draw_protocol::{Answer, Color, Fault, Request};
+use crate::journal::{JournalError, Options, Transaction};
+use draw_protocol::{Color, Request};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -23,14 +26,14 @@ impl Scratch {
         Scratch(std::env::temp_dir().join(format!("display-server-looked-at-{}-{n}", std::process::id())))
     }
 
-    fn open_with(&self, options: &Options, companion: Arc<dyn Companion>) -> Result<Journal, JournalError> {
+    fn open_with(&self, options: &Options) -> Result<Journal, JournalError> {
         // In directories that are not there yet.
-        Journal::open_with(&self.0.join("a/b"), options, companion, &mut |_, _| ())
+        Journal::open(&self.0.join("a/b"), options, &mut |_, _| ())
     }
 
     fn open(&self) -> Journal {
         let options = Options { size: Some(SIZE), ..Options::default() };
-        self.open_with(&options, Arc::new(())).unwrap_or_else(|error| panic!("{error}"))
+        self.open_with(&options).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn journal(&self) -> PathBuf {
@@ -51,21 +54,21 @@ impl Drop for Scratch {
 
 /// Clears the display at a moment.
 fn clear_at(journal: &Journal, milliseconds: u64, color: Color) {
-    let core = journal.core();
+    let core = journal.recorder().core();
     let mut log = locked(&core.log);
-    log.begin_turn(milliseconds);
+    log.begin_transaction(milliseconds);
     let request = Request::Clear { color };
-    core.append(&mut log, &Entry { session: None, request, exceptions: &[] }).expect("there is room");
+    core.append(&mut log, &Entry::Call { session: None, request }).expect("there is room");
     let framebuffer = journal.display().framebuffer();
     framebuffer.clear(color, &mut framebuffer.no_damage());
-    core.end_turn(&mut log);
+    core.end_transaction(&mut log);
 }
 
 #[test]
 fn the_picture_of_any_moment_that_is_kept_can_be_had() {
     let scratch = Scratch::new();
     let at = |moment| {
-        let display = export(&scratch.journal(), moment, &mut |_, _| ())?;
+        let display = Journal::export(&scratch.journal(), moment, &mut |_, _| ())?;
         Ok::<_, JournalError>(display.framebuffer().get_pixel(1, 1).expect("it lies inside"))
     };
     let after = |milliseconds| Moment::At(UNIX_EPOCH + Duration::from_millis(milliseconds));
@@ -73,7 +76,7 @@ fn the_picture_of_any_moment_that_is_kept_can_be_had() {
     let journal = scratch.open();
     clear_at(&journal, 1_000, Color::RED);
     clear_at(&journal, 2_000, Color::GREEN);
-    journal.core().take_snapshot().expect("there is room");
+    journal.recorder().core().take_snapshot().expect("there is room");
     clear_at(&journal, 3_000, Color::BLUE);
     // A clock that was put back does not change the order.
     clear_at(&journal, 500, Color::WHITE);
@@ -90,7 +93,7 @@ fn the_picture_of_any_moment_that_is_kept_can_be_had() {
     ] {
         assert_eq!(at(moment).unwrap_or_else(|error| panic!("{error}")), color, "{moment:?}");
     }
-    journal.core().take_snapshot().expect("there is room");
+    journal.recorder().core().take_snapshot().expect("there is room");
     assert_eq!(at(before(1)).unwrap_or_else(|error| panic!("{error}")), Color::GREEN);
     let error = at(after(1_999)).expect_err("it was removed").to_string();
     assert!(error.contains("begins at 1970-01-01T00:00:02.000Z"), "{error}");
@@ -100,16 +103,16 @@ fn the_picture_of_any_moment_that_is_kept_can_be_had() {
 fn snapshots_keep_it_short_and_the_last_two_are_kept() {
     let scratch = Scratch::new();
     let options = Options { size: Some(SIZE), snapshot_after: 4_000, ..Options::default() };
-    let journal = scratch.open_with(&options, Arc::new(())).unwrap_or_else(|error| panic!("{error}"));
+    let journal = scratch.open_with(&options).unwrap_or_else(|error| panic!("{error}"));
     for n in 0..500 {
         let color = Color::from_u32(n);
-        let mut turn = Turn::new(Some(&journal));
+        let mut turn = Transaction::new(Some(journal.recorder()));
         let number = turn.record(None, &Request::Clear { color }).expect("there is room");
         assert_eq!(number, Some(u64::from(n) + 1));
         let framebuffer = journal.display().framebuffer();
         framebuffer.clear(color, &mut framebuffer.no_damage());
         drop(turn);
-        journal.handle.join_snapshot();
+        journal.recorder().handle.join_snapshot();
     }
     let catalogue = scratch.catalogue();
     assert!(catalogue.snapshots.len() == 2 && catalogue.journals == catalogue.snapshots, "{catalogue:?}");
@@ -159,28 +162,42 @@ fn a_removal_that_was_interrupted_is_no_damage() {
     assert!(came_back > 0);
 }
 
-/// Cannot read what it wrote.
-#[derive(Debug)]
-struct Forgetful;
-
-impl Companion for Forgetful {
-    fn restore(&self, state: &[u8]) -> Result<(), String> {
-        Err(format!("{} bytes of another version", state.len()))
-    }
-    fn replay(&self, _: u64, _: &Entry<'_>, _: &Result<Answer, Fault>) {}
-    fn save(&self) -> Vec<u8> {
-        vec![1, 2, 3]
-    }
-}
-
 #[test]
-fn a_state_that_cannot_be_restored_is_said() {
+fn a_state_that_cannot_be_restored_is_refused_with_its_reason() {
     let scratch = Scratch::new();
-    let options = Options::default();
-    let journal = scratch.open_with(&options, Arc::new(Forgetful)).unwrap_or_else(|error| panic!("{error}"));
+    let journal = scratch.open();
     clear_at(&journal, 1_000, Color::RED);
     journal.close().unwrap_or_else(|error| panic!("{error}"));
     drop(journal);
-    let error = scratch.open_with(&options, Arc::new(Forgetful)).expect_err("it cannot").to_string();
-    assert!(error.contains("cannot be restored: 3 bytes of another version"), "{error}");
+    let number = *scratch.catalogue().snapshots.last().expect("one");
+    let name = snapshot_name(number);
+    let bytes = fs::read(scratch.journal().join(&name)).expect("it can be read");
+    let mut header = SnapshotHeader::decode(&bytes).expect("it is whole");
+    let picture = &bytes[header.length()..][..(SIZE.width * SIZE.height * 4) as usize];
+    let sessions = |bytes: &[u8]| [&[1][..], &(bytes.len() as u64).to_be_bytes(), bytes].concat();
+    let reopen = |header: &mut SnapshotHeader, state: &[u8]| {
+        header.state = state.len() as u64;
+        let directory = Directory::lock(&scratch.journal()).expect("it is there").expect("it is free");
+        write_snapshot(&directory, number, header, picture, state).expect("there is room");
+        drop(directory);
+        let report = check(&scratch.journal(), &mut |_, _| ()).unwrap_or_else(|error| panic!("{error}"));
+        let opened = scratch.open_with(&Options::default()).map(drop).map_err(|error| error.to_string());
+        assert_eq!(report.damage.is_some(), opened.is_err(), "{report:?}");
+        opened
+    };
+    for (state, says) in [
+        (&[1, 2, 3][..], "a section is cut off"),
+        (&sessions(&[9; 7]), "the sessions are cut off"),
+        (&sessions(&[&[9; 16][..], &[0, 0, 0, 1, 77]].concat()), "these bytes are no session"),
+        (&[2, 0, 0, 0, 0, 0, 0, 0, 0], "its section of kind 2 is not known to this program"),
+    ] {
+        let error = reopen(&mut header, state).expect_err("it cannot be restored");
+        assert!(error.contains("cannot be restored: ") && error.contains(says), "{error}");
+    }
+    header.version = Version::One;
+    let error = reopen(&mut header, &[9; 7]).expect_err("version 1 has no sections");
+    assert!(error.contains("the sessions are cut off"), "{error}");
+    // A section that may be skipped is.
+    header.version = Version::WRITTEN;
+    reopen(&mut header, &[0x80, 0, 0, 0, 0, 0, 0, 0, 1, 5]).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -1,14 +1,17 @@
 //! Whatever happens to the disk, the picture is one that there was.
 
 mod agreed;
+mod document;
 mod flips;
 mod format;
 mod gone;
 mod held;
 mod lives;
 mod looked_at;
+mod memory;
 mod no_room;
 mod no_room_served;
 mod returning;
 mod served;
+mod versions;
 mod world;

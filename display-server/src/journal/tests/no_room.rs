@@ -1,9 +1,9 @@
 //! Starts on a disk that is full: all that there was is shown, nothing is taken, and when there is room it goes on as if
 //! there had always been.
 
+use super::memory::{Dice, Full, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
-use crate::journal::memory::{Dice, Full, Memory, Trouble};
 use crate::journal::storage::Storage;
 use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};

@@ -1,8 +1,8 @@
 //! What clients see of a display that was started on a full disk.
 
+use super::memory::{Full, Memory};
 use super::returning::{DEADLINE, Running, add, connect, soon};
 use super::world::SIZE;
-use crate::journal::memory::{Full, Memory};
 use draw_client::{Display, Durability, Error, Outcome, Status, digest_of_image};
 use draw_protocol::{Code, Color};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

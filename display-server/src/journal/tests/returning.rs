@@ -1,18 +1,14 @@
 //! Clients that come back to a display whose disk has failed: nothing is executed twice, and nobody believes what is not so.
 
-use super::world::SIZE;
-use crate::journal::memory::{Dice, Memory, Trouble};
-use crate::journal::shared::Core;
-use crate::journal::{Journal, Options};
-use crate::sessions::Shadow;
-use crate::{Server, ServerOptions};
+use super::memory::{Dice, Memory, Trouble};
+use super::world::{SIZE, open};
+use crate::journal::Options;
+use crate::{Journal, Server, ServerOptions};
 use draw_client::{Display, Error, Lost, Outcome, Status};
 use draw_protocol::client::Ended;
-use draw_protocol::session::Id;
 use draw_protocol::{Code, Color};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -37,10 +33,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) async fn start(storage: Memory, address: SocketAddr) -> Running {
         let options = Options { size: Some(SIZE), ..Options::default() };
-        let (shadow, on) = (Arc::new(Shadow::default()), Arc::new(storage.clone()));
-        let core = Core::open(Path::new("memory"), on, &options, shadow.clone(), &mut |_, _| ());
-        let journal = Journal::start(core.expect("a disk in order")).expect("a thread");
-        journal.display().sessions().adopt((Id(journal.instance()), journal.boot()), shadow);
+        let journal = Journal::open_in(Arc::new(storage.clone()), &options).expect("a disk in order");
         let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let server =
@@ -55,7 +48,7 @@ impl Running {
 
     /// Everything that was written is on the disk.
     async fn durable(&self) -> u64 {
-        let last = crate::journal::sync::locked(&self.journal.core().log).place.next - 1;
+        let last = crate::journal::sync::locked(&self.journal.recorder().core().log).place.next - 1;
         let mut durable = self.journal.durable();
         soon(durable.wait_for(|durable| *durable >= last)).await.expect("it is open");
         last
@@ -132,12 +125,7 @@ async fn after_a_failed_sync_clients_come_back_and_everything_is_there_once() {
 
 /// What is left of the disk after a loss of power that took everything that was not synced.
 fn without_what_was_not_synced(storage: &Memory, durable: u64) -> Memory {
-    let options = Options { size: Some(SIZE), ..Options::default() };
-    let last = |left: &Memory| {
-        let on = Arc::new(left.after_kill());
-        let core = Core::open(Path::new("memory"), on, &options, Arc::new(Shadow::default()), &mut |_, _| ());
-        core.map(|core| crate::journal::sync::locked(&core.log).place.next - 1)
-    };
+    let last = |left: &Memory| open(&left.after_kill()).map(|world| world.last());
     let mut left = (0..1_000).map(|seed| storage.after_power_loss(&mut Dice::new(seed)));
     left.find(|left| last(left).is_ok_and(|last| last == durable)).expect("the end can be lost")
 }

@@ -1,14 +1,12 @@
 //! What clients see of a journal: served over a pipe, on a disk that fails.
 
+use super::memory::{Memory, Trouble};
 use super::world::SIZE;
-use crate::journal::memory::{Memory, Trouble};
-use crate::journal::shared::Core;
-use crate::journal::{Journal, Options};
-use crate::{Server, ServerOptions};
+use crate::journal::Options;
+use crate::{Journal, Server, ServerOptions};
 use draw_protocol::Color;
 use serde::Serialize;
 use std::io::ErrorKind;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,9 +17,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(super) fn journal(storage: &Memory) -> Journal {
     let options = Options { size: Some(SIZE), ..Options::default() };
-    let core =
-        Core::open(Path::new("memory"), Arc::new(storage.clone()), &options, Arc::new(()), &mut |_, _| ());
-    Journal::start(core.expect("a disk in order")).expect("a thread")
+    Journal::open_in(Arc::new(storage.clone()), &options).expect("a disk in order")
 }
 
 pub(super) fn server(journal: &Journal) -> Server {

@@ -1,12 +1,15 @@
 //! A display on a disk in memory, and the pictures that it had.
 
-use crate::apply::apply;
-use crate::journal::memory::{Dice, Memory};
+use super::memory::{Dice, Memory};
+use crate::apply::{apply, replay};
+use crate::display::Display;
+use crate::journal::record::Entry;
 use crate::journal::shared::Core;
 use crate::journal::sync::locked;
-use crate::journal::{Companion, Entry, JournalError, Options};
-use draw_protocol::session::{Id, Stamp};
-use draw_protocol::{Answer, Color, Fault, Pixel, Request, Size};
+use crate::journal::{JournalError, Options, Recorded, Replay};
+use draw_protocol::session::{Id, Session, Stamp};
+use draw_protocol::{Color, Pixel, Request, Size};
+use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -14,9 +17,10 @@ pub(super) const SIZE: Size = Size { width: 7, height: 5 };
 
 pub(super) type Picture = Vec<u8>;
 
-/// Keeps the numbers of the sessions' calls, to see that a state survives like the picture.
-#[derive(Debug, Default)]
+/// A display whose sessions are the numbers of its sessions' calls, to see that the state survives like the picture.
+#[derive(Debug)]
 pub(super) struct Kept {
+    pub(super) display: Display,
     xids: Mutex<Vec<u64>>,
 }
 
@@ -24,20 +28,51 @@ impl Kept {
     pub(super) fn xids(&self) -> Vec<u64> {
         locked(&self.xids).clone()
     }
+
+    fn called(&self, session: Option<Stamp>) {
+        locked(&self.xids).extend(session.map(|session| session.number));
+    }
 }
 
-impl Companion for Kept {
-    fn restore(&self, state: &[u8]) -> Result<(), String> {
-        let (xids, rest) = state.as_chunks();
-        assert!(rest.is_empty());
-        *locked(&self.xids) = xids.iter().map(|&xid| u64::from_be_bytes(xid)).collect();
-        Ok(())
+impl Replay for Kept {
+    type Rebuilt = Kept;
+
+    fn begin(size: Size, background: Color) -> Result<Kept, Box<dyn Error + Send + Sync>> {
+        Ok(Kept { display: Display::new(size, background)?, xids: Mutex::default() })
     }
-    fn replay(&self, _: u64, entry: &Entry<'_>, _: &Result<Answer, Fault>) {
-        locked(&self.xids).extend(entry.session.map(|session| session.number));
+    fn row(&mut self, y: u32, rgba: &[u8]) {
+        let framebuffer = self.display.framebuffer();
+        framebuffer.put_image(
+            (0, y as i32),
+            (framebuffer.size().width, 1),
+            rgba,
+            &mut framebuffer.no_damage(),
+        );
     }
-    fn save(&self) -> Vec<u8> {
-        self.xids().into_iter().flat_map(u64::to_be_bytes).collect()
+    fn session(&mut self, id: Id, _: &Session) {
+        let [.., a, b, c, d, e, f, g, h] = id.0;
+        locked(&self.xids).push(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    }
+    fn call(&mut self, _: u64, session: Option<Stamp>, request: &Request<'_>) {
+        let framebuffer = self.display.framebuffer();
+        _ = replay(request, framebuffer, &mut framebuffer.no_damage());
+        self.called(session);
+    }
+    fn finish(self) -> Arc<Kept> {
+        Arc::new(self)
+    }
+}
+
+impl Recorded for Kept {
+    fn copy_picture(&self, out: &mut [u8]) {
+        self.display.framebuffer().copy_rows(0..self.display.size().height, out);
+    }
+    fn sessions(&self, visit: &mut dyn FnMut(Id, &Session)) {
+        for xid in self.xids() {
+            let mut id = [0; 16];
+            id[8..].copy_from_slice(&xid.to_be_bytes());
+            visit(Id(id), &Session::new(0));
+        }
     }
 }
 
@@ -49,9 +84,8 @@ pub(super) struct World {
 }
 
 pub(super) fn open_with(storage: &Memory, options: &Options) -> Result<World, JournalError> {
-    let kept = Arc::new(Kept::default());
     let storage = Arc::new(storage.clone());
-    let core = Core::open(Path::new("memory"), storage, options, kept.clone(), &mut |_, _| ())?;
+    let (core, kept) = Core::open::<Kept>(Path::new("memory"), storage, options, &mut |_, _| ())?;
     Ok(World { core, kept })
 }
 
@@ -60,9 +94,9 @@ pub(super) fn open(storage: &Memory) -> Result<World, JournalError> {
 }
 
 pub(super) fn picture(core: &Core) -> Picture {
-    let (framebuffer, size) = (core.display.framebuffer(), core.display.size());
-    let mut bytes = Vec::new();
-    framebuffer.read(size.clip(0, 0, size.width, size.height), &mut bytes);
+    let size = locked(&core.log).owner().size;
+    let mut bytes = vec![0; (size.width * size.height * 4) as usize];
+    core.display.copy_picture(&mut bytes);
     bytes
 }
 
@@ -92,6 +126,13 @@ pub(super) fn any_call(dice: &mut Dice, then: impl FnOnce(&Request<'_>)) {
 }
 
 impl World {
+    /// The picture, while the log is held.
+    fn picture(&self) -> Picture {
+        let mut bytes = vec![0; (SIZE.width * SIZE.height * 4) as usize];
+        self.kept.copy_picture(&mut bytes);
+        bytes
+    }
+
     /// The number of the last call that was taken.
     pub(super) fn last(&self) -> u64 {
         locked(&self.core.log).place.next - 1
@@ -102,7 +143,7 @@ impl World {
     pub(super) fn turn(&self, dice: &mut Dice, calls: u64) -> (Vec<Picture>, bool) {
         let mut log = locked(&self.core.log);
         let now = 1_000 * log.place.next;
-        log.begin_turn(now);
+        log.begin_transaction(now);
         let mut pictures = Vec::new();
         for _ in 0..calls {
             let number = log.place.next;
@@ -113,24 +154,24 @@ impl World {
                 digest: dice.below(1 << 40),
             });
             any_call(dice, |request| {
-                let before = picture(&self.core);
-                let entry = Entry { session, request: *request, exceptions: &[] };
+                let before = self.picture();
+                let entry = Entry::Call { session, request: *request };
                 match self.core.append(&mut log, &entry) {
                     Ok(_) => {
-                        let framebuffer = self.core.display.framebuffer();
-                        let pointer = self.core.display.pointer();
-                        let result = apply(request, framebuffer, pointer, &mut framebuffer.no_damage());
-                        self.kept.replay(0, &entry, &result);
-                        pictures.push(picture(&self.core));
+                        let framebuffer = self.kept.display.framebuffer();
+                        let pointer = self.kept.display.pointer();
+                        _ = apply(request, framebuffer, pointer, &mut framebuffer.no_damage());
+                        self.kept.called(session);
+                        pictures.push(self.picture());
                     }
                     Err(fault) => {
                         assert_eq!(fault.code.as_str(), "no_space");
-                        assert_eq!(picture(&self.core), before, "nothing is drawn");
+                        assert_eq!(self.picture(), before, "nothing is drawn");
                     }
                 }
             });
         }
-        self.core.end_turn(&mut log);
+        self.core.end_transaction(&mut log);
         let is_written = log.written().is_some();
         (pictures, is_written)
     }

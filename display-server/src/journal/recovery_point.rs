@@ -2,14 +2,13 @@
 
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, Snapshot, journal_name, read_snapshot, snapshot_name};
-use super::format::{HEADER, Header};
+use super::format::{HEADER, Header, Version};
 use super::record::Entry;
 use super::replay::{Break, End, Owner, Place, Step, walk};
+use super::state;
 use super::storage::{FileReader, Storage};
-use crate::apply::apply;
-use crate::display::Display;
-use crate::error::Error;
-use draw_protocol::{Answer, Fault};
+use super::target::Replay;
+use std::error::Error;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,7 +16,7 @@ use std::path::Path;
 /// Bytes between two reports of progress: a few milliseconds.
 const TELL: u64 = 1 << 20;
 
-/// Names what was tried.
+/// Makes errors that name the directory.
 pub(crate) struct Errors<'a>(pub(crate) &'a Path);
 
 impl Errors<'_> {
@@ -26,12 +25,15 @@ impl Errors<'_> {
         move |source| JournalError::Io { directory, what, source }
     }
 
-    pub(crate) fn display(&self, source: Error) -> JournalError {
-        JournalError::Display { directory: self.0.to_owned(), source: Box::new(source) }
+    pub(crate) fn display(&self, source: Box<dyn Error + Send + Sync>) -> JournalError {
+        JournalError::Display { directory: self.0.to_owned(), source }
     }
 
     pub(crate) fn damaged(&self, broken: Break) -> JournalError {
-        self.damage(broken.proven())
+        match broken.is_newer {
+            true => JournalError::Newer { directory: self.0.to_owned(), place: broken.damage },
+            false => self.damage(broken.proven()),
+        }
     }
 
     pub(crate) fn damage(&self, damage: Damage) -> JournalError {
@@ -40,18 +42,18 @@ impl Errors<'_> {
 }
 
 /// Where a replay starts.
-pub(crate) struct Base {
-    pub(crate) display: Display,
+pub(crate) struct RecoveryPoint<R> {
+    pub(crate) display: R,
     pub(crate) owner: Owner,
     pub(crate) place: Place,
-    /// When what is in it was drawn, and the state, if it is a snapshot.
-    pub(crate) state: Option<Vec<u8>>,
+    /// The version and the state of a snapshot; `None` for an empty display.
+    pub(crate) state: Option<(Version, Vec<u8>)>,
 }
 
-/// The start of a display that nobody has drawn on.
-fn birth(header: &Header) -> Result<Base, Error> {
-    Ok(Base {
-        display: Display::new(header.size, header.background)?,
+/// Returns the start of an empty display.
+fn birth<R: Replay>(header: &Header) -> Result<RecoveryPoint<R>, Box<dyn Error + Send + Sync>> {
+    Ok(RecoveryPoint {
+        display: R::begin(header.size, header.background)?,
         owner: Owner { instance: header.instance, size: header.size },
         place: Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 },
         state: None,
@@ -59,19 +61,19 @@ fn birth(header: &Header) -> Result<Base, Error> {
 }
 
 /// What there is to start from.
-pub(crate) struct Found {
-    pub(crate) base: Option<Base>,
+pub(crate) struct Found<R> {
+    pub(crate) point: Option<RecoveryPoint<R>>,
     /// Newer snapshots that are damaged, and how.
     pub(crate) damaged: Vec<(u64, String)>,
 }
 
-/// The newest snapshot that is whole and whose time `suits`, or else the empty display.
-pub(crate) fn find_base(
+/// Returns the newest snapshot that is whole and whose time `suits`, or else the empty display.
+pub(crate) fn find_recovery_point<R: Replay>(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     errors: &Errors<'_>,
     suits: impl Fn(u64) -> bool,
-) -> Result<Found, JournalError> {
+) -> Result<Found<R>, JournalError> {
     let mut damaged = Vec::new();
     for &number in catalogue.snapshots.iter().rev() {
         match read_snapshot(storage, number) {
@@ -85,8 +87,9 @@ pub(crate) fn find_base(
                     boot: header.boot,
                 };
                 let owner = Owner { instance: header.instance, size: header.size };
-                let base = Some(Base { display, owner, place, state: Some(state) });
-                return Ok(Found { base, damaged });
+                let point =
+                    Some(RecoveryPoint { display, owner, place, state: Some((header.version, state)) });
+                return Ok(Found { point, damaged });
             }
             Err(NoSnapshot::Damaged(what)) => damaged.push((number, what)),
             Err(NoSnapshot::Io(error)) => {
@@ -96,12 +99,12 @@ pub(crate) fn find_base(
         }
     }
     if catalogue.journals.first() != Some(&1) {
-        return Ok(Found { base: None, damaged });
+        return Ok(Found { point: None, damaged });
     }
     let header = read_header(storage, 1).map_err(errors.io(format!("read {}", journal_name(1))))?;
-    let base = header.ok().map(|header| birth(&header)).transpose();
-    let base = base.map_err(|error| errors.display(error))?;
-    Ok(Found { base, damaged })
+    let point = header.ok().map(|header| birth(&header)).transpose();
+    let point = point.map_err(|error| errors.display(error))?;
+    Ok(Found { point, damaged })
 }
 
 pub(crate) fn read_header(storage: &dyn Storage, number: u64) -> io::Result<Result<Header, String>> {
@@ -109,35 +112,44 @@ pub(crate) fn read_header(storage: &dyn Storage, number: u64) -> io::Result<Resu
     Ok(Header::decode(reader.peek(HEADER)?).map(|(header, _)| header))
 }
 
-/// Draws what was journaled, from `base` on, as long as `wants` says so.
-pub(crate) fn replay(
+/// Restores the sessions of a recovery point.
+///
+/// # Errors
+/// Says what is wrong with its state.
+pub(crate) fn restore<R: Replay>(point: &mut RecoveryPoint<R>) -> Result<(), String> {
+    let Some((version, state)) = &point.state else { return Ok(()) };
+    let display = &mut point.display;
+    state::decode(*version, state, &mut |id, session| display.session(id, &session))
+}
+
+/// Draws what was recorded, from `point` on, as long as `wants` returns true for its time.
+pub(crate) fn replay<R: Replay>(
     storage: &dyn Storage,
     catalogue: &Catalogue,
-    base: &Base,
+    point: &mut RecoveryPoint<R>,
     progress: &mut dyn FnMut(u64, u64),
-    mut entry: impl FnMut(&Place, &Entry<'_>, &Result<Answer, Fault>),
     wants: impl Fn(u64) -> bool,
 ) -> io::Result<End> {
-    let framebuffer = base.display.framebuffer();
-    let (mut damage, mut told) = (framebuffer.no_damage(), 0);
+    let (display, mut told) = (&mut point.display, 0);
     let mut total = 0;
-    for &number in catalogue.journals.iter().filter(|&&number| number >= base.place.file) {
+    for &number in catalogue.journals.iter().filter(|&&number| number >= point.place.file) {
         total += storage.open(&journal_name(number))?.length()?;
     }
-    let end = walk(storage, catalogue, base.owner, base.place, &mut |place, bytes, step| {
-        if let Step::Record(frame, journaled) = step {
+    walk(storage, catalogue, point.owner, point.place, &mut |place, bytes, step| {
+        if let Step::Record(frame, entry) = step {
             if !wants(frame.time) {
                 return ControlFlow::Break(());
             }
-            let result = apply(&journaled.request, framebuffer, base.display.pointer(), &mut damage);
-            entry(place, journaled, &result);
+            match entry {
+                Some(Entry::Call { session, request }) => display.call(place.next, *session, request),
+                Some(Entry::Session { id, session }) => display.session(*id, session),
+                None => {}
+            }
         }
         if bytes - told >= TELL {
             told = bytes;
             progress(bytes, total);
         }
         ControlFlow::Continue(())
-    });
-    framebuffer.publish(&mut damage);
-    end
+    })
 }

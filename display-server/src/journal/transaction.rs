@@ -1,6 +1,6 @@
-//! What a connection draws before others do.
+//! What a connection records while no other does.
 
-use super::Journal;
+use super::Recorder;
 use super::log::{Log, wall_clock};
 use super::record::Entry;
 use super::shared::Core;
@@ -12,32 +12,34 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 use tracing::{error, info};
 
-/// A turn of a connection. The first drawing call takes the log, and the end gives it back: with that everything that
-/// was taken is in the file, which is before anybody is told; or [`Turn::end`] says that it is not.
-pub(crate) struct Turn<'a> {
-    journal: Option<&'a Journal>,
+/// The calls that a connection records in a turn. The first drawing call takes the log, and the end releases it: by then all that was
+/// recorded is in the file, which is before a client is told; or [`Transaction::end`] returns that it is not.
+pub(crate) struct Transaction<'a> {
+    journal: Option<&'a Recorder>,
     log: Option<MutexGuard<'a, Log>>,
-    /// Somebody will be told of what is in the log: a call was taken, or a question asked about pixels.
+    /// A client will be told of what is in the log: a call was recorded, or a question asked about pixels.
     is_told: bool,
-    /// See [`Turn::last`].
+    /// See [`Transaction::last`].
     last: Option<u64>,
 }
 
-impl<'a> Turn<'a> {
-    /// A turn that journals nothing if there is no journal.
-    pub(crate) fn new(journal: Option<&'a Journal>) -> Turn<'a> {
-        Turn { journal, log: None, is_told: false, last: None }
+impl<'a> Transaction<'a> {
+    /// Begins a transaction, which records nothing if there is no journal.
+    pub(crate) fn new(journal: Option<&'a Recorder>) -> Transaction<'a> {
+        Transaction { journal, log: None, is_told: false, last: None }
     }
 
-    /// The number of the last record that has to be durable for what was done in this turn to be: of its own last, or of the last
-    /// of all if the turn had to do with more than that. Nothing if it had to do with none.
+    /// Returns the number of the last record that has to be durable for what was done in this transaction to be durable: its own last one, or
+    /// the last of all if it had to do with more than that. Returns `None` if it had to do with none.
     pub(crate) fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// Journals `request`, which is to be drawn then and only then, before the turn ends; answers its number. Of a
-    /// question nothing is kept; but one about pixels waits for the turns of others, so that what it answers is in the
-    /// file; and `sync_durable` sees to it that all that was drawn is. What a [`Companion`](super::Companion) keeps of the call is to be there when the turn ends, too.
+    /// Records `request`, which is to be drawn then, before the transaction ends, and returns the number of the record.
+    ///
+    /// A question is not recorded. One about pixels waits for the transactions of others, so that what it answers is in the file;
+    /// `sync_durable` waits so that all that was drawn is. What the display keeps of the call is to be there when the transaction
+    /// ends, too.
     ///
     /// # Errors
     /// What is wrong with the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync
@@ -54,7 +56,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Journals that a session was taken up, and as what; answers its number, if there is a journal.
+    /// Records the state of a session that a connection has taken up, and returns the number of the record, if there is a journal.
     ///
     /// # Errors
     /// [`Code::NoSpace`] if it cannot be written.
@@ -63,18 +65,13 @@ impl<'a> Turn<'a> {
         let core = journal.core();
         let log = self.log.get_or_insert_with(|| {
             let mut log = locked(&core.log);
-            log.begin_turn(wall_clock());
+            log.begin_transaction(wall_clock());
             log
         });
         self.is_told = true;
         // What connections before this one did in the session is before it.
         self.last = Some(log.place.next - 1);
-        let mut state = Vec::new();
-        session.encode(&mut state);
-        let (number, ack) = (session.filter().applied(), session.filter().ack());
-        let stamp = Stamp { session: id, number, ack, digest: 0 };
-        // A sync is never journaled, so this one stands for it.
-        let entry = Entry { session: Some(stamp), request: Request::Sync {}, exceptions: &state };
+        let entry = Entry::Session { id, session };
         let number = core.append(log, &entry)?;
         self.last = Some(number);
         Ok(self.last)
@@ -100,7 +97,7 @@ impl<'a> Turn<'a> {
         }
         let log = self.log.get_or_insert_with(|| {
             let mut log = locked(&core.log);
-            log.begin_turn(wall_clock());
+            log.begin_transaction(wall_clock());
             log
         });
         if how == JournalUse::Flush {
@@ -113,15 +110,15 @@ impl<'a> Turn<'a> {
             self.is_told = true;
             return Ok(None);
         }
-        self.last = Some(core.append(log, &Entry { session, request: *request, exceptions: &[] })?);
+        self.last = Some(core.append(log, &Entry::Call { session, request: *request })?);
         self.is_told = true;
         Ok(self.last)
     }
 }
 
-impl Turn<'_> {
-    /// Ends it. Where what was taken is not in the file, by this turn or an earlier one, since a write into the room that was
-    /// set aside has failed, answers its last number: nothing of this turn is to be told before that is on the disk.
+impl Transaction<'_> {
+    /// Ends the transaction. Returns the last number if what was recorded, by this transaction or an earlier one, is not in the file,
+    /// since a write into reserved room has failed: no client may be told of it before that record is on the disk.
     #[inline]
     pub(crate) fn end(mut self) -> Option<u64> {
         self.finish()
@@ -130,7 +127,7 @@ impl Turn<'_> {
     #[inline]
     fn finish(&mut self) -> Option<u64> {
         let (journal, mut log) = (self.journal?, self.log.take()?);
-        let is_large = journal.core().end_turn(&mut log);
+        let is_large = journal.core().end_transaction(&mut log);
         let unwritten = (self.is_told && log.written().is_none()).then(|| log.place.next - 1);
         drop(log);
         if is_large {
@@ -140,14 +137,14 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
 impl Core {
-    /// Appends an entry, and answers its number.
+    /// Appends an entry, and returns its number.
     pub(crate) fn append(&self, log: &mut Log, entry: &Entry<'_>) -> Result<u64, Fault> {
         let taken = log.append(entry, self.syncer.durable());
         self.say(log, taken.as_ref().err());
@@ -157,15 +154,15 @@ impl Core {
         })
     }
 
-    /// Tries once more to write what could not be written when its turn ended.
+    /// Tries again to write what could not be written when its transaction ended.
     pub(crate) fn write_again(&self) {
         let mut log = locked(&self.log);
         if log.written().is_none() {
-            self.end_turn(&mut log);
+            self.end_transaction(&mut log);
         }
     }
 
-    /// Has all that was appended in the file.
+    /// Writes all that was appended to the file.
     fn flush(&self, log: &mut Log) -> Result<(), Fault> {
         let flushed = log.flush();
         self.say(log, flushed.as_ref().err());
@@ -176,8 +173,8 @@ impl Core {
         })
     }
 
-    /// Writes what a turn has appended. Answers whether it is time for a snapshot.
-    pub(crate) fn end_turn(&self, log: &mut Log) -> bool {
+    /// Writes what a transaction has appended. Returns whether it is time for a snapshot.
+    pub(crate) fn end_transaction(&self, log: &mut Log) -> bool {
         // If it cannot be written it stays in memory, and nothing more is taken before it is.
         let flushed = log.flush();
         self.say(log, flushed.as_ref().err());
@@ -187,7 +184,7 @@ impl Core {
         log.since >= self.snapshot_after
     }
 
-    /// Says once that it cannot be written, and once that it can again.
+    /// Logs once that the journal cannot be written, and once that it can again.
     fn say(&self, log: &Log, failed: Option<&io::Error>) {
         let path = self.directory.display();
         if log.file.is_some() && self.is_read_only.load(Relaxed) {
@@ -207,7 +204,7 @@ impl Core {
         }
     }
 
-    /// Starts a thread that takes a snapshot, unless one does.
+    /// Starts a thread that takes a snapshot, unless one is running.
     pub(crate) fn start_snapshot(self: &Arc<Core>) {
         let mut snapshot = locked(&self.snapshot);
         if snapshot.as_ref().is_some_and(|running| !running.is_finished()) {

@@ -1,8 +1,7 @@
 //! The sessions as a journal will bring them back.
 
-use crate::journal::{Companion, Entry};
 use draw_protocol::session::{Id, Session, Stamp};
-use draw_protocol::{Answer, Fault, Request, limits};
+use draw_protocol::{Answer, Fault, limits};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,8 +15,8 @@ const MOST: usize = 2 * limits::SESSIONS_RESTORED;
 /// What is known of each session by what is in the journal: no more, so that it is the same whether it is kept while calls
 /// are drawn or found when they are drawn again. The sessions themselves belong to their connections.
 #[derive(Default)]
-pub(crate) struct Shadow {
-    /// Changed only by who has the log of the journal, so it is as far as that. Nothing is called meanwhile.
+pub(crate) struct SessionMirror {
+    /// Changed only while the log of the journal is held, so it is as far as that. Nothing is called meanwhile.
     known: Mutex<Known>,
 }
 
@@ -50,7 +49,7 @@ impl Known {
     fn read(&mut self, id: Id, session: Session) {
         self.insert(id, session);
         if self.sessions.len() > MOST {
-            // Of several for which as much was executed nobody can choose which: a map has no order of its own.
+            // Of several for which as much was executed any may go: a map has no order of its own.
             let by_work = |(at, (id, session)): (usize, (&Id, &Session))| {
                 ((!session.is_ended(), session.requests(), at), *id)
             };
@@ -62,13 +61,13 @@ impl Known {
     }
 }
 
-impl fmt::Debug for Shadow {
+impl fmt::Debug for SessionMirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shadow").field("sessions", &self.lock().sessions.len()).finish()
+        f.debug_struct("SessionMirror").field("sessions", &self.lock().sessions.len()).finish()
     }
 }
 
-impl Shadow {
+impl SessionMirror {
     pub(super) fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,51 +104,18 @@ impl Shadow {
         }
     }
 
-    /// All that were found.
+    /// Adds a session that is read from a journal. Of too many some are forgotten.
+    pub(crate) fn read(&self, id: Id, session: Session) {
+        self.lock().read(id, session);
+    }
+
+    /// Calls `visit` with each session. Nothing changes meanwhile.
+    pub(crate) fn visit(&self, visit: &mut dyn FnMut(Id, &Session)) {
+        self.lock().sessions.iter().for_each(|(id, session)| visit(*id, session));
+    }
+
+    /// Returns copies of all sessions.
     pub(crate) fn all(&self) -> Vec<(Id, Session)> {
         self.lock().sessions.iter().map(|(id, session)| (*id, session.clone())).collect()
-    }
-}
-
-impl Companion for Shadow {
-    fn restore(&self, mut state: &[u8]) -> Result<(), String> {
-        let mut known = self.lock();
-        while !state.is_empty() {
-            let cut_off = || "the sessions are cut off".to_owned();
-            let (id, rest) = state.split_first_chunk::<16>().ok_or_else(cut_off)?;
-            let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
-            let (bytes, rest) =
-                rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or_else(cut_off)?;
-            let session = Session::decode(bytes).map_err(|error| error.to_string())?;
-            known.read(Id(*id), session);
-            state = rest;
-        }
-        Ok(())
-    }
-
-    fn replay(&self, _: u64, entry: &Entry<'_>, result: &Result<Answer, Fault>) {
-        let Some(stamp) = entry.session else { return };
-        match entry.request {
-            // A sync is not journaled; in its place this says that a session was taken up.
-            Request::Sync {} => {
-                if let Ok(session) = Session::decode(entry.exceptions) {
-                    self.lock().read(stamp.session, session);
-                }
-            }
-            _ => self.drawn(stamp, result),
-        }
-    }
-
-    fn save(&self) -> Vec<u8> {
-        let mut state = Vec::new();
-        for (Id(id), session) in &self.lock().sessions {
-            state.extend_from_slice(id);
-            let length_at = state.len();
-            state.extend_from_slice(&[0; 4]);
-            session.encode(&mut state);
-            let length = (state.len() - length_at - 4) as u32;
-            state[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
-        }
-        state
     }
 }

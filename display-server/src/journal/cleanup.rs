@@ -1,13 +1,13 @@
-//! What a start finds that is of no use: it is removed before anything is written.
+//! Files and ends of files that a start does not need: they are removed before anything is written.
 
 use super::files::journal_name;
 use super::replay::Break;
 use super::storage::Storage;
 use std::io;
 
-/// What is to go. A disk that is so full that not even this can be done has it for longer, and nothing is written meanwhile.
+/// What is to be removed. If the disk is too full even for that, it stays, and nothing is written meanwhile.
 #[derive(Debug, Default)]
-pub(crate) struct Litter {
+pub(crate) struct Cleanup {
     /// Snapshots that were never finished, or are damaged: were those counted as one of the two that are kept, the next would
     /// remove a better one.
     pub(crate) names: Vec<String>,
@@ -17,8 +17,8 @@ pub(crate) struct Litter {
     pub(super) has_failed: bool,
 }
 
-impl Litter {
-    /// Removes it, durably. What is gone already is no error, so that it can be tried again.
+impl Cleanup {
+    /// Removes all of it, durably. What is gone already is no error, so that it can be tried again.
     ///
     /// # Errors
     /// What could not be done, and what the system says. Only that there is no room may end by itself.

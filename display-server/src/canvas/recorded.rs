@@ -1,0 +1,223 @@
+//! A display that a journal keeps: joins the journal with the display and its sessions.
+
+use crate::apply::replay;
+use crate::damage::Damage;
+use crate::display::Display;
+use crate::journal::inspect::{self, Moment};
+use crate::journal::{JournalError, Options, Recorded, Recorder, Replay};
+use crate::sessions::{SessionMirror, Sessions};
+use draw_protocol::session::{Id, Session, Stamp};
+use draw_protocol::{Answer, Color, Fault, Request, Size};
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// An open journal and its display. Clones are the same. When the last is dropped, all that was written is synced; only
+/// [`Journal::close`] takes a snapshot.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    recorder: Recorder,
+    picture: Arc<Picture>,
+    sessions: Arc<Sessions>,
+}
+
+/// The display of a journal, and its sessions as far as they are in the journal.
+#[derive(Debug)]
+struct Picture {
+    display: Display,
+    mirror: SessionMirror,
+}
+
+impl Recorded for Picture {
+    fn copy_picture(&self, out: &mut [u8]) {
+        self.display.framebuffer().copy_rows(0..self.display.size().height, out);
+    }
+
+    fn sessions(&self, visit: &mut dyn FnMut(Id, &Session)) {
+        self.mirror.visit(visit);
+    }
+}
+
+/// Draws what was recorded, without its sessions.
+#[derive(Debug)]
+struct Drawing {
+    display: Display,
+    damage: Damage,
+}
+
+impl Drawing {
+    fn draw(&mut self, request: &Request<'_>) -> Result<Answer, Fault> {
+        replay(request, self.display.framebuffer(), &mut self.damage)
+    }
+
+    fn publish(mut self) -> Display {
+        self.display.framebuffer().publish(&mut self.damage);
+        self.display
+    }
+}
+
+impl Replay for Drawing {
+    type Rebuilt = Picture;
+
+    fn begin(size: Size, background: Color) -> Result<Drawing, Box<dyn Error + Send + Sync>> {
+        let display = Display::new(size, background)?;
+        let damage = display.framebuffer().no_damage();
+        Ok(Drawing { display, damage })
+    }
+
+    fn row(&mut self, y: u32, rgba: &[u8]) {
+        let (width, damage) = (self.display.size().width, &mut self.damage);
+        // Sides are below 65,536.
+        self.display.framebuffer().put_image((0, y as i32), (width, 1), rgba, damage);
+    }
+
+    fn session(&mut self, _: Id, _: &Session) {}
+
+    fn call(&mut self, _: u64, _: Option<Stamp>, request: &Request<'_>) {
+        // What lay outside then lies outside now.
+        _ = self.draw(request);
+    }
+
+    fn finish(self) -> Arc<Picture> {
+        Arc::new(Picture { display: self.publish(), mirror: SessionMirror::default() })
+    }
+}
+
+/// Draws what was recorded, and restores the sessions.
+#[derive(Debug)]
+struct Rebuilding {
+    drawing: Drawing,
+    mirror: SessionMirror,
+}
+
+impl Replay for Rebuilding {
+    type Rebuilt = Picture;
+
+    fn begin(size: Size, background: Color) -> Result<Rebuilding, Box<dyn Error + Send + Sync>> {
+        Ok(Rebuilding { drawing: Drawing::begin(size, background)?, mirror: SessionMirror::default() })
+    }
+
+    fn row(&mut self, y: u32, rgba: &[u8]) {
+        self.drawing.row(y, rgba);
+    }
+
+    fn session(&mut self, id: Id, session: &Session) {
+        self.mirror.read(id, session.clone());
+    }
+
+    fn call(&mut self, _: u64, session: Option<Stamp>, request: &Request<'_>) {
+        let result = self.drawing.draw(request);
+        if let Some(stamp) = session {
+            self.mirror.drawn(stamp, &result);
+        }
+    }
+
+    fn finish(self) -> Arc<Picture> {
+        Arc::new(Picture { display: self.drawing.publish(), mirror: self.mirror })
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `directory`, which is created if there is none, and rebuilds its display. `progress` is told
+    /// how many bytes of how many have been replayed.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being used: see [`JournalError`].
+    pub fn open(
+        directory: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Journal, JournalError> {
+        Recorder::open::<Rebuilding>(directory, options, progress).map(Journal::of)
+    }
+
+    /// Opens the journal in a directory in memory.
+    #[cfg(test)]
+    pub(crate) fn open_in(
+        storage: Arc<dyn crate::journal::Storage>,
+        options: &Options,
+    ) -> Result<Journal, JournalError> {
+        let directory = Path::new("memory");
+        Recorder::open_in::<Rebuilding>(directory, storage, options, &mut |_, _| ()).map(Journal::of)
+    }
+
+    fn of((recorder, picture): (Recorder, Arc<Picture>)) -> Journal {
+        let instance = (Id(recorder.instance()), recorder.boot());
+        let sessions = Arc::new(Sessions::restored(instance, &picture.mirror));
+        Journal { recorder, picture, sessions }
+    }
+
+    /// Returns the same journal with another instance, which its clients are told.
+    #[cfg(test)]
+    pub(crate) fn with_instance(self, instance: (Id, u64)) -> Journal {
+        let sessions = Arc::new(Sessions::restored(instance, &self.picture.mirror));
+        Journal { sessions, ..self }
+    }
+
+    /// Returns the display of the journal in `directory` as it was at a moment, and changes nothing. `progress` is told how many
+    /// bytes of how many have been replayed.
+    ///
+    /// # Errors
+    /// If the journal does not reach back so far, if it is damaged before that moment, or if it cannot be read.
+    pub fn export(
+        directory: &Path,
+        moment: Moment,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Display, JournalError> {
+        inspect::export::<Drawing>(directory, moment, progress).map(Drawing::publish)
+    }
+
+    /// Returns the display that the journal keeps. Only what clients draw is recorded.
+    pub fn display(&self) -> &Display {
+        &self.picture.display
+    }
+
+    pub(super) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    pub(super) fn mirror(&self) -> &SessionMirror {
+        &self.picture.mirror
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Returns the instance: random bytes that were chosen with the empty display.
+    pub fn instance(&self) -> [u8; 16] {
+        self.recorder.instance()
+    }
+
+    /// Returns how often the instance has been started, including this time. A start that found no room is counted when it is the first
+    /// to draw: until then the next start has the same number, and the same picture.
+    pub fn boot(&self) -> u64 {
+        self.recorder.boot()
+    }
+
+    /// Returns the number up to which every record is on the disk, and will be there after a loss of power. It only grows.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.recorder.durable()
+    }
+
+    /// Returns why no further call is taken: a sync has failed.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.recorder.failure()
+    }
+
+    /// Waits until [`Journal::failure`] returns something.
+    pub async fn failed(&self) -> Arc<str> {
+        self.recorder.failed().await
+    }
+
+    /// Ends the journal: takes a snapshot, so that the next start is fast, and syncs. It blocks. Call it when no client draws
+    /// any more.
+    ///
+    /// # Errors
+    /// If anything that clients were told is drawn is not certain to be there at the next start. If only the snapshot
+    /// fails, that is logged.
+    pub fn close(&self) -> Result<(), JournalError> {
+        self.recorder.close()
+    }
+}

@@ -1,0 +1,210 @@
+//! Journals of version 1, and of programs with other limits or kinds of records than this one.
+
+use super::memory::{Dice, Memory, Trouble};
+use super::world::*;
+use crate::apply::replay;
+use crate::journal::files::{BARRIER, Catalogue, journal_name, snapshot_name};
+use crate::journal::format::{Header, Version};
+use crate::journal::inspect::examine;
+use crate::journal::record::{Entry, Frame};
+use crate::journal::recovery_point::Errors;
+use crate::journal::storage::{Storage, append_all};
+use crate::journal::sync::locked;
+use crate::journal::tests::format::sealed_behind;
+use crate::journal::{JournalError, Options};
+use draw_protocol::session::{Id, Stamp};
+use draw_protocol::{Color, Pixel, Request, Size, limits};
+use std::path::Path;
+
+/// Returns a disk with the journal that commit 929d23f has left: a display that was ended, started again, and killed.
+fn written_by_929d23f() -> Memory {
+    let storage = Memory::new(Trouble::None, true);
+    for (name, bytes) in [
+        (
+            "journal-0000000000000001",
+            &include_bytes!("../../../tests/data/journal-version-1/journal-0000000000000001")[..],
+        ),
+        (
+            "journal-0000000000000002",
+            include_bytes!("../../../tests/data/journal-version-1/journal-0000000000000002"),
+        ),
+        (
+            "journal-0000000000000003",
+            include_bytes!("../../../tests/data/journal-version-1/journal-0000000000000003"),
+        ),
+        (
+            "snapshot-0000000000000002",
+            include_bytes!("../../../tests/data/journal-version-1/snapshot-0000000000000002"),
+        ),
+    ] {
+        let file = storage.create(name).expect("a disk in order");
+        append_all(&*file, bytes).expect("a disk in order");
+    }
+    storage
+}
+
+fn version(storage: &Memory, name: &str) -> u8 {
+    storage.read(name)[11]
+}
+
+#[test]
+fn a_journal_of_version_1_goes_on_in_version_2() {
+    let storage = written_by_929d23f();
+    let before = storage.read(&journal_name(3));
+    let options = Options { size: Some(Size { width: 16, height: 12 }), ..Options::default() };
+    let world = open_with(&storage, &options).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((world.last(), locked(&world.core.log).place.boot), (13, 3));
+    // A pixel of the batch before the snapshot, one of the sums behind it, and one of the last image.
+    let pixel = |x, y| world.kept.display.framebuffer().get_pixel(x, y).map(Color::to_u32);
+    let shown = [pixel(7, 7), pixel(1, 1), pixel(12, 9), pixel(1, 2)];
+    assert_eq!(shown, [Some(0x00ff_00ff), Some(0x0201_0403), Some(0xf0f0_f0f0), Some(0xff00_00ff)]);
+    assert_eq!(version(&storage, &journal_name(4)), 2);
+    assert!(storage.read(&journal_name(3)) == before, "what is there stays as it is");
+
+    let color = Color::from_u32(0x0908_0706);
+    let request = Request::FillRect { x: 0, y: 0, width: 16, height: 12, color };
+    let mut log = locked(&world.core.log);
+    world.core.append(&mut log, &Entry::Call { session: None, request }).expect("there is room");
+    world.core.end_transaction(&mut log);
+    drop(log);
+    let again = open_with(&storage.after_kill(), &options).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((again.last(), again.kept.display.framebuffer().get_pixel(5, 5)), (14, Some(color)));
+    again.core.take_snapshot().expect("there is room");
+    let catalogue = Catalogue::read(&storage).expect("a disk in order");
+    assert_eq!(catalogue.snapshots[..], [2], "that was another disk");
+}
+
+/// What commit 929d23f needs to refuse the directory has to be there whenever anything of version 2 is.
+#[test]
+fn older_programs_are_kept_out_before_the_first_file_of_version_2() {
+    for fresh in [false, true] {
+        let start = || if fresh { Memory::new(Trouble::None, true) } else { written_by_929d23f() };
+        let count = {
+            let disk = start();
+            open_with(&disk, &Options::default()).expect("a disk in order");
+            disk.operations() - start().operations()
+        };
+        let mut begun = 0;
+        for at in 1..=count {
+            let disk = start();
+            disk.set_trouble(Trouble::Crash(disk.operations() + at));
+            _ = open_with(&disk, &Options::default());
+            for left in [disk.after_kill(), disk.after_power_loss(&mut Dice::new(at))] {
+                let names = left.list().expect("a disk in order");
+                let is_second =
+                    |name: &&String| name.starts_with("journal-") && left.read(name).get(11) == Some(&2);
+                let has_second = names.iter().any(|name| is_second(&name));
+                // Of a file that was not finished nothing was promised.
+                let is_promised = has_second && names.iter().any(|name| name == "manifest");
+                assert!(!is_promised || names.contains(&snapshot_name(BARRIER)), "{at}: {names:?}");
+                begun += u32::from(is_promised);
+            }
+        }
+        assert!(begun > 0);
+    }
+}
+
+#[test]
+fn a_replay_has_no_limit_of_the_wire() {
+    let storage = Memory::new(Trouble::None, true);
+    let world = open(&storage).expect("a disk in order");
+    let mut pixels = vec![Pixel::new(1, 1, Color::RED); limits::BATCH];
+    pixels.push(Pixel::new(2, 3, Color::BLUE));
+    let request = Request::DrawPixels { pixels: pixels[..].into() };
+    assert!(request.check().is_err(), "it is more than the wire allows");
+    let framebuffer = world.kept.display.framebuffer();
+    replay(&request, framebuffer, &mut framebuffer.no_damage()).expect("it lies inside");
+    let stamp = |number| Some(Stamp { session: Id([7; 16]), number, ack: 0, digest: 1 });
+    let mut log = locked(&world.core.log);
+    for session in [None, stamp(1), stamp(limits::SESSION_WINDOW + 2)] {
+        world.core.append(&mut log, &Entry::Call { session, request }).expect("there is room");
+    }
+    world.core.end_transaction(&mut log);
+    drop(log);
+    let again = open(&storage.after_kill()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(again.last() == 3 && picture(&again.core) == picture(&world.core));
+    assert_eq!(again.kept.display.framebuffer().get_pixel(2, 3), Some(Color::BLUE));
+    assert_eq!(again.kept.xids(), [1, limits::SESSION_WINDOW + 2]);
+}
+
+/// Returns a disk whose journal ends with a record of this body, and where that record is.
+fn ending_with(body: &[u8]) -> (Memory, u64) {
+    let storage = Memory::new(Trouble::None, true);
+    let world = open(&storage).expect("a disk in order");
+    world.turn(&mut Dice::new(1), 4);
+    let place = locked(&world.core.log).place;
+    let name = journal_name(1);
+    let mut bytes = storage.read(&name);
+    let offset = bytes.len() as u64;
+    let frame = Frame { sequence: place.next, durable: 0, time: place.time };
+    bytes.extend_from_slice(&sealed_behind(frame, body, place.checksum));
+    (storage.with_file(&name, bytes), offset)
+}
+
+#[test]
+fn a_kind_that_must_be_understood_is_refused_whatever_loss_is_accepted() {
+    let (storage, offset) = ending_with(&[4, 0, 0, 2, 0x80, 0, 0, 1, 0xe0, 0, 0, 0, 0xff]);
+    let names = storage.list().expect("a disk in order");
+    let before: Vec<_> = names.iter().map(|name| storage.read(name)).collect();
+    for accept_loss in [false, true] {
+        let options = Options { accept_loss, ..Options::default() };
+        let error = open_with(&storage, &options).expect_err("it is not known");
+        let text = error.to_string();
+        let JournalError::Newer { place, .. } = error else { panic!("{text}") };
+        assert_eq!((place.file, place.offset, place.record), (journal_name(1), offset, 5));
+        let needed =
+            concat!("open it with display-server ", env!("CARGO_PKG_VERSION"), ", which wrote it, or later");
+        assert!(text.contains("its kind 4 (resize) is not known") && text.contains(needed), "{text}");
+        assert!(!text.contains("accept-loss") && !text.contains("damaged"), "{text}");
+        let after: Vec<_> = names.iter().map(|name| storage.read(name)).collect();
+        assert!(after == before, "it is as it was");
+    }
+}
+
+#[test]
+fn a_kind_that_may_be_skipped_is() {
+    let (storage, _) = ending_with(&[0x80, 1, 2, 3]);
+    let world = open(&storage).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(world.last(), 5);
+    let (more, _) = world.turn(&mut Dice::new(2), 2);
+    let again = open(&storage.after_kill()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(again.last() == 7 && Some(&picture(&again.core)) == more.last());
+}
+
+#[test]
+fn a_session_that_cannot_be_decoded_is_damage_at_its_offset() {
+    let (storage, offset) = ending_with(&[&[3][..], &[9; 16], &[77, 0, 0]].concat());
+    let error = open(&storage).expect_err("it is damaged");
+    let text = error.to_string();
+    let JournalError::Damaged { damage, .. } = error else { panic!("{text}") };
+    assert_eq!((damage.file.clone(), damage.offset, damage.record), (journal_name(1), offset, 5));
+    assert!(text.contains("these bytes are no session: another version"), "{text}");
+    let catalogue = Catalogue::read(&storage).expect("a disk in order");
+    let report = examine(&storage, &catalogue, &Errors(Path::new("memory")), &mut |_, _| ());
+    assert_eq!(report.expect("a disk in order").damage, Some(damage));
+}
+
+#[test]
+fn a_file_of_a_later_version_is_not_cut_off() {
+    let (storage, _) = ending_with(&[0x80]);
+    let (mut bytes, _) = Header {
+        version: Version::WRITTEN,
+        size: SIZE,
+        background: Color::BLACK,
+        instance: [1; 16],
+        boot: 2,
+        first: 6,
+        previous: 0,
+        durable: 0,
+        time: 0,
+    }
+    .encode();
+    bytes[11] = 3;
+    let file = storage.create(&journal_name(2)).expect("a disk in order");
+    append_all(&*file, &bytes).expect("a disk in order");
+    let text = open(&storage).expect_err("it may be whole").to_string();
+    assert!(
+        text.contains("its version is 3") && text.contains("a later program may have written it"),
+        "{text}"
+    );
+}
