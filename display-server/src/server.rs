@@ -200,6 +200,7 @@ impl Server {
     /// The machine of a connection, whose sessions are confirmed with `nonce`: random, but for a test that knows it.
     pub(crate) fn machine(&self, nonce: Option<Nonce>) -> server::Connection {
         let config = server::Config {
+            display: draw_protocol::DisplayName::main(),
             server: self.name.to_owned(),
             size: self.display().size(),
             message: self.options.message,

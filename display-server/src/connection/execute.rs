@@ -124,6 +124,7 @@ impl<S> Connection<'_, S> {
                     }
                     machine.answer(result);
                 }
+                Step::Greet(_) => unreachable!("it has its display"),
                 Step::Resume(asked) => *resuming = Some(asked),
                 Step::Continue => done += CALL,
                 Step::Wait if is_streaming => break Turn::Yield,
