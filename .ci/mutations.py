@@ -54,7 +54,7 @@ SESSIONS = [
     ("a lost answer is a success", "client/resume.rs", "self.resumed_to = applied;", "self.resumed_to = 0;"),
     ("what comes before the confirmation is executed", "server.rs", "if self.unconfirmed.is_some()\n            && let", "if false\n            && let"),
     ("any number confirms", "server/greeting.rs", "confirmed.map(i128::from) == wanted", "wanted.is_some()"),
-    ("a confirmation is asked of those who promise none", "server/greeting.rs", "self.config.nonce.filter(|_| asked.confirms)", "self.config.nonce"),
+    ("a confirmation is asked of those who promise none", "server/greeting.rs", "nonce.filter(|_| asked.confirms)", "*nonce"),
     ("a client does not confirm", "client/resume.rs", "self.out.lead(bytes);", "drop(bytes);"),
     ("a confirmation goes behind the requests", "client/outbox.rs", "_ if self.is_greeting || self.is_leading() =>", "_ if self.is_greeting =>"),
     ("what waits behind a confirmation counts as sent", "client.rs", "if self.out.is_open() && !self.out.is_leading() {", "if self.out.is_open() {"),

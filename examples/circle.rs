@@ -35,7 +35,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
     which standard error says; 128 and the number of the signal that stopped it, so 130 after Ctrl-C."
 )]
 struct Args {
-    /// The display to draw on: host, host:port, [ipv6]:port, or a port alone (of this machine)
+    /// The display to draw on: host, host:port, [ipv6]:port, or a port alone (of this machine);
+    /// /NAME behind it is the display of that name of a server that has several
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// How to draw
@@ -164,7 +165,9 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
         (None, Duration::ZERO) => None,
         (None, rtt) => Some(DelayLine::start(resolve(address)?, rtt)?),
     };
-    let far_address = far.as_ref().map_or_else(|| address.to_owned(), |line| line.address().to_string());
+    let name = address.split_once('/').map_or(String::new(), |(_, name)| format!("/{name}"));
+    let far_address =
+        far.as_ref().map_or_else(|| address.to_owned(), |line| format!("{}{name}", line.address()));
     connecting(interrupt, address);
     // Looks at the picture without the delay.
     let near = blocking::Display::connect(address)?;
@@ -216,6 +219,7 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
 }
 
 fn resolve(address: &str) -> Result<SocketAddr> {
+    let (address, _) = address.split_once('/').unwrap_or((address, ""));
     let with_port = if address.contains("]:") || (!address.contains(']') && address.contains(':')) {
         address.to_owned()
     } else {

@@ -44,7 +44,14 @@ fn run(args: &Args) -> Result<()> {
     let detail = if args.full { Detail::Full } else { Detail::Line };
     if let Some(display) = &args.display {
         // What is no address is said at once, and not when the first client comes.
-        draw_client::parse_address(display)?;
+        if let Some(name) = draw_client::parse_address(display)?.display {
+            return Err(format!(
+                "the wire goes to a server, and each client asks for its display itself: leave out /{name} here, and have the \
+                 clients connect to {}/{name}",
+                args.listen
+            )
+            .into());
+        }
         let relayed = runtime.block_on(relay(&args.listen, Wire::new(display, detail, Paper::default())));
         // A thread may still be looking for the name of the display.
         runtime.shutdown_background();

@@ -70,6 +70,7 @@ impl Server {
     pub fn new() -> Server {
         let now = Instant::now();
         let config = server::Config {
+            display: draw_protocol::DisplayName::main(),
             server: "benches".into(),
             size: SIZE,
             message: limits::MESSAGE,
@@ -92,6 +93,7 @@ impl Server {
                     let result = execute(&request);
                     self.machine.answer(result);
                 }
+                server::Step::Greet(_) => unreachable!("it has its display"),
                 server::Step::Resume(_) => self.machine.resume(&mut None),
                 server::Step::Continue => {}
                 server::Step::Wait => break,

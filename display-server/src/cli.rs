@@ -9,12 +9,14 @@ mod signals;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::Journal;
+use display_server::displays::{check_new, journal_directory, journals_in};
 use display_server::doors::pixelflut;
 use display_server::journal::{self as journaling, DEFAULT_SIZE};
-use display_server::typed::{number, parse_size};
-use display_server::window::{self, End, Event, Window, Windows};
+use display_server::typed::{number, parse_added, parse_size};
+use display_server::window::{End, Event, Windows};
 use display_server::{
-    Color, Display, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output, snapshot,
+    Color, Display, DisplayName, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output,
+    snapshot,
 };
 use saving::Snapshots;
 use std::io;
@@ -25,8 +27,8 @@ use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tracing::info;
 use tracing::level_filters::LevelFilter;
+use tracing::{error, info, warn};
 
 /// A display that programs draw on over TCP.
 ///
@@ -59,6 +61,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, value_parser = parse_size)]
     size: Option<Size>,
 
+    /// Add a display of this name and size, which clients ask for as host:port/NAME. May be given several times
+    ///
+    /// The first display, of --size, is named main; clients that name none get it. NAME has 1 to 32 characters, each of a-z, 0-9 or -.
+    #[arg(long, value_name = "NAME=WxH", value_parser = parse_added)]
+    add: Vec<(DisplayName, Size)>,
+
     /// Show it in a window: with a GPU or by software, whichever suits; or not at all
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
     present: Present,
@@ -74,6 +82,7 @@ pub(crate) struct Args {
 
     /// Write the display to this PNG file on exit and on SIGUSR1; `-` is standard output
     ///
+    /// The snapshot of an added display goes to FILE-NAME.png beside it; there is none if FILE is not a regular file.
     /// With `-` the first line goes to standard error. The reader of a pipe has until 2 s after the display began to end: what it has
     /// not taken by then is lost, and the status is 1. A regular file has no limit.
     #[arg(long, value_name = "FILE.png")]
@@ -86,7 +95,7 @@ pub(crate) struct Args {
     /// Keep what is drawn in this directory, so that it is there again after `kill -9` and, as far as it was synced, after a loss of
     /// power
     ///
-    /// Clients may wait for its disk. While that is full, also at the start, what is there is shown and nothing is drawn.
+    /// An added display keeps its journal in DIR/displays/NAME. Clients may wait for its disk. While that is full, also at the start, what is there is shown and nothing is drawn.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 
@@ -159,8 +168,20 @@ pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
 /// The window has a thread of its own, since the screen may keep it waiting for ever.
 fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     // All that can be refused is refused before anything starts.
+    let main = DisplayName::main();
+    for (i, (name, _)) in args.add.iter().enumerate() {
+        check_new(name, std::iter::once(&main).chain(args.add[..i].iter().map(|(name, _)| name)))?;
+    }
     if let Some(path) = &args.snapshot {
         snapshot::check_writable(path)?;
+        for (name, _) in &args.add {
+            match saving::beside(path, name) {
+                Some(path) => snapshot::check_writable(&path)?,
+                None => {
+                    warn!("no snapshot is written of the display {name}: --snapshot names no regular file");
+                }
+            }
+        }
     }
     let mut listeners = vec![(bind(&args.listen, false)?, Door::Native)];
     if let Some(address) = &args.pixelflut {
@@ -171,11 +192,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
-    let windows = (1..=args.windows).map(|n| Window {
-        title: if n == 1 { address.to_string() } else { format!("{address} ({n})") },
-        display: server.display().clone(),
-    });
-    let window = window::open(windows.collect(), present, move |event| {
+    let window = server.show(args.windows, present, address, move |event| {
         // A window that failed says no more: then only signals count.
         if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());
@@ -190,31 +207,71 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     // A connection that was cut may still be in the middle of a long request.
     runtime.shutdown_background();
     // Whatever else went wrong, the picture is to be kept.
-    let kept = server.journal().map_or(Ok(()), |journal| journal.close().map_err(Error::from));
+    let mut kept = Ok(());
+    for journal in server.journals() {
+        // One that fails keeps none of the others from being closed.
+        match (journal.close(), &kept) {
+            (Err(another), Err(_)) => error!("{another}"),
+            (closed, Ok(())) => kept = closed.map_err(Error::from),
+            (Ok(()), Err(_)) => {}
+        }
+    }
     if let Some(window) = window {
         window.finish();
     }
     kept.and(outcome)
 }
 
-/// The server of a new display, or of the one that a journal has.
+/// Returns the server of new displays, or of those that a journal has.
 fn server(args: &Args) -> Result<Server, Error> {
     let options = ServerOptions::default();
-    let Some(directory) = &args.journal else {
-        return Ok(Server::new(Display::new(args.size.unwrap_or(DEFAULT_SIZE), args.background)?, options));
+    let of = |name: &DisplayName| {
+        let name = name.to_string();
+        |source| Error::Of { name, source: Box::new(source) }
     };
-    let mut bar = progress::Bar::new("recovering");
-    let journal = Journal::open(
-        directory,
-        &journaling::Options {
-            size: args.size,
-            background: args.background,
-            snapshot_after: args.journal_size << 20,
-            accept_loss: args.accept_loss,
-        },
-        &mut |done, total| bar.set(done, total),
-    )?;
-    Ok(Server::new(journal.display().clone(), options).journaled(journal))
+    let Some(directory) = &args.journal else {
+        let first = Display::new(args.size.unwrap_or(DEFAULT_SIZE), args.background)?;
+        return args.add.iter().try_fold(Server::new(first, options), |server, (name, size)| {
+            let display = Display::new(*size, args.background).map_err(of(name))?;
+            server.with_display(name.clone(), display)
+        });
+    };
+    let what = if args.add.is_empty() { "recovering" } else { "recovering main" };
+    let journal = recover(args, directory, args.size, what.into())?;
+    let server = Server::new(journal.display().clone(), options).journaled(journal);
+    let server = args.add.iter().try_fold(server, |server, (name, size)| {
+        let directory = journal_directory(directory, name);
+        let journal =
+            recover(args, &directory, Some(*size), format!("recovering {name}")).map_err(of(name))?;
+        server.with_journaled(name.clone(), journal)
+    })?;
+    for name in journals_in(directory) {
+        let directory = journal_directory(directory, &name);
+        if args.add.iter().any(|(added, _)| *added == name) {
+            continue;
+        }
+        if let Ok(info) = journaling::inspect::info(&directory) {
+            warn!(
+                "the journal in {} is of the display {name}, which was not added and is not served: add it with --add \
+                 {name}={}",
+                directory.display(),
+                info.size
+            );
+        }
+    }
+    Ok(server)
+}
+
+/// Brings a display back from its journal, and says how far that is as `what`.
+fn recover(args: &Args, directory: &Path, size: Option<Size>, what: String) -> Result<Journal, Error> {
+    let mut bar = progress::Bar::new(what);
+    let options = journaling::Options {
+        size,
+        background: args.background,
+        snapshot_after: args.journal_size << 20,
+        accept_loss: args.accept_loss,
+    };
+    Ok(Journal::open(directory, &options, &mut |done, total| bar.set(done, total))?)
 }
 
 /// Serves until a signal says to end, or the window does. The window is closed as soon as the end begins.
@@ -246,8 +303,7 @@ async fn serve(
         log::announce(&format!("listening {what}on {address}"), path.is_some_and(output::is_standard));
     }
     // A task of its own, as each snapshot has one: neither waits for the other.
-    let (mut snapshots, running) =
-        (Snapshots::new(server.display(), path.map(Path::to_owned)), server.clone());
+    let (mut snapshots, running) = (Snapshots::new(server, path), server.clone());
     let mut running = tokio::spawn(async move { running.run_doors(listeners, stopped).await });
     loop {
         let is_idle = !snapshots.is_writing();

@@ -19,9 +19,10 @@ mod transmit;
 use crate::admission::Seat;
 use crate::budget::Share;
 use crate::buffers::ReadBuffer;
-use crate::canvas::{Caller, Canvas};
+use crate::canvas::Caller;
 use crate::clock;
 use crate::display::Display;
+use crate::displays::{Named, Reception};
 use crate::fairness::Work;
 use crate::farewell;
 use crate::hasher::Hasher;
@@ -52,24 +53,24 @@ pub(crate) async fn serve<S>(
     (stream, ahead): (S, Look<S>),
     peer: &str,
     machine: impl FnOnce() -> server::Connection,
-    canvas: &Canvas,
+    reception: Reception<'_>,
     (share, work, hasher, seat): (Share, Work, &Hasher, &Seat),
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let display = canvas.display();
-    let counters = display.counters();
-    counters.accepted.fetch_add(1, Relaxed);
-    counters.connections.fetch_add(1, Relaxed);
-    display.clients_changed();
+    // It counts there until its first message chooses another.
+    let named = reception.displays.first();
+    named.display().count_connection(true);
     debug!(peer, "connected");
     let trace = Printer::from_environment(clock::now);
     trace.note(|| format!("a client at {peer}"));
     let mut connection = Connection {
         stream,
         ahead,
-        caller: Caller::new(canvas),
+        caller: Caller::new(named.canvas()),
+        reception,
+        named,
         machine: machine(),
         share,
         work,
@@ -102,10 +103,11 @@ pub(crate) async fn serve<S>(
         if is_shutdown {
             debug!(peer, client, "told the client that the display ends");
         } else {
-            counters.closed_for_fault.fetch_add(1, Relaxed);
+            connection.display().counters().closed_for_fault.fetch_add(1, Relaxed);
             info!(
                 peer,
                 client,
+                display = connection.label(),
                 code = fault.code.as_str(),
                 "closing the connection: {}",
                 Printable(&fault.message)
@@ -140,6 +142,9 @@ struct Connection<'a, S> {
     /// Tells what may still come of it, without reading.
     ahead: Look<S>,
     caller: Caller<'a>,
+    /// What the display is chosen from, and the one that is.
+    reception: Reception<'a>,
+    named: &'a Named,
     machine: server::Connection,
     share: Share,
     work: Work,
@@ -178,6 +183,11 @@ impl<S> Connection<'_, S> {
         self.caller.canvas().display()
     }
 
+    /// The name of the display for the log, if the server has several.
+    fn label(&self) -> Option<&str> {
+        self.reception.label(self.named)
+    }
+
     fn log_end(&self, result: &io::Result<()>) {
         let Connection { peer, machine, .. } = self;
         let Stats { executed, faults, unheard_faults, ignored_questions, malformed, .. } = machine.stats();
@@ -188,10 +198,11 @@ impl<S> Connection<'_, S> {
             Ok(()) => "ended".to_owned(),
             Err(error) => error.to_string(),
         };
-        debug!(peer, executed, faults, malformed, "disconnected: {how}");
+        debug!(peer, display = self.label(), executed, faults, malformed, "disconnected: {how}");
         if unheard_faults > 0 || ignored_questions > 0 {
             info!(
                 peer,
+                display = self.label(),
                 "{unheard_faults} notifications of the client failed and {ignored_questions} asked a question; \
                  the client was not told, because a notification has no answer: it should send requests"
             );
@@ -203,9 +214,7 @@ impl<S> Drop for Connection<'_, S> {
     /// Also when the task is aborted or the display's code panics.
     fn drop(&mut self) {
         self.give_session_back();
-        let counters = self.display().counters();
         self.display().count_buffered(self.buffered, 0);
-        counters.connections.fetch_sub(1, Relaxed);
-        self.display().clients_changed();
+        self.display().count_connection(false);
     }
 }

@@ -135,6 +135,27 @@ impl Display {
         }
     }
 
+    /// Counts a connection that is opened here, or one that goes.
+    pub(crate) fn count_connection(&self, is_opened: bool) {
+        let counters = self.counters();
+        if is_opened {
+            counters.accepted.fetch_add(1, Relaxed);
+            counters.connections.fetch_add(1, Relaxed);
+        } else {
+            counters.connections.fetch_sub(1, Relaxed);
+        }
+        self.clients_changed();
+    }
+
+    /// Has a connection with so many bytes in buffers, which has been counted here, count as opened on another display.
+    pub(crate) fn hand_connection(&self, to: &Display, buffered: u64) {
+        self.count_buffered(buffered, 0);
+        self.counters().accepted.fetch_sub(1, Relaxed);
+        self.count_connection(false);
+        to.count_connection(true);
+        to.count_buffered(0, buffered);
+    }
+
     /// Returns what tells this display from every other.
     pub(crate) fn instance(&self) -> Id {
         self.inner.instance

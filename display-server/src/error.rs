@@ -21,6 +21,25 @@ pub enum Error {
         /// What it would take.
         bytes: u64,
     },
+    /// A name that a display of a server cannot have.
+    #[error("there can be no display {name:?} ({problem}): choose another name")]
+    Name {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// More displays than one server has.
+    #[error("a server has at most {} displays: start another server on another port", crate::displays::MOST)]
+    Displays,
+    /// A display of several cannot be opened.
+    #[error("the display {name}: {source}")]
+    Of {
+        /// The name of the display.
+        name: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
     /// A text that is no address to listen on.
     #[error(
         "{address:?} is no address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
@@ -73,11 +92,13 @@ pub enum Error {
 draw_protocol::debug_as_sentence!(
     Error {
         Memory { size, bytes }
+        Name { name, problem }
+        Of { name, source }
         Address { address, problem }
         Host { host, source }
         Listen { address, source, hint }
         Snapshot { path, source }
     }
     (Size Random Journal Start)
-    []
+    [Displays]
 );

@@ -49,6 +49,7 @@ mod clock;
 mod connection;
 mod damage;
 mod display;
+pub mod displays;
 #[doc(hidden)]
 pub mod doors;
 mod error;
@@ -80,7 +81,7 @@ pub use damage::Damage;
 pub use display::{Display, Pointer, Stats};
 pub use doors::Door;
 pub use draw_protocol::Area;
-pub use draw_protocol::{Color, Position, Size};
+pub use draw_protocol::{Color, DisplayName, Position, Size};
 pub use error::Error;
 pub use framebuffer::{Framebuffer, Subscription};
 pub use listen::{bind, bind_or};

@@ -4,9 +4,9 @@ use crate::display::Display;
 use crate::error::Error;
 use crate::listen;
 use crate::server::{Server, ServerOptions};
-use crate::window::{self, End, Event, PATIENCE, Present, Window, Windows};
+use crate::window::{End, Event, PATIENCE, Present, Windows};
 use draw_protocol::limits::PORT;
-use draw_protocol::{Color, Size};
+use draw_protocol::{Color, DisplayName, Size};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -23,6 +23,8 @@ const WORKERS: usize = 2;
 pub struct Options {
     /// Width and height: 640x480 by default.
     pub size: Size,
+    /// Further displays, which clients ask for by their names: none by default. The first is named `main`.
+    pub displays: Vec<(DisplayName, Size)>,
     /// The colour of every pixel at the start: black by default.
     pub background: Color,
     /// Where to listen, as [`bind`](crate::bind) takes it: 127.0.0.1:3729 by default.
@@ -39,6 +41,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             size: Size { width: 640, height: 480 },
+            displays: Vec::new(),
             background: Color::BLACK,
             listen: format!("127.0.0.1:{PORT}"),
             or_any_port: false,
@@ -52,6 +55,7 @@ impl Default for Options {
 #[derive(Debug, Clone)]
 pub struct Handle {
     display: Display,
+    server: Server,
     address: SocketAddr,
     stop: Arc<watch::Sender<bool>>,
     watched: Arc<Watched>,
@@ -129,6 +133,11 @@ impl Handle {
         &self.display
     }
 
+    /// Returns the display of this name: see [`Options::displays`].
+    pub fn display_named(&self, name: &str) -> Option<&Display> {
+        self.server.displays().find(|(known, _)| known.as_str() == name).map(|(_, display)| display)
+    }
+
     /// Ends the server and closes the window: clients are told and go, within two seconds. The body goes on, and so do
     /// the pixels.
     pub fn stop(&self) {
@@ -200,14 +209,19 @@ where
     T: Send,
 {
     let display = Display::new(options.size, options.background)?;
+    let mut server = Server::new(display.clone(), options.server);
+    for (name, size) in options.displays {
+        let added = Display::new(size, options.background)
+            .map_err(|source| Error::Of { name: name.to_string(), source: Box::new(source) })?;
+        server = server.with_display(name, added)?;
+    }
     let listener = listen::bind(&options.listen, options.or_any_port)?;
     let address = listener.local_addr().map_err(Error::Start)?;
     let (stop, stopped) = watch::channel(false);
     let stop = Arc::new(stop);
     let watched = Arc::new(Watched::new(State::Opening));
     let (told, ending) = (Arc::clone(&watched), Arc::clone(&stop));
-    let windows = vec![Window { title: address.to_string(), display: display.clone() }];
-    let window = window::open(windows, options.present, move |event| match event {
+    let window = server.show(1, options.present, address, move |event| match event {
         Event::Opened => told.set(State::Open),
         Event::Ended(End::Closed) => {
             told.set(State::Closed);
@@ -218,14 +232,13 @@ where
     if window.is_none() {
         watched.set(State::Missing);
     }
-    let handle = Handle { display: display.clone(), address, stop, watched, window };
+    let handle = Handle { display, server: server.clone(), address, stop, watched, window };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("display")
         .enable_all()
         .build()
         .map_err(Error::Start)?;
-    let server = Server::new(display, options.server);
 
     thread::scope(|scope| {
         // The runtime is entered and dropped on a thread of its own, since the calling one may belong to another.

@@ -11,16 +11,21 @@ use crate::canvas::{Canvas, Journal};
 use crate::clock::now;
 use crate::connection::{self, LAST_FAREWELL, Look};
 use crate::display::Display;
+use crate::displays::{self, Displays, Reception};
 use crate::doors::{Door, pixelflut};
+use crate::error::Error;
 use crate::fairness::{Lane, Work};
 use crate::farewell;
 use crate::hasher::Hasher;
 use crate::limits;
+use crate::window::{Event, Present, Windows};
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
-use draw_protocol::{Code, Fault, server};
+use draw_protocol::{DisplayName, Fault, server};
 use entrance::{Entrance, Newcomer, allowed_connections, busy, report};
+use futures::future::select_all;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -74,7 +79,7 @@ impl Default for ServerOptions {
 pub struct Server {
     /// What it calls itself.
     name: &'static str,
-    canvas: Canvas,
+    pub(crate) displays: Displays,
     options: ServerOptions,
     budget: Budget,
     pub(crate) lane: Lane,
@@ -101,23 +106,63 @@ impl Server {
         let budget = Budget::new(options.memory, options.connections);
         let name = concat!("display-server ", env!("CARGO_PKG_VERSION"));
         let (lane, hasher) = (Lane::default(), Hasher::default());
-        Server { name, canvas: Canvas::new(display), options, budget, lane, hasher }
+        Server { name, displays: Displays::new(Canvas::new(display)), options, budget, lane, hasher }
     }
 
     /// The same, but of the display of `journal`, which each drawing call is written to first.
     #[must_use]
-    pub fn journaled(self, journal: Journal) -> Server {
-        Server { canvas: Canvas::journaled(journal), ..self }
+    pub fn journaled(mut self, journal: Journal) -> Server {
+        self.displays.set_first(Canvas::journaled(journal));
+        self
     }
 
-    /// What its clients draw on.
+    /// Adds a display that clients ask for by its name. Clients that name none get that of [`Server::new`], which is named `main`.
+    ///
+    /// # Errors
+    /// [`Error::Name`] if there is a display of that name, [`Error::Displays`] if there are too many.
+    pub fn with_display(mut self, name: DisplayName, display: Display) -> Result<Server, Error> {
+        self.displays.add(name, Canvas::new(display))?;
+        Ok(self)
+    }
+
+    /// Adds the display of `journal`: see [`Server::with_display`].
+    ///
+    /// # Errors
+    /// Those of [`Server::with_display`].
+    pub fn with_journaled(mut self, name: DisplayName, journal: Journal) -> Result<Server, Error> {
+        self.displays.add(name, Canvas::journaled(journal))?;
+        Ok(self)
+    }
+
+    /// Returns the display of clients that name none.
     pub fn display(&self) -> &Display {
-        self.canvas.display()
+        self.displays.first().display()
     }
 
-    /// Where its clients' drawing calls are kept.
+    /// Returns the journal of [`Server::display`], if it has one.
     pub fn journal(&self) -> Option<&Journal> {
-        self.canvas.journal()
+        self.displays.first().canvas().journal()
+    }
+
+    /// Returns all displays with their names, `main` first.
+    pub fn displays(&self) -> impl Iterator<Item = (&DisplayName, &Display)> {
+        self.displays.all().map(|named| (named.name(), named.display()))
+    }
+
+    /// Returns the journals of all displays that have one.
+    pub fn journals(&self) -> impl Iterator<Item = &Journal> {
+        self.displays.journals()
+    }
+
+    /// Shows each display in as many windows as `each` says, and returns at once: see [`window::open`](crate::window::open).
+    pub fn show(
+        &self,
+        each: u8,
+        present: Present,
+        address: SocketAddr,
+        told: impl FnMut(Event) + Send + 'static,
+    ) -> Option<Windows> {
+        displays::show(&self.displays, each, present, address, told)
     }
 
     /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
@@ -151,23 +196,27 @@ impl Server {
             }
             #[cfg(any(target_os = "linux", target_os = "android"))]
             socket::send_unpaced(listener, address);
-            info!(%address, ?door, size = %self.display().size(), "serving");
+            let reached = if *door == Door::Native { usize::MAX } else { 1 };
+            for (name, shown) in self.displays().take(reached) {
+                let name = self.displays.are_several().then(|| name.as_str());
+                info!(%address, ?door, display = name, size = %shown.size(), "serving");
+            }
         }
         let (stop, stopped) = watch::channel(false);
         let mut entrance = Entrance::new(listeners, allowed_connections(self.options.connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(async {
-            match self.journal() {
-                Some(journal) => {
-                    // Not within the macro, which evaluates nothing when nobody listens.
-                    let failure = journal.failed().await;
-                    error!("{failure}");
-                }
-                None => std::future::pending().await,
+            let failures: Vec<_> = self.journals().map(|journal| Box::pin(journal.failed())).collect();
+            if failures.is_empty() {
+                return std::future::pending().await;
             }
+            // Not within the macro, which evaluates nothing when nobody listens.
+            let (failure, ..) = select_all(failures).await;
+            error!("{failure}");
         });
-        let mut reclaim = pin!(self.display().reclaim());
+        let reclaims = self.displays().map(|(_, display)| Box::pin(display.reclaim()));
+        let mut reclaim = select_all(reclaims);
         loop {
             while let Some(next) = entrance.next_step() {
                 self.take_step(next, &mut entrance, &mut connections, &stopped);
@@ -178,13 +227,10 @@ impl Server {
                 () = &mut failed => break,
                 Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => entrance.ended(ended),
                 () = entrance.wait() => {}
-                never = &mut reclaim => match never {},
+                (never, ..) = &mut reclaim => match never {},
             }
         }
-        let end = || match self.journal().and_then(Journal::failure) {
-            Some(failure) => Fault::new(Code::ShuttingDown, &*failure),
-            None => self.display().end(),
-        };
+        let end = || self.displays.end(self.display(), self.journal());
         for newcomer in entrance.close() {
             self.refuse(&newcomer, end());
         }
@@ -209,30 +255,23 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let seat = Seat::new(now());
-        let machine = || self.machine(nonce());
-        self.serve_with(connection::plain(stream), peer, machine, &seat, shutdown).await;
+        let machine = || self.machine();
+        self.serve_with(connection::plain(stream), peer, (machine, nonce()), &seat, shutdown).await;
     }
 
-    /// The machine of a connection, whose sessions are confirmed with `nonce`: random, but for a test that knows it.
-    pub(crate) fn machine(&self, nonce: Option<Nonce>) -> server::Connection {
-        let config = server::Config {
-            server: self.name.to_owned(),
-            size: self.display().size(),
-            message: self.options.message,
-            instance: Some(self.canvas.sessions().instance()),
-            has_journal: self.journal().is_some(),
-            nonce,
-        };
-        server::Connection::new(config, now())
+    /// Returns the machine of a connection, whose display is chosen by its first message.
+    pub(crate) fn machine(&self) -> server::Connection {
+        server::Connection::open(self.options.message, now())
     }
 
-    /// As [`Server::serve`], with the state machine that `machine` makes. An argument of an `async fn` takes its room twice, for as long
+    /// As [`Server::serve`], with the state machine that `machine` makes, and a nonce that confirms its sessions: random, but for a test
+    /// that knows it. An argument of an `async fn` takes its room twice, for as long
     /// as the connection lasts: so that is made where it stays, and this returns the future itself.
     pub(crate) fn serve_with<'a, S>(
         &'a self,
         stream: (S, Look<S>),
         peer: &'a str,
-        machine: impl FnOnce() -> server::Connection + 'a,
+        (machine, nonce): (impl FnOnce() -> server::Connection + 'a, Option<Nonce>),
         seat: &'a Seat,
         shutdown: impl Future<Output = ()> + 'a,
     ) -> impl Future<Output = ()>
@@ -240,7 +279,9 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'a,
     {
         let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
-        connection::serve(stream, peer, machine, &self.canvas, means, shutdown)
+        let (displays, server, message) = (&self.displays, self.name, self.options.message);
+        let reception = Reception { displays, server, message, nonce };
+        connection::serve(stream, peer, machine, reception, means, shutdown)
     }
 
     fn take_step(
@@ -261,14 +302,15 @@ impl Server {
                     let address = address.to_string();
                     match door {
                         Door::Native => {
-                            let machine = || server.machine(nonce());
                             let stream = connection::socket(stream);
+                            let machine = (|| server.machine(), nonce());
                             server.serve_with(stream, &address, machine, &own, stopped).await;
                         }
                         Door::Pixelflut => {
                             let work = Work::new(&server.lane, own.peer(), now());
                             let means = (server.budget.share(), work, &*own);
-                            pixelflut::serve(stream, &address, &server.canvas, means, stopped).await;
+                            let canvas = server.displays.first().canvas();
+                            pixelflut::serve(stream, &address, canvas, means, stopped).await;
                         }
                     }
                 });
@@ -278,7 +320,7 @@ impl Server {
                 let busy = busy(entrance.connections);
                 let task = connections.spawn(async move {
                     let (peer, seat) = (peer.to_string(), Seat::new(now()));
-                    let machine = || server.machine(nonce()).refusing(busy);
+                    let machine = (|| server.machine().refusing(busy), nonce());
                     let stream = connection::socket(stream);
                     let telling = server.serve_with(stream, &peer, machine, &seat, stopped);
                     _ = tokio::time::timeout(TURNING_AWAY, telling).await;
@@ -295,7 +337,7 @@ impl Server {
         if *door == Door::Pixelflut {
             return pixelflut::refuse(stream, peer, self.display(), &fault);
         }
-        let mut machine = self.machine(nonce()).refusing(fault);
+        let mut machine = self.machine().refusing(fault);
         let told = farewell::at_once(stream, &mut machine);
         let counters = self.display().counters();
         counters.accepted.fetch_add(1, Relaxed);

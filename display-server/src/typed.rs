@@ -2,7 +2,7 @@
 
 use crate::journal::inspect::Moment;
 use crate::limits::SIDE;
-use draw_protocol::Size;
+use draw_protocol::{DisplayName, ParseDisplayNameError, Size};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Reads a size, as `640x480`.
@@ -17,6 +17,18 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
     text.split_once(['x', 'X'])
         .and_then(|(width, height)| Some(Size { width: side(width)?, height: side(height)? }))
         .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
+}
+
+/// Reads a display that is added, as `plots=640x480`.
+///
+/// # Errors
+/// How it is to be written.
+pub fn parse_added(text: &str) -> Result<(DisplayName, Size), String> {
+    let Some((name, size)) = text.split_once('=') else {
+        return Err("write name=width x height, for example plots=640x480".into());
+    };
+    let name = name.parse().map_err(|error: ParseDisplayNameError| error.to_string())?;
+    Ok((name, parse_size(size)?))
 }
 
 /// Makes a reader of whole numbers from `from` to `to`, both included.
@@ -47,4 +59,30 @@ pub fn parse_moment(text: &str) -> Result<Moment, String> {
     seconds().or_else(|| humantime::parse_rfc3339_weak(text).ok()).map(Moment::At).ok_or_else(|| {
         "write 2026-01-31T12:00:00Z, the seconds since 1970, or -10s for so long before the last call".into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_display_that_is_added_has_a_name_and_a_size() {
+        let size = Size { width: 64, height: 48 };
+        assert_eq!(parse_added("plots=64x48"), Ok(("plots".parse().expect("a name"), size)));
+        for (text, says) in [
+            ("plots", "for example plots=640x480"),
+            ("64x48", "for example plots=640x480"),
+            ("=64x48", "has 1 to 32 characters, each of a-z, 0-9 or -"),
+            ("Plots=64x48", "has 1 to 32 characters"),
+            ("a/b=64x48", "has 1 to 32 characters"),
+            (&format!("{}=64x48", "x".repeat(33)), "has 1 to 32 characters"),
+            ("plots=64", "for example 640x480, each from 1 to 16384"),
+            ("plots=0x48", "each from 1 to 16384"),
+            ("plots=64x16385", "each from 1 to 16384"),
+            ("plots=64x48=1", "each from 1 to 16384"),
+        ] {
+            let error = parse_added(text).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
 }

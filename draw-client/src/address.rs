@@ -1,7 +1,9 @@
-//! Where a display is: `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or `port`, which is one of this machine.
+//! Where a display is: `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or `port`, which is one of this machine; each with `/NAME` behind it
+//! for a display of that name.
 
 use crate::error::{Error, Result};
-use draw_protocol::limits;
+use draw_protocol::{DisplayName, limits};
+use std::fmt;
 use std::io;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -19,12 +21,34 @@ pub fn default_address() -> String {
     }
 }
 
+/// Where a display is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    /// The port of the server.
+    pub port: u16,
+    /// Which of the server's displays it is. `None` is the first.
+    pub display: Option<DisplayName>,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show(&self.host, self.port))?;
+        match &self.display {
+            Some(name) => write!(f, "/{name}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Reads an address; the port is [`limits::PORT`] unless given.
 ///
 /// # Errors
 /// [`Error::Address`], saying what is wrong with it.
-pub fn parse(text: &str) -> Result<(String, u16)> {
-    let wrong = |problem| Err(Error::Address { text: text.chars().take(100).collect(), problem });
+pub fn parse(whole: &str) -> Result<Address> {
+    let wrong = |problem| Err(Error::Address { text: whole.chars().take(100).collect(), problem });
+    let text = whole;
     if text.is_empty() {
         return wrong("it is empty (is a variable set to nothing?)");
     }
@@ -34,14 +58,25 @@ pub fn parse(text: &str) -> Result<(String, u16)> {
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return wrong("it has a space or a control character in it");
     }
-    if text.contains(['/', '\\', '@', '?', '#', ',']) {
+    let (text, display) = match text.split_once('/') {
+        None => (text, None),
+        Some((server, name)) => match name.parse() {
+            Ok(name) => (server, Some(name)),
+            Err(_) => {
+                return wrong(
+                    "behind the slash comes the name of a display, 1 to 32 characters of a-z, 0-9 and -",
+                );
+            }
+        },
+    };
+    if text.contains(['\\', '@', '?', '#', ',']) {
         return wrong("no name of a host has such a character");
     }
     let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     // No host has such a name, and the resolver would take it for an address: 4100 for 0.0.16.4.
-    if is_number(text) {
+    if is_number(text) && !text.is_empty() {
         return match text.parse() {
-            Ok(port @ 1..) => Ok(("localhost".to_owned(), port)),
+            Ok(port @ 1..) => Ok(Address { host: "localhost".to_owned(), port, display }),
             _ => wrong("the port is a number from 1 to 65535"),
         };
     }
@@ -70,7 +105,7 @@ pub fn parse(text: &str) -> Result<(String, u16)> {
             _ => return wrong("the port is a number from 1 to 65535"),
         },
     };
-    Ok((host.to_owned(), port))
+    Ok(Address { host: host.to_owned(), port, display })
 }
 
 /// Whether it is an IPv6 address, perhaps with a zone behind: `fe80::1%eth0`.
@@ -80,7 +115,7 @@ fn is_ipv6(host: &str) -> bool {
 }
 
 /// How errors write an address.
-pub fn show(host: &str, port: u16) -> String {
+pub(crate) fn show(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
@@ -111,7 +146,12 @@ mod tests {
             ("[fe80::1%eth0]:9", "fe80::1%eth0", 9),
             ("4100", "localhost", 4100),
         ] {
-            assert_eq!(parse(text).unwrap(), (host.to_owned(), port), "{text}");
+            for (behind, display) in [("", None), ("/main", Some("main")), ("/plots-2", Some("plots-2"))] {
+                let (text, display) = (format!("{text}{behind}"), display.map(|name| name.parse().unwrap()));
+                let address = Address { host: host.to_owned(), port, display };
+                assert_eq!(parse(&text).unwrap(), address, "{text}");
+                assert_eq!(parse(&address.to_string()).unwrap(), address, "{text}");
+            }
         }
         for (text, says) in [
             ("", "it is empty"),
@@ -124,7 +164,15 @@ mod tests {
             ("::1]:3729", "a bracket belongs to the beginning"),
             ("http://host", "it is a URL"),
             ("https://host:3729/", "it is a URL"),
-            ("host/display", "such a character"),
+            ("host/", "behind the slash comes the name of a display"),
+            ("host:80/Plots", "behind the slash comes the name of a display"),
+            ("host/a/b", "behind the slash comes the name of a display"),
+            ("host/../etc", "behind the slash comes the name of a display"),
+            ("[::1]/é", "behind the slash comes the name of a display"),
+            ("/plots", "there is no host"),
+            ("::1/plots", "an IPv6 address goes in brackets"),
+            ("host:/plots", "the port is a number"),
+            ("host\\display", "such a character"),
             ("me@host", "such a character"),
             ("host:notaport", "the port is a number"),
             ("70000", "the port is a number"),

@@ -9,7 +9,7 @@ pub(crate) mod wait;
 use link::{Link, Peer};
 pub use pipeline::{Pipeline, PipelineBuilder, Reply};
 
-use crate::address;
+use crate::address::{self, Address};
 use crate::builder::LONGEST;
 use crate::debug;
 use crate::doctor::{self, Client, Diagnosis, Doctor};
@@ -54,6 +54,8 @@ struct Own {
     /// The process that has connected.
     owner: Owner,
     timeout: Duration,
+    /// What the server calls the display.
+    name: Option<String>,
 }
 
 /// The connection, for one call. It is given back before the thread counts as outside.
@@ -142,25 +144,28 @@ impl Builder {
     }
 
     /// Connects to `host`, `host:port`, `[ipv6]:port` or a port of this machine; the port is 3729 unless given. Every address of the name is
-    /// tried.
+    /// tried. With `/NAME` behind it, it is the display of that name of a server that has several; without, the server's first.
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::Connect`] when nothing listens there, [`Error::Timeout`] when it does not greet
     /// back in time, [`Error::Disconnected`] when it is no display, or refuses to be durable because it keeps no journal
-    /// ([`Code::NoJournal`](crate::Code::NoJournal)).
+    /// ([`Code::NoJournal`](crate::Code::NoJournal)), or the server has no display of the name
+    /// ([`Code::UnknownDisplay`](crate::Code::UnknownDisplay)) or is too old to have names.
     pub fn connect(&self, address: &str) -> Result<Display> {
-        let (host, port) = address::parse(address)?;
-        let shown = address::show(&host, port);
+        let parsed = address::parse(address)?;
+        let shown = parsed.to_string();
+        let Address { host, port, display } = parsed;
         let deadline = Instant::now() + self.connect_timeout;
         let trace = debug::open(&format!("to {shown}"));
         let Builder { timeout, connect_timeout, reconnect, durability, checksums, doctor } = *self;
-        let peer = Peer { host, port, connect_timeout, reconnect, durability, checksums };
+        let peer = Peer { host, port, display, connect_timeout, reconnect, durability, checksums };
         let owner = Owner::here();
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
+        let name = link.machine.welcome().and_then(|welcome| welcome.display.clone());
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());
         let inner = Mutex::new(Inner { link: Ok(link), stats: Stats::default(), doctor });
-        let own = Own { inner, mark: Mark::new(), owner, timeout };
+        let own = Own { inner, mark: Mark::new(), owner, timeout, name };
         Ok(Display { own: Arc::new(own), size })
     }
 
@@ -260,6 +265,11 @@ impl Display {
         self.size
     }
 
+    /// Returns the name of the display, if the address had one: `plots` of `localhost:3729/plots`.
+    pub fn name(&self) -> Option<&str> {
+        self.own.name.as_deref()
+    }
+
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
         self.lock().map_or(Stats::default(), |inner| inner.stats)
@@ -326,7 +336,7 @@ impl Display {
     /// # Errors
     /// A thread that has it already does not wait for itself, nor a process that was forked for a thread that is not there.
     fn lock(&self) -> Result<Held<'_>> {
-        let Own { inner, mark, owner, timeout } = &*self.own;
+        let Own { inner, mark, owner, timeout, .. } = &*self.own;
         let inside = Inside::enter(*mark);
         let inner = match try_lock(inner) {
             Some(inner) => inner,

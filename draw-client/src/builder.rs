@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::address;
+use crate::address::{self, Address};
 use crate::checksums;
 use crate::debug;
 use crate::display::Display;
@@ -20,8 +20,8 @@ use crate::socket;
 use crate::status::{Status, StatusCallback};
 use crate::writer::Writer;
 use draw_printer::Printer;
-use draw_protocol::Size;
 use draw_protocol::client::Connection;
+use draw_protocol::{DisplayName, Size};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -188,26 +188,29 @@ impl Builder {
     }
 
     /// Connects to `host`, `host:port`, `[ipv6]:port` or a port of this machine; the port is 3729 unless given. Every address of the name is
-    /// tried. The connection is driven by a task of the current tokio runtime.
+    /// tried. With `/NAME` behind it, it is the display of that name of a server that has several; without, the server's first. The connection is driven by a task of the current tokio runtime.
     ///
     /// # Errors
     /// [`Error::Address`], [`Error::Connect`] when nothing listens there, [`Error::Timeout`] when it does not greet
     /// back in time, [`Error::Disconnected`] when it is no display, or refuses to be durable because it keeps no journal
-    /// ([`Code::NoJournal`](crate::Code::NoJournal)).
+    /// ([`Code::NoJournal`](crate::Code::NoJournal)), or the server has no display of the name
+    /// ([`Code::UnknownDisplay`](crate::Code::UnknownDisplay)) or is too old to have names.
     ///
     /// # Panics
     /// Outside of a tokio runtime with time and I/O enabled.
     pub async fn connect(self, address: &str) -> Result<Display> {
         let deadline = now() + self.connect_timeout;
-        let (host, port) = address::parse(address)?;
-        let shown = address::show(&host, port);
+        let parsed = address::parse(address)?;
+        let shown = parsed.to_string();
+        let Address { host, port, display } = parsed;
         let stream =
             dial(&host, port, deadline).await.map_err(|error| address::unreachable(&shown, error))?;
         let checks = checksums::are_wanted(self.checksums, stream.peer_addr());
         let trace = debug::open(&format!("to {address}"));
         let patience = self.connect_timeout;
         let returning = returning(host, port, self.reconnect, patience).accept_loss(self.accepts_loss);
-        let (display, driver) = self.greet(stream.into(), Some(returning), checks, trace, deadline).await?;
+        let greeting = (checks, display);
+        let (display, driver) = self.greet(stream.into(), Some(returning), greeting, trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -249,7 +252,7 @@ impl Builder {
     {
         let deadline = now() + self.connect_timeout;
         let (trace, checks) = (debug::open("over a stream"), self.checksums.unwrap_or(false));
-        self.greet(Halves::split(stream), None, checks, trace, deadline).await
+        self.greet(Halves::split(stream), None, (checks, None), trace, deadline).await
     }
 
     /// Talks over streams that `connect` makes: the first, and another when one is lost. For a stream that is not TCP, and
@@ -280,7 +283,7 @@ impl Builder {
             Returning::new(again, self.reconnect, self.connect_timeout).accept_loss(self.accepts_loss);
         let checks = self.checksums.unwrap_or(false);
         let (display, driver) =
-            self.greet(Halves::split(stream), Some(returning), checks, trace, deadline).await?;
+            self.greet(Halves::split(stream), Some(returning), (checks, None), trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -289,11 +292,11 @@ impl Builder {
         self,
         stream: Halves,
         returning: Option<Returning>,
-        checks: bool,
+        (checks, name): (bool, Option<DisplayName>),
         trace: Printer,
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
-        let machine = Connection::new(&hello(self.durability, checks));
+        let machine = Connection::new(&hello(self.durability, checks).with_display(name));
         let writer = Writer::new(stream.writer, trace.clone());
         let shared = Arc::new(Shared::new(machine, writer, self.timeout));
         shared.lock().while_gone = self.while_gone;

@@ -44,6 +44,8 @@ pub struct Display {
 struct Handle {
     shared: Arc<Shared>,
     size: Size,
+    /// What the server calls the display.
+    name: Option<String>,
 }
 
 impl Drop for Handle {
@@ -87,7 +89,8 @@ impl Display {
 
     pub(crate) fn new(shared: Arc<Shared>, size: Size) -> Display {
         let scope = Arc::clone(&shared.outermost);
-        Display { handle: Arc::new(Handle { shared, size }), scope }
+        let name = shared.lock().machine.welcome().and_then(|welcome| welcome.display.clone());
+        Display { handle: Arc::new(Handle { shared, size, name }), scope }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -103,6 +106,11 @@ impl Display {
     /// Width and height, as the display told them when the connection was made.
     pub fn size(&self) -> Size {
         self.handle.size
+    }
+
+    /// Returns the name of the display, if the address had one: `plots` of `localhost:3729/plots`.
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name.as_deref()
     }
 
     /// What this connection has done so far.

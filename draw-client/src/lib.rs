@@ -125,17 +125,17 @@ mod status;
 mod sync;
 mod writer;
 
-pub use address::{DRAW_DISPLAY, default_address};
 /// Not part of the interface: a fuzz target reads and writes addresses without connecting to them.
 #[doc(hidden)]
-pub use address::{parse as parse_address, show as show_address};
+pub use address::{Address, parse as parse_address};
+pub use address::{DRAW_DISPLAY, default_address};
 pub use builder::Builder;
 pub use digest::digest_of_image;
 pub use display::Display;
 pub use doctor::{Cure, DRAW_DOCTOR, Diagnosis, Finding, Site};
 pub use draw_protocol::{
-    Call, Code, Color, Count, Digest, Fault, Method, ParseColorError, ParseDigestError, Pixel, Position,
-    Range, Size,
+    Call, Code, Color, Count, Digest, DisplayName, Fault, Method, ParseColorError, ParseDigestError, Pixel,
+    Position, Range, Size,
 };
 pub use driver::Driver;
 pub use durability::Durability;

@@ -141,6 +141,7 @@ async fn serve(mut stream: DuplexStream, calls: u8) {
                         under_way += 1;
                     }
                     Step::Execute(request, _) => panic!("nobody has called {request:?}"),
+                    Step::Greet(_) => unreachable!("it has its display"),
                     Step::Resume(_) => machine.resume(&mut None),
                     Step::Continue => {}
                     Step::Wait => break,

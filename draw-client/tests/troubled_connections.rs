@@ -427,6 +427,7 @@ fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
                         machine.answer(Ok(Answer::Pixel(Color::RED)));
                     }
                     Step::Execute(..) => machine.answer(Ok(Answer::Done(()))),
+                    Step::Greet(_) => unreachable!("it has its display"),
                     Step::Resume(_) => machine.resume(&mut None),
                     Step::Continue => {}
                     Step::Wait => break,

@@ -38,6 +38,7 @@ use lent::write_request_lending;
 use outbox::Outbox;
 use parts::{Most, size};
 use refusal::{read_fault, read_refusal};
+use resume::greeting;
 use std::collections::VecDeque;
 use std::time::Instant;
 use stranger::First;
@@ -135,6 +136,11 @@ pub enum Ended {
     /// The other side is no display: its first bytes are those of another protocol.
     #[error("not a display: it answered {0}")]
     Stranger(String),
+    /// The display was asked for by its name, and the server does not say that it is that one: it is older, and has one display.
+    #[error(
+        "the display {0:?} was asked for by its name, but this server is older and has one display only: connect without a name"
+    )]
+    OneDisplay(String),
     /// What came was well formed and did nothing, again and again: see [`limits::TALK`]. Another connection may be better.
     #[error("{0}")]
     Flooded(String),
@@ -485,12 +491,13 @@ impl Connection {
         if !rest.nil() {
             return Err(Ended::Refused(read_refusal(rest)?));
         }
-        let welcome: Welcome = rmp_serde::from_slice(rest.rest())
+        let mut welcome: Welcome = rmp_serde::from_slice(rest.rest())
             .map_err(|error| violation(format!("its answer to hello cannot be read: {error}")))?;
         if welcome.version != limits::VERSION {
             let text = format!("it chose version {}; this side speaks {}", welcome.version, limits::VERSION);
             return Err(violation(text));
         }
+        self.check_display(&mut welcome)?;
         self.most_joined = Most::of(&welcome).batch.min(limits::JOINED);
         self.begin(welcome)
     }
@@ -571,16 +578,6 @@ impl Connection {
         self.out.give_up();
         GivenUp { begun, unsent }
     }
-}
-
-fn greeting(hello: &Hello) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    check::write(&mut bytes, hello.checks, |bytes| {
-        // It is numbered apart, so that the first request after it is 1.
-        envelope::write_request_head(bytes, 0, hello::HELLO);
-        envelope::write_map(bytes, &(hello,));
-    });
-    bytes
 }
 
 /// Bytes of requests that may be unanswered.

@@ -109,6 +109,8 @@ codes! {
     NoSpace = "no_space",
     /// The display keeps no journal, so nothing on it is durable.
     NoJournal = "no_journal",
+    /// `hello` asked for a display that this server does not have. The message names those that it has.
+    UnknownDisplay = "unknown_display",
     /// As many connections are open as the display takes. The connection closes.
     Busy = "busy",
     /// The display ends. The connection closes.

@@ -1,5 +1,6 @@
 //! What client and server tell each other first, when they say `hello` at all.
 
+use crate::display_name::DisplayName;
 use crate::geometry::Size;
 use crate::limits;
 use crate::session::{Id, Resume, Standing};
@@ -29,6 +30,9 @@ pub struct Hello {
     /// What the client calls itself; only for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
+    /// The display that the client asks for, by its [name](crate::DisplayName). Without it, the server's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
     /// The session that the client takes up or goes on with: random bytes of its own choice. Without it the requests
     /// that a lost connection leaves unanswered stay unanswered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,6 +97,7 @@ impl Hello {
         Hello {
             version: limits::VERSION,
             client: Some(client.into()),
+            display: None,
             session: None,
             instance: None,
             attempt: 1,
@@ -112,6 +117,12 @@ impl Hello {
     /// [`Hello::with_confirmation`].
     pub fn with_session(self, session: Id) -> Hello {
         Hello { session: Some(session), confirms: true, ..self }
+    }
+
+    /// The same, for the display of this name. A server that does not know names answers without one: see
+    /// [`Ended::OneDisplay`](crate::client::Ended::OneDisplay).
+    pub fn with_display(self, name: Option<DisplayName>) -> Hello {
+        Hello { display: name.map(|name| name.to_string()), ..self }
     }
 
     /// The same, for a client of a session that confirms each welcome, or does not. One that does not is protected against
@@ -187,6 +198,9 @@ pub struct Welcome {
     /// [`CONFIRM`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<u64>,
+    /// If a display was asked for by its name: that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
 }
 
 impl Welcome {
@@ -206,6 +220,7 @@ impl Welcome {
             session: None,
             applied: None,
             nonce: None,
+            display: None,
         }
     }
 

@@ -11,8 +11,19 @@ pub(crate) struct Inbox {
     /// The start of one message, up to the last byte that has arrived; never a byte behind its end.
     kept: Vec<u8>,
     scan: Scan,
-    /// `kept` has been handed out whole and is to be forgotten.
-    is_done: bool,
+    stage: Stage,
+}
+
+/// What `kept` is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The start of a message that is not whole yet, if there is anything.
+    #[default]
+    Growing,
+    /// It has been handed out whole and is to be forgotten.
+    Done,
+    /// The same, but it is to be handed out once more.
+    Again,
 }
 
 /// Without the bytes: a greeting has the id of a session, which is secret.
@@ -38,7 +49,7 @@ const CHUNK: usize = 4 << 10;
 impl Inbox {
     /// Bytes of the message that has begun.
     pub(crate) fn len(&self) -> usize {
-        if self.is_done { 0 } else { self.kept.len() }
+        if self.stage == Stage::Growing { self.kept.len() } else { 0 }
     }
 
     /// Bytes of memory in use.
@@ -53,7 +64,7 @@ impl Inbox {
         if capacity <= limits::IDLE_BUFFER {
             return 2 * capacity;
         }
-        if self.is_done {
+        if self.stage != Stage::Growing {
             // It is freed first.
             return capacity;
         }
@@ -105,6 +116,10 @@ impl Inbox {
             *input = rest;
             return Ok(Some(Found::InInput(message)));
         }
+        if self.stage == Stage::Again {
+            self.stage = Stage::Done;
+            return Ok(Some(Found::Kept));
+        }
         loop {
             let missing = self.scan.missing(self.kept.len());
             // Not a byte behind a known end, for which there may be no room.
@@ -124,8 +139,16 @@ impl Inbox {
             }
         }
         self.scan.reset();
-        self.is_done = true;
+        self.stage = Stage::Done;
         Ok(Some(Found::Kept))
+    }
+
+    /// Has the message that was found last found again by the next call of [`Inbox::next`]. `before` is the input as it was then.
+    pub(crate) fn put_back<'a>(&mut self, found: Found<'_>, input: &mut &'a [u8], before: &'a [u8]) {
+        match found {
+            Found::InInput(_) => *input = before,
+            Found::Kept => self.stage = Stage::Again,
+        }
     }
 
     /// The bytes of the message found last.
@@ -151,7 +174,7 @@ impl Inbox {
     pub(crate) fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         self.forget();
         let missing = self.scan.missing(self.kept.len());
-        if self.kept.is_empty() || missing < limits::READ {
+        if self.kept.is_empty() || self.stage == Stage::Again || missing < limits::READ {
             return None;
         }
         self.make_room(missing.min(limits::READ));
@@ -173,8 +196,8 @@ impl Inbox {
     }
 
     fn forget(&mut self) {
-        if self.is_done {
-            self.is_done = false;
+        if self.stage == Stage::Done {
+            self.stage = Stage::Growing;
             if self.kept.capacity() > limits::IDLE_BUFFER {
                 self.kept = Vec::new();
             }

@@ -6,24 +6,33 @@
 //! events come out, so a whole conversation runs in one thread, at any speed, cut at any byte.
 //!
 //! ```
-//! use draw_protocol::{client, server, Answer, Color, Hello, Request, Size, limits};
+//! use draw_protocol::{client, server, Answer, Color, DisplayName, Hello, Request, Size, limits};
 //! use std::time::Instant;
 //!
 //! let now = Instant::now();
 //! let size = Size { width: 4, height: 4 };
 //! let (message, has_journal) = (limits::MESSAGE, false);
-//! let config = server::Config { server: "demo".into(), size, message, instance: None, has_journal, nonce: None };
+//! let display = DisplayName::main();
+//! let config =
+//!     server::Config { display, server: "demo".into(), size, message, instance: None, has_journal, nonce: None };
 //! let mut client = client::Connection::new(&Hello::new("demo"));
-//! let mut server = server::Connection::new(config, now);
+//! let mut server = server::Connection::open(message, now);
 //!
 //! // Carries what each side has to say to the other; the display here forgets what it is told to draw.
-//! fn carry(client: &mut client::Connection, server: &mut server::Connection, now: Instant) {
+//! fn carry(
+//!     client: &mut client::Connection,
+//!     server: &mut server::Connection,
+//!     config: &server::Config,
+//!     now: Instant,
+//! ) {
 //!     let sent = client.poll_transmit().to_vec();
 //!     client.handle_transmitted(sent.len());
 //!     let mut input = &sent[..];
 //!     loop {
 //!         match server.handle_input(&mut input, now) {
 //!             server::Step::Execute(_request, _) => server.answer(Ok(Answer::Done(()))),
+//!             // A server of several displays looks the name up that the client asks for.
+//!             server::Step::Greet(_) => server.choose(Ok(config.clone())),
 //!             server::Step::Resume(_) => server.resume(&mut None),
 //!             server::Step::Continue => {}
 //!             server::Step::Wait => break,
@@ -35,12 +44,12 @@
 //!     while client.handle_input(&mut input, now).expect("an honest server").is_some() {}
 //! }
 //!
-//! carry(&mut client, &mut server, now);
+//! carry(&mut client, &mut server, &config, now);
 //! assert_eq!(client.welcome().map(|w| w.size().to_string()), Some("4x4".into()));
 //!
 //! let number = client.call(&Request::DrawPixel { x: 1, y: 2, color: Color::RED }, now).expect("a valid call");
 //! assert_eq!((number, client.done()), (1, 0));
-//! carry(&mut client, &mut server, now);
+//! carry(&mut client, &mut server, &config, now);
 //! assert_eq!(client.done(), 1);
 //! ```
 //!
@@ -58,6 +67,7 @@ mod check;
 pub mod client;
 mod color;
 mod digest;
+mod display_name;
 mod envelope;
 mod fault;
 mod geometry;
@@ -76,6 +86,7 @@ pub mod trace;
 pub use calls::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Request, Split};
 pub use color::{Color, ParseColorError};
 pub use digest::{Digest, ParseDigestError};
+pub use display_name::{DisplayName, ParseDisplayNameError};
 pub use fault::{Code, Fault, Range};
 pub use geometry::{Area, Position, Size};
 pub use hello::{ACK, CHECK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};

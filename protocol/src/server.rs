@@ -6,6 +6,7 @@
 
 mod answer;
 mod bucket;
+mod choice;
 mod decode;
 mod greeting;
 mod hold;
@@ -14,33 +15,17 @@ use crate::calls::{Answer, Method, Request};
 use crate::check::{Arrived, Arriving};
 use crate::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
-use crate::geometry::Size;
 use crate::hello;
 use crate::inbox::{Inbox, Outbox};
 use crate::limits;
 use crate::scan::ScanError;
 use crate::session::{Id, Nonce, Resume, Session, Stamp, Standing};
 use bucket::Bucket;
+use choice::{Awaiting, Choice};
+pub use choice::{Config, Greeting};
+use decode::{is_known, not_rpc};
 use hold::{Hold, no_journal};
 use std::time::{Duration, Instant};
-
-/// What a server tells its clients, the same for every connection but for the nonce.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// What the server calls itself.
-    pub server: String,
-    /// Width and height of the display.
-    pub size: Size,
-    /// Bytes that one message may have, at most [`limits::MESSAGE_HARDEST`]. Clients believe no less than [`limits::FIRST_MESSAGE`].
-    pub message: usize,
-    /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
-    pub instance: Option<(Id, u64)>,
-    /// Whether the display keeps a journal, so that anything on it is durable.
-    pub has_journal: bool,
-    /// Random, and another for each connection: clients of sessions confirm it. Without it late copies of what they send are
-    /// recognised only while their session is remembered.
-    pub nonce: Option<Nonce>,
-}
 
 /// One connection, seen from the server.
 #[derive(Debug)]
@@ -52,7 +37,14 @@ pub struct Connection {
 /// Everything but the received bytes, so that a request may borrow those while this changes.
 #[derive(Debug)]
 struct Talk {
-    config: Config,
+    /// Of the display, once that is chosen.
+    config: Option<Config>,
+    /// The caller chooses the display.
+    is_open: bool,
+    /// Bytes that one message may have.
+    message: usize,
+    /// The client asked for the display by its name.
+    is_named: bool,
     phase: Phase,
     /// What each message that arrives has to be; where it is agreed that each has a check, so has each that is sent.
     arriving: Arriving,
@@ -74,8 +66,8 @@ struct Talk {
     hold: Option<Hold>,
     /// The client has to confirm this before anything else it says is taken.
     unconfirmed: Option<Nonce>,
-    /// A session was asked for that the caller has not answered yet: the msgid of `hello`, and what it asked.
-    resuming: Option<(u32, Resume)>,
+    /// What was asked of the caller. Nothing is taken in meanwhile.
+    awaiting: Awaiting,
     /// Why the first message is refused, whatever it is.
     refusal: Option<Fault>,
     /// Why the connection closes. Whatever arrives afterwards is ignored.
@@ -126,6 +118,9 @@ pub struct Stats {
 pub enum Step<'a> {
     /// Execute this, then call [`Connection::answer`]. If it is part of a session, the stamp says which, for a journal.
     Execute(Request<'a>, Option<Stamp>),
+    /// The first message of the client has come: choose its display, and call [`Connection::choose`]. Nothing is taken in meanwhile.
+    /// It comes again if the client says another `hello` after one that was refused. A connection of [`Connection::new`] has its display.
+    Greet(Greeting<'a>),
     /// The client asks for a session: find it, and call [`Connection::resume`], [`Connection::overtaken`] or
     /// [`Connection::close`]. Nothing is taken in meanwhile.
     Resume(Resume),
@@ -136,12 +131,23 @@ pub enum Step<'a> {
 }
 
 impl Connection {
-    /// A connection on which nothing has been said yet.
+    /// Returns a connection to the only display of a server. A `hello` that asks for a display of another name is refused.
     pub fn new(config: Config, now: Instant) -> Connection {
+        let mut connection = Connection::open(config.message, now);
+        (connection.talk.config, connection.talk.is_open) = (Some(config), false);
+        connection
+    }
+
+    /// Returns a connection whose first message chooses the display: see [`Step::Greet`]. A message may have `message` bytes, at most
+    /// [`limits::MESSAGE_HARDEST`].
+    pub fn open(message: usize, now: Instant) -> Connection {
         Connection {
             inbox: Inbox::default(),
             talk: Talk {
-                config,
+                config: None,
+                is_open: true,
+                message,
+                is_named: false,
                 phase: Phase::First,
                 arriving: Arriving::default(),
                 out: Outbox::default(),
@@ -154,7 +160,7 @@ impl Connection {
                 must_report: false,
                 hold: None,
                 unconfirmed: None,
-                resuming: None,
+                awaiting: Awaiting::Nothing,
                 refusal: None,
                 closing: None,
                 malformed: Bucket::full(now),
@@ -186,7 +192,7 @@ impl Connection {
 
     /// Whether input would be taken. While too much is unsent nothing more is executed.
     pub fn wants_input(&self) -> bool {
-        self.talk.closing.is_none() && !self.talk.is_full() && self.talk.resuming.is_none()
+        self.talk.closing.is_none() && !self.talk.is_full() && matches!(self.talk.awaiting, Awaiting::Nothing)
     }
 
     /// The session that goes on here, if one does.
@@ -251,17 +257,23 @@ impl Connection {
     /// The request borrows from the input or from the connection: execute it, then call [`Connection::answer`].
     pub fn handle_input<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8], now: Instant) -> Step<'a> {
         if !self.wants_input() {
-            return Step::Wait;
+            return self.talk.greet_chosen(now);
         }
-        let (phase, message) = (self.talk.phase, self.talk.config.message);
+        let (phase, message) = (self.talk.phase, self.talk.message);
         let limit = |bytes: &[u8]| {
             let is_stranger = phase == Phase::First && Head::read(bytes).method.is_none_or(|m| !is_known(m));
             if is_stranger { limits::FIRST_MESSAGE } else { message }
         };
         let talk = &mut self.talk;
         loop {
+            let before = *input;
             match self.inbox.next(input, limit) {
                 Ok(Some(found)) => {
+                    if phase == Phase::First && talk.needs_choice(self.inbox.message(found)) {
+                        self.inbox.put_back(found, input, before);
+                        talk.awaiting = Awaiting::Choice(Choice::Plain);
+                        return Step::Greet(Greeting { display: None });
+                    }
                     talk.message_began = None;
                     match talk.arriving.take(self.inbox.message(found)) {
                         Ok(Arrived::Message) => return talk.handle_message(self.inbox.message(found), now),
@@ -368,6 +380,13 @@ impl Connection {
         self.talk.answer_piece(write);
     }
 
+    /// Answers [`Step::Greet`] with a display, or with a fault that refuses what came first: a `hello` may be followed by another then,
+    /// and a plain connection closes. [`Connection::handle_input`] goes on with it. The size of a message stays that of
+    /// [`Connection::open`].
+    pub fn choose(&mut self, chosen: Result<Config, Fault>) {
+        self.talk.choose(chosen);
+    }
+
     /// Goes on with what was `found` of the session that [`Step::Resume`] asked for. What cannot be gone on with stays in
     /// `found`, and the connection closes.
     pub fn resume(&mut self, found: &mut Option<Session>) {
@@ -453,23 +472,12 @@ impl Connection {
     }
 }
 
-fn is_known(method: &[u8]) -> bool {
-    method == hello::HELLO.as_bytes() || Method::from_name(method).is_some()
-}
-
-fn not_rpc() -> Fault {
-    Fault::new(
-        Code::Malformed,
-        "this is no MessagePack-RPC message: [0, msgid, method, params] or [2, method, params]",
-    )
-}
-
 impl Talk {
     fn is_full(&self) -> bool {
         self.owed > 0 || self.out.unsent().len() >= limits::UNSENT
     }
 
-    fn handle_message<'a>(&mut self, message: &'a [u8], now: Instant) -> Step<'a> {
+    fn handle_message<'a>(&'a mut self, message: &'a [u8], now: Instant) -> Step<'a> {
         let is_first = self.phase == Phase::First;
         if self.unconfirmed.is_some()
             && let Some(said) = Head::read(message).message()
@@ -513,7 +521,7 @@ impl Talk {
                 match self.decode(method, &mut params) {
                     Ok(request) => {
                         let method = request.method();
-                        if method == Method::SyncDurable && !self.config.has_journal {
+                        if method == Method::SyncDurable && !self.has_journal() {
                             self.stats.faults += 1;
                             self.respond(msgid, Err(no_journal()));
                             return Step::Continue;

@@ -126,6 +126,7 @@ impl Line {
                         result => self.server.answer(result),
                     }
                 }
+                Step::Greet(_) => unreachable!("it has its display"),
                 Step::Resume(_) => self.server.resume(&mut self.parked),
                 Step::Continue => {}
                 Step::Wait => break,

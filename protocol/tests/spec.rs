@@ -120,6 +120,7 @@ fn the_tables_of_keys_are_what_is_sent() {
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
     (hello.attempt, hello.born, hello.drew, hello.durable, hello.checks) = (2, 1, Some(0), true, true);
     hello.incarnation = Some(NONCES[0].get());
+    hello.display = Some("main".into());
     let hello = client::Connection::new(&hello).poll_transmit().to_vec();
     let hello = bare(&hello);
     let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
@@ -198,6 +199,25 @@ fn host() -> Host {
     host
 }
 
+/// What a server of two displays says to this `hello`.
+fn of_two(hello: &[u8]) -> Vec<u8> {
+    let (now, mut input) = (std::time::Instant::now(), hello);
+    let mut server = server::Connection::open(limits::MESSAGE, now);
+    let server::Step::Greet(greeting) = server.handle_input(&mut input, now) else { panic!("it is a hello") };
+    let chosen = match greeting.display {
+        Some("plots") => Ok(server::Config {
+            display: "plots".parse().expect("a name"),
+            size: draw_protocol::Size { width: 64, height: 48 },
+            instance: Some((Id(*b"\xd1the display\x00\x00\x00\x02"), 1)),
+            ..config()
+        }),
+        other => Err(Fault::unknown_display(other.unwrap_or_default(), ["main", "plots"])),
+    };
+    server.choose(chosen);
+    assert!(matches!(server.handle_input(&mut input, now), server::Step::Continue));
+    server.poll_transmit(now).to_vec()
+}
+
 /// Every message that a machine sends, by its name in SPEC.md.
 fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let rgba = [255, 0, 0, 255, 0, 0, 255, 255];
@@ -214,6 +234,9 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
     let durable = Hello::new("demo").with_durability(true);
     let durable = client::Connection::new(&durable).poll_transmit().to_vec();
+    let [named, unknown] = ["plots", "chart"].map(|name| {
+        client::Connection::new(&Hello::new("demo").with_display(name.parse().ok())).poll_transmit().to_vec()
+    });
     let version_9 = Raw::request(0, "hello").bytes(&[0x91, 0x81]).str("version").uint(9).0;
     let fill_rect = request(&Request::FillRect { x: -5, y: 10, width: 300, height: 20, color: RED });
     let outside = request(&Request::DrawPixel { x: 700, y: 10, color: RED });
@@ -244,6 +267,10 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
         ("structured-fault", host().greeted().ask(&draw_pixels)),
         ("hello-request", hello.clone()),
         ("hello-response", host().ask(&hello)),
+        ("hello-display-response", of_two(&named)),
+        ("hello-display", named),
+        ("hello-display-refused", of_two(&unknown)),
+        ("hello-display-unknown", unknown),
         ("hello-refused", host().ask(&version_9)),
         ("hello-version-9", version_9),
         ("hello-durable-refused", host().ask(&durable)),

@@ -98,6 +98,7 @@ fn as_run(run: &[u8]) -> Pixels<'static> {
     message.extend(run);
     let (mut input, now) = (&*message.leak(), std::time::Instant::now());
     let config = Config {
+        display: draw_protocol::DisplayName::main(),
         server: String::new(),
         size: Size { width: 1, height: 1 },
         message: 1 << 20,

@@ -2,6 +2,7 @@
 
 use super::log::is_dumb;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::borrow::Cow;
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,7 +26,7 @@ const CLEAR: Duration = Duration::from_millis(200);
 /// A bar on standard error if that is a terminal, else a line of the log now and then, for work of some seconds. The bar is
 /// drawn by a thread of its own: the work does not wait for the terminal.
 pub(crate) struct Bar {
-    name: &'static str,
+    name: Cow<'static, str>,
     began: Instant,
     /// When the next line of the log is due.
     due: Instant,
@@ -42,9 +43,9 @@ struct Shown {
 }
 
 impl Bar {
-    pub(crate) fn new(name: &'static str) -> Bar {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>) -> Bar {
         let began = Instant::now();
-        Bar { name, began, due: began + PATIENCE, shown: None }
+        Bar { name: name.into(), began, due: began + PATIENCE, shown: None }
     }
 
     /// So many bytes of so many are done.
@@ -55,7 +56,7 @@ impl Bar {
         } else if now >= self.due {
             self.due = now + LINE;
             if stderr().is_terminal() && !is_dumb(|name| std::env::var_os(name)) {
-                let bar = ProgressBar::new(total).with_style(style()).with_prefix(self.name);
+                let bar = ProgressBar::new(total).with_style(style()).with_prefix(self.name.clone());
                 self.shown = Shown::start(bar.with_elapsed(now - self.began), done);
             } else {
                 info!("{}: {done} of {total} bytes", self.name);

@@ -1,10 +1,10 @@
 //! Writes snapshots beside the serving, one at a time.
 
 use display_server::output::{self, Patience};
-use display_server::{Display, Error, snapshot};
+use display_server::{Display, DisplayName, Error, Server, snapshot};
 use std::future::pending;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -19,18 +19,41 @@ const END: Duration = Duration::from_secs(2);
 /// What of [`END`] the reader has in any case, whatever the clients have used up.
 const LAST: Duration = Duration::from_millis(700);
 
-/// The snapshots of a display.
+/// Returns where the snapshot of an added display is written if that of the first goes to `path`: the same with `-NAME` before the
+/// extension. `None` if `path` is no regular file, which has one picture.
+pub(super) fn beside(path: &Path, name: &DisplayName) -> Option<PathBuf> {
+    let is_other = output::is_standard(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let stem = path.file_stem().filter(|_| !is_other)?;
+    let mut file = stem.to_owned();
+    file.push(format!("-{name}"));
+    if let Some(extension) = path.extension() {
+        file.push(".");
+        file.push(extension);
+    }
+    Some(path.with_file_name(file))
+}
+
+/// The snapshots of the displays of a server.
 pub(super) struct Snapshots {
-    display: Display,
-    path: Option<PathBuf>,
+    /// All that are written, and where to, the first one first. None without a path.
+    displays: Vec<(Display, PathBuf)>,
     /// The one that is being written.
     writing: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Snapshots {
-    /// Of this display, to `path` if there is one.
-    pub(super) fn new(display: &Display, path: Option<PathBuf>) -> Snapshots {
-        Snapshots { display: display.clone(), path, writing: None }
+    /// Of all displays of this server, to `path` and beside it if there is one.
+    pub(super) fn new(server: &Server, path: Option<&Path>) -> Snapshots {
+        let places = server.displays().enumerate().filter_map(|(i, (name, display))| {
+            let path = if i == 0 { path?.to_owned() } else { beside(path?, name)? };
+            Some((display.clone(), path))
+        });
+        Snapshots { displays: places.collect(), writing: None }
+    }
+
+    /// Where they go.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.displays.iter().map(|(_, path)| &**path)
     }
 
     /// Returns whether one is being written. Another one waits for it, so that the older one does not replace it.
@@ -40,7 +63,7 @@ impl Snapshots {
 
     /// Begins to write one, because of SIGUSR1.
     pub(super) fn begin(&mut self) {
-        if self.path.is_some() {
+        if !self.displays.is_empty() {
             self.writing = Some(self.spawn(Patience::AllWaits(PATIENCE)));
         } else {
             warn!("SIGUSR1 came, but no snapshot is written: start the display with --snapshot FILE.png");
@@ -54,14 +77,18 @@ impl Snapshots {
         let outcome = finished(writing).await;
         self.writing = None;
         match outcome {
-            Ok(()) => info!("wrote the snapshot {}", self.name()),
+            Ok(()) => {
+                let names: Vec<_> = self.paths().map(output::name).collect();
+                let what = if names.len() > 1 { "snapshots" } else { "snapshot" };
+                info!("wrote the {what} {}", names.join(", "));
+            }
             Err(error) => error!("{error}"),
         }
     }
 
     /// Writes the last one. `ending` is when the display began to end. A reader, other than a disk, has what is left of [`END`].
     pub(super) async fn finish(mut self, ending: Option<Instant>) -> Result<(), Error> {
-        let Some(path) = self.path.clone() else { return Ok(()) };
+        let Some(path) = self.paths().next().map(Path::to_owned) else { return Ok(()) };
         let gone = ending.map_or(Duration::ZERO, |ending| ending.elapsed());
         let left = END.saturating_sub(gone).max(LAST);
         if self.is_writing() && output::has_reader(&path) {
@@ -77,17 +104,49 @@ impl Snapshots {
         finished(&mut self.spawn(Patience::AllWaits(END.saturating_sub(gone).max(LAST)))).await
     }
 
-    /// Writes one on a thread that may block.
+    /// Writes one of each display on a thread that may block. One that fails keeps none of the others
+    /// from being written; the outcome is the first failure.
     fn spawn(&self, patience: Patience) -> JoinHandle<Result<(), Error>> {
-        let (display, path) = (self.display.clone(), self.path.clone().unwrap_or_default());
-        tokio::task::spawn_blocking(move || snapshot::write_within(display.framebuffer(), &path, patience))
-    }
-
-    fn name(&self) -> String {
-        self.path.as_deref().map(output::name).unwrap_or_default()
+        let displays = self.displays.clone();
+        tokio::task::spawn_blocking(move || {
+            let write = |(display, path): &(Display, PathBuf)| {
+                snapshot::write_within(display.framebuffer(), path, patience)
+            };
+            let mut outcome = Ok(());
+            for written in displays.iter().map(write) {
+                match (&outcome, written) {
+                    (Err(_), Err(another)) => error!("{another}"),
+                    (Ok(()), written) => outcome = written,
+                    (Err(_), Ok(())) => {}
+                }
+            }
+            outcome
+        })
     }
 }
 
 async fn finished(writing: &mut JoinHandle<Result<(), Error>>) -> Result<(), Error> {
     writing.await.unwrap_or_else(|failure| Err(Error::Start(io::Error::other(failure))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_snapshot_of_an_added_display_has_its_name_before_the_extension() {
+        let name: DisplayName = "plots".parse().expect("a name");
+        for (path, wanted) in [
+            ("shot.png", Some("shot-plots.png")),
+            ("/no/where/a.b.png", Some("/no/where/a.b-plots.png")),
+            ("shot", Some("shot-plots")),
+            (".png", Some(".png-plots")),
+            // These have one picture.
+            ("-", None),
+            ("/dev/null", None),
+            ("/", None),
+        ] {
+            assert_eq!(beside(Path::new(path), &name), wanted.map(PathBuf::from), "{path}");
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! The turns of a connection: what it tries in each, and what wakes it up again.
 
 use super::Connection;
-use crate::canvas::Journal;
 use crate::clock;
 use crate::limits;
 use draw_protocol::{Code, Fault};
@@ -69,12 +68,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 busy_turns = 0;
                 self.seat.touch(self.machine.has_spoken(), now);
                 if shutdown.as_mut().poll(cx).is_ready() {
-                    let failure = self.caller.canvas().journal().and_then(Journal::failure);
-                    if failure.is_some() {
+                    let journal = self.caller.canvas().journal();
+                    if journal.is_some_and(|journal| journal.failure().is_some()) {
                         self.machine.forget_held();
                     }
-                    let fault = failure.map(|failure| Fault::new(Code::ShuttingDown, &*failure));
-                    self.machine.close(fault.unwrap_or_else(|| self.display().end()));
+                    self.machine.close(self.reception.displays.end(self.display(), journal));
                     return Poll::Ready(Ok(now));
                 }
                 if self.share.poll_cut(cx).is_ready() {

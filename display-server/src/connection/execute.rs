@@ -7,6 +7,7 @@ use super::memory::step;
 use crate::apply::{answer_bytes, no_memory, work};
 use crate::budget::growth;
 use crate::buffers::ReadBuffer;
+use crate::canvas::Caller;
 use crate::fairness::CALL;
 use crate::question::{Question, no_digest};
 use draw_protocol::server::Step;
@@ -39,10 +40,13 @@ impl<S> Connection<'_, S> {
             is_streaming,
             peer,
             resuming,
+            reception,
+            named,
+            buffered,
             ..
         } = self;
-        let display = caller.canvas().display();
-        let size = display.size();
+        let mut display = named.display();
+        let mut size = display.size();
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
         let is_streaming = std::mem::take(is_streaming);
         let mut done = 0;
@@ -123,6 +127,23 @@ impl<S> Connection<'_, S> {
                         share.brought(rgba.len());
                     }
                     machine.answer(result);
+                }
+                Step::Greet(greeting) => {
+                    let chosen = reception.choose(greeting.display);
+                    if let Ok((other, _)) = &chosen
+                        && !std::ptr::eq(*other, *named)
+                    {
+                        // Nothing was drawn yet.
+                        drawing.end();
+                        display.hand_connection(other.display(), *buffered);
+                        *named = other;
+                        *caller = Caller::new(other.canvas());
+                        drawing = caller.turn();
+                        display = named.display();
+                        size = display.size();
+                    }
+                    done += CALL;
+                    machine.choose(chosen.map(|(_, config)| config));
                 }
                 Step::Resume(asked) => *resuming = Some(asked),
                 Step::Continue => done += CALL,

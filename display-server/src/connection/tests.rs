@@ -29,7 +29,7 @@ fn connect(server: &Server, look: Look<DuplexStream>) -> (DuplexStream, JoinHand
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let server = server.clone();
     let task = tokio::spawn(async move {
-        let (seat, machine) = (Seat::new(now()), || server.machine(None));
+        let (seat, machine) = (Seat::new(now()), (|| server.machine(), None));
         server.serve_with((theirs, look), "a test", machine, &seat, std::future::pending()).await;
     });
     (ours, task)

@@ -38,7 +38,7 @@ pub enum JournalError {
     },
     /// It is of a display of another size.
     #[error(
-        "the journal in {} is of a display of {found}, not {wanted}: leave out --size, or choose another directory",
+        "the journal in {} is of a display of {found}, not {wanted}: leave out --size (an added display has to be given its own size), or choose another directory",
         directory.display()
     )]
     Size {

@@ -59,6 +59,9 @@ impl Scene {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let framebuffer = Framebuffer::new(SIZE, Color::BLACK).expect("memory");
         let server = Server::new(Display::of_instance(framebuffer, INSTANCE), ServerOptions::default());
+        let framebuffer = Framebuffer::new(Size { width: 64, height: 48 }, Color::BLACK).expect("memory");
+        let plots = Display::of_instance(framebuffer, Id(*b"\xd1the display\x00\x00\x00\x02"));
+        let server = server.with_display("plots".parse().expect("a name"), plots).expect("it is the second");
         let ((stop, _), connections) = (watch::channel(false), Cell::new(0));
         if !has_journal {
             return Scene { server: Server { name: "demo", ..server }, directory: None, connections, stop };
@@ -78,7 +81,7 @@ impl Scene {
         let nonce = nonce(self.connections.replace(self.connections.get() + 1));
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
-            let machine = || server.machine(Some(nonce));
+            let machine = (|| server.machine(), Some(nonce));
             let seat = Seat::new(now());
             server.serve_with(crate::connection::plain(theirs), "SPEC.md", machine, &seat, stopped).await;
         });
@@ -181,7 +184,7 @@ async fn play(line: &str, steps: &[Step], blocks: &[Block]) -> Vec<String> {
                     return wrong;
                 }
             }
-            Step::Event("the display keeps a journal") => {}
+            Step::Event("the display keeps a journal" | "the server has a display plots of 64x48") => {}
             Step::Event("the pointer comes to (320, 240)") => {
                 display.set_mouse(Some(Position { x: 320, y: 240 }));
             }

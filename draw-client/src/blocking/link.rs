@@ -1,6 +1,6 @@
 //! One connection of a synchronous client: writes and reads in the caller's own thread, and makes another when it is lost.
 
-use crate::address;
+use crate::address::{self, Address};
 use crate::checksums::{self, may_greet_again};
 use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
@@ -11,7 +11,7 @@ use crate::socket;
 use draw_printer::Printer;
 use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::trace::Direction;
-use draw_protocol::{Answer, Request, Size, Welcome, limits};
+use draw_protocol::{Answer, DisplayName, Request, Size, Welcome, limits};
 use socket2::Socket;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Peer {
     pub(super) host: String,
     pub(super) port: u16,
+    /// The display that is asked for by its name.
+    pub(super) display: Option<DisplayName>,
     pub(super) connect_timeout: Duration,
     /// For how long it is tried to make another when one is lost.
     pub(super) reconnect: Duration,
@@ -150,12 +152,13 @@ impl Read for Until<'_> {
 impl Link {
     /// Connects and is greeted.
     pub(super) fn connect(peer: Peer, timeout: Duration, trace: Printer, deadline: Instant) -> Result<Link> {
-        let shown = address::show(&peer.host, peer.port);
+        let Peer { host, port, display, .. } = peer.clone();
+        let shown = Address { host, port, display: display.clone() }.to_string();
         let stream = dial(&peer, deadline).map_err(|last| address::unreachable(&shown, last))?;
         let checks = checksums::are_wanted(peer.checksums, stream.peer_addr());
         let mut link = Link {
             stream,
-            machine: Connection::new(&hello(peer.durability, checks)),
+            machine: Connection::new(&hello(peer.durability, checks).with_display(display)),
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
             called_at: Instant::now(),
@@ -582,7 +585,8 @@ mod tests {
         let (host, connect_timeout) = ("127.0.0.1".to_owned(), limits::CONNECT_TIMEOUT);
         let durability = Durability::default();
         let (reconnect, checksums) = (limits::RECONNECT, None);
-        let peer = Peer { host, port, connect_timeout, reconnect, durability, checksums };
+        let display = None;
+        let peer = Peer { host, port, display, connect_timeout, reconnect, durability, checksums };
         let stream = dial(&peer, Instant::now() + connect_timeout).expect("it listens");
         socket::check((&stream).into());
         // What the system says then ends the connection; what a read says whose time is up does not.

@@ -284,6 +284,11 @@ impl Pipeline {
         self.display.size()
     }
 
+    /// Returns the name of the display, if the address had one: `plots` of `localhost:3729/plots`.
+    pub fn name(&self) -> Option<&str> {
+        self.display.name()
+    }
+
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
         self.display.stats()

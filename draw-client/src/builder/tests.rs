@@ -125,7 +125,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
     let greeted = builder.greet(
         staged(first, None, None, Some(end)),
         Some(returning),
-        false,
+        (false, None),
         Printer::default(),
         now() + HANGS,
     );

@@ -13,6 +13,7 @@ pub(crate) fn machine() -> Connection {
     let size = Size { width: 2000, height: 2000 };
     Connection::new(
         Config {
+            display: draw_protocol::DisplayName::main(),
             server: "a test".into(),
             size,
             message: limits::MESSAGE,
@@ -50,6 +51,7 @@ fn execute(machine: &mut Connection, mut input: &[u8]) -> usize {
                 machine.answer(result);
                 requests += 1;
             }
+            Step::Greet(_) => unreachable!("it has its display"),
             Step::Resume(_) => machine.resume(&mut None),
             Step::Continue => {}
             Step::Wait => return requests,

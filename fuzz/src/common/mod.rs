@@ -23,6 +23,7 @@ pub(crate) fn confirmation(nonce: Nonce) -> Vec<u8> {
 /// A server of a display that offers sessions.
 pub(crate) fn config(size: Size) -> Config {
     Config {
+        display: draw_protocol::DisplayName::main(),
         server: "fuzz".into(),
         size,
         message: limits::MESSAGE,

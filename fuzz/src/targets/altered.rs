@@ -87,6 +87,7 @@ impl World {
                             }),
                         );
                     }
+                    Step::Greet(_) => unreachable!("it has its display"),
                     Step::Resume(_) => panic!("nobody asks for a session"),
                     Step::Continue => {}
                     Step::Wait => break,

@@ -150,11 +150,7 @@ impl World {
 
     /// A connection on which these bytes are on their way.
     fn accept(&mut self, up: Vec<u8>, is_copy: bool) {
-        let mut config = config(SMALL);
-        // The least that a client believes: larger images are cut into bands.
-        config.message = limits::FIRST_MESSAGE;
-        config.nonce = Some(Nonce::new(self.links.len() as u64));
-        let server = Some(server::Connection::new(config, self.now));
+        let server = Some(server::Connection::open(limits::FIRST_MESSAGE, self.now));
         let (down, sent, is_altered) = (Vec::new(), Vec::new(), false);
         self.links.push(Link { server, up, down, is_altered, sent, is_copy });
     }
@@ -217,6 +213,13 @@ impl World {
                         result
                             .map_err(|(code, rejected)| Fault::of_pixels(code, "it lies outside", rejected)),
                     );
+                }
+                Step::Greet(_) => {
+                    let mut config = config(SMALL);
+                    // The least that a client believes: larger images are cut into bands.
+                    config.message = limits::FIRST_MESSAGE;
+                    config.nonce = Some(Nonce::new(number as u64));
+                    server.choose(Ok(config));
                 }
                 Step::Resume(asked) => self.resume(&mut server, number, asked),
                 Step::Continue => {}

@@ -32,11 +32,24 @@ fn read_again<T: DeserializeOwned + Serialize + PartialEq + Debug>(map: &[u8]) -
 
 fn hello(map: &[u8], read: Option<Hello>) {
     let now = Instant::now();
-    let mut server = server::Connection::new(config(SMALL), now);
+    let mut server = server::Connection::open(limits::MESSAGE, now);
     let message = [&b"\x94\x00\x00\xa5hello\x91"[..], map].concat();
-    let step = server.handle_input(&mut &message[..], now);
+    let mut input = &message[..];
+    let asked = match server.handle_input(&mut input, now) {
+        Step::Greet(greeting) => Some(greeting.display.map(str::to_owned)),
+        _ => None,
+    };
+    // There is one display. What asks for another is refused.
+    let is_there = |name: &Option<String>| name.as_deref().is_none_or(|name| name == "main");
+    if let Some(name) = &asked {
+        let refused = || Fault::unknown_display(name.as_deref().unwrap_or_default(), ["main"]);
+        server.choose(is_there(name).then(|| config(SMALL)).ok_or_else(refused));
+    }
+    let step = server.handle_input(&mut input, now);
     // One that wants a disk, or checks and has none, is refused.
-    let is_right = |hello: &Hello| hello.version == limits::VERSION && !hello.durable && !hello.checks;
+    let is_right = |hello: &Hello| {
+        hello.version == limits::VERSION && !hello.durable && !hello.checks && is_there(&hello.display)
+    };
     let is_welcome = match (step, read.filter(is_right)) {
         (Step::Resume(asked), Some(hello)) => {
             assert_eq!(Some(asked), hello.resume());

@@ -55,7 +55,11 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
     let now = Instant::now();
     let mut config = config(SMALL);
     config.has_journal = first & 8 > 0;
-    let mut server = Connection::new(config, now);
+    // The caller chooses the display, or there is only one.
+    let mut server = match first & 128 {
+        0 => Connection::new(config.clone(), now),
+        _ => Connection::open(config.message, now),
+    };
     let (mut model, mut executed, mut arrived) = (Model::new(SMALL), Vec::new(), 0);
     // A session may be there that was left by an earlier connection.
     let mut found = (first & 16 > 0).then(|| Session::new(2));
@@ -69,6 +73,11 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
                     let fault =
                         |(code, rejected)| draw_protocol::Fault::of_pixels(code, "it lies outside", rejected);
                     server.answer(result.map_err(fault));
+                }
+                Step::Greet(greeting) => {
+                    let refused = greeting.display.filter(|&name| name != "main");
+                    let refused = refused.map(|name| draw_protocol::Fault::unknown_display(name, ["main"]));
+                    server.choose(refused.map_or(Ok(config.clone()), Err));
                 }
                 Step::Resume(_) => server.resume(&mut found),
                 Step::Continue => {}

@@ -1,7 +1,7 @@
 use display_server::journal::inspect::Moment;
 use display_server::limits;
 use display_server::typed::{parse_moment, parse_size};
-use draw_client::{parse_address, show_address};
+use draw_client::parse_address;
 use draw_examples::parse_duration;
 use draw_protocol::{Color, Digest};
 use std::fmt::{Debug, Display};
@@ -62,12 +62,12 @@ fn is_short(says: &str, how: &str) {
 
 fn address(text: &str) {
     match parse_address(text) {
-        Ok((host, port)) => {
-            assert!(!host.is_empty() && port > 0);
+        Ok(address) => {
+            assert!(!address.host.is_empty() && address.port > 0);
             // A host is not read again where it has what ends one: nobody's name has that.
-            if !host.contains([']', '[']) {
-                let shown = show_address(&host, port);
-                assert_eq!(parse_address(&shown).expect("it was read before"), (host, port), "{shown:?}");
+            if !address.host.contains([']', '[']) {
+                let shown = address.to_string();
+                assert_eq!(parse_address(&shown).expect("it was read before"), address, "{shown:?}");
             }
         }
         Err(error) => is_short(&error.to_string(), "host:port"),

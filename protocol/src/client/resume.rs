@@ -6,12 +6,13 @@ use super::parts::Most;
 use super::stranger::First;
 use super::talk::Talk;
 use super::window::Window;
-use super::{Connection, Ended, Event, greeting, violation, write_request};
+use super::{Connection, Ended, Event, violation, write_request};
 use crate::calls::Request;
 use crate::check::{self, Arriving};
+use crate::display_name::DisplayName;
 use crate::envelope;
 use crate::fault::{Code, Fault};
-use crate::hello::{self, Welcome};
+use crate::hello::{self, Hello, Welcome};
 use crate::inbox::Inbox;
 use crate::limits;
 use crate::pixels::Pixels;
@@ -51,6 +52,19 @@ impl Connection {
         self.hello.accepts_loss = accepts_loss;
         self.has_accepted_loss |= accepts_loss;
         self.out.greet(greeting(&self.hello));
+    }
+
+    /// Checks that the display is the one that was asked for.
+    pub(super) fn check_display(&self, welcome: &mut Welcome) -> Result<(), Ended> {
+        // What is no name is of no use to anyone.
+        welcome.display.take_if(|name| name.parse::<DisplayName>().is_err());
+        match (&self.hello.display, &welcome.display) {
+            (Some(asked), None) => Err(Ended::OneDisplay(asked.clone())),
+            (Some(asked), Some(named)) if asked != named => {
+                Err(violation(format!("it was asked for the display {asked:?} and answered as {named:?}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The greeting was answered.
@@ -205,6 +219,16 @@ impl Connection {
             }
         }
     }
+}
+
+pub(super) fn greeting(hello: &Hello) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    check::write(&mut bytes, hello.checks, |bytes| {
+        // It is numbered apart, so that the first request after it is 1.
+        envelope::write_request_head(bytes, 0, hello::HELLO);
+        envelope::write_map(bytes, &(hello,));
+    });
+    bytes
 }
 
 /// The request itself, of bytes that may begin with its check, and with an acknowledgement that goes along.

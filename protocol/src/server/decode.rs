@@ -6,6 +6,17 @@ use crate::fault::{Code, Fault};
 use crate::hello;
 use crate::reader::Reader;
 
+pub(super) fn is_known(method: &[u8]) -> bool {
+    method == hello::HELLO.as_bytes() || Method::from_name(method).is_some()
+}
+
+pub(super) fn not_rpc() -> Fault {
+    Fault::new(
+        Code::Malformed,
+        "this is no MessagePack-RPC message: [0, msgid, method, params] or [2, method, params]",
+    )
+}
+
 impl Talk {
     /// Reads the request of a method of that name.
     ///
@@ -27,7 +38,7 @@ impl Talk {
         if let Request::GetImage { width, height, .. } = request {
             let bytes = u128::from(width) * u128::from(height) * 4;
             // A response is a few bytes of envelope around the image.
-            let most = self.config.message - 64;
+            let most = self.message - 64;
             if bytes > most as u128 {
                 let message = format!(
                     "an image of {width}x{height} has {bytes} bytes; the limit is {most}: ask for bands of rows"

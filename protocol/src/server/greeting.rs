@@ -1,13 +1,12 @@
 //! How a connection is greeted, and how a session goes on on it.
 
-use super::hold::{Hold, no_journal};
-use super::{Phase, Step, Talk};
+use super::{Awaiting, Config, Step, Talk};
 use crate::envelope::{self, Message};
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello, Welcome};
 use crate::limits;
 use crate::reader::Reader;
-use crate::session::{self, Misuse, Nonce, Session, Standing, Verdict};
+use crate::session::{self, Misuse, Nonce, Resume, Session, Standing, Verdict};
 use std::time::Instant;
 
 impl Talk {
@@ -142,7 +141,7 @@ impl Talk {
     }
 
     #[cold]
-    pub(super) fn greet<'a>(&mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
+    pub(super) fn greet<'a>(&'a mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
         let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
         match (&asked, self.arriving.was_checked()) {
             (Ok((Hello { checks: true, .. },)), false) => {
@@ -154,20 +153,8 @@ impl Talk {
             _ => {}
         }
         let fault = match asked {
-            Ok((hello,)) if hello.version == limits::VERSION && hello.durable && !self.config.has_journal => {
-                no_journal()
-            }
             Ok((hello,)) if hello.version == limits::VERSION => {
-                self.hold = hello.durable.then(|| Hold::lasting(self.out.unsent().len()));
-                let resume = hello.resume().filter(|_| self.config.instance.is_some());
-                self.phase = Phase::Greeted;
-                self.client = hello.client.map(|name| name.chars().take(100).collect());
-                let Some(resume) = resume else {
-                    self.welcome(msgid, None);
-                    return Step::Continue;
-                };
-                self.resuming = Some((msgid, resume));
-                return Step::Resume(resume);
+                return self.ask_for_display(msgid, hello, now);
             }
             Ok((hello,)) => {
                 let text = format!(
@@ -181,17 +168,16 @@ impl Talk {
                 "hello takes one parameter, a map with the number `version` and what else SPEC.md lists",
             ),
         };
-        if self.count_malformed(Some(msgid), now) {
-            self.write_fault(msgid, &fault, true);
-        }
-        Step::Continue
+        self.refuse_hello(msgid, &fault, now)
     }
 
-    fn welcome(&mut self, msgid: u32, standing: Option<Standing>) {
-        let mut welcome = Welcome::new(&*self.config.server, self.config.size, self.config.message);
-        if let Some((instance, boot)) = self.config.instance {
+    pub(super) fn welcome(&mut self, msgid: u32, standing: Option<Standing>) {
+        let Some(config) = &self.config else { return };
+        let mut welcome = Welcome::new(&*config.server, config.size, config.message);
+        if let Some((instance, boot)) = config.instance {
             (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
         }
+        welcome.display = self.is_named.then(|| config.display.to_string());
         (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
         welcome.nonce = self.unconfirmed.map(Nonce::get);
         self.say(|out| {
@@ -202,17 +188,17 @@ impl Talk {
     }
 
     pub(super) fn resume(&mut self, found: &mut Option<Session>) {
-        let Some((msgid, asked)) = self.resuming.take() else { return };
+        let Some((msgid, asked)) = self.take_resuming() else { return };
+        let Some(Config { instance: Some((instance, _)), nonce, .. }) = &self.config else { return };
         if self.closing.is_some() {
             return;
         }
-        let (instance, _) = self.config.instance.expect("a session is offered only with it");
-        let nonce = self.config.nonce.filter(|_| asked.confirms);
+        let (instance, nonce) = (*instance, nonce.filter(|_| asked.confirms));
         match Session::enter(found, &asked, instance, nonce) {
             Ok((session, standing)) => {
                 self.unconfirmed = nonce;
                 // What follows the beginning of a session would be lost with it, and nobody would know.
-                let is_promised = self.config.has_journal && standing != Standing::Resumed;
+                let is_promised = self.has_journal() && standing != Standing::Resumed;
                 if is_promised || session.vouched_to() > asked.ack {
                     self.hold_back();
                 }
@@ -228,9 +214,19 @@ impl Talk {
     }
 
     pub(super) fn overtaken(&mut self, latest: u64) {
-        let Some((msgid, asked)) = self.resuming.take() else { return };
+        let Some((msgid, asked)) = self.take_resuming() else { return };
         if self.closing.is_none() {
             self.refuse(msgid, asked.overtaken(latest));
+        }
+    }
+
+    fn take_resuming(&mut self) -> Option<(u32, Resume)> {
+        match std::mem::take(&mut self.awaiting) {
+            Awaiting::Session(msgid, asked) => Some((msgid, asked)),
+            other => {
+                self.awaiting = other;
+                None
+            }
         }
     }
 

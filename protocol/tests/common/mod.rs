@@ -37,6 +37,7 @@ pub(crate) const SIZE: Size = Size { width: 640, height: 480 };
 
 pub(crate) fn config(size: Size) -> server::Config {
     server::Config {
+        display: draw_protocol::DisplayName::main(),
         server: "demo".into(),
         size,
         message: limits::MESSAGE,
@@ -78,6 +79,7 @@ impl Host {
                     let result = self.display.apply(&request);
                     self.server.answer(result);
                 }
+                Step::Greet(_) => unreachable!("it has its display"),
                 Step::Resume(_) => self.server.resume(&mut None),
                 Step::Continue => {}
                 Step::Wait => return bytes.len() - input.len(),

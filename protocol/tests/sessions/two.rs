@@ -107,6 +107,7 @@ impl Two {
                     };
                     self.server.answer(answer);
                 }
+                Step::Greet(_) => unreachable!("it has its display"),
                 Step::Resume(_) => self.server.resume(&mut self.parked),
                 Step::Continue => {}
                 Step::Wait => return,

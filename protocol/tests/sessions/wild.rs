@@ -87,6 +87,7 @@ proptest! {
                         let wrong = draw_protocol::Fault::new(Code::NoMemory, "no");
                         server.answer(if has_answer { Err(wrong) } else { Ok(Answer::Done(())) });
                     }
+                    Step::Greet(_) => unreachable!("it has its display"),
                     Step::Resume(_) => server.resume(&mut None),
                     Step::Continue => {}
                     Step::Wait => break,

@@ -148,6 +148,7 @@ const MEMORY: usize = 8 << 20;
 impl Host {
     pub(crate) fn new(instance: Id, has_journal: bool, wrong: Option<Wrong>) -> Host {
         let config = server::Config {
+            display: draw_protocol::DisplayName::main(),
             server: String::new(),
             size: SIZE,
             message: MESSAGE,
@@ -188,7 +189,7 @@ impl Host {
     /// Takes a connection. `random` is the system's random number for it.
     pub(crate) fn accept(&mut self, link: usize, random: u64, now: Instant) {
         let nonce = Nonce::new(if self.is(Wrong::RepeatsItsNonce) { 0 } else { random });
-        let machine = Connection::new(server::Config { nonce: Some(nonce), ..self.config.clone() }, now);
+        let machine = Connection::open(self.config.message, now);
         self.served.insert(link, Served { machine, nonce, began: None, marked: None });
     }
 
@@ -248,6 +249,10 @@ impl Host {
                         }
                     };
                     served.machine.answer(result);
+                }
+                Step::Greet(_) => {
+                    let config = server::Config { nonce: Some(served.nonce), ..self.config.clone() };
+                    served.machine.choose(Ok(config));
                 }
                 Step::Resume(asked) => self.resume(&mut served, number, asked, now, ledger),
                 Step::Continue => {}

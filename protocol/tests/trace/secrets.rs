@@ -99,6 +99,7 @@ fn the_id_of_a_session_is_not_in_what_debug_prints() {
     let greeting = client.poll_transmit().to_vec();
     assert!(greeting.windows(16).any(|part| part == [0xab; 16]));
     let config = server::Config {
+        display: draw_protocol::DisplayName::main(),
         server: "a display".into(),
         size: SIZE,
         message: limits::MESSAGE,

@@ -44,6 +44,7 @@ async fn the_connection_goes_on_or_closes_after_each_code_as_the_table_says() {
         ("too_large", vec![say((0, 1, "get_digest", (0, 0, 65_000, 65_000)))], 2),
         ("too_large", greeted(b"\x94\x00\x01\xabdraw_pixels\x91\xc6\x7f\xff\xff\xff".to_vec()), 2),
         ("unsupported_version", vec![say((0, 0, "hello", (BTreeMap::from([("version", 9)]),)))], 1),
+        ("unknown_display", vec![hello(&Hello::new("x").with_display("chart".parse().ok()))], 1),
         ("malformed", greeted(say((0, 7, "draw_pixel", (1, 2, 7)))), 2),
         ("too_many_errors", vec![too_many], 2),
         ("corrupted", greeted([b"\x93\x02\xa5check\x91\xcf12345678".to_vec(), draw()].concat()), 2),

@@ -89,6 +89,7 @@ async fn the_connection_goes_on_or_closes_after_each_refused_hello_as_the_table_
         ("invalid_argument", vec![say((0, 0, "hello", (3,)))]),
         ("unsupported_version", vec![say((0, 0, "hello", (BTreeMap::from([("version", 9)]),)))]),
         ("no_journal", vec![hello(&Hello::new("x").with_durability(true))]),
+        ("unknown_display", vec![hello(&Hello::new("x").with_display("chart".parse().ok()))]),
         ("corrupted", vec![hello(&Hello::new("x").with_checks(true))]),
     ];
     let table = table("### When `hello` is refused");

@@ -1,0 +1,207 @@
+//! The displays of a server, by name.
+//!
+//! The first message of a connection chooses one of them. They share the server's limits (places, memory, turns, the thread for
+//! digests) and nothing else: each [`Canvas`] has its own framebuffer, pointer, counters, sessions and journal.
+
+use crate::canvas::{Canvas, Journal};
+use crate::display::Display;
+use crate::error::Error;
+use crate::window::{self, Event, Present, Window, Windows};
+use draw_protocol::session::Nonce;
+use draw_protocol::{Code, DisplayName, Fault, server};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The most displays that one server has. Each may keep [`SESSION_MEMORY`](draw_protocol::limits::SESSION_MEMORY) for its sessions, which
+/// makes 2 GiB in all; and the names of all of them fit into one error.
+pub const MOST: usize = 32;
+
+/// The folder in the directory of the first display's journal that has the directories of the others'.
+pub const FOLDER: &str = "displays";
+
+/// Returns where the journal of an added display is, if that of the first is in `directory`.
+pub fn journal_directory(directory: &Path, name: &DisplayName) -> PathBuf {
+    directory.join(FOLDER).join(name.as_str())
+}
+
+/// Returns the names in `directory`, that of the first display's journal, that have a journal of their own, in order.
+pub fn journals_in(directory: &Path) -> Vec<DisplayName> {
+    let Ok(entries) = std::fs::read_dir(directory.join(FOLDER)) else { return Vec::new() };
+    let mut names: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// A display of a server.
+#[derive(Debug)]
+pub(crate) struct Named {
+    name: DisplayName,
+    canvas: Canvas,
+}
+
+impl Named {
+    pub(crate) fn name(&self) -> &DisplayName {
+        &self.name
+    }
+
+    pub(crate) fn canvas(&self) -> &Canvas {
+        &self.canvas
+    }
+
+    pub(crate) fn display(&self) -> &Display {
+        self.canvas.display()
+    }
+}
+
+/// The displays of a server, at least one. Clones are the same displays.
+#[derive(Debug, Clone)]
+pub(crate) struct Displays {
+    /// The first is the one of those who name none. There are few: they are looked up one after the other.
+    list: Arc<Vec<Arc<Named>>>,
+}
+
+impl Displays {
+    /// Returns those of a server that has this one, named `main`.
+    pub(crate) fn new(first: Canvas) -> Displays {
+        Displays { list: Arc::new(vec![Arc::new(Named { name: DisplayName::main(), canvas: first })]) }
+    }
+
+    /// Replaces the first, of which nobody knows yet.
+    pub(crate) fn set_first(&mut self, canvas: Canvas) {
+        let name = self.list[0].name.clone();
+        Arc::make_mut(&mut self.list)[0] = Arc::new(Named { name, canvas });
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// [`Error::Name`] if there is one of that name, [`Error::Displays`] if there are [`MOST`].
+    pub(crate) fn add(&mut self, name: DisplayName, canvas: Canvas) -> Result<(), Error> {
+        check_new(&name, self.all().map(Named::name))?;
+        Arc::make_mut(&mut self.list).push(Arc::new(Named { name, canvas }));
+        Ok(())
+    }
+
+    /// Returns the display of those who name none.
+    pub(crate) fn first(&self) -> &Named {
+        &self.list[0]
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Named> {
+        self.list.iter().map(|named| &**named)
+    }
+
+    /// Returns the display of this name, or the first of those who name none.
+    ///
+    /// # Errors
+    /// [`Code::UnknownDisplay`] with the names that there are.
+    pub(crate) fn find(&self, asked: Option<&str>) -> Result<&Named, Fault> {
+        let Some(asked) = asked else { return Ok(self.first()) };
+        let found = self.all().find(|named| named.name.as_str() == asked);
+        found.ok_or_else(|| Fault::unknown_display(asked, self.all().map(Named::name)))
+    }
+
+    /// Returns whether there is more than one, so that what is said of one has to say of which.
+    pub(crate) fn are_several(&self) -> bool {
+        self.list.len() > 1
+    }
+
+    pub(crate) fn journals(&self) -> impl Iterator<Item = &Journal> {
+        self.all().filter_map(|named| named.canvas.journal())
+    }
+
+    /// Returns why the server ends, when it does: to clients of `display`, which hear of their own display first.
+    pub(crate) fn end(&self, display: &Display, journal: Option<&Journal>) -> Fault {
+        let failed = journal.into_iter().chain(self.journals()).find_map(Journal::failure);
+        let own = || display.end();
+        let other =
+            || self.all().map(|named| named.display().end()).find(|end| end.code == Code::WindowClosed);
+        match failed {
+            Some(failure) => Fault::new(Code::ShuttingDown, &*failure),
+            None => other().unwrap_or_else(own),
+        }
+    }
+}
+
+/// Checks that a display of a server may have this name.
+///
+/// # Errors
+/// [`Error::Name`] if another has it, [`Error::Displays`] if there are [`MOST`].
+pub fn check_new<'a>(name: &DisplayName, others: impl Iterator<Item = &'a DisplayName>) -> Result<(), Error> {
+    let mut count = 0;
+    for other in others {
+        count += 1;
+        if other == name {
+            let is_main = *name == DisplayName::main();
+            let problem =
+                if is_main { "it is the first display's, whose size is --size" } else { "it is taken" };
+            return Err(Error::Name { name: name.to_string(), problem });
+        }
+    }
+    if count < MOST { Ok(()) } else { Err(Error::Displays) }
+}
+
+/// Shows each display in as many windows as `each` says. The titles tell them apart.
+pub(crate) fn show(
+    displays: &Displays,
+    each: u8,
+    present: Present,
+    address: SocketAddr,
+    told: impl FnMut(Event) + Send + 'static,
+) -> Option<Windows> {
+    let window = |named: &Named, n| Window {
+        title: title(address, displays.are_several().then_some(named.name()), n),
+        display: named.display().clone(),
+    };
+    let windows = displays.all().flat_map(|named| (1..=each).map(move |n| window(named, n)));
+    window::open(windows.collect(), present, told)
+}
+
+/// Returns the title of window `n` of a display.
+fn title(address: SocketAddr, name: Option<&DisplayName>, n: u8) -> String {
+    let name = name.map(|name| format!("/{name}")).unwrap_or_default();
+    let which = if n == 1 { String::new() } else { format!(" ({n})") };
+    format!("{address}{name}{which}")
+}
+
+/// What a connection chooses its display from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reception<'a> {
+    pub(crate) displays: &'a Displays,
+    /// What the server calls itself.
+    pub(crate) server: &'static str,
+    /// Bytes that one message may have.
+    pub(crate) message: usize,
+    /// What confirms a session of this connection: random, but for a test that knows it.
+    pub(crate) nonce: Option<Nonce>,
+}
+
+impl<'a> Reception<'a> {
+    /// Finds the display that a client asks for, and what its machine has to know of it.
+    ///
+    /// # Errors
+    /// Of [`Displays::find`].
+    pub(crate) fn choose(&self, asked: Option<&str>) -> Result<(&'a Named, server::Config), Fault> {
+        let named = self.displays.find(asked)?;
+        let config = server::Config {
+            display: named.name.clone(),
+            server: self.server.to_owned(),
+            size: named.display().size(),
+            message: self.message,
+            instance: Some(named.canvas.sessions().instance()),
+            has_journal: named.canvas.journal().is_some(),
+            nonce: self.nonce,
+        };
+        Ok((named, config))
+    }
+
+    /// Returns the name of a display for the log, if there are several.
+    pub(crate) fn label(&self, named: &'a Named) -> Option<&'a str> {
+        self.displays.are_several().then(|| named.name.as_str())
+    }
+}
