@@ -29,6 +29,7 @@ use crate::inbox::{Found, Inbox};
 use crate::limits;
 use crate::pixels::{Pixel, Pixels};
 use crate::reader::Reader;
+use crate::reconnect::Progress;
 use crate::session::Standing;
 use crate::text::excerpt;
 use flight::{Flight, InFlight, Load, Part, Run, single};
@@ -206,6 +207,17 @@ impl Connection {
     /// Every request up to this number has been executed, as the server has said. A call may take several.
     pub fn applied(&self) -> u64 {
         self.flight.applied()
+    }
+
+    /// Returns what the connection has achieved, for [`Reconnect::handle_lost`](crate::reconnect::Reconnect::handle_lost).
+    pub fn progress(&self) -> Progress {
+        Progress {
+            applied: self.applied(),
+            is_busy: self.in_flight() > 0,
+            is_resumable: self.is_resumable(),
+            is_checked: self.is_checked(),
+            is_needed: true,
+        }
     }
 
     /// Calls that are neither done nor failed.
