@@ -1,13 +1,13 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
 use crate::error::Lost;
-use crate::reconnect::may_return;
-use crate::returning::Returning;
+use crate::reconnect::{self, Dialer};
 use crate::shared::{Guard, Shared, State, now};
 use crate::status::Status;
 use bytes::BufMut;
 use draw_printer::Printer;
 use draw_protocol::limits;
+use draw_protocol::reconnect::{End, Phase};
 use draw_protocol::trace::Direction;
 use std::fmt;
 use std::future::Future;
@@ -49,7 +49,7 @@ pub struct Driver {
     /// Nothing can be written any more, since this; until when the other side's last words are waited for.
     broken: Option<(Lost, Instant)>,
     /// How another connection is made, where one can be.
-    returning: Option<Returning>,
+    dialer: Option<Dialer>,
     trace: Printer,
 }
 
@@ -73,7 +73,7 @@ impl Driver {
         shared: Arc<Shared>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         callers: Callers,
-        returning: Option<Returning>,
+        dialer: Option<Dialer>,
         trace: Printer,
     ) -> Driver {
         Driver {
@@ -87,7 +87,7 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
             broken: None,
-            returning,
+            dialer,
             trace,
         }
     }
@@ -117,7 +117,7 @@ impl Driver {
                 match read {
                     Ok(0) => return Poll::Ready(Lost::Eof),
                     Ok(_) => {}
-                    Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                    Err(error) => return Poll::Ready(Lost::io(error)),
                 }
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
                     return Poll::Ready(lost);
@@ -130,7 +130,7 @@ impl Driver {
             match ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => return Poll::Ready(Lost::Eof),
                 Ok(()) => {}
-                Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                Err(error) => return Poll::Ready(Lost::io(error)),
             }
             self.trace.pass(Direction::ToClient, buffer.filled());
             let mut state = self.shared.lock();
@@ -167,30 +167,29 @@ impl Driver {
 
     /// Wakes those whose time is up, and sets the timer for the next. Where nothing is left to be written the connection may end
     /// because this side wants it to: all that was accepted is done.
-    fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Lost> {
+    fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             let mut state = self.shared.lock();
             let farewell = state.farewell(self.shared.timeout);
             if is_written && farewell.is_some() && state.is_idle() {
-                return Poll::Ready(Lost::Closed);
+                state.reconnect.give_up(Lost::Closed);
+                return Poll::Ready(Turn::Again);
             }
             state.wake_overdue(now);
             if let Some((lost, until)) = &self.broken
                 && *until <= now
             {
-                return Poll::Ready(lost.clone());
+                return Poll::Ready(Turn::Lost(lost.clone()));
             }
             if state.machine.poll_timeout().is_some_and(|at| at <= now) {
                 state.machine.handle_timeout(now);
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
-                    return Poll::Ready(lost);
+                    return Poll::Ready(Turn::Lost(lost));
                 }
             }
-            if let Some((status, applied)) = state.resumed.take() {
-                let (dropped, is_restarted) = (state.take_dropped(), state.machine.is_restarted());
+            if let Some(status) = state.resumed.take() {
+                let dropped = state.take_dropped();
                 drop(state);
-                let returning = self.returning.iter_mut();
-                returning.for_each(|returning| returning.resumed(applied, is_restarted, now));
                 dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
                 continue;
             }
@@ -200,19 +199,23 @@ impl Driver {
                 dropped.into_iter().for_each(|status| self.shared.tell_status(status));
                 continue;
             }
-            let greeting = self.returning.as_ref().and_then(Returning::greeting);
-            if greeting.is_some_and(|until| until <= now) {
-                return Poll::Ready(Lost::Io(Arc::new(std::io::ErrorKind::TimedOut.into())));
+            let attempt = state.reconnect.poll_timeout();
+            if attempt.is_some_and(|until| until <= now) {
+                let is_lost = state.reconnect.has_connection();
+                state.reconnect.handle_timeout(now);
+                return Poll::Ready(if is_lost { Turn::TimedOut } else { Turn::Again });
             }
             let last_words = self.broken.as_ref().map(|(_, until)| *until);
             if let Some((end, after)) = farewell
                 && end <= now
             {
-                return Poll::Ready(if state.is_idle() { Lost::Closed } else { Lost::Unfinished { after } });
+                let is_idle = state.is_idle();
+                state.reconnect.give_up(if is_idle { Lost::Closed } else { Lost::Unfinished { after } });
+                return Poll::Ready(Turn::Again);
             }
             let farewell = farewell.map(|(end, _)| end);
             let message = state.machine.poll_timeout();
-            let next = [state.next_deadline(), farewell, last_words, greeting, message];
+            let next = [state.next_deadline(), farewell, last_words, attempt, message];
             let next = next.into_iter().flatten().min();
             state.alarm = next;
             drop(state);
@@ -240,9 +243,13 @@ impl Driver {
         state
     }
 
-    fn poll_once(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Lost> {
+    fn poll_once(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
+        if !state.reconnect.has_connection() {
+            drop(state);
+            return self.poll_dial(now, cx);
+        }
         let must_write = state.is_driver_woken || state.machine.unsent() > 0;
         let must_yield = must_write
             && self.callers == Callers::Tasks
@@ -257,7 +264,7 @@ impl Driver {
         let next = Next::of(&mut state);
         drop(state);
         if let Poll::Ready(lost) = self.poll_read(next, cx) {
-            return Poll::Ready(lost);
+            return Poll::Ready(Turn::Lost(lost));
         }
         let mut is_written = false;
         if self.broken.is_some() {
@@ -271,7 +278,7 @@ impl Driver {
                 Poll::Ready(Ok(())) => is_written = true,
                 // The other side may have said why it went.
                 Poll::Ready(Err(error)) => {
-                    self.broken = Some((Lost::Io(Arc::new(error)), now + LAST_WORDS));
+                    self.broken = Some((Lost::io(error), now + LAST_WORDS));
                 }
                 Poll::Pending => {}
             }
@@ -302,66 +309,93 @@ fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
     spare.drain(..).for_each(Waker::wake);
 }
 
+/// Why a turn of the driver came to an end.
+enum Turn {
+    /// The reconnect machine has moved on, or is to.
+    Again,
+    /// The display has not answered `hello` in time.
+    TimedOut,
+    /// The connection is lost.
+    Lost(Lost),
+}
+
 impl Driver {
-    /// Whether there may be another connection after this one was lost. What is to be said of the loss is in `lost` then.
-    fn may_return(&mut self, lost: &mut Lost) -> bool {
-        let state = self.shared.lock();
-        if let (Lost::Eof | Lost::Io(_), Some(fault)) = (&*lost, state.machine.goodbye()) {
-            *lost = Lost::Goodbye(fault.clone());
-        }
-        let is_over = state.is_idle() && state.farewell(self.shared.timeout).is_some();
-        let Some(returning) = self.returning.as_mut().filter(|returning| returning.is_possible()) else {
-            return false;
-        };
-        !is_over
-            && match state.machine.welcome() {
-                None => returning.may_greet_again(&state.machine, lost),
-                Some(_) => state.machine.is_resumable() && (may_return(lost) || returning.may_accept(lost)),
+    /// Reports to the reconnect machine how a turn ended, and follows it.
+    fn handle_turn(&mut self, turn: Turn, cx: &mut Context<'_>) {
+        let now = now();
+        let is_lost = match turn {
+            Turn::Again => false,
+            Turn::TimedOut => true,
+            Turn::Lost(lost) => {
+                let mut state = self.shared.lock();
+                let (lost, progress) = (lost.explained(&state.machine), state.progress(self.shared.timeout));
+                state.reconnect.handle_lost(lost, progress, now);
+                true
             }
+        };
+        if is_lost && self.shared.lock().reconnect.end().is_none() {
+            self.disconnect(cx);
+        }
+        let retry = self.shared.lock().reconnect.poll_retry();
+        if let Some(retry) = retry {
+            self.shared.tell_status(reconnect::status(retry, now));
+        }
     }
 
-    /// The connection is lost, and there may be another.
-    fn lose(&mut self, lost: Lost, now: Instant, cx: &mut Context<'_>) {
+    /// Lets go of a connection that is lost. There may be another.
+    fn disconnect(&mut self, cx: &mut Context<'_>) {
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
-        state.lose(lost.clone());
-        let (applied, is_busy) = (state.machine.applied(), !state.is_idle());
+        state.handle_outage();
         drop((state, writer));
-        // The other side is to see at once that nobody reads any more.
+        // The other side is to see at once that nothing is read any more.
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
-        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, is_busy, now));
-        self.tell_news();
     }
 
-    /// Says when another connection is tried next.
-    fn tell_news(&mut self) {
-        if let Some(status) = self.returning.as_mut().and_then(Returning::take_news) {
-            self.shared.tell_status(status);
-        }
-    }
-
-    /// While there is no connection: ready when there is one, to be greeted on, or with why there will be none.
-    fn poll_return(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    /// Dials while there is no connection, when the reconnect machine says so.
+    fn poll_dial(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut state = self.shared.lock();
-        state.register_driver(cx.waker());
         state.is_driver_woken = false;
         state.driver_ran();
+        state.reconnect.handle_timeout(now);
+        _ = state.reconnect.poll_dial(now);
+        let is_dialing = matches!(state.reconnect.phase(), Phase::Dialing(_));
+        let is_over = state.reconnect.end().is_some();
         drop(state);
-        if let Poll::Ready(lost) = self.poll_timer(now, true, cx) {
-            return Poll::Ready(Err(lost));
+        let Some(dialer) = &mut self.dialer else {
+            // Its policy makes no further attempt.
+            self.shared.lock().reconnect.give_up(Lost::Eof);
+            return Poll::Ready(Turn::Again);
+        };
+        if !is_dialing {
+            dialer.stop();
         }
-        let Some(returning) = &mut self.returning else { return Poll::Ready(Err(Lost::Eof)) };
-        let (accepts_loss, found) = (returning.accepts_loss(), returning.poll(cx, crate::shared::now));
-        self.tell_news();
-        let halves = ready!(found)?;
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.connect(halves.writer);
-        self.reader = halves.reader;
-        self.trace.restart();
-        self.shared.lock().machine.reconnect(accepts_loss);
-        Poll::Ready(Ok(()))
+        if is_over {
+            return Poll::Ready(Turn::Again);
+        }
+        if let Poll::Ready(turn) = self.poll_timer(now, true, cx) {
+            return Poll::Ready(turn);
+        }
+        let Some(dialer) = self.dialer.as_mut().filter(|_| is_dialing) else { return Poll::Pending };
+        // The lock is not held: what dials may be the program's own.
+        match ready!(dialer.poll(cx)) {
+            Ok(halves) => {
+                let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                writer.connect(halves.writer);
+                self.reader = halves.reader;
+                self.trace.restart();
+                let mut state = self.shared.lock();
+                state.reconnect.handle_dialed(crate::shared::now());
+                let accepts_loss = state.reconnect.accepts_loss();
+                state.machine.reconnect(accepts_loss);
+            }
+            Err(error) => {
+                self.shared.lock().reconnect.handle_failed(Lost::io(error), crate::shared::now());
+            }
+        }
+        Poll::Ready(Turn::Again)
     }
 }
 
@@ -375,48 +409,49 @@ impl Future for Driver {
             this.leave();
             return Poll::Ready(());
         }
-        let lost = loop {
-            if this.returning.as_ref().is_some_and(Returning::is_away)
-                && let Err(lost) = ready!(this.poll_return(now, cx))
-            {
-                break lost;
-            }
-            let mut lost = ready!(this.poll_once(now, cx));
-            if !this.may_return(&mut lost) {
-                break lost;
+        let end = loop {
+            let turn = ready!(this.poll_once(now, cx));
+            this.handle_turn(turn, cx);
+            if let Some(end) = this.shared.lock().reconnect.end() {
+                break end.clone();
             }
             now = crate::shared::now();
-            this.lose(lost, now, cx);
         };
-        let dropped = this.shared.lock().take_dropped();
-        dropped.into_iter().for_each(|status| this.shared.tell_status(status));
-        if !matches!(lost, Lost::Closed) {
-            this.shared.tell_status(Status::Lost(lost.clone()));
-        }
-        // The other side reads all that was sent before it sees the end; there is nothing to wait for.
-        let mut writer = this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(lost, Lost::Closed) && writer.is_empty() {
-            // Nothing more comes: the display need not remember this client. It is a courtesy; where it cannot be said, the
-            // display forgets by itself.
-            this.shared.lock().machine.end_session();
-            while writer.is_empty() && this.shared.lock().machine.unsent() > 0 {
-                writer.refill(&mut this.shared.lock().machine);
-                _ = writer.poll_write(cx);
-            }
-        }
-        writer.close(cx);
-        drop(writer);
-        this.shared.end(lost);
+        this.end(&end, cx);
         Poll::Ready(())
     }
 }
 
 impl Driver {
-    /// This process was forked, and the connection is another's: what is here of it is neither used nor ended, for that would end
-    /// the other's. (The runtime shares what it waits with, too: to drop a stream would have the other never hear of it again.)
+    /// Ends the connection for good.
+    fn end(&mut self, end: &End<Lost>, cx: &mut Context<'_>) {
+        let lost = reconnect::lost(end);
+        let dropped = self.shared.lock().take_dropped();
+        dropped.into_iter().for_each(|status| self.shared.tell_status(status));
+        // `connect` itself says that there never was a connection.
+        if !matches!((end, &lost), (End::NeverConnected, _) | (_, Lost::Closed)) {
+            self.shared.tell_status(Status::Lost(lost.clone()));
+        }
+        // The other side reads all that was sent before it sees the end; there is nothing to wait for.
+        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(lost, Lost::Closed) && writer.is_empty() {
+            // The display need not keep the session. Where this cannot be sent, the display forgets the client by itself.
+            self.shared.lock().machine.end_session();
+            while writer.is_empty() && self.shared.lock().machine.unsent() > 0 {
+                writer.refill(&mut self.shared.lock().machine);
+                _ = writer.poll_write(cx);
+            }
+        }
+        writer.close(cx);
+        drop(writer);
+        self.shared.end(lost);
+    }
+
+    /// Leaves the connection to the process that this one was forked from. It is neither used nor closed here, which would end it
+    /// there. (The runtime shares what it waits with, too: if a stream were dropped, the other process would never hear of it again.)
     fn leave(&mut self) {
         std::mem::forget(std::mem::replace(&mut self.reader, Box::new(tokio::io::empty())));
-        std::mem::forget(self.returning.take());
+        std::mem::forget(self.dialer.take());
         if let Ok(mut writer) = self.shared.writer.try_lock() {
             writer.leave();
         }

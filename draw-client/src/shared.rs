@@ -25,12 +25,14 @@ use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Dropped, Failed, LateQueue};
 use crate::pace::Pace;
 use crate::process::{Inside, Mark, Owner};
-use crate::reconnect::WhileGone;
+use crate::reconnect::{self, NEVER};
 use crate::scope::{Caller, Scope, current_span, is_traced};
 use crate::status::Status;
+use crate::while_gone::WhileGone;
 use crate::writer::Writer;
 use deadlines::Again;
 use draw_protocol::client::{Connection, Event, Origin};
+use draw_protocol::reconnect::Reconnect;
 use draw_protocol::{Answer, Hello, Request, limits};
 use gone::Way;
 pub(crate) use guard::Guard;
@@ -111,11 +113,11 @@ pub(crate) struct State {
     pub(crate) ended: Option<Lost>,
     /// A `sync` has said so.
     pub(crate) is_loss_told: bool,
-    /// The connection is lost, and the next is not greeted on: why. What calls are to do meanwhile.
-    pub(crate) away: Option<Lost>,
+    /// Whether there is a connection, and when there may be another. What calls are to do meanwhile.
+    pub(crate) reconnect: Reconnect<Lost>,
     pub(crate) while_gone: WhileGone,
-    /// There is another connection, and nobody has been told. So many requests were done when it was greeted on.
-    pub(crate) resumed: Option<(Status, u64)>,
+    /// There is another connection, and the program has not been told.
+    pub(crate) resumed: Option<Status>,
     /// What was dropped since the connection was lost: how many calls, and those that are to be told as late errors.
     dropped_calls: u64,
     dropped: Dropped,
@@ -172,10 +174,15 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Nobody waits any more for calls that the machine has in flight already.
-    pub(crate) fn new(machine: Connection, writer: Writer, timeout: Duration) -> Shared {
+    pub(crate) fn new(
+        machine: Connection,
+        writer: Writer,
+        timeout: Duration,
+        reconnect: Reconnect<Lost>,
+    ) -> Shared {
         let outermost = Arc::new(Scope::outermost());
         Shared {
-            state: Mutex::new(State::new(machine, &outermost)),
+            state: Mutex::new(State::new(machine, reconnect, &outermost)),
             stand_ins: StandIns::default(),
             mark: Mark::new(),
             owner: Owner::here(),
@@ -393,9 +400,8 @@ impl Shared {
                 }
             }
             Event::Resumed(standing, lost) => {
-                state.away = None;
-                let status = Status::resumed(standing, state.machine.is_restarted(), lost.len());
-                state.resumed = Some((status, state.machine.applied()));
+                state.handle_connected(now);
+                state.resumed = Some(Status::resumed(standing, state.machine.is_restarted(), lost.len()));
                 // There is something to send again. A caller that is writing at this moment does not know of it.
                 state.wake_driver();
                 let error = Error::Forgotten { standing };
@@ -403,16 +409,19 @@ impl Shared {
                 self.tell_lost(state, dropped, &error);
                 self.tell_dropped(state);
             }
-            // The first greeting was tried more than once.
-            Event::Welcome if state.away.take().is_some() => state.resumed = Some((Status::Resumed, 0)),
-            // `connect` looks for it itself.
+            // `connect` looks for it itself, unless the first `hello` was sent more than once.
+            Event::Welcome => {
+                if state.handle_connected(now) {
+                    state.resumed = Some(Status::Resumed);
+                }
+            }
             _ => {}
         }
     }
 }
 
 impl State {
-    fn new(machine: Connection, outermost: &Arc<Scope>) -> State {
+    fn new(machine: Connection, reconnect: Reconnect<Lost>, outermost: &Arc<Scope>) -> State {
         State {
             fates: (0..machine.in_flight()).map(|_| Fate::Dropped).collect(),
             settled: machine.done(),
@@ -432,7 +441,7 @@ impl State {
             bystanders: Vec::new(),
             ended: None,
             is_loss_told: false,
-            away: None,
+            reconnect,
             while_gone: WhileGone::default(),
             resumed: None,
             dropped_calls: 0,
@@ -454,7 +463,8 @@ impl State {
     /// That of a connection that has ended before it began.
     fn ended(reason: Lost) -> State {
         let machine = Connection::new(&Hello::new("no client"));
-        let mut state = State::new(machine, &Arc::new(Scope::outermost()));
+        let reconnect = reconnect::machine(NEVER, now(), now());
+        let mut state = State::new(machine, reconnect, &Arc::new(Scope::outermost()));
         state.late.finish();
         state.ended = Some(reason);
         state

@@ -1,15 +1,16 @@
 //! The thread that carries a pipeline's bytes: the asynchronous client's driver on a runtime of its own.
 
 use super::{Link, Peer};
-use crate::builder::returning;
+use crate::builder::dialer;
 use crate::display::Display;
 use crate::doctor::Doctor;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
-use crate::reconnect::{Halves, WhileGone};
+use crate::reconnect::Halves;
 use crate::shared::{Shared, Stats};
 use crate::status::StatusCallback;
+use crate::while_gone::WhileGone;
 use crate::writer::Writer;
 use std::fmt;
 use std::io;
@@ -75,22 +76,23 @@ async fn take_over(
     settings: Settings,
 ) -> io::Result<(Display, Driver)> {
     let size = link.size();
-    let Link { stream, machine, trace, peer, .. } = link;
+    let Link { stream, machine, trace, peer, mut reconnect, .. } = link;
     stream.set_nonblocking(true)?;
     let stream = TcpStream::from_std(stream)?;
     if machine.in_flight() == 0 {
         // The first call is to leave at once, which takes a stream that is known to have room. It has.
         stream.writable().await?;
     }
-    let Peer { host, port, connect_timeout, reconnect, .. } = peer;
-    let returning = returning(host, port, reconnect, connect_timeout).accept_loss(settings.accepts_loss);
+    let Peer { host, port, connect_timeout, .. } = peer;
+    let dialer = dialer(host, port, connect_timeout);
+    reconnect.set_accepts_loss(settings.accepts_loss);
     let Halves { reader, writer } = stream.into();
     let writer = Writer::new(writer, trace.clone());
-    let shared = Arc::new(Shared::new(machine, writer, timeout));
+    let shared = Arc::new(Shared::new(machine, writer, timeout, reconnect));
     shared.lock().stats = stats;
     shared.lock().doctor = doctor;
     shared.lock().while_gone = settings.while_gone;
     shared.set_callbacks(settings.error, settings.status)?;
-    let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(returning), trace);
+    let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(dialer), trace);
     Ok((Display::new(shared, size), driver))
 }

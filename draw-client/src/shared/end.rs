@@ -31,11 +31,7 @@ impl Shared {
 
     fn end_now(&self, state: &mut State, reason: Lost) {
         let now = now();
-        // A reason that the other side gave is better than the one that the system has.
-        let reason = match (state.machine.goodbye(), reason) {
-            (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
-            (_, reason) => reason,
-        };
+        let reason = reason.explained(&state.machine);
         let [unknown, rejected] = [Outcome::Unknown, Outcome::Rejected]
             .map(|outcome| Error::Disconnected { reason: reason.clone(), outcome });
         let GivenUp { begun, unsent, .. } = state.machine.give_up();

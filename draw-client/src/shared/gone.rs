@@ -6,15 +6,16 @@
 
 use super::room::Waiting;
 use super::{Fate, Guard, Shared, State, now};
-use crate::error::{Error, Lost, Result};
+use crate::error::{Error, Result};
 use crate::late::{Failed, FailedCall, is_callback_of};
-use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Tag};
 use crate::status::Status;
+use crate::while_gone::WhileGone;
 use draw_protocol::Request;
 use draw_protocol::client::Made;
+use draw_protocol::reconnect::Progress;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Span;
 
 /// What is to be done with a call.
@@ -100,7 +101,7 @@ impl Shared {
     /// Makes calls that were set aside, as far as there is credit.
     #[inline]
     pub(super) fn go_on(&self, state: &mut State) {
-        if !state.room.is_empty() && state.away.is_none() && state.ended.is_none() {
+        if !state.room.is_empty() && state.reconnect.outage().is_none() && state.ended.is_none() {
             self.empty_room(state);
         }
     }
@@ -170,7 +171,7 @@ impl State {
     /// nothing if that makes no difference to it.
     #[cold]
     pub(super) fn way_while_gone(&self, request: &Request<'_>, shared: usize) -> Result<Option<Way>> {
-        match (&self.away, self.while_gone) {
+        match (self.reconnect.outage(), self.while_gone) {
             (_, WhileGone::Wait) => Ok(None),
             (None, _) if self.room.is_empty() => Ok(None),
             (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
@@ -183,14 +184,24 @@ impl State {
         }
     }
 
-    /// The connection is lost, and there may be another.
-    pub(crate) fn lose(&mut self, reason: Lost) {
-        self.away = Some(reason);
+    /// Notes that the connection is lost, and that there may be another.
+    pub(crate) fn handle_outage(&mut self) {
         self.pace.check_next();
         if self.while_gone != WhileGone::Wait {
             // Those that wait for credit need not any more.
             self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         }
+    }
+
+    /// Notes that the display has answered `hello`. Returns whether that ends an outage.
+    pub(super) fn handle_connected(&mut self, now: Instant) -> bool {
+        self.reconnect.handle_connected(self.machine.applied(), self.machine.is_restarted(), now)
+    }
+
+    /// Returns what the connection has achieved, and whether another would have anything to do.
+    pub(crate) fn progress(&self, timeout: Duration) -> Progress {
+        let (is_busy, is_needed) = (!self.is_idle(), !self.is_idle() || self.farewell(timeout).is_none());
+        Progress { is_busy, is_needed, ..self.machine.progress() }
     }
 
     /// What is to be said of what was dropped since the connection was lost.

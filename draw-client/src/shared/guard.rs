@@ -173,6 +173,8 @@ impl State {
 mod tests {
     use super::*;
     use crate::process::Owner;
+    use crate::reconnect::{self, NEVER};
+    use crate::shared::now;
     use crate::writer::Writer;
     use draw_printer::Printer;
     use draw_protocol::Hello;
@@ -181,7 +183,8 @@ mod tests {
 
     fn shared() -> Shared {
         let writer = Writer::new(Box::new(tokio::io::sink()), Printer::default());
-        Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1))
+        let reconnect = reconnect::machine(NEVER, now(), now());
+        Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1), reconnect)
     }
 
     /// Does this on a thread of its own, which is to come to its end.
