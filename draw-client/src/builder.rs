@@ -158,7 +158,7 @@ impl Builder {
     }
 
     /// Who hears what becomes of the connection: that it is lost and tried to be made anew, that it is resumed, and what was
-    /// lost with it. After [`Status::StateLost`] it is the place to draw again what is to be there.
+    /// lost with it. Deferred [`Status::StateLost`] it is the place to draw again what is to be there.
     ///
     /// It runs on the thread of the error callbacks, with their rules: one at a time, in order; it may call the display.
     pub fn on_status(mut self, callback: impl FnMut(Status) + Send + 'static) -> Builder {
@@ -296,7 +296,7 @@ impl Builder {
         let policy = if dialer.is_some() { Policy { window, attempt, accepts_loss } } else { NEVER };
         let reconnect = reconnect::dialed(policy, deadline, now());
         let shared = Arc::new(Shared::new(machine, writer, self.timeout, reconnect));
-        shared.lock().while_gone = self.while_gone;
+        shared.lock().offline.policy = self.while_gone;
         let mut driver = Driver::new(Arc::clone(&shared), stream.reader, Callers::Tasks, dialer, trace);
         let size = std::future::poll_fn(|cx| {
             let ended = std::pin::Pin::new(&mut driver).poll(cx).is_ready();
@@ -311,11 +311,11 @@ impl Builder {
                 let late = Error::Timeout { after: self.connect_timeout, outcome: Outcome::Rejected };
                 return Poll::Ready(Err::<Size, _>(late));
             }
-            let reason = state.ended.clone().unwrap_or(Lost::Eof);
+            let reason = state.lifetime.ended.clone().unwrap_or(Lost::Eof);
             Poll::Ready(Err(Error::Disconnected { reason, outcome: Outcome::Rejected }))
         })
         .await?;
-        shared.lock().doctor = doctor::open(self.doctor, Client::Asynchronous, now());
+        shared.lock().account.doctor = doctor::open(self.doctor, Client::Asynchronous, now());
         shared.set_callbacks(self.callback, self.watcher).map_err(|error| Error::Disconnected {
             reason: Lost::Io(Arc::new(error)),
             outcome: Outcome::Rejected,

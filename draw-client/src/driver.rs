@@ -28,7 +28,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a driver with a thread of its own lets callers go on that call again and again: a write then carries some
 /// 3,000 calls and not 300, which doubles the rate. What was called last leaves so much later at most, unless somebody
 /// waits for it; waking a thread on a busy machine takes as long.
-const NAP: Duration = Duration::from_micros(100);
+const BATCH_DELAY: Duration = Duration::from_micros(100);
 
 /// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
 ///
@@ -156,7 +156,7 @@ impl Driver {
         loop {
             ready!(writer.poll_write(cx))?;
             let mut state = self.shared.lock();
-            state.is_driver_woken = false;
+            state.admission.driver.is_woken = false;
             state.driver_ran();
             if state.machine.unsent() == 0 {
                 return Poll::Ready(Ok(()));
@@ -170,7 +170,7 @@ impl Driver {
     fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             let mut state = self.shared.lock();
-            let farewell = state.farewell(self.shared.timeout);
+            let farewell = state.lifetime.farewell(self.shared.timeout);
             if is_written && farewell.is_some() && state.is_idle() {
                 state.reconnect.give_up(Lost::Closed);
                 return Poll::Ready(Turn::Again);
@@ -187,16 +187,10 @@ impl Driver {
                     return Poll::Ready(Turn::Lost(lost));
                 }
             }
-            if let Some(status) = state.resumed.take() {
-                let dropped = state.take_dropped();
+            if state.offline.has_news() {
+                let news = state.offline.take_news();
                 drop(state);
-                dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
-                continue;
-            }
-            if state.has_caught_up {
-                let dropped = state.take_dropped();
-                drop(state);
-                dropped.into_iter().for_each(|status| self.shared.tell_status(status));
+                news.into_iter().flatten().for_each(|status| self.shared.tell_status(status));
                 continue;
             }
             let attempt = state.reconnect.poll_timeout();
@@ -217,7 +211,7 @@ impl Driver {
             let message = state.machine.poll_timeout();
             let next = [state.next_deadline(), farewell, last_words, attempt, message];
             let next = next.into_iter().flatten().min();
-            state.alarm = next;
+            state.admission.driver.alarm = next;
             drop(state);
             if self.timer_at != next {
                 self.timer_at = next;
@@ -233,13 +227,13 @@ impl Driver {
         }
     }
 
-    /// Lets callers go on, unless one of them ends it: see [`State::end_nap`].
-    fn nap<'s>(&'s self, mut state: Guard<'s>) -> Guard<'s> {
-        state.begin_nap(std::thread::current());
+    /// Lets callers go on, unless one of them ends it: see [`State::end_delay`].
+    fn delay<'s>(&'s self, mut state: Guard<'s>) -> Guard<'s> {
+        state.begin_delay(std::thread::current());
         drop(state);
-        std::thread::park_timeout(NAP);
+        std::thread::park_timeout(BATCH_DELAY);
         state = self.shared.lock();
-        state.nap = None;
+        state.admission.driver.delaying = None;
         state
     }
 
@@ -250,17 +244,17 @@ impl Driver {
             drop(state);
             return self.poll_dial(now, cx);
         }
-        let must_write = state.is_driver_woken || state.machine.unsent() > 0;
+        let must_write = state.admission.driver.is_woken || state.machine.unsent() > 0;
         let must_yield = must_write
             && self.callers == Callers::Tasks
             && !self.has_yielded
             && !state.has_full_write()
             && self.broken.is_none();
-        if self.callers == Callers::Threads && state.may_nap() {
-            state = self.nap(state);
+        if self.callers == Callers::Threads && state.may_delay() {
+            state = self.delay(state);
         }
         // One that was woken and is to come back need not be woken again meanwhile.
-        state.is_driver_woken &= must_yield;
+        state.admission.driver.is_woken &= must_yield;
         let next = Next::of(&mut state);
         drop(state);
         if let Poll::Ready(lost) = self.poll_read(next, cx) {
@@ -304,7 +298,7 @@ impl Next {
 
 /// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
 fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
-    std::mem::swap(&mut state.woken, spare);
+    std::mem::swap(&mut state.completion.waiters.woken, spare);
     State::release(state);
     spare.drain(..).for_each(Waker::wake);
 }
@@ -357,7 +351,7 @@ impl Driver {
     /// Dials while there is no connection, when the reconnect machine says so.
     fn poll_dial(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut state = self.shared.lock();
-        state.is_driver_woken = false;
+        state.admission.driver.is_woken = false;
         state.driver_ran();
         state.reconnect.handle_timeout(now);
         _ = state.reconnect.poll_dial(now);
@@ -426,7 +420,7 @@ impl Driver {
     /// Ends the connection for good.
     fn end(&mut self, end: &End<Lost>, cx: &mut Context<'_>) {
         let lost = reconnect::lost(end);
-        let dropped = self.shared.lock().take_dropped();
+        let dropped = self.shared.lock().offline.take_dropped();
         dropped.into_iter().for_each(|status| self.shared.tell_status(status));
         // `connect` itself says that there never was a connection.
         if !matches!((end, &lost), (End::NeverConnected, _) | (_, Lost::Closed)) {

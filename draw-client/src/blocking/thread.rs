@@ -89,9 +89,9 @@ async fn take_over(
     let Halves { reader, writer } = stream.into();
     let writer = Writer::new(writer, trace.clone());
     let shared = Arc::new(Shared::new(machine, writer, timeout, reconnect));
-    shared.lock().stats = stats;
-    shared.lock().doctor = doctor;
-    shared.lock().while_gone = settings.while_gone;
+    shared.lock().account.stats = stats;
+    shared.lock().account.doctor = doctor;
+    shared.lock().offline.policy = settings.while_gone;
     shared.set_callbacks(settings.error, settings.status)?;
     let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(dialer), trace);
     Ok((Display::new(shared, size), driver))

@@ -1,6 +1,6 @@
 //! How a connection ends: by `close`, with its last handle, or for a reason of its own.
 
-use super::{Fate, Shared, State, now};
+use super::{ReplyState, Shared, State, now};
 use crate::blocking::wait::wait_until;
 use crate::error::{Error, Late, Lost, Outcome, Result};
 use crate::late::{Failed, LateError, Telling};
@@ -23,7 +23,7 @@ impl Shared {
     /// named once.
     pub(crate) fn end(&self, reason: Lost) {
         let mut state = self.lock();
-        if state.ended.is_none() {
+        if state.lifetime.ended.is_none() {
             self.end_now(&mut state, reason);
         }
         State::release(state);
@@ -43,9 +43,9 @@ impl Shared {
         unsent.extend(self.give_up_aside(state, &rejected, now));
         self.tell_lost(state, unsent, &rejected);
         // Not before: what nobody is left to be told of is told at once, and together.
-        state.ended = Some(reason);
+        state.lifetime.ended = Some(reason);
         self.keep_results(state);
-        if state.abandoned.is_some() {
+        if state.lifetime.abandoned.is_some() {
             report_unheard(state);
         }
         state.note_end(now);
@@ -64,15 +64,15 @@ impl Shared {
     ) -> Vec<Failed> {
         let mut dropped = Vec::new();
         for made in lost {
-            let made = state.numbered(made);
-            let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
+            let made = state.completion.numbered(made);
+            let (tag, reply) = (state.completion.tag(made.number), state.reply_state(made.number));
             let call = state.failed_call(made, &tag, now);
             let failed = Failed { call, error: error.clone(), tag };
             state.note_failed(&made, error);
-            match fate {
-                Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
-                Fate::Dropped => dropped.push(failed),
-                Fate::TimedOut | Fate::Ignored => {}
+            match reply {
+                ReplyState::Awaited => state.completion.keep(made.number, Err(failed)),
+                ReplyState::Dropped => dropped.push(failed),
+                ReplyState::TimedOut | ReplyState::Ignored => {}
             }
         }
         dropped
@@ -89,7 +89,7 @@ impl Shared {
             });
             tellings[place].1.push(call);
             tellings[place].2.push(tag.span.clone());
-            state.after.drop(tag);
+            state.errors.deferred.drop(tag);
         }
         for (listener, calls, spans) in tellings {
             self.pass_on(state, listener, Telling::new(LateError::lost(calls, error.clone()), spans));
@@ -103,19 +103,16 @@ impl Shared {
         if let Some(error) = state.stands_in() {
             return Poll::Ready(Err(error));
         }
-        if let Some(reason) = state.ended.clone()
-            && (self.is_callback() || state.late.undelivered() == 0)
+        if let Some(reason) = state.lifetime.ended.clone()
+            && (self.is_callback() || state.errors.late.undelivered() == 0)
         {
-            return Poll::Ready(match (state.late.take_kept(), reason) {
+            return Poll::Ready(match (state.errors.late.take_kept(), reason) {
                 (Some(late), _) => Err(Error::Late(late)),
                 (None, Lost::Closed) => Ok(()),
                 (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
             });
         }
-        // Polled again and again beside something else, it still waits once.
-        if !state.bystanders.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.bystanders.push(cx.waker().clone());
-        }
+        state.lifetime.add_bystander(cx.waker());
         Poll::Pending
     }
 
@@ -140,13 +137,13 @@ impl Shared {
 /// the last handle is gone, so they are printed before that.
 pub(super) fn report_unheard(state: &mut State) {
     state.note_untold();
-    if let Some(late) = state.late.take_kept() {
+    if let Some(late) = state.errors.late.take_kept() {
         // Whoever was told by `sync` that the connection is lost knows what that means for the calls before it.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
-        if !(state.is_loss_told && late.errors().iter().all(is_loss)) {
+        if !(state.errors.is_loss_told && late.errors().iter().all(is_loss)) {
             say::say(&untold(&late));
         }
-        state.after.report_unheard(late);
+        state.errors.deferred.report_unheard(late);
     }
 }
 
@@ -165,10 +162,10 @@ impl Shared {
     /// Ready when the callbacks have heard of everything.
     pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.late.undelivered() == 0 {
+        if state.errors.late.undelivered() == 0 {
             return Poll::Ready(());
         }
-        state.bystanders.push(cx.waker().clone());
+        state.lifetime.add_bystander(cx.waker());
         Poll::Pending
     }
 
@@ -177,7 +174,7 @@ impl Shared {
     pub(crate) fn end_with_driver(&self) {
         let is_last = {
             let state = self.lock();
-            state.ended.is_none() && state.abandoned.is_some()
+            state.lifetime.ended.is_none() && state.lifetime.abandoned.is_some()
         };
         self.end(Lost::DriverGone);
         if is_last && !self.is_callback() {
@@ -198,7 +195,7 @@ impl Shared {
     /// An error callback does not come to its end, and nobody waits for it any longer.
     #[cold]
     pub(crate) fn report_undelivered(&self) {
-        let calls = self.lock().late.undelivered();
+        let calls = self.lock().errors.late.undelivered();
         if calls > 0 {
             say::say(&format!(
                 "draw-client: an error callback has not come to its end; it was to hear of {calls} calls that failed\n"
@@ -210,41 +207,28 @@ impl Shared {
 impl State {
     /// The last handle is gone: what was accepted goes on for a while.
     pub(crate) fn abandon(&mut self, now: Instant) {
-        self.abandoned = Some(now);
-        if self.ended.is_some() {
+        self.lifetime.abandoned = Some(now);
+        if self.lifetime.ended.is_some() {
             report_unheard(self);
         }
         self.say_last_words(now);
         self.wake_driver();
-        self.end_nap();
+        self.end_delay();
     }
 
     /// No call is accepted from now on, not one that waits for credit either.
     pub(crate) fn close(&mut self, now: Instant) {
-        self.closing.get_or_insert(now);
+        self.lifetime.closing.get_or_insert(now);
         self.say_last_words(now);
-        self.pace.check_next();
-        self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
+        self.admission.pace.check_next();
+        self.admission.credit.wake_all();
         self.wake_driver();
-        self.end_nap();
+        self.end_delay();
     }
 
-    /// Whether this side wants the connection to end, when it must at the latest, and how long that is.
-    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
-        let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
-        let closing = self.closing.map(|since| (since + timeout, timeout));
-        abandoned.into_iter().chain(closing).min()
-    }
-
-    /// Everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
+    /// Takes everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
     pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waker> {
-        let turns = self.turns.iter().map(|turn| turn.waker.clone());
-        let replies = std::mem::take(&mut self.waiting).into_values().map(|(waker, _)| waker);
-        let again = std::iter::from_fn(|| self.again.pop_up_to(u64::MAX));
-        turns.chain(replies).chain(again).chain(self.woken.drain(..)).chain(self.bystanders.drain(..))
-    }
-
-    pub(crate) fn wake_bystanders(&mut self) {
-        self.bystanders.drain(..).for_each(Waker::wake);
+        let (credit, waiters) = (self.admission.credit.wakers(), self.completion.waiters.drain());
+        credit.chain(waiters).chain(self.lifetime.bystanders.drain(..))
     }
 }

@@ -92,7 +92,7 @@ impl Shared {
         let inside = Inside::enter(self.mark);
         let state = match try_lock(&self.state) {
             Some(mut state) => {
-                self.hear_dropped(&mut state);
+                self.note_dropped(&mut state);
                 state
             }
             None => self.lock_contended(inside.outer()),
@@ -109,7 +109,7 @@ impl Shared {
         let Some(mut state) = outer.wait_for(&self.state, self.mark, STUCK) else {
             return self.stand_ins.reentrant.lock(&Lost::Reentrant);
         };
-        self.hear_dropped(&mut state);
+        self.note_dropped(&mut state);
         state
     }
 
@@ -140,8 +140,14 @@ impl Shared {
     #[cold]
     pub(super) fn leave(&self, state: Guard<'_>) -> u64 {
         let Guard { mut state, _inside } = state;
-        self.stand_ins.forked.lock(&self.owner.forked()).woken.extend(state.take_waiting());
-        let unseen = state.stats.calls - state.known_calls;
+        self.stand_ins
+            .forked
+            .lock(&self.owner.forked())
+            .completion
+            .waiters
+            .woken
+            .extend(state.take_waiting());
+        let unseen = state.account.unseen();
         std::mem::forget(state);
         unseen
     }
@@ -150,7 +156,8 @@ impl Shared {
     #[cold]
     pub(crate) fn leave_with_driver(&self) {
         self.leave_if_forked();
-        let woken = std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).woken);
+        let woken =
+            std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).completion.waiters.woken);
         woken.into_iter().for_each(Waker::wake);
     }
 }
@@ -159,7 +166,7 @@ impl State {
     /// Why this is not the connection's own state, and what is known of a call that was made before.
     #[inline]
     pub(super) fn stands_in(&self) -> Option<Error> {
-        match &self.ended {
+        match &self.lifetime.ended {
             Some(Lost::Reentrant) => Some(Error::Reentrant),
             Some(reason @ Lost::Forked { .. }) => {
                 Some(Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown })

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// What is shared beside the state, and changed mostly without its lock.
 pub(super) struct LastDropped {
-    /// The number of a call whose reply was dropped and whose fate does not say so yet; 0 for none. Whoever locks the
+    /// The number of a call whose reply was dropped and whose reply does not say so yet; 0 for none. Whoever locks the
     /// state next writes it down, which spares the usual call, whose reply is dropped at once, a lock of its own.
     number: AtomicU64,
     /// Whether any call is done whose reply lives and has not been told.

@@ -94,11 +94,11 @@ impl Connection {
     /// Takes what belongs to such a band from the front of `input`.
     #[inline]
     pub(super) fn receive_band(&mut self, input: &mut &[u8]) -> Received {
-        if self.image.band.is_none() && !self.begin_band(input) {
+        if self.calls.image.band.is_none() && !self.begin_band(input) {
             return Received::Nothing;
         }
-        let Some(answer) = self.image.receive(input) else { return Received::Part };
-        self.heard += answer;
+        let Some(answer) = self.calls.image.receive(input) else { return Received::Part };
+        self.session.heard += answer;
         self.land_first(None, Answer::Done(()));
         Received::Whole
     }
@@ -106,7 +106,8 @@ impl Connection {
     /// How much is best read at once while there is no [`Connection::body`]: little where a band of an image comes next, whose bytes
     /// would have to be copied if they were read with its head.
     pub fn read_length(&self) -> usize {
-        let is_next = self.image.band.is_none() && self.inbox.len() == 0 && !self.hello.checks;
+        let is_next =
+            self.calls.image.band.is_none() && self.receive.inbox.len() == 0 && !self.session.hello.checks;
         match self.flight.first() {
             Some(InFlight { load: Load::Part(part), .. })
                 if is_next && part.call.method() == Method::GetImage && part.pixels >= WORTH_A_READ =>
@@ -128,7 +129,7 @@ impl Connection {
             return false;
         };
         // With checks a message is not believed before all of it is there.
-        if self.hello.checks || self.inbox.len() > 0 || !self.out.is_open() {
+        if self.session.hello.checks || self.receive.inbox.len() > 0 || !self.out.is_open() {
             return false;
         }
         let Some(Message::Response { msgid, mut rest }) = Head::read(input).message() else { return false };
@@ -141,10 +142,10 @@ impl Connection {
             return false;
         }
         let length = length as usize;
-        self.image.make_room(u64::from(width) * u64::from(height) * 4);
-        let start = self.image.bytes.len();
+        self.calls.image.make_room(u64::from(width) * u64::from(height) * 4);
+        let start = self.calls.image.bytes.len();
         let answer = answer - there.len() + length;
-        self.image.band = Some(Band { start, end: start + length, answer });
+        self.calls.image.band = Some(Band { start, end: start + length, answer });
         *input = there;
         true
     }

@@ -4,6 +4,29 @@
 use crate::limits;
 use std::time::{Duration, Instant};
 
+/// How much may be under way.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) window: Window,
+    /// When the last of the calls was made whose first request the message at hand has answered. (Further requests of a call wait for
+    /// the first, which is no fault of the path.)
+    pub(super) answered: Option<Instant>,
+}
+
+impl Flow {
+    pub(super) fn new(is_durable: bool) -> Flow {
+        Flow { window: Window::new(is_durable), answered: None }
+    }
+
+    /// Measures the path: calls have been answered when `used` bytes were in flight. `most` is what was granted.
+    #[inline]
+    pub(super) fn measure(&mut self, used: usize, most: usize, now: Instant) {
+        if let Some(at) = self.answered.take() {
+            self.window.answered(at, now, used, most);
+        }
+    }
+}
+
 /// Bytes that may be in flight, found by watching how long they take.
 ///
 /// It grows while it is used up and the answers come as fast as on an idle path, and shrinks when they take longer than

@@ -9,7 +9,22 @@ use crate::hello::Welcome;
 use crate::limits;
 use crate::pixels::Pixel;
 use crate::reader::{Reader, Unexpected};
+use std::collections::VecDeque;
 use std::time::Instant;
+
+/// The calls of the program, and what is reported of them. Every call up to `done` is done, and its event has been handed out or is in
+/// `events`.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Number of the last call made.
+    pub(super) last: u64,
+    pub(super) done: u64,
+    /// The fault of the call whose further parts are still in flight.
+    pub(super) partial: Option<Fault>,
+    /// The image that the first call in flight has asked for.
+    pub(super) image: Image,
+    pub(super) events: VecDeque<Event>,
+}
 
 impl Connection {
     /// Every request up to number `applied`, which is in flight, is done.
@@ -18,7 +33,7 @@ impl Connection {
             if let Some(InFlight { load: Load::Part(Part { call, .. }), .. }) = self.flight.first()
                 && call.method().has_answer()
             {
-                if self.flight.applied() < self.resumed_to {
+                if self.flight.applied() < self.session.resumed_to {
                     self.land_lost();
                     continue;
                 }
@@ -47,7 +62,11 @@ impl Connection {
 
     /// A request is done. If it was the last of its call, or calls, so are they.
     pub(super) fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
-        let fault = if self.refused.is_empty() { fault } else { self.take_refused().or(fault) };
+        let fault = if self.session.refused.is_empty() {
+            fault
+        } else {
+            self.session.take_refused(self.flight.applied()).or(fault)
+        };
         let last = request.last_call();
         let is_journaled = match &request.load {
             Load::Joined(_) => true,
@@ -55,10 +74,10 @@ impl Connection {
         };
         // What a display refuses as a whole draws nothing, and is in no journal.
         if is_journaled && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
-            self.drew = self.flight.applied();
+            self.session.drew = self.flight.applied();
         }
         if request.is_first() {
-            self.answered = Some(request.at);
+            self.flow.answered = Some(request.at);
         }
         match request.load {
             Load::Joined(run) => {
@@ -66,7 +85,7 @@ impl Connection {
                     self.tell_pixels(request.call, request.at, &run, fault);
                 }
                 self.flight.recycle(run);
-                self.done = last;
+                self.calls.done = last;
             }
             Load::Part(part) => {
                 if let Some(fault) = fault {
@@ -75,15 +94,15 @@ impl Connection {
                 if !part.is_last {
                     return;
                 }
-                self.done = last;
+                self.calls.done = last;
                 let made = Made { number: last, call: part.call, at: request.at, place: part.place };
-                let image = self.image.take();
-                if let Some(fault) = self.partial.take() {
-                    self.events.push_back(Event::Fault(made, fault));
+                let image = self.calls.image.take();
+                if let Some(fault) = self.calls.partial.take() {
+                    self.calls.events.push_back(Event::Fault(made, fault));
                 } else if let Method::GetImage = part.call.method() {
-                    self.events.push_back(Event::Answer(made, Answer::Image(image)));
+                    self.calls.events.push_back(Event::Answer(made, Answer::Image(image)));
                 } else if part.call.method().has_answer() {
-                    self.events.push_back(Event::Answer(made, answer));
+                    self.calls.events.push_back(Event::Answer(made, answer));
                 }
             }
         }
@@ -102,16 +121,16 @@ impl Connection {
             }
             Call::PutImage { x, y, width, height, .. } if is_cut && fault.code == Code::OutOfBounds => {
                 // The display speaks of the band that it was sent, the program of its image.
-                let size = self.welcome.as_ref().map(Welcome::size);
+                let size = self.session.welcome.as_ref().map(Welcome::size);
                 if let Some(Err(whole)) = size.map(|size| size.check_drawn("image", (x, y, width, height))) {
                     fault = whole;
                 }
             }
             _ => fault.place(0, 0),
         }
-        match &mut self.partial {
+        match &mut self.calls.partial {
             Some(first) => first.join(fault),
-            None => self.partial = Some(fault),
+            None => self.calls.partial = Some(fault),
         }
     }
 
@@ -124,7 +143,7 @@ impl Connection {
         fault.place(0, count);
         // Each call keeps it.
         fault.shorten(limits::STRING / 16);
-        let size = self.welcome.as_ref().map(Welcome::size);
+        let size = self.session.welcome.as_ref().map(Welcome::size);
         let rejected = std::mem::take(&mut fault.rejected);
         for i in rejected.into_iter().flat_map(|range| range.first..range.first + range.count) {
             let Pixel { x, y, .. } = run.pixel(i as usize);
@@ -135,7 +154,7 @@ impl Connection {
             };
             let (number, i) = (first + u64::from(i), i as usize);
             let made = Made { number, call: run.call(i), at, place: run.place(i) };
-            self.events.push_back(Event::Fault(made, fault));
+            self.calls.events.push_back(Event::Fault(made, fault));
         }
     }
 }

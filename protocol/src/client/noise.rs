@@ -7,12 +7,12 @@ use std::time::Instant;
 
 /// Bytes of messages that did nothing, beyond what is allowed each second.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(super) struct Noise {
     bytes: u64,
     since: Option<Instant>,
 }
 
-impl Talk {
+impl Noise {
     /// One more such message. Whether there were too many.
     fn is_flood(&mut self, length: usize, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since.unwrap_or(now)).as_millis();
@@ -49,7 +49,7 @@ impl Connection {
 
     #[cold]
     fn note_talk(&mut self, length: usize, now: Instant) -> Result<(), Ended> {
-        if !self.talk.is_flood(length, now) {
+        if !self.receive.noise.is_flood(length, now) {
             return Ok(());
         }
         Err(Ended::Flooded(format!(
@@ -66,12 +66,12 @@ mod tests {
 
     #[test]
     fn a_burst_is_borne_and_a_trickle_for_ever_but_no_flood() {
-        let (mut talk, mut now) = (Talk::default(), Instant::now());
+        let (mut talk, mut now) = (Noise::default(), Instant::now());
         for _ in 0..limits::TALK / 16 {
             assert!(!talk.is_flood(16, now));
         }
         assert!(talk.is_flood(16, now));
-        assert!((0..4).all(|_| !Talk::default().is_flood(limits::MESSAGE, now)), "a long message is none");
+        assert!((0..4).all(|_| !Noise::default().is_flood(limits::MESSAGE, now)), "a long message is none");
         // What came at once is forgiven after a while.
         now += Duration::from_secs(17);
         for _ in 0..100_000 {

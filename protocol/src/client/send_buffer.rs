@@ -5,10 +5,10 @@ use std::fmt;
 
 /// What is to be sent. In a session, what has been sent is kept until the server reports it.
 ///
-/// A sender either takes all that waits in exchange for the buffer that it took before ([`Outbox::swap`]), or says how much of
-/// [`Outbox::unsent`] is gone ([`Outbox::advance`]). Nothing is copied for being kept: the buffers themselves are.
+/// A sender either takes all that waits in exchange for the buffer that it took before ([`SendBuffer::swap`]), or says how much of
+/// [`SendBuffer::unsent`] is gone ([`SendBuffer::advance`]). Nothing is copied for being kept: the buffers themselves are.
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(super) struct SendBuffer {
     /// Goes first on a connection, and is never kept: the greeting, which is alone until it is answered, and what answers that.
     lead: Vec<u8>,
     is_greeting: bool,
@@ -35,9 +35,9 @@ pub(super) struct Outbox {
 }
 
 /// Without the bytes: the greeting has the id of the session, which is secret.
-impl fmt::Debug for Outbox {
+impl fmt::Debug for SendBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox")
+        f.debug_struct("SendBuffer")
             .field("is_greeting", &self.is_greeting)
             .field("bytes", &self.bytes.len())
             .field("sent", &self.sent)
@@ -58,7 +58,7 @@ const SPARE_BYTES: usize = 4 << 20;
 /// full one before the next is written was 5 % faster on two cores, and 5 % slower on one.)
 const FULL: usize = 2 * crate::limits::BAND;
 
-impl Outbox {
+impl SendBuffer {
     /// Begins a connection with these bytes. What was sent on the one before is kept.
     pub(super) fn greet(&mut self, greeting: Vec<u8>) {
         (self.lead, self.is_greeting, self.led, self.sent) = (greeting, true, 0, 0);
@@ -107,7 +107,7 @@ impl Outbox {
         full + self.bytes.len() - self.sent
     }
 
-    /// Which request is the last of those that [`Outbox::unsent`] has any of, if this is the last that was written.
+    /// Which request is the last of those that [`SendBuffer::unsent`] has any of, if this is the last that was written.
     pub(super) fn last_of_unsent(&self, last: u64) -> u64 {
         self.full.front().map_or(last, |(number, _)| *number)
     }
@@ -125,7 +125,7 @@ impl Outbox {
         self.lead.capacity() + self.bytes.capacity() + kept + self.spare_bytes
     }
 
-    /// `n` more bytes of [`Outbox::unsent`] are gone, which are of requests up to number `last`.
+    /// `n` more bytes of [`SendBuffer::unsent`] are gone, which are of requests up to number `last`.
     pub(super) fn advance(&mut self, n: usize, last: u64) {
         if self.is_greeting || self.is_leading() {
             self.led = (self.led + n).min(self.lead.len());
@@ -302,8 +302,8 @@ mod tests {
         [5, 1, 9, KEPT_CAPACITY + 3, 2, 7].iter().zip(1..).map(|(&length, i)| vec![i; length]).collect()
     }
 
-    fn opened() -> Outbox {
-        let mut out = Outbox::default();
+    fn opened() -> SendBuffer {
+        let mut out = SendBuffer::default();
         out.greet(b"hello".to_vec());
         assert_eq!(out.unsent(), b"hello");
         out.advance(2, 0);
@@ -324,7 +324,7 @@ mod tests {
     }
 
     /// Sends `n` bytes of all requests, of which the last three are written when the first were sent.
-    fn send(manner: Manner, n: usize) -> (Outbox, Vec<u8>) {
+    fn send(manner: Manner, n: usize) -> (SendBuffer, Vec<u8>) {
         let (mut out, requests) = (opened(), requests());
         let mut taken = Vec::new();
         out.bytes = requests[..3].concat();
@@ -442,7 +442,7 @@ mod tests {
             out.advance(0, 1);
         }
         assert!(out.kept.is_empty());
-        let mut plain = Outbox::default();
+        let mut plain = SendBuffer::default();
         plain.open(false);
         for _ in 0..100 {
             plain.bytes.extend([7; 1_000]);

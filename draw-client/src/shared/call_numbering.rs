@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 /// The program numbers all calls that were accepted, the machine those that came as far as it: the two differ by how many
 /// calls were dropped before, which stays the same for long. Where none ever was, they are the same.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
+pub(super) struct CallNumbering {
     /// By how much they differ up to the first piece.
     before: u64,
     /// The first call of each piece as the machine numbers it, and by how much they differ from there on. Both rise.
@@ -14,7 +14,7 @@ pub(super) struct Numbers {
     last: u64,
 }
 
-impl Numbers {
+impl CallNumbering {
     /// The program's number of the call that the machine made last, or is about to make.
     #[inline]
     pub(super) fn newest(&self, made: u64) -> u64 {
@@ -82,7 +82,7 @@ mod tests {
     fn each_call_that_was_made_has_its_number_and_those_that_were_dropped_are_none() {
         // By number, from 1: whether the call came as far as the machine.
         let came = [true, true, false, true, false, false, true, true, false, true];
-        let mut numbers = Numbers::default();
+        let mut numbers = CallNumbering::default();
         let mut made = Vec::new();
         for (number, _) in (1..).zip(came).filter(|(_, came)| *came) {
             numbers.begin(made.len() as u64 + 1, number);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_piece_in_which_nothing_was_made_leaves_nothing_behind() {
-        let mut numbers = Numbers::default();
+        let mut numbers = CallNumbering::default();
         for number in 2..100 {
             numbers.begin(1, number);
         }

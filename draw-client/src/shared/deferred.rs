@@ -8,7 +8,7 @@ use crate::scope::{Tag, is_traced};
 /// What runs code of the program or of a `tracing` subscriber, either of which may call the display. Mostly that is
 /// nothing. Whoever may have added to it gives the lock back by [`State::release`].
 #[derive(Default)]
-pub(crate) struct After(Option<Box<Work>>);
+pub(crate) struct Deferred(Option<Box<Work>>);
 
 #[derive(Default)]
 struct Work {
@@ -20,7 +20,7 @@ struct Work {
     unheard: Option<Late>,
 }
 
-impl After {
+impl Deferred {
     fn work(&mut self) -> &mut Work {
         self.0.get_or_insert_default()
     }
@@ -46,7 +46,7 @@ impl State {
     /// Gives the lock back, and does what waited for that.
     #[inline]
     pub(crate) fn release(mut state: Guard<'_>) {
-        let work = state.after.0.take();
+        let work = state.errors.deferred.0.take();
         drop(state);
         if let Some(work) = work {
             do_it(*work);

@@ -11,8 +11,8 @@ impl Shared {
     /// What the doctor has found by now.
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         let state = self.lock();
-        let doctor = state.doctor.as_ref()?;
-        Some(doctor.diagnosis(state.late.untaken(), now()))
+        let doctor = state.account.doctor.as_ref()?;
+        Some(doctor.diagnosis(state.errors.late.untaken(), now()))
     }
 }
 
@@ -26,7 +26,7 @@ impl State {
         place: Option<Place>,
         at: Option<Instant>,
     ) {
-        if self.doctor.is_some() {
+        if self.account.doctor.is_some() {
             self.tell_call(number, request, place, at);
         }
     }
@@ -35,28 +35,28 @@ impl State {
     #[cold]
     #[inline(never)]
     fn tell_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
-        if let (Some(doctor), Some(place)) = (&mut self.doctor, place) {
+        if let (Some(doctor), Some(place)) = (&mut self.account.doctor, place) {
             doctor.made(number, request, place, at);
         }
     }
 
     /// A call was accepted, and waits until the display is back.
     pub(super) fn note_aside(&mut self, request: &Request<'_>, place: Place) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.accepted(request, place);
         }
     }
 
     /// It goes on to the display now.
     pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
-        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+        if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.goes_on(made.number, made.call.method(), place, now);
         }
     }
 
     /// A call has failed.
     pub(super) fn note_failed(&mut self, made: &Made, error: &Error) {
-        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+        if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.failed(made.call.method(), place, error);
         }
     }
@@ -64,22 +64,22 @@ impl State {
     /// A call could not be accepted.
     #[cold]
     pub(super) fn note_refused(&mut self, request: &Request<'_>, place: Place, error: &Error) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.failed(request.method(), place, error);
         }
     }
 
     /// What has come may have done some of the calls.
     pub(super) fn note_done(&mut self, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
-            doctor.done(self.numbers.number(self.settled), now);
+        if let Some(doctor) = &mut self.account.doctor {
+            doctor.done(self.completion.last_settled(), now);
         }
     }
 
     /// Somebody begins to wait for the answer to this call.
     pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
-            match self.room.get_mut(number) {
+        if let Some(doctor) = &mut self.account.doctor {
+            match self.offline.queue.get_mut(number) {
                 Some(aside) => doctor.answer_of_aside_waited_for(number, aside.method(), aside.place, now),
                 None => doctor.answer_waited_for(number, now),
             }
@@ -88,7 +88,7 @@ impl State {
 
     /// Somebody takes a turn, to wait for credit.
     pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: Place, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.credit_waited_for(turn, request.method(), place, now);
         }
     }
@@ -96,7 +96,7 @@ impl State {
     /// An answer is there, for whoever waited for it.
     #[inline]
     pub(super) fn note_answered(&mut self, number: u64) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.answered(number);
         }
     }
@@ -104,22 +104,22 @@ impl State {
     /// A wait is over, if it was one.
     #[inline]
     pub(super) fn note_wait_ended(&mut self, wait: Wait) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.wait_ended(wait, now);
         }
     }
 
     /// Late errors are about to be forgotten, and the program has let go of everything that could take them.
     pub(super) fn note_untold(&mut self) {
-        if let Some(doctor) = &mut self.doctor {
-            doctor.nobody_told(self.late.untaken());
+        if let Some(doctor) = &mut self.account.doctor {
+            doctor.nobody_told(self.errors.late.untaken());
         }
     }
 
     /// The connection has ended. Nobody need wait any more, although some have not come for their result yet.
     pub(super) fn note_end(&mut self, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
-            doctor.ended(self.numbers.number(self.settled), now);
+        if let Some(doctor) = &mut self.account.doctor {
+            doctor.ended(self.completion.last_settled(), now);
         }
         self.say_last_words(now);
     }
@@ -127,9 +127,9 @@ impl State {
     /// Prints the last diagnosis if the connection has ended as the program wanted, or nobody is left to want anything.
     /// It is printed here, before `close` or the drop of the last handle returns: the process may end then.
     pub(super) fn say_last_words(&mut self, now: Instant) {
-        if self.ended.is_some()
-            && (self.closing.is_some() || self.abandoned.is_some())
-            && let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
+        if self.lifetime.ended.is_some()
+            && (self.lifetime.closing.is_some() || self.lifetime.abandoned.is_some())
+            && let Some(diagnosis) = self.account.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
         {
             doctor::print(&diagnosis);
         }

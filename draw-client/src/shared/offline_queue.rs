@@ -1,6 +1,6 @@
 //! Where calls wait that are made while the display is gone, if the oldest of them are to be dropped.
 
-use super::Fate;
+use super::ReplyState;
 use crate::scope::Tag;
 use draw_protocol::client::{Made, Origin, Place};
 use draw_protocol::{Call, Code, Fault, Method, Pixel, Request, Split, limits};
@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 8 << 20;
 /// Calls that have a number and have not come as far as the machine. None of them was sent, not even in part, so of any it is
 /// certain that it was not executed.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct OfflineQueue {
     /// Calls that may be dropped, apart from those that may not: see `Method::may_be_dropped`. Each is in the order of the numbers.
     droppable: VecDeque<Waiting>,
     lasting: VecDeque<Waiting>,
@@ -30,7 +30,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) number: u64,
-    pub(super) fate: Fate,
+    pub(super) reply: ReplyState,
     pub(super) at: Instant,
     pub(super) place: Place,
     pub(super) tag: Tag,
@@ -94,7 +94,7 @@ impl Waiting {
     }
 }
 
-impl Room {
+impl OfflineQueue {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.droppable.is_empty() && self.lasting.is_empty()
@@ -123,7 +123,7 @@ impl Room {
         } else {
             &mut self.lasting
         };
-        queue.push_back(Waiting { number, fate: Fate::Awaited, at, place, tag, call, data });
+        queue.push_back(Waiting { number, reply: ReplyState::Awaited, at, place, tag, call, data });
     }
 
     /// Takes out the oldest call that may be dropped if there are more than may wait. The newest stays, however large it is.

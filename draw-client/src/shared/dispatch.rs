@@ -11,34 +11,37 @@ use std::sync::mpsc::Receiver;
 
 impl Shared {
     /// A call that nobody waits for has failed.
-    pub(super) fn tell(&self, state: &mut State, failed: Failed) {
+    pub(super) fn dispatch(&self, state: &mut State, failed: Failed) {
         let Failed { call, error, tag } = failed;
         let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener().cloned();
         let telling =
             Telling::new(LateError::one(call, error), tag.span.clone().into_iter().map(Some).collect());
-        state.after.drop(tag);
+        state.errors.deferred.drop(tag);
         self.pass_on(state, listener, telling);
     }
 
     /// To the callback of that scope, or kept.
     pub(super) fn pass_on(&self, state: &mut State, listener: Option<Arc<Scope>>, telling: Telling) {
         let Some(listener) = listener else {
-            state.late.keep(telling.error());
-            state.after.report(telling);
+            state.errors.late.keep(telling.error());
+            state.errors.deferred.report(telling);
             // What other replies still have may be told to nobody either, and is told together then: see `check_over`.
-            if state.ended.is_some() && state.abandoned.is_some() && state.results.is_empty() {
+            if state.lifetime.ended.is_some()
+                && state.lifetime.abandoned.is_some()
+                && !state.completion.has_results()
+            {
                 end::report_unheard(state);
             }
             return;
         };
-        state.late.pass_on(listener, telling);
+        state.errors.late.pass_on(listener, telling);
     }
 
     /// From now on this callback hears of the errors of a scope, and of those within it that have none of their own. The
     /// first one starts the thread that runs them all.
     pub(crate) fn set_callback(self: &Arc<Self>, scope: &Arc<Scope>, callback: Callback) -> io::Result<()> {
         let mut state = self.lock();
-        let refused = state.late.listen(scope, callback, |inbox| self.start(inbox));
+        let refused = state.errors.late.listen(scope, callback, |inbox| self.start(inbox));
         // What the program's callback holds may lock the state when it is dropped.
         drop(state);
         match refused {
@@ -61,7 +64,7 @@ impl Shared {
             self.set_callback(&self.outermost, callback)?;
         }
         if let Some(watcher) = watcher {
-            self.lock().late.watch(watcher, |inbox| self.start(inbox))?;
+            self.lock().errors.late.watch(watcher, |inbox| self.start(inbox))?;
         }
         Ok(())
     }
@@ -75,7 +78,7 @@ impl Shared {
     /// What has become of the connection. No lock is held.
     pub(crate) fn tell_status(&self, status: Status) {
         status.report();
-        self.lock().late.tell_status(status);
+        self.lock().errors.late.tell_status(status);
     }
 
     /// The body of that thread.
@@ -92,7 +95,7 @@ impl Shared {
             }
         }
         // Whoever waits for a callback to be gone waits for no more than the end of the connection.
-        let listeners = self.lock().late.take_listeners();
+        let listeners = self.lock().errors.late.take_listeners();
         listeners.iter().for_each(|scope| scope.fall_silent());
     }
 
@@ -105,22 +108,22 @@ impl Shared {
             tracing::error!(error = copy.to_string(), "the error callback panicked");
         }
         let mut state = self.lock();
-        state.late.delivered(calls);
+        state.errors.late.delivered(calls);
         self.go_on(&mut state);
-        state.wake_turn();
-        if state.late.undelivered() == 0 {
-            state.wake_bystanders();
+        state.admission.credit.wake_first();
+        if state.errors.late.undelivered() == 0 {
+            state.lifetime.wake_bystanders();
         }
         State::release(state);
     }
 
     /// When the connection has ended and no reply can turn into a late error any more, the thread for callbacks ends.
     pub(super) fn check_over(&self, state: &mut State) {
-        if state.ended.is_some() && state.results.is_empty() {
-            if state.abandoned.is_some() {
+        if state.lifetime.ended.is_some() && !state.completion.has_results() {
+            if state.lifetime.abandoned.is_some() {
                 end::report_unheard(state);
             }
-            state.late.finish();
+            state.errors.late.finish();
         }
     }
 }

@@ -12,19 +12,19 @@ pub(super) const ENVELOPE: usize = 64;
 
 /// What one request may have, as the display granted it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Most {
+pub(super) struct Limits {
     /// Pixels of a `draw_pixels` or an `add_pixels`.
     pub(super) batch: usize,
     /// Bytes of a message.
     pub(super) message: usize,
 }
 
-impl Most {
-    pub(super) fn of(welcome: &Welcome) -> Most {
+impl Limits {
+    pub(super) fn of(welcome: &Welcome) -> Limits {
         let message = (welcome.message as usize).clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
         // A full batch must fit a message too.
         let batch = limits::BATCH.min((message - ENVELOPE) / Pixel::SIZE);
-        Most { batch: (welcome.batch as usize).clamp(1, batch), message }
+        Limits { batch: (welcome.batch as usize).clamp(1, batch), message }
     }
 
     /// Rows of that many pixels that go into one request: as many as make a band, or one that is longer.
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_parts_of_a_call_make_the_whole_and_only_calls_that_are_split_have_several() {
         // One row of any sample, and one pixel of a batch.
-        let most = Most { batch: 1, message: ENVELOPE + 8 };
+        let most = Limits { batch: 1, message: ENVELOPE + 8 };
         for request in samples() {
             let method = request.method();
             let (mut count, mut bands, mut data, mut lasts) = (0, Vec::new(), Vec::new(), Vec::new());
