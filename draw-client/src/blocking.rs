@@ -2,6 +2,7 @@
 //! own thread, and the [`Pipeline`], whose drawing calls do not wait.
 
 mod dial;
+mod exchange;
 mod link;
 mod pipeline;
 mod thread;

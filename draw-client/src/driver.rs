@@ -1,13 +1,13 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
+mod outage;
+
 use crate::error::Lost;
-use crate::reconnect::{self, Dialer};
+use crate::reconnect::Dialer;
 use crate::shared::{Guard, Shared, State, now};
-use crate::status::Status;
 use bytes::BufMut;
 use draw_printer::Printer;
 use draw_protocol::limits;
-use draw_protocol::reconnect::{End, Phase};
 use draw_protocol::trace::Direction;
 use std::fmt;
 use std::future::Future;
@@ -21,16 +21,16 @@ use tokio::time::Sleep;
 /// How many reads one turn may make before others get theirs.
 const READS_PER_TURN: usize = 16;
 
-/// How long a stream that takes no more bytes is still read. What the other side said before it went is here already; a
-/// runtime under load may take a while to notice.
+/// How long a stream that takes no more bytes is still read. What the display sent last is here already, but a runtime under load may
+/// take a while to notice.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long a driver with a thread of its own lets callers go on that call again and again: a write then carries some
-/// 3,000 calls and not 300, which doubles the rate. What was called last leaves so much later at most, unless somebody
-/// waits for it; waking a thread on a busy machine takes as long.
+/// How long a driver with a thread of its own delays a write while callers call again and again. A write then carries some 3,000
+/// calls instead of 300, which doubles the rate. The last call leaves so much later at most, unless its result is waited for;
+/// waking a thread on a busy machine takes as long.
 const BATCH_DELAY: Duration = Duration::from_micros(100);
 
-/// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
+/// Carries the bytes of one connection, when it is polled. It is ready when the connection has ended.
 ///
 /// [`Builder::connect`](crate::Builder::connect) and [`Builder::over`](crate::Builder::over) spawn it on the current
 /// tokio runtime; [`Builder::over_with_driver`](crate::Builder::over_with_driver) hands it out.
@@ -39,21 +39,21 @@ pub struct Driver {
     shared: Arc<Shared>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
-    /// Who is to be woken, in memory that the state gets back.
+    /// Memory for the wakers that the state hands over.
     woken: Vec<Waker>,
     callers: Callers,
-    /// Woken to write less than a full write: callers run once more first, so that one write carries what they all have.
+    /// Whether callers have run once more before a write that is not full, so that it carries the calls of all of them.
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
-    /// Nothing can be written any more, since this; until when the other side's last words are waited for.
+    /// Why nothing can be written any more, and until when the stream is still read.
     broken: Option<(Lost, Instant)>,
-    /// How another connection is made, where one can be.
+    /// Makes other connections, if that is possible.
     dialer: Option<Dialer>,
     trace: Printer,
 }
 
-/// Whom the driver shares a processor with, and so how it lets them run.
+/// What the driver shares a processor with, and so how it lets callers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callers {
     /// Tasks of its runtime.
@@ -227,7 +227,7 @@ impl Driver {
         }
     }
 
-    /// Lets callers go on, unless one of them ends it: see [`State::end_delay`].
+    /// Delays the write, until the time is over or a caller ends it: see [`State::end_delay`].
     fn delay<'s>(&'s self, mut state: Guard<'s>) -> Guard<'s> {
         state.begin_delay(std::thread::current());
         drop(state);
@@ -313,86 +313,6 @@ enum Turn {
     Lost(Lost),
 }
 
-impl Driver {
-    /// Reports to the reconnect machine how a turn ended, and follows it.
-    fn handle_turn(&mut self, turn: Turn, cx: &mut Context<'_>) {
-        let now = now();
-        let is_lost = match turn {
-            Turn::Again => false,
-            Turn::TimedOut => true,
-            Turn::Lost(lost) => {
-                let mut state = self.shared.lock();
-                let (lost, progress) = (lost.explained(&state.machine), state.progress(self.shared.timeout));
-                state.reconnect.handle_lost(lost, progress, now);
-                true
-            }
-        };
-        if is_lost && self.shared.lock().reconnect.end().is_none() {
-            self.disconnect(cx);
-        }
-        let retry = self.shared.lock().reconnect.poll_retry();
-        if let Some(retry) = retry {
-            self.shared.tell_status(reconnect::status(retry, now));
-        }
-    }
-
-    /// Lets go of a connection that is lost. There may be another.
-    fn disconnect(&mut self, cx: &mut Context<'_>) {
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.shared.lock();
-        state.machine.handle_disconnected(writer.disconnect(cx));
-        state.handle_outage();
-        drop((state, writer));
-        // The other side is to see at once that nothing is read any more.
-        self.reader = Box::new(tokio::io::empty());
-        (self.broken, self.has_yielded) = (None, false);
-    }
-
-    /// Dials while there is no connection, when the reconnect machine says so.
-    fn poll_dial(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Turn> {
-        let mut state = self.shared.lock();
-        state.admission.driver.is_woken = false;
-        state.driver_ran();
-        state.reconnect.handle_timeout(now);
-        _ = state.reconnect.poll_dial(now);
-        let is_dialing = matches!(state.reconnect.phase(), Phase::Dialing(_));
-        let is_over = state.reconnect.end().is_some();
-        drop(state);
-        let Some(dialer) = &mut self.dialer else {
-            // Its policy makes no further attempt.
-            self.shared.lock().reconnect.give_up(Lost::Eof);
-            return Poll::Ready(Turn::Again);
-        };
-        if !is_dialing {
-            dialer.stop();
-        }
-        if is_over {
-            return Poll::Ready(Turn::Again);
-        }
-        if let Poll::Ready(turn) = self.poll_timer(now, true, cx) {
-            return Poll::Ready(turn);
-        }
-        let Some(dialer) = self.dialer.as_mut().filter(|_| is_dialing) else { return Poll::Pending };
-        // The lock is not held: what dials may be the program's own.
-        match ready!(dialer.poll(cx)) {
-            Ok(halves) => {
-                let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-                writer.connect(halves.writer);
-                self.reader = halves.reader;
-                self.trace.restart();
-                let mut state = self.shared.lock();
-                state.reconnect.handle_dialed(crate::shared::now());
-                let accepts_loss = state.reconnect.accepts_loss();
-                state.machine.reconnect(accepts_loss);
-            }
-            Err(error) => {
-                self.shared.lock().reconnect.handle_failed(Lost::io(error), crate::shared::now());
-            }
-        }
-        Poll::Ready(Turn::Again)
-    }
-}
-
 impl Future for Driver {
     type Output = ();
 
@@ -413,43 +333,6 @@ impl Future for Driver {
         };
         this.end(&end, cx);
         Poll::Ready(())
-    }
-}
-
-impl Driver {
-    /// Ends the connection for good.
-    fn end(&mut self, end: &End<Lost>, cx: &mut Context<'_>) {
-        let lost = reconnect::lost(end);
-        let dropped = self.shared.lock().offline.take_dropped();
-        dropped.into_iter().for_each(|status| self.shared.tell_status(status));
-        // `connect` itself says that there never was a connection.
-        if !matches!((end, &lost), (End::NeverConnected, _) | (_, Lost::Closed)) {
-            self.shared.tell_status(Status::Lost(lost.clone()));
-        }
-        // The other side reads all that was sent before it sees the end; there is nothing to wait for.
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(lost, Lost::Closed) && writer.is_empty() {
-            // The display need not keep the session. Where this cannot be sent, the display forgets the client by itself.
-            self.shared.lock().machine.end_session();
-            while writer.is_empty() && self.shared.lock().machine.unsent() > 0 {
-                writer.refill(&mut self.shared.lock().machine);
-                _ = writer.poll_write(cx);
-            }
-        }
-        writer.close(cx);
-        drop(writer);
-        self.shared.end(lost);
-    }
-
-    /// Leaves the connection to the process that this one was forked from. It is neither used nor closed here, which would end it
-    /// there. (The runtime shares what it waits with, too: if a stream were dropped, the other process would never hear of it again.)
-    fn leave(&mut self) {
-        std::mem::forget(std::mem::replace(&mut self.reader, Box::new(tokio::io::empty())));
-        std::mem::forget(self.dialer.take());
-        if let Ok(mut writer) = self.shared.writer.try_lock() {
-            writer.leave();
-        }
-        self.shared.leave_with_driver();
     }
 }
 

@@ -59,11 +59,7 @@ impl Shared {
                 self.tell_dropped(state);
             }
             // `connect` looks for it itself, unless the first `hello` was sent more than once.
-            Event::Welcome => {
-                if state.handle_connected(now) {
-                    state.offline.resumed = Some(Status::Resumed);
-                }
-            }
+            Event::Welcome if state.handle_connected(now) => state.offline.resumed = Some(Status::Resumed),
             _ => {}
         }
     }
