@@ -92,7 +92,7 @@ impl Driver {
         }
     }
 
-    /// Reads and takes in what has come. `Ready` is the end.
+    /// Reads, and handles what has come. `Ready` means that the connection is lost.
     fn poll_read(&mut self, next: Next, cx: &mut Context<'_>) -> Poll<Lost> {
         let lost = ready!(self.poll_read_some(next, cx));
         if let Lost::Eof = lost {
@@ -109,7 +109,7 @@ impl Driver {
                     next = Next::of(&mut state);
                     continue;
                 };
-                // A long answer: straight to where it belongs. The stream never blocks, so the lock is held shortly.
+                // A long answer is read straight to its place. The stream never blocks, so the lock is held for short.
                 let before = body.len();
                 let mut room = (&mut *body).limit(room);
                 let read = ready!(pin!(self.reader.read_buf(&mut room)).poll(cx));
@@ -145,7 +145,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Writes what waits. `Ready(Ok)`: all of it is gone, or will be without the driver.
+    /// Writes what is unsent. `Ready(Ok)` means that all of it is written, or will be without the driver.
     fn poll_write(&mut self, must_write: bool, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let mut writer = match self.shared.writer.try_lock() {
             Ok(writer) => writer,
@@ -165,8 +165,8 @@ impl Driver {
         }
     }
 
-    /// Wakes those whose time is up, and sets the timer for the next. Where nothing is left to be written the connection may end
-    /// because this side wants it to: all that was accepted is done.
+    /// Handles deadlines that have passed, and sets the timer for the next one. If everything is written and done, the connection ends
+    /// here if this side wants that.
     fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             let mut state = self.shared.lock();
@@ -281,12 +281,12 @@ impl Driver {
     }
 }
 
-/// What is read next. A call that is made meanwhile changes no more of it than how much had better be read at once.
+/// What is read next. A call that is made meanwhile changes only how much is best read at once.
 #[derive(Debug, Clone, Copy)]
 enum Next {
-    /// More of a long answer, straight to where it belongs.
+    /// More of a long answer, straight to its place.
     Body,
-    /// So many bytes at most of anything else.
+    /// At most so many bytes of anything else.
     Message(usize),
 }
 
@@ -296,7 +296,7 @@ impl Next {
     }
 }
 
-/// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
+/// Gives the lock back, and wakes those whose call is done. `spare` is memory for that.
 fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
     std::mem::swap(&mut state.completion.waiters.woken, spare);
     State::release(state);

@@ -151,3 +151,44 @@ impl Dialer {
         polled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use draw_protocol::client::Ended;
+    use draw_protocol::{Code, Fault};
+
+    #[test]
+    fn each_reason_has_its_kind_and_what_this_side_wanted_is_final() {
+        let fault = |code| Fault::new(code, "it");
+        for (lost, kind) in [
+            (Lost::Eof, Kind::Network),
+            (Lost::io(ErrorKind::BrokenPipe), Kind::Network),
+            (Lost::timed_out(), Kind::Network),
+            (Lost::Goodbye(fault(Code::ShuttingDown)), Kind::Unavailable),
+            (Lost::Goodbye(fault(Code::Superseded)), Kind::Overtaken),
+            (Lost::Goodbye(fault(Code::Malformed)), Kind::Final),
+            (Lost::Protocol(Ended::Refused(fault(Code::Superseded))), Kind::HelloOvertaken),
+            (Lost::Protocol(Ended::Refused(fault(Code::StateRegressed))), Kind::Regressed),
+            (Lost::Protocol(Ended::Corrupted("it".into())), Kind::Altered),
+            (Lost::Protocol(Ended::Violation("it".into())), Kind::Final),
+            (Lost::DriverGone, Kind::Final),
+            (Lost::Unfinished { after: Duration::ZERO }, Kind::Final),
+            (Lost::Closed, Kind::Final),
+            (Lost::Gone { after: Duration::ZERO, last: Box::new(Lost::Eof) }, Kind::Final),
+            (Lost::Pipelined, Kind::Final),
+            (Lost::Forked { connected: 1, used: 2 }, Kind::Final),
+            (Lost::Reentrant, Kind::Final),
+        ] {
+            assert_eq!(lost.kind(), kind, "{lost}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_window_tells_how_long_the_display_was_gone_and_why() {
+        let after = Duration::from_secs(30);
+        let end = End::GaveUp { after, last: Lost::io(ErrorKind::ConnectionRefused) };
+        assert_eq!(lost(&end).to_string(), "the display was gone for 30.0 s: connection refused");
+        assert_eq!(lost(&End::Final(Lost::Eof)).to_string(), Lost::Eof.to_string());
+    }
+}

@@ -79,16 +79,16 @@ pub(crate) struct State {
     pub(crate) account: Account,
 }
 
-/// What a call that is not accepted yet has behind it.
+/// How far a call is that is not accepted yet.
 #[derive(Debug, Default)]
 pub(crate) struct Wait {
-    /// Its place in the queue for credit, and how long it will wait there.
+    /// Its place in the queue for credit, and until when it waits there.
     pub(crate) turn: Option<(u64, Instant)>,
-    /// It has let others run.
+    /// Whether it has let others run.
     has_yielded: bool,
 }
 
-/// The clock of the runtime, which a test may stop; elsewhere the system's.
+/// Returns the time by the clock of the runtime, which a test may stop, or by the system's.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -100,7 +100,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Nobody waits any more for calls that the machine has in flight already.
+    /// Creates the state of a connection. Calls that the machine has in flight already have no replies.
     pub(crate) fn new(
         machine: Connection,
         writer: Writer,
@@ -120,12 +120,12 @@ impl Shared {
         }
     }
 
-    /// What the thread of callbacks knows this connection by.
+    /// Returns what identifies this connection for the thread of callbacks.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
-    /// Writes down which reply was dropped.
+    /// Notes which reply was dropped last.
     #[inline]
     fn note_dropped(&self, state: &mut State) {
         let number = self.last_dropped.take();
@@ -145,7 +145,7 @@ impl Shared {
         }
     }
 
-    /// The reply of a call was dropped, which is what happens to nearly all.
+    /// Notes that the reply of a call was dropped, as nearly all are.
     #[inline]
     pub(crate) fn drop_reply(&self, number: u64) {
         match self.last_dropped.leave(number) {
@@ -160,7 +160,7 @@ impl Shared {
         State::release(self.lock());
     }
 
-    /// Makes a call if it may go now, and answers its number.
+    /// Makes a call once it is accepted, and returns its number.
     pub(crate) fn poll_call(
         &self,
         request: &Request<'_>,
@@ -182,12 +182,12 @@ impl Shared {
         wait: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
-        // Found, and let go of, outside of the lock.
+        // Found and dropped outside of the lock.
         let span = current_span();
         self.poll_call_within(span.as_ref(), request, caller, wait, cx)
     }
 
-    // Made twice, with all that it calls once: the usual call, of which there are millions, knows that it has no span.
+    // Compiled twice: in the usual call, of which there are millions, it is known that there is no span.
     #[inline(always)]
     fn poll_call_within(
         &self,
@@ -202,7 +202,7 @@ impl Shared {
             return Poll::Ready(Ok(number));
         }
         let Wait { turn, has_yielded } = wait;
-        // Read under the lock, so that deadlines rise with the numbers of calls and of turns.
+        // The clock is read under the lock, so that deadlines rise with the numbers of calls and of turns.
         let at = state.admission.pace.clock(turn.is_some());
         if self.owner.is_other() {
             self.leave(Guard::of(inside, state));
@@ -250,7 +250,7 @@ impl Shared {
         if let Err(error) = &result {
             state.note_refused(request, caller.place, error);
         } else {
-            // While others wait for credit each has to take its turn.
+            // While others wait for credit, each call has to take its turn.
             if state.admission.credit.is_empty() {
                 state.admission.pace.accepted();
             }
@@ -259,8 +259,8 @@ impl Shared {
         Poll::Ready(result)
     }
 
-    /// Sends what was just queued: at once if it comes alone, else through the driver, who will find more. (On one
-    /// processor an answer may be there before the next call of a loop: that alone makes no call a lone one.)
+    /// Sends what was just queued: at once if it comes alone, else through the driver, which will find more. (On one processor an answer
+    /// may be there before the next call of a loop, so that no call is in flight does not mean that it comes alone.)
     #[inline(always)]
     fn send(&self, inside: Inside, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
@@ -271,12 +271,12 @@ impl Shared {
             writer.refill(&mut state.machine);
             drop(state);
             drop(inside);
-            // Should it not all go, the driver comes back with a waker of its own; a broken stream shows itself to it.
+            // If not all is written, the driver continues with a waker of its own; it also notices a broken stream.
             let written = writer.poll_write(&mut Context::from_waker(Waker::noop()));
             drop(writer);
             let mut state = self.lock();
             state.admission.pace.caller_wrote();
-            // What goes before it on a new connection was taken alone.
+            // On a new connection, what goes before the call was taken alone.
             if !matches!(written, Poll::Ready(Ok(()))) || state.machine.unsent() > 0 {
                 state.wake_driver();
             }
@@ -302,7 +302,7 @@ impl State {
         }
     }
 
-    /// That of a connection that has ended before it began.
+    /// Returns the state of a connection that ended before it began.
     fn ended(reason: Lost) -> State {
         let machine = Connection::new(&Hello::new("no client"));
         let reconnect = reconnect::machine(NEVER, now(), now());

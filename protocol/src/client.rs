@@ -65,8 +65,8 @@ pub enum Event {
     Fault(Made, Fault),
     /// The question was answered. It is done.
     Answer(Made, Answer),
-    /// The server answered [`Connection::reconnect`]: how the session stands, and which calls are given up, of which nobody
-    /// knows whether they were executed. The others go on.
+    /// The server answered [`Connection::reconnect`]: how the session stands, and which calls are given up, whose outcome is unknown. The
+    /// others continue.
     Resumed(Standing, Vec<Made>),
 }
 
@@ -118,23 +118,24 @@ impl Connection {
         self.session.welcome.as_ref()
     }
 
-    /// Whether the display was started again before it answered [`Connection::reconnect`]. If it has forgotten the session, the
-    /// last that it had reported as executed may be lost with it.
+    /// Returns whether the display was restarted before it answered [`Connection::reconnect`]. If it has forgotten the session, the last
+    /// requests that it had reported as executed may be lost.
     pub fn is_restarted(&self) -> bool {
         self.session.is_restarted
     }
 
-    /// Number of the last call that was made.
+    /// Returns the number of the last call made.
     pub fn last_call(&self) -> u64 {
         self.calls.last
     }
 
-    /// Every call up to this number has been executed or has failed, and its event has been handed out or waits.
+    /// Returns the number of the last call that is done: every call up to it has been executed or has failed, and its event has been
+    /// handed out or is waiting.
     pub fn done(&self) -> u64 {
         self.calls.done
     }
 
-    /// Every request up to this number has been executed, as the server has said. A call may take several.
+    /// Returns the number of the last request that the server has reported as executed. A call may take several requests.
     pub fn applied(&self) -> u64 {
         self.flight.applied()
     }
@@ -150,30 +151,30 @@ impl Connection {
         }
     }
 
-    /// Calls that are neither done nor failed.
+    /// Returns how many calls are neither done nor failed.
     pub fn in_flight(&self) -> u64 {
         self.calls.last - self.calls.done
     }
 
-    /// Why the server said that it will close, if it did.
+    /// Returns why the server said that it will close, if it did.
     pub fn goodbye(&self) -> Option<&Fault> {
         self.receive.goodbye.as_ref()
     }
 
-    /// When a call that is not done was made.
+    /// Returns when a call was made that is not done.
     pub fn made_at(&self, number: u64) -> Option<Instant> {
         let is_waiting =
             number <= self.calls.last && number + self.joining.run.len() as u64 > self.calls.last;
         if is_waiting { self.joining.began } else { self.flight.made_at(number) }
     }
 
-    /// Bytes of memory that the buffers hold.
+    /// Returns how many bytes of memory the buffers hold.
     pub fn memory(&self) -> usize {
         self.receive.inbox.capacity() + self.out.capacity() + self.calls.image.capacity()
     }
 
-    /// The connection is lost, and there will be no other: answers every call that is not done, once each, and which of them
-    /// may have been executed. Nothing of the others is handed out any more.
+    /// Gives up every call that is not done, since there will be no other connection. Returns each once, and which of them may have been
+    /// executed. Nothing of the others is handed out any more.
     pub fn give_up(&mut self) -> GivenUp {
         self.seal();
         let begun = self.flight.give_up(self.flight.last_begun());

@@ -1,4 +1,4 @@
-//! The thread that carries a pipeline's bytes: the asynchronous client's driver on a runtime of its own.
+//! The thread that carries the bytes of a pipeline: the asynchronous client's driver on a runtime of its own.
 
 use super::{Link, Peer};
 use crate::builder::dialer;
@@ -18,7 +18,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// What a pipeline has that a synchronous display has not.
+/// Settings of a pipeline that a synchronous display does not have.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) error: Option<Callback>,
@@ -38,7 +38,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Hands the connection to a thread of its own, which ends when the connection has.
+/// Hands the connection to a thread of its own, which ends with the connection.
 pub(super) fn start(
     link: Link,
     stats: Stats,
@@ -50,12 +50,12 @@ pub(super) fn start(
         |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)), outcome: Outcome::Rejected };
     let (tell, told) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("draw-pipeline".into());
-    // Started there and not here: a program that is itself on a runtime could not end another one.
+    // The runtime is created there, since a program that is itself on a runtime could not drop another one.
     let body = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             match take_over(link, stats, doctor, timeout, settings).await {
                 Ok((display, driver)) => {
-                    // Whoever waits for it gets it: there is nothing in between that could fail.
+                    // It is waited for below, and nothing in between can fail.
                     _ = tell.send(Ok(display));
                     driver.await;
                 }
@@ -80,7 +80,7 @@ async fn take_over(
     stream.set_nonblocking(true)?;
     let stream = TcpStream::from_std(stream)?;
     if machine.in_flight() == 0 {
-        // The first call is to leave at once, which takes a stream that is known to have room. It has.
+        // The first call is written at once only if the stream is known to be writable.
         stream.writable().await?;
     }
     let Peer { host, port, connect_timeout, .. } = peer;

@@ -1,4 +1,4 @@
-//! Who hears of a late error: a callback on the thread for callbacks, or whoever asks next.
+//! Dispatches late errors: to a callback on the thread for callbacks, or to the next `sync` or `close`.
 
 use super::{Shared, State, end};
 use crate::late::{Callback, Failed, LateError, Telling, Work};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 impl Shared {
-    /// A call that nobody waits for has failed.
+    /// Dispatches the error of a call whose reply does not return it.
     pub(super) fn dispatch(&self, state: &mut State, failed: Failed) {
         let Failed { call, error, tag } = failed;
         let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener().cloned();
@@ -20,12 +20,12 @@ impl Shared {
         self.pass_on(state, listener, telling);
     }
 
-    /// To the callback of that scope, or kept.
+    /// Passes an error on to the callback of that scope, or keeps it.
     pub(super) fn pass_on(&self, state: &mut State, listener: Option<Arc<Scope>>, telling: Telling) {
         let Some(listener) = listener else {
             state.errors.late.keep(telling.error());
             state.errors.deferred.report(telling);
-            // What other replies still have may be told to nobody either, and is told together then: see `check_over`.
+            // Errors that other replies still have may become late errors too, and are then reported together: see `check_over`.
             if state.lifetime.ended.is_some()
                 && state.lifetime.abandoned.is_some()
                 && !state.completion.has_results()
@@ -37,12 +37,12 @@ impl Shared {
         state.errors.late.pass_on(listener, telling);
     }
 
-    /// From now on this callback hears of the errors of a scope, and of those within it that have none of their own. The
-    /// first one starts the thread that runs them all.
+    /// Sets the callback for the errors of a scope, and of the scopes within it that have none of their own. The first callback starts
+    /// the thread that runs them all.
     pub(crate) fn set_callback(self: &Arc<Self>, scope: &Arc<Scope>, callback: Callback) -> io::Result<()> {
         let mut state = self.lock();
         let refused = state.errors.late.listen(scope, callback, |inbox| self.start(inbox));
-        // What the program's callback holds may lock the state when it is dropped.
+        // Dropping the program's callback may lock the state.
         drop(state);
         match refused {
             Ok(refused) => drop(refused),
@@ -54,7 +54,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Who hears of the errors of the display's own scope, and of the connection.
+    /// Sets the callbacks for the errors of the display's own scope, and for the status of the connection.
     pub(crate) fn set_callbacks(
         self: &Arc<Self>,
         callback: Option<Callback>,
@@ -75,26 +75,26 @@ impl Shared {
         thread.spawn(move || shared.run_callbacks(&inbox)).map(drop)
     }
 
-    /// What has become of the connection. No lock is held.
+    /// Reports the status of the connection. No lock may be held.
     pub(crate) fn tell_status(&self, status: Status) {
         status.report();
         self.lock().errors.late.tell_status(status);
     }
 
-    /// The body of that thread.
+    /// Runs the callbacks: the body of their thread.
     fn run_callbacks(&self, inbox: &Receiver<Work>) {
         crate::late::enter_callback_of(self.address());
         let mut watcher = None;
         for work in inbox {
             match work {
                 Work::Watch(callback) => watcher = Some(callback),
-                Work::Status(status) => hear(&mut watcher, status),
+                Work::Status(status) => invoke(&mut watcher, status),
                 Work::Tell(listener, telling) => self.tell_now(&listener, telling),
                 Work::Dispose(callback) => crate::scope::drop_quietly(callback),
                 Work::Over => break,
             }
         }
-        // Whoever waits for a callback to be gone waits for no more than the end of the connection.
+        // A thread that waits for a callback to be dropped waits until the end of the connection at most.
         let listeners = self.lock().errors.late.take_listeners();
         listeners.iter().for_each(|scope| scope.fall_silent());
     }
@@ -103,7 +103,7 @@ impl Shared {
         telling.report();
         let error = telling.into_error();
         let (calls, copy) = (error.calls().len() as u64, error.clone());
-        // A callback that panics loses its own work, not the errors that come after it.
+        // After a callback has panicked, it is still called with later errors.
         if !listener.hear(error) {
             tracing::error!(error = copy.to_string(), "the error callback panicked");
         }
@@ -117,7 +117,7 @@ impl Shared {
         State::release(state);
     }
 
-    /// When the connection has ended and no reply can turn into a late error any more, the thread for callbacks ends.
+    /// Ends the thread for callbacks, if the connection has ended and no reply can become a late error any more.
     pub(super) fn check_over(&self, state: &mut State) {
         if state.lifetime.ended.is_some() && !state.completion.has_results() {
             if state.lifetime.abandoned.is_some() {
@@ -129,7 +129,7 @@ impl Shared {
 }
 
 /// Calls the status callback. One that panics is called again with the next status.
-fn hear(watcher: &mut Option<StatusCallback>, status: Status) {
+fn invoke(watcher: &mut Option<StatusCallback>, status: Status) {
     if let Some(callback) = watcher
         && catch_unwind(AssertUnwindSafe(|| callback(status.clone()))).is_err()
     {

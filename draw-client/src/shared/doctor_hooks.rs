@@ -1,4 +1,4 @@
-//! What the doctor is told of, if there is one.
+//! Reports to the doctor, if there is one.
 
 use super::{Shared, State, now};
 use crate::doctor::{self, Diagnosis, Wait};
@@ -8,7 +8,7 @@ use draw_protocol::client::{Made, Place};
 use std::time::Instant;
 
 impl Shared {
-    /// What the doctor has found by now.
+    /// Returns what the doctor has found by now.
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         let state = self.lock();
         let doctor = state.account.doctor.as_ref()?;
@@ -17,7 +17,7 @@ impl Shared {
 }
 
 impl State {
-    /// A call was made; when need not be said if it joined others.
+    /// Notes that a call was made. Its time is not given if it joined others.
     #[inline]
     pub(super) fn note_call(
         &mut self,
@@ -31,7 +31,7 @@ impl State {
         }
     }
 
-    /// Apart from where every call passes, so that it costs a branch there and no more.
+    /// Kept out of the path of every call, which then costs only a branch.
     #[cold]
     #[inline(never)]
     fn tell_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
@@ -40,28 +40,28 @@ impl State {
         }
     }
 
-    /// A call was accepted, and waits until the display is back.
+    /// Notes that a call was accepted into the offline queue.
     pub(super) fn note_aside(&mut self, request: &Request<'_>, place: Place) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.accepted(request, place);
         }
     }
 
-    /// It goes on to the display now.
+    /// Notes that a call of the offline queue is made now.
     pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.goes_on(made.number, made.call.method(), place, now);
         }
     }
 
-    /// A call has failed.
+    /// Notes that a call has failed.
     pub(super) fn note_failed(&mut self, made: &Made, error: &Error) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.failed(made.call.method(), place, error);
         }
     }
 
-    /// A call could not be accepted.
+    /// Notes that a call could not be accepted.
     #[cold]
     pub(super) fn note_refused(&mut self, request: &Request<'_>, place: Place, error: &Error) {
         if let Some(doctor) = &mut self.account.doctor {
@@ -69,14 +69,14 @@ impl State {
         }
     }
 
-    /// What has come may have done some of the calls.
+    /// Notes that calls may be done.
     pub(super) fn note_done(&mut self, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.done(self.completion.last_settled(), now);
         }
     }
 
-    /// Somebody begins to wait for the answer to this call.
+    /// Notes that a wait for the answer to this call begins.
     pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             match self.offline.queue.get_mut(number) {
@@ -86,14 +86,14 @@ impl State {
         }
     }
 
-    /// Somebody takes a turn, to wait for credit.
+    /// Notes that a wait for credit begins.
     pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: Place, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.credit_waited_for(turn, request.method(), place, now);
         }
     }
 
-    /// An answer is there, for whoever waited for it.
+    /// Notes that an answer is there.
     #[inline]
     pub(super) fn note_answered(&mut self, number: u64) {
         if let Some(doctor) = &mut self.account.doctor {
@@ -101,7 +101,7 @@ impl State {
         }
     }
 
-    /// A wait is over, if it was one.
+    /// Notes that a wait is over, if it was one.
     #[inline]
     pub(super) fn note_wait_ended(&mut self, wait: Wait) {
         if let Some(doctor) = &mut self.account.doctor {
@@ -109,14 +109,14 @@ impl State {
         }
     }
 
-    /// Late errors are about to be forgotten, and the program has let go of everything that could take them.
+    /// Notes that late errors are about to be dropped, since the program has dropped everything that could take them.
     pub(super) fn note_untold(&mut self) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.nobody_told(self.errors.late.untaken());
         }
     }
 
-    /// The connection has ended. Nobody need wait any more, although some have not come for their result yet.
+    /// Notes that the connection has ended, and all waits with it.
     pub(super) fn note_end(&mut self, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.ended(self.completion.last_settled(), now);
@@ -124,8 +124,8 @@ impl State {
         self.say_last_words(now);
     }
 
-    /// Prints the last diagnosis if the connection has ended as the program wanted, or nobody is left to want anything.
-    /// It is printed here, before `close` or the drop of the last handle returns: the process may end then.
+    /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done before `close` or
+    /// the drop of the last handle returns, since the process may end then.
     pub(super) fn say_last_words(&mut self, now: Instant) {
         if self.lifetime.ended.is_some()
             && (self.lifetime.closing.is_some() || self.lifetime.abandoned.is_some())

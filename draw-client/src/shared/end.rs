@@ -1,4 +1,4 @@
-//! How a connection ends: by `close`, with its last handle, or for a reason of its own.
+//! The end of a connection: by `close`, with its last handle, or because it is lost.
 
 use super::{ReplyState, Shared, State, now};
 use crate::blocking::wait::wait_until;
@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Characters of the error that is printed: a display may have had a say in its text.
+/// Characters of an error that are printed. Its text may come from the display.
 const LONGEST: usize = 1_000;
 
 impl Shared {
-    /// The connection is over. Every call that is not done becomes Unknown, or Rejected if nothing of it was sent; each is
-    /// named once.
+    /// Ends the connection. The outcome of every call that is not done is Unknown, or Rejected if nothing of it was sent; each is
+    /// reported once.
     pub(crate) fn end(&self, reason: Lost) {
         let mut state = self.lock();
         if state.lifetime.ended.is_none() {
@@ -42,7 +42,7 @@ impl Shared {
         self.tell_dropped(state);
         unsent.extend(self.give_up_aside(state, &rejected, now));
         self.tell_lost(state, unsent, &rejected);
-        // Not before: what nobody is left to be told of is told at once, and together.
+        // Not before: errors that nothing is left to take are then printed together.
         state.lifetime.ended = Some(reason);
         self.keep_results(state);
         if state.lifetime.abandoned.is_some() {
@@ -53,8 +53,7 @@ impl Shared {
         self.check_over(state);
     }
 
-    /// These calls have failed with the connection, all with the same error. Those that nobody waits for are answered: they
-    /// are to be told.
+    /// Fails calls with the connection, all with the same error. Returns those that become late errors.
     pub(super) fn give_up(
         &self,
         state: &mut State,
@@ -78,7 +77,7 @@ impl Shared {
         dropped
     }
 
-    /// Tells of calls that have failed with the connection: each callback is called once, with all that are its.
+    /// Reports calls that have failed with the connection. Each callback is called once, with all of its calls.
     pub(super) fn tell_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
         let (mut places, mut tellings) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
         for Failed { call, tag, .. } in lost {
@@ -96,8 +95,8 @@ impl Shared {
         }
     }
 
-    /// What `close` answers, once the connection has ended and the callbacks have heard of everything. A callback itself
-    /// does not wait for that.
+    /// Returns the result of `close`, once the connection has ended and the callbacks have been called with everything. A callback
+    /// itself does not wait for that.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
         if let Some(error) = state.stands_in() {
@@ -116,29 +115,28 @@ impl Shared {
         Poll::Pending
     }
 
-    /// How long `close` waits at most: the driver bounds the wait for the display by the timeout, and the callbacks have
-    /// as long to hear of it.
+    /// Returns how long `close` waits at most: the timeout for the display, and as long again for the callbacks.
     pub(crate) fn longest_close(&self) -> Duration {
         self.timeout.saturating_mul(2)
     }
 
-    /// What `close` answers when that is over.
+    /// Returns the result of `close` when that time is over.
     pub(crate) fn not_closed(&self) -> Error {
         Error::Timeout { after: self.longest_close(), outcome: Outcome::Unknown }
     }
 
-    /// Whether this is the thread of this connection's error callbacks.
+    /// Returns whether this is the thread of this connection's callbacks.
     pub(crate) fn is_callback(&self) -> bool {
         crate::late::is_callback_of(self.address())
     }
 }
 
-/// Nobody is left to ask for the late errors: they are told on standard error, and by an event. The program may end as soon as
-/// the last handle is gone, so they are printed before that.
+/// Prints the late errors that nothing is left to take, and reports them as an event. The program may end as soon as the last handle is
+/// dropped, so this is done before.
 pub(super) fn report_unheard(state: &mut State) {
     state.note_untold();
     if let Some(late) = state.errors.late.take_kept() {
-        // Whoever was told by `sync` that the connection is lost knows what that means for the calls before it.
+        // A program that `sync` has told of the loss knows what it means for the calls before.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
         if !(state.errors.is_loss_told && late.errors().iter().all(is_loss)) {
             say::say(&untold(&late));
@@ -159,7 +157,7 @@ fn untold(late: &Late) -> String {
 }
 
 impl Shared {
-    /// Ready when the callbacks have heard of everything.
+    /// Is ready when the callbacks have been called with everything.
     pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.errors.late.undelivered() == 0 {
@@ -169,8 +167,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Ends the connection because nobody carries it any more. The process may be about to end too: callbacks that nobody else
-    /// waits for are given time to hear of it.
+    /// Ends the connection because its driver was dropped. The process may be about to end too, so callbacks that nothing else waits
+    /// for are given time to run.
     pub(crate) fn end_with_driver(&self) {
         let is_last = {
             let state = self.lock();
@@ -185,14 +183,14 @@ impl Shared {
         }
     }
 
-    /// What was called at once after a fork, unseen, and whose callers heard of no error.
+    /// Prints that calls were made after a fork and not drawn, whose callers were not told.
     #[cold]
     pub(crate) fn tell_unseen(&self, calls: u64) {
         let forked = self.owner.forked();
         say::say(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
     }
 
-    /// An error callback does not come to its end, and nobody waits for it any longer.
+    /// Prints that an error callback does not return, and is no longer waited for.
     #[cold]
     pub(crate) fn report_undelivered(&self) {
         let calls = self.lock().errors.late.undelivered();
@@ -205,7 +203,7 @@ impl Shared {
 }
 
 impl State {
-    /// The last handle is gone: what was accepted goes on for a while.
+    /// Notes that the last handle was dropped. Accepted calls continue for a while.
     pub(crate) fn abandon(&mut self, now: Instant) {
         self.lifetime.abandoned = Some(now);
         if self.lifetime.ended.is_some() {
@@ -216,7 +214,7 @@ impl State {
         self.end_delay();
     }
 
-    /// No call is accepted from now on, not one that waits for credit either.
+    /// Begins to close: no call is accepted from now on, not even one that waits for credit.
     pub(crate) fn close(&mut self, now: Instant) {
         self.lifetime.closing.get_or_insert(now);
         self.say_last_words(now);

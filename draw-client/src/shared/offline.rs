@@ -239,3 +239,41 @@ impl State {
         Progress { is_busy, is_needed, ..self.machine.progress() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Lost;
+    use crate::reconnect;
+    use crate::scope::Scope;
+    use draw_protocol::client::Connection;
+    use draw_protocol::reconnect::Policy;
+    use draw_protocol::{Color, Hello};
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_call_that_fails_during_an_outage_returns_why_the_last_attempt_failed() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let policy = Policy { window: 30 * second, attempt: second, accepts_loss: false };
+        let mut reconnect = reconnect::dialed(policy, now + second, now);
+        reconnect.handle_connected(0, false, now);
+        let outermost = Arc::new(Scope::outermost());
+        let mut state = State::new(Connection::new(&Hello::new("a test")), reconnect, &outermost);
+        state.offline.policy = WhileGone::Fail;
+        let request = Request::DrawPixel { x: 1, y: 1, color: Color::RED };
+        let reason = |state: &State| match state.admit_offline(&request, 0) {
+            Err(Error::Gone { reason }) => Some(reason),
+            _ => None,
+        };
+        assert!(reason(&state).is_none(), "there is a connection");
+        let progress = Progress { is_resumable: true, ..state.progress(second) };
+        state.reconnect.handle_lost(Lost::Eof, progress, now);
+        assert!(matches!(reason(&state), Some(Lost::Eof)));
+        let next = state.reconnect.poll_timeout().expect("another attempt");
+        assert!(state.reconnect.poll_dial(next).is_some());
+        state.reconnect.handle_failed(Lost::io(ErrorKind::ConnectionRefused), next);
+        let refused =
+            |lost: &Lost| matches!(lost, Lost::Io(error) if error.kind() == ErrorKind::ConnectionRefused);
+        assert!(reason(&state).as_ref().is_some_and(refused), "{:?}", reason(&state));
+    }
+}

@@ -1,4 +1,4 @@
-//! What replies say, from when they are awaited until they are dropped.
+//! Results of replies, from when they are awaited until they are dropped.
 
 use super::{ReplyState, Shared, State, now};
 use crate::doctor;
@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 impl Shared {
-    /// The result of a call, once it is done. Its deadline is set when it first has to wait, and again when that is over and it
-    /// goes on waiting.
+    /// Returns the result of a call once it is done. The deadline is set when it first has to wait, and anew when it has passed and the
+    /// reply is awaited again.
     pub(crate) fn poll_result(
         &self,
         number: u64,
@@ -60,7 +60,7 @@ impl Shared {
         Poll::Pending
     }
 
-    /// The reply of a call is given up: whatever comes of it goes to `reply`.
+    /// Sets what happens to the error of a call whose reply is dropped.
     pub(crate) fn forget(&self, number: u64, reply: ReplyState) {
         let mut state = self.lock();
         state.completion.waiters.remove(number);
@@ -73,10 +73,10 @@ impl Shared {
         State::release(state);
     }
 
-    /// The same for a call that is done, or was dropped.
+    /// Does the same for a call that is done, or was dropped.
     pub(super) fn forget_result(&self, state: &mut State, number: u64, reply: ReplyState) {
         match self.take_result(state, number) {
-            // It has told that it is unknown; see `ReplyState::TimedOut`.
+            // It has returned that the outcome is unknown: see `ReplyState::TimedOut`.
             Some(Err(failed))
                 if reply == ReplyState::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
             {
@@ -91,7 +91,7 @@ impl Shared {
     }
 
     fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
-        // Mostly there are none, and then the flag says so already.
+        // Usually there are none, and the flag says so already.
         if !state.completion.has_results() {
             return None;
         }
@@ -102,7 +102,7 @@ impl Shared {
         result
     }
 
-    /// Results may have come in for replies that live. To be called when their fates are settled.
+    /// Notes that there may be results for replies that live. To be called when their calls are settled.
     pub(super) fn keep_results(&self, state: &mut State) {
         if state.completion.has_results() {
             self.last_dropped.set_results(true);

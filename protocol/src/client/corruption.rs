@@ -1,16 +1,16 @@
-//! What a client makes of bytes that were altered on their way.
+//! Handles bytes that were altered in transit.
 
 use super::{Connection, Ended, violation};
 use crate::limits;
 use std::time::{Duration, Instant};
 
 impl Connection {
-    /// Whether each message of either side has a check in front: [`Hello::checks`](crate::Hello::checks) was said.
+    /// Returns whether each message of either side has a check in front: see [`Hello::checks`](crate::Hello::checks).
     pub fn is_checked(&self) -> bool {
         self.session.hello.checks
     }
 
-    /// It cannot be believed, and another connection may be better.
+    /// Returns that what came is not believed, and that another connection may be better.
     #[cold]
     pub(super) fn altered(&self, what: &str) -> Ended {
         if let Some(stranger) = self.stranger() {
@@ -25,7 +25,7 @@ impl Connection {
         })
     }
 
-    /// The bytes are no message. With checks that is another's doing; without, nobody knows whose.
+    /// Returns why bytes that are no message end the connection. With checks they were altered in transit; without, the cause is unknown.
     #[cold]
     pub(super) fn unreadable(&self, what: &str) -> Ended {
         if self.receive.arriving.is_known() {
@@ -34,12 +34,12 @@ impl Connection {
         self.stranger().unwrap_or_else(|| violation(what))
     }
 
-    /// What came before the greeting was answered shows that the other side is no display.
+    /// Returns what the other side is, if what came before the answer to `hello` shows that it is no display.
     pub(super) fn stranger(&self) -> Option<Ended> {
         if self.out.is_open() { None } else { self.receive.first.stranger().map(Ended::Stranger) }
     }
 
-    /// All that came was taken, or there is a whole message.
+    /// Notes that a message is whole, or that all that came was taken.
     #[inline]
     pub(super) fn note_message(&mut self, is_whole: bool, now: Instant) {
         if self.session.hello.checks {
@@ -51,8 +51,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection if the deadline of [`Connection::poll_timeout`] has passed: [`Connection::handle_input`] then says
-    /// so. Whatever has come is to be handed in before.
+    /// Ends the connection if the deadline of [`Connection::poll_timeout`] has passed: [`Connection::handle_input`] then returns that.
+    /// What has come has to be handled before.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.receive.ended.is_none() && self.poll_timeout().is_some_and(|at| at <= now) {
             let (bytes, grace) = (self.receive.inbox.len(), limits::DEAD_NETWORK.as_secs());
@@ -64,8 +64,8 @@ impl Connection {
         }
     }
 
-    /// When [`Connection::handle_timeout`] is to be called. Where there are checks, a message that does not come to its end may
-    /// have been altered to seem longer than it is, and would take all that follows for its own.
+    /// Returns when [`Connection::handle_timeout`] is to be called. With checks, a message that does not come to its end may have been
+    /// altered to seem longer than it is, and would include all that follows.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let allowed = Duration::from_millis(self.receive.inbox.len() as u64 * 1000 / limits::MESSAGE_RATE);
         self.receive.message_began?.checked_add(limits::DEAD_NETWORK + allowed)

@@ -53,7 +53,7 @@ impl Receive {
 }
 
 impl Connection {
-    /// Takes bytes from the front of `input` until there is something to tell; `None` when all was taken.
+    /// Takes bytes from the front of `input` until there is an event. Returns `None` once all are taken.
     ///
     /// # Errors
     /// [`Ended`]: nothing more can be believed, then or later. Every event has been handed out; what is in flight is
@@ -114,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// A whole message, or what it is to be compared with.
+    /// Handles a whole message, or the check of the next one.
     fn handle_arrived(&mut self, message: &[u8]) -> Result<Arrived, Ended> {
         let arrived = self.receive.arriving.take(message);
         match arrived {
@@ -131,8 +131,8 @@ impl Connection {
         }
     }
 
-    /// Where the rest of a long message may be read to directly: append at most that many bytes, then call
-    /// [`Connection::handle_input`] with no input.
+    /// Returns where the rest of a long message may be read to directly: append at most that many bytes, then call
+    /// [`Connection::handle_input`] without input.
     pub fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         self.calls.image.body().or_else(|| self.receive.inbox.body())
     }
@@ -153,11 +153,11 @@ impl Connection {
                     self.receive.goodbye = Some(fault);
                     Ok(())
                 }
-                // A later version may tell more; what is not understood is not needed.
+                // A later version may send more. What is not understood is not needed.
                 _ => Ok(()),
             },
             Some(Message::Request { .. }) => Err(violation("it sent a request; a display only answers")),
-            // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
+            // With a check, it was altered in transit.
             None if self.receive.arriving.was_checked() => Err(self.altered("its bytes are no message")),
             None => Err(self.stranger().unwrap_or_else(|| violation("its bytes are no message"))),
         }
@@ -187,9 +187,9 @@ impl Connection {
         if distance == 0 || u64::from(distance) > self.flight.len() as u64 {
             return Err(violation(format!("it answered request {msgid}, which is not in flight")));
         }
-        // Requests are executed in order: the answer to one says that all before it are done.
+        // Requests are executed in order, so the answer to one means that all before it are done.
         self.advance(applied + u64::from(distance) - 1)?;
-        // Read before it is taken out: a call whose answer cannot be believed stays in flight, to be given up.
+        // Read before it is taken out: a call whose answer is not believed stays in flight, to be given up.
         let fault = if rest.nil() { None } else { Some(read_fault(rest)?) };
         let answer = match (&fault, self.flight.first()) {
             (None, Some(InFlight { load: Load::Part(part), .. })) => {
@@ -197,7 +197,7 @@ impl Connection {
             }
             _ => Answer::Done(()),
         };
-        self.land_first(fault, answer);
+        self.complete_first(fault, answer);
         Ok(())
     }
 

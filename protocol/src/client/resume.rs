@@ -1,4 +1,4 @@
-//! How a session goes on on another connection.
+//! Continues a session on another connection.
 
 use super::flight::Made;
 use super::fragment::Limits;
@@ -19,12 +19,12 @@ use crate::scan::Scan;
 use crate::session::Standing;
 
 impl Connection {
-    /// Whether what is in flight can go on on another connection: the server has granted a session.
+    /// Returns whether what is in flight can continue on another connection: the server has granted a session.
     pub fn is_resumable(&self) -> bool {
         self.session.welcome.as_ref().is_some_and(|welcome| welcome.session.is_some())
     }
 
-    /// The connection is lost, and another may follow. `taken` is what a sender still has of
+    /// Notes that the connection is lost, and that another may follow. `taken` is what a sender still has of
     /// [`swap_transmit`](Connection::swap_transmit), all of it. Calls can still be made, within the credit; nothing
     /// more is to be sent before [`reconnect`](Connection::reconnect).
     pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
@@ -34,9 +34,8 @@ impl Connection {
         self.flow = Flow::new(self.session.hello.durable);
     }
 
-    /// There is a new connection: greets on it, with the same session. [`Event::Resumed`] is what comes of it, or
-    /// [`Ended::Refused`]: with the code [`StateRegressed`](crate::Code::StateRegressed) it can be tried once more on yet another
-    /// connection, `accepts_loss` being said.
+    /// Sends `hello` on a new connection, with the same session. [`Event::Resumed`] follows, or [`Ended::Refused`]: with the code
+    /// [`StateRegressed`](crate::Code::StateRegressed), another connection may succeed with `accepts_loss`.
     pub fn reconnect(&mut self, accepts_loss: bool) {
         self.session.hello.instance = self.session.welcome.as_ref().and_then(|welcome| welcome.instance);
         self.session.hello.attempt += 1;
@@ -48,10 +47,10 @@ impl Connection {
         self.out.greet(greeting(&self.session.hello));
     }
 
-    /// The greeting was answered.
+    /// Handles the answer to `hello`.
     pub(super) fn begin(&mut self, welcome: Welcome) -> Result<(), Ended> {
         let applied = welcome.applied;
-        // The answer to what was accepted may have been lost, and the session be resumed as it was left then.
+        // The answer to an earlier `hello` that accepted the loss may have been lost. The session is then resumed as that left it.
         let standing = match welcome.session {
             Some(Standing::Resumed) if self.session.has_accepted_loss => Some(Standing::Regressed),
             standing => standing,
@@ -73,7 +72,7 @@ impl Connection {
             (Some(Standing::Resumed), Some(applied)) if (first..=begun).contains(&applied) => {
                 self.session.resumed_to = applied;
                 self.out.open(true);
-                // What is before that is kept all the same: until it is reported, a display that is restarted may forget it.
+                // What is before that is kept: until it is reported, a display that is restarted may lose it.
                 self.out.rewind(self.flight.bytes(), self.flight.bytes_after(applied), applied);
                 Vec::new()
             }
@@ -113,8 +112,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Says before anything else that the welcome has come. Of what was said on an older connection a display could not tell that it
-    /// is a copy.
+    /// Confirms the welcome, before anything else is sent. Without that, a display could not recognise a copy of what was sent on an
+    /// older connection.
     fn confirm(&mut self, nonce: Option<u64>) {
         let Some(nonce) = nonce else { return };
         let mut bytes = Vec::new();
@@ -125,8 +124,8 @@ impl Connection {
         self.out.lead(bytes);
     }
 
-    /// The display takes less in a message than the one before. Something that draws nothing goes in place of each request that is
-    /// too large for it: the numbers of those behind it may have been used already.
+    /// Replaces each request that is too large for a display which takes less in a message than the one before, by one that draws
+    /// nothing: the numbers of the requests behind it may have been used already.
     fn refuse_too_large(&mut self, most: usize) {
         self.seal();
         let (all, is_checked) = (std::mem::take(&mut self.out.bytes), self.session.hello.checks);
@@ -147,7 +146,7 @@ impl Connection {
         });
     }
 
-    /// Nobody knows what became of the requests up to number `last`. The others were not sent, and go on.
+    /// Gives up the requests up to number `last`, whose outcome is unknown. The others were not sent, and continue.
     fn give_up_to(&mut self, last: u64) -> Vec<Made> {
         let lost = self.flight.give_up(last);
         self.out.rewind(self.flight.bytes(), self.flight.bytes(), last);
@@ -160,7 +159,7 @@ impl Connection {
         lost
     }
 
-    /// Tells the server what this side holds, when there is enough of it. Answers how many bytes that took: they belong to
+    /// Acknowledges to the server what this side holds, when there is enough of it. Returns how many bytes that took: they belong to
     /// the request that follows.
     pub(super) fn write_ack(&mut self) -> usize {
         let applied = self.flight.applied();
@@ -178,7 +177,7 @@ impl Connection {
         self.out.bytes.len() - start
     }
 
-    /// Ends the session for good, when everything is done: the server need not keep it. To be sent before the end.
+    /// Ends the session for good, when everything is done, so that the server need not keep it. To be sent before the connection ends.
     pub fn end_session(&mut self) {
         if self.is_resumable() && self.out.is_open() {
             self.seal();
@@ -193,7 +192,7 @@ impl Connection {
     }
 }
 
-/// The request itself, of bytes that may begin with its check, and with an acknowledgement that goes along.
+/// Returns the request itself, of bytes that may begin with an acknowledgement and its check.
 fn last_message(mut bytes: &[u8]) -> &[u8] {
     while let Ok(Some(end)) = Scan::default().run(bytes, usize::MAX)
         && end < bytes.len()

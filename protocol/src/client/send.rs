@@ -1,4 +1,4 @@
-//! Calls become requests, and requests bytes to send.
+//! Encodes calls as requests, and hands out the bytes to send.
 
 use super::Connection;
 use super::flight::{InFlight, Load, Origin, Part, Place, single};
@@ -13,13 +13,13 @@ use crate::limits;
 use crate::pixels::{Pixel, Pixels};
 
 impl Connection {
-    /// Whether this call may be made now: the server has granted enough for it, and what is under way already is no
-    /// more than fills the path. `extra` more requests are counted as in flight.
+    /// Returns whether this call may be made now: the server has granted enough for it, and what is under way does not more than fill the
+    /// path. `extra` more requests are counted as in flight.
     pub fn has_credit(&self, request: &Request<'_>, extra: usize) -> bool {
         self.has_credit_beyond(request, extra, 0, 0)
     }
 
-    /// The same, if so many more calls and bytes had been granted.
+    /// Returns the same, as if so many more calls and bytes had been granted.
     pub fn has_credit_beyond(&self, request: &Request<'_>, extra: usize, calls: u32, bytes: u32) -> bool {
         let Some(welcome) = &self.session.welcome else { return false };
         let (more_calls, more_bytes) = (calls as usize, bytes as usize);
@@ -43,16 +43,16 @@ impl Connection {
             && (under_way < self.flow.window.bytes() + more_bytes || !self.out.is_open())
     }
 
-    /// How many bytes wait to be sent, about.
+    /// Returns about how many bytes are unsent.
     #[inline]
     pub fn unsent(&self) -> usize {
         let run = if self.out.is_open() { self.joining.run.records.len() } else { 0 };
         self.out.unsent_len() + run
     }
 
-    /// Makes a call if it is a single pixel that can be joined to others, which wait to be sent, and answers its number.
-    /// It then counts as made when the first of them was: the caller sees to it that this is less than
-    /// [`limits::JOIN_TIME`] ago, and asks now and then whether there is credit.
+    /// Makes a call if it is a single pixel that can be joined to others which wait to be sent. Returns its number.
+    /// It counts as made when the first of them was: the caller has to ensure that this is less than
+    /// [`limits::JOIN_TIME`] ago, and to check now and then whether there is credit.
     #[inline]
     pub fn join(&mut self, request: &Request<'_>, place: Option<Place>) -> Option<u64> {
         let pixel = single(request)?;
@@ -64,10 +64,10 @@ impl Connection {
         Some(self.calls.last)
     }
 
-    /// Makes a call and answers its number. Whether there is credit for it is the caller's to ask first.
+    /// Makes a call and returns its number. The caller checks first whether there is credit for it.
     ///
     /// # Errors
-    /// A fault, when it is certain that no display can execute it: see [`Request::check`]. Nothing is sent then.
+    /// A fault, if certainly no display can execute it: see [`Request::check`]. Nothing is sent then.
     pub fn call(&mut self, request: &Request<'_>, origin: impl Into<Origin>) -> Result<u64, Fault> {
         self.make(request, origin.into(), None)
     }
@@ -82,7 +82,7 @@ impl Connection {
             return Err(Fault::new(Code::Malformed, "there was no greeting yet"));
         };
         if let Some(pixel) = single(request) {
-            // A time of its own is worth a request of its own: ages and deadlines are counted from it.
+            // A call that is made later gets a request of its own: ages and deadlines are counted from its time.
             let is_late = self.joining.began.is_some_and(|began| now > began + limits::JOIN_TIME);
             if is_late || !self.joining.has_room() {
                 self.seal();
@@ -96,7 +96,7 @@ impl Connection {
         if let Request::GetImage { x, y, width, height } = *request
             && most.requests(request) > 1
         {
-            // In one band the display says so itself; of many, none need be asked for.
+            // Of one band the display says so itself; of many, none is requested.
             welcome.size().check_read(x, y, width, height)?;
         }
         self.seal();
@@ -120,7 +120,7 @@ impl Connection {
             out.wrote(own_number);
         });
         if let Err(fault) = cut {
-            // Nothing was written but that: it belongs to the request that comes next.
+            // Only the acknowledgement was written: it belongs to the next request.
             self.out.bytes.truncate(start);
             (self.session.acked, self.session.heard) = told;
             return Err(fault);
@@ -152,20 +152,20 @@ impl Connection {
         self.out.wrote(number);
     }
 
-    /// Bytes to send next, none when there are none. The single pixels that wait are among what is to be sent: those that come
-    /// later travel apart. What was handed out counts as sent if the connection is lost: of a write that failed nobody knows how far it came.
+    /// Returns the bytes to send next, if there are any. They include the single pixels that wait; those that come later travel apart.
+    /// What was handed out counts as sent if the connection is lost, since how far a failed write came is unknown.
     pub fn poll_transmit(&mut self) -> &[u8] {
         self.prepare_to_send();
         self.out.unsent()
     }
 
-    /// `n` bytes of [`Connection::poll_transmit`] have been sent.
+    /// Notes that `n` bytes of [`Connection::poll_transmit`] have been sent.
     pub fn handle_transmitted(&mut self, n: usize) {
         self.out.advance(n, self.flight.last_number());
     }
 
-    /// Bytes to send next, none when there are none, in exchange for those that were handed out before, which are sent by now: for
-    /// a sender that must not hold up whoever calls meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may go on so.
+    /// Returns the bytes to send next, if there are any, in exchange for those that were handed out before, which have been sent: for a
+    /// sender that must not delay calls meanwhile. A sender that has begun with [`Connection::handle_transmitted`] may continue so.
     pub fn swap_transmit(&mut self, gone: Vec<u8>) -> Vec<u8> {
         self.prepare_to_send();
         self.out.swap(gone, self.flight.last_number())
@@ -179,12 +179,12 @@ impl Connection {
     }
 }
 
-/// Bytes of requests that may be unanswered.
+/// Returns how many bytes of requests may be unanswered.
 pub(super) fn granted(welcome: &Welcome) -> usize {
     welcome.bytes.min(limits::CREDIT_BYTES_HARDEST) as usize
 }
 
-/// Writes a request, and answers its length, that of its check included. On the wire a number is its low 32 bits.
+/// Writes a request. Returns its length, including its check. On the wire a number is its low 32 bits.
 pub(super) fn write_request(
     out: &mut Vec<u8>,
     number: u64,
