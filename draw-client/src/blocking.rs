@@ -1,12 +1,15 @@
 //! For plain programs, with no runtime: the synchronous [`Display`], whose calls wait for their answer in the caller's
 //! own thread, and the [`Pipeline`], whose drawing calls do not wait.
 
+mod dial;
+mod exchange;
 mod link;
 mod pipeline;
 mod thread;
 pub(crate) mod wait;
 
-use link::{Link, Peer};
+use dial::Peer;
+use link::Link;
 pub use pipeline::{Pipeline, PipelineBuilder, Reply};
 
 use crate::address::{self, Address};

@@ -13,14 +13,15 @@ use crate::durability::Durability;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Callback, LateError};
 use crate::limits;
-use crate::reconnect::{Halves, WhileGone, hello};
-use crate::returning::Returning;
+use crate::reconnect::{self, Dialer, Halves, NEVER, hello};
 use crate::shared::{Shared, now};
 use crate::socket;
 use crate::status::{Status, StatusCallback};
+use crate::while_gone::WhileGone;
 use crate::writer::Writer;
 use draw_printer::Printer;
 use draw_protocol::client::Connection;
+use draw_protocol::reconnect::{End, Policy};
 use draw_protocol::{DisplayName, Size};
 use std::fmt;
 use std::future::Future;
@@ -158,7 +159,7 @@ impl Builder {
     }
 
     /// Who hears what becomes of the connection: that it is lost and tried to be made anew, that it is resumed, and what was
-    /// lost with it. After [`Status::StateLost`] it is the place to draw again what is to be there.
+    /// lost with it. Deferred [`Status::StateLost`] it is the place to draw again what is to be there.
     ///
     /// It runs on the thread of the error callbacks, with their rules: one at a time, in order; it may call the display.
     pub fn on_status(mut self, callback: impl FnMut(Status) + Send + 'static) -> Builder {
@@ -207,10 +208,9 @@ impl Builder {
             dial(&host, port, deadline).await.map_err(|error| address::unreachable(&shown, error))?;
         let checks = checksums::are_wanted(self.checksums, stream.peer_addr());
         let trace = debug::open(&format!("to {address}"));
-        let patience = self.connect_timeout;
-        let returning = returning(host, port, self.reconnect, patience).accept_loss(self.accepts_loss);
+        let dialer = dialer(host, port, self.connect_timeout);
         let greeting = (checks, display);
-        let (display, driver) = self.greet(stream.into(), Some(returning), greeting, trace, deadline).await?;
+        let (display, driver) = self.greet(stream.into(), Some(dialer), greeting, trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -279,11 +279,10 @@ impl Builder {
             let dialing = connect();
             async { dialing.await.map(Halves::split) }
         };
-        let returning =
-            Returning::new(again, self.reconnect, self.connect_timeout).accept_loss(self.accepts_loss);
         let checks = self.checksums.unwrap_or(false);
-        let (display, driver) =
-            self.greet(Halves::split(stream), Some(returning), (checks, None), trace, deadline).await?;
+        let (display, driver) = self
+            .greet(Halves::split(stream), Some(Dialer::new(again)), (checks, None), trace, deadline)
+            .await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -291,33 +290,37 @@ impl Builder {
     async fn greet(
         self,
         stream: Halves,
-        returning: Option<Returning>,
+        dialer: Option<Dialer>,
         (checks, name): (bool, Option<DisplayName>),
         trace: Printer,
         deadline: Instant,
     ) -> Result<(Display, Driver)> {
         let machine = Connection::new(&hello(self.durability, checks).with_display(name));
         let writer = Writer::new(stream.writer, trace.clone());
-        let shared = Arc::new(Shared::new(machine, writer, self.timeout));
-        shared.lock().while_gone = self.while_gone;
-        let mut driver = Driver::new(Arc::clone(&shared), stream.reader, Callers::Tasks, returning, trace);
-        let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
+        let Builder { reconnect: window, connect_timeout: attempt, accepts_loss, .. } = self;
+        let policy = if dialer.is_some() { Policy { window, attempt, accepts_loss } } else { NEVER };
+        let reconnect = reconnect::dialed(policy, deadline, now());
+        let shared = Arc::new(Shared::new(machine, writer, self.timeout, reconnect));
+        shared.lock().offline.policy = self.while_gone;
+        let mut driver = Driver::new(Arc::clone(&shared), stream.reader, Callers::Tasks, dialer, trace);
         let size = std::future::poll_fn(|cx| {
             let ended = std::pin::Pin::new(&mut driver).poll(cx).is_ready();
             let state = shared.lock();
             if let Some(welcome) = state.machine.welcome() {
                 return Poll::Ready(Ok(welcome.size()));
             }
-            if ended {
-                let reason = state.ended.clone().unwrap_or(Lost::Eof);
-                return Poll::Ready(Err(Error::Disconnected { reason, outcome: Outcome::Rejected }));
+            if !ended {
+                return Poll::Pending;
             }
-            drop(state);
-            let late = Error::Timeout { after: self.connect_timeout, outcome: Outcome::Rejected };
-            deadline.as_mut().poll(cx).map(|()| Err::<Size, _>(late))
+            if let Some(End::NeverConnected) = state.reconnect.end() {
+                let late = Error::Timeout { after: self.connect_timeout, outcome: Outcome::Rejected };
+                return Poll::Ready(Err::<Size, _>(late));
+            }
+            let reason = state.lifetime.ended.clone().unwrap_or(Lost::Eof);
+            Poll::Ready(Err(Error::Disconnected { reason, outcome: Outcome::Rejected }))
         })
         .await?;
-        shared.lock().doctor = doctor::open(self.doctor, Client::Asynchronous, now());
+        shared.lock().account.doctor = doctor::open(self.doctor, Client::Asynchronous, now());
         shared.set_callbacks(self.callback, self.watcher).map_err(|error| Error::Disconnected {
             reason: Lost::Io(Arc::new(error)),
             outcome: Outcome::Rejected,
@@ -326,18 +329,18 @@ impl Builder {
     }
 }
 
-/// How TCP connections to one address are made anew.
-pub(crate) fn returning(host: String, port: u16, within: Duration, patience: Duration) -> Returning {
+/// Returns what makes TCP connections to one address anew.
+pub(crate) fn dialer(host: String, port: u16, attempt: Duration) -> Dialer {
     let connect = move || {
         let host = host.clone();
         async move {
-            let dialed = dial(&host, port, now() + patience).await;
+            let dialed = dial(&host, port, now() + attempt).await;
             let stream = dialed
                 .map_err(|error| error.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))?;
             Ok(stream.into())
         }
     };
-    Returning::new(connect, within, patience)
+    Dialer::new(connect)
 }
 
 async fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Option<std::io::Error>> {

@@ -1,9 +1,5 @@
 //! Whether what crosses the network is looked at for bytes that were altered on their way.
 
-use crate::error::Lost;
-use crate::reconnect::{is_altered, is_refused_as_late};
-use draw_protocol::client::Connection;
-use draw_protocol::limits;
 use std::io;
 use std::net::SocketAddr;
 
@@ -13,14 +9,6 @@ use std::net::SocketAddr;
 pub(crate) fn are_wanted(asked: Option<bool>, peer: io::Result<SocketAddr>) -> bool {
     // A connection whose other side is not known is broken already.
     asked.unwrap_or_else(|| !peer.is_ok_and(|address| address.ip().to_canonical().is_loopback()))
-}
-
-/// Whether the first greeting may be tried once more, on another connection, after so many tries: it, or its answer, may have been
-/// altered on its way, or a copy of it came first. A display that does not know checksums answers in the same way, each time.
-pub(crate) fn may_greet_again(machine: &Connection, lost: &Lost, tries: u32) -> bool {
-    // A display that could not read what it was sent says nothing.
-    let may_be_altered = matches!(lost, Lost::Eof | Lost::Io(_)) || is_altered(lost);
-    ((machine.is_checked() && may_be_altered) || is_refused_as_late(lost)) && tries < limits::GREETINGS
 }
 
 #[cfg(test)]

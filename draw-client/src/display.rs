@@ -115,7 +115,7 @@ impl Display {
 
     /// What this connection has done so far.
     pub fn stats(&self) -> Stats {
-        self.handle.shared.lock().stats
+        self.handle.shared.lock().account.stats
     }
 
     /// A part of the program whose late errors are told apart: a handle of the same connection, whose calls, and those of
@@ -196,9 +196,9 @@ impl Display {
         .await;
         if request.method().is_barrier() {
             let mut state = self.handle.shared.lock();
-            state.is_loss_told |= matches!(answer, Err(Error::Disconnected { .. }));
+            state.errors.is_loss_told |= matches!(answer, Err(Error::Disconnected { .. }));
             if answer.is_ok()
-                && let Some(late) = state.late.take_kept()
+                && let Some(late) = state.errors.late.take_kept()
             {
                 return Err(Error::Late(late));
             }

@@ -1,11 +1,11 @@
 //! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
 
+mod outage;
+
 use crate::error::Lost;
 use crate::limits;
-use crate::reconnect::may_return;
-use crate::returning::Returning;
+use crate::reconnect::Dialer;
 use crate::shared::{Guard, Shared, State, now};
-use crate::status::Status;
 use bytes::BufMut;
 use draw_printer::Printer;
 use draw_protocol::trace::Direction;
@@ -21,16 +21,16 @@ use tokio::time::Sleep;
 /// How many reads one turn may make before others get theirs.
 const READS_PER_TURN: usize = 16;
 
-/// How long a stream that takes no more bytes is still read. What the other side said before it went is here already; a
-/// runtime under load may take a while to notice.
+/// How long a stream that takes no more bytes is still read. What the display sent last is here already, but a runtime under load may
+/// take a while to notice.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How long a driver with a thread of its own lets callers go on that call again and again: a write then carries some
-/// 3,000 calls and not 300, which doubles the rate. What was called last leaves so much later at most, unless somebody
-/// waits for it; waking a thread on a busy machine takes as long.
-const NAP: Duration = Duration::from_micros(100);
+/// How long a driver with a thread of its own delays a write while callers call again and again. A write then carries some 3,000
+/// calls instead of 300, which doubles the rate. The last call leaves so much later at most, unless its result is waited for;
+/// waking a thread on a busy machine takes as long.
+const BATCH_DELAY: Duration = Duration::from_micros(100);
 
-/// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
+/// Carries the bytes of one connection, when it is polled. It is ready when the connection has ended.
 ///
 /// [`Builder::connect`](crate::Builder::connect) and [`Builder::over`](crate::Builder::over) spawn it on the current
 /// tokio runtime; [`Builder::over_with_driver`](crate::Builder::over_with_driver) hands it out.
@@ -39,21 +39,21 @@ pub struct Driver {
     shared: Arc<Shared>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
-    /// Who is to be woken, in memory that the state gets back.
+    /// Memory for the wakers that the state hands over.
     woken: Vec<Waker>,
     callers: Callers,
-    /// Woken to write less than a full write: callers run once more first, so that one write carries what they all have.
+    /// Whether callers have run once more before a write that is not full, so that it carries the calls of all of them.
     has_yielded: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
-    /// Nothing can be written any more, since this; until when the other side's last words are waited for.
+    /// Why nothing can be written any more, and until when the stream is still read.
     broken: Option<(Lost, Instant)>,
-    /// How another connection is made, where one can be.
-    returning: Option<Returning>,
+    /// Makes other connections, if that is possible.
+    dialer: Option<Dialer>,
     trace: Printer,
 }
 
-/// Whom the driver shares a processor with, and so how it lets them run.
+/// What the driver shares a processor with, and so how it lets callers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callers {
     /// Tasks of its runtime.
@@ -73,7 +73,7 @@ impl Driver {
         shared: Arc<Shared>,
         reader: Box<dyn AsyncRead + Send + Unpin>,
         callers: Callers,
-        returning: Option<Returning>,
+        dialer: Option<Dialer>,
         trace: Printer,
     ) -> Driver {
         Driver {
@@ -87,12 +87,12 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep(limits::ANSWER_TIMEOUT)),
             timer_at: None,
             broken: None,
-            returning,
+            dialer,
             trace,
         }
     }
 
-    /// Reads and takes in what has come. `Ready` is the end.
+    /// Reads, and handles what has come. `Ready` means that the connection is lost.
     fn poll_read(&mut self, next: Next, cx: &mut Context<'_>) -> Poll<Lost> {
         let lost = ready!(self.poll_read_some(next, cx));
         if let Lost::Eof = lost {
@@ -109,7 +109,7 @@ impl Driver {
                     next = Next::of(&mut state);
                     continue;
                 };
-                // A long answer: straight to where it belongs. The stream never blocks, so the lock is held shortly.
+                // A long answer is read straight to its place. The stream never blocks, so the lock is held for short.
                 let before = body.len();
                 let mut room = (&mut *body).limit(room);
                 let read = ready!(pin!(self.reader.read_buf(&mut room)).poll(cx));
@@ -117,7 +117,7 @@ impl Driver {
                 match read {
                     Ok(0) => return Poll::Ready(Lost::Eof),
                     Ok(_) => {}
-                    Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                    Err(error) => return Poll::Ready(Lost::io(error)),
                 }
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
                     return Poll::Ready(lost);
@@ -130,7 +130,7 @@ impl Driver {
             match ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer)) {
                 Ok(()) if buffer.filled().is_empty() => return Poll::Ready(Lost::Eof),
                 Ok(()) => {}
-                Err(error) => return Poll::Ready(Lost::Io(Arc::new(error))),
+                Err(error) => return Poll::Ready(Lost::io(error)),
             }
             self.trace.pass(Direction::ToClient, buffer.filled());
             let mut state = self.shared.lock();
@@ -145,7 +145,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Writes what waits. `Ready(Ok)`: all of it is gone, or will be without the driver.
+    /// Writes what is unsent. `Ready(Ok)` means that all of it is written, or will be without the driver.
     fn poll_write(&mut self, must_write: bool, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let mut writer = match self.shared.writer.try_lock() {
             Ok(writer) => writer,
@@ -156,7 +156,7 @@ impl Driver {
         loop {
             ready!(writer.poll_write(cx))?;
             let mut state = self.shared.lock();
-            state.is_driver_woken = false;
+            state.admission.driver.is_woken = false;
             state.driver_ran();
             if state.machine.unsent() == 0 {
                 return Poll::Ready(Ok(()));
@@ -165,56 +165,53 @@ impl Driver {
         }
     }
 
-    /// Wakes those whose time is up, and sets the timer for the next. Where nothing is left to be written the connection may end
-    /// because this side wants it to: all that was accepted is done.
-    fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Lost> {
+    /// Handles deadlines that have passed, and sets the timer for the next one. If everything is written and done, the connection ends
+    /// here if this side wants that.
+    fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             let mut state = self.shared.lock();
-            let farewell = state.farewell(self.shared.timeout);
+            let farewell = state.lifetime.farewell(self.shared.timeout);
             if is_written && farewell.is_some() && state.is_idle() {
-                return Poll::Ready(Lost::Closed);
+                state.reconnect.give_up(Lost::Closed);
+                return Poll::Ready(Turn::Again);
             }
             state.wake_overdue(now);
             if let Some((lost, until)) = &self.broken
                 && *until <= now
             {
-                return Poll::Ready(lost.clone());
+                return Poll::Ready(Turn::Lost(lost.clone()));
             }
             if state.machine.poll_timeout().is_some_and(|at| at <= now) {
                 state.machine.handle_timeout(now);
                 if let Err(lost) = self.shared.handle_input(&mut state, &[]) {
-                    return Poll::Ready(lost);
+                    return Poll::Ready(Turn::Lost(lost));
                 }
             }
-            if let Some((status, applied)) = state.resumed.take() {
-                let (dropped, is_restarted) = (state.take_dropped(), state.machine.is_restarted());
+            if state.offline.has_news() {
+                let news = state.offline.take_news();
                 drop(state);
-                let returning = self.returning.iter_mut();
-                returning.for_each(|returning| returning.resumed(applied, is_restarted, now));
-                dropped.into_iter().chain([status]).for_each(|status| self.shared.tell_status(status));
+                news.into_iter().flatten().for_each(|status| self.shared.tell_status(status));
                 continue;
             }
-            if state.has_caught_up {
-                let dropped = state.take_dropped();
-                drop(state);
-                dropped.into_iter().for_each(|status| self.shared.tell_status(status));
-                continue;
-            }
-            let greeting = self.returning.as_ref().and_then(Returning::greeting);
-            if greeting.is_some_and(|until| until <= now) {
-                return Poll::Ready(Lost::Io(Arc::new(std::io::ErrorKind::TimedOut.into())));
+            let attempt = state.reconnect.poll_timeout();
+            if attempt.is_some_and(|until| until <= now) {
+                let is_lost = state.reconnect.has_connection();
+                state.reconnect.handle_timeout(now);
+                return Poll::Ready(if is_lost { Turn::TimedOut } else { Turn::Again });
             }
             let last_words = self.broken.as_ref().map(|(_, until)| *until);
             if let Some((end, after)) = farewell
                 && end <= now
             {
-                return Poll::Ready(if state.is_idle() { Lost::Closed } else { Lost::Unfinished { after } });
+                let is_idle = state.is_idle();
+                state.reconnect.give_up(if is_idle { Lost::Closed } else { Lost::Unfinished { after } });
+                return Poll::Ready(Turn::Again);
             }
             let farewell = farewell.map(|(end, _)| end);
             let message = state.machine.poll_timeout();
-            let next = [state.next_deadline(), farewell, last_words, greeting, message];
+            let next = [state.next_deadline(), farewell, last_words, attempt, message];
             let next = next.into_iter().flatten().min();
-            state.alarm = next;
+            state.admission.driver.alarm = next;
             drop(state);
             if self.timer_at != next {
                 self.timer_at = next;
@@ -230,34 +227,38 @@ impl Driver {
         }
     }
 
-    /// Lets callers go on, unless one of them ends it: see [`State::end_nap`].
-    fn nap<'s>(&'s self, mut state: Guard<'s>) -> Guard<'s> {
-        state.begin_nap(std::thread::current());
+    /// Delays the write, until the time is over or a caller ends it: see [`State::end_delay`].
+    fn delay<'s>(&'s self, mut state: Guard<'s>) -> Guard<'s> {
+        state.begin_delay(std::thread::current());
         drop(state);
-        std::thread::park_timeout(NAP);
+        std::thread::park_timeout(BATCH_DELAY);
         state = self.shared.lock();
-        state.nap = None;
+        state.admission.driver.delaying = None;
         state
     }
 
-    fn poll_once(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Lost> {
+    fn poll_once(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Turn> {
         let mut state = self.shared.lock();
         state.register_driver(cx.waker());
-        let must_write = state.is_driver_woken || state.machine.unsent() > 0;
+        if !state.reconnect.has_connection() {
+            drop(state);
+            return self.poll_dial(now, cx);
+        }
+        let must_write = state.admission.driver.is_woken || state.machine.unsent() > 0;
         let must_yield = must_write
             && self.callers == Callers::Tasks
             && !self.has_yielded
             && !state.has_full_write()
             && self.broken.is_none();
-        if self.callers == Callers::Threads && state.may_nap() {
-            state = self.nap(state);
+        if self.callers == Callers::Threads && state.may_delay() {
+            state = self.delay(state);
         }
         // One that was woken and is to come back need not be woken again meanwhile.
-        state.is_driver_woken &= must_yield;
+        state.admission.driver.is_woken &= must_yield;
         let next = Next::of(&mut state);
         drop(state);
         if let Poll::Ready(lost) = self.poll_read(next, cx) {
-            return Poll::Ready(lost);
+            return Poll::Ready(Turn::Lost(lost));
         }
         let mut is_written = false;
         if self.broken.is_some() {
@@ -271,7 +272,7 @@ impl Driver {
                 Poll::Ready(Ok(())) => is_written = true,
                 // The other side may have said why it went.
                 Poll::Ready(Err(error)) => {
-                    self.broken = Some((Lost::Io(Arc::new(error)), now + LAST_WORDS));
+                    self.broken = Some((Lost::io(error), now + LAST_WORDS));
                 }
                 Poll::Pending => {}
             }
@@ -280,12 +281,12 @@ impl Driver {
     }
 }
 
-/// What is read next. A call that is made meanwhile changes no more of it than how much had better be read at once.
+/// What is read next. A call that is made meanwhile changes only how much is best read at once.
 #[derive(Debug, Clone, Copy)]
 enum Next {
-    /// More of a long answer, straight to where it belongs.
+    /// More of a long answer, straight to its place.
     Body,
-    /// So many bytes at most of anything else.
+    /// At most so many bytes of anything else.
     Message(usize),
 }
 
@@ -295,74 +296,21 @@ impl Next {
     }
 }
 
-/// Wakes those whose call is done, when the lock is free. `spare` is memory for it.
+/// Gives the lock back, and wakes those whose call is done. `spare` is memory for that.
 fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
-    std::mem::swap(&mut state.woken, spare);
+    std::mem::swap(&mut state.completion.waiters.woken, spare);
     State::release(state);
     spare.drain(..).for_each(Waker::wake);
 }
 
-impl Driver {
-    /// Whether there may be another connection after this one was lost. What is to be said of the loss is in `lost` then.
-    fn may_return(&mut self, lost: &mut Lost) -> bool {
-        let state = self.shared.lock();
-        if let (Lost::Eof | Lost::Io(_), Some(fault)) = (&*lost, state.machine.goodbye()) {
-            *lost = Lost::Goodbye(fault.clone());
-        }
-        let is_over = state.is_idle() && state.farewell(self.shared.timeout).is_some();
-        let Some(returning) = self.returning.as_mut().filter(|returning| returning.is_possible()) else {
-            return false;
-        };
-        !is_over
-            && match state.machine.welcome() {
-                None => returning.may_greet_again(&state.machine, lost),
-                Some(_) => state.machine.is_resumable() && (may_return(lost) || returning.may_accept(lost)),
-            }
-    }
-
-    /// The connection is lost, and there may be another.
-    fn lose(&mut self, lost: Lost, now: Instant, cx: &mut Context<'_>) {
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.shared.lock();
-        state.machine.handle_disconnected(writer.disconnect(cx));
-        state.lose(lost.clone());
-        let (applied, is_busy) = (state.machine.applied(), !state.is_idle());
-        drop((state, writer));
-        // The other side is to see at once that nobody reads any more.
-        self.reader = Box::new(tokio::io::empty());
-        (self.broken, self.has_yielded) = (None, false);
-        self.returning.iter_mut().for_each(|returning| returning.lose(lost.clone(), applied, is_busy, now));
-        self.tell_news();
-    }
-
-    /// Says when another connection is tried next.
-    fn tell_news(&mut self) {
-        if let Some(status) = self.returning.as_mut().and_then(Returning::take_news) {
-            self.shared.tell_status(status);
-        }
-    }
-
-    /// While there is no connection: ready when there is one, to be greeted on, or with why there will be none.
-    fn poll_return(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
-        let mut state = self.shared.lock();
-        state.register_driver(cx.waker());
-        state.is_driver_woken = false;
-        state.driver_ran();
-        drop(state);
-        if let Poll::Ready(lost) = self.poll_timer(now, true, cx) {
-            return Poll::Ready(Err(lost));
-        }
-        let Some(returning) = &mut self.returning else { return Poll::Ready(Err(Lost::Eof)) };
-        let (accepts_loss, found) = (returning.accepts_loss(), returning.poll(cx, crate::shared::now));
-        self.tell_news();
-        let halves = ready!(found)?;
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.connect(halves.writer);
-        self.reader = halves.reader;
-        self.trace.restart();
-        self.shared.lock().machine.reconnect(accepts_loss);
-        Poll::Ready(Ok(()))
-    }
+/// Why a turn of the driver came to an end.
+enum Turn {
+    /// The reconnect machine has moved on, or is to.
+    Again,
+    /// The display has not answered `hello` in time.
+    TimedOut,
+    /// The connection is lost.
+    Lost(Lost),
 }
 
 impl Future for Driver {
@@ -375,52 +323,16 @@ impl Future for Driver {
             this.leave();
             return Poll::Ready(());
         }
-        let lost = loop {
-            if this.returning.as_ref().is_some_and(Returning::is_away)
-                && let Err(lost) = ready!(this.poll_return(now, cx))
-            {
-                break lost;
-            }
-            let mut lost = ready!(this.poll_once(now, cx));
-            if !this.may_return(&mut lost) {
-                break lost;
+        let end = loop {
+            let turn = ready!(this.poll_once(now, cx));
+            this.handle_turn(turn, cx);
+            if let Some(end) = this.shared.lock().reconnect.end() {
+                break end.clone();
             }
             now = crate::shared::now();
-            this.lose(lost, now, cx);
         };
-        let dropped = this.shared.lock().take_dropped();
-        dropped.into_iter().for_each(|status| this.shared.tell_status(status));
-        if !matches!(lost, Lost::Closed) {
-            this.shared.tell_status(Status::Lost(lost.clone()));
-        }
-        // The other side reads all that was sent before it sees the end; there is nothing to wait for.
-        let mut writer = this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(lost, Lost::Closed) && writer.is_empty() {
-            // Nothing more comes: the display need not remember this client. It is a courtesy; where it cannot be said, the
-            // display forgets by itself.
-            this.shared.lock().machine.end_session();
-            while writer.is_empty() && this.shared.lock().machine.unsent() > 0 {
-                writer.refill(&mut this.shared.lock().machine);
-                _ = writer.poll_write(cx);
-            }
-        }
-        writer.close(cx);
-        drop(writer);
-        this.shared.end(lost);
+        this.end(&end, cx);
         Poll::Ready(())
-    }
-}
-
-impl Driver {
-    /// This process was forked, and the connection is another's: what is here of it is neither used nor ended, for that would end
-    /// the other's. (The runtime shares what it waits with, too: to drop a stream would have the other never hear of it again.)
-    fn leave(&mut self) {
-        std::mem::forget(std::mem::replace(&mut self.reader, Box::new(tokio::io::empty())));
-        std::mem::forget(self.returning.take());
-        if let Ok(mut writer) = self.shared.writer.try_lock() {
-            writer.leave();
-        }
-        self.shared.leave_with_driver();
     }
 }
 

@@ -116,13 +116,13 @@ mod pace;
 mod process;
 mod reconnect;
 mod reply;
-mod returning;
 mod say;
 mod scope;
 mod shared;
 mod socket;
 mod status;
 mod sync;
+mod while_gone;
 mod writer;
 
 /// Not part of the interface: a fuzz target reads and writes addresses without connecting to them.
@@ -142,7 +142,7 @@ pub use durability::Durability;
 pub use error::{Error, Late, Lost, Outcome, Result};
 pub use late::{FailedCall, LateError};
 pub use limits::PORT;
-pub use reconnect::WhileGone;
 pub use reply::{Draw, Reply};
 pub use shared::Stats;
 pub use status::Status;
+pub use while_gone::WhileGone;

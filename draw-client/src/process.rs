@@ -1,8 +1,8 @@
-//! Which process a connection belongs to, and which connections a thread is inside of.
+//! The process that a connection belongs to, and the connections that a thread is inside of.
 //!
-//! A process that is forked has a copy of the memory and the same socket, but only the thread that forked. To write there would
-//! mix two streams of calls, to read would take the other's answers, and the threads that carry a pipeline are not there: so
-//! whoever has forked is told to connect itself.
+//! A forked process has a copy of the memory and the same socket, but only the thread that forked. Writing there would mix two streams
+//! of calls, reading would take the other process's answers, and the threads that carry a pipeline do not exist. So calls there fail,
+//! and say that the process has to connect itself.
 
 use crate::error::{Error, Lost, Outcome};
 use std::cell::Cell;
@@ -10,30 +10,30 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// How often a lock is looked at that is waited for and may never come free.
+/// How often a lock is tried that may never become free.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// The process that made a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
     id: u32,
-    /// [`draw_forks::count`] there, where forks are counted.
+    /// [`draw_forks::count`] in that process, where forks are counted.
     forks: Option<u32>,
 }
 
 impl Owner {
-    /// This one.
+    /// Returns the present process.
     pub(crate) fn here() -> Owner {
         Owner { id: std::process::id(), forks: draw_forks::watch().then(draw_forks::count) }
     }
 
-    /// A process that is not there any more.
+    /// Returns a process that does not exist.
     #[cfg(test)]
     pub(crate) fn elsewhere() -> Owner {
         Owner { id: u32::MAX, forks: Some(u32::MAX) }
     }
 
-    /// Whether this process is another.
+    /// Returns whether the present process is another.
     #[inline]
     pub(crate) fn is_other(self) -> bool {
         match self.forks {
@@ -42,24 +42,24 @@ impl Owner {
         }
     }
 
-    /// Why nothing is done in another process.
+    /// Returns why nothing is done in another process.
     pub(crate) fn forked(self) -> Lost {
         Lost::Forked { connected: self.id, used: std::process::id() }
     }
 
-    /// What a call of another process is told.
+    /// Returns the error of a call of another process.
     #[cold]
     pub(crate) fn refuse(self, outcome: Outcome) -> Error {
         Error::Disconnected { reason: self.forked(), outcome }
     }
 }
 
-/// What threads know a connection by: one bit of 64. Others may have the same, which then seem to be it.
+/// Identifies a connection for a thread: one bit of 64. Connections with the same bit are taken for one another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark(u64);
 
 impl Mark {
-    /// The next one.
+    /// Returns the next mark.
     pub(crate) fn new() -> Mark {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Mark(1 << (NEXT.fetch_add(1, Relaxed) % u64::BITS))
@@ -71,11 +71,11 @@ thread_local! {
     static INSIDE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The marks of the connections that a thread was inside of before: of a signal handler, whatever that has interrupted.
+/// The marks of the connections that a thread was inside of before; for a signal handler, those of the code that it has interrupted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outer(u64);
 
-/// From when a thread asks for the lock of a connection until it has given it back.
+/// Lives from when a thread asks for the lock of a connection until it has given it back.
 #[derive(Debug)]
 pub(crate) struct Inside {
     outer: Outer,
@@ -93,8 +93,8 @@ impl Inside {
 }
 
 impl Outer {
-    /// Waits for the lock of the connection that was entered, which somebody has. Nothing if that is this thread, or if this thread is
-    /// inside of another connection, and the lock does not come free in so long: whoever has it may be waiting for that one.
+    /// Waits for the lock of the connection that was entered. Returns `None` if this thread holds it, or if this thread is inside of
+    /// another connection and the lock does not become free within `most`: its holder may be waiting for that connection.
     #[cold]
     pub(crate) fn wait_for<'a, T>(
         self,
@@ -125,8 +125,7 @@ impl Drop for Inside {
     }
 }
 
-/// Locks what nobody has. No code panics while it holds the lock of a connection; were it to, what it left is still whole enough to
-/// be ended.
+/// Locks a mutex if it is free. No code panics while it holds the lock of a connection; if it did, the state could still be ended.
 #[inline(always)]
 pub(crate) fn try_lock<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match lock.try_lock() {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::scope::Caller;
-use crate::shared::{Fate, Shared, Wait};
+use crate::shared::{ReplyState, Shared, Wait};
 use draw_protocol::{Answer, Request};
 use std::fmt;
 use std::future::Future;
@@ -62,7 +62,7 @@ impl Drop for Draw<'_, '_> {
 /// While it lives, its error waits for it. Dropping it at any point loses nothing: an error that it has not told goes
 /// to the error callback, and without one to the next `sync()` or `close()`.
 ///
-/// After [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, by reference at first: it then waits for as long
+/// Deferred [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, by reference at first: it then waits for as long
 /// once more, and answers what came of the call. Dropped then, it has told that this is unknown: a lost connection is told to
 /// nobody else for it, a fault that comes after all is.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl<'d> Reply<'d> {
     /// Nobody wants to know whether it failed, not the error callback either.
     pub fn ignore(mut self) {
         if let Some(pending) = self.pending.take() {
-            pending.end(Fate::Ignored);
+            pending.end(ReplyState::Ignored);
         }
     }
 
@@ -128,7 +128,7 @@ pub(crate) struct Pending<'d> {
 impl Pending<'_> {
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         let result = ready!(self.shared.poll_result(self.number, &mut self.deadline, &mut self.is_again, cx));
-        // After a timeout the true result may still come, and is not lost then.
+        // Deferred a timeout the true result may still come, and is not lost then.
         self.is_over = !matches!(result, Err(Error::Timeout { .. }));
         Poll::Ready(result)
     }
@@ -140,18 +140,18 @@ impl Pending<'_> {
         Pending { shared, number, deadline, is_again, is_over }
     }
 
-    fn end(mut self, fate: Fate) {
-        self.give_up(fate);
+    fn end(mut self, reply: ReplyState) {
+        self.give_up(reply);
     }
 
     #[inline]
-    fn give_up(&mut self, fate: Fate) {
+    fn give_up(&mut self, reply: ReplyState) {
         if !std::mem::replace(&mut self.is_over, true) {
-            match fate {
-                Fate::Dropped if self.is_again => self.shared.forget(self.number, Fate::TimedOut),
+            match reply {
+                ReplyState::Dropped if self.is_again => self.shared.forget(self.number, ReplyState::TimedOut),
                 // One that has waited is to be known as not waiting any more.
-                Fate::Dropped if self.deadline.is_none() => self.shared.drop_reply(self.number),
-                fate => self.shared.forget(self.number, fate),
+                ReplyState::Dropped if self.deadline.is_none() => self.shared.drop_reply(self.number),
+                reply => self.shared.forget(self.number, reply),
             }
         }
     }
@@ -160,7 +160,7 @@ impl Pending<'_> {
 impl Drop for Pending<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.give_up(Fate::Dropped);
+        self.give_up(ReplyState::Dropped);
     }
 }
 

@@ -1,17 +1,17 @@
-//! What both clients ask of the system for a TCP connection.
+//! Socket options of the TCP connections of both clients.
 
 use crate::limits;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
 
-/// Sends what is small at once, and lets a network that has died be noticed.
+/// Sets that small messages are sent at once and that a dead network is noticed.
 ///
 /// # Errors
-/// If small packets cannot be had. A system that does not know one of the other options has the connection as it is: it
-/// notices later, by its own time-outs.
+/// If the former cannot be set. If the system does not know one of the other options, the connection works without it, and a dead network
+/// is noticed later, by the system's own timeouts.
 pub(crate) fn set_up(socket: SockRef<'_>) -> io::Result<()> {
-    // A call is a few bytes, and its answer is waited for: never hold it back to fill a packet.
+    // A call is a few bytes whose answer is waited for: it is not held back to fill a packet.
     socket.set_tcp_nodelay(true)?;
     if let Err(error) = notice_dead_network(&socket) {
         tracing::debug!("a network that dies is noticed late: {error}");
@@ -19,7 +19,7 @@ pub(crate) fn set_up(socket: SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// A socket that is about to be connected to `peer`.
+/// Opens a socket that is about to be connected to `peer`.
 pub(crate) fn open(peer: &SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(*peer), Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -31,16 +31,16 @@ pub(crate) fn open(peer: &SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Within a machine there is no network to be careful with. Some systems then still send by a timer (congestion control `bbr`),
-/// which takes up to half of the time of batches and images; `reno`, which every Linux has, sends at once. A connection that has
-/// begun to use a timer goes on using it, so this comes before.
+/// Chooses a congestion control that sends at once, for connections within a machine. Some systems send by a timer (`bbr`), which takes up
+/// to half of the time of batches and images. Every Linux has `reno`. A connection that has begun to use a timer keeps it, so this is
+/// set before connecting.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn send_unpaced(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_congestion(b"reno")
 }
 
-/// A cable that is pulled says nothing. While nothing is under way, keep-alive asks the other side's system; while
-/// something is, only the time for which it stays unacknowledged tells, which for most systems is a quarter of an hour.
+/// Sets that a network which has died silently is noticed. While nothing is under way, keep-alive probes the other side; while something
+/// is, only the time for which it stays unacknowledged tells, which is a quarter of an hour on most systems.
 fn notice_dead_network(socket: &SockRef<'_>) -> io::Result<()> {
     let keep_alive = TcpKeepalive::new().with_time(limits::KEEP_ALIVE);
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", windows))]
@@ -52,7 +52,7 @@ fn notice_dead_network(socket: &SockRef<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// What a socket was asked for is so.
+/// Checks that the options are set.
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) fn check(socket: SockRef<'_>) {
     use std::time::Duration;

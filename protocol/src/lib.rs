@@ -56,6 +56,7 @@
 //! - [`calls!`] is the interface description: one table from which requests, client methods and SPEC.md come.
 //! - [`client::Connection`] and [`server::Connection`] are the two state machines. Their methods come in four kinds,
 //!   in this order: getters, `handle_*` (input), commands, `poll_*` (output).
+//! - [`reconnect::Reconnect`] decides when a client connects, reconnects and gives up.
 //! - [`session`] is what outlives a connection, so that a request is executed exactly once.
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
@@ -76,6 +77,7 @@ mod inbox;
 pub mod limits;
 mod pixels;
 mod reader;
+pub mod reconnect;
 mod scan;
 mod sentence;
 pub mod server;

@@ -1,15 +1,16 @@
-//! The thread that carries a pipeline's bytes: the asynchronous client's driver on a runtime of its own.
+//! The thread that carries the bytes of a pipeline: the asynchronous client's driver on a runtime of its own.
 
 use super::{Link, Peer};
-use crate::builder::returning;
+use crate::builder::dialer;
 use crate::display::Display;
 use crate::doctor::Doctor;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
-use crate::reconnect::{Halves, WhileGone};
+use crate::reconnect::Halves;
 use crate::shared::{Shared, Stats};
 use crate::status::StatusCallback;
+use crate::while_gone::WhileGone;
 use crate::writer::Writer;
 use std::fmt;
 use std::io;
@@ -17,7 +18,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// What a pipeline has that a synchronous display has not.
+/// Settings of a pipeline that a synchronous display does not have.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) error: Option<Callback>,
@@ -37,7 +38,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Hands the connection to a thread of its own, which ends when the connection has.
+/// Hands the connection to a thread of its own, which ends with the connection.
 pub(super) fn start(
     link: Link,
     stats: Stats,
@@ -49,12 +50,12 @@ pub(super) fn start(
         |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)), outcome: Outcome::Rejected };
     let (tell, told) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("draw-pipeline".into());
-    // Started there and not here: a program that is itself on a runtime could not end another one.
+    // The runtime is created there, since a program that is itself on a runtime could not drop another one.
     let body = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(async {
             match take_over(link, stats, doctor, timeout, settings).await {
                 Ok((display, driver)) => {
-                    // Whoever waits for it gets it: there is nothing in between that could fail.
+                    // It is waited for below, and nothing in between can fail.
                     _ = tell.send(Ok(display));
                     driver.await;
                 }
@@ -75,22 +76,23 @@ async fn take_over(
     settings: Settings,
 ) -> io::Result<(Display, Driver)> {
     let size = link.size();
-    let Link { stream, machine, trace, peer, .. } = link;
+    let Link { stream, machine, trace, peer, mut reconnect, .. } = link;
     stream.set_nonblocking(true)?;
     let stream = TcpStream::from_std(stream)?;
     if machine.in_flight() == 0 {
-        // The first call is to leave at once, which takes a stream that is known to have room. It has.
+        // The first call is written at once only if the stream is known to be writable.
         stream.writable().await?;
     }
-    let Peer { host, port, connect_timeout, reconnect, .. } = peer;
-    let returning = returning(host, port, reconnect, connect_timeout).accept_loss(settings.accepts_loss);
+    let Peer { host, port, connect_timeout, .. } = peer;
+    let dialer = dialer(host, port, connect_timeout);
+    reconnect.set_accepts_loss(settings.accepts_loss);
     let Halves { reader, writer } = stream.into();
     let writer = Writer::new(writer, trace.clone());
-    let shared = Arc::new(Shared::new(machine, writer, timeout));
-    shared.lock().stats = stats;
-    shared.lock().doctor = doctor;
-    shared.lock().while_gone = settings.while_gone;
+    let shared = Arc::new(Shared::new(machine, writer, timeout, reconnect));
+    shared.lock().account.stats = stats;
+    shared.lock().account.doctor = doctor;
+    shared.lock().offline.policy = settings.while_gone;
     shared.set_callbacks(settings.error, settings.status)?;
-    let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(returning), trace);
+    let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(dialer), trace);
     Ok((Display::new(shared, size), driver))
 }

@@ -1,4 +1,4 @@
-//! Waiting for a future in a plain thread, with no runtime.
+//! Waits for a future in a plain thread, without a runtime.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -7,14 +7,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long a thread sleeps at most before it looks for itself whether its time is up: whoever is to wake it may be gone.
+/// How long a thread sleeps at most before it checks its deadline itself, since the thread that would wake it may be gone.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Waits until the future is ready. One that is so at once, as nearly all drawing calls are, costs nothing more.
+/// Waits until the future is ready. A future that is ready at once, as of nearly all drawing calls, costs no more than a poll.
 #[inline]
 pub(super) fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    // Nobody needs to be woken to be polled at once again, this time with a waker that wakes.
+    // If it is pending, it is polled at once again with a waker that wakes this thread.
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => sleep(future),
@@ -33,7 +33,7 @@ fn sleep<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     }
 }
 
-/// The same until a deadline.
+/// Waits until the future is ready, or the deadline has passed.
 pub(crate) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
     let mut future = pin!(future);
     let waker = waker();
@@ -47,7 +47,7 @@ pub(crate) fn wait_until<F: Future>(future: F, deadline: Instant) -> Option<F::O
     }
 }
 
-/// Wakes this thread.
+/// Returns a waker of this thread.
 fn waker() -> Waker {
     Arc::new(Unpark(std::thread::current())).into()
 }

@@ -115,16 +115,16 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
     };
     let (cut, end) = oneshot::channel();
     let first = TcpStream::connect(address).await.expect("it listens");
-    let builder = Display::builder().on_status(move |status| {
-        if let Status::Resumed = status {
-            resumed.send(()).expect("the caller waits for it");
-        }
-    });
+    let builder =
+        Display::builder().reconnect(3 * HANGS).connect_timeout(3 * HANGS).on_status(move |status| {
+            if let Status::Resumed = status {
+                resumed.send(()).expect("the caller waits for it");
+            }
+        });
     // No timer of the driver is to help it out before the test has failed.
-    let returning = Returning::new(again, 3 * HANGS, 3 * HANGS);
     let greeted = builder.greet(
         staged(first, None, None, Some(end)),
-        Some(returning),
+        Some(Dialer::new(again)),
         (false, None),
         Printer::default(),
         now() + HANGS,

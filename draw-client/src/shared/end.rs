@@ -1,6 +1,6 @@
-//! How a connection ends: by `close`, with its last handle, or for a reason of its own.
+//! The end of a connection: by `close`, with its last handle, or because it is lost.
 
-use super::{Fate, Shared, State, now};
+use super::{ReplyState, Shared, State, now};
 use crate::blocking::wait::wait_until;
 use crate::error::{Error, Late, Lost, Outcome, Result};
 use crate::late::{Failed, LateError, Telling};
@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Characters of the error that is printed: a display may have had a say in its text.
+/// Characters of an error that are printed. Its text may come from the display.
 const LONGEST: usize = 1_000;
 
 impl Shared {
-    /// The connection is over. Every call that is not done becomes Unknown, or Rejected if nothing of it was sent; each is
-    /// named once.
+    /// Ends the connection. The outcome of every call that is not done is Unknown, or Rejected if nothing of it was sent; each is
+    /// reported once.
     pub(crate) fn end(&self, reason: Lost) {
         let mut state = self.lock();
-        if state.ended.is_none() {
+        if state.lifetime.ended.is_none() {
             self.end_now(&mut state, reason);
         }
         State::release(state);
@@ -31,11 +31,7 @@ impl Shared {
 
     fn end_now(&self, state: &mut State, reason: Lost) {
         let now = now();
-        // A reason that the other side gave is better than the one that the system has.
-        let reason = match (state.machine.goodbye(), reason) {
-            (Some(fault), Lost::Eof | Lost::Io(_)) => Lost::Goodbye(fault.clone()),
-            (_, reason) => reason,
-        };
+        let reason = reason.explained(&state.machine);
         let [unknown, rejected] = [Outcome::Unknown, Outcome::Rejected]
             .map(|outcome| Error::Disconnected { reason: reason.clone(), outcome });
         let GivenUp { begun, unsent, .. } = state.machine.give_up();
@@ -46,10 +42,10 @@ impl Shared {
         self.tell_dropped(state);
         unsent.extend(self.give_up_aside(state, &rejected, now));
         self.tell_lost(state, unsent, &rejected);
-        // Not before: what nobody is left to be told of is told at once, and together.
-        state.ended = Some(reason);
+        // Not before: errors that nothing is left to take are then printed together.
+        state.lifetime.ended = Some(reason);
         self.keep_results(state);
-        if state.abandoned.is_some() {
+        if state.lifetime.abandoned.is_some() {
             report_unheard(state);
         }
         state.note_end(now);
@@ -57,8 +53,7 @@ impl Shared {
         self.check_over(state);
     }
 
-    /// These calls have failed with the connection, all with the same error. Those that nobody waits for are answered: they
-    /// are to be told.
+    /// Fails calls with the connection, all with the same error. Returns those that become late errors.
     pub(super) fn give_up(
         &self,
         state: &mut State,
@@ -68,21 +63,21 @@ impl Shared {
     ) -> Vec<Failed> {
         let mut dropped = Vec::new();
         for made in lost {
-            let made = state.numbered(made);
-            let (tag, fate) = (state.tags.of(made.number), state.fate_of(made.number));
+            let made = state.completion.numbered(made);
+            let (tag, reply) = (state.completion.tag(made.number), state.reply_state(made.number));
             let call = state.failed_call(made, &tag, now);
             let failed = Failed { call, error: error.clone(), tag };
             state.note_failed(&made, error);
-            match fate {
-                Fate::Awaited => _ = state.results.insert(made.number, Err(failed)),
-                Fate::Dropped => dropped.push(failed),
-                Fate::TimedOut | Fate::Ignored => {}
+            match reply {
+                ReplyState::Awaited => state.completion.keep(made.number, Err(failed)),
+                ReplyState::Dropped => dropped.push(failed),
+                ReplyState::TimedOut | ReplyState::Ignored => {}
             }
         }
         dropped
     }
 
-    /// Tells of calls that have failed with the connection: each callback is called once, with all that are its.
+    /// Reports calls that have failed with the connection. Each callback is called once, with all of its calls.
     pub(super) fn tell_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
         let (mut places, mut tellings) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
         for Failed { call, tag, .. } in lost {
@@ -93,64 +88,60 @@ impl Shared {
             });
             tellings[place].1.push(call);
             tellings[place].2.push(tag.span.clone());
-            state.after.drop(tag);
+            state.errors.deferred.drop(tag);
         }
         for (listener, calls, spans) in tellings {
             self.pass_on(state, listener, Telling::new(LateError::lost(calls, error.clone()), spans));
         }
     }
 
-    /// What `close` answers, once the connection has ended and the callbacks have heard of everything. A callback itself
-    /// does not wait for that.
+    /// Returns the result of `close`, once the connection has ended and the callbacks have been called with everything. A callback
+    /// itself does not wait for that.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
         if let Some(error) = state.stands_in() {
             return Poll::Ready(Err(error));
         }
-        if let Some(reason) = state.ended.clone()
-            && (self.is_callback() || state.late.undelivered() == 0)
+        if let Some(reason) = state.lifetime.ended.clone()
+            && (self.is_callback() || state.errors.late.undelivered() == 0)
         {
-            return Poll::Ready(match (state.late.take_kept(), reason) {
+            return Poll::Ready(match (state.errors.late.take_kept(), reason) {
                 (Some(late), _) => Err(Error::Late(late)),
                 (None, Lost::Closed) => Ok(()),
                 (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
             });
         }
-        // Polled again and again beside something else, it still waits once.
-        if !state.bystanders.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.bystanders.push(cx.waker().clone());
-        }
+        state.lifetime.add_bystander(cx.waker());
         Poll::Pending
     }
 
-    /// How long `close` waits at most: the driver bounds the wait for the display by the timeout, and the callbacks have
-    /// as long to hear of it.
+    /// Returns how long `close` waits at most: the timeout for the display, and as long again for the callbacks.
     pub(crate) fn longest_close(&self) -> Duration {
         self.timeout.saturating_mul(2)
     }
 
-    /// What `close` answers when that is over.
+    /// Returns the result of `close` when that time is over.
     pub(crate) fn not_closed(&self) -> Error {
         Error::Timeout { after: self.longest_close(), outcome: Outcome::Unknown }
     }
 
-    /// Whether this is the thread of this connection's error callbacks.
+    /// Returns whether this is the thread of this connection's callbacks.
     pub(crate) fn is_callback(&self) -> bool {
         crate::late::is_callback_of(self.address())
     }
 }
 
-/// Nobody is left to ask for the late errors: they are told on standard error, and by an event. The program may end as soon as
-/// the last handle is gone, so they are printed before that.
+/// Prints the late errors that nothing is left to take, and reports them as an event. The program may end as soon as the last handle is
+/// dropped, so this is done before.
 pub(super) fn report_unheard(state: &mut State) {
     state.note_untold();
-    if let Some(late) = state.late.take_kept() {
-        // Whoever was told by `sync` that the connection is lost knows what that means for the calls before it.
+    if let Some(late) = state.errors.late.take_kept() {
+        // A program that `sync` has told of the loss knows what it means for the calls before.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
-        if !(state.is_loss_told && late.errors().iter().all(is_loss)) {
+        if !(state.errors.is_loss_told && late.errors().iter().all(is_loss)) {
             say::say(&untold(&late));
         }
-        state.after.report_unheard(late);
+        state.errors.deferred.report_unheard(late);
     }
 }
 
@@ -166,22 +157,22 @@ fn untold(late: &Late) -> String {
 }
 
 impl Shared {
-    /// Ready when the callbacks have heard of everything.
+    /// Is ready when the callbacks have been called with everything.
     pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.late.undelivered() == 0 {
+        if state.errors.late.undelivered() == 0 {
             return Poll::Ready(());
         }
-        state.bystanders.push(cx.waker().clone());
+        state.lifetime.add_bystander(cx.waker());
         Poll::Pending
     }
 
-    /// Ends the connection because nobody carries it any more. The process may be about to end too: callbacks that nobody else
-    /// waits for are given time to hear of it.
+    /// Ends the connection because its driver was dropped. The process may be about to end too, so callbacks that nothing else waits
+    /// for are given time to run.
     pub(crate) fn end_with_driver(&self) {
         let is_last = {
             let state = self.lock();
-            state.ended.is_none() && state.abandoned.is_some()
+            state.lifetime.ended.is_none() && state.lifetime.abandoned.is_some()
         };
         self.end(Lost::DriverGone);
         if is_last && !self.is_callback() {
@@ -192,17 +183,17 @@ impl Shared {
         }
     }
 
-    /// What was called at once after a fork, unseen, and whose callers heard of no error.
+    /// Prints that calls were made after a fork and not drawn, whose callers were not told.
     #[cold]
     pub(crate) fn tell_unseen(&self, calls: u64) {
         let forked = self.owner.forked();
         say::say(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
     }
 
-    /// An error callback does not come to its end, and nobody waits for it any longer.
+    /// Prints that an error callback does not return, and is no longer waited for.
     #[cold]
     pub(crate) fn report_undelivered(&self) {
-        let calls = self.lock().late.undelivered();
+        let calls = self.lock().errors.late.undelivered();
         if calls > 0 {
             say::say(&format!(
                 "draw-client: an error callback has not come to its end; it was to hear of {calls} calls that failed\n"
@@ -212,43 +203,30 @@ impl Shared {
 }
 
 impl State {
-    /// The last handle is gone: what was accepted goes on for a while.
+    /// Notes that the last handle was dropped. Accepted calls continue for a while.
     pub(crate) fn abandon(&mut self, now: Instant) {
-        self.abandoned = Some(now);
-        if self.ended.is_some() {
+        self.lifetime.abandoned = Some(now);
+        if self.lifetime.ended.is_some() {
             report_unheard(self);
         }
         self.say_last_words(now);
         self.wake_driver();
-        self.end_nap();
+        self.end_delay();
     }
 
-    /// No call is accepted from now on, not one that waits for credit either.
+    /// Begins to close: no call is accepted from now on, not even one that waits for credit.
     pub(crate) fn close(&mut self, now: Instant) {
-        self.closing.get_or_insert(now);
+        self.lifetime.closing.get_or_insert(now);
         self.say_last_words(now);
-        self.pace.check_next();
-        self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
+        self.admission.pace.check_next();
+        self.admission.credit.wake_all();
         self.wake_driver();
-        self.end_nap();
+        self.end_delay();
     }
 
-    /// Whether this side wants the connection to end, when it must at the latest, and how long that is.
-    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
-        let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
-        let closing = self.closing.map(|since| (since + timeout, timeout));
-        abandoned.into_iter().chain(closing).min()
-    }
-
-    /// Everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
+    /// Takes everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
     pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waker> {
-        let turns = self.turns.iter().map(|turn| turn.waker.clone());
-        let replies = std::mem::take(&mut self.waiting).into_values().map(|(waker, _)| waker);
-        let again = std::iter::from_fn(|| self.again.pop_up_to(u64::MAX));
-        turns.chain(replies).chain(again).chain(self.woken.drain(..)).chain(self.bystanders.drain(..))
-    }
-
-    pub(crate) fn wake_bystanders(&mut self) {
-        self.bystanders.drain(..).for_each(Waker::wake);
+        let (credit, waiters) = (self.admission.credit.wakers(), self.completion.waiters.drain());
+        credit.chain(waiters).chain(self.lifetime.bystanders.drain(..))
     }
 }

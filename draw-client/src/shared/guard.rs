@@ -1,4 +1,4 @@
-//! The lock of the state, and what is locked where the state may not be touched.
+//! The lock of the state, and stand-ins where the state may not be used.
 
 use super::{Shared, State};
 use crate::error::{Error, Lost, Outcome};
@@ -8,15 +8,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-/// How long a thread that is inside of another connection waits for the lock of this one. It is held for microseconds, and
-/// longer only where threads wait for each other.
+/// How long a thread that is inside of another connection waits for the lock of this one. The lock is held for microseconds, and
+/// longer only if threads wait for each other.
 const STUCK: Duration = Duration::from_secs(1);
 
-/// How often it is tried to lock the state in a process that was forked, where whoever has it may not be there any more.
+/// How often locking the state is tried in a process that was forked, where the thread that holds it may not exist.
 const TRIES: usize = 1_000;
 
-/// The state, for as long as this lives. The lock is given back before the thread counts as outside: a signal in between finds
-/// it free.
+/// The locked state. The lock is given back before the thread counts as outside, so a signal in between finds it free.
 pub(crate) struct Guard<'a> {
     state: MutexGuard<'a, State>,
     _inside: Inside,
@@ -45,12 +44,12 @@ impl DerefMut for Guard<'_> {
     }
 }
 
-/// What stands in for the state where that may not be touched.
+/// Stand-ins for the state where it may not be used.
 #[derive(Default)]
 pub(super) struct StandIns {
-    /// In a process that was forked, where a thread may have had the lock that is not there any more.
+    /// For a process that was forked, where the thread that held the lock may not exist.
     forked: StandIn,
-    /// In a thread that has the lock already.
+    /// For a thread that has the lock already.
     reentrant: StandIn,
 }
 
@@ -59,7 +58,7 @@ pub(super) struct StandIns {
 struct StandIn(OnceLock<Box<(Mutex<State>, StandIn)>>);
 
 impl StandIn {
-    /// Locks the first that nobody has. Nobody is waited for: it may be who a signal handler has interrupted.
+    /// Locks the first one that is free. It does not wait: a signal handler may have interrupted the holder.
     fn lock(&self, reason: &Lost) -> MutexGuard<'_, State> {
         let mut next = self;
         loop {
@@ -79,20 +78,20 @@ impl StandIn {
 }
 
 impl Shared {
-    /// The state, or what stands in for it.
+    /// Locks the state, or a stand-in.
     #[inline(always)]
     pub(crate) fn lock(&self) -> Guard<'_> {
         let (inside, state) = self.lock_in_parts();
         Guard::of(inside, state)
     }
 
-    /// The same for where every call passes: the parts stay in registers. The second is to be dropped before the first.
+    /// Does the same for the path of every call: the parts stay in registers. The second has to be dropped before the first.
     #[inline(always)]
     pub(super) fn lock_in_parts(&self) -> (Inside, MutexGuard<'_, State>) {
         let inside = Inside::enter(self.mark);
         let state = match try_lock(&self.state) {
             Some(mut state) => {
-                self.hear_dropped(&mut state);
+                self.note_dropped(&mut state);
                 state
             }
             None => self.lock_contended(inside.outer()),
@@ -100,7 +99,7 @@ impl Shared {
         (inside, state)
     }
 
-    /// Somebody else has the lock, or had it when this process was forked; or this thread itself has.
+    /// Locks the state that another thread holds, or held when this process was forked, or this thread itself holds.
     #[cold]
     fn lock_contended(&self, outer: Outer) -> MutexGuard<'_, State> {
         if self.owner.is_other() {
@@ -109,17 +108,16 @@ impl Shared {
         let Some(mut state) = outer.wait_for(&self.state, self.mark, STUCK) else {
             return self.stand_ins.reentrant.lock(&Lost::Reentrant);
         };
-        self.hear_dropped(&mut state);
+        self.note_dropped(&mut state);
         state
     }
 
-    /// Whether this process was forked from the one that has connected.
+    /// Returns whether this process was forked from the one that has connected.
     pub(crate) fn is_forked(&self) -> bool {
         self.owner.is_other()
     }
 
-    /// Leaves the state for good, if this process was forked and has not found that out before. Answers then how many calls it may
-    /// have made unseen.
+    /// Abandons the state, if this process was forked and has not noticed before. Returns how many calls it may have made since.
     pub(crate) fn leave_if_forked(&self) -> Option<u64> {
         if !self.is_forked() || self.stand_ins.forked.is_used() {
             return None;
@@ -135,31 +133,38 @@ impl Shared {
         Some(state.map_or(0, |state| self.leave(state)))
     }
 
-    /// In a process that was forked: nobody touches the state from now on, for its lock is never given back. Those who wait for it
-    /// are kept for the driver. Answers how many calls were made unseen.
+    /// Abandons the state in a process that was forked: its lock is never given back. Wakers are kept for the driver. Returns how many
+    /// calls may have been made since the fork.
     #[cold]
     pub(super) fn leave(&self, state: Guard<'_>) -> u64 {
         let Guard { mut state, _inside } = state;
-        self.stand_ins.forked.lock(&self.owner.forked()).woken.extend(state.take_waiting());
-        let unseen = state.stats.calls - state.known_calls;
+        self.stand_ins
+            .forked
+            .lock(&self.owner.forked())
+            .completion
+            .waiters
+            .woken
+            .extend(state.take_waiting());
+        let unseen = state.account.unseen();
         std::mem::forget(state);
         unseen
     }
 
-    /// The driver leaves, in a process that was forked: whoever waits is to see that nothing comes.
+    /// Abandons the state with the driver, in a process that was forked, and wakes everything that waits.
     #[cold]
     pub(crate) fn leave_with_driver(&self) {
         self.leave_if_forked();
-        let woken = std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).woken);
+        let woken =
+            std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).completion.waiters.woken);
         woken.into_iter().for_each(Waker::wake);
     }
 }
 
 impl State {
-    /// Why this is not the connection's own state, and what is known of a call that was made before.
+    /// Returns the error of a call that was made before, if this is a stand-in.
     #[inline]
     pub(super) fn stands_in(&self) -> Option<Error> {
-        match &self.ended {
+        match &self.lifetime.ended {
             Some(Lost::Reentrant) => Some(Error::Reentrant),
             Some(reason @ Lost::Forked { .. }) => {
                 Some(Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown })
@@ -173,6 +178,8 @@ impl State {
 mod tests {
     use super::*;
     use crate::process::Owner;
+    use crate::reconnect::{self, NEVER};
+    use crate::shared::now;
     use crate::writer::Writer;
     use draw_printer::Printer;
     use draw_protocol::Hello;
@@ -181,7 +188,8 @@ mod tests {
 
     fn shared() -> Shared {
         let writer = Writer::new(Box::new(tokio::io::sink()), Printer::default());
-        Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1))
+        let reconnect = reconnect::machine(NEVER, now(), now());
+        Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1), reconnect)
     }
 
     /// Does this on a thread of its own, which is to come to its end.

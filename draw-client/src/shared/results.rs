@@ -1,6 +1,6 @@
-//! What replies say, from when they are awaited until they are dropped.
+//! Results of replies, from when they are awaited until they are dropped.
 
-use super::{Fate, Shared, State, now};
+use super::{ReplyState, Shared, State, now};
 use crate::doctor;
 use crate::error::{Error, Outcome, Result};
 use crate::late::Failed;
@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 impl Shared {
-    /// The result of a call, once it is done. Its deadline is set when it first has to wait, and again when that is over and it
-    /// goes on waiting.
+    /// Returns the result of a call once it is done. The deadline is set when it first has to wait, and anew when it has passed and the
+    /// reply is awaited again.
     pub(crate) fn poll_result(
         &self,
         number: u64,
@@ -22,9 +22,9 @@ impl Shared {
         if let Some(error) = state.stands_in() {
             return Poll::Ready(Err(error));
         }
-        state.pace.answer_waited_for();
-        if state.is_settled(number) || state.results.contains_key(&number) {
-            state.stop_waiting(number);
+        state.admission.pace.answer_waited_for();
+        if state.completion.is_done(number) {
+            state.completion.waiters.remove(number);
             state.note_answered(number);
             let result = self.take_result(&mut state, number);
             self.check_over(&mut state);
@@ -42,55 +42,48 @@ impl Shared {
         let until = match *deadline {
             Some(until) => until,
             None => {
-                state.stats.waits += 1;
+                state.account.stats.waits += 1;
                 state.note_wait(number, now);
                 let began = if *is_again { now } else { state.made_at(number).unwrap_or(now) };
                 *deadline.insert(began + self.timeout)
             }
         };
         if now >= until {
-            state.stop_waiting(number);
+            state.completion.waiters.remove(number);
             state.note_wait_ended(doctor::Wait::Answer(number));
             (*deadline, *is_again) = (None, true);
             return Poll::Ready(Err(Error::Timeout { after: self.timeout, outcome: Outcome::Unknown }));
         }
-        if *is_again {
-            state.again.insert(number, cx.waker(), until);
-        } else {
-            match state.waiting.get_mut(&number) {
-                Some((waker, _)) => waker.clone_from(cx.waker()),
-                None => _ = state.waiting.insert(number, (cx.waker().clone(), until)),
-            }
-        }
+        state.completion.waiters.insert(number, cx.waker(), until, *is_again);
         state.set_alarm(until);
-        state.end_nap();
+        state.end_delay();
         Poll::Pending
     }
 
-    /// The reply of a call is given up: whatever comes of it goes to `fate`.
-    pub(crate) fn forget(&self, number: u64, fate: Fate) {
+    /// Sets what happens to the error of a call whose reply is dropped.
+    pub(crate) fn forget(&self, number: u64, reply: ReplyState) {
         let mut state = self.lock();
-        state.stop_waiting(number);
+        state.completion.waiters.remove(number);
         state.note_wait_ended(doctor::Wait::Answer(number));
-        if let Some(its) = state.fate(number) {
-            *its = fate;
+        if let Some(its) = state.reply(number) {
+            *its = reply;
             return;
         }
-        self.forget_result(&mut state, number, fate);
+        self.forget_result(&mut state, number, reply);
         State::release(state);
     }
 
-    /// The same for a call that is done, or was dropped.
-    pub(super) fn forget_result(&self, state: &mut State, number: u64, fate: Fate) {
+    /// Does the same for a call that is done, or was dropped.
+    pub(super) fn forget_result(&self, state: &mut State, number: u64, reply: ReplyState) {
         match self.take_result(state, number) {
-            // It has told that it is unknown; see `Fate::TimedOut`.
+            // It has returned that the outcome is unknown: see `ReplyState::TimedOut`.
             Some(Err(failed))
-                if fate == Fate::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
+                if reply == ReplyState::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
             {
-                state.after.drop(failed.tag);
+                state.errors.deferred.drop(failed.tag);
             }
-            Some(Err(failed)) if fate != Fate::Ignored => self.tell(state, failed),
-            Some(Err(failed)) => state.after.drop(failed.tag),
+            Some(Err(failed)) if reply != ReplyState::Ignored => self.dispatch(state, failed),
+            Some(Err(failed)) => state.errors.deferred.drop(failed.tag),
             _ => {}
         }
         // This may have been the last.
@@ -98,22 +91,22 @@ impl Shared {
     }
 
     fn take_result(&self, state: &mut State, number: u64) -> Option<Result<Answer, Failed>> {
-        // Mostly there are none, and then the flag says so already.
-        if state.results.is_empty() {
+        // Usually there are none, and the flag says so already.
+        if !state.completion.has_results() {
             return None;
         }
-        let result = state.results.remove(&number);
-        if state.results.is_empty() {
+        let result = state.completion.take(number);
+        if !state.completion.has_results() {
             self.last_dropped.set_results(false);
         }
         result
     }
 
-    /// Results may have come in for replies that live. To be called when their fates are settled.
+    /// Notes that there may be results for replies that live. To be called when their calls are settled.
     pub(super) fn keep_results(&self, state: &mut State) {
-        if !state.results.is_empty() {
+        if state.completion.has_results() {
             self.last_dropped.set_results(true);
-            self.hear_dropped(state);
+            self.note_dropped(state);
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Which scope and which span each call came from, as runs of calls that have the same.
+//! The scope and the span of each call, as runs of calls that have the same.
 
 use crate::scope::{Scope, Tag};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tracing::Span;
 
-/// The tags of calls that are not done. Those before the first run have none.
+/// The tags of calls that are not settled. Calls before the first run have none.
 #[derive(Debug)]
 pub(crate) struct Tags {
-    /// Each run's first call, and their tag. No two neighbours are the same, and the first is not plain.
+    /// The first call of each run, and the tag of the run. Neighbours differ, and the first is not plain.
     runs: VecDeque<(u64, Tag)>,
-    /// The address of the last run's scope, which lives so long, if the run has no span; else nobody's.
+    /// The address of the last run's scope, which lives as long as the run, if the run has no span; else [`NOBODY`].
     last: usize,
-    /// That of the display's own scope, which outlives all.
+    /// The address of the display's own scope, which outlives all.
     outermost: usize,
 }
 
@@ -28,7 +28,7 @@ impl Tags {
         Tags { runs: VecDeque::new(), last: address(outermost), outermost: address(outermost) }
     }
 
-    /// A call was made. The usual one comes from where the last one came from, and that costs a comparison.
+    /// Adds a call. Usually it has the tag of the call before, which costs one comparison.
     #[inline]
     pub(crate) fn note(&mut self, call: u64, scope: &Arc<Scope>, span: Option<&Arc<Span>>) {
         if address(scope) != self.last || span.is_some() {
@@ -46,14 +46,14 @@ impl Tags {
         }
     }
 
-    /// The tag of a call that is not settled.
+    /// Returns the tag of a call that is not settled.
     pub(crate) fn of(&self, call: u64) -> Tag {
         let behind = self.runs.partition_point(|&(first, _)| first <= call);
         let run = behind.checked_sub(1).and_then(|i| self.runs.get(i));
         run.map(|(_, tag)| tag.clone()).unwrap_or_default()
     }
 
-    /// Every call up to `done` is settled, of all that were made, up to `last`. What they alone had goes to `freed`.
+    /// Settles every call up to `done`, of all that were made, up to `last`. Tags that only they had go to `freed`.
     #[inline]
     pub(crate) fn settle(&mut self, done: u64, last: u64, freed: impl FnMut(Tag)) {
         if !self.runs.is_empty() {

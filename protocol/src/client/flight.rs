@@ -24,7 +24,7 @@ impl From<Instant> for Origin {
     }
 }
 
-/// A call that was made: what can be told about it later.
+/// A call that was made: what can be reported of it later.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Made {
@@ -35,12 +35,12 @@ pub struct Made {
     /// When. Single pixels that travel together share the time of the first, by less than
     /// [`JOIN_TIME`](crate::limits::JOIN_TIME).
     pub at: Instant,
-    /// Which line of the program made it, if the caller has said so. It never crosses the wire.
+    /// The line of the program that made it, if that is known. It never crosses the wire.
     pub place: Option<Place>,
 }
 
 impl Made {
-    /// A call as a client tells of it that has kept it back itself.
+    /// Creates what a client reports of a call that it has held back itself.
     pub fn new(number: u64, call: Call, Origin { at, place }: Origin) -> Made {
         Made { number, call, at, place }
     }
@@ -50,7 +50,7 @@ impl Made {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct GivenUp {
-    /// What was handed out to be sent has at least a part of each: they may have been executed, or the beginning of them.
+    /// At least a part of each was handed out to be sent: they may have been executed, or the beginning of them.
     pub begun: Vec<Made>,
     /// Nothing of them was ever handed out: they have certainly not been executed.
     pub unsent: Vec<Made>,
@@ -118,7 +118,7 @@ impl Run {
         self.records.len() / Pixel::SIZE
     }
 
-    /// Which line has called for pixel `i`.
+    /// Returns the line that has called for pixel `i`.
     pub(super) fn place(&self, i: usize) -> Option<Place> {
         let behind = self.places.partition_point(|&(first, _)| first as usize <= i);
         self.places.get(behind.checked_sub(1)?)?.1
@@ -135,7 +135,7 @@ impl Run {
 }
 
 impl InFlight {
-    /// Number of the last call that it carries.
+    /// Returns the number of the last call that it carries.
     pub(super) fn last_call(&self) -> u64 {
         match &self.load {
             Load::Part(_) => self.call,
@@ -143,12 +143,12 @@ impl InFlight {
         }
     }
 
-    /// Whether its call begins with it.
+    /// Returns whether its call begins with it.
     pub(super) fn is_first(&self) -> bool {
         matches!(&self.load, Load::Joined(_) | Load::Part(Part { first_pixel: 0, .. }))
     }
 
-    /// Every call that it carries.
+    /// Returns every call that it carries.
     fn calls(&self) -> impl Iterator<Item = Made> + '_ {
         let count = self.last_call() - self.call + 1;
         (0..count).map(|i| Made {
@@ -176,11 +176,11 @@ pub(super) struct Flight {
     sent: u64,
     /// Bytes of all of them.
     bytes: usize,
-    /// Memory of runs that have landed, for those to come.
+    /// Memory of runs that are done, for those to come.
     spare: Vec<Run>,
 }
 
-/// Runs kept for their memory. A few are filled while others are on their way; more are rare.
+/// How many runs are kept for their memory. A few are filled while others are in flight; more are rare.
 const SPARE: usize = 16;
 
 impl Flight {
@@ -196,22 +196,22 @@ impl Flight {
         self.applied
     }
 
-    /// The number of the request that is pushed next.
+    /// Returns the number of the request that is pushed next.
     pub(super) fn next_number(&self) -> u64 {
         self.last_number() + 1
     }
 
-    /// The number of the request that was pushed last.
+    /// Returns the number of the request that was pushed last.
     pub(super) fn last_number(&self) -> u64 {
         self.applied + self.requests.len() as u64
     }
 
-    /// The requests up to this number may have been sent.
+    /// Notes that the requests up to this number may have been sent.
     pub(super) fn handle_sent(&mut self, number: u64) {
         self.sent = self.sent.max(number);
     }
 
-    /// Number of the last request of the calls of which any request may have been sent.
+    /// Returns the number of the last request of the calls of which any request may have been sent.
     pub(super) fn last_begun(&self) -> u64 {
         let number = self.sent.max(self.applied);
         // Also of a call whose first requests are done and whose others have not been sent.
@@ -219,13 +219,13 @@ impl Flight {
         number + behind.take_while(|request| !request.is_first()).count() as u64
     }
 
-    /// Bytes of the requests after number `applied`.
+    /// Returns how many bytes the requests after number `applied` have.
     pub(super) fn bytes_after(&self, applied: u64) -> usize {
         let done = applied.saturating_sub(self.applied) as usize;
         self.requests.iter().skip(done).map(|request| request.bytes).sum()
     }
 
-    /// The requests after number `applied`, with their numbers; `change` may give each other bytes, and answers how many.
+    /// Passes the requests after number `applied` to `change`, which may replace the bytes of each and returns how many there are.
     pub(super) fn change_after(&mut self, applied: u64, mut change: impl FnMut(u64, usize) -> usize) {
         let done = applied.saturating_sub(self.applied) as usize;
         for (number, request) in (self.applied + 1..).zip(&mut self.requests).skip(done) {
@@ -239,7 +239,7 @@ impl Flight {
         self.requests.front()
     }
 
-    /// When a call that is in flight was made.
+    /// Returns when a call was made that is in flight.
     pub(super) fn made_at(&self, call: u64) -> Option<Instant> {
         let behind = self.requests.partition_point(|request| request.call <= call);
         let request = self.requests.get(behind.checked_sub(1)?)?;
@@ -251,7 +251,7 @@ impl Flight {
         self.requests.push_back(request);
     }
 
-    /// The first request has landed.
+    /// Takes the first request out, which is done.
     pub(super) fn pop(&mut self) -> Option<InFlight> {
         let request = self.requests.pop_front()?;
         self.applied += 1;
@@ -259,7 +259,7 @@ impl Flight {
         Some(request)
     }
 
-    /// An empty run, with memory that served another.
+    /// Returns an empty run, with memory that served another.
     pub(super) fn spare_run(&mut self) -> Run {
         self.spare.pop().unwrap_or_default()
     }
@@ -271,7 +271,7 @@ impl Flight {
         }
     }
 
-    /// Takes the requests up to number `last` out, and answers every call that was in them, once each.
+    /// Takes the requests up to number `last` out. Returns every call that was in them, once each.
     pub(super) fn give_up(&mut self, last: u64) -> Vec<Made> {
         let gone = self.requests.drain(..(last - self.applied) as usize);
         let mut lost = Vec::new();
@@ -285,7 +285,7 @@ impl Flight {
     }
 }
 
-/// The pixel of a call that may travel with others like it.
+/// Returns the pixel of a call that may travel with others like it.
 #[inline]
 pub(super) fn single(request: &Request<'_>) -> Option<Pixel> {
     match *request {

@@ -6,8 +6,8 @@ use crate::calls::{Answer, Call, Method};
 use crate::envelope::{Head, Message};
 use crate::limits;
 
-/// What has come of an image: bands of rows, and what there is of the next one if that comes straight here, without
-/// being kept as a message first. Such a copy took a sixth of the time of a whole image.
+/// The part of an image that has come: bands of rows, and the beginning of the next one if that is read straight here instead of being
+/// kept as a message first. Such a copy took a sixth of the time of a whole image.
 #[derive(Debug, Default)]
 pub(super) struct Image {
     bytes: Vec<u8>,
@@ -35,24 +35,24 @@ impl Image {
         self.bytes.capacity()
     }
 
-    /// Where the rest of a band may be read to, and how much is missing.
+    /// Returns where the rest of a band may be read to, and how much is missing.
     pub(super) fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         let missing = self.band?.end - self.bytes.len();
         Some((&mut self.bytes, missing))
     }
 
-    /// A band that has come as a whole message.
+    /// Appends a band that has come as a whole message.
     pub(super) fn append(&mut self, band: &[u8], whole: u64) {
         self.make_room(whole);
         self.bytes.extend_from_slice(band);
     }
 
-    /// The image, which is whole.
+    /// Takes the image, which is whole.
     pub(super) fn take(&mut self) -> Vec<u8> {
         std::mem::take(self).bytes
     }
 
-    /// The connection is gone: what came of a band will come once more.
+    /// Drops what came of a band, since the connection is lost and the band will come once more.
     pub(super) fn disconnect(&mut self) {
         if let Some(band) = self.band.take() {
             self.bytes.truncate(band.start);
@@ -66,7 +66,7 @@ impl Image {
         }
     }
 
-    /// Takes what belongs to the band from the front of `input`. Answers the length of its answer once it is whole.
+    /// Takes what belongs to the band from the front of `input`. Returns the length of its answer once it is whole.
     fn receive(&mut self, input: &mut &[u8]) -> Option<usize> {
         let band = self.band?;
         let (own, rest) = input.split_at(input.len().min(band.end - self.bytes.len()));
@@ -94,19 +94,20 @@ impl Connection {
     /// Takes what belongs to such a band from the front of `input`.
     #[inline]
     pub(super) fn receive_band(&mut self, input: &mut &[u8]) -> Received {
-        if self.image.band.is_none() && !self.begin_band(input) {
+        if self.calls.image.band.is_none() && !self.begin_band(input) {
             return Received::Nothing;
         }
-        let Some(answer) = self.image.receive(input) else { return Received::Part };
-        self.heard += answer;
-        self.land_first(None, Answer::Done(()));
+        let Some(answer) = self.calls.image.receive(input) else { return Received::Part };
+        self.session.heard += answer;
+        self.complete_first(None, Answer::Done(()));
         Received::Whole
     }
 
     /// How much is best read at once while there is no [`Connection::body`]: little where a band of an image comes next, whose bytes
     /// would have to be copied if they were read with its head.
     pub fn read_length(&self) -> usize {
-        let is_next = self.image.band.is_none() && self.inbox.len() == 0 && !self.hello.checks;
+        let is_next =
+            self.calls.image.band.is_none() && self.receive.inbox.len() == 0 && !self.session.hello.checks;
         match self.flight.first() {
             Some(InFlight { load: Load::Part(part), .. })
                 if is_next && part.call.method() == Method::GetImage && part.pixels >= WORTH_A_READ =>
@@ -128,7 +129,7 @@ impl Connection {
             return false;
         };
         // With checks a message is not believed before all of it is there.
-        if self.hello.checks || self.inbox.len() > 0 || !self.out.is_open() {
+        if self.session.hello.checks || self.receive.inbox.len() > 0 || !self.out.is_open() {
             return false;
         }
         let Some(Message::Response { msgid, mut rest }) = Head::read(input).message() else { return false };
@@ -141,10 +142,10 @@ impl Connection {
             return false;
         }
         let length = length as usize;
-        self.image.make_room(u64::from(width) * u64::from(height) * 4);
-        let start = self.image.bytes.len();
+        self.calls.image.make_room(u64::from(width) * u64::from(height) * 4);
+        let start = self.calls.image.bytes.len();
         let answer = answer - there.len() + length;
-        self.image.band = Some(Band { start, end: start + length, answer });
+        self.calls.image.band = Some(Band { start, end: start + length, answer });
         *input = there;
         true
     }

@@ -1,11 +1,11 @@
-//! What answers where a display was expected: a web server, a shell, a screen of another kind.
+//! Recognises what answers in place of a display: a web server, a shell, a screen of another kind.
 
 use std::fmt::Write;
 
-/// How many of the first bytes are kept: a line of text that says what the other side is.
+/// How many of the first bytes are kept: a line of text that shows what the other side is.
 const KEPT: usize = 64;
 
-/// The first bytes that came on a connection, until it is greeted on.
+/// The first bytes that came on a connection, until `hello` is answered.
 #[derive(Debug)]
 pub(super) struct First {
     bytes: [u8; KEPT],
@@ -19,7 +19,7 @@ impl Default for First {
 }
 
 impl First {
-    /// These bytes came next.
+    /// Adds the next bytes.
     pub(super) fn note(&mut self, input: &[u8]) {
         let room = &mut self.bytes[self.length..];
         let taken = room.len().min(input.len());
@@ -27,8 +27,8 @@ impl First {
         self.length += taken;
     }
 
-    /// What the other side is, if its first bytes show that it is no display. Those of a display begin with 0x93 or 0x94, and 0x01 or
-    /// 0x02: a byte that is altered on its way makes no text of them.
+    /// Returns what the other side is, if its first bytes show that it is no display. A display begins with 0x93 or 0x94, and 0x01 or
+    /// 0x02: one byte that is altered in transit does not make text of that.
     pub(super) fn stranger(&self) -> Option<String> {
         let bytes = &self.bytes[..self.length];
         match bytes {
@@ -41,12 +41,12 @@ impl First {
     }
 }
 
-/// Whether a byte may stand in text: visible, a space, the end of a line, or what begins a terminal's colours.
+/// Returns whether a byte may be part of text: visible, a space, the end of a line, or the escape that begins a terminal's colours.
 fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b | 0x20..=0x7e)
 }
 
-/// The beginning of a line of text, and which protocol it is of.
+/// Returns the beginning of a line of text, and its protocol.
 fn text(bytes: &[u8]) -> String {
     const KNOWN: [(&[u8], &str); 13] = [
         (b"HTTP/", "HTTP"),

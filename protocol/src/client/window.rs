@@ -1,8 +1,31 @@
-//! How much is worth having under way: what the path holds, and as much again. More only waits in a queue, where it
-//! delays every question behind it and costs memory.
+//! Flow control: as much is under way as the path holds, and as much again. More would only wait in a queue, where it delays every question
+//! behind it and costs memory.
 
 use crate::limits;
 use std::time::{Duration, Instant};
+
+/// How much may be under way.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) window: Window,
+    /// When the last of the calls was made whose first request the message at hand has answered. (Further requests of a call wait for
+    /// the first, which is no fault of the path.)
+    pub(super) answered: Option<Instant>,
+}
+
+impl Flow {
+    pub(super) fn new(is_durable: bool) -> Flow {
+        Flow { window: Window::new(is_durable), answered: None }
+    }
+
+    /// Measures the path: calls have been answered when `used` bytes were in flight. `most` is what was granted.
+    #[inline]
+    pub(super) fn measure(&mut self, used: usize, most: usize, now: Instant) {
+        if let Some(at) = self.answered.take() {
+            self.window.answered(at, now, used, most);
+        }
+    }
+}
 
 /// Bytes that may be in flight, found by watching how long they take.
 ///
@@ -12,12 +35,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: usize,
-    /// What an answer may take beyond the shortest time, where that is shorter.
+    /// How much longer than the shortest time an answer may take, where that is shorter.
     slack: Duration,
     /// The shortest time that an answer has taken in this period.
     shortest: Duration,
     period_began: Option<Instant>,
-    /// What was made earlier than this says nothing about the present size.
+    /// Requests that were made before this say nothing about the present size.
     resized: Option<Instant>,
     /// The size to go back to when the shortest time has been measured anew.
     probing: Option<usize>,
@@ -39,12 +62,12 @@ impl Window {
         self.bytes
     }
 
-    /// A request made `at` has been answered `now`, when `used` bytes were in flight. `most` is what was granted.
+    /// Notes that a request made `at` has been answered `now`, when `used` bytes were in flight. `most` is what was granted.
     pub(super) fn answered(&mut self, at: Instant, now: Instant, used: usize, most: usize) {
         let took = now.saturating_duration_since(at);
         let began = *self.period_began.get_or_insert(now);
         if now.saturating_duration_since(began) > limits::WINDOW_PERIOD && self.probing.is_none() {
-            // The path may have become longer, which looks like a queue. An all but empty one tells them apart.
+            // The path may have become longer, which looks like a queue. Measuring it almost empty tells them apart.
             self.probing = Some(self.bytes);
             self.bytes = limits::WINDOW_LEAST;
             self.resized = Some(now);
@@ -60,7 +83,7 @@ impl Window {
         }
         self.shortest = self.shortest.min(took);
         if used * 2 <= self.bytes.min(2 * limits::WINDOW_LEAST) {
-            // Of so little nothing could be learnt, as of a program that waits for each call.
+            // So little says nothing, as with a program that waits for each call.
             return;
         }
         let target = self.shortest + self.shortest.max(self.slack);

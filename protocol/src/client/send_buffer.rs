@@ -1,31 +1,32 @@
-//! Bytes on their way out, and those that may have to go once more.
+//! Bytes to send, and bytes that may have to be sent once more.
 
 use std::collections::VecDeque;
 use std::fmt;
 
-/// What is to be sent. In a session, what has been sent is kept until the server reports it.
+/// Bytes to send. In a session, what has been sent is kept until the server reports it.
 ///
-/// A sender either takes all that waits in exchange for the buffer that it took before ([`Outbox::swap`]), or says how much of
-/// [`Outbox::unsent`] is gone ([`Outbox::advance`]). Nothing is copied for being kept: the buffers themselves are.
+/// A sender either takes all that waits in exchange for the buffer that it took before ([`SendBuffer::swap`]), or says how much of
+/// [`SendBuffer::unsent`] is gone ([`SendBuffer::advance`]). Nothing is copied for being kept: the buffers themselves are.
 #[derive(Default)]
-pub(super) struct Outbox {
-    /// Goes first on a connection, and is never kept: the greeting, which is alone until it is answered, and what answers that.
+pub(super) struct SendBuffer {
+    /// Bytes that go first on a connection and are never kept: `hello`, which is alone until it is answered, and the confirmation of the
+    /// answer.
     lead: Vec<u8>,
     is_greeting: bool,
-    /// How much of it is gone.
+    /// How much of `lead` is sent.
     led: usize,
     /// Buffers that are full, before `bytes`, each with the number of its last request.
     full: VecDeque<(u64, Vec<u8>)>,
     /// Encoded requests.
     pub(super) bytes: Vec<u8>,
-    /// How much of the first of the buffers is gone.
+    /// How much of the first of the buffers is sent.
     sent: usize,
     keeps: bool,
     /// Buffers that are sent, each with the number of the last request that it may have a part of.
     kept: VecDeque<(u64, Vec<u8>)>,
-    /// A sender has a buffer, with requests up to this number.
+    /// Set while a sender has a buffer, with requests up to this number.
     taken: Option<u64>,
-    /// The sender takes whole buffers.
+    /// Whether the sender takes whole buffers.
     is_swapped: bool,
     /// Memory for buffers to come, and how much.
     spare: Vec<Vec<u8>>,
@@ -34,10 +35,10 @@ pub(super) struct Outbox {
     usual: usize,
 }
 
-/// Without the bytes: the greeting has the id of the session, which is secret.
-impl fmt::Debug for Outbox {
+/// Leaves out the bytes: `hello` has the id of the session, which is secret.
+impl fmt::Debug for SendBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox")
+        f.debug_struct("SendBuffer")
             .field("is_greeting", &self.is_greeting)
             .field("bytes", &self.bytes.len())
             .field("sent", &self.sent)
@@ -58,34 +59,34 @@ const SPARE_BYTES: usize = 4 << 20;
 /// full one before the next is written was 5 % faster on two cores, and 5 % slower on one.)
 const FULL: usize = 2 * crate::limits::BAND;
 
-impl Outbox {
+impl SendBuffer {
     /// Begins a connection with these bytes. What was sent on the one before is kept.
     pub(super) fn greet(&mut self, greeting: Vec<u8>) {
         (self.lead, self.is_greeting, self.led, self.sent) = (greeting, true, 0, 0);
     }
 
-    /// The greeting was answered: what follows may be sent. Whether it is kept is decided here, once.
+    /// Notes that `hello` was answered: what follows may be sent. `keeps` decides whether it is kept.
     pub(super) fn open(&mut self, keeps: bool) {
         (self.is_greeting, self.keeps, self.sent) = (false, keeps, 0);
         (self.lead, self.led) = (Vec::new(), 0);
     }
 
-    /// The greeting was answered, and this goes before all that follows.
+    /// Sets bytes that go before all that follows, once `hello` was answered.
     pub(super) fn lead(&mut self, bytes: Vec<u8>) {
         (self.lead, self.led) = (bytes, 0);
     }
 
-    /// Whether something goes before all requests.
+    /// Returns whether something goes before all requests.
     pub(super) fn is_leading(&self) -> bool {
         self.led < self.lead.len()
     }
 
-    /// Whether anything but the greeting may be sent.
+    /// Returns whether anything but `hello` may be sent.
     pub(super) fn is_open(&self) -> bool {
         !self.is_greeting
     }
 
-    /// What goes next.
+    /// Returns the bytes to send next.
     pub(super) fn unsent(&self) -> &[u8] {
         let bytes = match self.full.front() {
             _ if self.is_greeting || self.is_leading() => return &self.lead[self.led..],
@@ -95,24 +96,24 @@ impl Outbox {
         &bytes[self.sent..]
     }
 
-    /// Bytes of all that is to be sent.
+    /// Returns how many bytes are unsent.
     pub(super) fn unsent_len(&self) -> usize {
         let lead = self.lead.len() - self.led;
         if self.is_greeting { lead } else { lead + self.requests_len() }
     }
 
-    /// Bytes of the requests that are to be sent.
+    /// Returns how many bytes of requests are unsent.
     fn requests_len(&self) -> usize {
         let full: usize = self.full.iter().map(|(_, buffer)| buffer.len()).sum();
         full + self.bytes.len() - self.sent
     }
 
-    /// Which request is the last of those that [`Outbox::unsent`] has any of, if this is the last that was written.
+    /// Returns the number of the last request in [`SendBuffer::unsent`], if `last` is the last that was written.
     pub(super) fn last_of_unsent(&self, last: u64) -> u64 {
         self.full.front().map_or(last, |(number, _)| *number)
     }
 
-    /// The request of this number was written.
+    /// Notes that the request of this number was written.
     pub(super) fn wrote(&mut self, number: u64) {
         if self.bytes.len() >= FULL && self.is_swapped {
             let next = self.spare_buffer();
@@ -125,7 +126,7 @@ impl Outbox {
         self.lead.capacity() + self.bytes.capacity() + kept + self.spare_bytes
     }
 
-    /// `n` more bytes of [`Outbox::unsent`] are gone, which are of requests up to number `last`.
+    /// Notes that `n` more bytes of [`SendBuffer::unsent`] are sent, which are of requests up to number `last`.
     pub(super) fn advance(&mut self, n: usize, last: u64) {
         if self.is_greeting || self.is_leading() {
             self.led = (self.led + n).min(self.lead.len());
@@ -182,7 +183,7 @@ impl Outbox {
         next
     }
 
-    /// The server has reported the requests up to this number.
+    /// Notes that the server has reported the requests up to this number.
     #[inline]
     pub(super) fn reported(&mut self, number: u64) {
         while self.kept.front().is_some_and(|(last, _)| *last <= number) {
@@ -192,7 +193,7 @@ impl Outbox {
         }
     }
 
-    /// The connection is gone. `taken` is what a sender still has of it.
+    /// Notes that the connection is lost. `taken` is what a sender still has.
     pub(super) fn disconnect(&mut self, taken: Vec<u8>) {
         match self.taken.take() {
             Some(number) => self.keep(number, taken),
@@ -201,7 +202,7 @@ impl Outbox {
         (self.lead, self.is_greeting, self.led, self.sent) = (Vec::new(), true, 0, 0);
     }
 
-    /// Whether what is sent is kept.
+    /// Returns whether what is sent is kept.
     pub(super) fn keeps(&self) -> bool {
         self.keeps
     }
@@ -302,8 +303,8 @@ mod tests {
         [5, 1, 9, KEPT_CAPACITY + 3, 2, 7].iter().zip(1..).map(|(&length, i)| vec![i; length]).collect()
     }
 
-    fn opened() -> Outbox {
-        let mut out = Outbox::default();
+    fn opened() -> SendBuffer {
+        let mut out = SendBuffer::default();
         out.greet(b"hello".to_vec());
         assert_eq!(out.unsent(), b"hello");
         out.advance(2, 0);
@@ -324,7 +325,7 @@ mod tests {
     }
 
     /// Sends `n` bytes of all requests, of which the last three are written when the first were sent.
-    fn send(manner: Manner, n: usize) -> (Outbox, Vec<u8>) {
+    fn send(manner: Manner, n: usize) -> (SendBuffer, Vec<u8>) {
         let (mut out, requests) = (opened(), requests());
         let mut taken = Vec::new();
         out.bytes = requests[..3].concat();
@@ -442,7 +443,7 @@ mod tests {
             out.advance(0, 1);
         }
         assert!(out.kept.is_empty());
-        let mut plain = Outbox::default();
+        let mut plain = SendBuffer::default();
         plain.open(false);
         for _ in 0..100 {
             plain.bytes.extend([7; 1_000]);

@@ -1,33 +1,33 @@
-//! How the program's numbers of calls follow from those that the machine gives.
+//! Maps the program's call numbers to the machine's.
 
 use std::collections::VecDeque;
 
-/// The program numbers all calls that were accepted, the machine those that came as far as it: the two differ by how many
-/// calls were dropped before, which stays the same for long. Where none ever was, they are the same.
+/// The program numbers all calls that were accepted, the machine those that it was given. The two numbers of a call differ by how many
+/// calls were dropped before it, which is the same for long runs of calls.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
-    /// By how much they differ up to the first piece.
+pub(super) struct CallNumbering {
+    /// The difference before the first piece.
     before: u64,
-    /// The first call of each piece as the machine numbers it, and by how much they differ from there on. Both rise.
+    /// The first call of each piece as the machine numbers it, and the difference from there on. Both rise.
     pieces: VecDeque<(u64, u64)>,
-    /// By how much they differ in the last piece.
+    /// The difference in the last piece.
     last: u64,
 }
 
-impl Numbers {
-    /// The program's number of the call that the machine made last, or is about to make.
+impl CallNumbering {
+    /// Returns the program's number of the call that the machine made last, or is about to make.
     #[inline]
     pub(super) fn newest(&self, made: u64) -> u64 {
         made + self.last
     }
 
-    /// The call that the machine makes next, `made`, has this number; those in between were dropped.
+    /// Sets the number of the call that the machine makes next, `made`. Those in between were dropped.
     pub(super) fn begin(&mut self, made: u64, number: u64) {
         let difference = number - made;
         if difference == self.last {
             return;
         }
-        // A piece in which nothing was made is none.
+        // A piece without calls is dropped.
         if self.pieces.back().is_some_and(|&(first, _)| first == made) {
             self.pieces.pop_back();
         }
@@ -35,13 +35,13 @@ impl Numbers {
         self.last = difference;
     }
 
-    /// By how much they differ, if that is the same for all calls.
+    /// Returns the difference, if it is the same for all calls.
     #[inline]
     pub(super) fn only(&self) -> Option<u64> {
         self.pieces.is_empty().then_some(self.before)
     }
 
-    /// The program's number of a call that the machine has made, and has not been told to forget.
+    /// Returns the program's number of a call that the machine has made and that is not settled, or was settled last.
     #[inline]
     pub(super) fn number(&self, made: u64) -> u64 {
         if self.pieces.is_empty() {
@@ -51,8 +51,8 @@ impl Numbers {
         made + behind.checked_sub(1).map_or(self.before, |piece| self.pieces[piece].1)
     }
 
-    /// The machine's number of a call; nothing if it was dropped between two that were made. Of a call behind the last that
-    /// was made, and of one that the machine was told to forget, it is no call's number.
+    /// Returns the machine's number of a call. `None` if it was dropped between two that were made. For a call after the last one
+    /// made, and for one that was settled, the number is that of no call under way.
     #[inline]
     pub(super) fn made(&self, number: u64) -> Option<u64> {
         if self.pieces.is_empty() {
@@ -64,7 +64,7 @@ impl Numbers {
         self.pieces.get(behind).is_none_or(|&(next, _)| made < next).then_some(made)
     }
 
-    /// Calls up to `done`, as the machine numbers them, are forgotten, except for that one.
+    /// Forgets calls before `done`, as the machine numbers them.
     #[inline]
     pub(super) fn settle(&mut self, done: u64) {
         while let Some(&(_, difference)) = self.pieces.front().filter(|&&(first, _)| first <= done) {
@@ -82,7 +82,7 @@ mod tests {
     fn each_call_that_was_made_has_its_number_and_those_that_were_dropped_are_none() {
         // By number, from 1: whether the call came as far as the machine.
         let came = [true, true, false, true, false, false, true, true, false, true];
-        let mut numbers = Numbers::default();
+        let mut numbers = CallNumbering::default();
         let mut made = Vec::new();
         for (number, _) in (1..).zip(came).filter(|(_, came)| *came) {
             numbers.begin(made.len() as u64 + 1, number);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_piece_in_which_nothing_was_made_leaves_nothing_behind() {
-        let mut numbers = Numbers::default();
+        let mut numbers = CallNumbering::default();
         for number in 2..100 {
             numbers.begin(1, number);
         }

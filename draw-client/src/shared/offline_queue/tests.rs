@@ -27,7 +27,7 @@ impl Model {
     }
 }
 
-/// Numbers that are the same each time.
+/// CallNumbering that are the same each time.
 struct Dice(u64);
 
 impl Dice {
@@ -37,14 +37,14 @@ impl Dice {
     }
 }
 
-fn come(room: &mut Room, number: u64, request: &Request<'_>) {
+fn come(room: &mut OfflineQueue, number: u64, request: &Request<'_>) {
     room.push(number, request, Instant::now(), Location::caller(), Tag::default());
 }
 
 #[test]
 fn it_holds_what_a_list_of_all_calls_would_hold() {
     for seed in 0..40 {
-        let (mut dice, mut room, mut model) = (Dice(seed), Room::default(), Model::default());
+        let (mut dice, mut room, mut model) = (Dice(seed), OfflineQueue::default(), Model::default());
         let image = vec![7; 3 << 20];
         for number in 1..=400 {
             // Images of up to 3 MiB: three or more are too many.
@@ -89,7 +89,7 @@ fn it_holds_what_a_list_of_all_calls_would_hold() {
 
 #[test]
 fn of_many_small_calls_the_newest_stay_and_questions_take_no_place_from_them() {
-    let mut room = Room::default();
+    let mut room = OfflineQueue::default();
     let mut dropped = 0;
     for number in 1..=3 * MOST as u64 {
         if number % 3 == 0 {
@@ -107,7 +107,7 @@ fn of_many_small_calls_the_newest_stay_and_questions_take_no_place_from_them() {
 
 #[test]
 fn a_single_call_may_have_more_than_all_others_together() {
-    let (mut room, image) = (Room::default(), vec![1; MOST_BYTES + 4]);
+    let (mut room, image) = (OfflineQueue::default(), vec![1; MOST_BYTES + 4]);
     come(&mut room, 1, &Request::Clear { color: Color::RED });
     let width = image.len() as u32 / 4;
     come(&mut room, 2, &Request::PutImage { x: 0, y: 0, width, height: 1, rgba: &image });
@@ -130,7 +130,7 @@ fn requests_come_out_as_they_went_in() {
         Request::GetImage { x: 1, y: 2, width: 3, height: 4 },
         Request::GetMouse {},
     ];
-    let mut room = Room::default();
+    let mut room = OfflineQueue::default();
     let encoded = |request: &Request<'_>| {
         let mut bytes = Vec::new();
         request.encode_parameters(&mut bytes);

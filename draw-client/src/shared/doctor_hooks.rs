@@ -1,4 +1,4 @@
-//! What the doctor is told of, if there is one.
+//! Reports to the doctor, if there is one.
 
 use super::{Shared, State, now};
 use crate::doctor::{self, Diagnosis, Wait};
@@ -8,16 +8,16 @@ use draw_protocol::client::{Made, Place};
 use std::time::Instant;
 
 impl Shared {
-    /// What the doctor has found by now.
+    /// Returns what the doctor has found by now.
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         let state = self.lock();
-        let doctor = state.doctor.as_ref()?;
-        Some(doctor.diagnosis(state.late.untaken(), now()))
+        let doctor = state.account.doctor.as_ref()?;
+        Some(doctor.diagnosis(state.errors.late.untaken(), now()))
     }
 }
 
 impl State {
-    /// A call was made; when need not be said if it joined others.
+    /// Notes that a call was made. Its time is not given if it joined others.
     #[inline]
     pub(super) fn note_call(
         &mut self,
@@ -26,110 +26,110 @@ impl State {
         place: Option<Place>,
         at: Option<Instant>,
     ) {
-        if self.doctor.is_some() {
+        if self.account.doctor.is_some() {
             self.tell_call(number, request, place, at);
         }
     }
 
-    /// Apart from where every call passes, so that it costs a branch there and no more.
+    /// Kept out of the path of every call, which then costs only a branch.
     #[cold]
     #[inline(never)]
     fn tell_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
-        if let (Some(doctor), Some(place)) = (&mut self.doctor, place) {
+        if let (Some(doctor), Some(place)) = (&mut self.account.doctor, place) {
             doctor.made(number, request, place, at);
         }
     }
 
-    /// A call was accepted, and waits until the display is back.
+    /// Notes that a call was accepted into the offline queue.
     pub(super) fn note_aside(&mut self, request: &Request<'_>, place: Place) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.accepted(request, place);
         }
     }
 
-    /// It goes on to the display now.
+    /// Notes that a call of the offline queue is made now.
     pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
-        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+        if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.goes_on(made.number, made.call.method(), place, now);
         }
     }
 
-    /// A call has failed.
+    /// Notes that a call has failed.
     pub(super) fn note_failed(&mut self, made: &Made, error: &Error) {
-        if let (Some(doctor), Some(place)) = (&mut self.doctor, made.place) {
+        if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.failed(made.call.method(), place, error);
         }
     }
 
-    /// A call could not be accepted.
+    /// Notes that a call could not be accepted.
     #[cold]
     pub(super) fn note_refused(&mut self, request: &Request<'_>, place: Place, error: &Error) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.failed(request.method(), place, error);
         }
     }
 
-    /// What has come may have done some of the calls.
+    /// Notes that calls may be done.
     pub(super) fn note_done(&mut self, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
-            doctor.done(self.numbers.number(self.settled), now);
+        if let Some(doctor) = &mut self.account.doctor {
+            doctor.done(self.completion.last_settled(), now);
         }
     }
 
-    /// Somebody begins to wait for the answer to this call.
+    /// Notes that a wait for the answer to this call begins.
     pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
-            match self.room.get_mut(number) {
+        if let Some(doctor) = &mut self.account.doctor {
+            match self.offline.queue.get_mut(number) {
                 Some(aside) => doctor.answer_of_aside_waited_for(number, aside.method(), aside.place, now),
                 None => doctor.answer_waited_for(number, now),
             }
         }
     }
 
-    /// Somebody takes a turn, to wait for credit.
+    /// Notes that a wait for credit begins.
     pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: Place, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.credit_waited_for(turn, request.method(), place, now);
         }
     }
 
-    /// An answer is there, for whoever waited for it.
+    /// Notes that an answer is there.
     #[inline]
     pub(super) fn note_answered(&mut self, number: u64) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.answered(number);
         }
     }
 
-    /// A wait is over, if it was one.
+    /// Notes that a wait is over, if it was one.
     #[inline]
     pub(super) fn note_wait_ended(&mut self, wait: Wait) {
-        if let Some(doctor) = &mut self.doctor {
+        if let Some(doctor) = &mut self.account.doctor {
             doctor.wait_ended(wait, now);
         }
     }
 
-    /// Late errors are about to be forgotten, and the program has let go of everything that could take them.
+    /// Notes that late errors are about to be dropped, since the program has dropped everything that could take them.
     pub(super) fn note_untold(&mut self) {
-        if let Some(doctor) = &mut self.doctor {
-            doctor.nobody_told(self.late.untaken());
+        if let Some(doctor) = &mut self.account.doctor {
+            doctor.nobody_told(self.errors.late.untaken());
         }
     }
 
-    /// The connection has ended. Nobody need wait any more, although some have not come for their result yet.
+    /// Notes that the connection has ended, and all waits with it.
     pub(super) fn note_end(&mut self, now: Instant) {
-        if let Some(doctor) = &mut self.doctor {
-            doctor.ended(self.numbers.number(self.settled), now);
+        if let Some(doctor) = &mut self.account.doctor {
+            doctor.ended(self.completion.last_settled(), now);
         }
         self.say_last_words(now);
     }
 
-    /// Prints the last diagnosis if the connection has ended as the program wanted, or nobody is left to want anything.
-    /// It is printed here, before `close` or the drop of the last handle returns: the process may end then.
+    /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done before `close` or
+    /// the drop of the last handle returns, since the process may end then.
     pub(super) fn say_last_words(&mut self, now: Instant) {
-        if self.ended.is_some()
-            && (self.closing.is_some() || self.abandoned.is_some())
-            && let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
+        if self.lifetime.ended.is_some()
+            && (self.lifetime.closing.is_some() || self.lifetime.abandoned.is_some())
+            && let Some(diagnosis) = self.account.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
         {
             doctor::print(&diagnosis);
         }

@@ -1,28 +1,27 @@
-//! Where calls wait that are made while the display is gone, if the oldest of them are to be dropped.
+//! The queue of calls that are made during an outage, if the policy is to drop the oldest.
 
-use super::Fate;
+use super::ReplyState;
 use crate::scope::Tag;
 use draw_protocol::client::{Made, Origin, Place};
 use draw_protocol::{Call, Code, Fault, Method, Pixel, Request, Split, limits};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Calls that may be dropped, and others, that may wait: as many as requests may be under way. Each takes some 150 bytes beside its
-/// data.
+/// How many calls that may be dropped can wait, and how many others: as many as requests may be under way. Each takes some 150 bytes
+/// besides its data.
 const MOST: usize = limits::CREDIT_CALLS as usize;
-/// The data of the calls that may wait and be dropped: an image of 1920x1080. One call may have more, and then waits alone.
+/// Bytes of data of the calls that may be dropped: an image of 1920x1080. A single call may have more, and then waits alone.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Calls that have a number and have not come as far as the machine. None of them was sent, not even in part, so of any it is
-/// certain that it was not executed.
+/// Calls that have a number and that the machine has not been given. No part of them was sent, so certainly none was executed.
 #[derive(Debug, Default)]
-pub(super) struct Room {
-    /// Calls that may be dropped, apart from those that may not: see `Method::may_be_dropped`. Each is in the order of the numbers.
+pub(super) struct OfflineQueue {
+    /// Calls that may be dropped (`Method::may_be_dropped`), and those that may not. Each queue is in the order of the numbers.
     droppable: VecDeque<Waiting>,
     lasting: VecDeque<Waiting>,
-    /// Data of the calls that may be dropped.
+    /// Bytes of data of `droppable`.
     bytes: usize,
-    /// Of the call that came last, also after it has left.
+    /// The number of the call that came last, also after it has left.
     last_number: u64,
 }
 
@@ -30,7 +29,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) number: u64,
-    pub(super) fate: Fate,
+    pub(super) reply: ReplyState,
     pub(super) at: Instant,
     pub(super) place: Place,
     pub(super) tag: Tag,
@@ -38,10 +37,10 @@ pub(super) struct Waiting {
     data: Data,
 }
 
-/// A request that borrows from nobody.
+/// An owned request.
 #[derive(Debug)]
 enum Data {
-    /// Of `draw_pixels` and `add_pixels`: as the program has them, for they may be more than one request can carry.
+    /// The batch of a `draw_pixels` or `add_pixels`, which may be more than one request can carry.
     Pixels(Box<[Pixel]>),
     /// The parameters as they cross the wire.
     Parameters(Box<[u8]>),
@@ -70,7 +69,7 @@ impl Data {
 }
 
 impl Waiting {
-    /// The request. That it cannot be read does not happen to one that was checked before it came here.
+    /// Returns the request. One that was checked before it came here can always be read.
     pub(super) fn request(&self) -> Result<Request<'_>, Fault> {
         match &self.data {
             Data::Pixels(pixels) => Request::of_pixels(self.method(), (&**pixels).into()).ok_or_else(|| {
@@ -88,24 +87,25 @@ impl Waiting {
         Origin { at: self.at, place: Some(self.place) }
     }
 
-    /// What can be told of it later.
+    /// Returns what can be reported of it later.
     pub(super) fn made(&self) -> Made {
         Made::new(self.number, self.call, self.origin())
     }
 }
 
-impl Room {
+impl OfflineQueue {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.droppable.is_empty() && self.lasting.is_empty()
     }
 
-    /// Number of the call that came last. It is zero if there never was any.
+    /// Returns the number of the call that came last, or zero.
     pub(super) fn last_number(&self) -> u64 {
         self.last_number
     }
 
-    /// Whether this call may come in without another being dropped for it. Those that may not be dropped have places of their own.
+    /// Returns whether there is a place for this call without another being dropped. Calls that may not be dropped have places of their
+    /// own.
     pub(super) fn has_place(&self, request: &Request<'_>) -> bool {
         if !request.method().may_be_dropped() {
             return self.lasting.len() < MOST;
@@ -113,7 +113,7 @@ impl Room {
         self.droppable.len() < MOST && self.bytes < MOST_BYTES
     }
 
-    /// A call comes in. Its number is higher than those of all before it.
+    /// Adds a call. Its number is higher than those of all calls before it.
     pub(super) fn push(&mut self, number: u64, request: &Request<'_>, at: Instant, place: Place, tag: Tag) {
         let (call, data) = (request.call(), Data::new(request));
         self.last_number = number;
@@ -123,7 +123,7 @@ impl Room {
         } else {
             &mut self.lasting
         };
-        queue.push_back(Waiting { number, fate: Fate::Awaited, at, place, tag, call, data });
+        queue.push_back(Waiting { number, reply: ReplyState::Awaited, at, place, tag, call, data });
     }
 
     /// Takes out the oldest call that may be dropped if there are more than may wait. The newest stays, however large it is.
@@ -136,7 +136,7 @@ impl Room {
         let oldest = self.droppable.pop_front()?;
         self.bytes -= oldest.data.len();
         if self.droppable.is_empty() {
-            // What an outage took is not kept for the next.
+            // Gives the memory back.
             self.droppable = VecDeque::new();
         }
         Some(oldest)
@@ -149,7 +149,7 @@ impl Room {
         }
     }
 
-    /// The call that came first.
+    /// Returns the call that came first.
     pub(super) fn first(&self) -> Option<&Waiting> {
         if self.is_drawing_first() { self.droppable.front() } else { self.lasting.front() }
     }
@@ -165,7 +165,7 @@ impl Room {
         first
     }
 
-    /// The call of that number, if it waits here.
+    /// Returns the call of this number, if it waits here.
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Waiting> {
         [&mut self.droppable, &mut self.lasting].into_iter().find_map(|queue| {
             let place = queue.binary_search_by_key(&number, |waiting| waiting.number).ok()?;

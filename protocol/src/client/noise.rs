@@ -1,19 +1,19 @@
-//! How much is borne of what does nothing.
+//! Limits messages that do nothing.
 
 use super::{Connection, Ended};
 use crate::check::Arrived;
 use crate::limits;
 use std::time::Instant;
 
-/// Bytes of messages that did nothing, beyond what is allowed each second.
+/// Bytes of messages that did nothing, beyond those allowed each second.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(super) struct Noise {
     bytes: u64,
     since: Option<Instant>,
 }
 
-impl Talk {
-    /// One more such message. Whether there were too many.
+impl Noise {
+    /// Counts one more such message. Returns whether there were too many.
     fn is_flood(&mut self, length: usize, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.since.unwrap_or(now)).as_millis();
         let forgiven =
@@ -30,7 +30,7 @@ impl Talk {
 }
 
 impl Connection {
-    /// A message of so many bytes has been handled. So many requests were done before it.
+    /// Notes that a message of `length` bytes has been handled, before which `applied` requests were done.
     #[inline]
     pub(super) fn note_arrived(
         &mut self,
@@ -39,17 +39,17 @@ impl Connection {
         applied: u64,
         now: Instant,
     ) -> Result<(), Ended> {
-        // The usual message does something. A check is counted with the message behind it.
+        // Most messages do something. A check is counted with the message behind it.
         if self.flight.applied() != applied || arrived == Arrived::Check {
             Ok(())
         } else {
-            self.note_talk(length, now)
+            self.note_noise(length, now)
         }
     }
 
     #[cold]
-    fn note_talk(&mut self, length: usize, now: Instant) -> Result<(), Ended> {
-        if !self.talk.is_flood(length, now) {
+    fn note_noise(&mut self, length: usize, now: Instant) -> Result<(), Ended> {
+        if !self.receive.noise.is_flood(length, now) {
             return Ok(());
         }
         Err(Ended::Flooded(format!(
@@ -66,21 +66,21 @@ mod tests {
 
     #[test]
     fn a_burst_is_borne_and_a_trickle_for_ever_but_no_flood() {
-        let (mut talk, mut now) = (Talk::default(), Instant::now());
+        let (mut noise, mut now) = (Noise::default(), Instant::now());
         for _ in 0..limits::TALK / 16 {
-            assert!(!talk.is_flood(16, now));
+            assert!(!noise.is_flood(16, now));
         }
-        assert!(talk.is_flood(16, now));
-        assert!((0..4).all(|_| !Talk::default().is_flood(limits::MESSAGE, now)), "a long message is none");
+        assert!(noise.is_flood(16, now));
+        assert!((0..4).all(|_| !Noise::default().is_flood(limits::MESSAGE, now)), "a long message is none");
         // What came at once is forgiven after a while.
         now += Duration::from_secs(17);
         for _ in 0..100_000 {
             now += Duration::from_micros(500);
-            assert!(!talk.is_flood(32, now), "64 kB a second");
+            assert!(!noise.is_flood(32, now), "64 kB a second");
         }
         assert!((0..3 * limits::TALK / 64).any(|_| {
             now += Duration::from_micros(500);
-            talk.is_flood(64, now)
+            noise.is_flood(64, now)
         }));
     }
 }

@@ -1,4 +1,4 @@
-//! Who hears of a late error: a callback on the thread for callbacks, or whoever asks next.
+//! Dispatches late errors: to a callback on the thread for callbacks, or to the next `sync` or `close`.
 
 use super::{Shared, State, end};
 use crate::late::{Callback, Failed, LateError, Telling, Work};
@@ -10,36 +10,39 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 impl Shared {
-    /// A call that nobody waits for has failed.
-    pub(super) fn tell(&self, state: &mut State, failed: Failed) {
+    /// Dispatches the error of a call whose reply does not return it.
+    pub(super) fn dispatch(&self, state: &mut State, failed: Failed) {
         let Failed { call, error, tag } = failed;
         let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener().cloned();
         let telling =
             Telling::new(LateError::one(call, error), tag.span.clone().into_iter().map(Some).collect());
-        state.after.drop(tag);
+        state.errors.deferred.drop(tag);
         self.pass_on(state, listener, telling);
     }
 
-    /// To the callback of that scope, or kept.
+    /// Passes an error on to the callback of that scope, or keeps it.
     pub(super) fn pass_on(&self, state: &mut State, listener: Option<Arc<Scope>>, telling: Telling) {
         let Some(listener) = listener else {
-            state.late.keep(telling.error());
-            state.after.report(telling);
-            // What other replies still have may be told to nobody either, and is told together then: see `check_over`.
-            if state.ended.is_some() && state.abandoned.is_some() && state.results.is_empty() {
+            state.errors.late.keep(telling.error());
+            state.errors.deferred.report(telling);
+            // Errors that other replies still have may become late errors too, and are then reported together: see `check_over`.
+            if state.lifetime.ended.is_some()
+                && state.lifetime.abandoned.is_some()
+                && !state.completion.has_results()
+            {
                 end::report_unheard(state);
             }
             return;
         };
-        state.late.pass_on(listener, telling);
+        state.errors.late.pass_on(listener, telling);
     }
 
-    /// From now on this callback hears of the errors of a scope, and of those within it that have none of their own. The
-    /// first one starts the thread that runs them all.
+    /// Sets the callback for the errors of a scope, and of the scopes within it that have none of their own. The first callback starts
+    /// the thread that runs them all.
     pub(crate) fn set_callback(self: &Arc<Self>, scope: &Arc<Scope>, callback: Callback) -> io::Result<()> {
         let mut state = self.lock();
-        let refused = state.late.listen(scope, callback, |inbox| self.start(inbox));
-        // What the program's callback holds may lock the state when it is dropped.
+        let refused = state.errors.late.listen(scope, callback, |inbox| self.start(inbox));
+        // Dropping the program's callback may lock the state.
         drop(state);
         match refused {
             Ok(refused) => drop(refused),
@@ -51,7 +54,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Who hears of the errors of the display's own scope, and of the connection.
+    /// Sets the callbacks for the errors of the display's own scope, and for the status of the connection.
     pub(crate) fn set_callbacks(
         self: &Arc<Self>,
         callback: Option<Callback>,
@@ -61,7 +64,7 @@ impl Shared {
             self.set_callback(&self.outermost, callback)?;
         }
         if let Some(watcher) = watcher {
-            self.lock().late.watch(watcher, |inbox| self.start(inbox))?;
+            self.lock().errors.late.watch(watcher, |inbox| self.start(inbox))?;
         }
         Ok(())
     }
@@ -72,27 +75,27 @@ impl Shared {
         thread.spawn(move || shared.run_callbacks(&inbox)).map(drop)
     }
 
-    /// What has become of the connection. No lock is held.
+    /// Reports the status of the connection. No lock may be held.
     pub(crate) fn tell_status(&self, status: Status) {
         status.report();
-        self.lock().late.tell_status(status);
+        self.lock().errors.late.tell_status(status);
     }
 
-    /// The body of that thread.
+    /// Runs the callbacks: the body of their thread.
     fn run_callbacks(&self, inbox: &Receiver<Work>) {
         crate::late::enter_callback_of(self.address());
         let mut watcher = None;
         for work in inbox {
             match work {
                 Work::Watch(callback) => watcher = Some(callback),
-                Work::Status(status) => hear(&mut watcher, status),
+                Work::Status(status) => invoke(&mut watcher, status),
                 Work::Tell(listener, telling) => self.tell_now(&listener, telling),
                 Work::Dispose(callback) => crate::scope::drop_quietly(callback),
                 Work::Over => break,
             }
         }
-        // Whoever waits for a callback to be gone waits for no more than the end of the connection.
-        let listeners = self.lock().late.take_listeners();
+        // A thread that waits for a callback to be dropped waits until the end of the connection at most.
+        let listeners = self.lock().errors.late.take_listeners();
         listeners.iter().for_each(|scope| scope.fall_silent());
     }
 
@@ -100,33 +103,33 @@ impl Shared {
         telling.report();
         let error = telling.into_error();
         let (calls, copy) = (error.calls().len() as u64, error.clone());
-        // A callback that panics loses its own work, not the errors that come after it.
+        // After a callback has panicked, it is still called with later errors.
         if !listener.hear(error) {
             tracing::error!(error = copy.to_string(), "the error callback panicked");
         }
         let mut state = self.lock();
-        state.late.delivered(calls);
+        state.errors.late.delivered(calls);
         self.go_on(&mut state);
-        state.wake_turn();
-        if state.late.undelivered() == 0 {
-            state.wake_bystanders();
+        state.admission.credit.wake_first();
+        if state.errors.late.undelivered() == 0 {
+            state.lifetime.wake_bystanders();
         }
         State::release(state);
     }
 
-    /// When the connection has ended and no reply can turn into a late error any more, the thread for callbacks ends.
+    /// Ends the thread for callbacks, if the connection has ended and no reply can become a late error any more.
     pub(super) fn check_over(&self, state: &mut State) {
-        if state.ended.is_some() && state.results.is_empty() {
-            if state.abandoned.is_some() {
+        if state.lifetime.ended.is_some() && !state.completion.has_results() {
+            if state.lifetime.abandoned.is_some() {
                 end::report_unheard(state);
             }
-            state.late.finish();
+            state.errors.late.finish();
         }
     }
 }
 
 /// Calls the status callback. One that panics is called again with the next status.
-fn hear(watcher: &mut Option<StatusCallback>, status: Status) {
+fn invoke(watcher: &mut Option<StatusCallback>, status: Status) {
     if let Some(callback) = watcher
         && catch_unwind(AssertUnwindSafe(|| callback(status.clone()))).is_err()
     {

@@ -1,5 +1,5 @@
-//! How a call is cut into requests: a display takes so many pixels and bytes in one, and pieces of moderate size can be
-//! drawn while the next are still on their way.
+//! Cuts a call into requests: a display limits the pixels and bytes of one, and pieces of moderate size can be drawn while the next are
+//! still in transit.
 
 use crate::calls::{Request, Split};
 use crate::fault::{Code, Fault};
@@ -10,24 +10,24 @@ use crate::pixels::{Pixel, Pixels};
 /// More than the envelope of a `put_image`, or of the answer to a `get_image`, takes.
 pub(super) const ENVELOPE: usize = 64;
 
-/// What one request may have, as the display granted it.
+/// The limits of one request, as the display granted them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Most {
+pub(super) struct Limits {
     /// Pixels of a `draw_pixels` or an `add_pixels`.
     pub(super) batch: usize,
     /// Bytes of a message.
     pub(super) message: usize,
 }
 
-impl Most {
-    pub(super) fn of(welcome: &Welcome) -> Most {
+impl Limits {
+    pub(super) fn of(welcome: &Welcome) -> Limits {
         let message = (welcome.message as usize).clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
         // A full batch must fit a message too.
         let batch = limits::BATCH.min((message - ENVELOPE) / Pixel::SIZE);
-        Most { batch: (welcome.batch as usize).clamp(1, batch), message }
+        Limits { batch: (welcome.batch as usize).clamp(1, batch), message }
     }
 
-    /// Rows of that many pixels that go into one request: as many as make a band, or one that is longer.
+    /// Returns how many rows of `width` pixels go into one request: as many as make a band, or one that is longer.
     fn rows(&self, width: u32) -> Result<u32, Fault> {
         let (row, most) = (u64::from(width) * 4, (self.message - ENVELOPE) as u64);
         if row > most {
@@ -38,7 +38,7 @@ impl Most {
         Ok(u32::try_from(band / row.max(1)).unwrap_or(u32::MAX).max(1))
     }
 
-    /// The bands of an image, `(first row, rows)`. An image without pixels is one band.
+    /// Returns the bands of an image, `(first row, rows)`. An image without pixels is one band.
     fn bands(
         &self,
         width: u32,
@@ -50,7 +50,7 @@ impl Most {
         Ok((0..count).map(move |i| (i * rows, rows.min(height - i * rows))))
     }
 
-    /// How many requests a call takes. One that can take none is refused by [`Connection::call`](super::Connection::call).
+    /// Returns how many requests a call takes. A call that fits in none is refused by [`Connection::call`](super::Connection::call).
     pub(super) fn requests(&self, request: &Request<'_>) -> usize {
         match (request.method().split(), request.pixels(), request.extent()) {
             (Split::Batch, Some(pixels), _) => pixels.len().div_ceil(self.batch).max(1),
@@ -61,8 +61,8 @@ impl Most {
         }
     }
 
-    /// Hands each request that a call takes to `send`, with the number of its first pixel, how many it has, and
-    /// whether it is the last.
+    /// Passes each request that a call takes to `send`, with the number of its first pixel, how many it has, and whether it is the
+    /// last.
     pub(super) fn cut<'a>(
         &self,
         request: &Request<'a>,
@@ -96,7 +96,7 @@ impl Most {
     }
 }
 
-/// Credit that a request takes, in bytes: its data and what is around it.
+/// Returns the credit that a request takes, in bytes: its data and its envelope.
 pub(super) fn size(request: &Request<'_>) -> usize {
     ENVELOPE
         + match (request.pixels(), request) {
@@ -107,7 +107,7 @@ pub(super) fn size(request: &Request<'_>) -> usize {
 }
 
 impl<'a> Pixels<'a> {
-    /// Parts of at most `most` pixels; one that is empty if there is none.
+    /// Returns parts of at most `most` pixels. A batch without pixels has one empty part.
     fn parts(self, most: usize) -> impl Iterator<Item = Pixels<'a>> {
         let mut rest = Some(self);
         std::iter::from_fn(move || {
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_parts_of_a_call_make_the_whole_and_only_calls_that_are_split_have_several() {
         // One row of any sample, and one pixel of a batch.
-        let most = Most { batch: 1, message: ENVELOPE + 8 };
+        let most = Limits { batch: 1, message: ENVELOPE + 8 };
         for request in samples() {
             let method = request.method();
             let (mut count, mut bands, mut data, mut lasts) = (0, Vec::new(), Vec::new(), Vec::new());

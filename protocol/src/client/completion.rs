@@ -1,4 +1,4 @@
-//! What becomes of calls when their requests are answered.
+//! Completes calls when their requests are answered.
 
 use super::flight::{InFlight, Load, Part, Run};
 use super::image::Image;
@@ -9,56 +9,75 @@ use crate::hello::Welcome;
 use crate::limits;
 use crate::pixels::Pixel;
 use crate::reader::{Reader, Unexpected};
+use std::collections::VecDeque;
 use std::time::Instant;
 
+/// The calls of the program, and what is reported of them. Every call up to `done` is done, and its event has been handed out or is in
+/// `events`.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Number of the last call made.
+    pub(super) last: u64,
+    pub(super) done: u64,
+    /// The fault of the call whose further parts are still in flight.
+    pub(super) partial: Option<Fault>,
+    /// The image that the first call in flight has asked for.
+    pub(super) image: Image,
+    pub(super) events: VecDeque<Event>,
+}
+
 impl Connection {
-    /// Every request up to number `applied`, which is in flight, is done.
+    /// Completes every request up to number `applied`, which is in flight.
     pub(super) fn advance(&mut self, applied: u64) -> Result<(), Ended> {
         while self.flight.applied() < applied {
             if let Some(InFlight { load: Load::Part(Part { call, .. }), .. }) = self.flight.first()
                 && call.method().has_answer()
             {
-                if self.flight.applied() < self.resumed_to {
-                    self.land_lost();
+                if self.flight.applied() < self.session.resumed_to {
+                    self.complete_lost();
                     continue;
                 }
                 return Err(violation(format!("it passed over {call}, which has an answer")));
             }
             let request = self.flight.pop().expect("the caller has seen that it is in flight");
-            self.land(request, None, Answer::Done(()));
+            self.complete(request, None, Answer::Done(()));
         }
         self.out.reported(self.flight.applied());
         Ok(())
     }
 
-    /// The first request in flight is a question whose answer the server has not kept.
-    fn land_lost(&mut self) {
+    /// Completes the first request in flight, a question whose answer the server has not kept.
+    fn complete_lost(&mut self) {
         let request = self.flight.pop().expect("the caller has seen it");
         let text = "the answer was lost with the connection; ask again";
-        self.land(request, Some(Fault::new(Code::AnswerLost, text)), Answer::Done(()));
+        self.complete(request, Some(Fault::new(Code::AnswerLost, text)), Answer::Done(()));
     }
 
-    /// The first request in flight is done.
-    pub(super) fn land_first(&mut self, fault: Option<Fault>, answer: Answer) {
+    /// Completes the first request in flight.
+    pub(super) fn complete_first(&mut self, fault: Option<Fault>, answer: Answer) {
         let request = self.flight.pop().expect("the caller has seen it");
-        self.land(request, fault, answer);
+        self.complete(request, fault, answer);
         self.out.reported(self.flight.applied());
     }
 
-    /// A request is done. If it was the last of its call, or calls, so are they.
-    pub(super) fn land(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
-        let fault = if self.refused.is_empty() { fault } else { self.take_refused().or(fault) };
+    /// Completes a request, and its calls if it was their last.
+    pub(super) fn complete(&mut self, request: InFlight, fault: Option<Fault>, answer: Answer) {
+        let fault = if self.session.refused.is_empty() {
+            fault
+        } else {
+            self.session.take_refused(self.flight.applied()).or(fault)
+        };
         let last = request.last_call();
         let is_journaled = match &request.load {
             Load::Joined(_) => true,
             Load::Part(part) => part.call.method().is_journaled(),
         };
-        // What a display refuses as a whole draws nothing, and is in no journal.
+        // A request that a display refuses as a whole draws nothing, and is in no journal.
         if is_journaled && fault.as_ref().is_none_or(|fault| fault.code == Code::OutOfBounds) {
-            self.drew = self.flight.applied();
+            self.session.drew = self.flight.applied();
         }
         if request.is_first() {
-            self.answered = Some(request.at);
+            self.flow.answered = Some(request.at);
         }
         match request.load {
             Load::Joined(run) => {
@@ -66,7 +85,7 @@ impl Connection {
                     self.tell_pixels(request.call, request.at, &run, fault);
                 }
                 self.flight.recycle(run);
-                self.done = last;
+                self.calls.done = last;
             }
             Load::Part(part) => {
                 if let Some(fault) = fault {
@@ -75,21 +94,21 @@ impl Connection {
                 if !part.is_last {
                     return;
                 }
-                self.done = last;
+                self.calls.done = last;
                 let made = Made { number: last, call: part.call, at: request.at, place: part.place };
-                let image = self.image.take();
-                if let Some(fault) = self.partial.take() {
-                    self.events.push_back(Event::Fault(made, fault));
+                let image = self.calls.image.take();
+                if let Some(fault) = self.calls.partial.take() {
+                    self.calls.events.push_back(Event::Fault(made, fault));
                 } else if let Method::GetImage = part.call.method() {
-                    self.events.push_back(Event::Answer(made, Answer::Image(image)));
+                    self.calls.events.push_back(Event::Answer(made, Answer::Image(image)));
                 } else if part.call.method().has_answer() {
-                    self.events.push_back(Event::Answer(made, answer));
+                    self.calls.events.push_back(Event::Answer(made, answer));
                 }
             }
         }
     }
 
-    /// A part of a call has failed; the others may not have.
+    /// Joins the fault of a part of a call to those of its other parts.
     fn join_fault(&mut self, part: &Part, mut fault: Fault) {
         let is_cut = part.first_pixel > 0 || !part.is_last;
         match part.call {
@@ -101,41 +120,41 @@ impl Connection {
                 fault.place(part.first_pixel, part.pixels);
             }
             Call::PutImage { x, y, width, height, .. } if is_cut && fault.code == Code::OutOfBounds => {
-                // The display speaks of the band that it was sent, the program of its image.
-                let size = self.welcome.as_ref().map(Welcome::size);
+                // The fault names the band that was sent; the program is told of its image.
+                let size = self.session.welcome.as_ref().map(Welcome::size);
                 if let Some(Err(whole)) = size.map(|size| size.check_drawn("image", (x, y, width, height))) {
                     fault = whole;
                 }
             }
             _ => fault.place(0, 0),
         }
-        match &mut self.partial {
+        match &mut self.calls.partial {
             Some(first) => first.join(fault),
-            None => self.partial = Some(fault),
+            None => self.calls.partial = Some(fault),
         }
     }
 
-    /// Single pixels travelled together, and some of them have failed: each call is told of its own.
+    /// Splits the fault of single pixels that travelled together: each call that has failed gets its own.
     fn tell_pixels(&mut self, first: u64, at: Instant, run: &Run, mut fault: Fault) {
         let count = run.len() as u32;
         if fault.rejected.is_empty() {
             fault.rejected.push(Range { first: 0, count });
         }
         fault.place(0, count);
-        // Each call keeps it.
+        // Each call keeps a copy.
         fault.shorten(limits::STRING / 16);
-        let size = self.welcome.as_ref().map(Welcome::size);
+        let size = self.session.welcome.as_ref().map(Welcome::size);
         let rejected = std::mem::take(&mut fault.rejected);
         for i in rejected.into_iter().flat_map(|range| range.first..range.first + range.count) {
             let Pixel { x, y, .. } = run.pixel(i as usize);
             let fault = match (&fault.code, size) {
-                // The display speaks of the batch, the program of its pixel.
+                // The fault names the batch; the program is told of its pixel.
                 (Code::OutOfBounds, Some(size)) => size.outside(x.into(), y.into()),
                 _ => fault.clone(),
             };
             let (number, i) = (first + u64::from(i), i as usize);
             let made = Made { number, call: run.call(i), at, place: run.place(i) };
-            self.events.push_back(Event::Fault(made, fault));
+            self.calls.events.push_back(Event::Fault(made, fault));
         }
     }
 }
@@ -148,7 +167,7 @@ pub(super) fn read_answer(part: &Part, rest: &mut Reader<'_>, image: &mut Image)
         return method.decode_answer(rest).map_err(wrong);
     };
     let band = rest.bytes().map_err(wrong)?;
-    // It must have the size that was asked for: the caller indexes it.
+    // It must have the requested size: the caller indexes it.
     if band.len() as u64 != u64::from(part.pixels) * 4 {
         return Err(violation(format!("it answered an image of {width}x{height} with {} bytes", band.len())));
     }

@@ -1,26 +1,26 @@
-//! What has to wait until the lock of the state is free.
+//! Work that is deferred until the lock of the state is free.
 
 use super::{Guard, State};
 use crate::error::Late;
 use crate::late::Telling;
 use crate::scope::{Tag, is_traced};
 
-/// What runs code of the program or of a `tracing` subscriber, either of which may call the display. Mostly that is
-/// nothing. Whoever may have added to it gives the lock back by [`State::release`].
+/// Work that runs code of the program or of a `tracing` subscriber, which may call the display. Usually there is none. Code that may have
+/// added some gives the lock back with [`State::release`].
 #[derive(Default)]
-pub(crate) struct After(Option<Box<Work>>);
+pub(crate) struct Deferred(Option<Box<Work>>);
 
 #[derive(Default)]
 struct Work {
-    /// To be dropped: they may be the last to hold a span or a scope.
+    /// Tags to drop: they may be the last to hold a span or a scope.
     tags: Vec<Tag>,
-    /// Late errors that are kept.
+    /// Late errors that were kept, to be reported as events.
     reports: Vec<Telling>,
-    /// Nobody is left to ask for these.
+    /// Late errors that nothing is left to take.
     unheard: Option<Late>,
 }
 
-impl After {
+impl Deferred {
     fn work(&mut self) -> &mut Work {
         self.0.get_or_insert_default()
     }
@@ -43,10 +43,10 @@ impl After {
 }
 
 impl State {
-    /// Gives the lock back, and does what waited for that.
+    /// Gives the lock back, and does the deferred work.
     #[inline]
     pub(crate) fn release(mut state: Guard<'_>) {
-        let work = state.after.0.take();
+        let work = state.errors.deferred.0.take();
         drop(state);
         if let Some(work) = work {
             do_it(*work);

@@ -1,4 +1,4 @@
-//! Images that are sent from where the program has them.
+//! Sends images from the program's memory, without a copy.
 
 use super::{Connection, Origin};
 use crate::calls::Request;
@@ -7,16 +7,16 @@ use crate::envelope;
 use crate::fault::Fault;
 use std::io::IoSlice;
 
-/// What a call sends that was not copied: see [`Connection::call_lending`].
+/// Bytes that a call sends and that were not copied: see [`Connection::call_lending`].
 #[derive(Debug, Default)]
 #[must_use = "what is not sent of it is missing in the middle of a message"]
 pub struct Lent<'a> {
-    /// All of them until the call is over: what was sent may have to go once more.
+    /// All of them until the call is over: what was sent may have to be sent once more.
     pieces: Vec<Piece<'a>>,
-    /// How many are sent. Of the next one, and of what goes before it, so many bytes are.
+    /// How many are sent, and how many bytes of the next one and of what goes before it.
     sent: usize,
     begun: usize,
-    /// Bytes of the connection's own that go before the last piece, counted from what was unsent when the call was made.
+    /// Bytes of the connection that go before the last piece, counted from what was unsent when the call was made.
     own: usize,
 }
 
@@ -25,7 +25,7 @@ pub struct Lent<'a> {
 struct Piece<'a> {
     /// Number of the request.
     request: u64,
-    /// Bytes of the connection's own that go before it, and behind the piece before it.
+    /// Bytes of the connection that go before it, and behind the piece before it.
     before: usize,
     bytes: &'a [u8],
 }
@@ -34,7 +34,7 @@ struct Piece<'a> {
 const SLICES: usize = 16;
 
 impl Connection {
-    /// Makes a call without a copy of its image: the bytes to send are then those of
+    /// Makes a call without a copy of its image. The bytes to send are then those of
     /// [`Connection::poll_transmit_lent`], until the call is done and nothing is left of what was lent, or that is
     /// [kept](Connection::keep). While there is no connection the image is copied after all.
     ///
@@ -53,21 +53,20 @@ impl Connection {
         Ok((number, lent))
     }
 
-    /// Bytes to send of a call that was made by [`Connection::call_lending`], and of those before and behind it: the first
-    /// pieces.
+    /// Returns the first bytes to send of a call that was made by [`Connection::call_lending`], and of those before and behind it.
     pub fn poll_transmit_lent<'s>(&'s mut self, lent: &'s Lent<'_>) -> Vec<IoSlice<'s>> {
         lent.slices(self.poll_transmit())
     }
 
-    /// `n` bytes of [`Connection::poll_transmit_lent`] have been sent.
+    /// Notes that `n` bytes of [`Connection::poll_transmit_lent`] have been sent.
     pub fn handle_transmitted_lent(&mut self, lent: &mut Lent<'_>, n: usize) {
         let own = lent.advance(n);
         self.handle_transmitted(own);
     }
 
-    /// Copies what was lent and is not sent, or may have to be sent once more, for its owner wants it back:
-    /// [`Connection::poll_transmit`] goes on with it. To be called before [`Connection::handle_disconnected`]. Of a call
-    /// that is done nothing is copied.
+    /// Copies what was lent and is not sent, or may have to be sent once more, since its owner takes it back:
+    /// [`Connection::poll_transmit`] continues with it. To be called before [`Connection::handle_disconnected`]. Nothing is copied of a
+    /// call that is done.
     pub fn keep(&mut self, lent: Lent<'_>) {
         let Some(last) = lent.pieces.last() else { return };
         let (applied, keeps) = (self.flight.applied(), self.out.keeps());
@@ -91,12 +90,12 @@ impl Connection {
 }
 
 impl<'a> Lent<'a> {
-    /// Whether all of it has been sent.
+    /// Returns whether all of it has been sent.
     pub fn is_empty(&self) -> bool {
         self.sent == self.pieces.len()
     }
 
-    /// A piece that ends a request, behind the first `own` of the connection's unsent bytes.
+    /// Adds a piece that ends a request, behind the first `own` of the connection's unsent bytes.
     pub(super) fn push(&mut self, request: u64, own: usize, bytes: &'a [u8]) {
         if !bytes.is_empty() {
             self.pieces.push(Piece { request, before: own - self.own, bytes });
@@ -104,7 +103,7 @@ impl<'a> Lent<'a> {
         }
     }
 
-    /// The first bytes to send, of both, in order.
+    /// Returns the first bytes to send, of both, in order.
     fn slices<'s>(&'s self, mut own: &'s [u8]) -> Vec<IoSlice<'s>> {
         let mut slices = Vec::with_capacity(SLICES);
         let (unsent, mut begun) = (&self.pieces[self.sent..], self.begun);
@@ -120,7 +119,7 @@ impl<'a> Lent<'a> {
         slices
     }
 
-    /// `n` bytes have been sent. Answers how many of them were the connection's own.
+    /// Notes that `n` bytes have been sent. Returns how many of them were the connection's own.
     fn advance(&mut self, mut n: usize) -> usize {
         let mut own = 0;
         while let Some(piece) = self.pieces.get(self.sent) {
@@ -137,7 +136,7 @@ impl<'a> Lent<'a> {
     }
 }
 
-/// Writes all of a `put_image` but the bytes of its image, which come last, and answers its length so far.
+/// Writes all of a `put_image` but the bytes of its image, which come last. Returns its length so far.
 pub(super) fn write_request_lending(
     out: &mut Vec<u8>,
     number: u64,

@@ -1,0 +1,57 @@
+//! Whether calls can be made, and who waits for the end.
+
+use crate::error::{Error, Lost, Outcome};
+use crate::limits;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// From `connect` until the end. Once `ended` is set it does not change, and no call is under way.
+#[derive(Default)]
+pub(crate) struct Lifetime {
+    /// Why no call can be made any more.
+    pub(crate) ended: Option<Lost>,
+    /// When `close` was called. Since then no call is accepted, and the driver ends when all is done.
+    pub(super) closing: Option<Instant>,
+    /// When the last handle was dropped.
+    pub(super) abandoned: Option<Instant>,
+    /// Who waits in `close` for the end, and for the callbacks to have been called.
+    pub(super) bystanders: Vec<Waker>,
+}
+
+impl Lifetime {
+    /// Returns why no call can be made, if none can.
+    #[inline]
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match (&self.ended, self.closing) {
+            (None, None) => Ok(()),
+            (None, Some(_)) | (Some(Lost::Closed), _) => Err(Error::Closed),
+            (Some(Lost::Reentrant), _) => Err(Error::Reentrant),
+            (Some(reason), _) => {
+                Err(Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected })
+            }
+        }
+    }
+
+    /// Returns whether the program still uses the display.
+    pub(super) fn goes_on(&self) -> bool {
+        self.closing.is_none() && self.abandoned.is_none()
+    }
+
+    /// Returns whether this side wants the connection to end, when it must at the latest, and how long that is.
+    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
+        let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
+        let closing = self.closing.map(|since| (since + timeout, timeout));
+        abandoned.into_iter().chain(closing).min()
+    }
+
+    pub(super) fn add_bystander(&mut self, waker: &Waker) {
+        // Polled again and again beside something else, it still waits once.
+        if !self.bystanders.iter().any(|bystander| bystander.will_wake(waker)) {
+            self.bystanders.push(waker.clone());
+        }
+    }
+
+    pub(super) fn wake_bystanders(&mut self) {
+        self.bystanders.drain(..).for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,279 @@
+//! Calls that are made during an outage or, where the oldest are dropped, while the display is behind.
+//!
+//! Where the oldest are dropped, calls wait in the [`OfflineQueue`] and not in the machine: what the machine has numbered for the display
+//! cannot be taken back, and it may be full of what was sent before. They go on to it in order, when there is another connection or
+//! credit. Until all of them have, no other call is made, so that none overtakes them.
+
+use super::admission::Admitted;
+use super::offline_queue::{OfflineQueue, Waiting};
+use super::{Guard, ReplyState, Shared, State, now};
+use crate::error::{Error, Result};
+use crate::late::{Dropped, Failed, FailedCall, is_callback_of};
+use crate::scope::{Caller, Tag};
+use crate::status::Status;
+use crate::while_gone::WhileGone;
+use draw_protocol::Request;
+use draw_protocol::client::Made;
+use draw_protocol::reconnect::Progress;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::Span;
+
+/// The calls that the machine has not been given, and what was dropped of them. The numbers in `queue` are above those of all calls of
+/// the machine. `dropped` and `dropped_calls` are reported before anything that ends the outage.
+#[derive(Default)]
+pub(crate) struct Offline {
+    /// What happens to calls during an outage.
+    pub(crate) policy: WhileGone,
+    pub(super) queue: OfflineQueue,
+    /// How many calls were dropped since the connection was lost, and those that become late errors.
+    dropped_calls: u64,
+    dropped: Dropped,
+    /// A display that was behind has caught up, and the program has not been told what was dropped meanwhile.
+    has_caught_up: bool,
+    /// There is another connection, and the program has not been told.
+    pub(super) resumed: Option<Status>,
+}
+
+impl Offline {
+    /// Returns what the program is told of the calls that were dropped.
+    pub(crate) fn take_dropped(&mut self) -> Option<Status> {
+        self.has_caught_up = false;
+        let calls = std::mem::take(&mut self.dropped_calls);
+        (calls > 0).then_some(Status::Dropped { calls })
+    }
+
+    /// Returns whether an outage, or the time of a display that was behind, is over and the program has not been told.
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_caught_up || self.resumed.is_some()
+    }
+
+    /// Returns what the program is told then, in order: what was dropped, and that there is another connection.
+    pub(crate) fn take_news(&mut self) -> [Option<Status>; 2] {
+        let resumed = self.resumed.take();
+        [self.take_dropped(), resumed]
+    }
+}
+
+impl Shared {
+    /// Accepts a call into the offline queue, and returns its number. Older ones may be dropped for it.
+    #[cold]
+    pub(super) fn set_aside(
+        &self,
+        mut state: Guard<'_>,
+        request: &Request<'_>,
+        at: Instant,
+        caller: &Caller<'_>,
+        span: Option<&Arc<Span>>,
+    ) -> Result<u64> {
+        if let Err(fault) = request.check() {
+            let error = Error::Fault(fault);
+            state.note_refused(request, caller.place, &error);
+            return Err(error);
+        }
+        let number = state.last_number() + 1;
+        let inner = (!caller.scope.is_outermost()).then(|| Arc::clone(caller.scope));
+        state.offline.queue.push(
+            number,
+            request,
+            at,
+            caller.place,
+            Tag { scope: inner, span: span.cloned() },
+        );
+        state.account.stats.calls += 1;
+        state.note_aside(request, caller.place);
+        while let Some(oldest) = state.offline.queue.overflow() {
+            self.drop_call(&mut state, oldest);
+        }
+        self.keep_results(&mut state);
+        // The driver may not have run for a while.
+        state.wake_driver();
+        State::release(state);
+        Ok(number)
+    }
+
+    /// Drops a call for newer ones.
+    fn drop_call(&self, state: &mut State, oldest: Waiting) {
+        state.offline.dropped_calls += 1;
+        if oldest.reply == ReplyState::Dropped {
+            state.note_failed(&oldest.made(), &Error::Dropped);
+            let tag = &oldest.tag;
+            let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
+            let (last, size) = (state.last_number(), state.size());
+            let call = || FailedCall::new(oldest.made(), last, size, tag, now());
+            state.offline.dropped.add(listener, tag.span.as_ref(), call);
+            state.errors.deferred.drop(oldest.tag);
+            return;
+        }
+        self.fail(state, oldest.reply, oldest.made(), oldest.tag, Error::Dropped, now());
+    }
+
+    /// Handles that a call has failed before those before it are done.
+    fn fail(&self, state: &mut State, reply: ReplyState, made: Made, tag: Tag, error: Error, now: Instant) {
+        state.note_failed(&made, &error);
+        let call = state.failed_call(made, &tag, now);
+        let failed = Failed { call, error, tag };
+        match reply {
+            ReplyState::Awaited => state.completion.keep(made.number, Err(failed)),
+            ReplyState::Dropped | ReplyState::TimedOut => self.dispatch(state, failed),
+            ReplyState::Ignored => state.errors.deferred.drop(failed.tag),
+        }
+        if let Some(waker) = state.completion.waiters.remove(made.number) {
+            waker.wake();
+        }
+    }
+
+    /// Reports the late errors of calls that were dropped: the outage is over, or the display has caught up.
+    pub(super) fn tell_dropped(&self, state: &mut State) {
+        for (listener, telling) in state.offline.dropped.take() {
+            self.pass_on(state, listener, telling);
+        }
+    }
+
+    /// Makes calls of the offline queue, as far as there is credit.
+    #[inline]
+    pub(super) fn go_on(&self, state: &mut State) {
+        if !state.offline.queue.is_empty()
+            && state.reconnect.outage().is_none()
+            && state.lifetime.ended.is_none()
+        {
+            self.empty_queue(state);
+        }
+    }
+
+    #[cold]
+    fn empty_queue(&self, state: &mut State) {
+        let now = now();
+        loop {
+            let undelivered = state.errors.undelivered();
+            let Some(first) = state.offline.queue.first() else { break };
+            let made = match first.request() {
+                Ok(request) if !state.machine.has_credit(&request, undelivered) => break,
+                Ok(request) => state.machine.call(&request, first.origin()),
+                Err(fault) => Err(fault),
+            };
+            let Some(first) = state.offline.queue.pop() else { break };
+            if first.method().is_barrier() {
+                // It returns what failed before it.
+                self.tell_dropped(state);
+            }
+            match made {
+                Ok(made) => {
+                    let (number, reply, span) = (first.number, first.reply, first.tag.span.as_ref());
+                    let scope = first.tag.scope.as_ref().unwrap_or(&self.outermost);
+                    state.completion.accept_numbered(made, number, reply, scope, span);
+                    state.note_goes_on(&first.made(), now);
+                    state.errors.deferred.drop(first.tag);
+                }
+                Err(fault) => {
+                    self.fail(state, first.reply, first.made(), first.tag, Error::Fault(fault), now);
+                }
+            }
+        }
+        if state.offline.queue.is_empty() {
+            self.tell_dropped(state);
+            state.offline.has_caught_up = state.offline.dropped_calls > 0;
+            // What follows has the next number, although this one's call may never have been made.
+            let next = state.machine.last_call() + 1;
+            let number = state.offline.queue.last_number() + 1;
+            state.completion.continue_at(next, number);
+        }
+        self.keep_results(state);
+        state.wake_driver();
+    }
+
+    /// Fails the calls of the offline queue, since there will be no other connection. They have certainly not been sent.
+    pub(super) fn give_up_aside(&self, state: &mut State, error: &Error, now: Instant) -> Vec<Failed> {
+        let mut dropped = Vec::new();
+        while let Some(waiting) = state.offline.queue.pop() {
+            let made = waiting.made();
+            let call = state.failed_call(made, &waiting.tag, now);
+            let failed = Failed { call, error: error.clone(), tag: waiting.tag };
+            state.note_failed(&made, error);
+            match waiting.reply {
+                ReplyState::Awaited => state.completion.keep(made.number, Err(failed)),
+                ReplyState::Dropped => dropped.push(failed),
+                ReplyState::TimedOut | ReplyState::Ignored => state.errors.deferred.drop(failed.tag),
+            }
+        }
+        dropped
+    }
+}
+
+impl State {
+    /// Returns what happens to a call during an outage, or while calls of the offline queue have to go on first. `None` if neither
+    /// concerns it.
+    #[cold]
+    pub(super) fn admit_offline(&self, request: &Request<'_>, shared: usize) -> Result<Option<Admitted>> {
+        match (self.reconnect.outage(), self.offline.policy) {
+            (_, WhileGone::Wait) => Ok(None),
+            (None, _) if self.offline.queue.is_empty() => Ok(None),
+            (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
+            (None, WhileGone::Fail) => Ok(None),
+            (_, WhileGone::DropOldest) if request.method().may_be_dropped() => Ok(Some(Admitted::Queue)),
+            (_, WhileGone::DropOldest) if self.offline.queue.has_place(request) => Ok(Some(Admitted::Queue)),
+            // A callback does not wait for the calls before it: they may wait for the callback.
+            (_, WhileGone::DropOldest) if is_callback_of(shared) => Err(Error::Busy),
+            (_, WhileGone::DropOldest) => Ok(Some(Admitted::Wait)),
+        }
+    }
+
+    /// Notes that the connection is lost, and that there may be another.
+    pub(crate) fn handle_outage(&mut self) {
+        self.admission.pace.check_next();
+        if self.offline.policy != WhileGone::Wait {
+            // Those that wait for credit need not wait any longer.
+            self.admission.credit.wake_all();
+        }
+    }
+
+    /// Notes that the display has answered `hello`. Returns whether that ends an outage.
+    pub(super) fn handle_connected(&mut self, now: Instant) -> bool {
+        self.reconnect.handle_connected(self.machine.applied(), self.machine.is_restarted(), now)
+    }
+
+    /// Returns what the connection has achieved, and whether another would have anything to do.
+    pub(crate) fn progress(&self, timeout: Duration) -> Progress {
+        let (is_busy, is_needed) =
+            (!self.is_idle(), !self.is_idle() || self.lifetime.farewell(timeout).is_none());
+        Progress { is_busy, is_needed, ..self.machine.progress() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Lost;
+    use crate::reconnect;
+    use crate::scope::Scope;
+    use draw_protocol::client::Connection;
+    use draw_protocol::reconnect::Policy;
+    use draw_protocol::{Color, Hello};
+    use std::io::ErrorKind;
+
+    #[test]
+    fn a_call_that_fails_during_an_outage_returns_why_the_last_attempt_failed() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let policy = Policy { window: 30 * second, attempt: second, accepts_loss: false };
+        let mut reconnect = reconnect::dialed(policy, now + second, now);
+        reconnect.handle_connected(0, false, now);
+        let outermost = Arc::new(Scope::outermost());
+        let mut state = State::new(Connection::new(&Hello::new("a test")), reconnect, &outermost);
+        state.offline.policy = WhileGone::Fail;
+        let request = Request::DrawPixel { x: 1, y: 1, color: Color::RED };
+        let reason = |state: &State| match state.admit_offline(&request, 0) {
+            Err(Error::Gone { reason }) => Some(reason),
+            _ => None,
+        };
+        assert!(reason(&state).is_none(), "there is a connection");
+        let progress = Progress { is_resumable: true, ..state.progress(second) };
+        state.reconnect.handle_lost(Lost::Eof, progress, now);
+        assert!(matches!(reason(&state), Some(Lost::Eof)));
+        let next = state.reconnect.poll_timeout().expect("another attempt");
+        assert!(state.reconnect.poll_dial(next).is_some());
+        state.reconnect.handle_failed(Lost::io(ErrorKind::ConnectionRefused), next);
+        let refused =
+            |lost: &Lost| matches!(lost, Lost::Io(error) if error.kind() == ErrorKind::ConnectionRefused);
+        assert!(reason(&state).as_ref().is_some_and(refused), "{:?}", reason(&state));
+    }
+}
