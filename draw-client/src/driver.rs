@@ -32,8 +32,8 @@ const NAP: Duration = Duration::from_micros(100);
 
 /// Carries one connection's bytes: nothing moves unless it is polled. It is ready when the connection has ended.
 ///
-/// [`Builder::connect`](crate::Builder::connect) and [`Builder::over`](crate::Builder::over) spawn it on the current
-/// tokio runtime; [`Builder::over_with_driver`](crate::Builder::over_with_driver) hands it out.
+/// [`ConnectOptions::connect`](crate::ConnectOptions::connect) and [`ConnectOptions::over`](crate::ConnectOptions::over) spawn it
+/// on the current tokio runtime; [`over_with_driver`](crate::ConnectOptions::over_with_driver) returns it.
 #[must_use = "a connection does nothing unless its driver is polled or spawned"]
 pub struct Driver {
     shared: Arc<Shared>,
@@ -391,7 +391,7 @@ impl Future for Driver {
         let dropped = this.shared.lock().take_dropped();
         dropped.into_iter().for_each(|status| this.shared.tell_status(status));
         if !matches!(lost, Lost::Closed) {
-            this.shared.tell_status(Status::Lost(lost.clone()));
+            this.shared.tell_status(Status::Disconnected(lost.clone().into()));
         }
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
         let mut writer = this.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -50,7 +50,7 @@ impl Owner {
     /// What a call of another process is told.
     #[cold]
     pub(crate) fn refuse(self, outcome: Outcome) -> Error {
-        Error::Disconnected { reason: self.forked(), outcome }
+        Error::Disconnected { reason: self.forked().into(), outcome }
     }
 }
 

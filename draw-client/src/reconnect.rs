@@ -10,39 +10,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// What happens to calls that are made while the connection is lost and is tried to be made anew; of a live picture also while the
-/// display does not keep up.
-///
-/// It is a matter of the clients that do not wait for the display: [`Display`](crate::Display) and
-/// [`Pipeline`](crate::blocking::Pipeline). The only call of a [`blocking::Display`](crate::blocking::Display) that is under way
-/// waits, within its timeout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WhileGone {
-    /// They are accepted, as far as the credit goes, and wait for the connection. Then the program waits, each call for as
-    /// long as [`timeout`](crate::Builder::timeout) says.
-    #[default]
-    Wait,
-    /// They fail at once, with [`Error::Gone`](crate::Error::Gone). What was accepted before goes on.
-    Fail,
-    /// They are accepted without waiting; of those that do not fit into the queue any more the oldest are dropped, for ever.
-    /// This is for live pictures, where what is newest matters, and for programs that are neither to wait nor to fail while
-    /// nobody looks.
-    ///
-    /// The same holds while there is a connection and the display does not keep up, or has stopped answering: a drawing call that
-    /// would wait for credit goes into the queue. So no drawing call ever waits for the display.
-    ///
-    /// The queue has 65,536 drawing calls and 8 MiB of their data; a single call may have more, and then waits alone. Order is
-    /// kept, and what was accepted before the connection was lost goes on. A call that was dropped has certainly not been
-    /// drawn: [`Error::Dropped`](crate::Error::Dropped) goes to whoever awaits it. If nobody does, the error callback is told
-    /// when that time is over, once for all of them, of the first hundred by name; so is the next `sync` or `close` where there
-    /// is no callback. [`Status::Dropped`](crate::Status::Dropped) has their number.
-    ///
-    /// Questions, `get_...` and `sync`, are never dropped: they wait for the display, each for as long as the timeout says, in
-    /// their place among the calls of the queue.
-    DropOldest,
-}
-
 /// A stream, in halves that two tasks can have.
 pub(crate) struct Halves {
     pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
@@ -184,7 +151,10 @@ impl Outage {
 
     /// What the program is told of it.
     pub(crate) fn status(&self, now: Instant) -> Status {
-        Status::Reconnecting { reason: self.reason.clone(), next: self.next.saturating_duration_since(now) }
+        Status::Reconnecting {
+            reason: self.reason.clone().into(),
+            next: self.next.saturating_duration_since(now),
+        }
     }
 
     /// When the whole of it is given up.

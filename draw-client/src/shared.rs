@@ -23,11 +23,11 @@ mod waits;
 use crate::doctor::Doctor;
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::{Dropped, Failed, LateQueue};
+use crate::options::WhileOffline;
 use crate::pace::Pace;
 use crate::process::{Inside, Mark, Owner};
-use crate::reconnect::WhileGone;
 use crate::scope::{Caller, Scope, current_span, is_traced};
-use crate::status::Status;
+use crate::status::{Picture, Status};
 use crate::writer::Writer;
 use deadlines::Again;
 use draw_protocol::client::{Connection, Event, Origin};
@@ -113,7 +113,7 @@ pub(crate) struct State {
     pub(crate) is_loss_told: bool,
     /// The connection is lost, and the next is not greeted on: why. What calls are to do meanwhile.
     pub(crate) away: Option<Lost>,
-    pub(crate) while_gone: WhileGone,
+    pub(crate) while_gone: WhileOffline,
     /// There is another connection, and nobody has been told. So many requests were done when it was greeted on.
     pub(crate) resumed: Option<(Status, u64)>,
     /// What was dropped since the connection was lost: how many calls, and those that are to be told as late errors.
@@ -394,11 +394,13 @@ impl Shared {
             }
             Event::Resumed(standing, lost) => {
                 state.away = None;
-                let status = Status::resumed(standing, state.machine.is_restarted(), lost.len());
+                let picture = Picture::of(standing, state.machine.is_restarted());
+                let status = Status::reconnected(picture, lost.len());
                 state.resumed = Some((status, state.machine.applied()));
                 // There is something to send again. A caller that is writing at this moment does not know of it.
                 state.wake_driver();
-                let error = Error::Forgotten { standing };
+                // A session that is resumed has lost no call.
+                let error = Error::SessionLost { picture: picture.unwrap_or(Picture::Kept) };
                 let dropped = self.give_up(state, lost, &error, now);
                 self.tell_lost(state, dropped, &error);
                 self.tell_dropped(state);
@@ -433,7 +435,7 @@ impl State {
             ended: None,
             is_loss_told: false,
             away: None,
-            while_gone: WhileGone::default(),
+            while_gone: WhileOffline::default(),
             resumed: None,
             dropped_calls: 0,
             dropped: Dropped::default(),
@@ -492,15 +494,15 @@ impl State {
     ) -> Result<Way> {
         if let Some(reason) = &self.ended {
             return Err(match reason {
-                Lost::Closed => Error::Closed,
-                Lost::Reentrant => Error::Reentrant,
-                reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
+                Lost::Closed => Error::closed(),
+                Lost::Reentrant => Error::WouldDeadlock { in_callback: false },
+                reason => Error::Disconnected { reason: reason.clone().into(), outcome: Outcome::Rejected },
             });
         }
         if self.closing.is_some() {
-            return Err(Error::Closed);
+            return Err(Error::closed());
         }
-        if self.while_gone != WhileGone::Wait
+        if self.while_gone != WhileOffline::Wait
             && let Some(way) = self.way_while_gone(request, shared)?
         {
             return Ok(way);
@@ -510,14 +512,14 @@ impl State {
         if is_its_turn && self.machine.has_credit(request, undelivered) {
             return Ok(Way::On);
         }
-        if self.while_gone == WhileGone::DropOldest && request.method().may_be_dropped() {
+        if self.while_gone == WhileOffline::DropOldest && request.method().may_be_dropped() {
             return Ok(Way::Aside);
         }
         if crate::late::is_callback_of(shared) {
             // Waiting for credit here could wait for ever: it is this callback that gives it back.
             let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
             let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
-            return if is_within { Ok(Way::On) } else { Err(Error::Busy) };
+            return if is_within { Ok(Way::On) } else { Err(Error::WouldDeadlock { in_callback: true }) };
         }
         Ok(Way::Later)
     }

@@ -316,7 +316,10 @@ impl Connection {
             && most.requests(request) > 1
         {
             // In one band the display says so itself; of many, none need be asked for.
-            welcome.size().check_read(x, y, width, height)?;
+            let size = welcome.size();
+            if !size.contains(x, y, width, height) {
+                return Err(Fault::out_of_bounds(&request.call(), size, Vec::new(), Vec::new()));
+            }
         }
         self.seal();
         let (number, call) = (self.last_call + 1, request.call());
@@ -463,7 +466,7 @@ impl Connection {
                 _ if method == hello::GOODBYE.as_bytes() => {
                     let said: Result<(Fault,), _> = rmp_serde::from_slice(params.rest());
                     let (mut fault,) = said.map_err(|_| violation("its goodbye has no reason"))?;
-                    fault.rejected = Vec::new();
+                    fault.clear();
                     fault.shorten(limits::STRING);
                     self.goodbye = Some(fault);
                     Ok(())

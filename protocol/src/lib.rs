@@ -76,7 +76,7 @@ pub mod trace;
 pub use calls::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Request, Split};
 pub use color::{Color, ParseColorError};
 pub use digest::{Digest, ParseDigestError};
-pub use fault::{Code, Fault, Range};
+pub use fault::{Code, Fault, NAMED, Range};
 pub use geometry::{Area, Position, Size};
 pub use hello::{ACK, CHECK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};

@@ -8,6 +8,7 @@ use crate::process::Owner;
 use crate::reconnect::{Before, Outage, hello, may_return};
 use crate::shared::Stats;
 use crate::socket;
+use crate::status::Picture;
 use draw_printer::Printer;
 use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::trace::Direction;
@@ -88,7 +89,7 @@ impl Failed {
     fn into_error(self, outcome: Outcome, after: Duration) -> Error {
         match self {
             Failed::TimedOut => Error::Timeout { after, outcome },
-            Failed::Lost(reason) => Error::Disconnected { reason, outcome },
+            Failed::Lost(reason) => Error::Disconnected { reason: reason.into(), outcome },
         }
     }
 }
@@ -522,7 +523,9 @@ impl Link {
             Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
             Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
             Some(Event::Resumed(standing, lost)) if lost.iter().any(|made| made.number == number) => {
-                Some(Err(Error::Forgotten { standing }))
+                // A session that is resumed has lost no call.
+                let picture = Picture::of(standing, machine.is_restarted()).unwrap_or(Picture::Kept);
+                Some(Err(Error::SessionLost { picture }))
             }
             Some(event) => {
                 report(&event);

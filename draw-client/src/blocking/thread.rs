@@ -7,7 +7,8 @@ use crate::doctor::Doctor;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
-use crate::reconnect::{Halves, WhileGone};
+use crate::options::{ConnectOptions, WhileOffline};
+use crate::reconnect::Halves;
 use crate::shared::{Shared, Stats};
 use crate::status::StatusCallback;
 use crate::writer::Writer;
@@ -22,7 +23,7 @@ use tokio::net::TcpStream;
 pub(super) struct Settings {
     pub(super) error: Option<Callback>,
     pub(super) status: Option<StatusCallback>,
-    pub(super) while_gone: WhileGone,
+    pub(super) while_gone: WhileOffline,
     pub(super) accepts_loss: bool,
 }
 
@@ -37,6 +38,13 @@ impl fmt::Debug for Settings {
     }
 }
 
+impl From<ConnectOptions> for Settings {
+    fn from(options: ConnectOptions) -> Settings {
+        let ConnectOptions { on_error, on_status, while_offline, accepts_loss, .. } = options;
+        Settings { error: on_error, status: on_status, while_gone: while_offline, accepts_loss }
+    }
+}
+
 /// Hands the connection to a thread of its own, which ends when the connection has.
 pub(super) fn start(
     link: Link,
@@ -46,7 +54,7 @@ pub(super) fn start(
     settings: Settings,
 ) -> Result<Display> {
     let failed =
-        |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)), outcome: Outcome::Rejected };
+        |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)).into(), outcome: Outcome::Rejected };
     let (tell, told) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("draw-pipeline".into());
     // Started there and not here: a program that is itself on a runtime could not end another one.

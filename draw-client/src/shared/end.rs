@@ -37,7 +37,7 @@ impl Shared {
             (_, reason) => reason,
         };
         let [unknown, rejected] = [Outcome::Unknown, Outcome::Rejected]
-            .map(|outcome| Error::Disconnected { reason: reason.clone(), outcome });
+            .map(|outcome| Error::Disconnected { reason: reason.clone().into(), outcome });
         let GivenUp { begun, unsent, .. } = state.machine.give_up();
         let begun = self.give_up(state, begun, &unknown, now);
         let mut unsent = self.give_up(state, unsent, &rejected, now);
@@ -113,7 +113,9 @@ impl Shared {
             return Poll::Ready(match (state.late.take_kept(), reason) {
                 (Some(late), _) => Err(Error::Late(late)),
                 (None, Lost::Closed) => Ok(()),
-                (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
+                (None, reason) => {
+                    Err(Error::Disconnected { reason: reason.into(), outcome: Outcome::Unknown })
+                }
             });
         }
         // Polled again and again beside something else, it still waits once.

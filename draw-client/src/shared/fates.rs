@@ -4,7 +4,6 @@ use super::{Fate, State};
 use crate::late::FailedCall;
 use crate::scope::Tag;
 use draw_protocol::client::Made;
-use draw_protocol::{Size, Welcome};
 use std::time::Instant;
 
 impl State {
@@ -45,12 +44,8 @@ impl State {
         self.machine.in_flight() == 0 && self.room.is_empty()
     }
 
-    pub(super) fn size(&self) -> Option<Size> {
-        self.machine.welcome().map(Welcome::size)
-    }
-
     pub(super) fn failed_call(&self, made: Made, tag: &Tag, now: Instant) -> FailedCall {
-        FailedCall::new(made, self.last_number(), self.size(), tag, now)
+        FailedCall::new(made, self.last_number(), tag, now)
     }
 
     /// Forgets the fates of calls that are done; their events have been dealt with.

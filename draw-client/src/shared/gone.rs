@@ -8,7 +8,7 @@ use super::room::Waiting;
 use super::{Fate, Guard, Shared, State, now};
 use crate::error::{Error, Lost, Result};
 use crate::late::{Failed, FailedCall, is_callback_of};
-use crate::reconnect::WhileGone;
+use crate::options::WhileOffline;
 use crate::scope::{Caller, Tag};
 use crate::status::Status;
 use draw_protocol::Request;
@@ -66,8 +66,8 @@ impl Shared {
             state.note_failed(&oldest.made(), &Error::Dropped);
             let tag = &oldest.tag;
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
-            let (last, size) = (state.last_number(), state.size());
-            let call = || FailedCall::new(oldest.made(), last, size, tag, now());
+            let last = state.last_number();
+            let call = || FailedCall::new(oldest.made(), last, tag, now());
             state.dropped.add(listener, tag.span.as_ref(), call);
             state.after.drop(oldest.tag);
             return;
@@ -171,15 +171,17 @@ impl State {
     #[cold]
     pub(super) fn way_while_gone(&self, request: &Request<'_>, shared: usize) -> Result<Option<Way>> {
         match (&self.away, self.while_gone) {
-            (_, WhileGone::Wait) => Ok(None),
+            (_, WhileOffline::Wait) => Ok(None),
             (None, _) if self.room.is_empty() => Ok(None),
-            (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
-            (None, WhileGone::Fail) => Ok(None),
-            (_, WhileGone::DropOldest) if request.method().may_be_dropped() => Ok(Some(Way::Aside)),
-            (_, WhileGone::DropOldest) if self.room.has_place(request) => Ok(Some(Way::Aside)),
+            (Some(reason), WhileOffline::Fail) => Err(Error::Offline { reason: reason.clone().into() }),
+            (None, WhileOffline::Fail) => Ok(None),
+            (_, WhileOffline::DropOldest) if request.method().may_be_dropped() => Ok(Some(Way::Aside)),
+            (_, WhileOffline::DropOldest) if self.room.has_place(request) => Ok(Some(Way::Aside)),
             // A callback does not wait for those before it: it may be what they wait for.
-            (_, WhileGone::DropOldest) if is_callback_of(shared) => Err(Error::Busy),
-            (_, WhileGone::DropOldest) => Ok(Some(Way::Later)),
+            (_, WhileOffline::DropOldest) if is_callback_of(shared) => {
+                Err(Error::WouldDeadlock { in_callback: true })
+            }
+            (_, WhileOffline::DropOldest) => Ok(Some(Way::Later)),
         }
     }
 
@@ -187,7 +189,7 @@ impl State {
     pub(crate) fn lose(&mut self, reason: Lost) {
         self.away = Some(reason);
         self.pace.check_next();
-        if self.while_gone != WhileGone::Wait {
+        if self.while_gone != WhileOffline::Wait {
             // Those that wait for credit need not any more.
             self.turns.iter().for_each(|turn| turn.waker.wake_by_ref());
         }

@@ -101,7 +101,7 @@ impl Shared {
         let error = telling.into_error();
         let (calls, copy) = (error.calls().len() as u64, error.clone());
         // A callback that panics loses its own work, not the errors that come after it.
-        if !listener.hear(error) {
+        if !listener.invoke(error) {
             tracing::error!(error = copy.to_string(), "the error callback panicked");
         }
         let mut state = self.lock();

@@ -7,7 +7,6 @@ use crate::calls::{Answer, Call, Method, Split};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::Welcome;
 use crate::limits;
-use crate::pixels::Pixel;
 use crate::reader::{Reader, Unexpected};
 use std::time::Instant;
 
@@ -94,47 +93,49 @@ impl Connection {
         let is_cut = part.first_pixel > 0 || !part.is_last;
         match part.call {
             call if call.method().split() == Split::Batch => {
-                if is_cut && fault.rejected.is_empty() && part.pixels > 0 {
-                    // The request was rejected whole; of the call, only these pixels were.
-                    fault.rejected.push(Range { first: 0, count: part.pixels });
+                if is_cut {
+                    // A request that was rejected whole is these pixels of the call.
+                    fault.reject_all(part.pixels);
                 }
                 fault.place(part.first_pixel, part.pixels);
             }
-            Call::PutImage { x, y, width, height, .. } if is_cut && fault.code == Code::OutOfBounds => {
-                // The display speaks of the band that it was sent, the program of its image.
-                let size = self.welcome.as_ref().map(Welcome::size);
-                if let Some(Err(whole)) = size.map(|size| size.check_drawn("image", (x, y, width, height))) {
-                    fault = whole;
-                }
-            }
             _ => fault.place(0, 0),
         }
-        match &mut self.partial {
-            Some(first) => first.join(fault),
-            None => self.partial = Some(fault),
+        if fault.code == Code::OutOfBounds {
+            fault.set_size(self.welcome.as_ref().map(Welcome::size));
+        }
+        let whole = match self.partial.take() {
+            Some(mut first) => {
+                first.join(fault);
+                first
+            }
+            None => fault,
+        };
+        let whole = self.partial.insert(whole);
+        if is_cut {
+            // The display describes the part that it was sent, the program made the whole call.
+            whole.restate(&part.call);
         }
     }
 
     /// Single pixels travelled together, and some of them have failed: each call is told of its own.
     fn tell_pixels(&mut self, first: u64, at: Instant, run: &Run, mut fault: Fault) {
         let count = run.len() as u32;
-        if fault.rejected.is_empty() {
-            fault.rejected.push(Range { first: 0, count });
-        }
+        fault.reject_all(count);
         fault.place(0, count);
         // Each call keeps it.
         fault.shorten(limits::STRING / 16);
         let size = self.welcome.as_ref().map(Welcome::size);
-        let rejected = std::mem::take(&mut fault.rejected);
-        for i in rejected.into_iter().flat_map(|range| range.first..range.first + range.count) {
-            let Pixel { x, y, .. } = run.pixel(i as usize);
+        let rejected = fault.take_rejected();
+        for i in rejected.iter().flat_map(Range::indexes) {
+            let call = run.call(i as usize);
             let fault = match (&fault.code, size) {
-                // The display speaks of the batch, the program of its pixel.
-                (Code::OutOfBounds, Some(size)) => size.outside(x.into(), y.into()),
+                // The display describes the batch, the program drew this pixel.
+                (Code::OutOfBounds, Some(size)) => Fault::out_of_bounds(&call, size, Vec::new(), Vec::new()),
                 _ => fault.clone(),
             };
-            let (number, i) = (first + u64::from(i), i as usize);
-            let made = Made { number, call: run.call(i), at, place: run.place(i) };
+            let (number, place) = (first + u64::from(i), run.place(i as usize));
+            let made = Made { number, call, at, place };
             self.events.push_back(Event::Fault(made, fault));
         }
     }

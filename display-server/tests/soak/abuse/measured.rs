@@ -6,7 +6,7 @@ use super::honest::{Honest, watch};
 use super::quantile;
 use crate::peak;
 use crate::processes::{Directory, PATIENCE, Server, free_port};
-use draw_client::blocking;
+use draw_client::ConnectOptions;
 use draw_protocol::limits;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -71,8 +71,8 @@ fn measure(attacks: &[Attack]) {
     let (among, images, most) = during(length());
     // One that comes while it goes on is served as well.
     let came = Instant::now();
-    let display = blocking::Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE);
-    let display = display.connect(&server.address).expect("who comes among attackers is let in");
+    let display = ConnectOptions::new().timeout(PATIENCE).connect_timeout(PATIENCE);
+    let display = display.connect_blocking(&server.address).expect("who comes among attackers is let in");
     display.get_pixel(3, 4).expect("and answered");
     let came = came.elapsed();
     let done: Vec<_> = attackers.into_iter().map(Attacker::end).collect();
