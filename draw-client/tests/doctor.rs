@@ -408,7 +408,7 @@ fn it_is_off_unless_it_is_asked_for() {
         assert_eq!(printed("blocking, closed", setting), "", "{setting:?}");
         assert_eq!(printed("asynchronous, closed", setting), "", "{setting:?}");
     }
-    assert_eq!(printed("blocking, off", Some("1")), "", "the options wins");
+    assert_eq!(printed("blocking, off", Some("1")), "", "the options win");
     assert_eq!(
         printed("pipeline, closed", Some("yes")),
         "DRAW_DOCTOR=\"yes\" is not known: 1 prints which lines wait for the display, 0 nothing\n"

@@ -42,7 +42,7 @@ impl Drop for Kept {
     }
 }
 
-/// Each of the clients, as its options makes it.
+/// Each of the clients, connected with these options.
 fn connect(kind: usize, address: &str, durability: Durability) -> Result<Box<dyn Client>, Error> {
     let options = ConnectOptions::new().durability(durability);
     Ok(match kind {

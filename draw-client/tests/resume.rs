@@ -261,8 +261,8 @@ fn a_display_that_was_restarted_and_has_forgotten_the_client_does_not_say_that_i
     };
     let Status::SessionLost { picture: Picture::Stale, unknown } = status else { panic!("{status}") };
     let expected = format!(
-        "connected again; the display was restarted and has forgotten this client, and the last that it had executed may \
-         be lost; what became of {unknown} calls is unknown"
+        "connected again; the display was restarted, and the last that it had executed may be lost; what became of \
+         {unknown} calls is unknown"
     );
     assert_eq!(status.to_string(), expected);
     display.fill_rect(2, 3, 1, 1, Color::RED).unwrap();

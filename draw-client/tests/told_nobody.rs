@@ -87,7 +87,7 @@ fn what_nobody_is_told_of_is_printed_once_and_nothing_else_is() {
         let call = " draw_pixel(64, 0, #ff0000ff): out of bounds: the display is 64x48; not drawn (";
         assert!(complained.contains(call), "{role}: {complained}");
         assert!(
-            complained.contains("give the options an `on_error`, or call `sync` or `close`"),
+            complained.contains("set `on_error` of `ConnectOptions`, or call `sync` or `close`"),
             "{complained}"
         );
     }

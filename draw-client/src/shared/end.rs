@@ -163,7 +163,7 @@ fn untold(late: &Late) -> String {
     let which = if total == 1 { "" } else { "the first: " };
     format!(
         "draw-client: {total} {calls} failed and nobody was told: {which}{first}\n\
-         draw-client: to hear of it, give the builder an `on_error`, or call `sync` or `close` before the display is dropped\n"
+         draw-client: to hear of it, set `on_error` of `ConnectOptions`, or call `sync` or `close` before the display is dropped\n"
     )
 }
 
