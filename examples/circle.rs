@@ -7,7 +7,7 @@
 use clap::{Parser, ValueEnum};
 use display_server::typed::number;
 use display_server::{Handle, Options, snapshot, with_display};
-use draw_client::{Color, Display, Pixel, Size, blocking};
+use draw_client::{Color, ConnectOptions, Pixel, Size, blocking};
 use draw_examples::figures::{seconds, thousands};
 use draw_examples::timeline::{Recorder, Run, Target, Timeline};
 use draw_examples::{
@@ -257,8 +257,7 @@ impl Circle {
         for (x, y) in disc(side, center) {
             let at = ((y - corner.1) as usize * side as usize + (x - corner.0) as usize) * 4;
             picture[at..at + 4].copy_from_slice(&args.color.to_bytes());
-            // It fits the display, whose sides are at most 65,535.
-            pixels.push(Pixel::new(x as u16, y as u16, args.color));
+            pixels.push(Pixel::at(x, y, args.color));
         }
         Ok(Circle { pixels, corner, side, picture })
     }
@@ -339,7 +338,7 @@ impl Work {
     /// The general remedy: no call waits, and errors come to a callback.
     async fn asynchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display =
-            Display::builder().on_error(|late| eprintln!("circle: {late}")).connect(address).await?;
+            ConnectOptions::new().on_error(|late| eprintln!("circle: {late}")).connect(address).await?;
         let began = Instant::now();
         let drawing = async {
             for pixel in &circle.pixels {

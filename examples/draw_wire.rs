@@ -5,7 +5,7 @@
 use clap::Parser;
 use display_server::signals::Endings;
 use display_server::{Options, Present, bind, with_display};
-use draw_client::{Color, Pixel};
+use draw_client::{Color, ConnectOptions, Pixel};
 use draw_examples::finish;
 use draw_examples::wire::Wire;
 use draw_printer::{Detail, PATIENCE, Rank, stderr, stdout};
@@ -110,7 +110,7 @@ async fn draw(address: &str) -> Result<()> {
         display.close()
     })
     .await??;
-    let display = draw_client::Display::builder().on_error(|_| ()).connect(address).await?;
+    let display = ConnectOptions::new().on_error(|_| ()).connect(address).await?;
     display.fill_rect(5, 3, 10, 10, Color::GREEN).await?;
     for x in 0..100 {
         display.draw_pixel(x, 400, Color::RED).await?;

@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use display_server::{Options, Present, with_display};
-use draw_client::{Color, Display, Error, Pixel, Result};
+use draw_client::{Color, ConnectOptions, Display, Error, Pixel, Result};
 use draw_examples::finish;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -35,7 +35,7 @@ fn run() -> std::result::Result<(), Anything> {
 
 async fn draw(address: &str) -> Result<()> {
     let (tell, told) = mpsc::channel();
-    let display = Display::builder()
+    let display = ConnectOptions::new()
         .on_error(move |late| {
             println!("the callback hears:    {late}");
             tell.send(late).expect("the program waits for it");

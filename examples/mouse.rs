@@ -95,12 +95,9 @@ impl Painter {
         }
         let mut pixels: Vec<Pixel> = stroke(from.unwrap_or(to), to)
             .flat_map(|place| disc(BRUSH, place))
-            .filter_map(|(x, y)| {
-                // The pointer may be beside the picture.
-                let (x, y) = (u16::try_from(x).ok()?, u16::try_from(y).ok()?);
-                let is_inside = u32::from(x) < self.size.width && u32::from(y) < self.size.height;
-                is_inside.then(|| Pixel::new(x, y, self.color))
-            })
+            // The pointer may be beside the picture.
+            .filter(|&(x, y)| self.size.contains(x, y, 1, 1))
+            .map(|(x, y)| Pixel::at(x, y, self.color))
             .collect();
         pixels.sort_unstable_by_key(|pixel| (pixel.y, pixel.x));
         pixels.dedup();

@@ -5,7 +5,7 @@ use benches::conversation::{Client, Conversation, Server, draw_nothing};
 use benches::pictures::{self, BATCH};
 use benches::screen::Screen;
 use display_server::Area;
-use draw_client::{Color, Display, Pixel};
+use draw_client::{Color, ConnectOptions, Display, Pixel};
 use draw_protocol::{Answer, Fault, Request, Size, limits};
 use std::hint::black_box;
 use std::sync::atomic::Ordering::Relaxed;
@@ -308,7 +308,7 @@ fn client(pixels: usize, draw: impl AsyncFnOnce(&Display) -> draw_client::Result
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (far, drawn) = Far::new();
     let drawing = async {
-        let display = Display::builder().over(far).await?;
+        let display = ConnectOptions::new().over(far).await?;
         draw(&display).await?;
         display.close().await
     };

@@ -12,7 +12,7 @@ use display_server::Journal;
 use display_server::journal::Options;
 use display_server::limits;
 use display_server::{Color, Display, Server, ServerOptions, Size};
-use draw_client::{Durability, blocking};
+use draw_client::{ConnectOptions, Durability, blocking};
 use draw_protocol::{Pixel, Request};
 use std::error::Error;
 use std::fs::{self, File};
@@ -195,7 +195,7 @@ fn batches(runtime: &Runtime, directory: Option<&Path>, durability: Durability) 
     let pixels = pictures::square(BATCH);
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (drawn, durable) = client.block_on(async {
-        let display = draw_client::Display::builder().durability(durability).connect(&address).await?;
+        let display = ConnectOptions::new().durability(durability).connect(&address).await?;
         let began = Instant::now();
         for _ in 0..BATCHES {
             display.draw_pixels(&pixels).await?;
@@ -243,7 +243,7 @@ fn calls(runtime: &Runtime, directory: &Path) -> Outcome<Calls> {
     let journal = open(&directory.join("calls"))?;
     let (address, task) = serve(runtime, Some(&journal))?;
     let display = blocking::Display::connect(&address)?;
-    let waiting = blocking::Display::builder().durability(Durability::Durable).connect(&address)?;
+    let waiting = ConnectOptions::new().durability(Durability::Durable).connect_blocking(&address)?;
     let mut durable = journal.durable();
     let mut calls = Calls::default();
     for n in 1..=CALLS {

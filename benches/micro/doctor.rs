@@ -5,7 +5,7 @@
 use benches::stats::median;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use display_server::{Options, Present, with_display};
-use draw_client::{Color, Display, blocking};
+use draw_client::{Color, ConnectOptions, Display};
 use std::sync::mpsc;
 use std::time::Instant;
 use tokio::runtime::Builder;
@@ -52,7 +52,7 @@ fn asynchronous(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("draw_pixel in a loop, {name}"));
         group.throughput(Throughput::Elements(CALLS as u64));
         for (name, doctor) in off_and_on() {
-            let connecting = Display::builder().doctor(doctor).connect(&address);
+            let connecting = ConnectOptions::new().doctor(doctor).connect(&address);
             let display = runtime.block_on(connecting).expect("a connection");
             group.bench_function(format!("doctor {name}"), |b| {
                 b.iter(|| runtime.block_on(draw(&display, sites)).expect("a display that draws"));
@@ -67,7 +67,7 @@ fn synchronous(c: &mut Criterion) {
     let address = display();
     let mut group = c.benchmark_group("one blocking draw_pixel");
     for (name, doctor) in off_and_on() {
-        let display = blocking::Display::builder().doctor(doctor).connect(&address).expect("a connection");
+        let display = ConnectOptions::new().doctor(doctor).connect_blocking(&address).expect("a connection");
         group.bench_function(format!("doctor {name}"), |b| {
             b.iter(|| display.draw_pixel(1, 1, Color::RED).expect("a display that draws"));
         });
@@ -84,7 +84,7 @@ fn awaited(_: &mut Criterion) {
     let (address, runtime) =
         (display(), Builder::new_current_thread().enable_all().build().expect("a runtime"));
     let [off, on] = off_and_on().map(|(_, doctor)| {
-        runtime.block_on(Display::builder().doctor(doctor).connect(&address)).expect("a connection")
+        runtime.block_on(ConnectOptions::new().doctor(doctor).connect(&address)).expect("a connection")
     });
     let time = async |display: &Display| -> draw_client::Result<f64> {
         let began = Instant::now();

@@ -5,13 +5,9 @@ mod digest;
 use crate::damage::Damage;
 use crate::display::Pointer;
 use crate::framebuffer::Framebuffer;
-use draw_protocol::{Answer, Area, Code, Color, Cost, Fault, Pixels, Range, Request, Size};
-use std::fmt::Write;
+use draw_protocol::{Answer, Area, Code, Color, Cost, Fault, NAMED, Pixels, Position, Range, Request, Size};
 
 pub(crate) use digest::Hashing;
-
-/// Pixels that the text of a fault names. The rest is counted.
-const NAMED: usize = 10;
 
 /// Executes `request`, and marks in `damage` what it drew.
 ///
@@ -52,48 +48,74 @@ fn execute(
     damage: &mut Damage,
 ) -> Result<Answer, Fault> {
     let size = framebuffer.size();
-    match *request {
-        Request::DrawPixel { x, y, color } => {
-            if !framebuffer.draw_pixel(x, y, color, damage) {
-                return Err(size.outside(x, y));
-            }
+    let is_inside = match *request {
+        Request::DrawPixel { x, y, color } => framebuffer.draw_pixel(x, y, color, damage),
+        Request::DrawPixels { pixels } => {
+            let rejected = draw_pixels(pixels, framebuffer, damage);
+            return rejected.into_result(request, size);
         }
-        Request::DrawPixels { pixels } => draw_pixels(pixels, framebuffer, damage)?,
         Request::FillRect { x, y, width, height, color } => {
             framebuffer.fill_rect((x, y), (width, height), color, damage);
-            size.check_drawn("rectangle", (x, y, width, height))?;
+            size.contains(x, y, width, height)
         }
         Request::PutImage { x, y, width, height, rgba } => {
             framebuffer.put_image((x, y), (width, height), rgba, damage);
-            size.check_drawn("image", (x, y, width, height))?;
+            size.contains(x, y, width, height)
         }
-        Request::Clear { color } => framebuffer.clear(color, damage),
-        Request::AddPixel { x, y, amount } => {
-            if !framebuffer.add_pixel(x, y, amount, damage) {
-                return Err(size.outside(x, y));
-            }
+        Request::Clear { color } => {
+            framebuffer.clear(color, damage);
+            true
         }
-        Request::AddPixels { pixels } => add_pixels(pixels, framebuffer, damage)?,
+        Request::AddPixel { x, y, amount } => framebuffer.add_pixel(x, y, amount, damage),
+        Request::AddPixels { pixels } => {
+            let rejected = add_pixels(pixels, framebuffer, damage);
+            return rejected.into_result(request, size);
+        }
         Request::GetPixel { x, y } => {
-            return framebuffer.get_pixel(x, y).map(Answer::Pixel).ok_or_else(|| size.outside(x, y));
+            return framebuffer.get_pixel(x, y).map(Answer::Pixel).ok_or_else(|| outside(request, size));
         }
         Request::GetImage { x, y, width, height } => {
-            return get_image((x, y, width, height), framebuffer).map(Answer::Image);
+            let area = readable(request, (x, y, width, height), size)?;
+            let mut image = Vec::new();
+            read(area, framebuffer, &mut image)?;
+            return Ok(Answer::Image(image));
         }
         Request::GetDigest { x, y, width, height } => {
-            return digest::of((x, y, width, height), framebuffer).map(Answer::Digest);
+            let area = readable(request, (x, y, width, height), size)?;
+            return Ok(Answer::Digest(digest::of(area, framebuffer)));
         }
         Request::GetSize {} => return Ok(Answer::Size(size)),
         Request::GetMouse {} => return Ok(Answer::Mouse(pointer.position())),
-        Request::Sync {} | Request::SyncDurable {} => {}
+        Request::Sync {} | Request::SyncDurable {} => true,
+    };
+    if is_inside { Ok(Answer::Done(())) } else { Err(outside(request, size)) }
+}
+
+/// The fault of a request that is not all inside.
+#[cold]
+fn outside(request: &Request<'_>, size: Size) -> Fault {
+    Fault::out_of_bounds(&request.call(), size, Vec::new(), Vec::new())
+}
+
+/// Returns the rectangle that is to be read, if it lies inside. One without pixels is empty, wherever it is.
+pub(crate) fn readable(
+    request: &Request<'_>,
+    (x, y, width, height): (i32, i32, u32, u32),
+    size: Size,
+) -> Result<Area, Fault> {
+    if size.contains(x, y, width, height) {
+        Ok(size.clip(x, y, width, height))
+    } else {
+        Err(outside(request, size))
     }
-    Ok(Answer::Done(()))
 }
 
 /// The part of the display that `request` asks to see, if it does and has an answer.
 pub(crate) fn asked_area(request: &Request<'_>, size: Size) -> Option<Area> {
     match *request {
-        Request::GetImage { x, y, width, height } => size.check_read(x, y, width, height).ok(),
+        Request::GetImage { x, y, width, height } => {
+            readable(request, (x, y, width, height), size).ok().filter(|area| !area.is_empty())
+        }
         _ => None,
     }
 }
@@ -116,13 +138,13 @@ pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
     match request.method().cost() {
         Cost::Call => 0,
         Cost::Batch => request.pixels().map_or(0, |pixels| pixels.len() as u64),
-        // An image that is asked for too, and before it is answered: one who asks for much is answered in turn.
+        // Also of an image that is read, before it is answered: a client that asks for much takes turns.
         Cost::Area => request.extent().map_or(0, |(width, height)| area(width, height)),
         Cost::Display => area(size.width, size.height),
     }
 }
 
-fn draw_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage) -> Result<(), Fault> {
+fn draw_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage) -> Rejected {
     let mut rejected = Rejected::default();
     if let Some(run) = pixels.as_run() {
         framebuffer.draw_run(run, damage, |i, pixel| {
@@ -133,7 +155,7 @@ fn draw_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damag
             draw_one((i, x, y, color), framebuffer, damage, &mut rejected);
         }
     }
-    rejected.into_result(pixels.len(), framebuffer.size())
+    rejected
 }
 
 fn draw_one(
@@ -147,30 +169,28 @@ fn draw_one(
     }
 }
 
-fn add_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage) -> Result<(), Fault> {
+fn add_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage) -> Rejected {
     let mut rejected = Rejected::default();
     for (i, (x, y, amount)) in (0..).zip(pixels.iter()) {
         if !framebuffer.add_pixel(x, y, amount.to_u32(), damage) {
             rejected.add(i, x, y);
         }
     }
-    rejected.into_result(pixels.len(), framebuffer.size())
+    rejected
 }
 
-/// The pixels of a batch that lie outside.
+/// The pixels of a batch that lie outside: their indexes, and the positions of the first.
 #[derive(Default)]
 struct Rejected {
     ranges: Vec<Range>,
-    named: Vec<(i32, i32)>,
-    count: usize,
+    outside: Vec<Position>,
 }
 
 impl Rejected {
     #[cold]
     fn add(&mut self, index: u32, x: i32, y: i32) {
-        self.count += 1;
-        if self.named.len() < NAMED {
-            self.named.push((x, y));
+        if self.outside.len() < NAMED {
+            self.outside.push(Position { x, y });
         }
         match self.ranges.last_mut() {
             Some(range) if range.first + range.count == index => range.count += 1,
@@ -178,34 +198,12 @@ impl Rejected {
         }
     }
 
-    fn into_result(self, of: usize, size: Size) -> Result<(), Fault> {
-        if self.count == 0 {
-            return Ok(());
+    fn into_result(self, request: &Request<'_>, size: Size) -> Result<Answer, Fault> {
+        match self.ranges.is_empty() {
+            true => Ok(Answer::Done(())),
+            false => Err(Fault::out_of_bounds(&request.call(), size, self.ranges, self.outside)),
         }
-        let (s, are) = (if of == 1 { "" } else { "s" }, if self.count == 1 { "is" } else { "are" });
-        let mut text = format!("{} of {of} pixel{s} {are} outside {size}: ", self.count);
-        for (i, (x, y)) in self.named.iter().enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            _ = write!(text, "{comma}({x}, {y})");
-        }
-        if self.count > self.named.len() {
-            _ = write!(text, " and {} more", self.count - self.named.len());
-        }
-        Err(Fault::of_pixels(Code::OutOfBounds, text, self.ranges))
     }
-}
-
-fn get_image(
-    (x, y, width, height): (i32, i32, u32, u32),
-    framebuffer: &Framebuffer,
-) -> Result<Vec<u8>, Fault> {
-    if width == 0 || height == 0 {
-        return Ok(Vec::new());
-    }
-    let area = framebuffer.size().check_read(x, y, width, height)?;
-    let mut image = Vec::new();
-    read(area, framebuffer, &mut image)?;
-    Ok(image)
 }
 
 /// Appends what an area shows.

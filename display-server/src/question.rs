@@ -1,6 +1,6 @@
 //! A question that is not answered at once: an image, which may wait for memory, or a digest, which is computed elsewhere.
 
-use crate::apply::{Hashing, answer_bytes, asked_area};
+use crate::apply::{Hashing, answer_bytes, asked_area, readable};
 use crate::display::Display;
 use crate::hasher::Hasher;
 use crate::limits;
@@ -42,7 +42,7 @@ impl Question {
             }
             Request::GetDigest { x, y, width, height } => {
                 request.check().ok()?;
-                let hashing = Hashing::new((x, y, width, height), size).ok()?;
+                let hashing = Hashing::new(readable(request, (x, y, width, height), size).ok()?);
                 Some(Question::Digest { digest: None, coming: hasher.start(hashing, display, peer) })
             }
             _ => None,

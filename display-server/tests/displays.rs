@@ -3,7 +3,7 @@
 
 use display_server::{DisplayName, Options, Present, with_display};
 use draw_client::blocking::{Display, Pipeline};
-use draw_client::{Color, Durability};
+use draw_client::{Color, ConnectOptions, Durability};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -324,8 +324,8 @@ fn kill_9_and_a_restart_with_the_journals_of_two_displays_bring_both_back() {
         "text-2=16x16",
     ];
     let server = Server::start(&args);
-    let durable = Display::builder().durability(Durability::Durable);
-    let plots = durable.connect(&format!("{}/plots", server.address)).unwrap();
+    let durable = ConnectOptions::new().durability(Durability::Durable);
+    let plots = durable.connect_blocking(&format!("{}/plots", server.address)).unwrap();
     plots.draw_pixel(1, 1, Color::RED).unwrap();
     server.at("main").draw_pixel(2, 2, Color::GREEN).unwrap();
     server.kill();

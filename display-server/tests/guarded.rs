@@ -5,8 +5,8 @@
 #[path = "common/processes.rs"]
 mod processes;
 
-use draw_client::Color;
 use draw_client::blocking::Display;
+use draw_client::{Color, ConnectOptions};
 use processes::Directory;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -55,7 +55,7 @@ impl Server {
     }
 
     fn connect(&self) -> Display {
-        Display::builder().reconnect(Duration::ZERO).connect(&self.address).unwrap()
+        ConnectOptions::new().reconnect(Duration::ZERO).connect_blocking(&self.address).unwrap()
     }
 
     /// All that it says on standard error until it ends.

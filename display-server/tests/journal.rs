@@ -1,8 +1,8 @@
 //! The program with `--journal`, killed and started again, and `display-server journal`.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use draw_client::blocking::{Display, Pipeline};
-use draw_client::{Color, Pixel};
+use draw_client::blocking::Display;
+use draw_client::{Color, ConnectOptions, Pixel};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -125,7 +125,8 @@ fn killed_while_it_draws_it_has_what_it_answered_and_no_gap() {
     for round in 1..=4_u32 {
         // In another colour each time, one pixel after the other, until the display is gone.
         let color = Color::from_u32(round << 8 | 0xff);
-        let display = Pipeline::builder().reconnect(Duration::ZERO).connect(&server.address).unwrap();
+        let display =
+            ConnectOptions::new().reconnect(Duration::ZERO).connect_pipeline(&server.address).unwrap();
         let drawing = std::thread::spawn(move || {
             let mut answered = 0;
             for n in 0..256 * 256 {

@@ -7,7 +7,7 @@ mod processes;
 
 use common::*;
 use display_server::{Color, Server, ServerOptions};
-use draw_client::blocking::Pipeline;
+use draw_client::ConnectOptions;
 use draw_protocol::client::{Connection, Event};
 use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Hello, Request};
@@ -255,11 +255,11 @@ fn a_display_that_stands_still_while_its_client_comes_back_again_and_again_costs
     let server = processes::Server::start(&directory.path("journal"), port, "64x48");
     for round in 0..3_u8 {
         let relay = Relay::start(&server.address);
-        let display = Pipeline::builder()
+        let display = ConnectOptions::new()
             .reconnect(PATIENCE)
             .timeout(PATIENCE)
             .connect_timeout(Duration::from_millis(300))
-            .connect(&relay.address)
+            .connect_pipeline(&relay.address)
             .unwrap();
         let row = |y: i32| vec![(y as u8) ^ (round << 6); 64 * 4];
         for y in 0..ROWS {

@@ -1,5 +1,28 @@
-//! For plain programs, with no runtime: the synchronous [`Display`], whose calls wait for their answer in the caller's
-//! own thread, and the [`Pipeline`], whose drawing calls do not wait.
+//! The clients for programs without an asynchronous runtime.
+//!
+//! ```no_run
+//! use draw_client::{Color, Pixel, blocking::Display};
+//!
+//! fn main() -> draw_client::Result<()> {
+//!     let display = Display::connect("localhost:3729")?;
+//!     display.draw_pixel(10, 20, Color::RED)?;                     // returns when it is drawn: one round trip
+//!     let row: Vec<_> = (0..100).map(|x| Pixel::at(x, 30, Color::BLUE)).collect();
+//!     display.draw_pixels(&row)?;                                  // one round trip for all of them
+//!
+//!     let pipeline = display.pipelined()?;
+//!     for x in 0..100 {
+//!         pipeline.draw_pixel(x, 40, Color::GREEN)?;               // does not wait for the display
+//!     }
+//!     pipeline.close()                                             // waits, and returns what failed
+//! }
+//! ```
+//!
+//! | | [`Display`] | [`Pipeline`] |
+//! |---|---|---|
+//! | a drawing call returns | when it is drawn | when it is accepted; its [`Reply`] waits for the rest |
+//! | `get_...` and `sync` return | when they are answered | when they are answered |
+//! | errors are returned by | the call itself | the [`Reply`], the error callback, or the next `sync` or `close` |
+//! | threads | none | one for each connection, and one for callbacks |
 
 mod dial;
 mod exchange;
@@ -10,15 +33,14 @@ pub(crate) mod wait;
 
 use dial::Peer;
 use link::Link;
-pub use pipeline::{Pipeline, PipelineBuilder, Reply};
+pub use pipeline::{Pipeline, Reply};
+use thread::Settings;
 
 use crate::address::{self, Address};
-use crate::builder::LONGEST;
 use crate::debug;
 use crate::doctor::{self, Client, Diagnosis, Doctor};
-use crate::durability::Durability;
-use crate::error::{Error, Lost, Outcome, Result};
-use crate::limits;
+use crate::error::{DisconnectReason, Error, Outcome, Result};
+use crate::options::ConnectOptions;
 use crate::process::{Inside, Mark, Owner, try_lock};
 use crate::shared::Stats;
 use draw_protocol::client::Place;
@@ -29,22 +51,25 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A display on another machine, drawn on by real synchronous remote procedure calls: each returns when the display has
-/// answered, which costs a round trip. It has no late errors.
-///
-/// The names are those of the asynchronous [`Display`](crate::Display). Clones share the connection and take turns.
-/// [`pipelined`](Display::pipelined) makes a [`Pipeline`] of it. It belongs to the process that has connected, and is no matter for
-/// signal handlers: see [forks](crate#forks-and-signal-handlers).
+/// A display on another machine, drawn on by synchronous remote procedure calls.
 ///
 /// ```no_run
 /// use draw_client::{Color, Pixel, blocking::Display};
 ///
 /// let display = Display::connect("localhost:3729")?;
 /// display.draw_pixel(10, 20, Color::RED)?;                                  // one round trip
-/// let row: Vec<Pixel> = (0..100).map(|x| Pixel::new(x, 30, Color::BLUE)).collect();
+/// let row: Vec<Pixel> = (0..100).map(|x| Pixel::at(x, 30, Color::BLUE)).collect();
 /// display.draw_pixels(&row)?;                                               // one round trip for all of them
 /// # Ok::<(), draw_client::Error>(())
 /// ```
+///
+/// Each call returns when the display has answered, after one round trip, and returns its own error: there are no late errors.
+/// [`ConnectOptions::connect_blocking`](crate::ConnectOptions::connect_blocking) connects with other options than the defaults.
+///
+/// Clones share the connection and take turns. [`pipelined`](Display::pipelined) converts it to a [`Pipeline`].
+///
+/// A display belongs to the process that has connected, and must not be used in signal handlers: see
+/// [forks](crate#forks-and-signal-handlers).
 #[derive(Clone)]
 pub struct Display {
     own: Arc<Own>,
@@ -69,117 +94,51 @@ struct Held<'a> {
 
 struct Inner {
     /// The connection, or why no further call can succeed.
-    link: Result<Link, Lost>,
+    link: Result<Link, DisconnectReason>,
     stats: Stats,
-    /// Who accounts for the waits, if somebody asked for it.
+    /// Accounts for the waits, if that was asked for.
     doctor: Option<Box<Doctor>>,
+    /// For a pipeline that is made of it.
+    settings: Settings,
 }
 
-/// Sets up a [`Display`].
-#[derive(Debug, Clone)]
-pub struct Builder {
-    timeout: Duration,
-    connect_timeout: Duration,
-    reconnect: Duration,
-    durability: Durability,
-    checksums: Option<bool>,
-    doctor: Option<bool>,
-}
-
-impl Default for Builder {
-    fn default() -> Builder {
-        Builder {
-            timeout: limits::ANSWER_TIMEOUT,
-            connect_timeout: limits::CONNECT_TIMEOUT,
-            reconnect: limits::RECONNECT,
-            durability: Durability::default(),
-            checksums: None,
-            doctor: None,
-        }
-    }
-}
-
-impl Builder {
-    /// How long a call waits for its answer. 30 seconds unless set.
-    pub fn timeout(mut self, timeout: Duration) -> Builder {
-        // The system takes a timeout of zero for none.
-        self.timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
-        self
-    }
-
-    /// How long connecting may take, with all addresses of the name and the greeting. 5 seconds unless set. Looking the
-    /// name up counts, but only the system can cut that short.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Builder {
-        self.connect_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
-        self
-    }
-
-    /// What it means that a call returns: see [`Builder::durability`](crate::Builder::durability). A [`Pipeline`] that is made
-    /// of the display keeps to it.
-    pub fn durability(mut self, durability: Durability) -> Builder {
-        self.durability = durability;
-        self
-    }
-
-    /// Whether client and display look at each message for bytes that were altered on their way: see
-    /// [`Builder::checksums`](crate::Builder::checksums). Unless set they do, except on a connection to this very machine. A
-    /// [`Pipeline`] that is made of the display keeps to it.
-    pub fn checksums(mut self, checksums: bool) -> Builder {
-        self.checksums = Some(checksums);
-        self
-    }
-
-    /// For how long a lost connection is tried to be made anew; 30 seconds unless set, zero for not at all. The call that
-    /// is being made waits meanwhile, within its own timeout: it is executed once, whatever the network does. If the
-    /// display has lost its state, or has forgotten this client, the call fails with [`Error::Forgotten`], and the next
-    /// one draws on what there is.
-    pub fn reconnect(mut self, within: Duration) -> Builder {
-        self.reconnect = within.min(LONGEST);
-        self
-    }
-
-    /// Whether the round-trip doctor says, when the connection ends, which lines of the program waited for the display
-    /// and what would cure that: see [`Diagnosis`]. It is printed on standard error, once. Unless set, the environment
-    /// variable [`DRAW_DOCTOR`](crate::DRAW_DOCTOR) decides. It costs some nanoseconds a call, beside microseconds.
-    pub fn doctor(mut self, doctor: bool) -> Builder {
-        self.doctor = Some(doctor);
-        self
-    }
-
-    /// Connects to `host`, `host:port`, `[ipv6]:port` or a port of this machine; the port is 3729 unless given. Every address of the name is
-    /// tried. With `/NAME` behind it, it is the display of that name of a server that has several; without, the server's first.
+impl ConnectOptions {
+    /// Connects a [`blocking::Display`](Display). See [`connect`](ConnectOptions::connect) for the form of an address.
     ///
     /// # Errors
-    /// [`Error::Address`], [`Error::Connect`] when nothing listens there, [`Error::Timeout`] when it does not greet
-    /// back in time, [`Error::Disconnected`] when it is no display, or refuses to be durable because it keeps no journal
-    /// ([`Code::NoJournal`](crate::Code::NoJournal)), or the server has no display of the name
-    /// ([`Code::UnknownDisplay`](crate::Code::UnknownDisplay)) or is too old to have names.
-    pub fn connect(&self, address: &str) -> Result<Display> {
+    /// Those of [`connect`](ConnectOptions::connect).
+    pub fn connect_blocking(self, address: &str) -> Result<Display> {
         let parsed = address::parse(address)?;
         let shown = parsed.to_string();
         let Address { host, port, display } = parsed;
-        let deadline = Instant::now() + self.connect_timeout;
+        // The system takes a timeout of zero for none.
+        let (timeout, connect_timeout) = (self.timeout.max(SHORTEST), self.connect_timeout.max(SHORTEST));
+        let deadline = Instant::now() + connect_timeout;
         let trace = debug::open(&format!("to {shown}"));
-        let Builder { timeout, connect_timeout, reconnect, durability, checksums, doctor } = *self;
+        let ConnectOptions { reconnect, durability, checksums, doctor, .. } = self;
         let peer = Peer { host, port, display, connect_timeout, reconnect, durability, checksums };
         let owner = Owner::here();
         let link = Link::connect(peer, timeout, trace, deadline)?;
         let size = link.size();
         let name = link.machine.welcome().and_then(|welcome| welcome.display.clone());
         let doctor = doctor::open(doctor, Client::Blocking, Instant::now());
-        let inner = Mutex::new(Inner { link: Ok(link), stats: Stats::default(), doctor });
+        let settings = Settings::from(self);
+        let inner = Mutex::new(Inner { link: Ok(link), stats: Stats::default(), doctor, settings });
         let own = Own { inner, mark: Mark::new(), owner, timeout, name };
         Ok(Display { own: Arc::new(own), size })
     }
 
-    /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
+    /// Connects a [`blocking::Pipeline`](Pipeline). See [`connect`](ConnectOptions::connect) for the form of an address.
     ///
     /// # Errors
-    /// See [`Builder::connect`].
-    pub fn open(&self) -> Result<Display> {
-        self.connect(&address::default_address())
+    /// Those of [`connect`](ConnectOptions::connect), and [`Error::Disconnected`] if the system has no thread to spare.
+    pub fn connect_pipeline(self, address: &str) -> Result<Pipeline> {
+        self.connect_blocking(address)?.pipelined()
     }
 }
+
+/// The shortest time that a call waits.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// `owner` is the process that has connected.
@@ -227,12 +186,9 @@ impl Drop for Own {
     }
 }
 
-/// What a call is told that comes after the end.
-fn unsent(reason: &Lost) -> Error {
-    match reason {
-        Lost::Closed => Error::Closed,
-        reason => Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected },
-    }
+/// The error of a call after the end.
+fn unsent(reason: &DisconnectReason) -> Error {
+    Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected }
 }
 
 impl fmt::Debug for Display {
@@ -242,28 +198,23 @@ impl fmt::Debug for Display {
 }
 
 impl Display {
-    /// Sets up how to connect: deadlines.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// Connects to the display at `host`, `host:port`, `[ipv6]:port` or a port of this machine, and returns when it has greeted back.
+    /// Connects with the default options to the display at `host`, `host:port`, `[ipv6]:port` or a port of this machine.
     ///
     /// # Errors
-    /// See [`Builder::connect`].
+    /// Those of [`ConnectOptions::connect`].
     pub fn connect(address: &str) -> Result<Display> {
-        Builder::default().connect(address)
+        ConnectOptions::new().connect_blocking(address)
     }
 
     /// Connects to the display that the environment variable `DRAW_DISPLAY` names, else to `localhost:3729`.
     ///
     /// # Errors
-    /// See [`Builder::connect`].
+    /// Those of [`ConnectOptions::connect`].
     pub fn open() -> Result<Display> {
-        Builder::default().open()
+        Display::connect(&address::default_address())
     }
 
-    /// Width and height, as the display told them when the connection was made.
+    /// Returns the width and height of the display.
     pub fn size(&self) -> Size {
         self.size
     }
@@ -273,58 +224,58 @@ impl Display {
         self.own.name.as_deref()
     }
 
-    /// What this connection has done so far.
+    /// Returns counters of this connection.
     pub fn stats(&self) -> Stats {
         self.lock().map_or(Stats::default(), |inner| inner.stats)
     }
 
-    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
-    /// doctor is not on ([`Builder::doctor`]), or a [`Pipeline`] has the connection.
+    /// Returns which lines have waited for the display so far, and what would avoid that: see [`Diagnosis`]. Returns `None` if the
+    /// doctor is off ([`ConnectOptions::doctor`]), or a [`Pipeline`] has the connection.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         self.lock().ok()?.doctor.as_ref().map(|doctor| doctor.diagnosis(0, Instant::now()))
     }
 
-    /// Ends the connection, for all clones. Every call has been answered or given up, so there is nothing to wait for.
+    /// Closes the connection, for all clones. Every call has been answered or given up, so there is nothing to wait for.
     ///
     /// # Errors
     /// [`Error::Disconnected`] if the connection was lost before, or belongs to the process that this one was forked from.
     pub fn close(&self) -> Result<()> {
         let mut inner = self.lock_here()?;
         inner.say_last_words();
-        match std::mem::replace(&mut inner.link, Err(Lost::Closed)) {
+        match std::mem::replace(&mut inner.link, Err(DisconnectReason::Closed { unanswered_for: None })) {
             Ok(mut link) => {
                 link.finish();
                 Ok(())
             }
-            Err(Lost::Closed) => Ok(()),
+            Err(DisconnectReason::Closed { .. }) => Ok(()),
             Err(reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
         }
     }
 
-    /// The asynchronous form: drawing calls that do not wait, over this same connection. [`Pipeline::builder`] does it
-    /// with an error callback.
+    /// Converts to the client whose drawing calls do not wait, over this same connection. The options with which this display
+    /// has connected apply, among them the callbacks.
     ///
-    /// Clones of this display can make no further call: they get [`Lost::Pipelined`]. A call of theirs that is being made
-    /// is waited for. Calls that were given up after their deadline stay under way; should they fail after all, that is a
-    /// late error. The numbers of calls and what [`stats`](Pipeline::stats) counts go on.
+    /// Further calls of clones of this display fail with [`DisconnectReason::Pipelined`]. A call that a clone is making is
+    /// finished first. Calls that were given up after their timeout stay under way; if they fail after all, that is a late
+    /// error. Calls are numbered and counted ([`stats`](Pipeline::stats)) from where this display stopped.
     ///
     /// # Errors
-    /// [`Error::Closed`] and [`Error::Disconnected`] when the connection has ended before, or no thread can be had for it.
+    /// [`Error::Disconnected`] if the connection has ended before, or the system has no thread to spare.
     pub fn pipelined(self) -> Result<Pipeline> {
-        let (link, stats, doctor) = self.take()?;
+        let (link, stats, doctor, settings) = self.take()?;
         let timeout = link.timeout;
-        thread::start(link, stats, doctor, timeout, thread::Settings::default()).map(Pipeline::new)
+        thread::start(link, stats, doctor, timeout, settings).map(Pipeline::new)
     }
 
     /// Takes the connection out, for a pipeline.
-    fn take(&self) -> Result<(Link, Stats, Option<Box<Doctor>>)> {
+    fn take(&self) -> Result<(Link, Stats, Option<Box<Doctor>>, Settings)> {
         let mut inner = self.lock_here()?;
         let inner = &mut *inner.inner;
-        match std::mem::replace(&mut inner.link, Err(Lost::Pipelined)) {
+        match std::mem::replace(&mut inner.link, Err(DisconnectReason::Pipelined)) {
             Ok(link) => {
                 let mut doctor = inner.doctor.take();
                 doctor.iter_mut().for_each(|doctor| doctor.handed_to(Client::Pipeline));
-                Ok((link, inner.stats, doctor))
+                Ok((link, inner.stats, doctor, std::mem::take(&mut inner.settings)))
             }
             Err(reason) => {
                 let error = unsent(&reason);
@@ -345,7 +296,10 @@ impl Display {
             Some(inner) => inner,
             None if owner.is_other() => return Err(owner.refuse(Outcome::Rejected)),
             // Whoever has it may be waiting for an answer.
-            None => inside.outer().wait_for(inner, *mark, *timeout).ok_or(Error::Reentrant)?,
+            None => inside
+                .outer()
+                .wait_for(inner, *mark, *timeout)
+                .ok_or(Error::WouldDeadlock { in_callback: false })?,
         };
         Ok(Held { inner, _inside: inside })
     }

@@ -1,9 +1,10 @@
 //! The asynchronous display.
 
-use crate::builder::Builder;
+use crate::address;
 use crate::doctor::Diagnosis;
 use crate::error::{Error, Result};
 use crate::late::LateError;
+use crate::options::ConnectOptions;
 use crate::reply::Draw;
 use crate::scope::{Caller, Scope};
 use crate::shared::{Shared, State, Stats, now};
@@ -15,23 +16,37 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// A display on another machine, drawn on without waiting.
+/// A display on another machine, drawn on without waiting, on a tokio runtime.
 ///
-/// 1. **Drawing calls are ready when they are accepted; `get_...` calls when they are answered.** The loop that
-///    everybody writes first, `display.draw_pixel(x, y, color).await?`, waits only while too much is unanswered.
-///    [`sync`](Display::sync) is the barrier: everything before it has been drawn or has failed.
-/// 2. **An error goes to whoever awaits it; if nobody does, to the error callback; if there is none, to the next
-///    `sync` or `close`.** Never to nobody. See [`Reply`](crate::Reply).
-/// 3. [`blocking::Display`](crate::blocking::Display) has the same names and waits for every answer.
+/// ```no_run
+/// use draw_client::{Color, ConnectOptions};
 ///
-/// Clones share the connection. Calls are executed in the order in which they were accepted. Dropping any of the
-/// futures here at any point loses nothing that was accepted.
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> draw_client::Result<()> {
+///     let display = ConnectOptions::new().on_error(|late| eprintln!("{late}")).connect("localhost:3729").await?;
+///     for x in 0..100 {
+///         display.draw_pixel(x, 50, Color::RED).await?;                  // does not wait for the display
+///     }
+///     display.fill_rect(0, 60, 100, 10, Color::BLUE).await?.await?;      // the second await does
+///     println!("the pointer is at {:?}", display.get_mouse().await?);    // a question waits for its answer
+///     display.close().await
+/// }
+/// ```
 ///
-/// Dropping the last clone still sends what was accepted, for at most five seconds, and calls the error callback; but a
-/// runtime that ends takes the connection with it, so a program ends with [`close`](Display::close). What is lost without it, and
-/// was told to nobody, is printed on standard error.
+/// Drawing calls are ready when they are accepted, `get_...` calls when they are answered. A loop of drawing calls waits only
+/// while too many are unanswered. [`sync`](Display::sync) is a barrier: everything before it has been drawn or has failed.
 ///
-/// It belongs to the process that has connected, and is no matter for signal handlers: see
+/// The error of a drawing call goes to its [`Reply`](crate::Reply); if that was dropped, to the error callback; without one, to
+/// the next `sync` or `close`.
+///
+/// Clones share the connection. Calls are executed in the order in which they were accepted. Dropping a future at any point
+/// loses nothing that was accepted.
+///
+/// Dropping the last clone still sends what was accepted, for at most five seconds, and calls the error callback. A runtime that
+/// ends drops the connection, so end a program with [`close`](Display::close). Errors that were not delivered are printed on
+/// standard error.
+///
+/// A display belongs to the process that has connected, and must not be used in signal handlers: see
 /// [forks](crate#forks-and-signal-handlers).
 #[derive(Clone)]
 pub struct Display {
@@ -66,25 +81,20 @@ impl fmt::Debug for Display {
 }
 
 impl Display {
-    /// Sets up how to connect: an error callback, deadlines.
-    pub fn builder() -> Builder {
-        Builder::default()
-    }
-
-    /// Connects to the display at `host`, `host:port`, `[ipv6]:port` or a port of this machine, and is ready when it has greeted back.
+    /// Connects with the default options to the display at `host`, `host:port`, `[ipv6]:port` or a port of this machine.
     ///
     /// # Errors
-    /// See [`Builder::connect`].
+    /// Those of [`ConnectOptions::connect`].
     pub async fn connect(address: &str) -> Result<Display> {
-        Builder::default().connect(address).await
+        ConnectOptions::new().connect(address).await
     }
 
     /// Connects to the display that the environment variable `DRAW_DISPLAY` names, else to `localhost:3729`.
     ///
     /// # Errors
-    /// See [`Builder::connect`].
+    /// Those of [`ConnectOptions::connect`].
     pub async fn open() -> Result<Display> {
-        Builder::default().open().await
+        Display::connect(&address::default_address()).await
     }
 
     pub(crate) fn new(shared: Arc<Shared>, size: Size) -> Display {
@@ -103,7 +113,7 @@ impl Display {
         Caller { place, scope: &self.scope }
     }
 
-    /// Width and height, as the display told them when the connection was made.
+    /// Returns the width and height of the display.
     pub fn size(&self) -> Size {
         self.handle.size
     }
@@ -113,13 +123,13 @@ impl Display {
         self.handle.name.as_deref()
     }
 
-    /// What this connection has done so far.
+    /// Returns counters of this connection.
     pub fn stats(&self) -> Stats {
         self.handle.shared.lock().account.stats
     }
 
-    /// A part of the program whose late errors are told apart: a handle of the same connection, whose calls, and those of
-    /// its clones, belong to the scope. [`Display::on_error`] gives it a callback of its own.
+    /// Returns a handle of the same connection for a part of the program. Calls of the handle, and of its clones, belong to the
+    /// scope, and their late errors name it. [`Display::on_error`] gives it a callback of its own.
     ///
     /// ```no_run
     /// # async fn example(display: draw_client::Display) -> draw_client::Result<()> {
@@ -131,25 +141,24 @@ impl Display {
     /// # Ok(()) }
     /// ```
     ///
-    /// A late error names its scope: [`FailedCall::scope`](crate::FailedCall::scope), and `draw_pixel(700, 10, #ff0000ff)
-    /// in legend` in its text. Scopes lie within each other: `display.scope("chart").scope("legend")` is `chart/legend`,
-    /// and what it has no callback for goes to that of `chart`, then to the display's, then to the next `sync` or
-    /// `close`. Two scopes of the same name are two scopes.
+    /// [`FailedCall::scope`](crate::FailedCall::scope) returns the scope, and the text has it: `draw_pixel(700, 10, #ff0000ff) in
+    /// legend`. Scopes nest: `display.scope("chart").scope("legend")` is `chart/legend`, and without a callback its errors go to
+    /// that of `chart`, then to the display's, then to the next `sync` or `close`. Two scopes of the same name are two scopes.
     ///
-    /// A scope ends with its last handle and its last call. What is under way then is still executed, and its errors are
-    /// still told.
+    /// A scope ends with its last handle and its last call. Calls that are under way then are still executed, and their errors
+    /// delivered.
     #[must_use = "calls through the handle that this answers belong to the scope"]
     pub fn scope(&self, name: &str) -> Display {
         Display { handle: Arc::clone(&self.handle), scope: Arc::new(Scope::within(&self.scope, name)) }
     }
 
-    /// Who hears of failed calls of this handle's scope that nobody waits for; for a handle of no scope, of the display's
-    /// own calls and of those of scopes without a callback. It takes the place of one that was set before. What was kept
-    /// before for want of a callback still waits for the next `sync` or `close`.
+    /// Sets the error callback of this handle's scope; for a handle outside of scopes, that of the display, which also receives
+    /// the errors of scopes without a callback. It replaces an earlier one. Errors that were kept before, because there was no
+    /// callback, are still returned by the next `sync` or `close`.
     ///
-    /// The rules are those of [`Builder::on_error`]. All callbacks of a connection run on one thread, one at a time, in the
-    /// order in which the errors came up; that thread drops them too, when their scope has ended, or the connection. If
-    /// the system has no thread to spare, that is reported as a `tracing` event, and errors go where they went before.
+    /// [`ConnectOptions::on_error`] has the rules. All callbacks of a connection run on one thread, one at a time, in the order of
+    /// the errors. That thread drops them too, when their scope or the connection has ended. If the system has no thread to
+    /// spare, a `tracing` event reports it, and errors go where they went before.
     pub fn on_error(self, callback: impl FnMut(LateError) + Send + 'static) -> Display {
         if let Err(error) = self.handle.shared.set_callback(&self.scope, Box::new(callback)) {
             tracing::error!("there is no thread for an error callback: {error}");
@@ -157,14 +166,14 @@ impl Display {
         self
     }
 
-    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
-    /// doctor is not on: [`Builder::doctor`].
+    /// Returns which lines have waited for the display so far, and what would avoid that: see [`Diagnosis`]. Returns `None` if the
+    /// doctor is off: [`ConnectOptions::doctor`].
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         self.handle.shared.diagnosis()
     }
 
-    /// Ends the connection, for all clones: no further call is accepted, and it is ready when everything that was
-    /// accepted is done and the error callback has heard of what failed.
+    /// Closes the connection, for all clones. No further call is accepted. It is ready when everything that was accepted is done
+    /// and the error callbacks have run.
     ///
     /// Called by the error callback itself, it does not wait for the callback.
     ///

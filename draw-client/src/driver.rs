@@ -32,8 +32,8 @@ const BATCH_DELAY: Duration = Duration::from_micros(100);
 
 /// Carries the bytes of one connection, when it is polled. It is ready when the connection has ended.
 ///
-/// [`Builder::connect`](crate::Builder::connect) and [`Builder::over`](crate::Builder::over) spawn it on the current
-/// tokio runtime; [`Builder::over_with_driver`](crate::Builder::over_with_driver) hands it out.
+/// [`ConnectOptions::connect`](crate::ConnectOptions::connect) and [`ConnectOptions::over`](crate::ConnectOptions::over) spawn it
+/// on the current tokio runtime; [`over_with_driver`](crate::ConnectOptions::over_with_driver) returns it.
 #[must_use = "a connection does nothing unless its driver is polled or spawned"]
 pub struct Driver {
     shared: Arc<Shared>,

@@ -5,9 +5,9 @@
 ///
 /// ```no_run
 /// # async fn example() -> draw_client::Result<()> {
-/// use draw_client::{Color, Display, Durability};
+/// use draw_client::{Color, ConnectOptions, Durability};
 ///
-/// let display = Display::builder().durability(Durability::Durable).connect("localhost:3729").await?;
+/// let display = ConnectOptions::new().durability(Durability::Durable).connect("localhost:3729").await?;
 /// display.draw_pixel(1, 2, Color::RED).await?.await?;        // it is on the display's disk now
 /// # Ok(()) }
 /// ```
@@ -20,7 +20,7 @@ pub enum Durability {
     #[default]
     Applied,
     /// When it is on the display's disk: no crash takes back what this program was told, and
-    /// [`Status::Regressed`](crate::Status::Regressed) never comes. What a question shows of this program's own calls is on
+    /// the connection never ends for lost calls ([`ConnectOptions::accept_loss`](crate::ConnectOptions::accept_loss)). What a question shows of this program's own calls is on
     /// the disk as well; what it shows of other programs' calls may not be yet.
     ///
     /// A call that is waited for takes as long as the disk needs for a sync. Those that are not share the syncs. A display

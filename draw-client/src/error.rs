@@ -1,9 +1,13 @@
-//! What can go wrong, and what it says about the call.
+//! Errors: what went wrong, and what it means for the call.
+
+mod reason;
+
+pub use reason::DisconnectReason;
+pub(crate) use reason::Lost;
 
 use crate::late::LateError;
 use crate::limits;
-use draw_protocol::client::Ended;
-use draw_protocol::session::Standing;
+use crate::status::Picture;
 use draw_protocol::{Code, Fault};
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -13,88 +17,90 @@ use std::time::Duration;
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call, or a connection, failed.
+/// Why a call, or connecting, failed.
 ///
-/// It can be cloned, since one broken socket reaches every pending reply. `{:?}` prints the same sentence as `{}`, so that a `main`
-/// which returns one says what has happened; `{:#?}` has the fields.
+/// | | |
+/// |---|---|
+/// | [`outcome`](Error::outcome) | whether the call was certainly not executed, or may have been |
+/// | [`may_be_retried`](Error::may_be_retried) | whether the same call may succeed later on the same display |
+/// | [`is_disconnected`](Error::is_disconnected) | whether no further call of this display can succeed |
+/// | [`fault`](Error::fault) | what the display found wrong: its code, its fields, the indexes of pixels |
+///
+/// Errors can be cloned, since one broken socket fails every pending reply. `{:?}` prints the same sentence as `{}`, so that a
+/// `main` that returns an error prints what happened; `{:#?}` prints the fields.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The text names no address.
+    /// The text is not an address. Correct it: `host` or `host:port`.
     #[error(
         "{text:?} is no address of a display: {problem}; write host or host:port, as in localhost:3729, and IPv6 as [::1]:3729; /NAME behind it is a display of that name"
     )]
     Address {
-        /// What was given.
+        /// The text.
         text: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// Nothing could be reached there.
+    /// No connection could be made to the address. Start a display there, or check the address and the network.
     #[error("no display at {address} ({}){}", cause(source), hint(source))]
     Connect {
-        /// Where it was tried.
+        /// The address.
         address: String,
-        /// What the system said of the last address tried.
+        /// The system's error for the last address of the name.
         source: Arc<io::Error>,
     },
-    /// The display rejected the call, wholly or in the part that the fault names.
+    /// The display rejected the call, wholly or in the part that the fault names. Correct the call; the connection continues.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// The connection is gone.
-    #[error("{}{reason}{}", lost(reason), lost_call(reason, *.outcome))]
-    Disconnected {
-        /// Why.
-        #[source]
-        reason: Lost,
-        /// What became of this call.
-        outcome: Outcome,
-    },
-    /// The display did not answer, or did not take the call, in time. The connection goes on.
+    /// The display did not answer, or did not accept the call, within the timeout. The connection continues: with
+    /// [`Outcome::Rejected`] the call may be made again, with [`Outcome::Unknown`] it may still be executed.
     #[error("the display has not answered for {after:?}{}", unsent(.outcome))]
     Timeout {
-        /// How long it was waited for.
+        /// The timeout.
         after: Duration,
         /// What became of this call.
         outcome: Outcome,
     },
-    /// The connection was lost and there is another, but the display does not know any more what was under way. The
-    /// connection goes on.
-    #[error("{}; whether this call was executed is unknown", forgotten(*.standing))]
-    Forgotten {
-        /// Why it does not.
-        standing: Standing,
+    /// The connection is gone and no further call can succeed. Connect again, unless the program has closed it.
+    #[error("{}{reason}{}", lost(reason), lost_call(reason, *.outcome))]
+    Disconnected {
+        /// Why.
+        #[source]
+        reason: DisconnectReason,
+        /// What became of this call.
+        outcome: Outcome,
     },
-    /// The connection is lost for the moment, and calls are not to wait for the next: the policy is
-    /// [`WhileGone::Fail`](crate::WhileGone::Fail).
+    /// The client has reconnected, but the display does not know this client's session any more, and whether this call was
+    /// executed is unknown. The connection continues: draw again what has to be there.
+    #[error("{}; whether this call was executed is unknown", forgotten(*.picture))]
+    SessionLost {
+        /// What is left of the picture.
+        picture: Picture,
+    },
+    /// The connection is lost for the moment, and [`WhileOffline::Fail`](crate::WhileOffline::Fail) is set. The call was not
+    /// sent; make it again when [`Status`](crate::Status) reports the connection, or later.
     #[error("the display is gone for the moment ({reason}); this call was not sent")]
-    Gone {
-        /// Why the connection was lost, or why the last try to make another failed.
-        reason: Lost,
+    Offline {
+        /// Why the connection was lost, or why the last attempt to reconnect failed.
+        reason: DisconnectReason,
     },
-    /// The connection was lost for the moment, or the display did not keep up, and more calls were made than can wait: this one
-    /// was the oldest of those. The policy is [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    /// The call was dropped for newer ones while the connection was lost or the display did not keep up, as
+    /// [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest) says. It was not drawn.
     #[error("dropped for newer calls while the display was gone or behind; this call was not drawn")]
     Dropped,
-    /// This side has closed the connection; the call was not sent.
-    #[error("this display was closed by `close`")]
-    Closed,
-    /// An error callback made more calls than may be made without waiting; this one was not sent.
-    #[error(
-        "busy: an error callback may make {} calls of {} bytes together while the display is behind",
-        limits::CALLBACK_CALLS,
-        limits::CALLBACK_BYTES
-    )]
-    Busy,
-    /// This thread is inside another call of the same display already: a signal handler has interrupted it, or a `tracing`
-    /// subscriber or a writer was called by it, and draws. To wait would be to wait for itself. So it may be for a thread that is
-    /// inside a call of another display, where this one is held by a thread that does not give it back: that may want the other.
-    #[error(
-        "this thread is inside another call of this display, or of a display that a caller of this one waits for: do not draw in a \
-         signal handler or a `tracing` subscriber; this call was not sent"
-    )]
-    Reentrant,
-    /// Earlier calls failed, and there was neither a reply waiting for them nor an error callback.
+    /// The call would have to wait for itself. It was not sent.
+    ///
+    /// Either an error callback has made more calls than are accepted without waiting: make fewer there, or make them
+    /// elsewhere. Or this thread is inside another call of the same display already, because a signal handler or a `tracing`
+    /// subscriber draws: set a flag there and draw later. The latter also fails inside a call of another display, where this
+    /// display is held by a thread that waits for that one.
+    #[error("{}", deadlock(*.in_callback))]
+    WouldDeadlock {
+        /// Whether an error callback made the call.
+        in_callback: bool,
+    },
+    /// Earlier calls failed, and there was neither a reply waiting for them nor an error callback. `sync` and `close` return
+    /// it.
     #[error("{0}")]
     Late(Late),
 }
@@ -103,13 +109,13 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It was certainly not executed (of a batch: the pixels that the fault names).
+    /// The call was certainly not executed (of a batch: the pixels that the fault names).
     Rejected,
-    /// It may have been executed.
+    /// The call may have been executed.
     Unknown,
 }
 
-/// `rejected`, or `unknown`.
+/// Prints `rejected` or `unknown`.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -119,89 +125,21 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Why a connection is gone.
-#[derive(Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum Lost {
-    /// The display said why it closed.
-    #[error("the display closed it: {0}")]
-    Goodbye(Fault),
-    /// The display, or something between, closed it without a word.
-    #[error("the other side closed it")]
-    Eof,
-    /// The system reported an error.
-    #[error("{}", cause(.0))]
-    Io(#[source] Arc<io::Error>),
-    /// The other side is no display, or refused to talk, or what it said was altered on its way.
-    #[error(transparent)]
-    Protocol(#[from] Ended),
-    /// The tokio runtime ended, or the driver was dropped.
-    #[error("the runtime that drove it has ended; call `close().await` before it does")]
-    DriverGone,
-    /// This side wanted it to end, and the display had not answered everything in time.
-    #[error("this side closed it, and the display had not answered for {after:?}")]
-    Unfinished {
-        /// How long it was waited for.
-        after: std::time::Duration,
-    },
-    /// `close` was called.
-    #[error("it was closed by `close`")]
-    Closed,
-    /// The display was gone, and it was not possible to connect to it again in time.
-    #[error("the display was gone for {:.1} s: {last}", after.as_secs_f64())]
-    Gone {
-        /// For how long it was tried.
-        after: std::time::Duration,
-        /// Why the last try failed.
-        last: Box<Lost>,
-    },
-    /// A clone of this [`blocking::Display`](crate::blocking::Display) was made a
-    /// [`Pipeline`](crate::blocking::Pipeline), which has the connection now.
-    #[error("`pipelined` has given it to a `Pipeline`")]
-    Pipelined,
-    /// This process was forked from the one that has connected. A connection has one owner: two that write to it would send
-    /// broken messages, and each would be told what the other was answered.
-    #[error(
-        "process {connected} has connected this display, and process {used} was forked from it: call `connect` in the process \
-         that draws"
-    )]
-    Forked {
-        /// The process that has connected.
-        connected: u32,
-        /// The one that has used the display.
-        used: u32,
-    },
-    /// See [`Error::Reentrant`].
-    #[error(
-        "this thread is inside another call of this display, or of a display that a caller of this one waits for"
-    )]
-    Reentrant,
-}
-
 draw_protocol::debug_as_sentence!(
     Error {
         Address { text, problem }
         Connect { address, source }
-        Disconnected { reason, outcome }
         Timeout { after, outcome }
-        Forgotten { standing }
-        Gone { reason }
+        Disconnected { reason, outcome }
+        SessionLost { picture }
+        Offline { reason }
+        WouldDeadlock { in_callback }
     }
     (Fault Late)
-    [Dropped Closed Busy Reentrant]
+    [Dropped]
 );
 
-draw_protocol::debug_as_sentence!(
-    Lost {
-        Unfinished { after }
-        Gone { after, last }
-        Forked { connected, used }
-    }
-    (Goodbye Io Protocol)
-    [Eof DriverGone Closed Pipelined Reentrant]
-);
-
-/// The late errors that nobody had taken: see [`Error::Late`].
+/// Failed calls whose errors no reply and no callback has taken: see [`Error::Late`].
 #[derive(Debug, Clone)]
 pub struct Late {
     pub(crate) errors: Arc<[LateError]>,
@@ -209,12 +147,12 @@ pub struct Late {
 }
 
 impl Late {
-    /// The first of them, at most 1,000, in order.
+    /// Returns the first errors, at most 1,000, in order.
     pub fn errors(&self) -> &[LateError] {
         &self.errors
     }
 
-    /// How many calls failed, with those that were not kept, or not named.
+    /// Returns how many calls failed, with those that were not kept or not named.
     pub fn total(&self) -> u64 {
         self.total
     }
@@ -231,47 +169,76 @@ impl fmt::Display for Late {
 }
 
 impl Error {
-    /// Whether the connection is gone, so that no further call can succeed.
+    /// Returns whether the connection is gone, so that no further call of this display can succeed.
     pub fn is_disconnected(&self) -> bool {
-        matches!(self, Error::Disconnected { .. } | Error::Closed | Error::Connect { .. })
+        matches!(self, Error::Disconnected { .. } | Error::Connect { .. })
     }
 
-    /// What the display found wrong with the call, if it did.
+    /// Returns whether the same call was certainly not executed and may succeed later on the same display: it was offline,
+    /// behind, or short of memory.
+    pub fn may_be_retried(&self) -> bool {
+        match self {
+            Error::Timeout { outcome, .. } => *outcome == Outcome::Rejected,
+            Error::Offline { .. } | Error::Dropped | Error::WouldDeadlock { in_callback: true } => true,
+            Error::Fault(fault) => matches!(fault.code, Code::NoMemory | Code::NoSpace),
+            _ => false,
+        }
+    }
+
+    /// Returns what the display found wrong with the call or the connection, if it said so.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             Error::Fault(fault) => Some(fault),
-            Error::Disconnected {
-                reason: Lost::Goodbye(fault) | Lost::Protocol(Ended::Refused(fault)),
-                ..
-            } => Some(fault),
+            Error::Disconnected { reason, .. } => reason.fault(),
             _ => None,
         }
     }
 
-    /// What became of the call.
+    /// Returns what became of the call.
     pub fn outcome(&self) -> Outcome {
         match self {
             Error::Disconnected { outcome, .. } | Error::Timeout { outcome, .. } => *outcome,
-            // The barrier itself was reached; what it tells of is in the late errors.
-            Error::Late(_) | Error::Forgotten { .. } => Outcome::Unknown,
-            // It was executed, or the beginning of it was; what came of that is lost.
+            // The barrier itself was reached; the late errors have outcomes of their own.
+            Error::Late(_) | Error::SessionLost { .. } => Outcome::Unknown,
+            // The request was executed, at least its beginning; its result is lost.
             Error::Fault(Fault { code: Code::AnswerLost | Code::StateRegressed | Code::Stale, .. }) => {
                 Outcome::Unknown
             }
             _ => Outcome::Rejected,
         }
     }
-}
 
-fn forgotten(standing: Standing) -> &'static str {
-    match standing {
-        Standing::StateLost => "the display was started anew, and is empty",
-        _ => "the display has forgotten this client",
+    /// The error of a call after `close`.
+    pub(crate) fn closed() -> Error {
+        Error::Disconnected {
+            reason: DisconnectReason::Closed { unanswered_for: None },
+            outcome: Outcome::Rejected,
+        }
     }
 }
 
-/// The system's reason without its number: "connection refused". What is no error number of the system says itself what it is,
-/// as the resolver does: "failed to lookup address information: Name or service not known".
+fn forgotten(picture: Picture) -> &'static str {
+    match picture {
+        Picture::Empty => "the display was started anew, and is empty",
+        Picture::Kept | Picture::Stale => "the display has forgotten this client",
+    }
+}
+
+fn deadlock(in_callback: bool) -> String {
+    if in_callback {
+        return format!(
+            "busy: an error callback may make {} calls of {} bytes together while the display is behind",
+            limits::CALLBACK_CALLS,
+            limits::CALLBACK_BYTES
+        );
+    }
+    "this thread is inside another call of this display, or of a display that a caller of this one waits for: do not draw in a \
+     signal handler or a `tracing` subscriber; this call was not sent"
+        .to_owned()
+}
+
+/// The system's reason without its number: "connection refused". An error without a number has a text of its own, as the
+/// resolver's "failed to lookup address information: Name or service not known".
 fn cause(error: &io::Error) -> String {
     let kind = error.kind().to_string();
     // Kinds without a stable name print as "uncategorized error"; the system's own words say more.
@@ -306,19 +273,22 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// What a lost connection's reason begins with.
-fn lost(reason: &Lost) -> &'static str {
+/// What precedes a reason in a sentence.
+fn lost(reason: &DisconnectReason) -> &'static str {
     match reason {
-        // There never was one.
-        Lost::Protocol(Ended::Stranger(_) | Ended::Refused(_)) | Lost::Forked { .. } => "",
+        // There never was a connection, or the reason names it.
+        DisconnectReason::NotADisplay(_)
+        | DisconnectReason::Refused(_)
+        | DisconnectReason::Forked { .. }
+        | DisconnectReason::Closed { unanswered_for: None } => "",
         _ => "the connection to the display is lost: ",
     }
 }
 
-/// What that means for the call.
-fn lost_call(reason: &Lost, outcome: Outcome) -> &'static str {
+/// What a reason means for the call.
+fn lost_call(reason: &DisconnectReason, outcome: Outcome) -> &'static str {
     match reason {
-        Lost::Protocol(Ended::Stranger(_)) if outcome == Outcome::Rejected => {
+        DisconnectReason::NotADisplay(_) if outcome == Outcome::Rejected => {
             ". Check the address: that of a `display-server` has port 3729 unless it was told otherwise"
         }
         _ => unsent(&outcome),

@@ -1,4 +1,4 @@
-//! Errors of calls that nobody waits for: what they say.
+//! Late errors: those of calls whose reply was dropped.
 
 mod dropped;
 mod queue;
@@ -12,25 +12,23 @@ use crate::error::{Error, Outcome};
 use crate::scope::Tag;
 use draw_protocol::client::Made;
 use draw_protocol::text::Printable;
-use draw_protocol::{Call, Code, Count, Fault, Method, Size};
+use draw_protocol::{Call, Code, Count, Fault, Method};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A failed call that nobody waited for, or all the calls that a lost connection left without an answer (of unknown outcome),
-/// or all that it left unsent (rejected), or all that were dropped while the display was gone or behind. Of those of several calls, each
-/// callback is told of its own.
+/// The error of a call whose reply was dropped.
 ///
-/// It prints as one line for a person; each part of that can be had by itself, of the error from here and of each call
-/// from [`FailedCall`].
+/// It is about one call, or about all calls that a lost connection left unanswered (of unknown outcome), that it left unsent
+/// (rejected), or that were dropped while the display was gone or behind. Each callback receives those of its own scope.
 ///
-/// When it is told to a callback, or kept for the next `sync` or `close`, it is also a `tracing` event of level `WARN` and
-/// target `draw_client::late`, one for each call, whatever becomes of it then: a storm of errors is as many events, of
-/// which the subscriber takes what it likes. Its fields are `location`, `method`, `parameters`, `call` (the number), `age`,
-/// `calls_since`, `scope`, `code`, `fault` (the last two if the display has said what is wrong) and `outcome`. It
-/// belongs to the span that was current when the call was made, which is when its future was awaited; the span is kept
-/// until the call is done and its error is told, if a subscriber listened to that level at the time.
+/// It prints as one line. The parts of the line are available as fields, here and from [`FailedCall`].
+///
+/// Each call of it is also a `tracing` event of level `WARN` and target `draw_client::late`. The event's fields are `location`,
+/// `method`, `parameters`, `call` (the number), `age`, `calls_since`, `scope`, `outcome`, and if the display has said what is wrong
+/// `code` and `fault`. The event belongs to the span that was current when the call was made, which is when its future was
+/// awaited, if a subscriber listened to that level at the time.
 #[derive(Debug, Clone)]
 pub struct LateError {
     calls: Calls,
@@ -46,15 +44,13 @@ enum Calls {
     Dropped(Arc<[FailedCall]>, u64),
 }
 
-/// A call that failed: what it was, and when it was made.
+/// A call that failed: its parameters, the line that made it, and when.
 #[derive(Debug, Clone)]
 pub struct FailedCall {
     made: Made,
     age: Duration,
     calls_since: u64,
     scope: Option<Arc<str>>,
-    /// Of the display, which its text names.
-    size: Option<Size>,
 }
 
 /// A call that failed, with all that is kept of it until somebody hears of it.
@@ -66,56 +62,55 @@ pub(crate) struct Failed {
 }
 
 impl FailedCall {
-    /// `last` is the number of the call that was made last, `size` that of the display.
-    pub(crate) fn new(made: Made, last: u64, size: Option<Size>, tag: &Tag, now: Instant) -> FailedCall {
+    /// `last` is the number of the call that was made last.
+    pub(crate) fn new(made: Made, last: u64, tag: &Tag, now: Instant) -> FailedCall {
         FailedCall {
             made,
             age: now.saturating_duration_since(made.at),
             calls_since: last.saturating_sub(made.number),
-            // Not the scope itself: whoever keeps the error does not keep the callback.
+            // Not the scope itself: an error that is kept does not keep the callback.
             scope: tag.scope.as_ref().map(|scope| Arc::clone(scope.path())),
-            size,
         }
     }
 
-    /// Which line of the program made it. A function of the program that is `#[track_caller]` is passed through to the
-    /// line that called it.
+    /// Returns the line of the program that made the call. Functions of the program that are `#[track_caller]` are skipped.
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.made.place
     }
 
-    /// Its number on its connection: the first call is 1.
+    /// Returns its number on its connection; the first call is 1.
     pub fn number(&self) -> u64 {
         self.made.number
     }
 
-    /// Method and parameters; data appears as its length. It prints as it was written, `draw_pixel(700, 10, #ff0000ff)`.
+    /// Returns the method and the parameters, with the length of data in its place. It prints as it was written,
+    /// `draw_pixel(700, 10, #ff0000ff)`.
     pub fn call(&self) -> Call {
         self.made.call
     }
 
-    /// Which method it called.
+    /// Returns the method.
     pub fn method(&self) -> Method {
         self.made.call.method()
     }
 
-    /// Its parameters as text, `700, 10, #ff0000ff`; [`FailedCall::call`] has them as numbers.
+    /// Prints the parameters, `700, 10, #ff0000ff`; [`FailedCall::call`] has them as numbers.
     pub fn parameters(&self) -> impl fmt::Display {
         Parameters(self.made.call)
     }
 
-    /// The scope that it was made in, with those around it, `chart/legend`: see [`Display::scope`](crate::Display::scope).
-    /// Nothing for the display's own.
+    /// Returns the scope in which it was made, with those around it, `chart/legend`: see
+    /// [`Display::scope`](crate::Display::scope). Returns `None` outside of scopes.
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
     }
 
-    /// How long before the error was known the call was made.
+    /// Returns the time from the call until the error was known.
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// How many calls were made after it until the error was known.
+    /// Returns how many calls were made after it until the error was known.
     pub fn calls_since(&self) -> u64 {
         self.calls_since
     }
@@ -143,33 +138,6 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// What a display found wrong with a call, beside the call: what the call says already is not said again.
-struct Found<'a>(&'a FailedCall, &'a Fault);
-
-impl fmt::Display for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Found(call, fault) = self;
-        f.write_str(&fault.code.as_str().replace('_', " "))?;
-        match (call.made.call, &fault.code, call.size) {
-            (Call::DrawPixel { .. } | Call::GetPixel { .. }, Code::OutOfBounds, Some(size)) => {
-                write!(f, ": the display is {size}")
-            }
-            (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, code, size)
-                if speaks_of_parts(fault, of) =>
-            {
-                let rejected = fault.rejected_pixels();
-                let (s, were) = (if of == 1 { "" } else { "s" }, if rejected == 1 { "was" } else { "were" });
-                write!(f, ": {rejected} of {of} pixel{s} {were} not drawn, by index {}", Indexes(fault))?;
-                match (code, size) {
-                    (Code::OutOfBounds, Some(size)) => write!(f, ": the display is {size}"),
-                    _ => write!(f, ": {}", fault.message),
-                }
-            }
-            _ => write!(f, ": {}", fault.message),
-        }
-    }
-}
-
 /// What a fault means for the picture, where its text does not say so.
 fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
     match (call.made.call, &fault.code) {
@@ -178,38 +146,13 @@ fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
         (Call::FillRect { .. } | Call::PutImage { .. }, Code::OutOfBounds) => "",
         (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, _) => {
             match fault.rejected_pixels() {
-                _ if speaks_of_parts(fault, of) => "",
+                // The text counts them.
+                1.. if fault.size().is_none() => "",
                 some if (1..u64::from(of)).contains(&some) => "; the others were drawn",
                 _ => "; not drawn",
             }
         }
         _ => "; not drawn",
-    }
-}
-
-/// Whether the text of a fault does not count the pixels of the whole call: that travelled in several requests, each with
-/// a text of its own and names of its own.
-fn speaks_of_parts(fault: &Fault, of: u32) -> bool {
-    let whole = format!("{} of {of} pixel", fault.rejected_pixels());
-    !fault.rejected.is_empty() && !fault.message.starts_with(&whole)
-}
-
-/// Pixels that a text names by their index. The rest is counted.
-const NAMED: usize = 10;
-
-/// Which pixels of a call a fault concerns.
-struct Indexes<'a>(&'a Fault);
-
-impl fmt::Display for Indexes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut indexes = self.0.rejected.iter().flat_map(|range| range.first..range.first + range.count);
-        for (i, index) in indexes.by_ref().take(NAMED).enumerate() {
-            write!(f, "{}{index}", if i == 0 { "" } else { ", " })?;
-        }
-        match self.0.rejected_pixels().saturating_sub(NAMED as u64) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
     }
 }
 
@@ -241,8 +184,8 @@ impl LateError {
         LateError { calls: Calls::Dropped(named.into(), more), error }
     }
 
-    /// Every call that this error concerns, in the order in which they were made: one, unless the connection was lost. Of very
-    /// many that were dropped ([`Error::Dropped`]) only the first are named.
+    /// Returns the calls that failed, in the order in which they were made: one, unless the connection was lost. Of very many
+    /// that were dropped ([`Error::Dropped`]) only the first are listed.
     pub fn calls(&self) -> impl ExactSizeIterator<Item = &FailedCall> {
         match &self.calls {
             Calls::One(call) => std::slice::from_ref(call).iter(),
@@ -250,7 +193,7 @@ impl LateError {
         }
     }
 
-    /// How many calls it concerns, also those that [`LateError::calls`] does not name.
+    /// Returns how many calls failed, with those that [`LateError::calls`] does not list.
     pub fn total(&self) -> u64 {
         self.calls().len() as u64 + self.unnamed()
     }
@@ -259,17 +202,17 @@ impl LateError {
         if let Calls::Dropped(_, more) = self.calls { more } else { 0 }
     }
 
-    /// What went wrong.
+    /// Returns the error.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// What the display found wrong with the call; nothing when the connection was lost.
+    /// Returns what the display found wrong with the call, or `None` if the connection was lost.
     pub fn fault(&self) -> Option<&Fault> {
         self.error.fault()
     }
 
-    /// Whether the calls were certainly not executed, or may have been.
+    /// Returns whether the calls were certainly not executed, or may have been.
     pub fn outcome(&self) -> Outcome {
         self.error.outcome()
     }
@@ -283,7 +226,7 @@ impl fmt::Display for Told<'_> {
         let Told(call, error) = self;
         match error {
             Error::Fault(fault) => {
-                write!(f, "{call}: {}{}", Found(call, fault), executed(call, fault, error))?;
+                write!(f, "{call}: {}{}", fault.beside(&call.made.call), executed(call, fault, error))?;
             }
             error => write!(f, "{call}: {error}")?,
         }

@@ -1,100 +1,72 @@
-//! Draw in a window of another machine.
-//!
-//! A program here, a display there (the program `display-server` runs it), and remote
-//! procedure calls in between: one line to connect, one line per drawing call.
+//! Draws on a display on another machine.
 //!
 //! ```no_run
-//! use draw_client::{Color, Display};
+//! use draw_client::{Color, Pixel, blocking::Display};
 //!
-//! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> draw_client::Result<()> {
-//!     let display = Display::builder()
-//!         .on_error(|late| eprintln!("{late}"))
-//!         .connect("localhost:3729")
-//!         .await?;
-//!     for x in 0..100 {
-//!         display.draw_pixel(x, 50, Color::RED).await?;  // does not wait for the display
-//!     }
-//!     println!("the pointer is at {:?}", display.get_mouse().await?);  // a question waits for its answer
-//!     display.close().await
+//! fn main() -> draw_client::Result<()> {
+//!     let display = Display::connect("localhost:3729")?;
+//!     display.draw_pixel(10, 20, Color::RED)?;
+//!     let line: Vec<_> = (0..100).map(|x| Pixel::at(x, 50, Color::BLUE)).collect();
+//!     display.draw_pixels(&line)?;
+//!     println!("the pointer is at {:?}", display.get_mouse()?);
+//!     display.close()
 //! }
 //! ```
 //!
-//! # What a call costs
+//! The program `display-server` runs the display. Each call is a remote procedure call over TCP.
 //!
-//! A synchronous call ([`blocking::Display`]) costs a round trip: on one machine some microseconds, between cities
-//! tens of milliseconds, for each of the 7,860 pixels of a circle. Two things cure it. The specific one is to say more
-//! per call: [`draw_pixels`](Display::draw_pixels) takes them all at once. The general one is not to wait: the
-//! asynchronous [`Display`] sends the next call while the last is on its way, and only waits when the display falls
-//! behind. It runs on tokio; for a plain program [`blocking::Pipeline`] does the same without a runtime.
+//! # Choose a client
 //!
-//! # What happens to an error
+//! | client | a drawing call | its errors | suits |
+//! |---|---|---|---|
+//! | [`blocking::Display`] | returns when it is drawn, after one round trip | returned by the call | few calls, or many pixels in each |
+//! | [`blocking::Pipeline`] | returns when it is accepted | returned by its reply, else to the error callback | many calls, without a runtime |
+//! | [`Display`] | is a future, ready when it is accepted | the same | many calls, on tokio |
 //!
-//! The price of not waiting is that errors come later, so they have a rule: **an error goes to whoever is waiting for
-//! it; if nobody is, to the error callback; if there is none, to the next `sync()` or `close()`. Never to nobody.**
-//! Where even that comes to nothing, because the last handle is gone or the runtime has ended, they are printed on standard error:
-//! how many, and the first with its line. A part of a program may have a callback of its own: see [`Display::scope`].
+//! All three have the same calls. [`ConnectOptions`] sets callbacks, timeouts and the rest, and connects any of them. A round trip
+//! takes microseconds on one machine and tens of milliseconds between cities. Two things avoid it: more pixels in a call, as in
+//! [`draw_pixels`](Display::draw_pixels), or a client that does not wait.
 //!
-//! | what you do with the [`Reply`] of a drawing call | it worked | it failed |
-//! |---|---|---|
-//! | drop it, or never name it | nothing | the error callback gets it |
-//! | `reply.await?`, or `reply.wait()?` of a [`blocking::Reply`] | `Ok` | the error, here and only here |
-//! | `reply.ignore()` | nothing | nothing |
+//! # Coordinates and colours
 //!
-//! A [`LateError`] says which line of the program made the call, with its parameters, in which scope, how long ago, and
-//! its [`Outcome`]: rejected, or unknown when the call was sent and the connection broke before an answer came. It is one line for a person,
-//! fields for the program, and a `tracing` event inside the span that was current at the call.
+//! `(0, 0)` is the top left corner. Coordinates are `i32`, widths and heights `u32`. What is outside of the display is an error,
+//! and the part inside is drawn. [`Pixel::at`] takes coordinates of any integer type. A [`Color`] has the bytes red, green,
+//! blue and alpha, and is stored as it is: opaque red is `0xff0000ff`. Images are bytes R, G, B, A, rows from the top.
 //!
-//! # What happens when the connection is lost
+//! # Errors
 //!
-//! Another one is made, for 30 seconds unless [`Builder::reconnect`] says otherwise, and everything goes on where it was:
-//! every call is executed once, in its order. Calls wait meanwhile, or fail, or the oldest are dropped for newer ones
-//! ([`Builder::while_gone`]); a live picture drops them also while the display does not keep up. [`Builder::on_status`] hears of it. Only if the display itself was started anew, or was out of reach for more than two minutes, is it unknown what became
-//! of the calls that were under way: they fail with [`Error::Forgotten`], and those that follow draw on what there is. If
-//! no other connection comes about in that time, calls fail with [`Error::Disconnected`]: those that were sent are unknown, those that never
-//! were are rejected.
+//! [`Error`] says what happened, and [`Error::outcome`] whether the call was certainly not executed or may have been. Clients that
+//! do not wait learn of errors late. A late error goes to the [`Reply`] of its call; if that was dropped, to the error callback of
+//! its [scope](Display::scope) or of the display; without one, to the next `sync` or `close`. When the last handle is dropped or the
+//! runtime ends, errors that were not delivered are printed on standard error. A [`LateError`] has the line of the program that
+//! made the call, the call itself, and what the display found wrong.
+//!
+//! # Lost connections
+//!
+//! The client reconnects for up to 30 seconds ([`ConnectOptions::reconnect`]) and resumes where it left off: every call is executed
+//! once, in its order. Meanwhile calls wait, fail, or replace older ones ([`ConnectOptions::while_offline`]). If the display has
+//! lost the session, because it was started anew or the client was away for more than two minutes, calls that were under way
+//! fail with [`Error::SessionLost`]. If reconnecting does not succeed, calls fail with [`Error::Disconnected`].
+//!
+//! A display with a journal (`display-server --journal DIR`) keeps its picture when it is restarted.
+//! [`sync_durable`](Display::sync_durable) returns when everything so far is on its disk, and with [`Durability::Durable`]
+//! every call does.
 //!
 //! # Forks and signal handlers
 //!
-//! A connection belongs to the process that made it. After a `fork` every call in the child fails at once with
-//! [`Lost::Forked`], and nothing of the parent's connection is touched when the child lets go of its handles: call `connect` in
-//! the child. A daemon forks before it connects.
+//! A connection belongs to the process that made it. After a `fork` every call in the child fails with
+//! [`DisconnectReason::Forked`], and the parent's connection is not affected: connect again in the child. A daemon forks before
+//! it connects.
 //!
-//! Do not draw in a signal handler: it may have interrupted a call of the same thread, or the system's allocator, which is not to
-//! be entered twice. A second call within the first is refused with [`Error::Reentrant`] where it can be told, rather than
-//! waiting for itself, also where a call of another display lies between; so is one of a `tracing` subscriber that
-//! [`blocking::Display`] has called. Set a flag in the handler, and draw where it is read.
+//! Do not draw in a signal handler or a `tracing` subscriber: it may have interrupted a call of the same thread. Such a call fails
+//! with [`Error::WouldDeadlock`] where that can be detected. Set a flag, and draw where it is read.
 //!
-//! # What survives a crash of the display
+//! # Diagnosis
 //!
-//! A display with a journal (`display-server --journal DIR`) comes back with its picture. After a loss of power the last of it may be
-//! missing, what was not on the disk yet. [`Display::sync_durable`] waits until everything so far is; a program that says
-//! [`Durability::Durable`] is told of nothing before it is.
-//!
-//! # What crosses the wire
-//!
-//! `DRAW_DEBUG=1` in the environment prints every message of every connection on standard error, one line each, with
-//! its time, direction, number, method and parameters; an answer has the time since its request. `DRAW_DEBUG=full` prints
-//! the bytes too. [`draw_protocol::trace`] says how to read the lines. A trace that nobody reads does not stop the program: see
-//! [`draw_printer`].
-//!
-//! # Which line waits
-//!
-//! `DRAW_DOCTOR=1` in the environment, or `doctor(true)` of a builder, prints on standard error, when a connection ends,
-//! which lines of the program waited for the display, how long, and what would cure that, as far as the numbers say:
-//!
-//! ```text
-//! doctor: 7,860 calls waited for their answer at examples/circle.rs:264:21 draw_pixel, 3.2 ms each, 25 s of the program's 25 s.
-//!         One draw_pixels, or the asynchronous Display, would take about 7 ms.
-//! ```
-//!
-//! [`Diagnosis`] says what is counted, and is the same as a value: [`Display::diagnosis`].
-//!
-//! # Colours, coordinates, sizes
-//!
-//! `(0, 0)` is the top left corner. Coordinates are pixels; those outside of the display are errors, not crashes, and
-//! whatever lies inside is drawn. A [`Color`] has four bytes, red, green, blue and alpha; drawing stores them as they
-//! are, so opaque red as a number is 0xff0000ff. Images are bytes R, G, B, A, rows from the top.
+//! | environment variable | prints on standard error |
+//! |---|---|
+//! | `DRAW_DEBUG=1` | every message, with its time; `full` adds the bytes. [`draw_protocol::trace`] describes the lines. |
+//! | `DRAW_DOCTOR=1` | when a connection ends, the lines of the program that waited for the display, and what would avoid that: [`Diagnosis`] |
 
 #[macro_use]
 mod methods;
@@ -112,6 +84,7 @@ mod durability;
 mod error;
 mod late;
 pub mod limits;
+mod options;
 mod pace;
 mod process;
 mod reconnect;
@@ -122,14 +95,12 @@ mod shared;
 mod socket;
 mod status;
 mod sync;
-mod while_gone;
 mod writer;
 
 /// Not part of the interface: a fuzz target reads and writes addresses without connecting to them.
 #[doc(hidden)]
 pub use address::{Address, parse as parse_address};
 pub use address::{DRAW_DISPLAY, default_address};
-pub use builder::Builder;
 pub use digest::digest_of_image;
 pub use display::Display;
 pub use doctor::{Cure, DRAW_DOCTOR, Diagnosis, Finding, Site};
@@ -139,10 +110,10 @@ pub use draw_protocol::{
 };
 pub use driver::Driver;
 pub use durability::Durability;
-pub use error::{Error, Late, Lost, Outcome, Result};
+pub use error::{DisconnectReason, Error, Late, Outcome, Result};
 pub use late::{FailedCall, LateError};
 pub use limits::PORT;
+pub use options::{ConnectOptions, WhileOffline};
 pub use reply::{Draw, Reply};
 pub use shared::Stats;
-pub use status::Status;
-pub use while_gone::WhileGone;
+pub use status::{Picture, Status};

@@ -1,6 +1,6 @@
-//! What both clients need to make their methods from the table of calls.
+//! Helpers of the macros that generate the clients' methods from the table of calls.
 
-/// What a parameter of the table is in the signature of a method.
+/// The type of a parameter in the signature of a method.
 macro_rules! argument {
     (Pixels $(, $life:lifetime)?) => { &$($life)? [draw_protocol::Pixel] };
     (Bytes $(, $life:lifetime)?) => { &$($life)? [u8] };

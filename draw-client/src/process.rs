@@ -50,7 +50,7 @@ impl Owner {
     /// Returns the error of a call of another process.
     #[cold]
     pub(crate) fn refuse(self, outcome: Outcome) -> Error {
-        Error::Disconnected { reason: self.forked(), outcome }
+        Error::Disconnected { reason: self.forked().into(), outcome }
     }
 }
 

@@ -76,7 +76,6 @@ impl Reason for Lost {
             | Lost::Unfinished { .. }
             | Lost::Closed
             | Lost::Gone { .. }
-            | Lost::Pipelined
             | Lost::Forked { .. }
             | Lost::Reentrant => Kind::Final,
         }
@@ -112,7 +111,7 @@ pub(crate) fn lost(end: &End<Lost>) -> Lost {
 
 /// Returns what the program is told of a loss or a failed attempt.
 pub(crate) fn status(retry: Retry<Lost>, now: Instant) -> Status {
-    Status::Reconnecting { reason: retry.reason, next: retry.next.saturating_duration_since(now) }
+    Status::Reconnecting { reason: retry.reason.into(), next: retry.next.saturating_duration_since(now) }
 }
 
 /// What is left of the policy of a client that cannot dial: its first connection is its last.
@@ -176,7 +175,6 @@ mod tests {
             (Lost::Unfinished { after: Duration::ZERO }, Kind::Final),
             (Lost::Closed, Kind::Final),
             (Lost::Gone { after: Duration::ZERO, last: Box::new(Lost::Eof) }, Kind::Final),
-            (Lost::Pipelined, Kind::Final),
             (Lost::Forked { connected: 1, used: 2 }, Kind::Final),
             (Lost::Reentrant, Kind::Final),
         ] {

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-/// A drawing call on its way: await it to have it accepted.
+/// The future of a drawing call. It is ready when the call is accepted.
 ///
-/// It is ready at once unless the display is behind, or other tasks are to run first, the one that sends above all.
-/// Nothing is sent before it is ready, and everything when it is: dropping it earlier draws nothing.
+/// It is ready at once, unless the display is behind or other tasks have to run first, above all the one that sends. Nothing is
+/// sent before it is ready: dropping it earlier draws nothing.
 #[must_use = "a drawing call does nothing until it is awaited"]
 #[derive(Debug)]
 pub struct Draw<'d, 'p> {
@@ -51,7 +51,7 @@ impl Drop for Draw<'_, '_> {
     }
 }
 
-/// The reply of a drawing call that was accepted.
+/// The reply of a drawing call that was accepted: a future, ready when the call is drawn.
 ///
 /// | what you do with it | it worked | it failed |
 /// |---|---|---|
@@ -59,12 +59,12 @@ impl Drop for Draw<'_, '_> {
 /// | `reply.await?` | `Ok` | the error, here and only here |
 /// | [`reply.ignore()`](Reply::ignore) | nothing | nothing |
 ///
-/// While it lives, its error waits for it. Dropping it at any point loses nothing: an error that it has not told goes
+/// While it lives, it keeps the error of its call. Dropping it at any point loses nothing: an error that it has not returned goes
 /// to the error callback, and without one to the next `sync()` or `close()`.
 ///
-/// Deferred [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, by reference at first: it then waits for as long
-/// once more, and answers what came of the call. Dropped then, it has told that this is unknown: a lost connection is told to
-/// nobody else for it, a fault that comes after all is.
+/// After [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, if it was awaited by reference: it waits for as long once
+/// more. If it is dropped then, a later fault of the call goes to the error callback; a lost connection does not, since the
+/// timeout has said already that the outcome is unknown.
 #[derive(Debug)]
 pub struct Reply<'d> {
     pending: Option<Pending<'d>>,
@@ -77,18 +77,18 @@ impl<'d> Reply<'d> {
         Reply { pending: Some(Pending { shared, number, deadline: None, is_again: false, is_over: false }) }
     }
 
-    /// The number of the call on its connection, which late errors name.
+    /// Returns the number of the call on its connection, which late errors name.
     pub fn number(&self) -> u64 {
         self.pending.as_ref().map_or(0, |pending| pending.number)
     }
 
-    /// A reply that does not borrow the display, to be kept or sent to another task.
+    /// Converts to a reply that does not borrow the display, to keep it or send it to another task.
     pub fn into_owned(mut self) -> Reply<'static> {
         let pending = self.pending.take();
         Reply { pending: pending.map(Pending::into_owned) }
     }
 
-    /// Nobody wants to know whether it failed, not the error callback either.
+    /// Discards the result. An error goes nowhere, not to the error callback either.
     pub fn ignore(mut self) {
         if let Some(pending) = self.pending.take() {
             pending.end(ReplyState::Ignored);

@@ -1,18 +1,17 @@
-//! Prints on standard error what no callback and no call is left to be told.
+//! Prints errors on standard error that can no longer be delivered.
 
 use draw_printer::{Rank, stderr};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// How long the program waits for standard error to take it: a terminal that was stopped, or a pipe that nobody reads, holds up
-/// the end of no program for longer.
+/// How long the program waits for standard error. A stopped terminal, or a pipe that is not read, delays its end by no more.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// It was waited for in vain, which is not done twice.
+/// Standard error was not written in time. The program does not wait for it again.
 static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 
-/// Prints `text`, which is whole lines, within a bounded time. It is no error if nobody can read it.
+/// Prints whole lines within a bounded time. If standard error cannot be written, they are lost.
 pub(crate) fn say(text: &str) {
     stderr().push(text.as_bytes(), Rank::Important);
     if !IS_UNREAD.load(Relaxed) && !stderr().finish(PATIENCE) {

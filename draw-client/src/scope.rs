@@ -1,4 +1,4 @@
-//! Scopes: parts of a program that hear of their own late errors. And who makes a call, as it is told later.
+//! Scopes, parts of a program with error callbacks of their own; and the caller of a call.
 
 use crate::late::{Callback, LateError, Work};
 use draw_protocol::client::Place;
@@ -11,8 +11,8 @@ use tracing::level_filters::LevelFilter;
 
 /// A part of the program, or all of it, with its callback if it has one.
 ///
-/// A callback is run, and dropped, by the connection's thread for callbacks only: whatever it holds, and whoever lets go
-/// of the scope, that happens under no lock, in no call and not on the connection's task.
+/// Only the connection's thread for callbacks runs and drops a callback. So that happens under no lock, in no call and not on
+/// the connection's task, whatever the callback holds and wherever the scope is dropped.
 pub(crate) struct Scope {
     /// Its name behind those of the scopes around it; empty for the display's own.
     path: Arc<str>,
@@ -64,8 +64,8 @@ impl Scope {
         dispose(old);
     }
 
-    /// Runs the callback, and answers whether it came to its end without a panic. Called by the thread for callbacks.
-    pub(crate) fn hear(&self, error: LateError) -> bool {
+    /// Runs the callback, and returns whether it ended without a panic. Called by the thread for callbacks.
+    pub(crate) fn invoke(&self, error: LateError) -> bool {
         let Listener::Waits(mut callback, end) = std::mem::replace(&mut *self.lock(), Listener::Runs) else {
             return true;
         };
@@ -95,7 +95,7 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        // Not locked: nobody else has it, except for a thread that is not there in a process that was forked.
+        // Not locked: no other thread has it, except one that does not exist in a forked process.
         let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
         dispose(std::mem::replace(listener, Listener::None));
         // One by one: scopes may lie within each other deeper than the stack is.
@@ -127,7 +127,7 @@ pub(crate) fn drop_quietly(callback: Callback) {
     }
 }
 
-/// Who makes a call: which line of the program, in which scope.
+/// The caller of a call: a line of the program, in a scope.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller<'d> {
     pub(crate) place: Place,

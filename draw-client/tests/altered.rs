@@ -8,7 +8,7 @@ mod common;
 use common::cutter::{Altered, Cutter};
 use common::{Asynchronous, Client, TestServer, runtime, soon};
 use draw_client::limits;
-use draw_client::{Color, Display, Error, Outcome, Pixel, Result, blocking};
+use draw_client::{Color, ConnectOptions, Error, Outcome, Pixel, Result};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 /// Each of the clients, with checksums or without.
 fn connect(kind: usize, address: &str, checksums: bool) -> Result<Box<dyn Client>> {
     Ok(match kind {
-        0 => Box::new(blocking::Display::builder().checksums(checksums).connect(address)?),
-        1 => Box::new(blocking::Pipeline::builder().checksums(checksums).connect(address)?),
+        0 => Box::new(ConnectOptions::new().checksums(checksums).connect_blocking(address)?),
+        1 => Box::new(ConnectOptions::new().checksums(checksums).connect_pipeline(address)?),
         _ => {
             let runtime = runtime();
-            let connecting = async { Display::builder().checksums(checksums).connect(address).await };
+            let connecting = async { ConnectOptions::new().checksums(checksums).connect(address).await };
             let display = runtime.block_on(soon(connecting))?;
             Box::new(Asynchronous { runtime, display })
         }
@@ -121,13 +121,13 @@ fn a_display_that_does_not_know_checksums_is_told_from_a_bad_network_after_some_
 fn a_client_that_does_not_want_a_new_connection_says_what_has_happened() {
     let server = TestServer::start(100, 60);
     let cutter = Cutter::start_altering(&server.address, vec![Altered::Up(9_000), Altered::Up(20)]);
-    let builder = blocking::Display::builder().checksums(true).reconnect(Duration::ZERO);
-    let display = builder.connect(&cutter.address).unwrap();
+    let options = || ConnectOptions::new().checksums(true).reconnect(Duration::ZERO);
+    let display = options().connect_blocking(&cutter.address).unwrap();
     let error = display.put_image(0, 0, 100, 40, &image()).unwrap_err().to_string();
     let wanted = "the connection to the display is lost: the display closed it: corrupted: what came was altered on its way: a \
                   message of 16021 bytes is not what its check says; whether this call was executed is unknown";
     assert_eq!(error, wanted);
-    let error = builder.connect(&cutter.address).unwrap_err().to_string();
+    let error = options().connect_blocking(&cutter.address).unwrap_err().to_string();
     assert!(error.contains("altered on its way"), "{error}");
 }
 
@@ -138,11 +138,11 @@ fn a_network_that_alters_the_same_each_time_is_given_up() {
         let server = TestServer::start(100, 60);
         let cutter = Cutter::start_altering(&server.address, vec![Altered::Up(9_000); 100]);
         let error = if kind == 0 {
-            let display = blocking::Display::builder().checksums(true).reconnect(within);
-            display.connect(&cutter.address).unwrap().put_image(0, 0, 100, 40, &image()).unwrap_err()
+            let display = ConnectOptions::new().checksums(true).reconnect(within);
+            display.connect_blocking(&cutter.address).unwrap().put_image(0, 0, 100, 40, &image()).unwrap_err()
         } else {
-            let display = blocking::Pipeline::builder().checksums(true).reconnect(within);
-            let display = display.connect(&cutter.address).unwrap();
+            let display = ConnectOptions::new().checksums(true).reconnect(within);
+            let display = display.connect_pipeline(&cutter.address).unwrap();
             display.put_image(0, 0, 100, 40, &image()).unwrap().wait().unwrap_err()
         };
         let text = error.to_string();
@@ -158,10 +158,13 @@ fn bytes_that_do_not_leave_the_machine_have_no_checksums_unless_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     for (wanted, first) in [(None, &b"\x94\x00\x00\xa5hello"[..]), (Some(true), b"\x93\x02\xa5check")] {
-        let builder = blocking::Display::builder().reconnect(Duration::ZERO);
-        let builder = wanted.map_or(builder.clone(), |wanted| builder.checksums(wanted));
+        let options = ConnectOptions::new().reconnect(Duration::ZERO);
+        let options = match wanted {
+            Some(wanted) => options.checksums(wanted),
+            None => options,
+        };
         let address = address.clone();
-        let client = std::thread::spawn(move || builder.connect(&address).is_err());
+        let client = std::thread::spawn(move || options.connect_blocking(&address).is_err());
         let (mut stream, mut buffer) = (listener.accept().unwrap().0, [0; 8]);
         stream.read_exact(&mut buffer).unwrap();
         assert_eq!(buffer, first[..8]);

@@ -6,8 +6,7 @@ mod common;
 
 use common::peer::{listen, serve};
 use common::{DEADLINE, TestServer, runtime, soon};
-use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display, Error, LateError, Status, WhileGone};
+use draw_client::{Color, ConnectOptions, Error, LateError, Status, WhileOffline};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -55,11 +54,11 @@ fn a_pipeline_draws_on_while_a_connected_display_says_nothing_and_the_newest_are
     let server = TestServer::start(64, 48);
     let (address, go) = stopped(&server);
     let ((tell_status, statuses), (tell, late)) = (mpsc::channel(), mpsc::channel::<LateError>());
-    let display = Pipeline::builder()
-        .while_gone(WhileGone::DropOldest)
+    let display = ConnectOptions::new()
+        .while_offline(WhileOffline::DropOldest)
         .on_status(move |status| _ = tell_status.send(status))
         .on_error(move |error| _ = tell.send(error))
-        .connect(&address)
+        .connect_pipeline(&address)
         .unwrap();
     let made = 6 * ROOM;
     for i in 0..made {
@@ -87,8 +86,8 @@ fn a_pipeline_draws_on_while_a_connected_display_says_nothing_and_the_newest_are
 fn an_asynchronous_display_does_the_same_and_its_questions_wait_in_their_place() {
     let (address, go) = sleeper();
     runtime().block_on(soon(async {
-        let builder = Display::builder().while_gone(WhileGone::DropOldest);
-        let display = builder.timeout(Duration::from_millis(300)).connect(&address).await.unwrap();
+        let options = ConnectOptions::new().while_offline(WhileOffline::DropOldest);
+        let display = options.timeout(Duration::from_millis(300)).connect(&address).await.unwrap();
         let made = 4 * ROOM;
         for i in 0..made {
             let began = Instant::now();
@@ -114,10 +113,10 @@ fn an_asynchronous_display_does_the_same_and_its_questions_wait_in_their_place()
 
 #[test]
 fn the_other_policies_still_wait_for_credit() {
-    for policy in [WhileGone::Wait, WhileGone::Fail] {
+    for policy in [WhileOffline::Wait, WhileOffline::Fail] {
         let (address, go) = sleeper();
-        let builder = Pipeline::builder().while_gone(policy).timeout(Duration::from_millis(200));
-        let display = builder.connect(&address).unwrap();
+        let options = ConnectOptions::new().while_offline(policy).timeout(Duration::from_millis(200));
+        let display = options.connect_pipeline(&address).unwrap();
         let error = (0..6 * ROOM).find_map(|_| display.draw_pixel(0, 0, Color::RED).map(drop).err());
         assert!(matches!(error, Some(Error::Timeout { .. })), "{error:?}");
         // What was accepted is drawn after all.

@@ -5,7 +5,7 @@
 mod common;
 
 use common::peer::greet;
-use draw_client::{Color, Error, Outcome, blocking};
+use draw_client::{Color, ConnectOptions, Error, Outcome, blocking};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn against(timeout: Duration, behaviour: impl FnOnce(TcpStream) + Send + 'static
         greet(&mut stream);
         behaviour(stream);
     });
-    blocking::Display::builder().timeout(timeout).connect(&address).unwrap()
+    ConnectOptions::new().timeout(timeout).connect_blocking(&address).unwrap()
 }
 
 /// The call must end with a timeout, when its time is up.

@@ -5,7 +5,10 @@
 mod common;
 
 use common::{TestServer, over_each};
-use draw_client::{Code, Color, Error, Outcome, Pixel, Position, Range, Size, blocking, digest_of_image};
+use draw_client::{
+    Code, Color, DisconnectReason, Error, Outcome, Pixel, Position, Range, Size, blocking, digest_of_image,
+};
+use draw_protocol::limits;
 
 fn image(width: u32, height: u32) -> Vec<u8> {
     (0..width * height).flat_map(|i| [i as u8, (i >> 8) as u8, (i >> 16) as u8, 255]).collect()
@@ -46,7 +49,10 @@ fn every_call_does_what_it_says() {
         client.sync().unwrap();
         client.close().unwrap();
         client.close().unwrap();
-        assert!(matches!(client.draw_pixel(0, 0, Color::RED), Err(Error::Closed)));
+        assert!(matches!(
+            client.draw_pixel(0, 0, Color::RED),
+            Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. })
+        ));
     });
 }
 
@@ -140,7 +146,7 @@ fn a_fault_reaches_whoever_waits_and_the_rest_is_drawn() {
         let error = client.draw_pixels(&pixels).unwrap_err();
         let fault = error.fault().unwrap();
         assert_eq!(fault.code, Code::OutOfBounds);
-        assert_eq!(fault.rejected, [Range { first: 1, count: 2 }, Range { first: 4, count: 1 }]);
+        assert_eq!(fault.rejected(), [Range { first: 1, count: 2 }, Range { first: 4, count: 1 }]);
         assert_eq!((server.shown(5, 1), server.shown(6, 1)), (Color::GREEN, Color::GREEN));
 
         let error = client.fill_rect(-5, 470, 10, 20, Color::BLUE).unwrap_err();
@@ -164,6 +170,33 @@ fn a_fault_reaches_whoever_waits_and_the_rest_is_drawn() {
 }
 
 #[test]
+fn a_fault_has_fields_for_what_its_sentence_says() {
+    over_each(640, 480, |client, _| {
+        let size = Some(Size { width: 640, height: 480 });
+        let error = client.draw_pixel(-3, 10, Color::RED).unwrap_err();
+        assert_eq!(error.to_string(), "out_of_bounds: (-3, 10) is outside 640x480");
+        let fault = error.fault().unwrap();
+        assert_eq!((fault.size(), fault.rejected(), fault.limit()), (size, &[][..], None));
+
+        let pixels = [
+            Pixel::at(5_i64, 1_usize, Color::RED),
+            Pixel::at(-1, 1, Color::RED),
+            Pixel::at(70_000, 2, Color::RED),
+        ];
+        let error = client.draw_pixels(&pixels).unwrap_err();
+        let fault = error.fault().unwrap();
+        assert_eq!(fault.rejected().iter().flat_map(Range::indexes).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(fault.outside(), [1, 2].map(|y| Position { x: 65_535, y }));
+        assert_eq!(fault.size(), size);
+
+        let error = client.get_digest(0, 0, 1 << 20, 1 << 20).unwrap_err();
+        let fault = error.fault().unwrap();
+        assert_eq!((&fault.code, fault.limit()), (&Code::TooLarge, Some(limits::DIGEST)));
+        assert!(!error.may_be_retried());
+    });
+}
+
+#[test]
 fn long_draws_are_split_and_stay_one_call() {
     over_each(1000, 300, |client, server| {
         // 200,000 pixels; those of the last row lie outside.
@@ -171,7 +204,7 @@ fn long_draws_are_split_and_stay_one_call() {
             .map(|i| Pixel::new((i % 1000) as u16, (101 + i / 1000) as u16, Color::from_u32(i)))
             .collect();
         let error = client.draw_pixels(&pixels).unwrap_err();
-        assert_eq!(error.fault().unwrap().rejected, [Range { first: 199_000, count: 1000 }]);
+        assert_eq!(error.fault().unwrap().rejected(), [Range { first: 199_000, count: 1000 }]);
         assert_eq!(server.shown(999, 299), Color::from_u32(198_999));
         assert_eq!(server.shown(0, 101), Color::from_u32(0));
     });

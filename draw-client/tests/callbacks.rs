@@ -8,7 +8,7 @@ mod common;
 use common::peer::{Peer, greeted, patient};
 use common::{DEADLINE, TestServer, ear, numbers, runtime, soon};
 use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display, Error, LateError, Outcome};
+use draw_client::{Color, ConnectOptions, DisconnectReason, Display, Error, LateError, Outcome};
 use futures::executor::block_on;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -92,8 +92,8 @@ fn while_a_callback_blocks_drawing_goes_on_until_credit_is_used() {
     runtime().block_on(soon(async {
         let (callback, gate) = gate();
         let (on_display, by_display) = ear();
-        let builder = Display::builder().on_error(on_display).timeout(Duration::from_secs(1));
-        let display = builder.connect(&server.address).await.unwrap();
+        let options = ConnectOptions::new().on_error(on_display).timeout(Duration::from_secs(1));
+        let display = options.connect(&server.address).await.unwrap();
         let legend = display.scope("legend").on_error(callback);
         let handles = [&legend, &display];
         let mut accepted = 0;
@@ -119,7 +119,7 @@ fn while_a_callback_blocks_drawing_goes_on_until_credit_is_used() {
 fn a_callback_that_panics_each_time_loses_nothing_but_its_own_work() {
     let server = TestServer::start(10, 10);
     let (on_display, by_display) = ear();
-    let display = Pipeline::builder().on_error(on_display).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().on_error(on_display).connect_pipeline(&server.address).unwrap();
     let (mut listens, heard) = ear();
     let bad = display.scope("bad").on_error(move |late| {
         listens(late);
@@ -213,7 +213,10 @@ fn a_callback_may_put_another_in_its_own_place() {
     let closing = std::thread::spawn(move || display.close());
     // Nothing is accepted any more once it has begun.
     let began = Instant::now();
-    while !matches!(scope.draw_pixel(1, 1, Color::RED), Err(Error::Closed)) {
+    while !matches!(
+        scope.draw_pixel(1, 1, Color::RED),
+        Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. })
+    ) {
         assert!(began.elapsed() < DEADLINE, "it is not closed");
         std::thread::yield_now();
     }
@@ -292,7 +295,7 @@ fn all_callbacks_of_a_connection_run_on_one_thread_in_order() {
             order.push((std::thread::current().id(), late.calls().next().unwrap().number()));
         }
     };
-    let display = Pipeline::builder().on_error(listen()).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().on_error(listen()).connect_pipeline(&server.address).unwrap();
     let (a, b) = (display.scope("a").on_error(listen()), display.scope("b").on_error(listen()));
     for i in 0..999 {
         [&a, &b, &display][i % 3].draw_pixel(10, 0, Color::RED).unwrap();

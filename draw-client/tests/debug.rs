@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use display_server::{Options, Present, with_display};
-use draw_client::{Color, Display, blocking};
+use draw_client::{Color, ConnectOptions, blocking, default_address};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn program() {
     display.close().unwrap();
 
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-        let display = Display::builder().on_error(|_| ()).open().await.unwrap();
+        let display = ConnectOptions::new().on_error(|_| ()).connect(&default_address()).await.unwrap();
         for x in 0..3 {
             display.draw_pixel(x, 5, Color::GREEN).await.unwrap();
         }

@@ -8,7 +8,10 @@ mod common;
 use common::cutter::Cutter;
 use common::peer::{Peer, greeted, patient};
 use common::{TestServer, soon};
-use draw_client::{Color, Diagnosis, Display, Method, Pixel, Result, Status, WhileGone, blocking};
+use draw_client::{
+    Color, ConnectOptions, Diagnosis, Display, Method, Pixel, Result, Status, WhileOffline, blocking,
+    default_address,
+};
 use std::future::Future;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -74,7 +77,7 @@ fn synchronous(display: &blocking::Display) -> Result<[u32; 3]> {
 #[test]
 fn every_synchronous_call_waits_at_its_line() {
     let server = TestServer::start(100, 100);
-    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().doctor(true).connect_blocking(&server.address).unwrap();
     let [pixels, get, batch] = synchronous(&display).unwrap();
     // What no display can execute is not sent, and does not wait.
     let refused = line!() + 1;
@@ -120,13 +123,13 @@ fn calls_that_failed_are_told_by_their_line_whoever_heard_of_them() {
     let server = TestServer::start(100, 100);
     let cutter = Cutter::start(&server.address, vec![]);
     let (tell, told) = mpsc::channel();
-    let display = blocking::Pipeline::builder()
+    let display = ConnectOptions::new()
         .doctor(true)
         .on_error(|_| {})
         .on_status(move |status| _ = tell.send(status))
-        .while_gone(WhileGone::DropOldest)
+        .while_offline(WhileOffline::DropOldest)
         .reconnect(Duration::from_secs(3))
-        .connect(&cutter.address)
+        .connect_pipeline(&cutter.address)
         .unwrap();
     let wrong = line!() + 2;
     for x in 98..103 {
@@ -142,7 +145,7 @@ fn calls_that_failed_are_told_by_their_line_whoever_heard_of_them() {
     for _ in 0..65_536 + 2 {
         display.clear(Color::BLUE).unwrap().ignore();
     }
-    while !matches!(told.recv_timeout(common::DEADLINE).unwrap(), Status::Lost(_)) {}
+    while !matches!(told.recv_timeout(common::DEADLINE).unwrap(), Status::Disconnected(_)) {}
     // Whether it comes before or after the very end, it is not sent.
     let question = line!() + 1;
     display.get_pixel(1, 1).unwrap_err();
@@ -174,7 +177,7 @@ fn a_function_that_passes_its_caller_on_is_no_site() {
         display.draw_pixel(x, 5, Color::GREEN).unwrap()
     }
     let server = TestServer::start(100, 100);
-    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().doctor(true).connect_blocking(&server.address).unwrap();
     let first = line!() + 1;
     dot(&display, 1);
     (0..2).for_each(|x| dot(&display, x));
@@ -267,13 +270,11 @@ async fn calls_that_wait_for_credit_are_told() {
 #[test]
 fn without_a_doctor_there_is_no_diagnosis() {
     let server = TestServer::start(10, 10);
-    let display = blocking::Display::builder().doctor(false).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().doctor(false).connect_blocking(&server.address).unwrap();
     assert!(display.diagnosis().is_none());
-    let pipeline = blocking::Pipeline::builder().doctor(true).over(display).unwrap();
+    assert!(display.pipelined().unwrap().diagnosis().is_none());
+    let pipeline = ConnectOptions::new().doctor(true).connect_pipeline(&server.address).unwrap();
     assert_eq!(pipeline.diagnosis().unwrap().calls, 0);
-    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
-    let pipeline = blocking::Pipeline::builder().doctor(false).over(display).unwrap();
-    assert!(pipeline.diagnosis().is_none());
 }
 
 #[tokio::test]
@@ -309,7 +310,7 @@ fn program() {
             (0..30).for_each(|x| clone.draw_pixel(x, 1, Color::RED).unwrap());
         }
         "blocking, off" => {
-            let display = blocking::Display::builder().doctor(false).open().unwrap();
+            let display = ConnectOptions::new().doctor(false).connect_blocking(&default_address()).unwrap();
             display.draw_pixel(1, 1, Color::RED).unwrap();
         }
         "asynchronous, closed" => runtime.block_on(async {
@@ -407,7 +408,7 @@ fn it_is_off_unless_it_is_asked_for() {
         assert_eq!(printed("blocking, closed", setting), "", "{setting:?}");
         assert_eq!(printed("asynchronous, closed", setting), "", "{setting:?}");
     }
-    assert_eq!(printed("blocking, off", Some("1")), "", "the builder wins");
+    assert_eq!(printed("blocking, off", Some("1")), "", "the options win");
     assert_eq!(
         printed("pipeline, closed", Some("yes")),
         "DRAW_DOCTOR=\"yes\" is not known: 1 prints which lines wait for the display, 0 nothing\n"

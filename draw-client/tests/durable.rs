@@ -8,7 +8,7 @@ use common::cutter::Cutter;
 use common::{Asynchronous, Client, TestServer, ear, numbers, over_each, runtime, soon};
 use display_server::journal::Options;
 use display_server::{Journal, Server, ServerOptions};
-use draw_client::{Code, Color, Display, Durability, Error, Outcome, Size, blocking};
+use draw_client::{Code, Color, ConnectOptions, Display, Durability, Error, Outcome, Size, blocking};
 use std::path::PathBuf;
 
 const SIZE: Size = Size { width: 64, height: 48 };
@@ -42,16 +42,16 @@ impl Drop for Kept {
     }
 }
 
-/// Each of the clients, as its builder makes it.
+/// Each of the clients, connected with these options.
 fn connect(kind: usize, address: &str, durability: Durability) -> Result<Box<dyn Client>, Error> {
-    let builder = blocking::Display::builder().durability(durability);
+    let options = ConnectOptions::new().durability(durability);
     Ok(match kind {
-        0 => Box::new(builder.connect(address)?),
-        1 => Box::new(builder.connect(address)?.pipelined()?),
-        2 => Box::new(blocking::Pipeline::builder().durability(durability).connect(address)?),
+        0 => Box::new(options.connect_blocking(address)?),
+        1 => Box::new(options.connect_blocking(address)?.pipelined()?),
+        2 => Box::new(ConnectOptions::new().durability(durability).connect_pipeline(address)?),
         _ => {
             let runtime = runtime();
-            let connecting = Display::builder().durability(durability).connect(address);
+            let connecting = ConnectOptions::new().durability(durability).connect(address);
             let display = runtime.block_on(soon(connecting))?;
             Box::new(Asynchronous { runtime, display })
         }
@@ -106,8 +106,8 @@ fn sync_durable_comes_back_when_everything_before_it_is_on_the_disk() {
 fn a_stream_of_calls_is_answered_while_it_goes_on_and_is_on_the_disk_in_the_end() {
     let kept = Kept::start("stream");
     runtime().block_on(soon(async {
-        let builder = Display::builder().durability(Durability::Durable);
-        let display = builder.connect(&kept.server.address).await.unwrap();
+        let options = ConnectOptions::new().durability(Durability::Durable);
+        let display = options.connect(&kept.server.address).await.unwrap();
         for n in 0..20_000 {
             // No two of these are joined, so each is a record.
             display.fill_rect(n % 64, 0, 1, 1, Color::RED).await.unwrap();
@@ -162,7 +162,7 @@ fn sync_durable_tells_of_late_errors_as_sync_does() {
     assert_eq!(is_late(&pipeline.sync().unwrap_err()), 1);
 
     let (callback, heard) = ear();
-    let pipeline = blocking::Pipeline::builder().on_error(callback).connect(&kept.server.address).unwrap();
+    let pipeline = ConnectOptions::new().on_error(callback).connect_pipeline(&kept.server.address).unwrap();
     pipeline.draw_pixel(64, 0, Color::RED).unwrap();
     pipeline.sync_durable().unwrap();
     pipeline.close().unwrap();

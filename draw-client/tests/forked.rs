@@ -9,7 +9,7 @@ mod common;
 use common::TestServer;
 use common::program::{self, said};
 use draw_client::blocking::{self, Pipeline};
-use draw_client::{Color, Display, Error, Lost, Result};
+use draw_client::{Color, ConnectOptions, DisconnectReason, Display, Error, Result};
 use fork::Fork;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ fn both(child: impl FnOnce(), parent: impl FnOnce()) {
 /// The child was told what to do, and soon.
 fn assert_told<T>(result: Result<T>) {
     let error = result.err().expect("a call in the child");
-    assert!(matches!(error, Error::Disconnected { reason: Lost::Forked { .. }, .. }), "{error}");
+    assert!(matches!(error, Error::Disconnected { reason: DisconnectReason::Forked { .. }, .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("has connected this display, and process "), "{text}");
     assert!(text.contains("call `connect` in the process that draws"), "{text}");
@@ -77,7 +77,7 @@ fn synchronous(address: &str) {
 
 /// `is_busy`: right after a loop of calls, which share what is looked at before them.
 fn pipeline(address: &str, is_busy: bool) {
-    let display = Pipeline::builder().timeout(Duration::from_secs(3)).connect(address).unwrap();
+    let display = ConnectOptions::new().timeout(Duration::from_secs(3)).connect_pipeline(address).unwrap();
     let held = display.draw_pixel(0, 0, Color::RED).unwrap().into_owned();
     if is_busy {
         (0..3_005).for_each(|i| _ = display.add_pixel(1, 1, i).unwrap());

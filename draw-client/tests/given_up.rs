@@ -6,8 +6,8 @@ mod common;
 
 use common::cutter::Cutter;
 use common::{DEADLINE, TestServer, runtime, soon};
-use draw_client::blocking::{self, Pipeline};
-use draw_client::{Color, Display, Error, LateError, Lost, Outcome, Status};
+use draw_client::blocking::{self};
+use draw_client::{Color, ConnectOptions, DisconnectReason, Error, LateError, Outcome, Status};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Ears {
 
     fn hear_end(&self) {
         while let status = self.statuses.recv_timeout(DEADLINE).unwrap()
-            && !matches!(status, Status::Lost(Lost::Gone { .. }))
+            && !matches!(status, Status::Disconnected(DisconnectReason::GaveUp { .. }))
         {
             assert!(matches!(status, Status::Reconnecting { .. }), "{status}");
         }
@@ -102,8 +102,8 @@ fn of_an_asynchronous_display_the_calls_that_were_made_while_it_was_gone_are_rej
     let (server, cutter) = start();
     runtime().block_on(soon(async {
         let (status, error, ears) = Ears::new();
-        let builder = Display::builder().reconnect(WITHIN).on_status(status).on_error(error);
-        let display = builder.connect(&cutter.address).await.unwrap();
+        let options = ConnectOptions::new().reconnect(WITHIN).on_status(status).on_error(error);
+        let display = options.connect(&cutter.address).await.unwrap();
         cutter.refuse_after_the_first();
         display.sync().await.unwrap();
         let sent = line!() + 1;
@@ -127,8 +127,8 @@ fn of_an_asynchronous_display_the_calls_that_were_made_while_it_was_gone_are_rej
 fn so_are_those_of_a_pipeline_and_the_doctor_counts_them_so() {
     let (server, cutter) = start();
     let (status, error, ears) = Ears::new();
-    let builder = Pipeline::builder().reconnect(WITHIN).doctor(true).on_status(status).on_error(error);
-    let display = builder.connect(&cutter.address).unwrap();
+    let options = ConnectOptions::new().reconnect(WITHIN).doctor(true).on_status(status).on_error(error);
+    let display = options.connect_pipeline(&cutter.address).unwrap();
     cutter.refuse_after_the_first();
     display.sync().unwrap();
     let sent = line!() + 1;
@@ -154,7 +154,7 @@ fn so_are_those_of_a_pipeline_and_the_doctor_counts_them_so() {
 #[test]
 fn a_blocking_call_that_was_cut_in_the_middle_is_unknown() {
     let (server, cutter) = start();
-    let display = blocking::Display::builder().reconnect(WITHIN).connect(&cutter.address).unwrap();
+    let display = ConnectOptions::new().reconnect(WITHIN).connect_blocking(&cutter.address).unwrap();
     cutter.refuse_after_the_first();
     assert_unknown(&display.put_image(0, 0, SIDE, SIDE, &image()).unwrap_err());
     assert_not_sent_any_more(&display);
@@ -166,8 +166,8 @@ fn a_blocking_call_that_was_made_while_the_display_was_gone_is_rejected() {
     let (server, cutter) = start();
     // Two calls may time out before the display is given up.
     let timeout = WITHIN * 2 / 5;
-    let builder = blocking::Display::builder().reconnect(WITHIN).timeout(timeout);
-    let display = builder.connect(&cutter.address).unwrap();
+    let options = ConnectOptions::new().reconnect(WITHIN).timeout(timeout);
+    let display = options.connect_blocking(&cutter.address).unwrap();
     cutter.refuse_after_the_first();
     let mut errors = vec![display.put_image(0, 0, SIDE, SIDE, &image()).unwrap_err()];
     while let Some(Error::Timeout { outcome, .. }) = errors.last() {

@@ -7,8 +7,7 @@ mod common;
 
 use common::peer::{listen, swallow};
 use common::{DEADLINE, ear, numbers, runtime, soon};
-use draw_client::blocking::{Pipeline, PipelineBuilder};
-use draw_client::{Color, Display, Error, Outcome, Status};
+use draw_client::{Color, ConnectOptions, Error, Outcome, Status};
 use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -24,22 +23,22 @@ fn silent() -> (String, mpsc::Sender<()>) {
     (address, go)
 }
 
-fn builder() -> (PipelineBuilder, mpsc::Receiver<Status>) {
+fn options() -> (ConnectOptions, mpsc::Receiver<Status>) {
     let (tell, told) = mpsc::channel();
-    let builder =
-        Pipeline::builder().reconnect(Duration::ZERO).on_status(move |status| _ = tell.send(status));
-    (builder, told)
+    let options =
+        ConnectOptions::new().reconnect(Duration::ZERO).on_status(move |status| _ = tell.send(status));
+    (options, told)
 }
 
 fn hear_end(statuses: &mpsc::Receiver<Status>) {
-    while !matches!(statuses.recv_timeout(DEADLINE).unwrap(), Status::Lost(_)) {}
+    while !matches!(statuses.recv_timeout(DEADLINE).unwrap(), Status::Disconnected(_)) {}
 }
 
 #[test]
 fn the_error_of_a_held_reply_of_a_pipeline_is_told_there_and_only_there() {
     let (address, go) = silent();
-    let ((builder, statuses), (listens, heard)) = (builder(), ear());
-    let display = builder.on_error(listens).connect(&address).unwrap();
+    let ((options, statuses), (listens, heard)) = (options(), ear());
+    let display = options.on_error(listens).connect_pipeline(&address).unwrap();
     let held = display.fill_rect(0, 0, 1, 1, Color::RED).unwrap().into_owned();
     let unread = display.fill_rect(1, 0, 1, 1, Color::RED).unwrap();
     go.send(()).unwrap();
@@ -55,8 +54,8 @@ fn the_error_of_a_held_reply_of_a_pipeline_is_told_there_and_only_there() {
 #[test]
 fn without_a_callback_what_a_dropped_reply_had_goes_to_close() {
     let (address, go) = silent();
-    let (builder, statuses) = builder();
-    let display = builder.connect(&address).unwrap();
+    let (options, statuses) = options();
+    let display = options.connect_pipeline(&address).unwrap();
     let held = display.fill_rect(0, 0, 1, 1, Color::RED).unwrap().into_owned();
     let unread = display.fill_rect(1, 0, 1, 1, Color::RED).unwrap();
     go.send(()).unwrap();
@@ -70,9 +69,9 @@ fn without_a_callback_what_a_dropped_reply_had_goes_to_close() {
 #[test]
 fn a_reply_that_has_told_that_nothing_is_known_is_not_told_again_elsewhere() {
     let (address, go) = silent();
-    let ((builder, statuses), (listens, heard)) = (builder(), ear());
-    let builder = builder.timeout(Duration::from_millis(200));
-    let display = builder.on_error(listens).connect(&address).unwrap();
+    let ((options, statuses), (listens, heard)) = (options(), ear());
+    let options = options.timeout(Duration::from_millis(200));
+    let display = options.on_error(listens).connect_pipeline(&address).unwrap();
     let held = display.fill_rect(0, 0, 1, 1, Color::RED).unwrap();
     let error = held.wait().unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
@@ -88,16 +87,16 @@ fn nor_is_a_call_of_an_asynchronous_display_that_was_sent_or_not() {
     runtime().block_on(soon(async {
         let (listens, heard) = ear();
         let (tell, told) = mpsc::channel();
-        let builder =
-            Display::builder().reconnect(Duration::ZERO).on_status(move |status| _ = tell.send(status));
-        let display = builder.on_error(listens).connect(&address).await.unwrap();
+        let options =
+            ConnectOptions::new().reconnect(Duration::ZERO).on_status(move |status| _ = tell.send(status));
+        let display = options.on_error(listens).connect(&address).await.unwrap();
         let replies = [
             display.fill_rect(0, 0, 1, 1, Color::RED).await.unwrap(),
             display.fill_rect(1, 0, 1, 1, Color::RED).await.unwrap(),
         ];
         go.send(()).unwrap();
         let began = Instant::now();
-        while !matches!(told.try_recv(), Ok(Status::Lost(_))) {
+        while !matches!(told.try_recv(), Ok(Status::Disconnected(_))) {
             assert!(began.elapsed() < DEADLINE, "it is lost");
             tokio::task::yield_now().await;
         }

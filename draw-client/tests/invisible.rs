@@ -5,8 +5,7 @@
 mod common;
 
 use common::TestServer;
-use draw_client::blocking::{self, Pipeline};
-use draw_client::{Color, Pixel};
+use draw_client::{Color, ConnectOptions, Pixel};
 use draw_protocol::client::Connection;
 use draw_protocol::trace::{Direction, Tracer};
 use draw_protocol::{Hello, Request};
@@ -17,7 +16,7 @@ const SIX: Color = Color::from_u32(0xff_0000);
 #[test]
 fn the_doctor_names_the_line_and_what_was_meant() {
     let server = TestServer::start(64, 48);
-    let display = Pipeline::builder().doctor(true).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().doctor(true).connect_pipeline(&server.address).unwrap();
     let line = line!() + 2;
     for x in 0..3 {
         display.draw_pixel(x, 0, SIX).unwrap();
@@ -32,7 +31,7 @@ fn the_doctor_names_the_line_and_what_was_meant() {
     );
     assert!(text.contains(&told) && text.matches("alpha").count() == 1, "{text}");
 
-    let display = blocking::Display::builder().doctor(true).connect(&server.address).unwrap();
+    let display = ConnectOptions::new().doctor(true).connect_blocking(&server.address).unwrap();
     display.draw_pixels(&[Pixel::new(1, 1, SIX)]).unwrap();
     display.clear(SIX).unwrap();
     let text = display.diagnosis().unwrap().to_string();

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{TestServer, runtime, soon};
-use draw_client::{Color, Display, Error, LateError, Outcome, Pixel};
+use draw_client::{Color, ConnectOptions, DisconnectReason, Display, Error, LateError, Outcome, Pixel};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use std::time::Duration;
 async fn listening(server: &TestServer) -> (Display, Arc<Mutex<Vec<LateError>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let writes = Arc::clone(&heard);
-    let display = Display::builder()
+    let display = ConnectOptions::new()
         .on_error(move |late| writes.lock().unwrap().push(late))
         .connect(&server.address)
         .await
@@ -200,7 +200,7 @@ async fn cut_in_the_middle(server: &TestServer, cut_after: usize) {
     let (display, heard) = {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let writes = Arc::clone(&heard);
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .reconnect(Duration::ZERO)
             .on_error(move |late: LateError| writes.lock().unwrap().push(late));
         (display.connect(&address).await.unwrap(), heard)
@@ -266,7 +266,7 @@ fn a_callback_that_panics_loses_nothing_but_its_own_work() {
     runtime().block_on(soon(async {
         let count = Arc::new(AtomicUsize::new(0));
         let counts = Arc::clone(&count);
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .on_error(move |_| {
                 if counts.fetch_add(1, Ordering::SeqCst) == 0 {
                     panic!("as a test");
@@ -289,7 +289,7 @@ fn a_callback_may_call_the_display_and_drop_it_and_close_it() {
     runtime().block_on(soon(async {
         let (give, take) = mpsc::channel::<Display>();
         let (tell, told) = mpsc::channel();
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .on_error(move |late| {
                 let display = take.recv().unwrap();
                 let corrected = futures::executor::block_on(async {
@@ -310,7 +310,10 @@ fn a_callback_may_call_the_display_and_drop_it_and_close_it() {
         let (late, corrected) = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
         assert_eq!(late.calls().next().unwrap().number(), 1);
         assert_eq!(corrected.unwrap(), Color::GREEN);
-        assert!(matches!(keep.draw_pixel(0, 0, Color::RED).await, Err(Error::Closed)));
+        assert!(matches!(
+            keep.draw_pixel(0, 0, Color::RED).await,
+            Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. })
+        ));
     }));
 }
 
@@ -323,7 +326,7 @@ fn a_slow_callback_slows_the_program_down_and_is_busy_past_its_bound() {
         let (go, wait) = mpsc::channel::<()>();
         let (tell, told) = mpsc::channel();
         let mut is_first = true;
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .on_error(move |_| {
                 if !std::mem::take(&mut is_first) {
                     return;
@@ -355,7 +358,10 @@ fn a_slow_callback_slows_the_program_down_and_is_busy_past_its_bound() {
         assert_eq!(accepted, 65_536, "every error not heard yet counts against the credit");
         go.send(()).unwrap();
         let results = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
-        let busy = results.iter().filter(|result| matches!(result, Err(Error::Busy))).count();
+        let busy = results
+            .iter()
+            .filter(|result| matches!(result, Err(Error::WouldDeadlock { in_callback: true })))
+            .count();
         assert_eq!(busy, 3_000 - 1_024);
         display.sync().await.unwrap();
         display.close().await.unwrap();
@@ -367,7 +373,7 @@ fn dropping_the_last_handle_still_sends_and_still_tells() {
     let server = TestServer::start(100, 100);
     runtime().block_on(soon(async {
         let (tell, told) = mpsc::channel();
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .on_error(move |late| tell.send(late).unwrap())
             .connect(&server.address)
             .await

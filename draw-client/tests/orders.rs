@@ -9,7 +9,7 @@
 mod common;
 
 use common::peer::machine;
-use draw_client::{Color, Display, Error};
+use draw_client::{Color, ConnectOptions, Display, Error};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, Code, Fault, Request};
 use std::future::{Future, poll_fn};
@@ -228,7 +228,7 @@ fn explore(program: Program) {
     loop {
         let (near, far) = tokio::io::duplex(4096);
         let mut serving: Pin<Box<dyn Future<Output = ()>>> = Box::pin(serve(far, credit));
-        let (display, driver) = greet(Display::builder().over_with_driver(near), &mut serving).unwrap();
+        let (display, driver) = greet(ConnectOptions::new().over_with_driver(near), &mut serving).unwrap();
         let (calling, mut called) = mpsc::channel::<()>(1);
         let until_done = |task: Pin<Box<dyn Future<Output = ()>>>| {
             let calling = calling.clone();

@@ -7,7 +7,7 @@ mod common;
 use common::peer::{listen, serve};
 use common::{DEADLINE, TestServer, runtime};
 use draw_client::blocking::{Display, Pipeline};
-use draw_client::{Color, Error, LateError, Lost, Outcome, Pixel};
+use draw_client::{Color, ConnectOptions, DisconnectReason, Error, LateError, Outcome, Pixel};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 fn listening(address: &str) -> (Pipeline, Arc<Mutex<Vec<LateError>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let writes = Arc::clone(&heard);
-    let builder = Pipeline::builder().on_error(move |late| writes.lock().unwrap().push(late));
-    (builder.connect(address).unwrap(), heard)
+    let options = ConnectOptions::new().on_error(move |late| writes.lock().unwrap().push(late));
+    (options.connect_pipeline(address).unwrap(), heard)
 }
 
 fn numbers(heard: &Mutex<Vec<LateError>>) -> Vec<u64> {
@@ -123,7 +123,7 @@ fn a_callback_may_call_the_pipeline_and_close_it_and_drop_it() {
     for closes in [true, false] {
         let (give, take) = mpsc::channel::<Pipeline>();
         let (tell, told) = mpsc::channel();
-        let display = Pipeline::builder()
+        let display = ConnectOptions::new()
             .on_error(move |late| {
                 let display = take.recv().unwrap();
                 let corrected = (|| {
@@ -136,7 +136,7 @@ fn a_callback_may_call_the_pipeline_and_close_it_and_drop_it() {
                 drop(display);
                 tell.send((late, corrected, started.elapsed())).unwrap();
             })
-            .connect(&server.address)
+            .connect_pipeline(&server.address)
             .unwrap();
         display.draw_pixel(10, 0, Color::RED).unwrap();
         give.send(display).unwrap();
@@ -157,7 +157,7 @@ fn a_callback_does_not_wait_for_credit_and_is_busy_past_its_bound() {
     });
     let (give, take) = mpsc::channel::<Pipeline>();
     let (tell, told) = mpsc::channel();
-    let display = Pipeline::builder()
+    let display = ConnectOptions::new()
         .on_error(move |_| {
             let Ok(display) = take.recv() else { return };
             let megabyte = vec![0; 1 << 20];
@@ -165,7 +165,7 @@ fn a_callback_does_not_wait_for_credit_and_is_busy_past_its_bound() {
             tell.send((0..50).map(put).collect::<Vec<_>>()).unwrap();
         })
         .timeout(Duration::from_secs(1))
-        .connect(&address)
+        .connect_pipeline(&address)
         .unwrap();
     display.draw_pixel(10, 0, Color::RED).unwrap();
     give.send(display.clone()).unwrap();
@@ -173,7 +173,11 @@ fn a_callback_does_not_wait_for_credit_and_is_busy_past_its_bound() {
     let results = told.recv_timeout(DEADLINE).unwrap();
     let accepted = results.iter().take_while(|result| result.is_ok()).count();
     assert_eq!(accepted, 9, "8 MiB beyond what is worth having under way, and what that is exceeded by");
-    assert!(results[accepted..].iter().all(|result| matches!(result, Err(Error::Busy))));
+    assert!(
+        results[accepted..]
+            .iter()
+            .all(|result| matches!(result, Err(Error::WouldDeadlock { in_callback: true })))
+    );
     drop((display.close(), done));
 }
 
@@ -181,12 +185,12 @@ fn a_callback_does_not_wait_for_credit_and_is_busy_past_its_bound() {
 fn a_callback_that_panics_loses_nothing_but_its_own_work() {
     let server = TestServer::start(10, 10);
     let (tell, told) = mpsc::channel();
-    let display = Pipeline::builder()
+    let display = ConnectOptions::new()
         .on_error(move |late| {
             tell.send(late).unwrap();
             panic!("as a test");
         })
-        .connect(&server.address)
+        .connect_pipeline(&server.address)
         .unwrap();
     for _ in 0..3 {
         display.draw_pixel(10, 0, Color::RED).unwrap();
@@ -203,7 +207,7 @@ fn a_display_that_stops_is_told_of_by_the_deadline_and_memory_stays_bounded() {
         drop(stream);
     });
     let timeout = Duration::from_millis(500);
-    let display = Pipeline::builder().timeout(timeout).connect(&address).unwrap();
+    let display = ConnectOptions::new().timeout(timeout).connect_pipeline(&address).unwrap();
     let first = display.draw_pixel(1, 1, Color::RED).unwrap();
     let error = first.wait().unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
@@ -294,7 +298,10 @@ fn other_handles_of_the_synchronous_display_hear_where_their_connection_went() {
     assert_eq!((pipeline.stats().calls, clone.stats().calls), (3, 1));
 
     let error = clone.draw_pixel(0, 0, Color::BLUE).unwrap_err();
-    assert!(matches!(error, Error::Disconnected { reason: Lost::Pipelined, outcome: Outcome::Rejected }));
+    assert!(matches!(
+        error,
+        Error::Disconnected { reason: DisconnectReason::Pipelined, outcome: Outcome::Rejected }
+    ));
     let want = "the connection to the display is lost: `pipelined` has given it to a `Pipeline`; this call was not sent";
     assert_eq!(error.to_string(), want);
     assert!(clone.clone().pipelined().unwrap_err().is_disconnected());
@@ -303,7 +310,10 @@ fn other_handles_of_the_synchronous_display_hear_where_their_connection_went() {
 
     let closed = Display::connect(&server.address).unwrap();
     closed.close().unwrap();
-    assert!(matches!(closed.pipelined(), Err(Error::Closed)));
+    assert!(matches!(
+        closed.pipelined(),
+        Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. })
+    ));
 }
 
 /// A call that was given up after its deadline: half of its bytes are sent, and it fails in the end.
@@ -314,15 +324,18 @@ fn calls_given_up_before_go_on_and_their_errors_are_late() {
         let _ = woken.recv();
         serve(&mut stream, &mut machine, usize::MAX);
     });
-    let display = Display::builder().timeout(Duration::from_millis(200)).connect(&address).unwrap();
+    let (tell, told) = mpsc::channel();
+    let display = ConnectOptions::new()
+        .timeout(Duration::from_millis(200))
+        .on_error(move |late: LateError| tell.send(late).unwrap())
+        .connect_blocking(&address)
+        .unwrap();
     let error = display.draw_pixel(10, 0, Color::RED).unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
     let error = display.put_image(0, 0, 2000, 2000, &vec![0; 16_000_000]).unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
 
-    let (tell, told) = mpsc::channel();
-    let builder = Pipeline::builder().on_error(move |late: LateError| tell.send(late).unwrap());
-    let pipeline = builder.over(display).unwrap();
+    let pipeline = display.pipelined().unwrap();
     let question = std::thread::spawn({
         let pipeline = pipeline.clone();
         move || pipeline.get_pixel(1, 1)
@@ -340,7 +353,7 @@ fn calls_given_up_before_go_on_and_their_errors_are_late() {
 fn it_may_be_used_and_dropped_inside_of_runtimes() {
     let server = TestServer::start(10, 10);
     let body = |color| {
-        let display = Pipeline::builder().on_error(|_| {}).connect(&server.address).unwrap();
+        let display = ConnectOptions::new().on_error(|_| {}).connect_pipeline(&server.address).unwrap();
         display.draw_pixel(10, 1, color).unwrap();
         display.draw_pixel(1, 1, color).unwrap().wait().unwrap();
         assert_eq!(display.get_pixel(1, 1).unwrap(), color);

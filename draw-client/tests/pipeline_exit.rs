@@ -5,8 +5,7 @@
 mod common;
 
 use common::TestServer;
-use draw_client::blocking::Pipeline;
-use draw_client::{Color, Size};
+use draw_client::{Color, ConnectOptions, Size};
 use std::process::Command;
 
 /// Where the program is to draw: set for this test when it is run as that program.
@@ -35,7 +34,8 @@ fn what_a_program_has_drawn_is_there_when_it_has_ended() {
 }
 
 fn draw(address: &str) {
-    let display = Pipeline::builder().on_error(|late| eprintln!("late: {late}")).connect(address).unwrap();
+    let display =
+        ConnectOptions::new().on_error(|late| eprintln!("late: {late}")).connect_pipeline(address).unwrap();
     let Size { width, height } = display.size();
     for y in 0..height as i32 {
         for x in 0..width as i32 {

@@ -8,7 +8,8 @@ use common::cutter::{Altered, Cutter, Plan, WHOLE};
 use common::{Asynchronous, Client, TestServer, runtime, soon};
 use display_server::{Journal, Server, ServerOptions, journal};
 use draw_client::{
-    Color, Display, Error, Lost, Outcome, Pixel, Result, Size, Status, WhileGone, blocking, digest_of_image,
+    Color, ConnectOptions, DisconnectReason, Display, Error, Outcome, Picture, Pixel, Result, Size, Status,
+    WhileOffline, blocking, digest_of_image,
 };
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -95,7 +96,7 @@ fn a_loop_that_does_not_wait_draws_all_of_it_once_and_hears_of_each_error_once()
     );
     let (tell, told) = std::sync::mpsc::channel();
     runtime().block_on(soon(async {
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .on_error(move |late| tell.send(late).unwrap())
             .connect(&cutter.address)
             .await
@@ -202,9 +203,9 @@ fn an_image_that_is_too_large_for_the_display_that_is_there_then_fails_and_the_r
         TestServer::serve(Server::new(display_server::Display::new(size, Color::BLACK).unwrap(), options));
     let (cutter, _) = Cutter::start_moving(&first.address, &second.address, WHOLE);
     let (tell, told) = mpsc::channel();
-    let display = blocking::Pipeline::builder()
+    let display = ConnectOptions::new()
         .on_status(move |status| _ = tell.send(status))
-        .connect(&cutter.address)
+        .connect_pipeline(&cutter.address)
         .unwrap();
     cutter.cut();
     told.recv_timeout(common::DEADLINE).unwrap();
@@ -244,10 +245,10 @@ fn a_display_that_was_restarted_and_has_forgotten_the_client_does_not_say_that_i
     let second = journaled(&after);
     let (cutter, _) = Cutter::start_moving(&first.address, &second.address, (3_000, usize::MAX));
     let (tell, told) = mpsc::channel();
-    let display = blocking::Pipeline::builder()
+    let display = ConnectOptions::new()
         .on_error(|_| {})
         .on_status(move |status| _ = tell.send(status))
-        .connect(&cutter.address)
+        .connect_pipeline(&cutter.address)
         .unwrap();
     let began = Instant::now();
     let status = loop {
@@ -258,10 +259,10 @@ fn a_display_that_was_restarted_and_has_forgotten_the_client_does_not_say_that_i
             Ok(status) => break status,
         }
     };
-    let Status::Restarted { unknown } = status else { panic!("{status}") };
+    let Status::SessionLost { picture: Picture::Stale, unknown } = status else { panic!("{status}") };
     let expected = format!(
-        "connected again; the display was restarted and has forgotten this client, and the last that it had executed may \
-         be lost; what became of {unknown} calls is unknown"
+        "connected again; the display was restarted, and the last that it had executed may be lost; what became of \
+         {unknown} calls is unknown"
     );
     assert_eq!(status.to_string(), expected);
     display.fill_rect(2, 3, 1, 1, Color::RED).unwrap();
@@ -279,16 +280,16 @@ fn the_program_hears_what_becomes_of_the_connection_and_may_draw_again_what_was_
     let (tell, told) = mpsc::channel();
     let again = Arc::new(OnceLock::<blocking::Pipeline>::new());
     let redraw = Arc::clone(&again);
-    let display = blocking::Pipeline::builder()
+    let display = ConnectOptions::new()
         .on_error(|_| {})
         .on_status(move |status| {
-            if let Status::StateLost { .. } = status {
+            if let Status::SessionLost { picture: Picture::Empty, .. } = status {
                 // What is to be there, whatever became of the rest.
                 redraw.get().unwrap().fill_rect(0, 40, 64, 1, Color::BLUE).unwrap().wait().unwrap();
             }
             tell.send(status).unwrap();
         })
-        .connect(&cutter.address)
+        .connect_pipeline(&cutter.address)
         .unwrap();
     again.set(display.clone()).unwrap();
     display.fill_rect(0, 40, 64, 1, Color::BLUE).unwrap().wait().unwrap();
@@ -303,7 +304,7 @@ fn the_program_hears_what_becomes_of_the_connection_and_may_draw_again_what_was_
         "{text}"
     );
     let status = told.recv_timeout(common::DEADLINE).unwrap();
-    let Status::StateLost { unknown } = status else { panic!("{status}") };
+    let Status::SessionLost { picture: Picture::Empty, unknown } = status else { panic!("{status}") };
     assert!((1..=20_000).contains(&unknown));
     assert_eq!(
         status.to_string(),
@@ -327,10 +328,10 @@ fn a_connection_that_is_given_up_is_told_as_well() {
     let cutter = Cutter::start(&server.address, vec![(200, usize::MAX)]);
     cutter.refuse_after_the_first();
     let (tell, told) = mpsc::channel();
-    let display = blocking::Pipeline::builder()
+    let display = ConnectOptions::new()
         .reconnect(Duration::from_millis(500))
         .on_status(move |status| tell.send(status).unwrap())
-        .connect(&cutter.address)
+        .connect_pipeline(&cutter.address)
         .unwrap();
     while display.get_pixel(1, 1).is_ok() {}
     let told: Vec<_> = told.iter().collect();
@@ -339,7 +340,7 @@ fn a_connection_that_is_given_up_is_told_as_well() {
         tries.len() >= 2 && tries.iter().all(|status| matches!(status, Status::Reconnecting { .. })),
         "{told:?}"
     );
-    assert!(matches!(last, Status::Lost(Lost::Gone { .. })), "{told:?}");
+    assert!(matches!(last, Status::Disconnected(DisconnectReason::GaveUp { .. })), "{told:?}");
 }
 
 #[test]
@@ -348,14 +349,15 @@ fn calls_fail_at_once_while_it_is_gone_if_that_is_wanted() {
     let cutter = Cutter::start(&server.address, vec![(200, usize::MAX)]);
     cutter.refuse_after_the_first();
     runtime().block_on(soon(async {
-        let display = Display::builder().while_gone(WhileGone::Fail).connect(&cutter.address).await.unwrap();
+        let display =
+            ConnectOptions::new().while_offline(WhileOffline::Fail).connect(&cutter.address).await.unwrap();
         let error = loop {
             if let Err(error) = display.draw_pixel(1, 1, Color::RED).await {
                 break error;
             }
             tokio::task::yield_now().await;
         };
-        assert!(matches!(error, Error::Gone { .. }), "{error}");
+        assert!(matches!(error, Error::Offline { .. }), "{error}");
         assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
         assert!(!error.is_disconnected());
         cutter.admit();
@@ -376,7 +378,7 @@ fn a_display_that_does_not_come_back_is_given_up() {
         let within = Duration::from_millis(300);
         let began = Instant::now();
         let error = if kind == 0 {
-            let display = blocking::Display::builder().reconnect(within).connect(&cutter.address).unwrap();
+            let display = ConnectOptions::new().reconnect(within).connect_blocking(&cutter.address).unwrap();
             loop {
                 if let Err(error) = display.draw_pixel(1, 1, Color::RED) {
                     break error;
@@ -384,7 +386,7 @@ fn a_display_that_does_not_come_back_is_given_up() {
             }
         } else {
             runtime().block_on(soon(async {
-                let display = Display::builder().reconnect(within).connect(&cutter.address).await.unwrap();
+                let display = ConnectOptions::new().reconnect(within).connect(&cutter.address).await.unwrap();
                 loop {
                     if let Err(error) = async { display.draw_pixel(1, 1, Color::RED).await?.await }.await {
                         break error;
@@ -456,7 +458,7 @@ fn a_program_that_has_come_to_its_end_tells_the_display_to_forget_it() {
 fn without_reconnecting_a_lost_connection_is_lost() {
     let server = TestServer::start(64, 48);
     let cutter = Cutter::start(&server.address, vec![(200, usize::MAX), WHOLE]);
-    let display = blocking::Display::builder().reconnect(Duration::ZERO).connect(&cutter.address).unwrap();
+    let display = ConnectOptions::new().reconnect(Duration::ZERO).connect_blocking(&cutter.address).unwrap();
     let error = loop {
         if let Err(error) = display.draw_pixel(1, 1, Color::RED) {
             break error;

@@ -7,7 +7,7 @@ mod common;
 use common::peer::{greeted, patient};
 use common::{DEADLINE, TestServer, ear, numbers, runtime, soon, text};
 use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display, Error, LateError, Outcome};
+use draw_client::{Color, ConnectOptions, Display, Error, LateError, Outcome};
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, RecvTimeoutError};
 
@@ -17,7 +17,7 @@ fn an_error_goes_to_the_waiter_else_the_scope_else_the_one_around_it_else_the_di
     runtime().block_on(soon(async {
         let ((on_display, display_heard), (on_chart, chart_heard), (on_axis, axis_heard)) =
             (ear(), ear(), ear());
-        let display = Display::builder().on_error(on_display).connect(&server.address).await.unwrap();
+        let display = ConnectOptions::new().on_error(on_display).connect(&server.address).await.unwrap();
         let chart = display.scope("chart").on_error(on_chart);
         let (legend, axis) = (chart.scope("legend"), chart.scope("axis").on_error(on_axis));
         let title = display.scope("title");
@@ -231,7 +231,7 @@ fn the_end_of_the_connection_lets_go_of_callbacks_whose_handles_live() {
     let server = TestServer::start(10, 10);
     runtime().block_on(soon(async {
         let ((on_display, by_display), (on_scope, by_scope)) = (telling(), telling());
-        let display = Display::builder().on_error(on_display).connect(&server.address).await.unwrap();
+        let display = ConnectOptions::new().on_error(on_display).connect(&server.address).await.unwrap();
         let scope = display.scope("a").on_error(on_scope);
         scope.draw_pixel(10, 0, Color::RED).await.unwrap();
         display.close().await.unwrap();

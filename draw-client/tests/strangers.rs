@@ -6,7 +6,7 @@ mod common;
 
 use common::program::{self, said};
 use common::{runtime, soon};
-use draw_client::{Display, Error, Outcome, blocking};
+use draw_client::{ConnectOptions, Error, Outcome, blocking};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::process::Termination;
@@ -14,22 +14,15 @@ use std::time::{Duration, Instant};
 
 /// What each client is told that connects there.
 fn errors(address: &str, checksums: Option<bool>) -> Vec<Error> {
-    let builder = blocking::Display::builder();
-    let builder = checksums.map_or(builder.clone(), |on| builder.checksums(on));
-    let mut errors = vec![builder.connect(address).map(drop).unwrap_err()];
-    let builder = blocking::Pipeline::builder();
-    let builder = match checksums {
-        Some(on) => builder.checksums(on),
-        None => builder,
+    let options = || match checksums {
+        Some(on) => ConnectOptions::new().checksums(on),
+        None => ConnectOptions::new(),
     };
-    errors.push(builder.connect(address).map(drop).unwrap_err());
-    let builder = Display::builder();
-    let builder = match checksums {
-        Some(on) => builder.checksums(on),
-        None => builder,
-    };
-    errors.push(runtime().block_on(soon(builder.connect(address))).map(drop).unwrap_err());
-    errors
+    vec![
+        options().connect_blocking(address).map(drop).unwrap_err(),
+        options().connect_pipeline(address).map(drop).unwrap_err(),
+        runtime().block_on(soon(options().connect(address))).map(drop).unwrap_err(),
+    ]
 }
 
 /// Answers each client so, piece by piece, when it has said something or at once.

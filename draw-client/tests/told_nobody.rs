@@ -6,8 +6,7 @@ mod common;
 
 use common::TestServer;
 use common::program::{self, said};
-use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display};
+use draw_client::{Color, ConnectOptions};
 use std::io::Write;
 use std::sync::mpsc;
 
@@ -15,11 +14,11 @@ const TEST: &str = "what_nobody_is_told_of_is_printed_once_and_nothing_else_is";
 
 /// How a program ends a pipeline on which eleven calls fail.
 fn pipeline(role: &str, address: &str) {
-    let builder = Pipeline::builder();
+    let options = ConnectOptions::new();
     let (tell, _told) = mpsc::channel();
-    let builder =
-        if role == "callback" { builder.on_error(move |late| tell.send(late).unwrap()) } else { builder };
-    let display = builder.connect(address).unwrap();
+    let options =
+        if role == "callback" { options.on_error(move |late| tell.send(late).unwrap()) } else { options };
+    let display = options.connect_pipeline(address).unwrap();
     let mut kept = Vec::new();
     for y in 0..11 {
         let reply = display.draw_pixel(64, y, Color::RED).unwrap();
@@ -47,13 +46,13 @@ fn pipeline(role: &str, address: &str) {
 fn asynchronous(role: &str, address: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let builder = Display::builder();
-        let builder = if role == "asynchronous with a callback" {
-            builder.on_error(|late| eprintln!("heard of {}", late.total()))
+        let options = ConnectOptions::new();
+        let options = if role == "asynchronous with a callback" {
+            options.on_error(|late| eprintln!("heard of {}", late.total()))
         } else {
-            builder
+            options
         };
-        let display = builder.connect(address).await.unwrap();
+        let display = options.connect(address).await.unwrap();
         for x in 0..640 {
             display.draw_pixel(x % 64, x / 64, Color::RED).await.unwrap();
         }
@@ -88,7 +87,7 @@ fn what_nobody_is_told_of_is_printed_once_and_nothing_else_is() {
         let call = " draw_pixel(64, 0, #ff0000ff): out of bounds: the display is 64x48; not drawn (";
         assert!(complained.contains(call), "{role}: {complained}");
         assert!(
-            complained.contains("give the builder an `on_error`, or call `sync` or `close`"),
+            complained.contains("set `on_error` of `ConnectOptions`, or call `sync` or `close`"),
             "{complained}"
         );
     }

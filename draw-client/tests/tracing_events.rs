@@ -8,7 +8,7 @@ use common::cutter::Cutter;
 use common::peer::greeted;
 use common::{DEADLINE, TestServer, soon};
 use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display, Error, WhileGone};
+use draw_client::{Color, ConnectOptions, DisconnectReason, Display, Error, WhileOffline};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -83,7 +83,7 @@ fn a_late_error_is_an_event_with_all_its_fields_in_the_span_of_the_call() {
     let (subscriber, seen) = subscriber();
     let (error, text, line) = tracing::subscriber::with_default(subscriber, || {
         let (listens, heard) = common::ear();
-        let display = Pipeline::builder().on_error(listens).connect(&server.address).unwrap();
+        let display = ConnectOptions::new().on_error(listens).connect_pipeline(&server.address).unwrap();
         let legend = display.scope("legend");
         let line = tracing::info_span!("drawing").in_scope(|| {
             legend.draw_pixel(700, 10, Color::RED).unwrap();
@@ -186,7 +186,7 @@ fn a_subscriber_may_call_the_display() {
                 let Ok(mut drawn) = drawn.try_lock() else { return };
                 match drawn.0.draw_pixel(5, 5, Color::GREEN) {
                     // Events still come up while the connection ends.
-                    Err(Error::Closed) => return,
+                    Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. }) => return,
                     drawing => drop(drawing.unwrap()),
                 }
                 assert!(drawn.0.stats().calls > 0);
@@ -272,8 +272,8 @@ fn dropped_calls_are_an_event_each_as_far_as_they_are_named_and_the_others_are_o
     tracing::subscriber::with_default(subscriber, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(soon(async {
-            let builder = Display::builder().while_gone(WhileGone::DropOldest);
-            let display = builder
+            let options = ConnectOptions::new().while_offline(WhileOffline::DropOldest);
+            let display = options
                 .on_status(move |status| _ = tell.send(status))
                 .connect(&cutter.address)
                 .await
@@ -312,7 +312,7 @@ fn the_event_of_a_call_that_was_lost_says_whether_it_was_sent() {
     tracing::subscriber::with_default(subscriber, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(soon(async {
-            let (display, peer) = greeted(Display::builder()).await;
+            let (display, peer) = greeted(ConnectOptions::new()).await;
             // A lone call goes at once, and what follows with the driver, who does not come to it.
             display.draw_pixel(1, 1, Color::RED).await.unwrap();
             display.draw_pixel(2, 1, Color::RED).await.unwrap();

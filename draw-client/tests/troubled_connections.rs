@@ -6,7 +6,7 @@ mod common;
 
 use common::peer::{Peer, greet, greeted, patient};
 use common::{runtime, soon};
-use draw_client::{Color, Display, Error, Outcome, Pixel, blocking};
+use draw_client::{Color, ConnectOptions, Display, Error, Outcome, Pixel, blocking};
 use draw_protocol::server::Step;
 use draw_protocol::{Answer, Code, Fault, Request, limits};
 use std::io::{self, Read, Write};
@@ -82,7 +82,7 @@ async fn an_answer_that_comes_after_its_deadline_is_not_lost_and_the_connection_
 /// bears that gets nothing done by it.
 #[tokio::test]
 async fn both_sides_that_stop_reading_end_by_their_deadlines() {
-    let (display, mut peer) = greeted(Display::builder().timeout(Duration::from_millis(500))).await;
+    let (display, mut peer) = greeted(ConnectOptions::new().timeout(Duration::from_millis(500))).await;
     let flood = async {
         let progress = b"\x93\x02\xa8progress\x91\x00".repeat(300);
         for _ in 0..limits::TALK as usize / progress.len() {
@@ -106,7 +106,7 @@ async fn both_sides_that_stop_reading_end_by_their_deadlines() {
 async fn dropping_the_display_gives_a_silent_peer_five_seconds() {
     let (tell, told) = std::sync::mpsc::channel();
     let (display, mut peer) =
-        greeted(Display::builder().on_error(move |late| tell.send(late).unwrap())).await;
+        greeted(ConnectOptions::new().on_error(move |late| tell.send(late).unwrap())).await;
     display.draw_pixel(1, 1, Color::RED).await.unwrap();
     let started = tokio::time::Instant::now();
     drop(display);
@@ -122,7 +122,7 @@ async fn dropping_the_display_gives_a_silent_peer_five_seconds() {
 async fn the_driver_may_be_polled_by_the_caller() {
     let (near, far) = tokio::io::duplex(4096);
     let mut peer = Peer::new(far);
-    let (made, ()) = tokio::join!(Display::builder().over_with_driver(near), async {
+    let (made, ()) = tokio::join!(ConnectOptions::new().over_with_driver(near), async {
         peer.turn().await;
         peer.answer().await;
     });
@@ -153,7 +153,7 @@ async fn a_stream_that_buffers_is_flushed() {
         }
     };
     let ask = async {
-        let display = Display::builder().over(tokio::io::BufStream::new(near)).await?;
+        let display = ConnectOptions::new().over(tokio::io::BufStream::new(near)).await?;
         display.draw_pixel(1, 1, Color::RED).await?.await?;
         let color = display.get_pixel(1, 1).await?;
         display.close().await.map(|()| color)
@@ -219,7 +219,7 @@ async fn a_goodbye_is_read_although_writing_has_failed() {
         let is_broken = Arc::new(AtomicBool::new(false));
         let stream =
             Breaking { inner: near, is_broken: Arc::clone(&is_broken), has_failed: false, reader: None };
-        let (display, ()) = tokio::join!(Display::builder().over(stream), async {
+        let (display, ()) = tokio::join!(ConnectOptions::new().over(stream), async {
             peer.turn().await;
             peer.answer().await;
         });
@@ -264,9 +264,9 @@ fn connect_to(behaviour: impl Fn(TcpStream) + Send + 'static) -> [Error; 2] {
         }
     });
     let short = Duration::from_millis(300);
-    let first = blocking::Display::builder().connect_timeout(short).connect(&address).unwrap_err();
+    let first = ConnectOptions::new().connect_timeout(short).connect_blocking(&address).unwrap_err();
     let second =
-        runtime().block_on(soon(Display::builder().connect_timeout(short).connect(&address))).unwrap_err();
+        runtime().block_on(soon(ConnectOptions::new().connect_timeout(short).connect(&address))).unwrap_err();
     [first, second]
 }
 
@@ -438,7 +438,8 @@ fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
             machine.handle_transmitted(bytes.len(), Instant::now());
         }
     });
-    let display = blocking::Display::builder().timeout(Duration::from_millis(200)).connect(&address).unwrap();
+    let display =
+        ConnectOptions::new().timeout(Duration::from_millis(200)).connect_blocking(&address).unwrap();
     let error = display.draw_pixel(1, 1, Color::RED).unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
     // From here on the other side no longer waits.
@@ -463,7 +464,8 @@ fn a_blocking_client_ends_when_nobody_reads() {
         greet(&mut stream);
         let _ = wait.recv();
     });
-    let display = blocking::Display::builder().timeout(Duration::from_millis(500)).connect(&address).unwrap();
+    let display =
+        ConnectOptions::new().timeout(Duration::from_millis(500)).connect_blocking(&address).unwrap();
     let error = display.put_image(0, 0, 2000, 2000, &vec![0; 16_000_000]).unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
     drop(done);

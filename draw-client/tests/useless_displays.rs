@@ -7,7 +7,7 @@ mod common;
 
 use common::cutter::Cutter;
 use common::{Asynchronous, Client, TestServer, runtime, soon};
-use draw_client::{Color, Display, Result, blocking};
+use draw_client::{Color, ConnectOptions, Result};
 use draw_protocol::limits;
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -31,11 +31,11 @@ fn each(behaviour: impl Fn(TcpStream, usize) + Send + 'static) -> (String, Arc<A
 
 fn connect(kind: usize, address: &str, within: Duration) -> Result<Box<dyn Client>> {
     Ok(match kind {
-        0 => Box::new(blocking::Display::builder().reconnect(within).connect(address)?),
-        1 => Box::new(blocking::Pipeline::builder().reconnect(within).connect(address)?),
+        0 => Box::new(ConnectOptions::new().reconnect(within).connect_blocking(address)?),
+        1 => Box::new(ConnectOptions::new().reconnect(within).connect_pipeline(address)?),
         _ => {
             let runtime = runtime();
-            let display = runtime.block_on(soon(Display::builder().reconnect(within).connect(address)))?;
+            let display = runtime.block_on(soon(ConnectOptions::new().reconnect(within).connect(address)))?;
             Box::new(Asynchronous { runtime, display })
         }
     })

@@ -6,7 +6,7 @@ mod common;
 
 use common::peer::{Peer, greeted, patient};
 use common::{DEADLINE, TestServer, runtime, soon};
-use draw_client::{Color, Display, Error, Outcome};
+use draw_client::{Color, ConnectOptions, Display, Error, Outcome};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
@@ -75,13 +75,13 @@ async fn a_hundred_thousand_calls_may_wait() {
 async fn a_callback_may_not_keep_more_than_its_bytes_under_way() {
     let (give, take) = mpsc::channel::<Display>();
     let (tell, told) = mpsc::channel();
-    let builder = Display::builder().on_error(move |_| {
+    let options = ConnectOptions::new().on_error(move |_| {
         let Ok(display) = take.recv() else { return };
         let megabyte = vec![0; 1 << 20];
         let put = async || display.put_image(0, 0, 512, 512, &megabyte).await.map(|_| ());
         tell.send((0..50).map(|_| futures::executor::block_on(put())).collect::<Vec<_>>()).unwrap();
     });
-    let (display, mut peer) = greeted(builder).await;
+    let (display, mut peer) = greeted(options).await;
     display.draw_pixel(10, 0, Color::RED).await.unwrap();
     peer.turn().await;
     peer.answer().await;
@@ -90,7 +90,11 @@ async fn a_callback_may_not_keep_more_than_its_bytes_under_way() {
     let results = tokio::task::spawn_blocking(move || told.recv_timeout(DEADLINE).unwrap()).await.unwrap();
     let accepted = results.iter().take_while(|result| result.is_ok()).count();
     assert_eq!(accepted, 9, "8 MiB beyond what is worth having under way, and what that is exceeded by");
-    assert!(results[accepted..].iter().all(|result| matches!(result, Err(Error::Busy))));
+    assert!(
+        results[accepted..]
+            .iter()
+            .all(|result| matches!(result, Err(Error::WouldDeadlock { in_callback: true })))
+    );
 }
 
 struct Idle;
@@ -137,7 +141,7 @@ fn a_callback_may_close_on_a_runtime_without_timers() {
     runtime().block_on(soon(async {
         let (give, take) = mpsc::channel::<Display>();
         let (tell, told) = mpsc::channel();
-        let display = Display::builder()
+        let display = ConnectOptions::new()
             .on_error(move |_| {
                 let display = take.recv().unwrap();
                 let plain = tokio::runtime::Builder::new_current_thread().build().unwrap();

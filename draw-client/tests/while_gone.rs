@@ -7,7 +7,9 @@ mod common;
 use common::cutter::{Cutter, WHOLE};
 use common::{TestServer, runtime, soon, text};
 use draw_client::blocking::Pipeline;
-use draw_client::{Color, Display, Error, LateError, Lost, Outcome, Result, Status, WhileGone};
+use draw_client::{
+    Color, ConnectOptions, DisconnectReason, Display, Error, LateError, Outcome, Result, Status, WhileOffline,
+};
 use futures::FutureExt;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
@@ -66,14 +68,16 @@ impl Ears {
 
 fn pipeline(cutter: &Cutter) -> (Pipeline, Ears) {
     let (status, error, ears) = Ears::new();
-    let builder = Pipeline::builder().while_gone(WhileGone::DropOldest).on_status(status).on_error(error);
-    (builder.connect(&cutter.address).unwrap(), ears)
+    let options =
+        ConnectOptions::new().while_offline(WhileOffline::DropOldest).on_status(status).on_error(error);
+    (options.connect_pipeline(&cutter.address).unwrap(), ears)
 }
 
 async fn asynchronous(cutter: &Cutter) -> (Display, Ears) {
     let (status, error, ears) = Ears::new();
-    let builder = Display::builder().while_gone(WhileGone::DropOldest).on_status(status).on_error(error);
-    (soon(builder.connect(&cutter.address)).await.unwrap(), ears)
+    let options =
+        ConnectOptions::new().while_offline(WhileOffline::DropOldest).on_status(status).on_error(error);
+    (soon(options.connect(&cutter.address)).await.unwrap(), ears)
 }
 
 /// The pixels of a film of one dot: the call with number `i` of it.
@@ -329,7 +333,10 @@ fn close_waits_until_the_queue_is_drawn() {
         let closing = display.clone();
         let mut close = Box::pin(closing.close());
         assert!((&mut close).now_or_never().is_none());
-        assert!(matches!(display.add_pixel(0, COUNTS, 1).await, Err(Error::Closed)));
+        assert!(matches!(
+            display.add_pixel(0, COUNTS, 1).await,
+            Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. })
+        ));
         cutter.admit();
         close.await.unwrap();
         assert_eq!(counted(&server), ROOM);
@@ -360,8 +367,8 @@ fn when_the_display_does_not_come_back_what_was_never_sent_is_known_not_to_be_dr
     let cutter = Cutter::start(&server.address, vec![]);
     runtime().block_on(soon(async {
         let (status, error, ears) = Ears::new();
-        let display = Display::builder()
-            .while_gone(WhileGone::DropOldest)
+        let display = ConnectOptions::new()
+            .while_offline(WhileOffline::DropOldest)
             .reconnect(Duration::from_millis(700))
             .on_status(status)
             .on_error(error)
@@ -378,11 +385,14 @@ fn when_the_display_does_not_come_back_what_was_never_sent_is_known_not_to_be_dr
         let (early, reply, question) = tokio::join!(early, reply, question);
         assert!(matches!(early, Err(Error::Dropped)));
         for error in [reply.unwrap_err(), question.unwrap_err()] {
-            assert!(matches!(error, Error::Disconnected { reason: Lost::Gone { .. }, .. }), "{error}");
+            assert!(
+                matches!(error, Error::Disconnected { reason: DisconnectReason::GaveUp { .. }, .. }),
+                "{error}"
+            );
             assert_eq!(error.outcome(), Outcome::Rejected);
             assert!(error.to_string().ends_with("; this call was not sent"), "{error}");
         }
-        assert!(matches!(ears.hear_end(), (8, Status::Lost(_))));
+        assert!(matches!(ears.hear_end(), (8, Status::Disconnected(_))));
         let late: Vec<_> = (0..2).map(|_| ears.late.recv_timeout(common::DEADLINE).unwrap()).collect();
         assert_eq!(late.iter().map(LateError::total).collect::<Vec<_>>(), [7, ROOM - 1]);
         assert_eq!(late.iter().map(LateError::outcome).collect::<Vec<_>>(), [Outcome::Rejected; 2]);
@@ -397,8 +407,8 @@ fn callbacks_may_draw_on_the_display_that_is_gone_or_back() {
     let own = Arc::new(OnceLock::<Pipeline>::new());
     let (lost, on_status) = (Arc::clone(&own), Arc::clone(&own));
     let (tell, told) = mpsc::channel();
-    let display = Pipeline::builder()
-        .while_gone(WhileGone::DropOldest)
+    let display = ConnectOptions::new()
+        .while_offline(WhileOffline::DropOldest)
         .on_error(move |late| {
             lost.get().unwrap().draw_pixel(1, 0, Color::RED).unwrap();
             tell.send(late.total()).unwrap();
@@ -411,7 +421,7 @@ fn callbacks_may_draw_on_the_display_that_is_gone_or_back() {
                 assert_eq!(display.get_pixel(3, 0).unwrap(), Color::RED);
             }
         })
-        .connect(&cutter.address)
+        .connect_pipeline(&cutter.address)
         .unwrap();
     own.set(display.clone()).unwrap();
     cutter.cut();
@@ -434,8 +444,10 @@ fn each_scope_hears_of_its_own_and_without_a_callback_the_next_sync_does() -> Re
     let server = TestServer::start(64, 48);
     let cutter = Cutter::start(&server.address, vec![]);
     let (status, error, ears) = Ears::new();
-    let display =
-        Pipeline::builder().while_gone(WhileGone::DropOldest).on_status(status).connect(&cutter.address)?;
+    let display = ConnectOptions::new()
+        .while_offline(WhileOffline::DropOldest)
+        .on_status(status)
+        .connect_pipeline(&cutter.address)?;
     let legend = display.scope("legend").on_error(error);
     cutter.cut();
     ears.hear_loss();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const SIDE: u32 = 120;
 
 fn circle() -> Vec<Pixel> {
-    disc(100, (60, 60)).map(|(x, y)| Pixel::new(x as u16, y as u16, Color::RED)).collect()
+    disc(100, (60, 60)).map(|(x, y)| Pixel::at(x, y, Color::RED)).collect()
 }
 
 /// Runs a mode against a fresh display; answers the picture that the display has, and what the mode answered.

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};
-use draw_client::Color;
 use draw_client::blocking::Display;
+use draw_client::{Color, ConnectOptions};
 use draw_examples::wire::{Wire, with_port};
 use draw_printer::Detail;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -202,7 +202,7 @@ fn ctrl_c_ends_the_relay_with_a_summary_and_cuts_its_clients_off() {
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
         let address = said.strip_prefix("listening on ").and_then(|rest| rest.split_once(';')).unwrap().0;
         // One client that has drawn and stays connected, and one in the middle of a message.
-        let display = Display::builder().reconnect(Duration::ZERO).connect(address).unwrap();
+        let display = ConnectOptions::new().reconnect(Duration::ZERO).connect_blocking(address).unwrap();
         display.draw_pixel(1, 2, Color::RED).unwrap();
         let mut stranger = patient(TcpStream::connect(address).unwrap());
         stranger.write_all(b"\x94\x00\x05\xa4sync\x90\x94\x00").unwrap();

@@ -6,8 +6,7 @@
 
 use crate::course::Course;
 use display_server::{Framebuffer, Size};
-use draw_client::blocking::Pipeline;
-use draw_client::{Color, Result};
+use draw_client::{Color, ConnectOptions, Result};
 use draw_examples::disc;
 use std::f64::consts::TAU;
 use std::net::SocketAddr;
@@ -39,12 +38,12 @@ pub(crate) fn client(client: usize, address: SocketAddr, course: &Arc<Course>, m
 
 fn draw(client: usize, address: SocketAddr, course: &Arc<Course>, model: &Framebuffer) -> Result<()> {
     let (late, news) = (Arc::clone(course), Arc::clone(course));
-    let display = Pipeline::builder()
+    let display = ConnectOptions::new()
         .reconnect(PATIENCE)
         .timeout(PATIENCE)
         .on_error(move |error| late.fail(error.to_string()))
         .on_status(move |status| news.hear(client, &status))
-        .connect(&address.to_string())?;
+        .connect_pipeline(&address.to_string())?;
     course.connect(client);
     let mut calls = calls(client);
     let mut damage = model.no_damage();

@@ -11,7 +11,7 @@ pub use columns::{Cost, Effect, Join, JournalUse, Split};
 
 use crate::color::Color;
 use crate::digest::Digest;
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::geometry::{Position, Size};
 use crate::limits;
 use crate::pixels::Pixels;
@@ -352,7 +352,7 @@ impl<'a> Request<'a> {
     /// Reads what [`Request::encode_parameters`] has written, or what a client sent.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`] if these are not the parameters of `method`, or if anything comes after them;
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if these are not the parameters of `method`, or if anything comes after them;
     /// whatever [`Request::check`] finds.
     pub fn from_parameters(method: Method, parameters: &'a [u8]) -> Result<Request<'a>, Fault> {
         let request = Request::from_recorded(method, parameters)?;
@@ -394,32 +394,22 @@ impl<'a> Request<'a> {
     /// Checks what the types of the parameters do not say. A request that fails is not executed at all.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`] for an image whose bytes are not `width * height * 4`.
-    /// [`Code::TooLarge`] for a batch of more than [`limits::BATCH`] pixels, or the digest of more than [`limits::DIGEST`].
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) for an image whose bytes are not `width * height * 4`.
+    /// [`Code::TooLarge`](crate::Code::TooLarge) for a batch of more than [`limits::BATCH`] pixels, or the digest of more than [`limits::DIGEST`].
     pub fn check(&self) -> Result<(), Fault> {
         match *self {
             Request::PutImage { .. } => self.check_shape(),
             Request::DrawPixels { pixels } | Request::AddPixels { pixels }
                 if pixels.len() > limits::BATCH =>
             {
-                Err(Fault::new(
-                    Code::TooLarge,
-                    format!("{} pixels in one call; the limit is {}", pixels.len(), limits::BATCH),
-                ))
+                Err(Fault::too_large(self, pixels.len() as u64, limits::BATCH as u64))
             }
             Request::GetDigest { width, height, .. } => {
                 let pixels = u64::from(width) * u64::from(height);
                 if pixels <= limits::DIGEST {
                     return Ok(());
                 }
-                Err(Fault::new(
-                    Code::TooLarge,
-                    format!(
-                        "a rectangle of {width}x{height} has {pixels} pixels; the limit of a digest is {}: \
-                         ask for bands of rows",
-                        limits::DIGEST
-                    ),
-                ))
+                Err(Fault::too_large(self, pixels, limits::DIGEST))
             }
             _ => Ok(()),
         }

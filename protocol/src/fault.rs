@@ -1,28 +1,45 @@
 //! What can be wrong with a request, in a form that crosses the wire.
 
+mod sentences;
+mod wire;
+
+use crate::calls::{Call, Request};
 use crate::envelope;
-use crate::limits;
+use crate::geometry::{Position, Size};
 use crate::text::{Printable, printable};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
+pub use sentences::NAMED;
+
 /// Why a request was not executed, or not wholly.
 ///
-/// On a plain connection it travels as `[0, "code: message"]`, the one shape that every existing MessagePack-RPC
-/// client shows whole. After `hello` it is a map with the keys `code`, `message` and, for `draw_pixels` and `add_pixels`, `rejected`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+/// The [`code`](Fault::code) and the fields are for programs, and the [`message`](Fault::message) says the same in a sentence.
+///
+/// On a plain connection it travels as `[0, "code: message"]`, which every MessagePack-RPC client shows whole. After
+/// `hello` it is a map with the keys `code` and `message` and those of the fields that it has: `rejected`, `outside`, `size`,
+/// `limit`. Displays of earlier versions send of these only `rejected`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
 #[error("{code}: {}", Printable(message))]
+#[serde(from = "wire::Map")]
 #[non_exhaustive]
 pub struct Fault {
-    /// What kind of fault it is.
+    /// The kind of fault.
     pub code: Code,
-    /// One sentence for a person: what was asked, what is allowed.
+    /// One sentence for a person: what was asked, and what is allowed.
     pub message: String,
-    /// Of `draw_pixels` and `add_pixels`: the indexes of the pixels that were not drawn, as ranges `[first, count]` in rising order.
-    /// Every other pixel of the call was drawn. Empty for other methods, and when the whole request was rejected.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rejected: Vec<Range>,
+    /// Boxed, since most calls succeed and a result is moved with every call.
+    fields: Option<Box<Fields>>,
+}
+
+/// What a fault says in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Fields {
+    rejected: Vec<Range>,
+    outside: Vec<Position>,
+    size: Option<Size>,
+    limit: Option<u64>,
 }
 
 /// A run of indexes, `[first, count]` on the wire.
@@ -33,6 +50,13 @@ pub struct Range {
     pub first: u32,
     /// How many follow each other, at least 1.
     pub count: u32,
+}
+
+impl Range {
+    /// Iterates over its indexes.
+    pub fn indexes(&self) -> std::ops::Range<u32> {
+        self.first..self.first.saturating_add(self.count)
+    }
 }
 
 impl From<(u32, u32)> for Range {
@@ -153,37 +177,123 @@ impl Fault {
         message
     }
 
-    /// A fault of the whole request.
+    /// Returns a fault of the whole request, without fields.
     pub fn new(code: Code, message: impl Into<String>) -> Fault {
-        Fault { code, message: message.into(), rejected: Vec::new() }
+        Fault { code, message: message.into(), fields: None }
     }
 
-    /// A fault of some pixels of a `draw_pixels` or an `add_pixels`.
+    /// Returns a fault of some pixels of a `draw_pixels` or an `add_pixels`.
     pub fn of_pixels(code: Code, message: impl Into<String>, rejected: Vec<Range>) -> Fault {
-        Fault { code, message: message.into(), rejected }
+        let mut fault = Fault::new(code, message);
+        if !rejected.is_empty() {
+            fault.fields_mut().rejected = rejected;
+        }
+        fault
+    }
+
+    /// Returns the fault of a call that is not all inside a display of `size`. Of a batch, `rejected` are the indexes of the
+    /// pixels outside, and `outside` the positions of the first [`NAMED`] of them, as far as they are known.
+    pub fn out_of_bounds(call: &Call, size: Size, rejected: Vec<Range>, outside: Vec<Position>) -> Fault {
+        let message = sentences::out_of_bounds(call, size, &rejected, &outside);
+        let fields = Fields { rejected, outside, size: Some(size), limit: None };
+        Fault { code: Code::OutOfBounds, message, fields: Some(Box::new(fields)) }
+    }
+
+    /// Returns the fault of a request that asks for more than `limit`.
+    pub(crate) fn too_large(request: &Request<'_>, asked: u64, limit: u64) -> Fault {
+        let mut fault = Fault::new(Code::TooLarge, sentences::too_large(request, asked, limit));
+        fault.fields_mut().limit = Some(limit);
+        fault
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Fault {
         Fault::new(Code::InvalidArgument, message)
     }
 
-    /// How many pixels of a `draw_pixels` or an `add_pixels` were rejected one by one.
-    pub fn rejected_pixels(&self) -> u64 {
-        self.rejected.iter().map(|r| u64::from(r.count)).sum()
+    /// Returns, of a `draw_pixels` or an `add_pixels`, the indexes of the pixels that were not drawn, as ranges in rising
+    /// order. Every other pixel of the call was drawn. Empty for other methods, and when the whole request was rejected.
+    pub fn rejected(&self) -> &[Range] {
+        self.fields.as_ref().map_or(&[], |fields| &fields.rejected)
     }
 
-    /// Joins the fault of a further part of the same call.
-    pub(crate) fn join(&mut self, later: Fault) {
-        if later.message != self.message {
-            self.message = format!("{}; {}", self.message, later.message);
-            shorten(&mut self.message, limits::STRING);
+    /// Returns how many pixels of a `draw_pixels` or an `add_pixels` were rejected one by one.
+    pub fn rejected_pixels(&self) -> u64 {
+        sentences::pixels(self.rejected())
+    }
+
+    /// Returns, of a `draw_pixels` or an `add_pixels`, the positions of the first pixels that are outside, at most [`NAMED`].
+    pub fn outside(&self) -> &[Position] {
+        self.fields.as_ref().map_or(&[], |fields| &fields.outside)
+    }
+
+    /// Returns the size of the display, of a call that is not all inside.
+    pub fn size(&self) -> Option<Size> {
+        self.fields.as_ref()?.size
+    }
+
+    /// Returns the limit, of a call that asks for more.
+    pub fn limit(&self) -> Option<u64> {
+        self.fields.as_ref()?.limit
+    }
+
+    /// Prints what was wrong in words that stand beside the call itself, and do not repeat it: `out of bounds: the display is
+    /// 640x480`.
+    pub fn beside<'a>(&'a self, call: &'a Call) -> impl fmt::Display + use<'a> {
+        sentences::Beside(self, call)
+    }
+
+    fn fields_mut(&mut self) -> &mut Fields {
+        self.fields.get_or_insert_default()
+    }
+
+    /// Takes the indexes out.
+    pub(crate) fn take_rejected(&mut self) -> Vec<Range> {
+        self.fields.as_mut().map(|fields| std::mem::take(&mut fields.rejected)).unwrap_or_default()
+    }
+
+    /// Says that the first `count` pixels were rejected, if it names none.
+    pub(crate) fn reject_all(&mut self, count: u32) {
+        if self.rejected().is_empty() && count > 0 {
+            self.fields_mut().rejected.push(Range { first: 0, count });
         }
+    }
+
+    /// Removes the fields.
+    pub(crate) fn clear(&mut self) {
+        self.fields = None;
+    }
+
+    /// Sets the size of the display, which displays of earlier versions do not send.
+    pub(crate) fn set_size(&mut self, size: Option<Size>) {
+        if self.size().is_none() && size.is_some() {
+            self.fields_mut().size = size;
+        }
+    }
+
+    /// Makes the sentence anew for the whole of `call`, of which this is the fault of a part.
+    pub(crate) fn restate(&mut self, call: &Call) {
+        if let Some(Fields { rejected, outside, size: Some(size), .. }) = self.fields.as_deref() {
+            self.message = sentences::out_of_bounds(call, *size, rejected, outside);
+        }
+    }
+
+    /// Joins the fault of a further part of the same call. Of two codes it keeps the first, and has no size any more.
+    pub(crate) fn join(&mut self, later: Fault) {
+        sentences::append(&mut self.message, &later.message);
+        let is_same = later.code == self.code;
+        if !is_same && let Some(fields) = &mut self.fields {
+            fields.size = None;
+        }
+        let Some(later) = later.fields else { return };
+        let fields = self.fields_mut();
         for range in later.rejected {
-            match self.rejected.last_mut() {
+            match fields.rejected.last_mut() {
                 Some(last) if last.first + last.count == range.first => last.count += range.count,
-                _ => self.rejected.push(range),
+                _ => fields.rejected.push(range),
             }
         }
+        let more = NAMED.saturating_sub(fields.outside.len());
+        fields.outside.extend(later.outside.into_iter().take(more));
     }
 
     /// Cuts its texts to so many bytes: each call that fails, or that a goodbye leaves without an answer, keeps them. What a
@@ -193,7 +303,7 @@ impl Fault {
             if let Cow::Owned(escaped) = printable(text) {
                 *text = escaped;
             }
-            shorten(text, most);
+            sentences::shorten(text, most);
         };
         tidy(&mut self.message);
         if let Code::Other(text) = &mut self.code {
@@ -204,8 +314,9 @@ impl Fault {
     /// Shifts the indexes of the rejected pixels by `offset`, their place in the call. Ranges that are not below
     /// `count`, or not in rising order, come from a lying peer and are dropped.
     pub(crate) fn place(&mut self, offset: u32, count: u32) {
+        let Some(fields) = &mut self.fields else { return };
         let mut free = 0;
-        self.rejected.retain_mut(|range| {
+        fields.rejected.retain_mut(|range| {
             let end = range.first.saturating_add(range.count);
             let fits = range.count > 0 && range.first >= free && end <= count;
             if fits {
@@ -214,14 +325,6 @@ impl Fault {
             range.first = range.first.saturating_add(offset);
             fits
         });
-    }
-}
-
-fn shorten(text: &mut String, most: usize) {
-    if text.len() > most {
-        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
-        text.truncate(end.unwrap_or(0));
-        text.shrink_to_fit();
     }
 }
 
@@ -248,6 +351,76 @@ mod tests {
     }
 
     #[test]
+    fn fields_survive_the_wire_under_keys_of_their_own() {
+        let call = Call::DrawPixels { pixels: crate::Count(6) };
+        let size = Size { width: 4, height: 2 };
+        let at = Position { x: 4, y: -1 };
+        let fault = Fault::out_of_bounds(&call, size, vec![Range { first: 3, count: 1 }], vec![at]);
+        let bytes = rmp_serde::to_vec_named(&fault).unwrap();
+        let again: Fault = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(again, fault);
+        assert_eq!((again.size(), again.outside(), again.limit()), (Some(size), &[at][..], None));
+        assert_eq!(again.rejected().iter().flat_map(Range::indexes).collect::<Vec<_>>(), [3]);
+
+        let digest = Request::GetDigest { x: 0, y: 0, width: 9, height: 9 };
+        let fault = Fault::too_large(&digest, 81, 80);
+        let bytes = rmp_serde::to_vec_named(&fault).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Fault>(&bytes).unwrap().limit(), Some(80));
+    }
+
+    #[test]
+    fn a_client_of_an_earlier_version_reads_the_keys_that_it_knows() {
+        #[derive(Deserialize)]
+        struct Earlier {
+            code: Code,
+            message: String,
+            #[serde(default)]
+            rejected: Vec<Range>,
+        }
+        let call = Call::DrawPixels { pixels: crate::Count(6) };
+        let (size, at) = (Size { width: 4, height: 2 }, Position { x: 4, y: -1 });
+        let sent = Fault::out_of_bounds(&call, size, vec![Range { first: 3, count: 1 }], vec![at]);
+        let bytes = rmp_serde::to_vec_named(&sent).unwrap();
+        let read: Earlier = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!(
+            (read.code, &read.message, &*read.rejected),
+            (sent.code.clone(), &sent.message, sent.rejected())
+        );
+    }
+
+    #[test]
+    fn a_display_of_an_earlier_version_sends_only_the_indexes() {
+        #[derive(Serialize)]
+        struct Earlier {
+            code: &'static str,
+            message: &'static str,
+            rejected: Vec<(u32, u32)>,
+        }
+        let earlier = Earlier { code: "out_of_bounds", message: "no", rejected: vec![(1, 2)] };
+        let mut fault: Fault = rmp_serde::from_slice(&rmp_serde::to_vec_named(&earlier).unwrap()).unwrap();
+        assert_eq!(fault, Fault::of_pixels(Code::OutOfBounds, "no", vec![Range { first: 1, count: 2 }]));
+        let call = Call::DrawPixels { pixels: crate::Count(3) };
+        fault.set_size(Some(Size { width: 4, height: 2 }));
+        fault.restate(&call);
+        assert_eq!(fault.message, "2 of 3 pixels are outside 4x2: by index 1, 2");
+    }
+
+    #[test]
+    fn a_lying_display_makes_a_client_keep_no_more_positions_than_are_named() {
+        #[derive(Serialize)]
+        struct Lying {
+            code: &'static str,
+            message: &'static str,
+            outside: Vec<(i32, i32)>,
+        }
+        let lying = Lying { code: "out_of_bounds", message: "no", outside: vec![(1, 1); 1_000] };
+        let mut fault: Fault = rmp_serde::from_slice(&rmp_serde::to_vec_named(&lying).unwrap()).unwrap();
+        assert_eq!(fault.outside().len(), NAMED);
+        fault.join(fault.clone());
+        assert_eq!(fault.outside().len(), NAMED);
+    }
+
+    #[test]
     fn the_words_of_a_display_cannot_do_anything_to_a_terminal() {
         let mut fault = Fault::new(Code::Other("c\u{1b}[m".into()), "a\u{202e}b\n");
         assert_eq!(fault.to_string(), "c\\u{1b}[m: a\\u{202e}b\\n");
@@ -268,6 +441,6 @@ mod tests {
         let ranges = [(0, 1), (9, 1), (9, 1), (3, 2), (9, 2), (5, 0), (u32::MAX, 2)].map(Range::from);
         let mut fault = Fault::of_pixels(Code::OutOfBounds, "", ranges.to_vec());
         fault.place(100, 10);
-        assert_eq!(fault.rejected, [(100, 1), (109, 1)].map(Range::from));
+        assert_eq!(fault.rejected(), [(100, 1), (109, 1)].map(Range::from));
     }
 }

@@ -89,7 +89,7 @@ pub use calls::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Req
 pub use color::{Color, ParseColorError};
 pub use digest::{Digest, ParseDigestError};
 pub use display_name::{DisplayName, ParseDisplayNameError};
-pub use fault::{Code, Fault, Range};
+pub use fault::{Code, Fault, NAMED, Range};
 pub use geometry::{Area, Position, Size};
 pub use hello::{ACK, CHECK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 pub use pixels::{Pixel, Pixels};

@@ -19,9 +19,26 @@ impl Pixel {
     /// Bytes of one pixel in a run: `x: u16, y: u16, color: u32`, each in network byte order.
     pub const SIZE: usize = 8;
 
-    /// A pixel at `(x, y)`.
+    /// Returns a pixel at `(x, y)`.
     pub const fn new(x: u16, y: u16, color: Color) -> Pixel {
         Pixel { x, y, color }
+    }
+
+    /// Returns a pixel at `(x, y)`, numbers of any integer type.
+    ///
+    /// A coordinate that does not fit becomes 65,535, which is outside every display: the error of the call names the pixel by
+    /// its index.
+    ///
+    /// ```
+    /// use draw_protocol::{Color, Pixel};
+    ///
+    /// let (center, radius) = (320_i32, 50_usize);
+    /// assert_eq!(Pixel::at(center, radius, Color::RED), Pixel::new(320, 50, Color::RED));
+    /// assert_eq!(Pixel::at(center - 400, radius, Color::RED).x, 65_535);
+    /// ```
+    #[inline]
+    pub fn at(x: impl TryInto<u16>, y: impl TryInto<u16>, color: Color) -> Pixel {
+        Pixel { x: x.try_into().unwrap_or(u16::MAX), y: y.try_into().unwrap_or(u16::MAX), color }
     }
 
     /// What `add_pixels` adds at `(x, y)`: in its records the amount stands in place of the colour.
@@ -149,10 +166,9 @@ impl<'a> Pixels<'a> {
                 }
             }
             Form::Listed { .. } => {
+                // What a u16 cannot hold lies outside every display; so does 65,535, since sides are at most that.
                 for (x, y, color) in self.iter() {
-                    // What a u16 cannot hold lies outside every display; so does 65,535 (sides are at most that).
-                    let fit = |n: i32| u16::try_from(n).unwrap_or(u16::MAX);
-                    out.extend_from_slice(&Pixel::new(fit(x), fit(y), color).to_bytes());
+                    out.extend_from_slice(&Pixel::at(x, y, color).to_bytes());
                 }
             }
         }
@@ -263,6 +279,17 @@ mod tests {
         pixels.encode(&mut out);
         let again = Pixels::decode(&mut Reader::new(&out)).unwrap();
         assert_eq!(again.iter().next(), Some((1, 2, Color::RED)));
+    }
+
+    #[test]
+    fn a_coordinate_of_any_type_that_does_not_fit_is_outside_every_display() {
+        let color = Color::RED;
+        assert_eq!(Pixel::at(7_i32, 8_usize, color), Pixel::new(7, 8, color));
+        assert_eq!(Pixel::at(65_534_u32, 0_u16, color), Pixel::new(65_534, 0, color));
+        for far in [-1, 65_536, i64::MIN, i64::MAX] {
+            assert_eq!(Pixel::at(far, 3_u8, color), Pixel::new(65_535, 3, color));
+            assert_eq!(Pixel::at(3_i8, far, color), Pixel::new(3, 65_535, color));
+        }
     }
 
     #[test]

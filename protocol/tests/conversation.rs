@@ -19,7 +19,13 @@ fn expected(calls: &[Owned]) -> (Vec<Told>, Display) {
         match display.apply(&request) {
             Err(fault) => {
                 let call = request.call().to_string();
-                told.push(Told::Fault(number, call, fault.code, fault.message, fault.rejected));
+                told.push(Told::Fault(
+                    number,
+                    call,
+                    fault.code.clone(),
+                    fault.message.clone(),
+                    fault.rejected().to_vec(),
+                ));
             }
             Ok(answer) if request.method().has_answer() => told.push(Told::Answer(number, answer)),
             Ok(_) => {}

@@ -1,7 +1,7 @@
 //! The SHA-256 of a part of the picture, without an image being built.
 
 use crate::framebuffer::Framebuffer;
-use draw_protocol::{Area, Digest, Fault, Size};
+use draw_protocol::{Area, Digest};
 use sha2::{Digest as _, Sha256};
 
 /// Pixels filled in the time of hashing one: 16 where the processor has instructions for SHA-256, and about 60 where it
@@ -22,17 +22,11 @@ pub(crate) struct Hashing {
 }
 
 impl Hashing {
-    /// Of exactly the bytes that `get_image` would answer.
-    ///
-    /// # Errors
-    /// If it does not lie inside the display.
-    pub(crate) fn new((x, y, width, height): (i32, i32, u32, u32), size: Size) -> Result<Hashing, Fault> {
-        // As with an image, a rectangle without pixels is nowhere.
-        let area = match width > 0 && height > 0 {
-            true => size.check_read(x, y, width, height)?,
-            false => Area { x: 0, y: 0, width: 0, height: 0 },
-        };
-        Ok(Hashing { hash: Sha256::new(), area, row: 0, column: 0 })
+    /// Begins the digest of exactly the bytes that `get_image` would answer.
+    pub(crate) fn new(area: Area) -> Hashing {
+        // A rectangle without pixels has no rows to read.
+        let area = if area.is_empty() { Area { x: 0, y: 0, width: 0, height: 0 } } else { area };
+        Hashing { hash: Sha256::new(), area, row: 0, column: 0 }
     }
 
     /// How much work it is in all, in pixels filled.
@@ -40,7 +34,7 @@ impl Hashing {
         u64::from(self.area.width) * u64::from(self.area.height) * COST
     }
 
-    /// Goes on for about so much work, in pixels filled. Answers how much it did, and the digest when it is done.
+    /// Does about so much work, counted in pixels filled. Returns how much it did, and the digest when it is done.
     pub(crate) fn advance(&mut self, framebuffer: &Framebuffer, most: u64) -> (u64, Option<Digest>) {
         let Area { x, y, width, height } = self.area;
         let (mut piece, mut done) = (Vec::with_capacity(width.min(PIECE) as usize * 4), 0);
@@ -65,8 +59,7 @@ impl Hashing {
 }
 
 /// The digest of exactly the bytes that `get_image` would answer.
-pub(super) fn of(area: (i32, i32, u32, u32), framebuffer: &Framebuffer) -> Result<Digest, Fault> {
-    let mut hashing = Hashing::new(area, framebuffer.size())?;
-    let (_, digest) = hashing.advance(framebuffer, u64::MAX);
-    Ok(digest.expect("there is no more to do than that"))
+pub(super) fn of(area: Area, framebuffer: &Framebuffer) -> Digest {
+    let (_, digest) = Hashing::new(area).advance(framebuffer, u64::MAX);
+    digest.expect("there is no more to do than that")
 }

@@ -75,7 +75,7 @@ fn of_a_batch_what_is_inside_is_drawn_and_the_rest_is_named() {
     let run: Vec<u8> = slice.iter().flat_map(|p| p.to_bytes()).collect();
     for (form, pixels) in [("slice", Pixels::from(&slice[..])), ("run", as_run(&run))] {
         let fault = screen.apply(Request::DrawPixels { pixels }).unwrap_err();
-        assert_eq!(fault.rejected, [(1, 2), (4, 1)].map(Range::from), "{form}");
+        assert_eq!(fault.rejected(), [(1, 2), (4, 1)].map(Range::from), "{form}");
         assert_eq!(fault.message, "3 of 6 pixels are outside 4x2: (4, 0), (0, 2), (65535, 65535)");
         assert_eq!(screen.picture(), ["R..R", ".R.."]);
         screen.apply(Request::Clear { color: Color::BLACK }).unwrap();
@@ -227,7 +227,7 @@ fn of_a_batch_of_additions_all_inside_are_added_and_the_rest_is_named() {
     for (form, pixels) in [("slice", Pixels::from(&slice[..])), ("run", as_run(&run))] {
         let mut screen = Screen::new(4, 2);
         let fault = screen.apply(Request::AddPixels { pixels }).unwrap_err();
-        assert_eq!(fault.rejected, [(1, 2), (4, 1)].map(Range::from), "{form}");
+        assert_eq!(fault.rejected(), [(1, 2), (4, 1)].map(Range::from), "{form}");
         assert_eq!(fault.message, "3 of 6 pixels are outside 4x2: (4, 0), (0, 2), (65535, 65535)");
         let shown = |x, y| screen.framebuffer.get_pixel(x, y).unwrap().to_u32();
         assert_eq!([shown(0, 0), shown(1, 1), shown(1, 0)], [0xff + 12, 0xff + 1, 0xff], "{form}");
@@ -313,7 +313,7 @@ fn a_known_picture_has_a_known_digest() {
 fn a_digest_is_computed_piece_by_piece_and_counts_as_more_work_than_filling() {
     let mut screen = Screen::new(100, 100);
     let whole = screen.apply(Request::GetDigest { x: 1, y: 1, width: 99, height: 90 });
-    let mut hashing = Hashing::new((1, 1, 99, 90), Size { width: 100, height: 100 }).unwrap();
+    let mut hashing = Hashing::new(Area { x: 1, y: 1, width: 99, height: 90 });
     let (mut pieces, mut work) = (0, 0);
     let digest = loop {
         let (done, digest) = hashing.advance(&screen.framebuffer, 10_000);
@@ -425,7 +425,7 @@ proptest! {
                         false => Request::DrawPixels { pixels },
                     });
                     let mut expected = vec![true; pixels.len()];
-                    for range in result.as_ref().err().map_or(&[][..], |fault| &fault.rejected) {
+                    for range in result.as_ref().err().map_or(&[][..], |fault| fault.rejected()) {
                         expected[range.first as usize..][..range.count as usize].fill(false);
                     }
                     prop_assert_eq!(&expected, &drawn);

@@ -9,7 +9,7 @@ mod probe;
 #[path = "../common/processes.rs"]
 mod processes;
 
-use draw_client::{Color, Display, Pixel, Status, blocking};
+use draw_client::{Color, ConnectOptions, Pixel, Status, blocking};
 use draw_protocol::limits;
 use lossy::Lossy;
 use processes::{Dice, Directory, PATIENCE, Server, free_port};
@@ -51,8 +51,8 @@ async fn draw(number: usize, address: SocketAddr, until: Instant, tally: Arc<Tal
     let (mut row, mut dice) = (vec![0_u32; CELLS], Dice::new(number as u64));
     loop {
         let (told, late) = (Arc::clone(&tally), Arc::clone(&tally));
-        let builder = Display::builder().reconnect(PATIENCE).timeout(PATIENCE).connect_timeout(PATIENCE);
-        let builder = builder.on_status(move |status| match status {
+        let options = ConnectOptions::new().reconnect(PATIENCE).timeout(PATIENCE).connect_timeout(PATIENCE);
+        let options = options.on_status(move |status| match status {
             Status::Reconnecting { .. } => {}
             Status::Resumed => _ = told.resumed.fetch_add(1, Relaxed),
             other => {
@@ -60,11 +60,11 @@ async fn draw(number: usize, address: SocketAddr, until: Instant, tally: Arc<Tal
                 told.is_wrong.store(true, Relaxed);
             }
         });
-        let builder = builder.on_error(move |error| {
+        let options = options.on_error(move |error| {
             eprintln!("client {number}: {error}");
             late.is_wrong.store(true, Relaxed);
         });
-        let display = builder.connect(&address.to_string()).await.unwrap();
+        let display = options.connect(&address.to_string()).await.unwrap();
         let calls = 200 + dice.below(3_000);
         for _ in 0..calls {
             let (cell, amount) = (dice.below(CELLS), 1 + dice.below(1 << 20) as u32);

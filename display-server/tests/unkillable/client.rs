@@ -3,7 +3,7 @@
 use crate::history::{Answer, CELLS, Call, Made, Pen};
 use crate::processes::{Dice, PATIENCE};
 use draw_client::blocking::{Display, Pipeline, Reply};
-use draw_client::{Code, Color, Error, LateError, Outcome, Pixel, Result};
+use draw_client::{Code, Color, ConnectOptions, Error, LateError, Outcome, Pixel, Result};
 use std::collections::VecDeque;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -206,11 +206,11 @@ impl Connected {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let connected = if life.is_multiple_of(2) {
-                let builder = Display::builder().reconnect(PATIENCE).timeout(timeout);
-                builder.connect(address).map(Connected::Waits)
+                let options = ConnectOptions::new().reconnect(PATIENCE).timeout(timeout);
+                options.connect_blocking(address).map(Connected::Waits)
             } else {
-                let builder = Pipeline::builder().reconnect(PATIENCE).timeout(timeout);
-                builder.on_error(|late| check_late(&late)).connect(address).map(Connected::GoesOn)
+                let options = ConnectOptions::new().reconnect(PATIENCE).timeout(timeout);
+                options.on_error(|late| check_late(&late)).connect_pipeline(address).map(Connected::GoesOn)
             };
             match connected {
                 Ok(connected) => return connected,

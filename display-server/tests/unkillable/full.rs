@@ -5,8 +5,8 @@ use crate::check_row;
 use crate::client::{Connected, Remembering};
 use crate::history::{Answer, Call};
 use crate::processes::{Directory, PATIENCE, Server, free_port, lift_limit};
-use draw_client::blocking::{Display, Pipeline};
-use draw_client::{Code, Color, Digest, Outcome, Size, digest_of_image};
+use draw_client::blocking::Display;
+use draw_client::{Code, Color, ConnectOptions, Digest, Outcome, Size, digest_of_image};
 use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::channel;
 
@@ -23,11 +23,11 @@ fn a_full_disk_rejects_what_is_drawn_and_everything_else_is_there_once() {
         let server = Server::start_limited(&journal, port, SIZE, BLOCKS);
         let (tell, told) = channel();
         let connected = if waits {
-            Connected::Waits(Display::builder().timeout(PATIENCE).connect(&address).unwrap())
+            Connected::Waits(ConnectOptions::new().timeout(PATIENCE).connect_blocking(&address).unwrap())
         } else {
-            let builder = Pipeline::builder().timeout(PATIENCE).reconnect(PATIENCE);
-            let builder = builder.on_error(move |late| tell.send(late).unwrap());
-            Connected::GoesOn(builder.connect(&address).unwrap())
+            let options = ConnectOptions::new().timeout(PATIENCE).reconnect(PATIENCE);
+            let options = options.on_error(move |late| tell.send(late).unwrap());
+            Connected::GoesOn(options.connect_pipeline(&address).unwrap())
         };
         let mut client = Remembering::new(connected);
         let is_refused = |(call, answer)| call != Call::Outside && answer == Some(Answer::Rejected);
@@ -84,8 +84,8 @@ fn started_while_full_it_shows_all_that_there_was_and_goes_on_when_there_is_room
     let (directory, port) = (Directory::new("full-start"), free_port());
     let (journal, address) = (directory.path("journal"), format!("127.0.0.1:{port}"));
     let mut server = Server::start_limited(&journal, port, SIZE, BLOCKS);
-    let builder = Pipeline::builder().timeout(PATIENCE).reconnect(PATIENCE);
-    let mut client = Remembering::new(Connected::GoesOn(builder.connect(&address).unwrap()));
+    let options = ConnectOptions::new().timeout(PATIENCE).reconnect(PATIENCE);
+    let mut client = Remembering::new(Connected::GoesOn(options.connect_pipeline(&address).unwrap()));
     let is_refused = |(call, answer)| call != Call::Outside && answer == Some(Answer::Rejected);
     assert!((0..10_000).any(|_| is_refused(client.call())), "it is full");
     let before = digest(&Display::connect(&address).unwrap());

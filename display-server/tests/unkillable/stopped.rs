@@ -5,8 +5,8 @@ use crate::check_row;
 use crate::client::{Client, Connected, Remembering};
 use crate::history::{Answer, CELLS, Call, Life};
 use crate::processes::{Directory, PATIENCE, Server, free_port, go_on, stop};
-use draw_client::blocking::{Display, Pipeline};
-use draw_client::{Code, Color, Error, LateError, Outcome};
+use draw_client::blocking::Display;
+use draw_client::{Code, Color, ConnectOptions, Error, LateError, Outcome};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -34,11 +34,11 @@ fn a_display_that_stands_makes_calls_unknown_and_then_executes_each_once() {
     let (directory, port) = (Directory::new("stands"), free_port());
     let server = Server::start(&directory.path("journal"), port, SIZE);
     let ((tell, told), (say, said)) = (channel(), channel());
-    let display = Pipeline::builder()
+    let display = ConnectOptions::new()
         .timeout(TIMEOUT)
         .on_error(move |late| tell.send(late).unwrap())
         .on_status(move |status| say.send(status).unwrap())
-        .connect(&format!("127.0.0.1:{port}"))
+        .connect_pipeline(&format!("127.0.0.1:{port}"))
         .unwrap();
     let mut client = Remembering::new(Connected::GoesOn(display.clone()));
     client.calls(20, is_known);
@@ -79,7 +79,9 @@ fn so_it_does_for_a_client_that_waits_for_each_call() {
     let (directory, port) = (Directory::new("stands-blocking"), free_port());
     let server = Server::start(&directory.path("journal"), port, SIZE);
     let address = format!("127.0.0.1:{port}");
-    let display = Display::builder().timeout(TIMEOUT).connect(&address).unwrap();
+    let (tell, told) = channel();
+    let options = ConnectOptions::new().timeout(TIMEOUT).on_error(move |late| tell.send(late).unwrap());
+    let display = options.connect_blocking(&address).unwrap();
     let mut client = Remembering::new(Connected::Waits(display.clone()));
     client.calls(20, is_known);
     stop(&server.process);
@@ -92,8 +94,7 @@ fn so_it_does_for_a_client_that_waits_for_each_call() {
     let error = display.add_pixel(CELLS as i32, 0, 1).expect_err("nobody answers");
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
     let number = display.stats().calls;
-    let (tell, told) = channel();
-    let pipeline = Pipeline::builder().on_error(move |late| tell.send(late).unwrap()).over(display).unwrap();
+    let pipeline = display.pipelined().unwrap();
     go_on(&server.process);
     assert_eq!(heard(&told, 1), [number]);
     pipeline.close().unwrap();

@@ -8,6 +8,7 @@ use crate::error::{Error, Lost, Outcome, Result};
 use crate::process::Owner;
 use crate::reconnect::{self, hello};
 use crate::shared::Stats;
+use crate::status::Picture;
 use draw_printer::Printer;
 use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::reconnect::{Policy, Reconnect, Retry};
@@ -235,7 +236,9 @@ impl Link {
             Some(Event::Fault(made, fault)) if made.number == number => Some(Err(Error::Fault(fault))),
             Some(Event::Answer(made, answer)) if made.number == number => Some(Ok(answer)),
             Some(Event::Resumed(standing, lost)) if lost.iter().any(|made| made.number == number) => {
-                Some(Err(Error::Forgotten { standing }))
+                // A session that is resumed has lost no call.
+                let picture = Picture::of(standing, machine.is_restarted()).unwrap_or(Picture::Kept);
+                Some(Err(Error::SessionLost { picture }))
             }
             Some(event) => {
                 report(&event);
@@ -269,7 +272,7 @@ impl Link {
     fn fail(&self, failed: Failed, outcome: Outcome) -> Error {
         match failed {
             Failed::TimedOut => Error::Timeout { after: self.timeout, outcome },
-            Failed::Lost(reason) => Error::Disconnected { reason, outcome },
+            Failed::Lost(reason) => Error::Disconnected { reason: reason.into(), outcome },
         }
     }
 }

@@ -1,60 +1,55 @@
 //! The asynchronous display without a runtime.
 
-use super::thread::{self, Settings};
 use super::wait::{wait, wait_until};
-use super::{Builder, Display};
-use crate::doctor::{self, Client, Diagnosis};
-use crate::durability::Durability;
+use crate::address;
+use crate::doctor::Diagnosis;
 use crate::error::Result;
 use crate::late::LateError;
 use crate::limits;
+use crate::options::ConnectOptions;
 use crate::shared::{Shared, Stats, Wait};
-use crate::status::Status;
-use crate::while_gone::WhileGone;
 use draw_protocol::{Color, Digest, Position, Request, Size};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// A display on another machine, drawn on without waiting, by a plain program.
-///
-/// It is the asynchronous [`Display`](crate::Display) with the same names and the same rules, and without a runtime: a
-/// thread of its own carries what the program's threads have called.
-///
-/// 1. **Drawing calls return when they are accepted; `get_...` calls when they are answered.** A loop of drawing calls
-///    waits only while too much is unanswered. [`sync`](Pipeline::sync) is the barrier: everything before it has been
-///    drawn or has failed.
-/// 2. **An error goes to whoever waits for it; if nobody does, to the error callback; if there is none, to the next
-///    `sync` or `close`.** Never to nobody. See [`Reply`].
-///
-/// Clones share the connection. Calls are executed in the order in which they were accepted. A call that comes alone,
-/// with nothing under way, is written to the network before it returns; calls that follow each other at once travel
-/// together, some 0.1 ms later at most.
-///
-/// Dropping the last clone waits until everything that was accepted is done, for at most five seconds, and then until the
-/// error callback has heard of what failed, for at most as long again: a program that draws and then returns from `main`
-/// has drawn. (Inside the error callback it does not wait.) Errors that nobody was told of by then are printed on standard error.
-/// One that leaves by [`std::process::exit`], or by the end of
-/// `main` while other threads hold clones, may lose what is under way, unless it calls [`close`](Pipeline::close) or
-/// [`sync`](Pipeline::sync) first.
-///
-/// As all calls that block, these are not for asynchronous code: what else runs on that thread has to wait. It belongs to the
-/// process that has connected, and is no matter for signal handlers: see [forks](crate#forks-and-signal-handlers).
+/// A display on another machine, drawn on without waiting, by a program without a runtime.
 ///
 /// ```no_run
-/// use draw_client::{Color, blocking::Display};
+/// use draw_client::{Color, ConnectOptions};
 ///
-/// let display = Display::connect("localhost:3729")?.pipelined()?;
+/// let display = ConnectOptions::new().on_error(|late| eprintln!("{late}")).connect_pipeline("localhost:3729")?;
 /// for x in 0..100 {
 ///     display.draw_pixel(x, 50, Color::RED)?;                 // does not wait for the display
 /// }
 /// display.fill_rect(0, 60, 100, 10, Color::BLUE)?.wait()?;    // does
 /// println!("the pointer is at {:?}", display.get_mouse()?);   // a question waits for its answer
-/// display.sync()?;                                            // says what has failed
+/// display.sync()?;                                            // everything before it is drawn, or has failed
 /// # Ok::<(), draw_client::Error>(())
 /// ```
+///
+/// It is the asynchronous [`Display`](crate::Display) with a thread of its own in place of a runtime.
+///
+/// Drawing calls return when they are accepted, `get_...` calls when they are answered. A loop of drawing calls waits only
+/// while too many are unanswered. [`sync`](Pipeline::sync) is a barrier: everything before it has been drawn or has failed.
+///
+/// The error of a drawing call goes to its [`Reply`]; if that was dropped, to the error callback; without one, to the next
+/// `sync` or `close`.
+///
+/// Clones share the connection. Calls are executed in the order in which they were accepted. A call that comes alone, with
+/// nothing under way, is written to the network before it returns. Calls that follow each other at once travel together, at most
+/// some 0.1 ms later.
+///
+/// Dropping the last clone waits until everything that was accepted is done, for at most five seconds, and then for the error
+/// callback, for at most as long again: a program that draws and then returns from `main` has drawn. Inside the error callback it
+/// does not wait. Errors that were not delivered by then are printed on standard error. A program that ends by
+/// [`std::process::exit`], or returns from `main` while other threads hold clones, may lose calls, unless it calls
+/// [`close`](Pipeline::close) or [`sync`](Pipeline::sync) first.
+///
+/// These calls block: do not make them in asynchronous code. A pipeline belongs to the process that has connected, and must not be
+/// used in signal handlers: see [forks](crate#forks-and-signal-handlers).
 #[derive(Clone)]
 pub struct Pipeline {
     /// Let go of before `last`, whose end waits for it.
@@ -76,133 +71,6 @@ impl Drop for Last {
                 self.shared.report_undelivered();
             }
         }
-    }
-}
-
-/// Sets up a [`Pipeline`] with an error callback: [`Pipeline::builder`].
-///
-/// ```no_run
-/// # fn example() -> draw_client::Result<()> {
-/// let display = draw_client::blocking::Pipeline::builder()
-///     .on_error(|late| eprintln!("{late}"))
-///     .timeout(std::time::Duration::from_secs(10))
-///     .connect("localhost:3729")?;
-/// # Ok(()) }
-/// ```
-#[derive(Default)]
-pub struct PipelineBuilder {
-    settings: Settings,
-    display: Builder,
-}
-
-impl fmt::Debug for PipelineBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PipelineBuilder")
-            .field("settings", &self.settings)
-            .field("display", &self.display)
-            .finish()
-    }
-}
-
-impl PipelineBuilder {
-    /// Who hears of failed calls that nobody waits for, by the rules of the asynchronous
-    /// [`Builder::on_error`](crate::Builder::on_error). A callback that keeps a clone of the pipeline keeps the connection
-    /// open until `close` is called.
-    pub fn on_error(mut self, callback: impl FnMut(LateError) + Send + 'static) -> PipelineBuilder {
-        self.settings.error = Some(Box::new(callback));
-        self
-    }
-
-    /// How long a call waits to be accepted, and how long for its answer. 30 seconds unless set.
-    pub fn timeout(mut self, timeout: Duration) -> PipelineBuilder {
-        self.display = self.display.timeout(timeout);
-        self
-    }
-
-    /// What it means that a call is done: see [`crate::Builder::durability`]. A display that is handed to
-    /// [`over`](PipelineBuilder::over) has decided that already.
-    pub fn durability(mut self, durability: Durability) -> PipelineBuilder {
-        self.display = self.display.durability(durability);
-        self
-    }
-
-    /// Whether client and display look at each message for bytes that were altered on their way: see [`crate::Builder::checksums`].
-    /// A display that is handed to [`over`](PipelineBuilder::over) has decided that already.
-    pub fn checksums(mut self, checksums: bool) -> PipelineBuilder {
-        self.display = self.display.checksums(checksums);
-        self
-    }
-
-    /// For how long a lost connection is tried to be made anew: see [`crate::Builder::reconnect`].
-    pub fn reconnect(mut self, within: Duration) -> PipelineBuilder {
-        self.display = self.display.reconnect(within);
-        self
-    }
-
-    /// What happens to calls that are made while the connection is lost: see [`crate::Builder::while_gone`].
-    pub fn while_gone(mut self, policy: WhileGone) -> PipelineBuilder {
-        self.settings.while_gone = policy;
-        self
-    }
-
-    /// Whether to go on with a display that has lost the last of what it had executed: see [`crate::Builder::accept_loss`].
-    pub fn accept_loss(mut self, accept: bool) -> PipelineBuilder {
-        self.settings.accepts_loss = accept;
-        self
-    }
-
-    /// Who hears what becomes of the connection: see [`crate::Builder::on_status`].
-    pub fn on_status(mut self, callback: impl FnMut(Status) + Send + 'static) -> PipelineBuilder {
-        self.settings.status = Some(Box::new(callback));
-        self
-    }
-
-    /// How long connecting may take: see [`Builder::connect_timeout`].
-    pub fn connect_timeout(mut self, timeout: Duration) -> PipelineBuilder {
-        self.display = self.display.connect_timeout(timeout);
-        self
-    }
-
-    /// Whether the round-trip doctor says which lines waited for the display: see
-    /// [`Builder::doctor`](crate::Builder::doctor).
-    pub fn doctor(mut self, doctor: bool) -> PipelineBuilder {
-        self.display = self.display.doctor(doctor);
-        self
-    }
-
-    /// Connects to `host`, `host:port` or `[ipv6]:port`; the port is 3729 unless given.
-    ///
-    /// # Errors
-    /// See [`Builder::connect`] and [`Display::pipelined`].
-    pub fn connect(self, address: &str) -> Result<Pipeline> {
-        let display = self.display.connect(address)?;
-        self.over(display)
-    }
-
-    /// Connects to the display that `DRAW_DISPLAY` names, else to `localhost:3729`.
-    ///
-    /// # Errors
-    /// See [`Builder::connect`] and [`Display::pipelined`].
-    pub fn open(self) -> Result<Pipeline> {
-        let display = self.display.open()?;
-        self.over(display)
-    }
-
-    /// Takes over the connection of a synchronous display, as [`Display::pipelined`] does; the timeout of calls is this
-    /// builder's. A doctor goes on with its account, unless this builder says that there is to be none.
-    ///
-    /// # Errors
-    /// See [`Display::pipelined`].
-    pub fn over(self, display: Display) -> Result<Pipeline> {
-        let (link, stats, mut doctor) = display.take()?;
-        match self.display.doctor {
-            Some(false) => doctor = None,
-            Some(true) if doctor.is_none() => {
-                doctor = doctor::open(Some(true), Client::Pipeline, Instant::now());
-            }
-            _ => {}
-        }
-        thread::start(link, stats, doctor, self.display.timeout, self.settings).map(Pipeline::new)
     }
 }
 
@@ -253,25 +121,20 @@ impl fmt::Debug for Pipeline {
 }
 
 impl Pipeline {
-    /// Sets up how to connect: an error callback, deadlines.
-    pub fn builder() -> PipelineBuilder {
-        PipelineBuilder::default()
-    }
-
     /// Connects to the display at `host`, `host:port` or `[ipv6]:port`, and returns when it has greeted back.
     ///
     /// # Errors
-    /// See [`PipelineBuilder::connect`].
+    /// Those of [`ConnectOptions::connect_pipeline`].
     pub fn connect(address: &str) -> Result<Pipeline> {
-        Pipeline::builder().connect(address)
+        ConnectOptions::new().connect_pipeline(address)
     }
 
     /// Connects to the display that the environment variable `DRAW_DISPLAY` names, else to `localhost:3729`.
     ///
     /// # Errors
-    /// See [`PipelineBuilder::connect`].
+    /// Those of [`ConnectOptions::connect_pipeline`].
     pub fn open() -> Result<Pipeline> {
-        Pipeline::builder().open()
+        Pipeline::connect(&address::default_address())
     }
 
     pub(super) fn new(display: crate::Display) -> Pipeline {
@@ -295,7 +158,7 @@ impl Pipeline {
     }
 
     /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
-    /// doctor is not on: [`PipelineBuilder::doctor`].
+    /// doctor is not on: [`ConnectOptions::doctor`].
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         self.display.diagnosis()
     }

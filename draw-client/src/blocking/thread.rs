@@ -7,10 +7,10 @@ use crate::doctor::Doctor;
 use crate::driver::{Callers, Driver};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::late::Callback;
+use crate::options::{ConnectOptions, WhileOffline};
 use crate::reconnect::Halves;
 use crate::shared::{Shared, Stats};
 use crate::status::StatusCallback;
-use crate::while_gone::WhileGone;
 use crate::writer::Writer;
 use std::fmt;
 use std::io;
@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 pub(super) struct Settings {
     pub(super) error: Option<Callback>,
     pub(super) status: Option<StatusCallback>,
-    pub(super) while_gone: WhileGone,
+    pub(super) while_offline: WhileOffline,
     pub(super) accepts_loss: bool,
 }
 
@@ -32,9 +32,16 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("has_callback", &self.error.is_some())
             .field("has_status_callback", &self.status.is_some())
-            .field("while_gone", &self.while_gone)
+            .field("while_offline", &self.while_offline)
             .field("accepts_loss", &self.accepts_loss)
             .finish()
+    }
+}
+
+impl From<ConnectOptions> for Settings {
+    fn from(options: ConnectOptions) -> Settings {
+        let ConnectOptions { on_error, on_status, while_offline, accepts_loss, .. } = options;
+        Settings { error: on_error, status: on_status, while_offline, accepts_loss }
     }
 }
 
@@ -47,7 +54,7 @@ pub(super) fn start(
     settings: Settings,
 ) -> Result<Display> {
     let failed =
-        |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)), outcome: Outcome::Rejected };
+        |error| Error::Disconnected { reason: Lost::Io(Arc::new(error)).into(), outcome: Outcome::Rejected };
     let (tell, told) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("draw-pipeline".into());
     // The runtime is created there, since a program that is itself on a runtime could not drop another one.
@@ -91,7 +98,7 @@ async fn take_over(
     let shared = Arc::new(Shared::new(machine, writer, timeout, reconnect));
     shared.lock().account.stats = stats;
     shared.lock().account.doctor = doctor;
-    shared.lock().offline.policy = settings.while_gone;
+    shared.lock().offline.policy = settings.while_offline;
     shared.set_callbacks(settings.error, settings.status)?;
     let driver = Driver::new(Arc::clone(&shared), reader, Callers::Threads, Some(dialer), trace);
     Ok((Display::new(shared, size), driver))

@@ -1,9 +1,11 @@
 //! What a connection is made of, and one that is resumed at the worst moment.
 
 use super::*;
-use crate::Color;
+use crate::Status;
 use crate::reconnect::Halves;
+use crate::{Color, ConnectOptions};
 use display_server::{Display as Screen, Server, ServerOptions};
+use draw_protocol::limits;
 use std::io;
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -115,14 +117,14 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
     };
     let (cut, end) = oneshot::channel();
     let first = TcpStream::connect(address).await.expect("it listens");
-    let builder =
-        Display::builder().reconnect(3 * HANGS).connect_timeout(3 * HANGS).on_status(move |status| {
+    let options =
+        ConnectOptions::new().reconnect(3 * HANGS).connect_timeout(3 * HANGS).on_status(move |status| {
             if let Status::Resumed = status {
                 resumed.send(()).expect("the caller waits for it");
             }
         });
     // No timer of the driver is to help it out before the test has failed.
-    let greeted = builder.greet(
+    let greeted = options.greet(
         staged(first, None, None, Some(end)),
         Some(Dialer::new(again)),
         (false, None),

@@ -88,7 +88,7 @@ pub struct Site {
     /// Calls that were certainly not executed, of a batch or an image some part: [`Outcome::Rejected`](crate::Outcome::Rejected).
     /// Those that could not be accepted are counted here, and not among `calls`.
     pub rejected: u64,
-    /// How many of these were dropped while the display was gone or behind: [`WhileGone::DropOldest`](crate::WhileGone::DropOldest).
+    /// How many of these were dropped while the display was gone or behind: [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest).
     pub dropped: u64,
     /// Calls of which nobody knows whether they were executed: [`Outcome::Unknown`](crate::Outcome::Unknown).
     pub unknown: u64,

@@ -409,7 +409,7 @@ fn whoever_waits_when_the_connection_ends_has_waited_until_then() {
 }
 
 fn gone(outcome: Outcome) -> Error {
-    Error::Disconnected { reason: Lost::Eof, outcome }
+    Error::Disconnected { reason: Lost::Eof.into(), outcome }
 }
 
 #[test]

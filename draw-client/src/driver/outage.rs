@@ -96,7 +96,7 @@ impl Driver {
         dropped.into_iter().for_each(|status| self.shared.tell_status(status));
         // `connect` itself says that there never was a connection.
         if !matches!((end, &lost), (End::NeverConnected, _) | (_, Lost::Closed)) {
-            self.shared.tell_status(Status::Lost(lost.clone()));
+            self.shared.tell_status(Status::Disconnected(lost.clone().into()));
         }
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,7 +15,7 @@ const NAMED: u64 = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Dropped {
     tellings: Vec<(Option<Arc<Scope>>, Calls)>,
-    /// Which of these is for a callback, told by the address of its scope, or for those who ask.
+    /// The index in `tellings` by the address of the callback's scope; `None` for the next `sync` or `close`.
     places: HashMap<Option<usize>, usize>,
     named: u64,
 }

@@ -1,4 +1,4 @@
-//! Late errors on their way to whoever hears them.
+//! The queue of late errors on their way to callbacks.
 
 use super::{LateError, Telling};
 use crate::error::Late;
@@ -26,7 +26,7 @@ pub(crate) enum Work {
     Over,
 }
 
-/// Who hears of late errors, and those that nobody has heard of yet. Lives under the connection's lock.
+/// The thread for callbacks, and the errors that are not delivered yet. Protected by the connection's lock.
 #[derive(Debug, Default)]
 pub(crate) struct LateQueue {
     /// To the thread for callbacks, once there is one.
@@ -35,7 +35,7 @@ pub(crate) struct LateQueue {
     is_watched: bool,
     /// Every scope that has had a callback, to be told when the connection has ended. Some are gone.
     listeners: Vec<Weak<Scope>>,
-    /// That has happened, or there was nobody to be told.
+    /// They were told, or there was none.
     is_over: bool,
     /// Calls whose error a callback has not finished with. They count against credit.
     undelivered: u64,

@@ -5,10 +5,10 @@ use super::{State, Wait};
 use crate::doctor;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::options::WhileOffline;
 use crate::pace::Pace;
 use crate::scope::Caller;
 use crate::shared::now;
-use crate::while_gone::WhileGone;
 use draw_protocol::Request;
 use draw_protocol::client::Origin;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl State {
         shared: usize,
     ) -> Result<Admitted> {
         self.lifetime.check()?;
-        if self.offline.policy != WhileGone::Wait
+        if self.offline.policy != WhileOffline::Wait
             && let Some(admitted) = self.admit_offline(request, shared)?
         {
             return Ok(admitted);
@@ -95,14 +95,18 @@ impl State {
         if self.admission.credit.is_turn_of(turn) && self.machine.has_credit(request, undelivered) {
             return Ok(Admitted::Now);
         }
-        if self.offline.policy == WhileGone::DropOldest && request.method().may_be_dropped() {
+        if self.offline.policy == WhileOffline::DropOldest && request.method().may_be_dropped() {
             return Ok(Admitted::Queue);
         }
         if crate::late::is_callback_of(shared) {
             // Waiting for credit here could wait for ever: it is this callback that gives it back.
             let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
             let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
-            return if is_within { Ok(Admitted::Now) } else { Err(Error::Busy) };
+            return if is_within {
+                Ok(Admitted::Now)
+            } else {
+                Err(Error::WouldDeadlock { in_callback: true })
+            };
         }
         Ok(Admitted::Wait)
     }

@@ -10,8 +10,8 @@ use super::{ReplyState, State, tags};
 use crate::error::Result;
 use crate::late::{Failed, FailedCall};
 use crate::scope::{Scope, Tag};
+use draw_protocol::Answer;
 use draw_protocol::client::{Connection, Made};
-use draw_protocol::{Answer, Size, Welcome};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -201,12 +201,8 @@ impl State {
         self.offline.queue.last_number()
     }
 
-    pub(super) fn size(&self) -> Option<Size> {
-        self.machine.welcome().map(Welcome::size)
-    }
-
     pub(super) fn failed_call(&self, made: Made, tag: &Tag, now: Instant) -> FailedCall {
-        FailedCall::new(made, self.last_number(), self.size(), tag, now)
+        FailedCall::new(made, self.last_number(), tag, now)
     }
 
     /// Settles the calls that the machine has done. Their events have been handled.

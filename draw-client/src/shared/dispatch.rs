@@ -104,7 +104,7 @@ impl Shared {
         let error = telling.into_error();
         let (calls, copy) = (error.calls().len() as u64, error.clone());
         // After a callback has panicked, it is still called with later errors.
-        if !listener.hear(error) {
+        if !listener.invoke(error) {
             tracing::error!(error = copy.to_string(), "the error callback panicked");
         }
         let mut state = self.lock();

@@ -33,7 +33,7 @@ impl Shared {
         let now = now();
         let reason = reason.explained(&state.machine);
         let [unknown, rejected] = [Outcome::Unknown, Outcome::Rejected]
-            .map(|outcome| Error::Disconnected { reason: reason.clone(), outcome });
+            .map(|outcome| Error::Disconnected { reason: reason.clone().into(), outcome });
         let GivenUp { begun, unsent, .. } = state.machine.give_up();
         let begun = self.give_up(state, begun, &unknown, now);
         let mut unsent = self.give_up(state, unsent, &rejected, now);
@@ -108,7 +108,9 @@ impl Shared {
             return Poll::Ready(match (state.errors.late.take_kept(), reason) {
                 (Some(late), _) => Err(Error::Late(late)),
                 (None, Lost::Closed) => Ok(()),
-                (None, reason) => Err(Error::Disconnected { reason, outcome: Outcome::Unknown }),
+                (None, reason) => {
+                    Err(Error::Disconnected { reason: reason.into(), outcome: Outcome::Unknown })
+                }
             });
         }
         state.lifetime.add_bystander(cx.waker());
@@ -152,7 +154,7 @@ fn untold(late: &Late) -> String {
     let which = if total == 1 { "" } else { "the first: " };
     format!(
         "draw-client: {total} {calls} failed and nobody was told: {which}{first}\n\
-         draw-client: to hear of it, give the builder an `on_error`, or call `sync` or `close` before the display is dropped\n"
+         draw-client: to hear of it, set `on_error` of `ConnectOptions`, or call `sync` or `close` before the display is dropped\n"
     )
 }
 

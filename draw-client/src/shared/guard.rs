@@ -165,9 +165,9 @@ impl State {
     #[inline]
     pub(super) fn stands_in(&self) -> Option<Error> {
         match &self.lifetime.ended {
-            Some(Lost::Reentrant) => Some(Error::Reentrant),
+            Some(Lost::Reentrant) => Some(Error::WouldDeadlock { in_callback: false }),
             Some(reason @ Lost::Forked { .. }) => {
-                Some(Error::Disconnected { reason: reason.clone(), outcome: Outcome::Unknown })
+                Some(Error::Disconnected { reason: reason.clone().into(), outcome: Outcome::Unknown })
             }
             _ => None,
         }
@@ -177,6 +177,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::DisconnectReason;
     use crate::process::Owner;
     use crate::reconnect::{self, NEVER};
     use crate::shared::now;
@@ -210,7 +211,10 @@ mod tests {
             let first = shared.lock();
             let second = shared.lock();
             let told = [own.stands_in(), first.stands_in(), second.stands_in()];
-            assert!(matches!(told, [None, Some(Error::Reentrant), Some(Error::Reentrant)]), "{told:?}");
+            assert!(
+                matches!(told, [None, Some(Error::WouldDeadlock { .. }), Some(Error::WouldDeadlock { .. })]),
+                "{told:?}"
+            );
             drop((second, first, own));
             assert!(shared.lock().stands_in().is_none(), "it goes on");
         });
@@ -227,7 +231,7 @@ mod tests {
             for state in [&first, &second] {
                 let told = state.stands_in();
                 assert!(
-                    matches!(told, Some(Error::Disconnected { reason: Lost::Forked { .. }, .. })),
+                    matches!(told, Some(Error::Disconnected { reason: DisconnectReason::Forked { .. }, .. })),
                     "{told:?}"
                 );
             }

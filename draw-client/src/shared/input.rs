@@ -3,7 +3,7 @@
 use super::{ReplyState, Shared, State, now};
 use crate::error::{Error, Lost};
 use crate::late::Failed;
-use crate::status::Status;
+use crate::status::{Picture, Status};
 use draw_protocol::client::Event;
 use std::time::Instant;
 
@@ -49,11 +49,12 @@ impl Shared {
             }
             Event::Resumed(standing, lost) => {
                 state.handle_connected(now);
-                state.offline.resumed =
-                    Some(Status::resumed(standing, state.machine.is_restarted(), lost.len()));
+                let picture = Picture::of(standing, state.machine.is_restarted());
+                state.offline.resumed = Some(Status::reconnected(picture, lost.len()));
                 // There is something to send again. A caller that is writing at this moment does not know of it.
                 state.wake_driver();
-                let error = Error::Forgotten { standing };
+                // A session that is resumed has lost no call.
+                let error = Error::SessionLost { picture: picture.unwrap_or(Picture::Kept) };
                 let dropped = self.give_up(state, lost, &error, now);
                 self.tell_lost(state, dropped, &error);
                 self.tell_dropped(state);

@@ -24,10 +24,10 @@ impl Lifetime {
     pub(super) fn check(&self) -> Result<(), Error> {
         match (&self.ended, self.closing) {
             (None, None) => Ok(()),
-            (None, Some(_)) | (Some(Lost::Closed), _) => Err(Error::Closed),
-            (Some(Lost::Reentrant), _) => Err(Error::Reentrant),
+            (None, Some(_)) | (Some(Lost::Closed), _) => Err(Error::closed()),
+            (Some(Lost::Reentrant), _) => Err(Error::WouldDeadlock { in_callback: false }),
             (Some(reason), _) => {
-                Err(Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected })
+                Err(Error::Disconnected { reason: reason.clone().into(), outcome: Outcome::Rejected })
             }
         }
     }

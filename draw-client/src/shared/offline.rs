@@ -9,9 +9,9 @@ use super::offline_queue::{OfflineQueue, Waiting};
 use super::{Guard, ReplyState, Shared, State, now};
 use crate::error::{Error, Result};
 use crate::late::{Dropped, Failed, FailedCall, is_callback_of};
+use crate::options::WhileOffline;
 use crate::scope::{Caller, Tag};
 use crate::status::Status;
-use crate::while_gone::WhileGone;
 use draw_protocol::Request;
 use draw_protocol::client::Made;
 use draw_protocol::reconnect::Progress;
@@ -24,7 +24,7 @@ use tracing::Span;
 #[derive(Default)]
 pub(crate) struct Offline {
     /// What happens to calls during an outage.
-    pub(crate) policy: WhileGone,
+    pub(crate) policy: WhileOffline,
     pub(super) queue: OfflineQueue,
     /// How many calls were dropped since the connection was lost, and those that become late errors.
     dropped_calls: u64,
@@ -99,8 +99,8 @@ impl Shared {
             state.note_failed(&oldest.made(), &Error::Dropped);
             let tag = &oldest.tag;
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
-            let (last, size) = (state.last_number(), state.size());
-            let call = || FailedCall::new(oldest.made(), last, size, tag, now());
+            let last = state.last_number();
+            let call = || FailedCall::new(oldest.made(), last, tag, now());
             state.offline.dropped.add(listener, tag.span.as_ref(), call);
             state.errors.deferred.drop(oldest.tag);
             return;
@@ -206,22 +206,26 @@ impl State {
     #[cold]
     pub(super) fn admit_offline(&self, request: &Request<'_>, shared: usize) -> Result<Option<Admitted>> {
         match (self.reconnect.outage(), self.offline.policy) {
-            (_, WhileGone::Wait) => Ok(None),
+            (_, WhileOffline::Wait) => Ok(None),
             (None, _) if self.offline.queue.is_empty() => Ok(None),
-            (Some(reason), WhileGone::Fail) => Err(Error::Gone { reason: reason.clone() }),
-            (None, WhileGone::Fail) => Ok(None),
-            (_, WhileGone::DropOldest) if request.method().may_be_dropped() => Ok(Some(Admitted::Queue)),
-            (_, WhileGone::DropOldest) if self.offline.queue.has_place(request) => Ok(Some(Admitted::Queue)),
+            (Some(reason), WhileOffline::Fail) => Err(Error::Offline { reason: reason.clone().into() }),
+            (None, WhileOffline::Fail) => Ok(None),
+            (_, WhileOffline::DropOldest) if request.method().may_be_dropped() => Ok(Some(Admitted::Queue)),
+            (_, WhileOffline::DropOldest) if self.offline.queue.has_place(request) => {
+                Ok(Some(Admitted::Queue))
+            }
             // A callback does not wait for the calls before it: they may wait for the callback.
-            (_, WhileGone::DropOldest) if is_callback_of(shared) => Err(Error::Busy),
-            (_, WhileGone::DropOldest) => Ok(Some(Admitted::Wait)),
+            (_, WhileOffline::DropOldest) if is_callback_of(shared) => {
+                Err(Error::WouldDeadlock { in_callback: true })
+            }
+            (_, WhileOffline::DropOldest) => Ok(Some(Admitted::Wait)),
         }
     }
 
     /// Notes that the connection is lost, and that there may be another.
     pub(crate) fn handle_outage(&mut self) {
         self.admission.pace.check_next();
-        if self.offline.policy != WhileGone::Wait {
+        if self.offline.policy != WhileOffline::Wait {
             // Those that wait for credit need not wait any longer.
             self.admission.credit.wake_all();
         }
@@ -243,7 +247,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Lost;
+    use crate::error::{DisconnectReason, Lost};
     use crate::reconnect;
     use crate::scope::Scope;
     use draw_protocol::client::Connection;
@@ -259,21 +263,21 @@ mod tests {
         reconnect.handle_connected(0, false, now);
         let outermost = Arc::new(Scope::outermost());
         let mut state = State::new(Connection::new(&Hello::new("a test")), reconnect, &outermost);
-        state.offline.policy = WhileGone::Fail;
+        state.offline.policy = WhileOffline::Fail;
         let request = Request::DrawPixel { x: 1, y: 1, color: Color::RED };
         let reason = |state: &State| match state.admit_offline(&request, 0) {
-            Err(Error::Gone { reason }) => Some(reason),
+            Err(Error::Offline { reason }) => Some(reason),
             _ => None,
         };
         assert!(reason(&state).is_none(), "there is a connection");
         let progress = Progress { is_resumable: true, ..state.progress(second) };
         state.reconnect.handle_lost(Lost::Eof, progress, now);
-        assert!(matches!(reason(&state), Some(Lost::Eof)));
+        let eof = |reason: &DisconnectReason| matches!(reason, DisconnectReason::Network(error) if error.kind() == ErrorKind::UnexpectedEof);
+        assert!(reason(&state).as_ref().is_some_and(eof), "{:?}", reason(&state));
         let next = state.reconnect.poll_timeout().expect("another attempt");
         assert!(state.reconnect.poll_dial(next).is_some());
         state.reconnect.handle_failed(Lost::io(ErrorKind::ConnectionRefused), next);
-        let refused =
-            |lost: &Lost| matches!(lost, Lost::Io(error) if error.kind() == ErrorKind::ConnectionRefused);
+        let refused = |reason: &DisconnectReason| matches!(reason, DisconnectReason::Network(error) if error.kind() == ErrorKind::ConnectionRefused);
         assert!(reason(&state).as_ref().is_some_and(refused), "{:?}", reason(&state));
     }
 }

@@ -1,6 +1,6 @@
 //! Servers that are moved by hand, in memory and over real sockets.
 
-use draw_client::{Builder, Color, Display};
+use draw_client::{Color, ConnectOptions, Display};
 use draw_protocol::server::{Config, Connection, Step};
 use draw_protocol::{Answer, Code, Fault, Request, Size, limits};
 use std::io::{Read, Write};
@@ -121,16 +121,16 @@ impl Peer {
 }
 
 /// A client whose peer has greeted and does nothing more by itself.
-pub(crate) async fn greeted(builder: Builder) -> (Display, Peer) {
+pub(crate) async fn greeted(options: ConnectOptions) -> (Display, Peer) {
     let (near, far) = tokio::io::duplex(4096);
     let mut peer = Peer::new(far);
-    let (display, ()) = tokio::join!(builder.over(near), async {
+    let (display, ()) = tokio::join!(options.over(near), async {
         peer.turn().await;
         peer.answer().await;
     });
     (display.unwrap(), peer)
 }
 
-pub(crate) fn patient(seconds: u64) -> Builder {
-    Display::builder().timeout(Duration::from_secs(seconds))
+pub(crate) fn patient(seconds: u64) -> ConnectOptions {
+    ConnectOptions::new().timeout(Duration::from_secs(seconds))
 }

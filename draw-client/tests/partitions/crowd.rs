@@ -2,7 +2,7 @@
 
 use crate::programs::{Ears, Told, assert_scribbled, scribble};
 use crate::world::{DISPLAY, End, Failure, Network, World};
-use draw_client::{Display, Error, Size, Status};
+use draw_client::{ConnectOptions, Error, Picture, Size, Status};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::rc::Rc;
@@ -94,8 +94,8 @@ fn simulate(seed: u64, restarts: u64) -> (World, Vec<Told>) {
         let (connector, tells) = (world.network.connector(&name(program)), Rc::clone(tells));
         let running = Rc::clone(&running);
         world.program(&name(program), async move {
-            let (builder, ears) = Ears::lend(Display::builder().timeout(PATIENCE).reconnect(PATIENCE));
-            let display = builder.through(connector).await.unwrap();
+            let (options, ears) = Ears::lend(ConnectOptions::new().timeout(PATIENCE).reconnect(PATIENCE));
+            let display = options.through(connector).await.unwrap();
             let mut told = Told { may_lose: restarts > 0, ..Told::default() };
             scribble(&display, program as i32, STEPS, Duration::from_millis(5), &mut told).await;
             running.set(running.get() - 1);
@@ -146,11 +146,14 @@ fn of_what_they_draw_while_displays_come_and_go_each_call_is_executed_once_or_na
         assert_eq!(world.screens().len(), 3);
         for (program, told) in told.iter().enumerate() {
             told.assert_count(&world, program as i32);
-            let awaited = told.errors.iter().all(|error| matches!(error, Error::Forgotten { .. }));
+            let awaited = told.errors.iter().all(|error| matches!(error, Error::SessionLost { .. }));
             assert!(awaited, "{:?}", told.errors);
         }
-        let lost =
-            |told: &Told| told.statuses.iter().any(|status| matches!(status, Status::StateLost { .. }));
+        let lost = |told: &Told| {
+            told.statuses
+                .iter()
+                .any(|status| matches!(status, Status::SessionLost { picture: Picture::Empty, .. }))
+        };
         assert!(told.iter().all(lost), "everybody is told");
     });
 }

@@ -2,7 +2,7 @@
 
 use crate::programs::{COUNTS, Ears, ONE, Told, count_of};
 use crate::world::{DISPLAY, End, Failure, Network, World};
-use draw_client::{Color, Display, Error, LateError, Outcome, Status, WhileGone};
+use draw_client::{Color, ConnectOptions, Display, Error, LateError, Outcome, Picture, Status, WhileOffline};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -68,8 +68,8 @@ fn through(hand: impl AsyncFnOnce(Network) + 'static, crash: bool) -> (World, To
     let (network, connector, tells) =
         (world.network.clone(), world.network.connector("program"), Rc::clone(&result));
     world.program("program", async move {
-        let (builder, ears) = Ears::lend(Display::builder().while_gone(WhileGone::DropOldest));
-        let display = builder.through(connector).await.unwrap();
+        let (options, ears) = Ears::lend(ConnectOptions::new().while_offline(WhileOffline::DropOldest));
+        let display = options.through(connector).await.unwrap();
         tokio::task::spawn_local(hand(network));
         let mut told = Told::default();
         let made = draw(&display, &ears, &mut told).await;
@@ -132,7 +132,9 @@ fn calls_that_were_sent_and_never_answered_are_not_among_those_that_are_dropped(
 #[test]
 fn a_display_that_was_started_anew_shows_the_newest_too() {
     let (world, told, made) = through(async |_| {}, true);
-    let [.., Status::Dropped { .. }, Status::StateLost { unknown: 1.. }] = told.statuses[..] else {
+    let [.., Status::Dropped { .. }, Status::SessionLost { picture: Picture::Empty, unknown: 1.. }] =
+        told.statuses[..]
+    else {
         panic!("{:?}", told.statuses)
     };
     assert_accounted(&world, &told, made);
@@ -143,8 +145,8 @@ fn a_call_that_waits_for_credit_when_the_connection_is_lost_fails_at_once_if_tha
     let mut world = World::new();
     let network = world.network.clone();
     world.program("program", async move {
-        let builder = Display::builder().while_gone(WhileGone::Fail).on_error(|_| {});
-        let display = builder.through(network.connector("program")).await.unwrap();
+        let options = ConnectOptions::new().while_offline(WhileOffline::Fail).on_error(|_| {});
+        let display = options.through(network.connector("program")).await.unwrap();
         network.fail(Failure::LostFromDisplay, "program");
         tokio::task::spawn_local(async move {
             tokio::time::sleep(BEGIN).await;
@@ -156,7 +158,7 @@ fn a_call_that_waits_for_credit_when_the_connection_is_lost_fails_at_once_if_tha
                 break error;
             }
         };
-        assert!(matches!(error, Error::Gone { .. }), "{error}");
+        assert!(matches!(error, Error::Offline { .. }), "{error}");
         let at = turmoil::elapsed();
         assert!((BEGIN..BEGIN + Duration::from_millis(50)).contains(&at), "{at:?}");
     });

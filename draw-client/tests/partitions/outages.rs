@@ -2,7 +2,7 @@
 
 use crate::programs::{COUNTS, Ears, ONE, PROGRAMS, Program, SIDE, Told, assert_shown, count, run};
 use crate::world::{End, Failure, World};
-use draw_client::{Builder, Display, Error, Lost, Outcome, Size, Status};
+use draw_client::{ConnectOptions, DisconnectReason, Error, Outcome, Picture, Size, Status};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,24 +15,24 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// All that loses packets.
 const LOSSES: [Failure; 3] = [Failure::Lost, Failure::LostToDisplay, Failure::LostFromDisplay];
 
-fn patient() -> Builder {
-    Display::builder().timeout(HOUR).reconnect(HOUR)
+fn patient() -> ConnectOptions {
+    ConnectOptions::new().timeout(HOUR).reconnect(HOUR)
 }
 
 /// Runs a program through an outage of so many seconds, during which the systems at these ends give the connection up.
 fn through(
-    builder: Builder,
+    options: ConnectOptions,
     program: Program,
     failure: Failure,
     seconds: f64,
     given_up: &'static [End],
 ) -> (World, Told) {
-    through_all(builder, program, vec![(failure, seconds)], given_up)
+    through_all(options, program, vec![(failure, seconds)], given_up)
 }
 
 /// The same through outages that follow each other.
 fn through_all(
-    builder: Builder,
+    options: ConnectOptions,
     program: Program,
     outages: Vec<(Failure, f64)>,
     given_up: &'static [End],
@@ -59,8 +59,8 @@ fn through_all(
     let (connector, tells) = (world.network.connector("program"), Rc::clone(&told));
     world.program("program", async move {
         tokio::task::spawn_local(hand);
-        let (builder, ears) = Ears::lend(builder);
-        let display = builder.through(connector).await.unwrap();
+        let (options, ears) = Ears::lend(options);
+        let display = options.through(connector).await.unwrap();
         let mut told = Told::default();
         run(program, &display, &mut told).await;
         assert!(turmoil::elapsed() > BEGIN, "the outage begins in the middle");
@@ -81,11 +81,12 @@ fn assert_resumed(told: &Told) {
 fn an_outage_within_the_patience_is_not_noticed() {
     for program in PROGRAMS {
         for seconds in [0.1, 1.0, 10.0] {
-            let (world, told) = through(Display::builder(), program, Failure::Held, seconds, &[]);
+            let (world, told) = through(ConnectOptions::new(), program, Failure::Held, seconds, &[]);
             told.assert_whole();
             assert_shown(program, &world, &told);
             for failure in LOSSES.into_iter().chain([Failure::Held]) {
-                let (world, told) = through(Display::builder(), program, failure, seconds, &[End::Program]);
+                let (world, told) =
+                    through(ConnectOptions::new(), program, failure, seconds, &[End::Program]);
                 told.assert_whole();
                 assert_shown(program, &world, &told);
                 assert_resumed(&told);
@@ -124,7 +125,7 @@ fn calls_time_out_when_nothing_is_heard_for_long_and_their_truth_is_told_later()
     for program in PROGRAMS {
         // (The last call that was made before the outage waits for a little longer than the outage lasts.)
         for seconds in [31.0, 100.0, 300.0] {
-            let (world, told) = through(Display::builder(), program, Failure::Held, seconds, &[]);
+            let (world, told) = through(ConnectOptions::new(), program, Failure::Held, seconds, &[]);
             assert!(!told.errors.is_empty());
             for error in &told.errors {
                 let end = match error.outcome() {
@@ -145,8 +146,9 @@ fn a_display_that_is_gone_for_longer_than_the_patience_is_given_up() {
     for program in PROGRAMS {
         for seconds in [31.0, 100.0, 300.0] {
             for failure in LOSSES {
-                let (world, told) = through(Display::builder(), program, failure, seconds, &[End::Program]);
-                let Some(Status::Lost(Lost::Gone { .. })) = told.statuses.last() else {
+                let (world, told) =
+                    through(ConnectOptions::new(), program, failure, seconds, &[End::Program]);
+                let Some(Status::Disconnected(DisconnectReason::GaveUp { .. })) = told.statuses.last() else {
                     panic!("{:?}", told.statuses);
                 };
                 let gone =
@@ -182,7 +184,9 @@ fn a_session_that_both_ends_gave_up_is_forgotten_after_its_lease_and_later_calls
         PROGRAMS.into_iter().flat_map(|program| [(program, lost.clone()), (program, unheard.clone())])
     {
         let (world, told) = through_all(patient(), program, outages, &[End::Program, End::Display]);
-        let Some(Status::Expired { unknown }) = told.statuses.last() else { panic!("{:?}", told.statuses) };
+        let Some(Status::SessionLost { picture: Picture::Kept, unknown }) = told.statuses.last() else {
+            panic!("{:?}", told.statuses)
+        };
         let text = "the display has forgotten this client; whether this call was executed is unknown";
         assert_eq!(told.errors.iter().map(Error::to_string).collect::<Vec<_>>(), [text]);
         assert_eq!(told.errors[0].outcome(), Outcome::Unknown);

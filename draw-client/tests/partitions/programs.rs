@@ -3,7 +3,9 @@
 use crate::world::World;
 use display_server::Display as Screen;
 use draw_client::limits;
-use draw_client::{Builder, Call, Color, Display, Error, LateError, Outcome, Reply, Status, digest_of_image};
+use draw_client::{
+    Call, Color, ConnectOptions, Display, Error, LateError, Outcome, Reply, Status, digest_of_image,
+};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
@@ -94,13 +96,13 @@ pub(crate) struct Ears {
 
 impl Ears {
     /// Lends ears to a connection.
-    pub(crate) fn lend(builder: Builder) -> (Builder, Ears) {
+    pub(crate) fn lend(options: ConnectOptions) -> (ConnectOptions, Ears) {
         fn tell<T: Send + 'static>(to: Sender<T>) -> impl FnMut(T) + Send {
             // (Nobody listens any more to a test that has failed.)
             move |heard| _ = to.send(heard)
         }
         let ((to_late, late), (to_statuses, statuses)) = (mpsc::channel(), mpsc::channel());
-        (builder.on_error(tell(to_late)).on_status(tell(to_statuses)), Ears { late, statuses })
+        (options.on_error(tell(to_late)).on_status(tell(to_statuses)), Ears { late, statuses })
     }
 
     /// The next status.

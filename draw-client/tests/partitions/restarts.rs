@@ -2,7 +2,7 @@
 
 use crate::programs::{COUNTS, Ears, ONE, Told, count, scribble};
 use crate::world::{DISPLAY, End, Network, World};
-use draw_client::{Call, Color, Display, Error, Outcome, Status, WhileGone};
+use draw_client::{Call, Color, ConnectOptions, Error, Outcome, Picture, Status, WhileOffline};
 use draw_protocol::client::Connection;
 use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Hello, Welcome, limits};
@@ -40,15 +40,15 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
         let told = Rc::new(RefCell::new(Told::default()));
         let tells = Rc::clone(&told);
         world.program("program", async move {
-            let (builder, ears) = Ears::lend(Display::builder());
-            let display = builder.through(connector).await.unwrap();
+            let (options, ears) = Ears::lend(ConnectOptions::new());
+            let display = options.through(connector).await.unwrap();
             display.fill_rect(0, 40, 64, 1, Color::BLUE).await.unwrap();
             let mut told = Told { may_lose: true, ..Told::default() };
             scribble(&display, 0, 300, Duration::from_millis(5), &mut told).await;
             // What is to be there, whatever became of the rest.
             loop {
                 told.statuses.push(ears.status());
-                if let Some(Status::StateLost { .. }) = told.statuses.last() {
+                if let Some(Status::SessionLost { picture: Picture::Empty, .. }) = told.statuses.last() {
                     display.fill_rect(0, 40, 64, 1, Color::BLUE).await.unwrap().await.unwrap();
                     break;
                 }
@@ -59,7 +59,9 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
         restart(&mut world, is_heard);
         world.run();
         let told = told.take();
-        let [Status::Reconnecting { .. }, .., Status::StateLost { unknown }] = told.statuses[..] else {
+        let [Status::Reconnecting { .. }, .., Status::SessionLost { picture: Picture::Empty, unknown }] =
+            told.statuses[..]
+        else {
             panic!("{:?}", told.statuses);
         };
         let text = "the display was started anew, and is empty; whether this call was executed is unknown";
@@ -84,15 +86,15 @@ fn calls_fail_at_once_while_the_display_is_gone_if_that_is_wanted() {
     let mut world = World::new();
     let connector = world.network.connector("program");
     world.program("program", async move {
-        let builder = Display::builder().while_gone(WhileGone::Fail).on_error(|_| {});
-        let display = builder.through(connector).await.unwrap();
+        let options = ConnectOptions::new().while_offline(WhileOffline::Fail).on_error(|_| {});
+        let display = options.through(connector).await.unwrap();
         let (mut drawn, mut refused) = (0, 0);
         while turmoil::elapsed() < CRASH + 3 * GONE {
             let before = turmoil::elapsed();
             match display.add_pixel(0, COUNTS, ONE).await {
                 Ok(_) => drawn += 1,
                 Err(error) => {
-                    assert!(matches!(error, Error::Gone { .. }), "{error}");
+                    assert!(matches!(error, Error::Offline { .. }), "{error}");
                     assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
                     assert!(error.to_string().ends_with("); this call was not sent"), "{error}");
                     assert_eq!(error.outcome(), Outcome::Rejected);
@@ -141,7 +143,7 @@ fn what_a_program_drew_stays_when_it_crashes_and_its_session_ends_after_its_leas
             world.sim.host("program", move || {
                 let connector = network.connector("program");
                 async move {
-                    let display = Display::builder().through(connector).await?;
+                    let display = ConnectOptions::new().through(connector).await?;
                     loop {
                         display.add_pixel(0, COUNTS, ONE).await?;
                         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -2,7 +2,7 @@
 
 use crate::programs::{COUNTS, ONE, count};
 use crate::world::{End, Failure, World};
-use draw_client::{Color, Display};
+use draw_client::{Color, ConnectOptions};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ fn what_still_arrives_on_a_connection_is_not_executed_when_another_has_its_sessi
     let is_done = Rc::new(Cell::new(false));
     let tells = Rc::clone(&is_done);
     world.program("program", async move {
-        let display = Display::builder().through(connector).await.unwrap();
+        let display = ConnectOptions::new().through(connector).await.unwrap();
         display.add_pixel(0, COUNTS, ONE).await.unwrap().await.unwrap();
         tokio::time::sleep(HELD - turmoil::elapsed()).await;
         network.fail(Failure::Held, "program");
@@ -96,7 +96,7 @@ fn what_arrives_before_another_connection_is_executed_and_not_sent_again() {
     let mut world = World::new();
     let (connector, network) = (world.network.connector("program"), world.network.clone());
     world.program("program", async move {
-        let display = Display::builder().through(connector).await.unwrap();
+        let display = ConnectOptions::new().through(connector).await.unwrap();
         for round in 0..20 {
             network.fail(Failure::Held, "program");
             for _ in 0..10 {

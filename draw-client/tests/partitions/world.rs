@@ -167,7 +167,7 @@ impl Network {
         }
     }
 
-    /// What `Builder::through` wants.
+    /// What `ConnectOptions::through` wants.
     pub(crate) fn connector(
         &self,
         program: &str,

@@ -13,7 +13,7 @@ pub(crate) struct Model {
 pub(crate) type Said = Result<Answer, (Code, Vec<Range>)>;
 
 pub(crate) fn said(result: Result<Answer, Fault>) -> Said {
-    result.map_err(|fault| (fault.code, fault.rejected))
+    result.map_err(|fault| (fault.code.clone(), fault.rejected().to_vec()))
 }
 
 fn outside<T>() -> Result<T, (Code, Vec<Range>)> {
@@ -41,7 +41,7 @@ impl Model {
 
     pub(crate) fn apply(&mut self, request: &Request<'_>) -> Said {
         if let Err(fault) = request.check() {
-            return Err((fault.code, fault.rejected));
+            return Err((fault.code.clone(), fault.rejected().to_vec()));
         }
         match *request {
             Request::DrawPixel { x, y, color } => {

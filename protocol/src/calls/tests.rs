@@ -1,4 +1,5 @@
 use super::*;
+use crate::Code;
 use crate::pixels::Pixel;
 
 fn decode(method: Method, bytes: &[u8]) -> Result<String, String> {

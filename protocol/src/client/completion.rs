@@ -7,7 +7,6 @@ use crate::calls::{Answer, Call, Method, Split};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::Welcome;
 use crate::limits;
-use crate::pixels::Pixel;
 use crate::reader::{Reader, Unexpected};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -113,47 +112,49 @@ impl Connection {
         let is_cut = part.first_pixel > 0 || !part.is_last;
         match part.call {
             call if call.method().split() == Split::Batch => {
-                if is_cut && fault.rejected.is_empty() && part.pixels > 0 {
-                    // The request was rejected whole; of the call, only these pixels were.
-                    fault.rejected.push(Range { first: 0, count: part.pixels });
+                if is_cut {
+                    // A request that was rejected whole is these pixels of the call.
+                    fault.reject_all(part.pixels);
                 }
                 fault.place(part.first_pixel, part.pixels);
             }
-            Call::PutImage { x, y, width, height, .. } if is_cut && fault.code == Code::OutOfBounds => {
-                // The fault names the band that was sent; the program is told of its image.
-                let size = self.session.welcome.as_ref().map(Welcome::size);
-                if let Some(Err(whole)) = size.map(|size| size.check_drawn("image", (x, y, width, height))) {
-                    fault = whole;
-                }
-            }
             _ => fault.place(0, 0),
         }
-        match &mut self.calls.partial {
-            Some(first) => first.join(fault),
-            None => self.calls.partial = Some(fault),
+        if fault.code == Code::OutOfBounds {
+            fault.set_size(self.session.welcome.as_ref().map(Welcome::size));
+        }
+        let whole = match self.calls.partial.take() {
+            Some(mut first) => {
+                first.join(fault);
+                first
+            }
+            None => fault,
+        };
+        let whole = self.calls.partial.insert(whole);
+        if is_cut {
+            // The display describes the part that it was sent, the program made the whole call.
+            whole.restate(&part.call);
         }
     }
 
     /// Splits the fault of single pixels that travelled together: each call that has failed gets its own.
     fn tell_pixels(&mut self, first: u64, at: Instant, run: &Run, mut fault: Fault) {
         let count = run.len() as u32;
-        if fault.rejected.is_empty() {
-            fault.rejected.push(Range { first: 0, count });
-        }
+        fault.reject_all(count);
         fault.place(0, count);
         // Each call keeps a copy.
         fault.shorten(limits::STRING / 16);
         let size = self.session.welcome.as_ref().map(Welcome::size);
-        let rejected = std::mem::take(&mut fault.rejected);
-        for i in rejected.into_iter().flat_map(|range| range.first..range.first + range.count) {
-            let Pixel { x, y, .. } = run.pixel(i as usize);
+        let rejected = fault.take_rejected();
+        for i in rejected.iter().flat_map(Range::indexes) {
+            let call = run.call(i as usize);
             let fault = match (&fault.code, size) {
-                // The fault names the batch; the program is told of its pixel.
-                (Code::OutOfBounds, Some(size)) => size.outside(x.into(), y.into()),
+                // The display describes the batch, the program drew this pixel.
+                (Code::OutOfBounds, Some(size)) => Fault::out_of_bounds(&call, size, Vec::new(), Vec::new()),
                 _ => fault.clone(),
             };
-            let (number, i) = (first + u64::from(i), i as usize);
-            let made = Made { number, call: run.call(i), at, place: run.place(i) };
+            let (number, place) = (first + u64::from(i), run.place(i as usize));
+            let made = Made { number, call, at, place };
             self.calls.events.push_back(Event::Fault(made, fault));
         }
     }

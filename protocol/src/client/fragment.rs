@@ -2,7 +2,7 @@
 //! still in transit.
 
 use crate::calls::{Request, Split};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::hello::Welcome;
 use crate::limits;
 use crate::pixels::{Pixel, Pixels};
@@ -28,11 +28,10 @@ impl Limits {
     }
 
     /// Returns how many rows of `width` pixels go into one request: as many as make a band, or one that is longer.
-    fn rows(&self, width: u32) -> Result<u32, Fault> {
+    fn rows(&self, request: &Request<'_>, width: u32) -> Result<u32, Fault> {
         let (row, most) = (u64::from(width) * 4, (self.message - ENVELOPE) as u64);
         if row > most {
-            let text = format!("a row of {width} pixels has {row} bytes; the limit of a message is {most}");
-            return Err(Fault::new(Code::TooLarge, text));
+            return Err(Fault::too_large(request, row, most));
         }
         let band = most.min(limits::BAND as u64);
         Ok(u32::try_from(band / row.max(1)).unwrap_or(u32::MAX).max(1))
@@ -41,11 +40,11 @@ impl Limits {
     /// Returns the bands of an image, `(first row, rows)`. An image without pixels is one band.
     fn bands(
         &self,
-        width: u32,
-        height: u32,
+        request: &Request<'_>,
+        (width, height): (u32, u32),
     ) -> Result<impl ExactSizeIterator<Item = (u32, u32)> + use<>, Fault> {
         let is_empty = width == 0 || height == 0;
-        let rows = if is_empty { height } else { self.rows(width)?.min(height) };
+        let rows = if is_empty { height } else { self.rows(request, width)?.min(height) };
         let count = if is_empty { 1 } else { height.div_ceil(rows) };
         Ok((0..count).map(move |i| (i * rows, rows.min(height - i * rows))))
     }
@@ -54,9 +53,7 @@ impl Limits {
     pub(super) fn requests(&self, request: &Request<'_>) -> usize {
         match (request.method().split(), request.pixels(), request.extent()) {
             (Split::Batch, Some(pixels), _) => pixels.len().div_ceil(self.batch).max(1),
-            (Split::Rows, _, Some((width, height))) => {
-                self.bands(width, height).map_or(1, |bands| bands.len())
-            }
+            (Split::Rows, _, Some(extent)) => self.bands(request, extent).map_or(1, |bands| bands.len()),
             _ => 1,
         }
     }
@@ -82,7 +79,7 @@ impl Limits {
             }
             (Split::Rows, _, Some((width, height))) => {
                 request.check()?;
-                for (first, rows) in self.bands(width, height)? {
+                for (first, rows) in self.bands(request, (width, height))? {
                     let is_last = first + rows == height;
                     send(&request.band(first, rows), first.saturating_mul(width), rows * width, is_last);
                 }

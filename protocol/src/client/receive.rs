@@ -148,7 +148,7 @@ impl Connection {
                 _ if method == hello::GOODBYE.as_bytes() => {
                     let said: Result<(Fault,), _> = rmp_serde::from_slice(params.rest());
                     let (mut fault,) = said.map_err(|_| violation("its goodbye has no reason"))?;
-                    fault.rejected = Vec::new();
+                    fault.clear();
                     fault.shorten(limits::STRING);
                     self.receive.goodbye = Some(fault);
                     Ok(())

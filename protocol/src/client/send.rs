@@ -97,7 +97,10 @@ impl Connection {
             && most.requests(request) > 1
         {
             // Of one band the display says so itself; of many, none is requested.
-            welcome.size().check_read(x, y, width, height)?;
+            let size = welcome.size();
+            if !size.contains(x, y, width, height) {
+                return Err(Fault::out_of_bounds(&request.call(), size, Vec::new(), Vec::new()));
+            }
         }
         self.seal();
         let (number, call) = (self.calls.last + 1, request.call());

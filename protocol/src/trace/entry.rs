@@ -147,7 +147,7 @@ impl fmt::Display for Outcome {
             Outcome::Answer(text) | Outcome::Error(text) => f.write_str(text),
             Outcome::Fault(fault) => {
                 fault.fmt(f)?;
-                for (i, range) in fault.rejected.iter().take(RANGES).enumerate() {
+                for (i, range) in fault.rejected().iter().take(RANGES).enumerate() {
                     let last = range.first.saturating_add(range.count.saturating_sub(1));
                     f.write_str(if i == 0 { "; not drawn: " } else { ", " })?;
                     match range.count {
@@ -155,7 +155,7 @@ impl fmt::Display for Outcome {
                         _ => write!(f, "[{}..={last}]", range.first)?,
                     }
                 }
-                f.write_str(if fault.rejected.len() > RANGES { ", ..." } else { "" })
+                f.write_str(if fault.rejected().len() > RANGES { ", ..." } else { "" })
             }
         }
     }

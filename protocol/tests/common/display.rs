@@ -1,6 +1,6 @@
 //! A display in memory, as simple as it can be: what the wire is tested against.
 
-use draw_protocol::{Answer, Code, Color, Digest, Fault, Pixels, Position, Range, Request, Size};
+use draw_protocol::{Answer, Color, Digest, Fault, Pixels, Position, Range, Request, Size};
 use sha2::{Digest as _, Sha256};
 
 fn sum(color: Color, amount: u32) -> Color {
@@ -32,32 +32,34 @@ impl Display {
     pub(crate) fn apply(&mut self, request: &Request<'_>) -> Result<Answer, Fault> {
         match *request {
             Request::DrawPixel { x, y, color } => {
-                let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(x, y))?;
+                let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(request))?;
                 self.pixels[i] = color;
             }
-            Request::DrawPixels { pixels } => self.each(pixels, |_, color| color)?,
+            Request::DrawPixels { pixels } => self.each(request, pixels, |_, color| color)?,
             Request::AddPixel { x, y, amount } => {
-                let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(x, y))?;
+                let i = self.index(x.into(), y.into()).ok_or_else(|| self.outside(request))?;
                 self.pixels[i] = sum(self.pixels[i], amount);
             }
-            Request::AddPixels { pixels } => self.each(pixels, |old, amount| sum(old, amount.to_u32()))?,
+            Request::AddPixels { pixels } => {
+                self.each(request, pixels, |old, amount| sum(old, amount.to_u32()))?;
+            }
             Request::FillRect { x, y, width, height, color } => {
-                self.rectangle("rectangle", (x, y, width, height), |_| color)?;
+                self.rectangle(request, (x, y, width, height), |_| color)?;
             }
             Request::PutImage { x, y, width, height, rgba } => {
-                self.rectangle("image", (x, y, width, height), |i| {
+                self.rectangle(request, (x, y, width, height), |i| {
                     Color::rgba(rgba[i * 4], rgba[i * 4 + 1], rgba[i * 4 + 2], rgba[i * 4 + 3])
                 })?;
             }
             Request::Clear { color } => self.pixels.fill(color),
             Request::GetPixel { x, y } => {
-                return self.pixel(x, y).map(Answer::Pixel).ok_or_else(|| self.outside(x, y));
+                return self.pixel(x, y).map(Answer::Pixel).ok_or_else(|| self.outside(request));
             }
             Request::GetImage { x, y, width, height } => {
-                return self.image(x, y, width, height).map(Answer::Image);
+                return self.image(request, (x, y, width, height)).map(Answer::Image);
             }
             Request::GetDigest { x, y, width, height } => {
-                let image = self.image(x, y, width, height)?;
+                let image = self.image(request, (x, y, width, height))?;
                 return Ok(Answer::Digest(Digest::from(<[u8; 32]>::from(Sha256::digest(image)))));
             }
             Request::GetSize {} => return Ok(Answer::Size(self.size)),
@@ -68,11 +70,16 @@ impl Display {
     }
 
     /// Makes of each pixel what `new` makes of its colour and of that in the record.
-    fn each(&mut self, pixels: Pixels<'_>, new: impl Fn(Color, Color) -> Color) -> Result<(), Fault> {
-        let (mut rejected, mut named): (Vec<Range>, Vec<String>) = (Vec::new(), Vec::new());
+    fn each(
+        &mut self,
+        request: &Request<'_>,
+        pixels: Pixels<'_>,
+        new: impl Fn(Color, Color) -> Color,
+    ) -> Result<(), Fault> {
+        let (mut rejected, mut outside): (Vec<Range>, Vec<Position>) = (Vec::new(), Vec::new());
         for (i, (x, y, color)) in (0..).zip(pixels.iter()) {
             if self.index(x.into(), y.into()).is_none() {
-                named.push(format!("({x}, {y})"));
+                outside.push(Position { x, y });
             }
             match (self.index(x.into(), y.into()), rejected.last_mut()) {
                 (Some(at), _) => self.pixels[at] = new(self.pixels[at], color),
@@ -83,17 +90,12 @@ impl Display {
         if rejected.is_empty() {
             return Ok(());
         }
-        let bad: u32 = rejected.iter().map(|range| range.count).sum();
-        let (s, are) = (if pixels.len() == 1 { "" } else { "s" }, if bad == 1 { "is" } else { "are" });
-        let rest = if bad > 10 { format!(" and {} more", bad - 10) } else { String::new() };
-        named.truncate(10);
-        let (of, size, named) = (pixels.len(), self.size, named.join(", "));
-        let text = format!("{bad} of {of} pixel{s} {are} outside {size}: {named}{rest}");
-        Err(Fault::of_pixels(Code::OutOfBounds, text, rejected))
+        outside.truncate(10);
+        Err(Fault::out_of_bounds(&request.call(), self.size, rejected, outside))
     }
 
-    fn outside(&self, x: i32, y: i32) -> Fault {
-        self.size.outside(x, y)
+    fn outside(&self, request: &Request<'_>) -> Fault {
+        Fault::out_of_bounds(&request.call(), self.size, Vec::new(), Vec::new())
     }
 
     /// Columns and rows of the rectangle that lie inside.
@@ -113,7 +115,7 @@ impl Display {
 
     fn rectangle(
         &mut self,
-        what: &str,
+        request: &Request<'_>,
         (x, y, width, height): (i32, i32, u32, u32),
         color: impl Fn(usize) -> Color,
     ) -> Result<(), Fault> {
@@ -125,13 +127,17 @@ impl Display {
                 self.pixels[at] = color(source as usize);
             }
         }
-        self.size.check_drawn(what, (x, y, width, height))
+        if self.size.contains(x, y, width, height) { Ok(()) } else { Err(self.outside(request)) }
     }
 
-    fn image(&self, x: i32, y: i32, width: u32, height: u32) -> Result<Vec<u8>, Fault> {
+    fn image(
+        &self,
+        request: &Request<'_>,
+        (x, y, width, height): (i32, i32, u32, u32),
+    ) -> Result<Vec<u8>, Fault> {
         let (columns, rows) = self.inside(x, y, width, height);
-        if width > 0 && height > 0 {
-            self.size.check_read(x, y, width, height)?;
+        if !self.size.contains(x, y, width, height) {
+            return Err(self.outside(request));
         }
         let mut bytes = Vec::new();
         for row in rows {

@@ -24,9 +24,13 @@ pub(crate) enum Told {
 impl From<Event> for Told {
     fn from(event: Event) -> Told {
         match event {
-            Event::Fault(made, fault) => {
-                Told::Fault(made.number, made.call.to_string(), fault.code, fault.message, fault.rejected)
-            }
+            Event::Fault(made, fault) => Told::Fault(
+                made.number,
+                made.call.to_string(),
+                fault.code.clone(),
+                fault.message.clone(),
+                fault.rejected().to_vec(),
+            ),
             Event::Answer(made, answer) => Told::Answer(made.number, answer),
             _ => Told::Welcome,
         }

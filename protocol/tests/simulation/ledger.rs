@@ -433,9 +433,9 @@ impl Ledger {
         self.settle(session, number, Outcome::Failed);
         let call = &self.sessions[session].calls[number as usize - 1];
         let code = if call.vouches { Code::NoJournal } else { Code::OutOfBounds };
-        let is_right = call.fails && fault.code == code && fault.rejected == call.rejected;
+        let is_right = call.fails && fault.code == code && fault.rejected() == call.rejected;
         let wanted = format!("{:?}", call.rejected);
-        self.check(is_right, || format!("call {number}: {fault} with {:?}, not {wanted}", fault.rejected));
+        self.check(is_right, || format!("call {number}: {fault} with {:?}, not {wanted}", fault.rejected()));
     }
 
     pub(crate) fn answered(&mut self, session: usize, number: u64, answer: &Answer) {

@@ -3,7 +3,7 @@
 use super::memory::{Full, Memory};
 use super::returning::{DEADLINE, Running, add, connect, soon};
 use super::world::SIZE;
-use draw_client::{Display, Durability, Error, Outcome, Status, digest_of_image};
+use draw_client::{ConnectOptions, Display, Durability, Error, Outcome, Picture, Status, digest_of_image};
 use draw_protocol::{Code, Color};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -71,7 +71,7 @@ async fn who_comes_back_goes_on_and_who_is_new_may_ask_and_later_draw() {
             }
         }
     });
-    assert!(matches!(status.await, Some(Status::Expired { unknown: 0 })));
+    assert!(matches!(status.await, Some(Status::SessionLost { picture: Picture::Kept, unknown: 0 })));
 
     running.storage.set_full(Full::No);
     add(&display, 1, 200).await.expect("there is room");
@@ -91,9 +91,9 @@ async fn who_comes_back_goes_on_and_who_is_new_may_ask_and_later_draw() {
 async fn who_is_owed_answers_hears_them_and_what_was_not_executed_is_refused() {
     let running = Running::new().await;
     let (tell, mut told) = unbounded_channel();
-    let builder = Display::builder().reconnect(DEADLINE).durability(Durability::Durable);
-    let builder = builder.on_status(move |status| _ = tell.send(status));
-    let display = soon(builder.connect(&running.address.to_string())).await.expect("a display");
+    let options = ConnectOptions::new().reconnect(DEADLINE).durability(Durability::Durable);
+    let options = options.on_status(move |status| _ = tell.send(status));
+    let display = soon(options.connect(&running.address.to_string())).await.expect("a display");
     add(&display, 1, 10).await.expect("a display in order");
     // Executed and in the file, and held back for a sync that does not end.
     running.storage.set_syncs_left(Some(0));

@@ -4,8 +4,7 @@ use super::memory::{Dice, Memory, Trouble};
 use super::world::{SIZE, open};
 use crate::journal::Options;
 use crate::{Journal, Server, ServerOptions};
-use draw_client::{Display, Error, Lost, Outcome, Status};
-use draw_protocol::client::Ended;
+use draw_client::{ConnectOptions, DisconnectReason, Display, Error, Outcome, Picture, Status};
 use draw_protocol::{Code, Color};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -75,9 +74,9 @@ impl Running {
 
 pub(super) async fn connect(running: &Running, accepts_loss: bool) -> (Display, UnboundedReceiver<Status>) {
     let (tell, told) = unbounded_channel();
-    let builder = Display::builder().reconnect(DEADLINE).accept_loss(accepts_loss);
-    let builder = builder.on_status(move |status| _ = tell.send(status));
-    (soon(builder.connect(&running.address.to_string())).await.expect("a display"), told)
+    let options = ConnectOptions::new().reconnect(DEADLINE).accept_loss(accepts_loss);
+    let options = options.on_status(move |status| _ = tell.send(status));
+    (soon(options.connect(&running.address.to_string())).await.expect("a display"), told)
 }
 
 pub(super) async fn add(display: &Display, x: i32, amount: u32) -> Result<(), Error> {
@@ -94,7 +93,7 @@ async fn after_a_failed_sync_clients_come_back_and_everything_is_there_once() {
     // It is in the file, and no more was promised.
     add(&display, 1, 200).await.expect("it was written");
     match soon(told.recv()).await {
-        Some(Status::Reconnecting { reason: Lost::Goodbye(fault), .. }) => {
+        Some(Status::Reconnecting { reason: DisconnectReason::ClosedByDisplay(fault), .. }) => {
             assert_eq!(fault.code, Code::ShuttingDown);
             assert!(fault.message.contains("a sync to its disk failed"), "{fault}");
         }
@@ -148,11 +147,16 @@ async fn an_end_that_was_not_synced_is_said_to_be_lost_when_it_is() {
             }
         };
         if accepts_loss {
-            assert!(matches!(last, Some(Status::Regressed)), "{last:?}");
+            assert!(
+                matches!(last, Some(Status::SessionLost { picture: Picture::Stale, unknown: 0 })),
+                "{last:?}"
+            );
             add(&display, 1, 3_000).await.expect("it goes on");
             assert_eq!(running.shown(1), 3_010);
         } else {
-            let Some(Status::Lost(Lost::Protocol(Ended::Refused(fault)))) = last else { panic!("{last:?}") };
+            let Some(Status::Disconnected(DisconnectReason::Refused(fault))) = last else {
+                panic!("{last:?}")
+            };
             assert_eq!(fault.code, Code::StateRegressed);
             let error = add(&display, 1, 3_000).await.expect_err("the program believes what is not so");
             assert!(error.is_disconnected() && error.outcome() == Outcome::Rejected, "{error}");
@@ -187,7 +191,7 @@ async fn nobody_is_told_what_could_not_be_written() {
         let refused = add(&third, 2, 5).await.expect_err("it cannot be written");
         assert_eq!(refused.fault().map(|fault| &fault.code), Some(&Code::NoSpace), "{refused}");
         let address = running.address.to_string();
-        let other = Display::builder().connect_timeout(DEADLINE).connect(&address);
+        let other = ConnectOptions::new().connect_timeout(DEADLINE).connect(&address);
         let mut other = std::pin::pin!(async move { other.await?.get_pixel(1, 0).await });
         let before = running.storage.operations();
         soon(async {

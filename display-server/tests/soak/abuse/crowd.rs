@@ -3,7 +3,7 @@
 use super::{quantile, request};
 use crate::processes::{PATIENCE, Server};
 use crate::{duration, peak};
-use draw_client::{Color, Display, blocking};
+use draw_client::{Color, ConnectOptions, Display};
 use draw_protocol::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -100,7 +100,7 @@ fn an_honest_client_is_answered_among_clients_that_mean_harm() {
     setrlimit(Resource::Nofile, Rlimit { current: descriptors.maximum, ..descriptors }).unwrap();
     let server = Server::start_plain(&format!("{SIDE}x{SIDE}"));
     let (runtime, mut count) = (Runtime::new().unwrap(), 0);
-    let display = Display::builder().timeout(PATIENCE).reconnect(Duration::ZERO);
+    let display = ConnectOptions::new().timeout(PATIENCE).reconnect(Duration::ZERO);
     let display = runtime.block_on(display.connect(&server.address)).unwrap();
     let alone = runtime.block_on(honest(&display, Instant::now() + duration() / 5, &mut count));
     let before = server.memory();
@@ -146,8 +146,8 @@ fn an_honest_client_is_answered_among_clients_that_mean_harm() {
     // Or nothing was tried.
     assert!(sent >= SLOW && floods > 0);
     assert!(most <= before + BOUND, "{most} bytes, of which {before} were there before");
-    let display = blocking::Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE);
-    let display = display.connect(&server.address).unwrap();
+    let display = ConnectOptions::new().timeout(PATIENCE).connect_timeout(PATIENCE);
+    let display = display.connect_blocking(&server.address).unwrap();
     assert_eq!(display.get_pixel(3, 4).unwrap().to_u32(), Color::BLACK.to_u32() + count);
     assert!(server.end().success());
 }

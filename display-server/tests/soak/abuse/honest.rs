@@ -3,7 +3,7 @@
 use super::attacks::{HEIGHT, WIDTH};
 use super::request;
 use crate::processes::PATIENCE;
-use draw_client::{Color, Display};
+use draw_client::{Color, ConnectOptions, Display};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub(super) struct Honest {
 impl Honest {
     pub(super) async fn connect(address: &str) -> Honest {
         let display =
-            Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE).reconnect(Duration::ZERO);
+            ConnectOptions::new().timeout(PATIENCE).connect_timeout(PATIENCE).reconnect(Duration::ZERO);
         Honest { display: display.connect(address).await.unwrap(), count: 0 }
     }
 

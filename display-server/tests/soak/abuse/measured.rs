@@ -7,7 +7,7 @@ use super::quantile;
 use crate::peak;
 use crate::processes::{Directory, PATIENCE, Server, free_port};
 use display_server::limits;
-use draw_client::blocking;
+use draw_client::ConnectOptions;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -71,8 +71,8 @@ fn measure(attacks: &[Attack]) {
     let (among, images, most) = during(length());
     // One that comes while it goes on is served as well.
     let came = Instant::now();
-    let display = blocking::Display::builder().timeout(PATIENCE).connect_timeout(PATIENCE);
-    let display = display.connect(&server.address).expect("who comes among attackers is let in");
+    let display = ConnectOptions::new().timeout(PATIENCE).connect_timeout(PATIENCE);
+    let display = display.connect_blocking(&server.address).expect("who comes among attackers is let in");
     display.get_pixel(3, 4).expect("and answered");
     let came = came.elapsed();
     let done: Vec<_> = attackers.into_iter().map(Attacker::end).collect();
