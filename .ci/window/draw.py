@@ -1,4 +1,4 @@
-"""A client of the display with the standard library alone: the calls that the window's tests make."""
+"""Clients of the display with the standard library alone: the calls that the window's tests make."""
 import socket
 import struct
 
@@ -37,6 +37,8 @@ class Draw:
             return kind
         if kind >= 0xE0:
             return kind - 256
+        if kind & 0xF0 == 0x80:
+            return {self.value(): self.value() for _ in range(kind & 15)}
         if kind & 0xF0 == 0x90:
             return [self.value() for _ in range(kind & 15)]
         if kind & 0xE0 == 0xA0:
@@ -48,8 +50,8 @@ class Draw:
             return self.read(self.number((">B", ">H", ">I")[kind - 0xC4]))
         if kind in (0xD9, 0xDA, 0xDB):
             return self.read(self.number((">B", ">H", ">I")[kind - 0xD9])).decode()
-        if kind == 0xC0:
-            return None
+        if kind in (0xC0, 0xC2, 0xC3):
+            return {0xC0: None, 0xC2: False, 0xC3: True}[kind]
         raise Failure(f"the display sent {kind:#x}, which is not expected here")
 
     def number(self, form):
@@ -62,9 +64,41 @@ class Draw:
         return data
 
 
+class Named(Draw):
+    """A client that says `hello`, and names its display in it. Its requests are numbered, and drawing calls have no answer."""
+
+    def __init__(self, address, name):
+        super().__init__(address)
+        hello = {"version": 1, "client": "draw.py", "display": name}
+        self.socket.sendall(b"\x94\x00\x00\xa5hello\x91" + pack(hello))
+        self.last = 0
+        self.welcome = self.answer()
+        if self.welcome.get("display") != name:
+            raise Failure(f"the welcome does not name the display {name!r}: {self.welcome}")
+
+    def draw(self, method, *params):
+        """Makes a drawing call, and waits until it is drawn."""
+        self.send(method, *params)
+        self.call("sync")
+
+    def send(self, method, *params):
+        self.last += 1
+        head = b"\x94\x00" + pack(self.last) + pack(method)
+        self.socket.sendall(head + bytes([0x90 + len(params)]) + b"".join(map(pack, params)))
+
+    def answer(self):
+        while (message := self.value())[0] == 2:
+            pass
+        if message[:2] != [1, self.last] or message[2] is not None:
+            raise Failure(f"the display answered {message}")
+        return message[3]
+
+
 def pack(value):
     if isinstance(value, str):
         return bytes([0xA0 + len(value)]) + value.encode()
+    if isinstance(value, dict):
+        return bytes([0x80 + len(value)]) + b"".join(pack(key) + pack(value[key]) for key in value)
     if isinstance(value, bytes):
         return b"\xc6" + struct.pack(">I", len(value)) + value
     return b"\xd3" + struct.pack(">q", value)
