@@ -284,7 +284,7 @@ fn nothing_listening_is_said_in_one_sentence() {
     assert_eq!(
         error,
         "\"::1\" is no address of a display: an IPv6 address goes in brackets; write host or host:port, as in \
-         localhost:3729, and IPv6 as [::1]:3729"
+         localhost:3729, and IPv6 as [::1]:3729; /NAME behind it is a display of that name"
     );
 }
 
