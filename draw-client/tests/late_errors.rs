@@ -115,7 +115,7 @@ fn a_late_error_names_the_line_that_made_the_call() {
                 let age = format!(" ({} call", call.calls_since());
                 let text = late.to_string();
                 let (text, age) = text.split_at(text.find(&age).expect("its age"));
-                assert!(age.ends_with(" us ago)") || age.ends_with("ms ago)"), "{age}");
+                common::assert_age(age);
                 text.to_owned()
             })
             .collect();
