@@ -53,6 +53,12 @@ fn without_times(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A text without the last finding that a program may have had little to do: it is there if the machine was busy elsewhere for a second.
+fn without_idle(text: &str) -> &str {
+    let idle = "doctor: the connection was idle P of its T: the time goes elsewhere in the program.\n";
+    text.strip_suffix(idle).unwrap_or(text)
+}
+
 #[test]
 fn figures_are_replaced_and_nothing_else() {
     let text =
@@ -95,15 +101,18 @@ fn every_synchronous_call_waits_at_its_line() {
     assert_eq!((diagnosis.rejected, diagnosis.dropped, diagnosis.unknown), (1, 0, 0));
     assert_eq!((diagnosis.calls, diagnosis.waits, diagnosis.bytes), (52, 52, 50 * 8 + 32 + 32 + 8));
     assert!(diagnosis.held <= diagnosis.lasted && diagnosis.idle <= diagnosis.lasted - diagnosis.held);
-    let worst = &diagnosis.sites[0];
-    assert!(worst.shortest.unwrap() * 50 <= worst.waited && worst.waited == worst.held);
+    // The worst, unless the machine was busy elsewhere during another.
+    let site = diagnosis.sites.iter().find(|site| site.method == Some(Method::DrawPixel)).unwrap();
+    assert!(site.shortest.unwrap() * 50 <= site.waited && site.waited == site.held);
     let text = without_times(&diagnosis.to_string());
     let expected = format!(
         "doctor: 50 calls waited for their answer at {FILE}:{pixels}:17 draw_pixel, T each, T of the program's T.\n"
     );
-    assert!(text.starts_with(&expected), "{text}");
+    // It is told of if it took a twentieth of the program's time.
+    assert!(text.contains(&expected) || site.held * 20 < diagnosis.lasted, "{text}");
     assert!(
-        text.ends_with(&format!("doctor: 1 call at {FILE}:{refused}:13 put_image was rejected.\n")),
+        without_idle(&text)
+            .ends_with(&format!("doctor: 1 call at {FILE}:{refused}:13 put_image was rejected.\n")),
         "{text}"
     );
 }
@@ -340,7 +349,7 @@ fn program() {
     }
 }
 
-/// What it prints on standard error, its times replaced.
+/// What it prints on standard error, its times replaced, and without what says that the machine was busy elsewhere.
 fn printed(program: &str, doctor: Option<&str>) -> String {
     let server = TestServer::start(100, 100);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -350,7 +359,7 @@ fn printed(program: &str, doctor: Option<&str>) -> String {
     let output = command.output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{errors}{}", String::from_utf8_lossy(&output.stdout));
-    without_times(&errors)
+    without_idle(&without_times(&errors)).to_owned()
 }
 
 /// Where in this file a piece of text is that is there once beside here.
@@ -364,21 +373,29 @@ fn place(text: &str, call: &str) -> String {
 fn the_environment_turns_it_on_and_it_prints_once_at_the_end() {
     let closed = place("(0..30).for_each(|x| display.draw_pixel(x, 1, Color::RED).unwrap());", "draw_pixel");
     let dropped = place("(0..30).for_each(|x| clone.draw_pixel", "draw_pixel");
+    let awaited =
+        place("(0..30).for_each(|x| display.draw_pixel(x, 1, Color::RED).unwrap().wait()", "draw_pixel");
     let waited = |place: &str| {
         format!(
             "doctor: 30 calls waited for their answer at {place} draw_pixel, T each, T of the program's T.\n"
         )
     };
-    // Whether the advice pays is for the machine to say: a loop of thirty is little more than its batch.
-    for (program, place) in [("blocking, closed", closed), ("blocking, dropped", dropped)] {
+    // Whether a loop of thirty takes enough of the program's time to be told of, and whether the advice pays, is for the machine to say.
+    let nothing = "doctor: nothing to cure: 30 calls, 30 waited, T of the program's T.\n";
+    let check = |program: &str, is_told: &dyn Fn(&str) -> bool| {
         let text = printed(program, Some("1"));
-        assert!(text.starts_with(&waited(&place)), "{program}: {text}");
+        assert!(is_told(&text), "{program}: {text}");
         assert_eq!(text.matches("doctor: ").count(), 1, "{program}: {text}");
         assert!(text.lines().count() <= 2, "{program}: {text}");
+    };
+    for (program, place) in [("blocking, closed", closed), ("blocking, dropped", dropped)] {
+        check(program, &|text| text.starts_with(&waited(&place)) || text == nothing);
     }
-    let text = printed("pipeline, closed", Some("1"));
-    assert_eq!(text.matches("doctor: ").count(), 1, "{text}");
-    assert!(text.starts_with("doctor: ") && text.contains(" waited for their answer at "), "{text}");
+    // An answer that is there before it is awaited is no wait.
+    let awaited = format!(" answer at {awaited} draw_pixel");
+    check("pipeline, closed", &|text| {
+        text.contains(&awaited) || text.starts_with("doctor: nothing to cure: 30 calls")
+    });
 }
 
 #[test]
