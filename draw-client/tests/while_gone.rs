@@ -369,7 +369,8 @@ fn when_the_display_does_not_come_back_what_was_never_sent_is_known_not_to_be_dr
         let (status, error, ears) = Ears::new();
         let display = ConnectOptions::new()
             .while_offline(WhileOffline::DropOldest)
-            .reconnect(Duration::from_millis(700))
+            // Longer than a busy machine takes for the calls below, all of which are made before the display is given up.
+            .reconnect(Duration::from_secs(10))
             .on_status(status)
             .on_error(error)
             .connect(&cutter.address)
