@@ -6,6 +6,7 @@
 
 mod completion;
 mod corruption;
+mod ended;
 mod flight;
 mod fragment;
 mod image;
@@ -21,16 +22,15 @@ mod stranger;
 mod window;
 mod zero_copy;
 
+pub use ended::Ended;
 pub use flight::{GivenUp, Made, Origin, Place};
 pub use zero_copy::Lent;
 
-use crate::calls::Answer;
 use crate::fault::Fault;
 use crate::hello::{Hello, Welcome};
-use crate::limits;
 use crate::reconnect::Progress;
 use crate::session::Standing;
-use crate::text::excerpt;
+use crate::table::Answer;
 use completion::Calls;
 use flight::Flight;
 use joining::Joining;
@@ -68,38 +68,6 @@ pub enum Event {
     /// The server answered [`Connection::reconnect`]: how the session stands, and which calls are given up, whose outcome is unknown. The
     /// others continue.
     Resumed(Standing, Vec<Made>),
-}
-
-/// The connection cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The server refused `hello`.
-    #[error("the display refused the greeting: {0}")]
-    Refused(Fault),
-    /// The server broke the protocol: it is none of ours, or it lies.
-    #[error("the other side does not speak this protocol: {0}")]
-    Violation(String),
-    /// Bytes were altered on their way: they are not what their [check](crate::CHECK) says. None of them was believed. Another
-    /// connection may be better, and in a session nothing is lost by it.
-    #[error("{0}")]
-    Corrupted(String),
-    /// The other side is no display: its first bytes are those of another protocol.
-    #[error("not a display: it answered {0}")]
-    Stranger(String),
-    /// The display was asked for by its name, and the server does not say that it is that one: it is older, and has one display.
-    #[error(
-        "the display {0:?} was asked for by its name, but this server is older and has one display only: connect without a name"
-    )]
-    OneDisplay(String),
-    /// What came was well formed and did nothing, again and again: see [`limits::TALK`]. Another connection may be better.
-    #[error("{0}")]
-    Flooded(String),
-}
-
-fn violation(what: impl Into<String>) -> Ended {
-    // It may quote the other side.
-    Ended::Violation(excerpt(&what.into(), limits::STRING / 8))
 }
 
 impl Connection {

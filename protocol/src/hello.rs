@@ -1,9 +1,9 @@
 //! What client and server tell each other first, when they say `hello` at all.
 
-use crate::display_name::DisplayName;
-use crate::geometry::Size;
 use crate::limits;
 use crate::session::{Id, Resume, Standing};
+use crate::types::DisplayName;
+use crate::types::Size;
 use serde::{Deserialize, Serialize};
 
 /// The name of the greeting on the wire.

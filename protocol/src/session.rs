@@ -17,8 +17,8 @@ pub use quota::Peer;
 pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
 use serde::de::Error as _;
@@ -482,7 +482,7 @@ impl Session {
 
 /// They are kept without their checks: whether those are wanted is a matter of the connection.
 fn write_kept((number, response): &(u64, Box<[u8]>), is_checked: bool, out: &mut Vec<u8>) {
-    check::write(out, is_checked, |out| {
+    checksum::write(out, is_checked, |out| {
         if !response.is_empty() {
             return out.extend_from_slice(response);
         }

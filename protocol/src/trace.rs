@@ -45,12 +45,12 @@ mod show;
 
 pub use entry::{Asked, Direction, Entry, Full, Outcome, Said};
 
-use crate::calls::{Call, Method};
-use crate::check;
-use crate::envelope::{Head, Message};
+use crate::codec::checksum;
+use crate::codec::envelope::{Head, Message};
+use crate::codec::reader::Reader;
 use crate::hello::{self, Hello};
 use crate::limits;
-use crate::reader::Reader;
+use crate::table::{Call, Method};
 use crate::text::printable;
 use follow::Follower;
 use std::collections::VecDeque;
@@ -143,7 +143,7 @@ impl Tracer {
                 Err(what) => Some(Said::NotUnderstood(what)),
             };
             let message = follower.take_start();
-            match check::read(&message) {
+            match checksum::read(&message) {
                 Some(digest) if said.is_none() && follower.is_right().is_none() => follower.expect(digest),
                 _ => break (said, message),
             }
@@ -155,7 +155,7 @@ impl Tracer {
             (None, None) if is_agreed => self.altered(direction, "it has no check"),
             (None, _) => self.understand(direction, &message, now),
         };
-        let check = check.map_or(Vec::new(), |digest| check::bytes(digest).to_vec());
+        let check = check.map_or(Vec::new(), |digest| checksum::bytes(digest).to_vec());
         let is_broken =
             direction == Direction::ToDisplay && matches!(said, Said::NotUnderstood(_) | Said::Altered(_));
         let mut bytes = [check.clone(), message].concat();

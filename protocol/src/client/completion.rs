@@ -1,13 +1,14 @@
 //! Completes calls when their requests are answered.
 
+use super::ended::violation;
 use super::flight::{InFlight, Load, Part, Run};
 use super::image::Image;
-use super::{Connection, Ended, Event, Made, violation};
-use crate::calls::{Answer, Call, Method, Split};
+use super::{Connection, Ended, Event, Made};
+use crate::codec::reader::{Reader, Unexpected};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::Welcome;
 use crate::limits;
-use crate::reader::{Reader, Unexpected};
+use crate::table::{Answer, Call, Method, Split};
 use std::collections::VecDeque;
 use std::time::Instant;
 

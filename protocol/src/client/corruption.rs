@@ -1,6 +1,7 @@
 //! Handles bytes that were altered in transit.
 
-use super::{Connection, Ended, violation};
+use super::ended::violation;
+use super::{Connection, Ended};
 use crate::limits;
 use std::time::{Duration, Instant};
 

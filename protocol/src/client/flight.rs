@@ -1,7 +1,7 @@
 //! Requests that the server has not reported, and the calls that they carry.
 
-use crate::calls::{Call, Join, Request};
-use crate::pixels::Pixel;
+use crate::table::Pixel;
+use crate::table::{Call, Join, Request};
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::time::Instant;

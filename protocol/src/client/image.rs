@@ -2,9 +2,9 @@
 
 use super::Connection;
 use super::flight::{InFlight, Load, Part};
-use crate::calls::{Answer, Call, Method};
-use crate::envelope::{Head, Message};
+use crate::codec::envelope::{Head, Message};
 use crate::limits;
+use crate::table::{Answer, Call, Method};
 
 /// The part of an image that has come: bands of rows, and the beginning of the next one if that is read straight here instead of being
 /// kept as a message first. Such a copy took a sixth of the time of a whole image.

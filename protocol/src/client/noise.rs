@@ -1,7 +1,7 @@
 //! Limits messages that do nothing.
 
 use super::{Connection, Ended};
-use crate::check::Arrived;
+use crate::codec::checksum::Arrived;
 use crate::limits;
 use std::time::Instant;
 

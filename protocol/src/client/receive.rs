@@ -1,6 +1,7 @@
 //! Handles what the server sends.
 
 use super::completion::read_answer;
+use super::ended::violation;
 use super::flight::{InFlight, Load};
 use super::fragment::Limits;
 use super::image::Received;
@@ -8,15 +9,15 @@ use super::noise::Noise;
 use super::refusal::{read_fault, read_refusal};
 use super::send::granted;
 use super::stranger::First;
-use super::{Connection, Ended, Event, violation};
-use crate::calls::Answer;
-use crate::check::{Arrived, Arriving};
-use crate::envelope::{Head, Message};
+use super::{Connection, Ended, Event};
+use crate::codec::checksum::{Arrived, Arriving};
+use crate::codec::envelope::{Head, Message};
+use crate::codec::message_decoder::{Found, Inbox};
+use crate::codec::reader::Reader;
 use crate::fault::Fault;
 use crate::hello::{self, Welcome};
-use crate::inbox::{Found, Inbox};
 use crate::limits;
-use crate::reader::Reader;
+use crate::table::Answer;
 use std::time::Instant;
 
 /// What has come on the present connection. Nothing that comes after `ended` is set is believed.

@@ -1,7 +1,7 @@
 //! What a client keeps of its session: what it has said, what the server has answered, and what both hold.
 
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::Fault;
 use crate::hello::{self, Hello, Welcome};
 use std::collections::VecDeque;
@@ -58,7 +58,7 @@ impl Session {
 /// Returns the bytes of a `hello`.
 pub(super) fn greeting(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
-    check::write(&mut bytes, hello.checks, |bytes| {
+    checksum::write(&mut bytes, hello.checks, |bytes| {
         // It is numbered apart, so that the first request after it is 1.
         envelope::write_request_head(bytes, 0, hello::HELLO);
         envelope::write_map(bytes, &(hello,));

@@ -1,6 +1,5 @@
 //! What kinds of losses there are, and after which of them another connection may be better.
 
-use crate::client::Ended;
 use crate::fault::{Code, Fault};
 
 /// Why a connection was lost, as a client tells it to its user.
@@ -70,21 +69,5 @@ impl Kind {
     /// Whether the next connection may be lost for the same reason, however long it lasts.
     pub(super) fn may_recur(self) -> bool {
         matches!(self, Kind::Altered | Kind::Overtaken)
-    }
-}
-
-impl From<&Ended> for Kind {
-    fn from(ended: &Ended) -> Kind {
-        match ended {
-            Ended::Corrupted(_) => Kind::Altered,
-            Ended::Flooded(_) | Ended::Stranger(_) => Kind::Unavailable,
-            Ended::Violation(_) | Ended::OneDisplay(_) => Kind::Final,
-            Ended::Refused(fault) => match fault.code {
-                Code::TooSlow => Kind::Unavailable,
-                Code::Superseded | Code::Unconfirmed => Kind::HelloOvertaken,
-                Code::StateRegressed => Kind::Regressed,
-                _ => Kind::Final,
-            },
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! What a server says: answers, faults, progress, and goodbye.
 
 use super::{Executing, Phase, Talk};
-use crate::calls::{Answer, Method};
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::hello;
+use crate::table::{Answer, Method};
 
 impl Talk {
     pub(super) fn answer(&mut self, result: Result<Answer, Fault>) {
@@ -45,7 +45,7 @@ impl Talk {
                 .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
         };
         let start = self.out.bytes.len();
-        let open = check::begin(&mut self.out.bytes, self.arriving.is_agreed());
+        let open = checksum::begin(&mut self.out.bytes, self.arriving.is_agreed());
         envelope::write_response_head(&mut self.out.bytes, msgid);
         self.out.bytes.push(0xc0);
         envelope::write_bin_header(&mut self.out.bytes, bytes);
@@ -56,7 +56,7 @@ impl Talk {
         }
         // Whatever was written: what follows is to be found behind as many bytes as are announced.
         self.out.bytes.resize(body + bytes, 0);
-        let message = check::finish(&mut self.out.bytes, open);
+        let message = checksum::finish(&mut self.out.bytes, open);
         self.executing = None;
         self.stats.executed += 1;
         self.responded(message, true);
@@ -102,7 +102,7 @@ impl Talk {
 
     /// Writes a message, with its check where one is to be before each. Answers where it begins, behind that.
     pub(super) fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        check::write(&mut self.out.bytes, self.arriving.is_agreed(), write)
+        checksum::write(&mut self.out.bytes, self.arriving.is_agreed(), write)
     }
 
     /// A response was written. After `hello` it stands for progress too: everything before it is done.

@@ -2,12 +2,12 @@
 
 use super::hold::{Hold, no_journal};
 use super::{Phase, Step, Talk};
-use crate::display_name::DisplayName;
-use crate::envelope::{Head, Message};
+use crate::codec::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
-use crate::geometry::Size;
 use crate::hello::{self, Hello};
 use crate::session::{Id, Nonce, Resume};
+use crate::types::DisplayName;
+use crate::types::Size;
 use std::fmt::Display;
 use std::time::Instant;
 

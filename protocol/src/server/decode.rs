@@ -1,10 +1,10 @@
 //! Reads what a message asks for.
 
 use super::Talk;
-use crate::calls::{Method, Request};
+use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
 use crate::hello;
-use crate::reader::Reader;
+use crate::table::{Method, Request};
 
 pub(super) fn is_known(method: &[u8]) -> bool {
     method == hello::HELLO.as_bytes() || Method::from_name(method).is_some()

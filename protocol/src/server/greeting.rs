@@ -1,11 +1,11 @@
 //! How a connection is greeted, and how a session goes on on it.
 
 use super::{Awaiting, Config, Step, Talk};
-use crate::envelope::{self, Message};
+use crate::codec::envelope::{self, Message};
+use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello, Welcome};
 use crate::limits;
-use crate::reader::Reader;
 use crate::session::{self, Misuse, Nonce, Resume, Session, Standing, Verdict};
 use std::time::Instant;
 

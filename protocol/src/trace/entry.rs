@@ -1,8 +1,8 @@
 //! What is told of a message, and how it prints.
 
-use crate::calls::Call;
-use crate::color::Color;
 use crate::fault::Fault;
+use crate::table::Call;
+use crate::types::Color;
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;

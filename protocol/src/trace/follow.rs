@@ -1,9 +1,9 @@
 //! Finds the ends of messages in passing bytes, and keeps of each only how it starts.
 
-use crate::check::Passing;
-use crate::envelope::Head;
+use crate::codec::checksum::Passing;
+use crate::codec::envelope::Head;
+use crate::codec::scan::{Scan, ScanError};
 use crate::limits;
-use crate::scan::{Scan, ScanError};
 use std::fmt;
 
 /// Bytes of a message that are kept. All but data fits, and of data the length stands in front.

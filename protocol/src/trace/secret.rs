@@ -1,7 +1,7 @@
 //! Finds session ids in the bytes of a message: whoever knows one can take the session over, and more people read a trace
 //! than may draw.
 
-use crate::reader::Reader;
+use crate::codec::reader::Reader;
 use crate::session::Standing;
 use std::ops::Range;
 

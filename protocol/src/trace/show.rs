@@ -3,13 +3,13 @@
 use super::What;
 use super::entry::{Asked, Outcome, RANGES};
 use super::secret;
-use crate::calls::{Answer, Call, Method};
-use crate::color::Color;
+use crate::codec::reader::{Reader, Unexpected};
 use crate::fault::{Code, Fault, Range};
 use crate::hello;
-use crate::pixels::Pixels;
-use crate::reader::{Reader, Unexpected};
+use crate::table::Pixels;
+use crate::table::{Answer, Call, Method};
 use crate::text::{excerpt, printable};
+use crate::types::Color;
 use rmp::Marker;
 use std::fmt::Write;
 

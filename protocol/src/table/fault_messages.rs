@@ -1,18 +1,43 @@
-//! The one place where the fields of a call's fault become a sentence. The display puts it into `message`; a client makes the same
-//! where it knows more than the display: of a call that travelled in parts, or of one pixel of those that travelled together.
+//! The messages of faults that name a call, made from the fields of the fault. A display sends the message. A client makes the same
+//! message where it knows more than the display: for a call that travelled in parts, or for one pixel of several that were joined.
 
-use super::{Fault, Range};
-use crate::calls::{Call, Count, Request};
-use crate::geometry::{Position, Size};
-use crate::limits;
+use super::{Call, Count, Request};
+use crate::fault::{Code, Fault, Fields, NAMED, Range, count_pixels};
+use crate::types::{Position, Size};
 use std::fmt::{self, Write};
 
-/// How many pixels of a batch a sentence names. The others are counted.
-pub const NAMED: usize = 10;
+impl Fault {
+    /// Returns the fault of a call that is not all inside a display of `size`. Of a batch, `rejected` are the indexes of the
+    /// pixels outside, and `outside` the positions of the first [`NAMED`] of them, as far as they are known.
+    pub fn out_of_bounds(call: &Call, size: Size, rejected: Vec<Range>, outside: Vec<Position>) -> Fault {
+        let message = out_of_bounds(call, size, &rejected, &outside);
+        let fields = Fields { rejected, outside, size: Some(size), limit: None };
+        Fault::with_fields(Code::OutOfBounds, message, fields)
+    }
+
+    /// Returns the fault of a request that asks for more than `limit`.
+    pub(crate) fn too_large(request: &Request<'_>, asked: u64, limit: u64) -> Fault {
+        let fields = Fields { limit: Some(limit), ..Fields::default() };
+        Fault::with_fields(Code::TooLarge, too_large(request, asked, limit), fields)
+    }
+
+    /// Prints what was wrong in words that stand beside the call itself, and do not repeat it: `out of bounds: the display is
+    /// 640x480`.
+    pub fn beside<'a>(&'a self, call: &'a Call) -> impl fmt::Display + use<'a> {
+        Beside(self, call)
+    }
+
+    /// Makes the sentence anew for the whole of `call`, of which this is the fault of a part.
+    pub(crate) fn restate(&mut self, call: &Call) {
+        if let Some(size) = self.size() {
+            self.message = out_of_bounds(call, size, self.rejected(), self.outside());
+        }
+    }
+}
 
 /// Describes what of `call` is outside of a display of `size`. Of a batch it names pixels by their position where that is known
 /// (`outside`), else by their index in the call.
-pub(super) fn out_of_bounds(call: &Call, size: Size, rejected: &[Range], outside: &[Position]) -> String {
+fn out_of_bounds(call: &Call, size: Size, rejected: &[Range], outside: &[Position]) -> String {
     match *call {
         Call::DrawPixel { x, y, .. } | Call::AddPixel { x, y, .. } | Call::GetPixel { x, y } => {
             format!("({x}, {y}) is outside {size}")
@@ -32,7 +57,7 @@ pub(super) fn out_of_bounds(call: &Call, size: Size, rejected: &[Range], outside
 }
 
 fn batch(of: u32, size: Size, rejected: &[Range], outside: &[Position]) -> String {
-    let count = pixels(rejected);
+    let count = count_pixels(rejected);
     let (s, are) = (if of == 1 { "" } else { "s" }, if count == 1 { "is" } else { "are" });
     let mut text = format!("{count} of {of} pixel{s} {are} outside {size}: ");
     if outside.is_empty() {
@@ -62,7 +87,7 @@ fn drawn(what: &str, size: Size, (x, y, width, height): (i32, i32, u32, u32)) ->
 }
 
 /// Describes what of a request is more than its limit.
-pub(super) fn too_large(request: &Request<'_>, asked: u64, limit: u64) -> String {
+fn too_large(request: &Request<'_>, asked: u64, limit: u64) -> String {
     match *request {
         Request::GetDigest { width, height, .. } => format!(
             "a rectangle of {width}x{height} has {asked} pixels; the limit of a digest is {limit}: ask for bands of rows"
@@ -74,11 +99,6 @@ pub(super) fn too_large(request: &Request<'_>, asked: u64, limit: u64) -> String
     }
 }
 
-/// How many pixels these ranges are.
-pub(super) fn pixels(ranges: &[Range]) -> u64 {
-    ranges.iter().map(|range| u64::from(range.count)).sum()
-}
-
 /// Prints the first indexes of ranges, and counts the others.
 struct Indexes<'a>(&'a [Range]);
 
@@ -88,7 +108,7 @@ impl fmt::Display for Indexes<'_> {
         for (i, index) in indexes.take(NAMED).enumerate() {
             write!(f, "{}{index}", if i == 0 { "" } else { ", " })?;
         }
-        match pixels(self.0).saturating_sub(NAMED as u64) {
+        match count_pixels(self.0).saturating_sub(NAMED as u64) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
@@ -96,7 +116,7 @@ impl fmt::Display for Indexes<'_> {
 }
 
 /// Prints a fault beside its call: see [`Fault::beside`].
-pub(super) struct Beside<'a>(pub(super) &'a Fault, pub(super) &'a Call);
+struct Beside<'a>(&'a Fault, &'a Call);
 
 impl fmt::Display for Beside<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,23 +143,6 @@ impl fmt::Display for Beside<'_> {
             }
             _ => write!(f, ": {}", fault.message),
         }
-    }
-}
-
-/// Cuts a text to so many bytes.
-pub(super) fn shorten(text: &mut String, most: usize) {
-    if text.len() > most {
-        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
-        text.truncate(end.unwrap_or(0));
-        text.shrink_to_fit();
-    }
-}
-
-/// Appends a text that is not the same.
-pub(super) fn append(text: &mut String, more: &str) {
-    if text != more {
-        _ = write!(text, "; {more}");
-        shorten(text, limits::STRING);
     }
 }
 

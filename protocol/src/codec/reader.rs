@@ -3,8 +3,8 @@
 //! A whole number may come in any width, and as a float with a whole value; bytes may come as `bin` or as `str`,
 //! in which invalid UTF-8 is no error.
 
+use crate::codec::scan::header;
 use crate::limits;
-use crate::scan::header;
 use rmp::Marker;
 
 /// A cursor over MessagePack bytes whose boundaries a [`Scan`](crate::Scan) has checked. It still never trusts them.

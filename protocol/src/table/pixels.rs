@@ -1,8 +1,8 @@
 //! Pixels, and runs of them as they cross the wire: 8 bytes each, big-endian.
 
-use crate::color::Color;
+use crate::codec::reader::{Reader, Unexpected};
 use crate::fault::Fault;
-use crate::reader::{Reader, Unexpected};
+use crate::types::Color;
 
 /// One pixel to draw. `(0, 0)` is the top left corner, y grows downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -150,7 +150,7 @@ impl<'a> Pixels<'a> {
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let records = self.len() * Pixel::SIZE;
-        crate::envelope::write_bin_header(out, records);
+        crate::codec::envelope::write_bin_header(out, records);
         match self.0 {
             Form::Run(bytes) => out.extend_from_slice(bytes),
             Form::Slice(pixels) => {

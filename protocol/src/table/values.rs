@@ -1,12 +1,27 @@
 //! How the parameters of requests and the values of answers are written and read.
 
-use super::Count;
-use crate::color::Color;
-use crate::digest::Digest;
+use super::pixels::Pixels;
+use crate::codec::reader::{Reader, Unexpected};
 use crate::fault::Fault;
-use crate::geometry::{Position, Size};
-use crate::pixels::Pixels;
-use crate::reader::{Reader, Unexpected};
+use crate::types::{Color, Digest, Position, Size};
+use std::fmt;
+
+/// How much data a call carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count<const UNIT: char>(pub u32);
+
+impl<const UNIT: char> fmt::Display for Count<UNIT> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = if UNIT == 'p' { "pixel" } else { "byte" };
+        write!(f, "{} {unit}{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+impl<const UNIT: char> Count<UNIT> {
+    fn of(length: usize) -> Count<UNIT> {
+        Count(u32::try_from(length).unwrap_or(u32::MAX))
+    }
+}
 
 /// A parameter of a request.
 pub(super) trait Parameter<'a>: Sized {
@@ -34,7 +49,7 @@ fn whole<T: TryFrom<i64>>(reader: &mut Reader<'_>, name: &str, wanted: &str) -> 
 impl<'a> Parameter<'a> for i32 {
     type Kept = i32;
     fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(*self));
+        crate::codec::envelope::write_int(out, i64::from(*self));
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<i32, Fault> {
         whole(reader, name, "a whole number from -2147483648 to 2147483647")
@@ -47,7 +62,7 @@ impl<'a> Parameter<'a> for i32 {
 impl<'a> Parameter<'a> for u32 {
     type Kept = u32;
     fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(*self));
+        crate::codec::envelope::write_int(out, i64::from(*self));
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<u32, Fault> {
         whole(reader, name, "a whole number from 0 to 4294967295")
@@ -60,7 +75,7 @@ impl<'a> Parameter<'a> for u32 {
 impl<'a> Parameter<'a> for Color {
     type Kept = Color;
     fn encode(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(self.to_u32()));
+        crate::codec::envelope::write_int(out, i64::from(self.to_u32()));
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<Color, Fault> {
         whole(reader, name, "a number 0xRRGGBBAA, from 0 to 4294967295").map(Color::from_u32)
@@ -81,7 +96,7 @@ impl<'a> Parameter<'a> for &'a [u8] {
         out.extend_from_slice(self);
     }
     fn encode_lending(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, self.len());
+        crate::codec::envelope::write_bin_header(out, self.len());
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<&'a [u8], Fault> {
         reader.bytes().map_err(|what| no_bin(name, &what))
@@ -128,7 +143,7 @@ impl Returned for () {
 
 impl Returned for Color {
     fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_int(out, i64::from(self.to_u32()));
+        crate::codec::envelope::write_int(out, i64::from(self.to_u32()));
     }
     fn read(reader: &mut Reader<'_>) -> Result<Color, Unexpected> {
         bounded(reader).map(Color::from_u32)
@@ -137,7 +152,7 @@ impl Returned for Color {
 
 impl Returned for Vec<u8> {
     fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, self.len());
+        crate::codec::envelope::write_bin_header(out, self.len());
         out.extend_from_slice(self);
     }
     fn read(reader: &mut Reader<'_>) -> Result<Vec<u8>, Unexpected> {
@@ -147,7 +162,7 @@ impl Returned for Vec<u8> {
 
 impl Returned for Digest {
     fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_bin_header(out, Digest::SIZE);
+        crate::codec::envelope::write_bin_header(out, Digest::SIZE);
         out.extend_from_slice(self.as_bytes());
     }
     fn read(reader: &mut Reader<'_>) -> Result<Digest, Unexpected> {
@@ -160,9 +175,9 @@ impl Returned for Digest {
 
 impl Returned for Size {
     fn write(&self, out: &mut Vec<u8>) {
-        crate::envelope::write_array_header(out, 2);
-        crate::envelope::write_int(out, i64::from(self.width));
-        crate::envelope::write_int(out, i64::from(self.height));
+        crate::codec::envelope::write_array_header(out, 2);
+        crate::codec::envelope::write_int(out, i64::from(self.width));
+        crate::codec::envelope::write_int(out, i64::from(self.height));
     }
     fn read(reader: &mut Reader<'_>) -> Result<Size, Unexpected> {
         pair(reader).map(|(width, height)| Size { width, height })
@@ -172,9 +187,9 @@ impl Returned for Size {
 impl Returned for Option<Position> {
     fn write(&self, out: &mut Vec<u8>) {
         let Some(Position { x, y }) = *self else { return out.push(0xc0) };
-        crate::envelope::write_array_header(out, 2);
-        crate::envelope::write_int(out, i64::from(x));
-        crate::envelope::write_int(out, i64::from(y));
+        crate::codec::envelope::write_array_header(out, 2);
+        crate::codec::envelope::write_int(out, i64::from(x));
+        crate::codec::envelope::write_int(out, i64::from(y));
     }
     fn read(reader: &mut Reader<'_>) -> Result<Option<Position>, Unexpected> {
         if reader.nil() {

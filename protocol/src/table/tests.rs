@@ -1,6 +1,8 @@
 use super::*;
 use crate::Code;
-use crate::pixels::Pixel;
+use crate::codec::reader::Reader;
+use crate::limits;
+use crate::table::Pixel;
 
 fn decode(method: Method, bytes: &[u8]) -> Result<String, String> {
     Request::decode(method, &mut Reader::new(bytes)).map(|r| r.call().to_string()).map_err(|f| f.to_string())

@@ -5,7 +5,7 @@
 //! column too: the group that its row stands in.
 
 use super::{Method, Request};
-use crate::pixels::Pixels;
+use crate::table::Pixels;
 
 /// What a call does to a display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 //! `[0, msgid, method, params]`, `[1, msgid, error, result]` and `[2, method, params]`, as the public specification
 //! has it (<https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md>). Numbers are written in their shortest form.
 
-use crate::reader::{Reader, Unexpected};
+use crate::codec::reader::{Reader, Unexpected};
 use rmp::encode;
 
 const INFALLIBLE: &str = "a Vec takes every byte";

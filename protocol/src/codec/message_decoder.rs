@@ -1,7 +1,7 @@
 //! Bytes as they arrive, cut into whole messages.
 
+use crate::codec::scan::{Scan, ScanError};
 use crate::limits;
-use crate::scan::{Scan, ScanError};
 use std::fmt;
 
 /// Keeps what has arrived of a message that is not whole yet. Whole messages that lie in the input are handed out

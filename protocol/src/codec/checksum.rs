@@ -208,7 +208,8 @@ impl Passing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{envelope, hello};
+    use crate::codec::envelope;
+    use crate::hello;
 
     const MESSAGE: &[u8] = b"\x94\x00\x01\xa4sync\x90";
 

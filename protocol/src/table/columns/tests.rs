@@ -1,5 +1,5 @@
 use super::*;
-use crate::calls::tests::samples;
+use crate::table::tests::samples;
 
 /// One row a method. A new call gets a row here too, and with it a decision about every column.
 const TABLE: &str = "
