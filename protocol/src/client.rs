@@ -8,22 +8,22 @@ mod completion;
 mod corruption;
 mod ended;
 mod flight;
+mod flood;
+mod foreign_protocol;
 mod fragment;
 mod image;
 mod joining;
-mod noise;
 mod receive;
 mod refusal;
 mod resume;
 mod send;
 mod send_buffer;
 mod session;
-mod stranger;
 mod window;
 mod zero_copy;
 
 pub use ended::Ended;
-pub use flight::{GivenUp, Made, Origin, Place};
+pub use flight::{CallSite, GivenUp, IssuedCall, Origin};
 pub use zero_copy::Lent;
 
 use crate::fault::Fault;
@@ -62,12 +62,12 @@ pub enum Event {
     /// The server answered `hello`: requests may be made.
     Welcome,
     /// The call failed. It is done.
-    Fault(Made, Fault),
+    Fault(IssuedCall, Fault),
     /// The question was answered. It is done.
-    Answer(Made, Answer),
+    Answer(IssuedCall, Answer),
     /// The server answered [`Connection::reconnect`]: how the session stands, and which calls are given up, whose outcome is unknown. The
     /// others continue.
-    Resumed(Standing, Vec<Made>),
+    Resumed(Standing, Vec<IssuedCall>),
 }
 
 impl Connection {
@@ -143,7 +143,7 @@ impl Connection {
 
     /// Returns how many bytes of memory the buffers hold.
     pub fn memory(&self) -> usize {
-        self.receive.inbox.capacity() + self.out.capacity() + self.calls.image.capacity()
+        self.receive.decoder.capacity() + self.out.capacity() + self.calls.image.capacity()
     }
 
     /// Gives up every call that is not done, since there will be no other connection. Returns each once, and which of them may have been

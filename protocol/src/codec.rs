@@ -4,5 +4,6 @@
 pub(crate) mod checksum;
 pub(crate) mod envelope;
 pub(crate) mod message_decoder;
+pub(crate) mod output_buffer;
 pub(crate) mod reader;
 pub(crate) mod scan;

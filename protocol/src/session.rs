@@ -7,14 +7,14 @@
 
 mod filter;
 mod nonce;
+mod persist;
 mod quota;
-mod stored;
 mod table;
 
 pub use filter::{Filter, Misuse, Verdict};
 pub use nonce::Nonce;
+pub use persist::InvalidSession;
 pub use quota::Peer;
-pub use stored::NoSession;
 pub use table::{Claim, Sessions};
 
 use crate::codec::checksum;
@@ -184,11 +184,11 @@ pub struct Session {
     drawn: u64,
     /// The last `sync_durable` that was answered: what it says is to be so before the client is told. It is not stored, since
     /// what is read back from a disk is on it.
-    vouched: u64,
+    durable_through: u64,
     /// The client has ended it.
     is_ended: bool,
     /// What it began with: the nonce of the welcome, or, of a client that does not confirm, the number of the `hello`.
-    born: u64,
+    incarnation: u64,
     /// The number of the last `hello`.
     attempt: u64,
     /// How many requests were executed in it, at least. It is not stored.
@@ -207,9 +207,9 @@ impl Session {
             bytes: 0,
             unkept: VecDeque::new(),
             drawn: applied,
-            vouched: 0,
+            durable_through: 0,
             is_ended: false,
-            born: 0,
+            incarnation: 0,
             attempt: 0,
             executed: 0,
         }
@@ -217,8 +217,8 @@ impl Session {
 
     /// One that begins with this `hello`, of which the welcome has this nonce.
     fn begin(asked: &Resume, nonce: Option<Nonce>) -> Session {
-        let born = nonce.map_or(asked.attempt, Nonce::get);
-        Session { born, attempt: asked.attempt, ..Session::new(asked.next - 1) }
+        let incarnation = nonce.map_or(asked.attempt, Nonce::get);
+        Session { incarnation, attempt: asked.attempt, ..Session::new(asked.next - 1) }
     }
 
     /// The session with which a connection goes on, of what was `found` under its id on the display `instance`. `nonce` is that
@@ -250,7 +250,7 @@ impl Session {
         // One of whose beginning the client does not know is of no use to it: it began when an answer was lost, or when an old
         // `hello` came very late. Nothing was executed in it.
         let known = asked.incarnation.unwrap_or(born);
-        let Some(session) = found.as_mut().filter(|session| session.born == known) else {
+        let Some(session) = found.as_mut().filter(|session| session.incarnation == known) else {
             *found = None;
             let standing = match asked.instance {
                 None => Standing::Fresh,
@@ -268,7 +268,7 @@ impl Session {
         if applied < ack && asked.drew <= applied {
             // Only answers are missing, and the client has them.
             let Session { drawn, is_ended, executed, .. } = *session;
-            *session = Session { born: known, drawn, is_ended, executed, ..Session::new(ack) };
+            *session = Session { incarnation: known, drawn, is_ended, executed, ..Session::new(ack) };
         } else if applied < ack {
             if !asked.accepts_loss {
                 let text = format!(
@@ -280,7 +280,7 @@ impl Session {
             let executed = session.executed;
             *found = None;
             return Ok((
-                Session { born: known, attempt, executed, ..Session::new(ack) },
+                Session { incarnation: known, attempt, executed, ..Session::new(ack) },
                 Standing::Regressed,
             ));
         }
@@ -314,8 +314,8 @@ impl Session {
 
     /// What a journal has to know of a session that is gone: which it was, and that nobody goes on with it.
     pub fn ended(&self) -> Session {
-        let Session { born, attempt, executed, .. } = *self;
-        Session { born, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
+        let Session { incarnation, attempt, executed, .. } = *self;
+        Session { incarnation, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
     }
 
     /// Which `hello` was the last one.
@@ -325,7 +325,7 @@ impl Session {
 
     /// Whether its client confirms each welcome, so that a late copy of what it sends is never executed.
     pub(crate) fn is_confirmed(&self) -> bool {
-        Nonce::is_one(self.born)
+        Nonce::is_one(self.incarnation)
     }
 
     /// The client holds every reply up to `ack`.
@@ -404,13 +404,13 @@ impl Session {
     }
 
     /// The request that was responded to last is a `sync_durable`.
-    pub(crate) fn vouched(&mut self) {
-        self.vouched = self.filter.applied();
+    pub(crate) fn note_sync_durable(&mut self) {
+        self.durable_through = self.filter.applied();
     }
 
     /// The last request whose answer says what is on the disk.
-    pub(crate) fn vouched_to(&self) -> u64 {
-        self.vouched
+    pub(crate) fn durable_through(&self) -> u64 {
+        self.durable_through
     }
 
     /// A journal has a request that was executed after those that are known, and what came of it: nothing, or the message that
@@ -418,8 +418,8 @@ impl Session {
     pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
         if stamp.ack > self.filter.applied() {
             // A client may ask for as long as it likes between two calls that draw: of what it has acknowledged nothing is kept.
-            let Session { born, attempt, drawn, is_ended, executed, .. } = *self;
-            *self = Session { born, attempt, drawn, is_ended, executed, ..Session::new(stamp.ack) };
+            let Session { incarnation, attempt, drawn, is_ended, executed, .. } = *self;
+            *self = Session { incarnation, attempt, drawn, is_ended, executed, ..Session::new(stamp.ack) };
         }
         let before = self.filter.applied();
         if stamp.number <= before {

@@ -151,13 +151,13 @@ impl Tracer {
         let (length, check, is_right) = (follower.length(), follower.digest(), follower.is_right());
         let said = match (said, is_right) {
             (Some(said), _) => said,
-            (None, Some(false)) => self.altered(direction, "it is not what its check says"),
-            (None, None) if is_agreed => self.altered(direction, "it has no check"),
+            (None, Some(false)) => self.corrupted(direction, "it is not what its check says"),
+            (None, None) if is_agreed => self.corrupted(direction, "it has no check"),
             (None, _) => self.understand(direction, &message, now),
         };
         let check = check.map_or(Vec::new(), |digest| checksum::bytes(digest).to_vec());
         let is_broken =
-            direction == Direction::ToDisplay && matches!(said, Said::NotUnderstood(_) | Said::Altered(_));
+            direction == Direction::ToDisplay && matches!(said, Said::NotUnderstood(_) | Said::Corrupted(_));
         let mut bytes = [check.clone(), message].concat();
         let hidden = secret::hide(&mut bytes[check.len()..], is_broken);
         let hidden = hidden.iter().map(|range| range.start + check.len()..range.end + check.len()).collect();
@@ -166,9 +166,9 @@ impl Tracer {
     }
 
     /// Nobody believes any more what comes this way.
-    fn altered(&mut self, direction: Direction, what: &str) -> Said {
+    fn corrupted(&mut self, direction: Direction, what: &str) -> Said {
         self.follower(direction).give_up();
-        Said::Altered(what.into())
+        Said::Corrupted(what.into())
     }
 
     /// The sender of `direction` has closed its side.

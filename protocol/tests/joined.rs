@@ -149,7 +149,7 @@ fn each_knows_when_it_was_made() {
 #[test]
 fn each_knows_the_line_that_made_it() {
     #[track_caller]
-    fn here() -> Option<client::Place> {
+    fn here() -> Option<client::CallSite> {
         Some(std::panic::Location::caller())
     }
     let mut world = World::new(SIZE);

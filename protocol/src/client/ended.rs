@@ -40,7 +40,7 @@ pub(super) fn violation(what: impl Into<String>) -> Ended {
 impl From<&Ended> for Kind {
     fn from(ended: &Ended) -> Kind {
         match ended {
-            Ended::Corrupted(_) => Kind::Altered,
+            Ended::Corrupted(_) => Kind::Corrupted,
             Ended::Flooded(_) | Ended::Stranger(_) => Kind::Unavailable,
             Ended::Violation(_) | Ended::OneDisplay(_) => Kind::Final,
             Ended::Refused(fault) => match fault.code {

@@ -1,7 +1,7 @@
 //! Continues a session on another connection.
 
 use super::ended::violation;
-use super::flight::Made;
+use super::flight::IssuedCall;
 use super::fragment::Limits;
 use super::image::Image;
 use super::receive::Receive;
@@ -162,7 +162,7 @@ impl Connection {
     }
 
     /// Gives up the requests up to number `last`, whose outcome is unknown. The others were not sent, and continue.
-    fn give_up_to(&mut self, last: u64) -> Vec<Made> {
+    fn give_up_to(&mut self, last: u64) -> Vec<IssuedCall> {
         let lost = self.flight.give_up(last);
         self.out.rewind(self.flight.bytes(), self.flight.bytes(), last);
         self.calls.done = match self.flight.first() {

@@ -1,7 +1,7 @@
 //! Encodes calls as requests, and hands out the bytes to send.
 
 use super::Connection;
-use super::flight::{InFlight, Load, Origin, Part, Place, single};
+use super::flight::{CallSite, InFlight, Load, Origin, Part, single};
 use super::fragment::{Limits, size};
 use super::zero_copy::{Lent, write_request_lending};
 use crate::codec::checksum;
@@ -54,7 +54,7 @@ impl Connection {
     /// It counts as made when the first of them was: the caller has to ensure that this is less than
     /// [`limits::JOIN_TIME`] ago, and to check now and then whether there is credit.
     #[inline]
-    pub fn join(&mut self, request: &Request<'_>, place: Option<Place>) -> Option<u64> {
+    pub fn join(&mut self, request: &Request<'_>, place: Option<CallSite>) -> Option<u64> {
         let pixel = single(request)?;
         if !self.joining.has_room() {
             return None;

@@ -1,7 +1,7 @@
 //! Checksums: a notification before each message that says what that has to be.
 //!
 //! TCP's own checksum has 16 bits, and boxes in between write it anew: now and then bytes arrive otherwise than they were sent.
-//! Who writes opens a check ([`begin`]), writes the message, and fills the digest in ([`finish`]). Who reads asks [`Arriving`] of
+//! Who writes opens a check ([`begin`]), writes the message, and fills the digest in ([`finish`]). Who reads asks [`Verifier`] of
 //! each whole message before anything in it is believed. Where nothing is agreed and no check comes, that is a comparison or two.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -79,7 +79,7 @@ pub(crate) fn write(out: &mut Vec<u8>, is_checked: bool, write: impl FnOnce(&mut
 
 /// What the messages that arrive on a connection have to be.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Arriving {
+pub(crate) struct Verifier {
     /// Each of them has a check in front.
     is_agreed: bool,
     /// The digest that the next one is to have.
@@ -90,7 +90,7 @@ pub(crate) struct Arriving {
 
 /// What a whole message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arrived {
+pub(crate) enum Verified {
     /// It says what the next one is to be, and there is nothing else to it.
     Check,
     /// It is to be dealt with.
@@ -99,7 +99,7 @@ pub(crate) enum Arrived {
 
 /// How it shows that bytes were altered on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Altered {
+pub(crate) enum Corruption {
     #[error("a message of {0} bytes is not what its check says")]
     Mismatch(usize),
     #[error("a message of {0} bytes came without a check")]
@@ -108,10 +108,10 @@ pub(crate) enum Altered {
     Twice,
 }
 
-impl Arriving {
+impl Verifier {
     /// The first message is to come. Whether it is known already that there is a check before each.
-    pub(crate) fn new(is_agreed: bool) -> Arriving {
-        Arriving { is_agreed, ..Arriving::default() }
+    pub(crate) fn new(is_agreed: bool) -> Verifier {
+        Verifier { is_agreed, ..Verifier::default() }
     }
 
     /// Whether each message has a check in front.
@@ -140,54 +140,54 @@ impl Arriving {
     /// # Errors
     /// It is not what was sent: nothing of it may be believed.
     #[inline]
-    pub(crate) fn take(&mut self, message: &[u8]) -> Result<Arrived, Altered> {
+    pub(crate) fn verify(&mut self, message: &[u8]) -> Result<Verified, Corruption> {
         if !self.is_known() && message.len() != LENGTH {
             self.was_checked = false;
-            return Ok(Arrived::Message);
+            return Ok(Verified::Message);
         }
         self.compare(message)
     }
 
-    fn compare(&mut self, message: &[u8]) -> Result<Arrived, Altered> {
+    fn compare(&mut self, message: &[u8]) -> Result<Verified, Corruption> {
         self.was_checked = false;
         match (self.expected.take(), read(message)) {
             (None, Some(digest)) => {
                 self.expected = Some(digest);
-                Ok(Arrived::Check)
+                Ok(Verified::Check)
             }
-            (Some(_), Some(_)) => Err(Altered::Twice),
+            (Some(_), Some(_)) => Err(Corruption::Twice),
             (Some(digest), None) if digest == xxh3_64(message) => {
                 self.was_checked = true;
-                Ok(Arrived::Message)
+                Ok(Verified::Message)
             }
-            (Some(_), None) => Err(Altered::Mismatch(message.len())),
-            (None, None) if self.is_agreed => Err(Altered::Unchecked(message.len())),
-            (None, None) => Ok(Arrived::Message),
+            (Some(_), None) => Err(Corruption::Mismatch(message.len())),
+            (None, None) if self.is_agreed => Err(Corruption::Unchecked(message.len())),
+            (None, None) => Ok(Verified::Message),
         }
     }
 }
 
 /// A message of which only a part is kept, beside what its check says.
-pub(crate) struct Passing {
+pub(crate) struct RunningDigest {
     expected: u64,
     /// Of the bytes so far. It is large, and few connections are watched.
     hash: Box<Xxh3>,
 }
 
-impl std::fmt::Debug for Passing {
+impl std::fmt::Debug for RunningDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Passing").field("expected", &self.expected).finish_non_exhaustive()
+        f.debug_struct("RunningDigest").field("expected", &self.expected).finish_non_exhaustive()
     }
 }
 
-impl Passing {
+impl RunningDigest {
     /// Nothing has passed of a message that is to have this digest.
-    pub(crate) fn new(expected: u64) -> Passing {
-        Passing { expected, hash: Box::new(Xxh3::new()) }
+    pub(crate) fn new(expected: u64) -> RunningDigest {
+        RunningDigest { expected, hash: Box::new(Xxh3::new()) }
     }
 
     /// These bytes are next.
-    pub(crate) fn pass(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
     }
 
@@ -196,7 +196,7 @@ impl Passing {
     }
 
     /// Whether all of it is what the check says.
-    pub(crate) fn is_right(&self) -> bool {
+    pub(crate) fn matches(&self) -> bool {
         self.hash.digest() == self.expected
     }
 
@@ -236,9 +236,9 @@ mod tests {
         lent.extend_from_slice(&MESSAGE[..4]);
         finish_lending(&mut lent, open, &MESSAGE[4..]);
         assert_eq!(lent, whole[..whole.len() - MESSAGE.len() + 4]);
-        let mut arriving = Arriving::new(true);
-        assert_eq!(arriving.take(&whole[6..at]), Ok(Arrived::Check));
-        assert_eq!((arriving.take(&whole[at..]), arriving.was_checked()), (Ok(Arrived::Message), true));
+        let mut verifier = Verifier::new(true);
+        assert_eq!(verifier.verify(&whole[6..at]), Ok(Verified::Check));
+        assert_eq!((verifier.verify(&whole[at..]), verifier.was_checked()), (Ok(Verified::Message), true));
         let mut bare = Vec::new();
         assert_eq!(write(&mut bare, false, |out| out.extend_from_slice(MESSAGE)), 0);
         assert_eq!(bare, MESSAGE);
@@ -248,18 +248,19 @@ mod tests {
     fn what_is_not_as_agreed_was_altered() {
         let right = bytes(xxh3_64(MESSAGE));
         for is_agreed in [false, true] {
-            let arriving = || Arriving::new(is_agreed);
-            let alone = if is_agreed { Err(Altered::Unchecked(MESSAGE.len())) } else { Ok(Arrived::Message) };
-            assert_eq!(arriving().take(MESSAGE), alone);
+            let verifier = || Verifier::new(is_agreed);
+            let alone =
+                if is_agreed { Err(Corruption::Unchecked(MESSAGE.len())) } else { Ok(Verified::Message) };
+            assert_eq!(verifier().verify(MESSAGE), alone);
             let after = |check: &[u8], message: &[u8]| {
-                let mut arriving = arriving();
-                assert_eq!(arriving.take(check), Ok(Arrived::Check));
-                assert!(arriving.is_known() && !arriving.was_checked());
-                arriving.take(message)
+                let mut verifier = verifier();
+                assert_eq!(verifier.verify(check), Ok(Verified::Check));
+                assert!(verifier.is_known() && !verifier.was_checked());
+                verifier.verify(message)
             };
-            assert_eq!(after(&right, MESSAGE), Ok(Arrived::Message));
-            assert_eq!(after(&bytes(7), MESSAGE), Err(Altered::Mismatch(MESSAGE.len())));
-            assert_eq!(after(&right, &right), Err(Altered::Twice));
+            assert_eq!(after(&right, MESSAGE), Ok(Verified::Message));
+            assert_eq!(after(&bytes(7), MESSAGE), Err(Corruption::Mismatch(MESSAGE.len())));
+            assert_eq!(after(&right, &right), Err(Corruption::Twice));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 /// Keeps what has arrived of a message that is not whole yet. Whole messages that lie in the input are handed out
 /// from there, without a copy.
 #[derive(Default)]
-pub(crate) struct Inbox {
+pub(crate) struct MessageDecoder {
     /// The start of one message, up to the last byte that has arrived; never a byte behind its end.
     kept: Vec<u8>,
     scan: Scan,
@@ -27,9 +27,9 @@ enum Stage {
 }
 
 /// Without the bytes: a greeting has the id of a session, which is secret.
-impl fmt::Debug for Inbox {
+impl fmt::Debug for MessageDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
+        f.debug_struct("MessageDecoder")
             .field("kept", &self.kept.len())
             .field("scan", &self.scan)
             .finish_non_exhaustive()
@@ -46,7 +46,7 @@ pub(crate) enum Found<'a> {
 /// How much is taken at once to complete a kept message whose end is not known: what is too much is given back.
 const CHUNK: usize = 4 << 10;
 
-impl Inbox {
+impl MessageDecoder {
     /// Bytes of the message that has begun.
     pub(crate) fn len(&self) -> usize {
         if self.stage == Stage::Growing { self.kept.len() } else { 0 }
@@ -93,7 +93,7 @@ impl Inbox {
 
     /// Finds the next whole message in what was kept and `input`, and moves `input` behind it. `None`: all of
     /// `input` was taken and more is needed. `limit` says, of the bytes so far, how long the message may become.
-    /// [`Inbox::message`] has its bytes.
+    /// [`MessageDecoder::message`] has its bytes.
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -143,7 +143,7 @@ impl Inbox {
         Ok(Some(Found::Kept))
     }
 
-    /// Has the message that was found last found again by the next call of [`Inbox::next`]. `before` is the input as it was then.
+    /// Has the message that was found last found again by the next call of [`MessageDecoder::next`]. `before` is the input as it was then.
     pub(crate) fn put_back<'a>(&mut self, found: Found<'_>, input: &mut &'a [u8], before: &'a [u8]) {
         match found {
             Found::InInput(_) => *input = before,
@@ -170,7 +170,7 @@ impl Inbox {
     }
 
     /// Where the rest of a long message may be read to without a detour: append at most that many bytes, then call
-    /// [`Inbox::next`]. The room grows with what has arrived, not with what a header announces.
+    /// [`MessageDecoder::next`]. The room grows with what has arrived, not with what a header announces.
     pub(crate) fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         self.forget();
         let missing = self.scan.missing(self.kept.len());
@@ -217,61 +217,22 @@ impl Inbox {
     }
 }
 
-/// Bytes to send, and how many of them are gone.
-#[derive(Debug, Default)]
-pub(crate) struct Outbox {
-    pub(crate) bytes: Vec<u8>,
-    sent: usize,
-}
-
-impl Outbox {
-    pub(crate) fn unsent(&self) -> &[u8] {
-        &self.bytes[self.sent..]
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
-    }
-
-    /// What comes after the first `n` unsent bytes is not sent after all.
-    pub(crate) fn truncate(&mut self, n: usize) {
-        self.bytes.truncate(self.sent + n);
-    }
-
-    /// `n` more bytes are gone. Memory beyond `keep` bytes is given back when nothing is left to send.
-    pub(crate) fn advance(&mut self, n: usize, keep: usize) {
-        self.sent = (self.sent + n).min(self.bytes.len());
-        if self.sent == self.bytes.len() {
-            self.sent = 0;
-            if self.bytes.capacity() > keep {
-                self.bytes = Vec::new();
-            }
-            self.bytes.clear();
-        } else if self.sent > keep.max(self.bytes.len() - self.sent) {
-            // A peer that is always a little behind must not make the sent part grow for ever. Moving less than
-            // was sent costs less than a copy of each byte.
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Cuts `bytes` at every place in `cuts` and answers the messages found.
     fn split(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
-        let (mut inbox, mut found, mut from) = (Inbox::default(), Vec::new(), 0);
+        let (mut decoder, mut found, mut from) = (MessageDecoder::default(), Vec::new(), 0);
         for &to in cuts.iter().chain([&bytes.len()]) {
             let mut input = &bytes[from..to];
-            while let Some(place) = inbox.next(&mut input, |_| limits::MESSAGE).unwrap() {
-                found.push(inbox.message(place).to_vec());
+            while let Some(place) = decoder.next(&mut input, |_| limits::MESSAGE).unwrap() {
+                found.push(decoder.message(place).to_vec());
             }
             assert!(input.is_empty());
             from = to;
         }
-        assert_eq!(inbox.len(), 0);
+        assert_eq!(decoder.len(), 0);
         found
     }
 
@@ -291,23 +252,23 @@ mod tests {
 
     #[test]
     fn a_buffer_grows_with_what_arrives_and_is_given_back() {
-        let mut inbox = Inbox::default();
+        let mut decoder = MessageDecoder::default();
         let header = [0x91, 0xc6, 0x00, 0xf0, 0, 0];
-        assert_eq!(inbox.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));
-        assert!(inbox.capacity() < 64, "15 MiB announced, 6 bytes arrived");
+        assert_eq!(decoder.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));
+        assert!(decoder.capacity() < 64, "15 MiB announced, 6 bytes arrived");
         let mut arrived = 0;
-        while let Some((buffer, room)) = inbox.body() {
+        while let Some((buffer, room)) = decoder.body() {
             assert!(room <= arrived.max(limits::READ) + 6);
             buffer.resize(buffer.len() + room, 0);
             arrived += room;
-            assert!(inbox.capacity() <= 2 * (arrived + limits::READ));
+            assert!(decoder.capacity() <= 2 * (arrived + limits::READ));
         }
         let last = vec![0; 0xf0_0000 - arrived];
         let mut input = &last[..];
-        assert_eq!(inbox.next(&mut input, |_| limits::MESSAGE), Ok(Some(Found::Kept)));
-        assert_eq!(inbox.message(Found::Kept).len(), 0xf0_0006);
-        assert_eq!(inbox.next(&mut &[][..], |_| limits::MESSAGE), Ok(None));
-        assert!(inbox.capacity() <= limits::IDLE_BUFFER);
+        assert_eq!(decoder.next(&mut input, |_| limits::MESSAGE), Ok(Some(Found::Kept)));
+        assert_eq!(decoder.message(Found::Kept).len(), 0xf0_0006);
+        assert_eq!(decoder.next(&mut &[][..], |_| limits::MESSAGE), Ok(None));
+        assert!(decoder.capacity() <= limits::IDLE_BUFFER);
     }
 
     #[test]
@@ -316,30 +277,30 @@ mod tests {
         let header = [0x91, 0xc6, 0x00, 0x50, 0, 0];
         // As whole reads, and as a slow network cuts them.
         for piece in [usize::MAX, 40_000, 1_400] {
-            let (mut inbox, mut arrived, mut is_over) = (Inbox::default(), header.len(), false);
-            assert_eq!(inbox.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));
+            let (mut decoder, mut arrived, mut is_over) = (MessageDecoder::default(), header.len(), false);
+            assert_eq!(decoder.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));
             while !is_over {
-                let most = inbox.most().max(limits::IDLE_BUFFER) + limits::READ;
-                if inbox.has_room() {
-                    assert!(inbox.capacity() == inbox.most() && inbox.capacity() <= LENGTH);
+                let most = decoder.most().max(limits::IDLE_BUFFER) + limits::READ;
+                if decoder.has_room() {
+                    assert!(decoder.capacity() == decoder.most() && decoder.capacity() <= LENGTH);
                 }
-                let bytes = match inbox.body() {
+                let bytes = match decoder.body() {
                     Some((buffer, room)) => {
                         let bytes = room.min(piece);
                         buffer.resize(buffer.len() + bytes, 0);
-                        is_over = inbox.next(&mut &[][..], |_| limits::MESSAGE).unwrap().is_some();
+                        is_over = decoder.next(&mut &[][..], |_| limits::MESSAGE).unwrap().is_some();
                         bytes
                     }
                     None => {
-                        let bytes = vec![0; inbox.missing().min(piece)];
-                        is_over = inbox.next(&mut &bytes[..], |_| limits::MESSAGE).unwrap().is_some();
+                        let bytes = vec![0; decoder.missing().min(piece)];
+                        is_over = decoder.next(&mut &bytes[..], |_| limits::MESSAGE).unwrap().is_some();
                         bytes.len()
                     }
                 };
                 arrived += bytes;
-                assert!(inbox.capacity() <= most.min(LENGTH), "{} of {most}", inbox.capacity());
+                assert!(decoder.capacity() <= most.min(LENGTH), "{} of {most}", decoder.capacity());
             }
-            assert_eq!((arrived, inbox.capacity(), inbox.missing()), (LENGTH, LENGTH, 0));
+            assert_eq!((arrived, decoder.capacity(), decoder.missing()), (LENGTH, LENGTH, 0));
         }
     }
 }

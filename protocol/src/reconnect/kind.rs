@@ -19,7 +19,7 @@ pub enum Kind {
     /// bytes of it were altered does the latter.
     Network,
     /// Bytes were altered in transit, of what either side has sent.
-    Altered,
+    Corrupted,
     /// The display took another connection for the later one, or this one for a copy. The session is the client's own, so an earlier
     /// `hello` of its own came late or twice: a `hello` with a higher number settles it.
     Overtaken,
@@ -39,7 +39,7 @@ impl Kind {
     pub fn of_goodbye(fault: &Fault) -> Kind {
         match fault.code {
             Code::ShuttingDown | Code::TooSlow => Kind::Unavailable,
-            Code::Corrupted => Kind::Altered,
+            Code::Corrupted => Kind::Corrupted,
             Code::Superseded | Code::Unconfirmed => Kind::Overtaken,
             _ => Kind::Final,
         }
@@ -48,7 +48,7 @@ impl Kind {
     /// Whether a connection that had been greeted may be followed by another.
     pub(super) fn may_return(self, accepts_loss: bool) -> bool {
         match self {
-            Kind::Network | Kind::Altered | Kind::Overtaken | Kind::HelloOvertaken | Kind::Unavailable => {
+            Kind::Network | Kind::Corrupted | Kind::Overtaken | Kind::HelloOvertaken | Kind::Unavailable => {
                 true
             }
             Kind::Regressed => accepts_loss,
@@ -60,7 +60,7 @@ impl Kind {
     /// came first. A display that does not know checks answers in the same way each time, so the number of attempts is limited.
     pub(super) fn may_greet_again(self, is_checked: bool) -> bool {
         match self {
-            Kind::Network | Kind::Altered => is_checked,
+            Kind::Network | Kind::Corrupted => is_checked,
             Kind::HelloOvertaken => true,
             Kind::Overtaken | Kind::Unavailable | Kind::Regressed | Kind::Final => false,
         }
@@ -68,6 +68,6 @@ impl Kind {
 
     /// Whether the next connection may be lost for the same reason, however long it lasts.
     pub(super) fn may_recur(self) -> bool {
-        matches!(self, Kind::Altered | Kind::Overtaken)
+        matches!(self, Kind::Corrupted | Kind::Overtaken)
     }
 }

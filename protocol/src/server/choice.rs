@@ -1,7 +1,7 @@
 //! Which display a connection is for: the first message says, and the caller chooses.
 
-use super::hold::{Hold, no_journal};
-use super::{Phase, Step, Talk};
+use super::durability_gate::{DurabilityGate, no_journal};
+use super::{ConnectionState, Phase, Step};
 use crate::codec::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello};
@@ -35,7 +35,7 @@ pub struct Config {
 /// What the first message says about the display: see [`Step::Greet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Greeting<'a> {
+pub struct DisplayRequest<'a> {
     /// The name that the client asks for, as it was sent: any text. `None` is the server's first display.
     pub display: Option<&'a str>,
 }
@@ -73,7 +73,7 @@ impl Fault {
     }
 }
 
-impl Talk {
+impl ConnectionState {
     /// Whether this first message needs a display that has not been chosen. A `hello` says so itself, once it is read.
     #[cold]
     pub(super) fn needs_choice(&self, message: &[u8]) -> bool {
@@ -82,12 +82,12 @@ impl Talk {
             Some(Message::Notification { method, .. }) => method != hello::CHECK.as_bytes(),
             Some(Message::Response { .. }) | None => false,
         };
-        is_call && self.config.is_none() && self.refusal.is_none()
+        is_call && self.handshake.config.is_none() && self.handshake.refusal.is_none()
     }
 
     /// Asks the caller for the display of a `hello` whose version is spoken.
     pub(super) fn ask_for_display<'a>(&'a mut self, msgid: u32, hello: Hello, now: Instant) -> Step<'a> {
-        if let Some(config) = &self.config {
+        if let Some(config) = &self.handshake.config {
             let is_there = hello.display.as_deref().is_none_or(|asked| asked == config.display.as_str());
             let refused = (!is_there)
                 .then(|| Fault::unknown_display(hello.display.as_deref().unwrap_or(""), [&config.display]));
@@ -96,47 +96,47 @@ impl Talk {
                 None => self.go_on(msgid, hello, now),
             };
         }
-        self.awaiting = Awaiting::Choice(Choice::Hello(msgid, Box::new(hello)));
-        match &self.awaiting {
+        self.handshake.awaiting = Awaiting::Choice(Choice::Hello(msgid, Box::new(hello)));
+        match &self.handshake.awaiting {
             Awaiting::Choice(Choice::Hello(_, hello)) => {
-                Step::Greet(Greeting { display: hello.display.as_deref() })
+                Step::Greet(DisplayRequest { display: hello.display.as_deref() })
             }
             _ => Step::Wait,
         }
     }
 
     pub(super) fn choose(&mut self, chosen: Result<Config, Fault>) {
-        let choice = match std::mem::take(&mut self.awaiting) {
+        let choice = match std::mem::take(&mut self.handshake.awaiting) {
             Awaiting::Choice(choice) => choice,
             other => {
-                self.awaiting = other;
+                self.handshake.awaiting = other;
                 return;
             }
         };
         let refused = match chosen {
             Ok(config) => {
-                self.config = Some(config);
+                self.handshake.config = Some(config);
                 None
             }
             Err(fault) => Some(fault),
         };
         match choice {
-            Choice::Hello(msgid, hello) => self.awaiting = Awaiting::Chosen(msgid, hello, refused),
-            Choice::Plain => self.refusal = refused,
+            Choice::Hello(msgid, hello) => self.handshake.awaiting = Awaiting::Chosen(msgid, hello, refused),
+            Choice::Plain => self.handshake.refusal = refused,
         }
     }
 
     /// Answers the `hello` whose display is chosen, if there is one.
     #[cold]
     pub(super) fn greet_chosen(&mut self, now: Instant) -> Step<'static> {
-        match std::mem::take(&mut self.awaiting) {
+        match std::mem::take(&mut self.handshake.awaiting) {
             Awaiting::Chosen(msgid, hello, None) if self.closing.is_none() => self.go_on(msgid, *hello, now),
             Awaiting::Chosen(msgid, _, Some(fault)) if self.closing.is_none() => {
                 self.refuse_hello(msgid, &fault, now)
             }
             Awaiting::Chosen(..) => Step::Wait,
             other => {
-                self.awaiting = other;
+                self.handshake.awaiting = other;
                 Step::Wait
             }
         }
@@ -146,23 +146,23 @@ impl Talk {
     fn go_on(&mut self, msgid: u32, hello: Hello, now: Instant) -> Step<'static> {
         if hello.durable && !self.has_journal() {
             let step = self.refuse_hello(msgid, &no_journal(), now);
-            if self.is_open {
+            if self.handshake.is_open {
                 // The next hello may ask for another display.
-                self.config = None;
+                self.handshake.config = None;
             }
             return step;
         }
-        self.hold = hello.durable.then(|| Hold::lasting(self.out.unsent().len()));
-        let has_sessions = self.config.as_ref().is_some_and(|config| config.instance.is_some());
+        self.sending.gate = hello.durable.then(|| DurabilityGate::lasting(self.sending.out.unsent().len()));
+        let has_sessions = self.handshake.config.as_ref().is_some_and(|config| config.instance.is_some());
         let resume = hello.resume().filter(|_| has_sessions);
-        self.phase = Phase::Greeted;
-        self.is_named = hello.display.is_some();
-        self.client = hello.client.map(|name| name.chars().take(100).collect());
+        self.handshake.phase = Phase::Greeted;
+        self.handshake.is_named = hello.display.is_some();
+        self.handshake.client = hello.client.map(|name| name.chars().take(100).collect());
         let Some(resume) = resume else {
             self.welcome(msgid, None);
             return Step::Continue;
         };
-        self.awaiting = Awaiting::Session(msgid, resume);
+        self.handshake.awaiting = Awaiting::Session(msgid, resume);
         Step::Resume(resume)
     }
 
@@ -175,6 +175,6 @@ impl Talk {
     }
 
     pub(super) fn has_journal(&self) -> bool {
-        self.config.as_ref().is_some_and(|config| config.has_journal)
+        self.handshake.config.as_ref().is_some_and(|config| config.has_journal)
     }
 }

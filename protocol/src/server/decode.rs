@@ -1,6 +1,6 @@
 //! Reads what a message asks for.
 
-use super::Talk;
+use super::ConnectionState;
 use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
 use crate::hello;
@@ -17,7 +17,7 @@ pub(super) fn not_rpc() -> Fault {
     )
 }
 
-impl Talk {
+impl ConnectionState {
     /// Reads the request of a method of that name.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Talk {
         if let Request::GetImage { width, height, .. } = request {
             let bytes = u128::from(width) * u128::from(height) * 4;
             // A response is a few bytes of envelope around the image.
-            let most = self.message - 64;
+            let most = self.handshake.message - 64;
             if bytes > most as u128 {
                 let message = format!(
                     "an image of {width}x{height} has {bytes} bytes; the limit is {most}: ask for bands of rows"

@@ -469,10 +469,10 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
     assert_eq!((standing, begun.is_confirmed()), (Standing::Fresh, true));
     let enter = |asked: &Resume| Session::enter(&mut Some(begun.clone()), asked, HERE, Some(second)).unwrap();
     let (resumed, standing) = enter(&confirms(2, Some(first)));
-    assert_eq!((standing, resumed.born), (Standing::Resumed, first.get()), "it stays the same");
+    assert_eq!((standing, resumed.incarnation), (Standing::Resumed, first.get()), "it stays the same");
     // One that a copy of hello 1 began is another, though both began with hello 1.
     let (other, standing) = enter(&confirms(2, Some(second)));
-    assert_eq!((standing, other.born), (Standing::Expired, second.get()));
+    assert_eq!((standing, other.incarnation), (Standing::Expired, second.get()));
     // What does not confirm could not be told from a late copy: the session stays as it is.
     let silent = Resume { confirms: false, ..confirms(2, Some(first)) };
     let mut found = Some(begun.clone());
@@ -483,7 +483,7 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
     let old = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
     assert!(!old.is_confirmed());
     let (resumed, standing) = Session::enter(&mut Some(old), &confirms(2, None), HERE, Some(first)).unwrap();
-    assert_eq!((standing, resumed.born), (Standing::Resumed, 1));
+    assert_eq!((standing, resumed.incarnation), (Standing::Resumed, 1));
 }
 
 #[test]
@@ -510,7 +510,10 @@ fn of_a_session_that_is_gone_a_journal_has_which_it_was_and_no_more() {
     session.ended().encode(&mut bytes);
     let found = Session::decode(&bytes).unwrap();
     assert!(found.is_ended() && !session.is_ended() && bytes.len() < 60, "{} bytes", bytes.len());
-    assert_eq!((found.born, found.attempt, found.filter().applied()), (session.born, session.attempt, 10));
+    assert_eq!(
+        (found.incarnation, found.attempt, found.filter().applied()),
+        (session.incarnation, session.attempt, 10)
+    );
     assert_eq!((session.requests(), session.ended().requests()), (10, 10));
 }
 

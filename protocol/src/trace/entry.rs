@@ -92,7 +92,7 @@ pub enum Said {
     NotUnderstood(String),
     /// A message that was altered on its way, and how that shows: its receiver believes nothing of it, and nothing that follows.
     /// Nothing more of this direction is told.
-    Altered(String),
+    Corrupted(String),
     /// The sender has closed its side.
     End {
         /// Bytes of a message that it had begun.
@@ -200,7 +200,7 @@ impl fmt::Display for Said {
             Said::NotUnderstood(what) => {
                 write!(f, "not understood: {what}; what follows is not traced")
             }
-            Said::Altered(what) => write!(f, "altered on its way: {what}; what follows is not traced"),
+            Said::Corrupted(what) => write!(f, "altered on its way: {what}; what follows is not traced"),
             Said::End { unfinished: 0 } => f.write_str("end"),
             Said::End { unfinished } => write!(f, "end, {unfinished} bytes into a message"),
             Said::Note(text) => f.write_str(text),

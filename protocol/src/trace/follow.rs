@@ -1,6 +1,6 @@
 //! Finds the ends of messages in passing bytes, and keeps of each only how it starts.
 
-use crate::codec::checksum::Passing;
+use crate::codec::checksum::RunningDigest;
 use crate::codec::envelope::Head;
 use crate::codec::scan::{Scan, ScanError};
 use crate::limits;
@@ -23,7 +23,7 @@ pub(super) struct Follower {
     start: Vec<u8>,
     length: u64,
     /// What there was a check before.
-    check: Option<Passing>,
+    check: Option<RunningDigest>,
     /// The digest for the message after this one.
     expected: Option<u64>,
     /// The message at hand has been handed out.
@@ -44,7 +44,7 @@ impl fmt::Debug for Follower {
 
 impl Follower {
     pub(super) fn memory(&self) -> usize {
-        let check = self.check.as_ref().map_or(0, Passing::memory);
+        let check = self.check.as_ref().map_or(0, RunningDigest::memory);
         self.start.capacity() + self.header.capacity() + check
     }
 
@@ -65,12 +65,12 @@ impl Follower {
 
     /// Whether the message found last is what the check before it says; nothing if there was none.
     pub(super) fn is_right(&self) -> Option<bool> {
-        self.check.as_ref().map(Passing::is_right)
+        self.check.as_ref().map(RunningDigest::matches)
     }
 
     /// The digest that the check before the message found last gave.
     pub(super) fn digest(&self) -> Option<u64> {
-        self.check.as_ref().map(Passing::expected)
+        self.check.as_ref().map(RunningDigest::expected)
     }
 
     /// Bytes of a message that has begun and not ended.
@@ -93,7 +93,7 @@ impl Follower {
             return Ok(false);
         }
         if std::mem::take(&mut self.is_done) {
-            let check = self.expected.take().map(Passing::new);
+            let check = self.expected.take().map(RunningDigest::new);
             *self = Follower { header: std::mem::take(&mut self.header), check, ..Follower::default() };
         }
         match self.scan(input) {
@@ -163,7 +163,7 @@ impl Follower {
         self.start.extend_from_slice(&taken[..n.min(KEPT - self.start.len())]);
         self.length += n as u64;
         if let Some(check) = &mut self.check {
-            check.pass(taken);
+            check.update(taken);
         }
         *input = rest;
     }

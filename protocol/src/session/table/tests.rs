@@ -122,7 +122,7 @@ fn a_late_hello_of_a_session_that_is_gone_begins_nothing_for_ten_minutes() {
 fn a_client_that_confirms_needs_no_tombstone() {
     let (mut sessions, now, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
     let mut confirmed = begun(9).unwrap();
-    confirmed.born = Nonce::new(7).get();
+    confirmed.incarnation = Nonce::new(7).get();
     confirmed.end();
     leave(&mut sessions, peer, 1, confirmed, now);
     assert_eq!((sessions.tombstones(), sessions.count()), (0, (0, 0)));

@@ -1,7 +1,7 @@
 //! Limits messages that do nothing.
 
 use super::{Connection, Ended};
-use crate::codec::checksum::Arrived;
+use crate::codec::checksum::Verified;
 use crate::limits;
 use std::time::Instant;
 
@@ -34,13 +34,13 @@ impl Connection {
     #[inline]
     pub(super) fn note_arrived(
         &mut self,
-        arrived: Arrived,
+        arrived: Verified,
         length: usize,
         applied: u64,
         now: Instant,
     ) -> Result<(), Ended> {
         // Most messages do something. A check is counted with the message behind it.
-        if self.flight.applied() != applied || arrived == Arrived::Check {
+        if self.flight.applied() != applied || arrived == Verified::Check {
             Ok(())
         } else {
             self.note_noise(length, now)
@@ -49,7 +49,7 @@ impl Connection {
 
     #[cold]
     fn note_noise(&mut self, length: usize, now: Instant) -> Result<(), Ended> {
-        if !self.receive.noise.is_flood(length, now) {
+        if !self.receive.flood.is_flood(length, now) {
             return Ok(());
         }
         Err(Ended::Flooded(format!(
@@ -66,21 +66,21 @@ mod tests {
 
     #[test]
     fn a_burst_is_borne_and_a_trickle_for_ever_but_no_flood() {
-        let (mut noise, mut now) = (Noise::default(), Instant::now());
+        let (mut flood, mut now) = (Noise::default(), Instant::now());
         for _ in 0..limits::TALK / 16 {
-            assert!(!noise.is_flood(16, now));
+            assert!(!flood.is_flood(16, now));
         }
-        assert!(noise.is_flood(16, now));
+        assert!(flood.is_flood(16, now));
         assert!((0..4).all(|_| !Noise::default().is_flood(limits::MESSAGE, now)), "a long message is none");
         // What came at once is forgiven after a while.
         now += Duration::from_secs(17);
         for _ in 0..100_000 {
             now += Duration::from_micros(500);
-            assert!(!noise.is_flood(32, now), "64 kB a second");
+            assert!(!flood.is_flood(32, now), "64 kB a second");
         }
         assert!((0..3 * limits::TALK / 64).any(|_| {
             now += Duration::from_micros(500);
-            noise.is_flood(64, now)
+            flood.is_flood(64, now)
         }));
     }
 }

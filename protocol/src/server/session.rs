@@ -1,19 +1,39 @@
-//! How a connection is greeted, and how a session goes on on it.
+//! Sessions on a connection: which request is executed, what is sent again, and how a session starts here and leaves.
 
-use super::{Awaiting, Config, Step, Talk};
-use crate::codec::envelope::{self, Message};
+use super::answer::Executing;
+use super::choice::Awaiting;
+use super::{Config, Connection, ConnectionState, Step};
+use crate::codec::envelope::Message;
 use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
-use crate::hello::{self, Hello, Welcome};
-use crate::limits;
-use crate::session::{self, Misuse, Nonce, Resume, Session, Standing, Verdict};
-use std::time::Instant;
+use crate::hello;
+use crate::session::{self, Id, Misuse, Resume, Session, Standing, Verdict};
 
-impl Talk {
+impl Connection {
+    /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
+    /// answered when it cannot be said what has been executed: in the middle of a request.
+    pub fn take_session(&mut self) -> Option<(Id, Session)> {
+        self.state.session.as_ref()?;
+        let text = "the session goes on on another connection";
+        // It says how far the session is, which may still reach the client: the session has to know.
+        self.state.end(None, Fault::new(Code::Superseded, text));
+        let (id, mut session) = self.state.session.take()?;
+        session.interrupt();
+        // One that changes nothing and is not answered yet comes again.
+        let is_between = match self.state.progress.executing {
+            None => true,
+            Some(Executing::Request { method, .. }) => method.may_be_repeated(),
+            Some(Executing::Notification) => false,
+        };
+        is_between.then_some((id, session))
+    }
+}
+
+impl ConnectionState {
     /// After `hello`: whether this request is the next to be executed. If not, what is done instead.
     pub(super) fn check_number<'a>(&mut self, msgid: u32, message: &[u8]) -> Option<Step<'a>> {
         let Some((_, session)) = &mut self.session else {
-            let expected = self.applied.wrapping_add(1) as u32;
+            let expected = self.progress.applied.wrapping_add(1) as u32;
             if msgid == expected {
                 return None;
             }
@@ -23,7 +43,7 @@ impl Talk {
             self.end(Some(msgid), Fault::new(Code::Malformed, text));
             return Some(Step::Wait);
         };
-        let number = session::number_near(self.applied, msgid);
+        let number = session::number_near(self.progress.applied, msgid);
         match session.handle_request(number, message) {
             Ok(Verdict::Execute) => None,
             other => Some(self.pass_over(msgid, number, other)),
@@ -34,16 +54,17 @@ impl Talk {
     #[cold]
     fn pass_over<'a>(&mut self, msgid: u32, number: u64, verdict: Result<Verdict, Misuse>) -> Step<'a> {
         let Some((_, session)) = &self.session else { return Step::Continue };
-        if number <= session.vouched_to() {
+        if number <= session.durable_through() {
             // What the answer says may not be on the disk yet.
-            self.hold_back();
+            self.close_gate();
         }
         let Some((_, session)) = &self.session else { return Step::Continue };
         match verdict {
             // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
             Ok(Verdict::Again) => {
-                let is_checked = self.arriving.is_agreed();
-                self.must_report |= !session.write_response(number, is_checked, &mut self.out.bytes);
+                let is_checked = self.receiving.verifier.is_agreed();
+                self.progress.must_report |=
+                    !session.write_response(number, is_checked, &mut self.sending.out.bytes);
             }
             // Requests are executed one at a time, and the next is looked at when the last is answered.
             Ok(Verdict::Attach | Verdict::Execute) => {}
@@ -90,14 +111,14 @@ impl Talk {
                 params.array().ok().filter(|&count| count > 0).and_then(|_| params.int().ok())
             }
             Message::Notification { method, .. } if *method == hello::CHECK.as_bytes() => {
-                self.end_altered("a check is not as checks are");
+                self.end_corrupted("a check is not as checks are");
                 return Step::Wait;
             }
             _ => None,
         };
-        let wanted = self.unconfirmed.map(|nonce| i128::from(nonce.get()));
+        let wanted = self.handshake.unconfirmed.map(|nonce| i128::from(nonce.get()));
         if confirmed.is_some() && confirmed.map(i128::from) == wanted {
-            self.unconfirmed = None;
+            self.handshake.unconfirmed = None;
             return Step::Continue;
         }
         let text = "what came after the welcome is not `confirm` with its nonce: it was not said to this connection, and \
@@ -106,107 +127,29 @@ impl Talk {
         Step::Wait
     }
 
-    /// Ends a plain connection on which the client greets after all. What came first may have been the check of that greeting, altered
-    /// so that it was none; and what follows may be the calls of a session, copied from an older connection.
-    #[cold]
-    pub(super) fn end_late_hello<'a>(&mut self, msgid: u32) -> Step<'a> {
-        let text = "hello may only be the first message of a connection: connect anew to say it";
-        self.end(Some(msgid), Fault::new(Code::Malformed, text));
-        Step::Wait
-    }
-
-    /// Ends a connection for which there is no place. A client that comes back with its session is told nothing: it tries again
-    /// when a connection only ends, and may give up when it is refused.
-    #[cold]
-    pub(super) fn turn_away<'a>(
-        &mut self,
-        msgid: u32,
-        method: &[u8],
-        params: &[u8],
-        fault: Fault,
-    ) -> Step<'a> {
-        if method == hello::HELLO.as_bytes() {
-            let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
-            if self.arriving.was_checked() {
-                self.arriving.agree();
-            }
-            if asked.is_ok_and(|(hello,)| hello.attempt <= 1) {
-                self.write_fault(msgid, &fault, true);
-            }
-        } else {
-            self.write_fault(msgid, &fault, false);
-        }
-        self.closing = Some(fault);
-        Step::Wait
-    }
-
-    #[cold]
-    pub(super) fn greet<'a>(&'a mut self, msgid: u32, params: &[u8], now: Instant) -> Step<'a> {
-        let asked: Result<(Hello,), _> = rmp_serde::from_slice(params);
-        match (&asked, self.arriving.was_checked()) {
-            (Ok((Hello { checks: true, .. },)), false) => {
-                self.end_altered("a hello that promises checks came without one");
-                return Step::Wait;
-            }
-            // What the second wants nobody knows. A refusal without a check would be taken for one that was altered.
-            (Ok((Hello { checks: true, .. },)) | Err(_), true) => self.arriving.agree(),
-            _ => {}
-        }
-        let fault = match asked {
-            Ok((hello,)) if hello.version == limits::VERSION => {
-                return self.ask_for_display(msgid, hello, now);
-            }
-            Ok((hello,)) => {
-                let text = format!(
-                    "this display speaks version {0} to {0}, not {1}",
-                    limits::VERSION,
-                    hello.version
-                );
-                Fault::new(Code::UnsupportedVersion, text)
-            }
-            Err(_) => Fault::invalid(
-                "hello takes one parameter, a map with the number `version` and what else SPEC.md lists",
-            ),
-        };
-        self.refuse_hello(msgid, &fault, now)
-    }
-
-    pub(super) fn welcome(&mut self, msgid: u32, standing: Option<Standing>) {
-        let Some(config) = &self.config else { return };
-        let mut welcome = Welcome::new(&*config.server, config.size, config.message);
-        if let Some((instance, boot)) = config.instance {
-            (welcome.instance, welcome.boot) = (Some(instance), Some(boot));
-        }
-        welcome.display = self.is_named.then(|| config.display.to_string());
-        (welcome.session, welcome.applied) = (standing, standing.map(|_| self.applied));
-        welcome.nonce = self.unconfirmed.map(Nonce::get);
-        self.say(|out| {
-            envelope::write_response_head(out, msgid);
-            out.push(0xc0);
-            envelope::write_map(out, &welcome);
-        });
-    }
-
     pub(super) fn resume(&mut self, found: &mut Option<Session>) {
         let Some((msgid, asked)) = self.take_resuming() else { return };
-        let Some(Config { instance: Some((instance, _)), nonce, .. }) = &self.config else { return };
+        let Some(Config { instance: Some((instance, _)), nonce, .. }) = &self.handshake.config else {
+            return;
+        };
         if self.closing.is_some() {
             return;
         }
         let (instance, nonce) = (*instance, nonce.filter(|_| asked.confirms));
         match Session::enter(found, &asked, instance, nonce) {
             Ok((session, standing)) => {
-                self.unconfirmed = nonce;
+                self.handshake.unconfirmed = nonce;
                 // What follows the beginning of a session would be lost with it, and nobody would know.
                 let is_promised = self.has_journal() && standing != Standing::Resumed;
-                if is_promised || session.vouched_to() > asked.ack {
-                    self.hold_back();
+                if is_promised || session.durable_through() > asked.ack {
+                    self.close_gate();
                 }
-                (self.applied, self.reported) = (session.filter().applied(), session.filter().ack());
-                self.standing = Some(standing);
+                (self.progress.applied, self.progress.reported) =
+                    (session.filter().applied(), session.filter().ack());
+                self.handshake.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
                 // What it had been told that did not arrive, in the order in which it was.
-                session.write_responses(self.arriving.is_agreed(), &mut self.out.bytes);
+                session.write_responses(self.receiving.verifier.is_agreed(), &mut self.sending.out.bytes);
                 self.session = Some((asked.session, session));
             }
             Err(fault) => self.refuse(msgid, fault),
@@ -221,17 +164,12 @@ impl Talk {
     }
 
     fn take_resuming(&mut self) -> Option<(u32, Resume)> {
-        match std::mem::take(&mut self.awaiting) {
+        match std::mem::take(&mut self.handshake.awaiting) {
             Awaiting::Session(msgid, asked) => Some((msgid, asked)),
             other => {
-                self.awaiting = other;
+                self.handshake.awaiting = other;
                 None
             }
         }
-    }
-
-    fn refuse(&mut self, msgid: u32, fault: Fault) {
-        self.write_fault(msgid, &fault, true);
-        self.end(None, fault);
     }
 }

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 /// Tokens for malformed requests, in thousandths.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct RateLimit {
     tokens: u64,
     filled: Instant,
 }
 
-impl Bucket {
-    pub(super) fn full(now: Instant) -> Bucket {
-        Bucket { tokens: u64::from(limits::MALFORMED_BURST) * 1000, filled: now }
+impl RateLimit {
+    pub(super) fn full(now: Instant) -> RateLimit {
+        RateLimit { tokens: u64::from(limits::MALFORMED_BURST) * 1000, filled: now }
     }
 
     /// Takes one, if there is one.

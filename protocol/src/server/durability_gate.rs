@@ -5,14 +5,14 @@
 //! exactly those go. What is said in between waits for the next mark. A client that sends without a pause is answered once
 //! a sync, and never has to wait for a moment of silence.
 
-use super::{Connection, Talk};
+use super::{Connection, ConnectionState};
 use crate::fault::{Code, Fault};
 
 /// Which bytes wait. Only a connection on which some do has one.
 #[derive(Debug, Default)]
-pub(super) struct Hold {
+pub(super) struct DurabilityGate {
     /// So many of the unsent bytes may be sent, whole messages.
-    released: usize,
+    pub(super) released: usize,
     /// So many when the disk has come after, once that is being waited for.
     marked: Option<usize>,
     /// Something behind the mark has to wait, too.
@@ -21,10 +21,10 @@ pub(super) struct Hold {
     is_lasting: bool,
 }
 
-impl Hold {
+impl DurabilityGate {
     /// Of a client that has said `durable`, behind so many unsent bytes.
-    pub(super) fn lasting(released: usize) -> Hold {
-        Hold { released, is_lasting: true, ..Hold::default() }
+    pub(super) fn lasting(released: usize) -> DurabilityGate {
+        DurabilityGate { released, is_lasting: true, ..DurabilityGate::default() }
     }
 
     pub(super) fn advance(&mut self, n: usize) {
@@ -36,72 +36,70 @@ impl Hold {
 impl Connection {
     /// Whether the client has asked to be told only what is durable.
     pub fn is_durable(&self) -> bool {
-        self.talk.hold.as_ref().is_some_and(|hold| hold.is_lasting)
+        self.state.sending.gate.as_ref().is_some_and(|gate| gate.is_lasting)
     }
 
     /// Whether anything waits to be released, marked or not.
     pub fn is_held(&self) -> bool {
-        let talk = &self.talk;
-        talk.hold.as_ref().is_some_and(|hold| hold.released < talk.out.unsent().len() || talk.has_to_report())
+        let state = &self.state;
+        state
+            .sending
+            .gate
+            .as_ref()
+            .is_some_and(|gate| gate.released < state.sending.out.unsent().len() || state.has_to_report())
     }
 
     /// Notes how far that is what has been said, progress included. If it answers yes, [`Connection::release`] is to be called
     /// when everything that was executed until now is on the disk. If no, nothing new waits, or what was marked last does.
     pub fn mark(&mut self) -> bool {
-        let talk = &mut self.talk;
-        if talk.hold.as_ref().is_none_or(|hold| hold.marked.is_some()) {
+        let state = &mut self.state;
+        if state.sending.gate.as_ref().is_none_or(|gate| gate.marked.is_some()) {
             return false;
         }
-        talk.report();
-        let end = talk.out.unsent().len();
-        let Some(hold) = &mut talk.hold else { return false };
-        if end > hold.released {
-            hold.marked = Some(end);
+        state.report();
+        let end = state.sending.out.unsent().len();
+        let Some(gate) = &mut state.sending.gate else { return false };
+        if end > gate.released {
+            gate.marked = Some(end);
         }
-        hold.is_wanted = false;
-        end > hold.released
+        gate.is_wanted = false;
+        end > gate.released
     }
 
     /// What was marked may be sent.
     pub fn release(&mut self) {
-        let Some(hold) = &mut self.talk.hold else { return };
-        let Some(marked) = hold.marked.take() else { return };
-        hold.released = marked;
-        if !hold.is_wanted && !hold.is_lasting {
-            self.talk.hold = None;
+        let Some(gate) = &mut self.state.sending.gate else { return };
+        let Some(marked) = gate.marked.take() else { return };
+        gate.released = marked;
+        if !gate.is_wanted && !gate.is_lasting {
+            self.state.sending.gate = None;
         }
     }
 
     /// The disk has failed: what waits is never said, and nothing executed since is reported. Before
     /// [`Connection::close`], whose reason can then be sent.
     pub fn forget_held(&mut self) {
-        let talk = &mut self.talk;
-        if let Some(hold) = talk.hold.take() {
-            talk.out.truncate(hold.released);
-            (talk.reported, talk.must_report) = (talk.applied, false);
+        let state = &mut self.state;
+        if let Some(gate) = state.sending.gate.take() {
+            state.sending.out.truncate(gate.released);
+            (state.progress.reported, state.progress.must_report) = (state.progress.applied, false);
         }
     }
 }
 
-impl Talk {
+impl ConnectionState {
     /// What is said from here on waits.
     #[cold]
-    pub(super) fn hold_back(&mut self) {
-        if self.hold.is_none() {
+    pub(super) fn close_gate(&mut self) {
+        if self.sending.gate.is_none() {
             // What was done before need not wait as well.
             self.report();
         }
-        let released = self.out.unsent().len();
-        self.hold.get_or_insert_with(|| Hold { released, ..Hold::default() }).is_wanted = true;
-    }
-
-    /// The bytes that may be sent.
-    pub(super) fn sendable(&self) -> &[u8] {
-        let unsent = self.out.unsent();
-        match &self.hold {
-            None => unsent,
-            Some(hold) => &unsent[..hold.released],
-        }
+        let released = self.sending.out.unsent().len();
+        self.sending
+            .gate
+            .get_or_insert_with(|| DurabilityGate { released, ..DurabilityGate::default() })
+            .is_wanted = true;
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// Where both sides have agreed on checks, bytes that are altered on their way, in whatever manner, never become a call that was not
 /// made or an answer that was not given: what is executed, and what is told, is a beginning of what would have been.
-pub fn altered(data: &[u8]) {
+pub fn corruption(data: &[u8]) {
     _ = run(&mut Unstructured::new(data));
 }
 

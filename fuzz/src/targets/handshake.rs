@@ -10,7 +10,7 @@ use std::time::Instant;
 /// A map that can be read as a greeting, as the answer to one or as a fault is the same when it is written and read once more. A
 /// server answers any `hello` once, and takes exactly those that can be read; a client takes exactly such answers, and can call
 /// whatever it is granted. The first byte chooses which of these the rest is.
-pub fn greeting(data: &[u8]) {
+pub fn handshake(data: &[u8]) {
     let Some((&first, map)) = data.split_first() else { return };
     if messages(&[&[0x91], map].concat()).0.first().is_none_or(|message| message.len() != map.len() + 1) {
         // It is no value, or more than one.
