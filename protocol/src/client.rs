@@ -55,7 +55,7 @@ pub struct Connection {
     calls: Calls,
 }
 
-/// What [`Connection::handle_input`] found. That calls were done is no event: see [`Connection::done`].
+/// The result of [`Connection::handle_input`]. Completed calls are not events: see [`Connection::done`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -129,7 +129,7 @@ impl Connection {
         self.calls.last - self.calls.done
     }
 
-    /// Returns why the server said that it will close, if it did.
+    /// Returns the reason from the server's goodbye, if it sent one.
     pub fn goodbye(&self) -> Option<&Fault> {
         self.receive.goodbye.as_ref()
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with a request, in a form that crosses the wire.
+//! Why a request failed, in a form that crosses the wire.
 
 mod code;
 mod wire;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// How many pixels of a batch a sentence names. The others are counted.
+/// How many pixels of a batch a message names. The others are counted.
 pub const NAMED: usize = 10;
 
 /// Why a request was not executed, or not wholly.
@@ -36,7 +36,7 @@ pub struct Fault {
     fields: Option<Box<Fields>>,
 }
 
-/// What a fault says in numbers.
+/// The fields of a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Fields {
     pub(crate) rejected: Vec<Range>,
@@ -75,7 +75,7 @@ impl From<Range> for (u32, u32) {
 }
 
 impl Fault {
-    /// The message that answers request `number` with it, on a connection that was greeted.
+    /// Returns the message that answers request `number` with this fault, on a connection after `hello`.
     pub fn to_response(&self, number: u64) -> Vec<u8> {
         let mut message = Vec::new();
         // On the wire a number is its low 32 bits.
@@ -108,8 +108,8 @@ impl Fault {
         Fault::new(Code::InvalidArgument, message)
     }
 
-    /// Returns, of a `draw_pixels` or an `add_pixels`, the indexes of the pixels that were not drawn, as ranges in rising
-    /// order. Every other pixel of the call was drawn. Empty for other methods, and when the whole request was rejected.
+    /// Returns the indexes of the pixels of a `draw_pixels` or an `add_pixels` that were not drawn, as ranges in rising order.
+    /// Every other pixel of the call was drawn. Empty for other methods, and when the whole request was rejected.
     pub fn rejected(&self) -> &[Range] {
         self.fields.as_ref().map_or(&[], |fields| &fields.rejected)
     }
@@ -119,7 +119,7 @@ impl Fault {
         count_pixels(self.rejected())
     }
 
-    /// Returns, of a `draw_pixels` or an `add_pixels`, the positions of the first pixels that are outside, at most [`NAMED`].
+    /// Returns the positions of the first pixels of a `draw_pixels` or an `add_pixels` that are outside, at most [`NAMED`].
     pub fn outside(&self) -> &[Position] {
         self.fields.as_ref().map_or(&[], |fields| &fields.outside)
     }
@@ -138,12 +138,12 @@ impl Fault {
         self.fields.get_or_insert_default()
     }
 
-    /// Takes the indexes out.
+    /// Takes the rejected indexes out.
     pub(crate) fn take_rejected(&mut self) -> Vec<Range> {
         self.fields.as_mut().map(|fields| std::mem::take(&mut fields.rejected)).unwrap_or_default()
     }
 
-    /// Says that the first `count` pixels were rejected, if it names none.
+    /// Marks the first `count` pixels as rejected, if none is.
     pub(crate) fn reject_all(&mut self, count: u32) {
         if self.rejected().is_empty() && count > 0 {
             self.fields_mut().rejected.push(Range { first: 0, count });
@@ -181,8 +181,8 @@ impl Fault {
         fields.outside.extend(later.outside.into_iter().take(more));
     }
 
-    /// Cuts its texts to so many bytes: each call that fails, or that a goodbye leaves without an answer, keeps them. What a
-    /// terminal would obey is escaped: from here they go to the program, to its log and to its user.
+    /// Cuts its texts to `most` bytes, since every failed call keeps them, and escapes control characters, since they go to the
+    /// program, to its log and to its user.
     pub(crate) fn shorten(&mut self, most: usize) {
         let tidy = |text: &mut String| {
             if let Cow::Owned(escaped) = printable(text) {
@@ -213,12 +213,12 @@ impl Fault {
     }
 }
 
-/// How many pixels these ranges are.
+/// Returns the number of pixels in these ranges.
 pub(crate) fn count_pixels(ranges: &[Range]) -> u64 {
     ranges.iter().map(|range| u64::from(range.count)).sum()
 }
 
-/// Cuts a text to so many bytes.
+/// Cuts a text to at most `most` bytes.
 fn shorten(text: &mut String, most: usize) {
     if text.len() > most {
         let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
@@ -227,7 +227,7 @@ fn shorten(text: &mut String, most: usize) {
     }
 }
 
-/// Appends a text that is not the same.
+/// Appends a text, unless it is the same.
 fn append(text: &mut String, more: &str) {
     if text != more {
         _ = write!(text, "; {more}");

@@ -61,7 +61,7 @@
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
 //! - [`text`] makes what a peer chose safe to print.
-//! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
+//! - SPEC.md, beside this crate's manifest, specifies the wire for clients in other languages.
 
 pub mod client;
 mod codec;

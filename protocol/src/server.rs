@@ -59,33 +59,35 @@ pub struct Stats {
     pub executed: u64,
     /// Requests that the display answered with a fault.
     pub faults: u64,
-    /// Notifications of drawing calls that failed, which nobody was told.
+    /// Notifications of drawing calls that failed. A notification has no response, so the client does not learn of it.
     pub unheard_faults: u64,
-    /// Notifications of questions: ignored, for there is nobody to answer.
+    /// Notifications of methods that only read. They are ignored, since a notification has no response.
     pub ignored_questions: u64,
     /// Malformed requests: unknown method, wrong type.
     pub malformed: u64,
 }
 
-/// What [`Connection::handle_input`] found.
+/// The result of [`Connection::handle_input`].
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// Execute this, then call [`Connection::answer`]. If it is part of a session, the stamp says which, for a journal.
+    /// Execute this request, then call [`Connection::answer`]. If it belongs to a session, the stamp identifies it for a
+    /// journal.
     Execute(Request<'a>, Option<Stamp>),
-    /// The first message of the client has come: choose its display, and call [`Connection::choose`]. Nothing is taken in meanwhile.
-    /// It comes again if the client says another `hello` after one that was refused. A connection of [`Connection::new`] has its display.
+    /// The first message of the client has arrived: choose its display, and call [`Connection::choose`]. No input is accepted
+    /// meanwhile. The step repeats if the client sends another `hello` after a refused one. A connection of [`Connection::new`]
+    /// has its display and never returns it.
     Greet(DisplayRequest<'a>),
     /// The client asks for a session: find it, and call [`Connection::resume`], [`Connection::overtaken`] or
-    /// [`Connection::close`]. Nothing is taken in meanwhile.
+    /// [`Connection::close`]. No input is accepted meanwhile.
     Resume(Resume),
-    /// A message was dealt with; there may be more.
+    /// A message was handled; there may be more.
     Continue,
-    /// All of the input was taken, or none will be before [`Connection::wants_input`] says so.
+    /// All of the input was consumed, or none is accepted until [`Connection::wants_input`] returns true.
     Wait,
 }
 
 impl Connection {
-    /// Returns a connection to the only display of a server. A `hello` that asks for a display of another name is refused.
+    /// Creates a connection to the only display of a server. A `hello` that asks for a display of another name is refused.
     pub fn new(config: Config, now: Instant) -> Connection {
         let mut connection = Connection::open(config.message, now);
         (connection.state.handshake.config, connection.state.handshake.is_open) = (Some(config), false);
@@ -109,89 +111,89 @@ impl Connection {
         }
     }
 
-    /// The same, but the first message is refused with `fault`, whatever it is, and the connection ends: for a client that there
-    /// is no place for. One that comes back with its session is told nothing.
+    /// Refuses the first message with `fault`, whatever it is, and ends the connection: for a client for which the server has
+    /// no capacity. A client that returns with its session gets no response.
     #[must_use]
     pub fn refusing(mut self, fault: Fault) -> Connection {
         self.state.handshake.refusal = Some(fault);
         self
     }
 
-    /// Counters.
+    /// Returns the counters.
     pub fn stats(&self) -> Stats {
         self.state.stats
     }
 
-    /// What the client calls itself, if it said `hello`.
+    /// Returns what the client calls itself, if it sent `hello`.
     pub fn client(&self) -> Option<&str> {
         self.state.handshake.client.as_deref()
     }
 
-    /// Whether input would be taken. While too much is unsent nothing more is executed.
+    /// Returns whether input is accepted. While too much output is unsent, no request is executed.
     pub fn wants_input(&self) -> bool {
         self.state.closing.is_none()
             && !self.state.is_full()
             && matches!(self.state.handshake.awaiting, Awaiting::Nothing)
     }
 
-    /// The session that goes on here, if one does.
+    /// Returns the id of the session that uses this connection, if there is one.
     pub fn session(&self) -> Option<Id> {
         self.state.session.as_ref().map(|(id, _)| *id)
     }
 
-    /// Whether the client has yet to confirm the welcome: nothing that it says is executed before.
+    /// Returns whether the client has not confirmed the welcome yet. No request is executed before it does.
     pub fn is_unconfirmed(&self) -> bool {
         self.state.handshake.unconfirmed.is_some()
     }
 
-    /// How a session stood when it was taken up here. One that began anew has to be stored before that is answered, where there
-    /// is a journal: what follows would be lost with it, and nobody would know.
+    /// Returns how the session stood when this connection took it up. A display with a journal has to store a session that
+    /// began anew before it sends the welcome; otherwise a crash would lose the session and all that follows without notice.
     pub fn standing(&self) -> Option<Standing> {
         self.state.handshake.standing
     }
 
-    /// All that is kept of it, as a journal stores it.
+    /// Returns the state of the session, as a journal stores it.
     pub fn session_state(&self) -> Option<&Session> {
         self.state.session.as_ref().map(|(_, session)| session)
     }
 
-    /// Why the connection is to be closed once everything is sent.
+    /// Returns why the connection has to be closed once everything is sent.
     pub fn closing(&self) -> Option<&Fault> {
         self.state.closing.as_ref()
     }
 
-    /// Bytes that wait to be sent.
+    /// Returns the number of unsent bytes.
     pub fn unsent(&self) -> usize {
         self.state.sending.out.unsent().len()
     }
 
-    /// Whether a message has begun and not ended.
+    /// Returns whether a message has begun and not ended.
     pub fn is_mid_message(&self) -> bool {
         self.decoder.len() > 0
     }
 
-    /// Bytes of memory that the buffers gate.
+    /// Returns bytes of memory that the buffers gate.
     pub fn memory(&self) -> usize {
         let session = self.state.session.as_ref().map_or(0, |(_, session)| session.memory());
         self.decoder.capacity() + self.state.sending.out.capacity() + session
     }
 
-    /// The most that [`Connection::memory`] may be after the next step, beside what the step itself reads and answers.
+    /// Returns an upper bound of [`Connection::memory`] after the next step, without what the step itself reads and answers.
     pub fn most_memory(&self) -> usize {
         self.decoder.most() + 2 * (self.memory() - self.decoder.capacity())
     }
 
-    /// Whether a long message has begun, and all of it has room in the memory that is in use.
+    /// Returns whether a long message has begun that fits into the memory that is in use.
     pub fn has_room(&self) -> bool {
         self.decoder.has_room()
     }
 
-    /// Bytes that must arrive, at the least, before the message that has begun is whole; 0 if none has begun.
+    /// Returns the least number of bytes that must arrive before the message that has begun is complete; 0 if none has begun.
     pub fn missing(&self) -> usize {
         self.decoder.missing()
     }
 
-    /// Whether a whole message has come.
+    /// Returns whether a complete message has arrived.
     pub fn has_spoken(&self) -> bool {
         self.state.handshake.phase != Phase::First
     }
@@ -202,14 +204,15 @@ impl Connection {
     }
 
     /// Answers a `get_image` with an image of so many bytes, which `write` appends to what is to be sent: as
-    /// [`Connection::answer`], without a copy. With what `write` fails the question fails, and nothing that was appended is sent.
+    /// [`Connection::answer`], without a copy. If `write` fails, the request fails with its fault, and nothing that was
+    /// appended is sent.
     pub fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
         self.state.answer_image(bytes, write);
     }
 
-    /// Begins to answer a `get_image` with an image of so many bytes, which [`Connection::answer_piece`] appends piece by piece.
-    /// Until the last nothing else is said or taken in. Returns whether that is so: only a plain client is answered in
-    /// pieces, for what another is told has a checksum in front, or is kept for its session.
+    /// Begins to answer a `get_image` with an image of so many bytes, which [`Connection::answer_piece`] appends piece by
+    /// piece. Until the last piece nothing else is sent and no input is accepted. Returns whether the image was begun: only a
+    /// plain client is answered in pieces, since other responses have a checksum in front or are kept for a session.
     pub fn begin_image(&mut self, bytes: usize) -> bool {
         self.state.begin_image(bytes)
     }
@@ -226,25 +229,26 @@ impl Connection {
         self.state.choose(chosen);
     }
 
-    /// Goes on with what was `found` of the session that [`Step::Resume`] asked for. What cannot be gone on with stays in
-    /// `found`, and the connection closes.
+    /// Continues the session that [`Step::Resume`] asked for, with what was `found` of it. If it cannot be continued, it stays
+    /// in `found` and the connection closes.
     pub fn resume(&mut self, found: &mut Option<Session>) {
         self.state.resume(found);
     }
 
-    /// Refuses the session that [`Step::Resume`] asked for, since this later `hello` of it has come. The connection closes.
+    /// Refuses the session that [`Step::Resume`] asked for, since `hello` number `latest` of it has arrived. The connection
+    /// closes.
     pub fn overtaken(&mut self, latest: u64) {
         self.state.overtaken(latest);
     }
 
-    /// Closes the connection in the middle of whatever it is doing, for a reason of the server's own. A plain client is told if it
-    /// has begun a request.
+    /// Closes the connection at once, for a reason of the server. A plain client gets the fault as a response if it has begun a
+    /// request.
     pub fn cut(&mut self, fault: Fault) {
         let msgid = Head::read(self.decoder.started()).msgid;
         self.state.end(msgid, fault);
     }
 
-    /// Closes the connection for a reason of the server's own, which a client that said `hello` is told.
+    /// Closes the connection for a reason of the server. A client that sent `hello` gets the reason.
     pub fn close(&mut self, fault: Fault) {
         self.state.end(None, fault);
     }

@@ -20,10 +20,10 @@ pub use values::Count;
 use crate::types::{Color, Digest, Position, Size};
 use values::Returned;
 
-/// What a request is answered with when it succeeds.
+/// The result of a request that succeeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It is done: nil on the wire.
+    /// No value: nil on the wire.
     Done(()),
     /// A colour: the number 0xRRGGBBAA.
     Pixel(Color),

@@ -5,29 +5,29 @@ use crate::limits;
 use crate::reconnect::Kind;
 use crate::text::excerpt;
 
-/// The connection cannot go on.
+/// Why the connection cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ended {
     /// The server refused `hello`.
     #[error("the display refused the greeting: {0}")]
     Refused(Fault),
-    /// The server broke the protocol: it is none of ours, or it lies.
+    /// The server violated the protocol.
     #[error("the other side does not speak this protocol: {0}")]
     Violation(String),
-    /// Bytes were altered on their way: they are not what their [check](crate::CHECK) says. None of them was believed. Another
-    /// connection may be better, and in a session nothing is lost by it.
+    /// A message was corrupted in transit: its [check](crate::CHECK) does not match, and it was discarded. Another connection
+    /// may work, and a session loses nothing.
     #[error("{0}")]
     Corrupted(String),
-    /// The other side is no display: its first bytes are those of another protocol.
+    /// The other side is not a display: its first bytes are those of another protocol.
     #[error("not a display: it answered {0}")]
     Stranger(String),
-    /// The display was asked for by its name, and the server does not say that it is that one: it is older, and has one display.
+    /// A display was asked for by name, and the server did not confirm the name: it is an older one with a single display.
     #[error(
         "the display {0:?} was asked for by its name, but this server is older and has one display only: connect without a name"
     )]
     OneDisplay(String),
-    /// What came was well formed and did nothing, again and again: see [`limits::TALK`]. Another connection may be better.
+    /// The server sent too many messages without effect: see [`limits::TALK`]. Another connection may work.
     #[error("{0}")]
     Flooded(String),
 }

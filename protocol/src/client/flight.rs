@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::panic::Location;
 use std::time::Instant;
 
-/// A line of the program's source.
+/// The line of the program that makes a call.
 pub type CallSite = &'static Location<'static>;
 
 /// When a call is made, and by which line of the program, if that is known.
@@ -24,7 +24,7 @@ impl From<Instant> for Origin {
     }
 }
 
-/// A call that was made: what can be reported of it later.
+/// A call that was made, with what is reported of it later.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct IssuedCall {
@@ -88,7 +88,7 @@ pub(super) struct Part {
     pub(super) is_last: bool,
 }
 
-/// Single pixels on their way.
+/// Calls of single pixels that travel together.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     /// A record of [`Pixel::SIZE`] bytes each, as they cross the wire.
@@ -113,7 +113,7 @@ impl Run {
         self.places.clear();
     }
 
-    /// How many calls there are.
+    /// Returns the number of calls.
     pub(super) fn len(&self) -> usize {
         self.records.len() / Pixel::SIZE
     }

@@ -103,8 +103,8 @@ impl Connection {
         Received::Whole
     }
 
-    /// How much is best read at once while there is no [`Connection::body`]: little where a band of an image comes next, whose bytes
-    /// would have to be copied if they were read with its head.
+    /// Returns how much is best read at once while there is no [`Connection::body`]: little where a band of an image comes
+    /// next, whose bytes would have to be copied if they were read with its head.
     pub fn read_length(&self) -> usize {
         let is_next =
             self.calls.image.band.is_none() && self.receive.decoder.len() == 0 && !self.session.hello.checks;
@@ -118,8 +118,8 @@ impl Connection {
         }
     }
 
-    /// Whether `input` begins with a band of the image that was asked for, and not all of it. What is before the band's bytes is
-    /// then taken. Whatever is unusual about it is left to where messages are read: nothing is refused here.
+    /// Returns whether `input` begins with a band of the image that was asked for, and not all of it. What is before the band's
+    /// bytes is then taken. Whatever is unusual about it is left to where messages are read: nothing is refused here.
     fn begin_band(&mut self, input: &mut &[u8]) -> bool {
         let Some(&InFlight {
             load: Load::Part(Part { call: Call::GetImage { width, height, .. }, pixels, .. }),

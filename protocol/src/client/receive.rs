@@ -32,7 +32,7 @@ pub(super) struct Receive {
     pub(super) verifier: Verifier,
     /// With checks: when the message began that is not whole yet.
     pub(super) message_began: Option<Instant>,
-    /// Why the server said that it will close.
+    /// The reason from the server's goodbye.
     pub(super) goodbye: Option<Fault>,
     /// Why nothing more is believed.
     pub(super) ended: Option<Ended>,

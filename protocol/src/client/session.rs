@@ -1,4 +1,4 @@
-//! What a client keeps of its session: what it has said, what the server has answered, and what both hold.
+//! The session of a client: its last `hello`, the server's last welcome, and what both have acknowledged.
 
 use crate::codec::checksum;
 use crate::codec::envelope;
@@ -6,8 +6,8 @@ use crate::fault::Fault;
 use crate::hello::{self, Hello, Welcome};
 use std::collections::VecDeque;
 
-/// The session, over all connections. `hello` is what was said last or will be, `welcome` the last answer to it; requests may be made
-/// once there is one. `acked` never exceeds what is done, and `resumed_to` never what was sent.
+/// The session, over all connections. `hello` is the last one sent or the next one, `welcome` the last answer to it; requests
+/// may be made once there is one. `acked` never exceeds what is done, and `resumed_to` never what was sent.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) hello: Hello,

@@ -1,19 +1,19 @@
-//! Checksums: a notification before each message that says what that has to be.
+//! Checksums: a notification before each message with the digest of that message.
 //!
-//! TCP's own checksum has 16 bits, and boxes in between write it anew: now and then bytes arrive otherwise than they were sent.
-//! Who writes opens a check ([`begin`]), writes the message, and fills the digest in ([`finish`]). Who reads asks [`Verifier`] of
-//! each whole message before anything in it is believed. Where nothing is agreed and no check comes, that is a comparison or two.
+//! TCP's own checksum has 16 bits, and middleboxes rewrite it, so corruption occurs. A writer opens a check ([`begin`]), writes
+//! the message, and fills in the digest ([`finish`]). A reader passes each complete message to [`Verifier`] before it uses it.
+//! Without agreed checks that costs a comparison or two.
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// Bytes of a check.
+/// Length of a check in bytes.
 pub(crate) const LENGTH: usize = HEAD.len() + size_of::<u64>();
 
 /// `[2, "check", [digest]]` up to the digest, which always has all of its eight bytes: so it can be filled in when the message is
 /// there, and a bit that changes here makes it something else.
 const HEAD: [u8; 10] = *b"\x93\x02\xa5check\x91\xcf";
 
-/// The whole check with this digest.
+/// Returns the complete check with this digest.
 pub(crate) fn bytes(digest: u64) -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
     bytes[..HEAD.len()].copy_from_slice(&HEAD);
@@ -21,7 +21,7 @@ pub(crate) fn bytes(digest: u64) -> [u8; LENGTH] {
     bytes
 }
 
-/// The digest that a check has, if this message is one.
+/// Returns the digest of a check, if this message is one.
 #[inline]
 pub(crate) fn read(message: &[u8]) -> Option<u64> {
     let message = <&[u8; LENGTH]>::try_from(message).ok()?;
@@ -46,7 +46,7 @@ pub(crate) fn begin(out: &mut Vec<u8>, is_checked: bool) -> Open {
     Open { message: out.len(), is_checked }
 }
 
-/// The message is whole. Answers where it begins, behind its check.
+/// Finishes the message. Returns where it begins, behind its check.
 #[inline]
 pub(crate) fn finish(out: &mut [u8], open: Open) -> usize {
     if open.is_checked {
@@ -55,7 +55,7 @@ pub(crate) fn finish(out: &mut [u8], open: Open) -> usize {
     open.message
 }
 
-/// The message is whole but for `rest`, which is sent from elsewhere.
+/// Finishes the message, whose end `rest` is sent from elsewhere.
 pub(crate) fn finish_lending(out: &mut [u8], open: Open, rest: &[u8]) {
     if open.is_checked {
         let mut hash = Xxh3::new();
@@ -69,7 +69,7 @@ fn fill_in(out: &mut [u8], message: usize, digest: u64) {
     out[message - size_of::<u64>()..message].copy_from_slice(&digest.to_be_bytes());
 }
 
-/// Writes a message that `write` appends, and answers where it begins, behind its check.
+/// Writes a message that `write` appends. Returns where it begins, behind its check.
 #[inline]
 pub(crate) fn write(out: &mut Vec<u8>, is_checked: bool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
     let open = begin(out, is_checked);
@@ -77,27 +77,27 @@ pub(crate) fn write(out: &mut Vec<u8>, is_checked: bool, write: impl FnOnce(&mut
     finish(out, open)
 }
 
-/// What the messages that arrive on a connection have to be.
+/// Verifies the checksums of the messages that arrive on a connection.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Verifier {
-    /// Each of them has a check in front.
+    /// Each message has a check in front.
     is_agreed: bool,
-    /// The digest that the next one is to have.
+    /// The expected digest of the next message.
     expected: Option<u64>,
-    /// The last one had it.
+    /// The last message was verified.
     was_checked: bool,
 }
 
-/// What a whole message is.
+/// The result of [`Verifier::verify`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verified {
-    /// It says what the next one is to be, and there is nothing else to it.
+    /// The message is a check of the next one.
     Check,
-    /// It is to be dealt with.
+    /// The message is valid.
     Message,
 }
 
-/// How it shows that bytes were altered on their way.
+/// How corruption was detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Corruption {
     #[error("a message of {0} bytes is not what its check says")]
@@ -109,36 +109,36 @@ pub(crate) enum Corruption {
 }
 
 impl Verifier {
-    /// The first message is to come. Whether it is known already that there is a check before each.
+    /// Creates a verifier. `is_agreed` means that each message has a check from the start.
     pub(crate) fn new(is_agreed: bool) -> Verifier {
         Verifier { is_agreed, ..Verifier::default() }
     }
 
-    /// Whether each message has a check in front.
+    /// Returns whether each message has a check in front.
     #[inline]
     pub(crate) fn is_agreed(&self) -> bool {
         self.is_agreed
     }
 
-    /// From now on each message has.
+    /// Requires a check in front of each message from now on.
     pub(crate) fn agree(&mut self) {
         self.is_agreed = true;
     }
 
-    /// Whether the other side knows checks: one has come for what comes next, or they are agreed.
+    /// Returns whether the other side supports checks: one has arrived for the next message, or they are agreed.
     pub(crate) fn is_known(&self) -> bool {
         self.is_agreed || self.expected.is_some()
     }
 
-    /// Whether the last message had a check in front.
+    /// Returns whether the last message had a check in front.
     pub(crate) fn was_checked(&self) -> bool {
         self.was_checked
     }
 
-    /// A message has arrived whole.
+    /// Verifies a complete message.
     ///
     /// # Errors
-    /// It is not what was sent: nothing of it may be believed.
+    /// [`Corruption`] if the message is not what was sent.
     #[inline]
     pub(crate) fn verify(&mut self, message: &[u8]) -> Result<Verified, Corruption> {
         if !self.is_known() && message.len() != LENGTH {
@@ -167,10 +167,10 @@ impl Verifier {
     }
 }
 
-/// A message of which only a part is kept, beside what its check says.
+/// The digest of a message that is not kept as a whole, and its expected value.
 pub(crate) struct RunningDigest {
     expected: u64,
-    /// Of the bytes so far. It is large, and few connections are watched.
+    /// The hash of the bytes so far. It is large, and few connections are traced.
     hash: Box<Xxh3>,
 }
 
@@ -181,12 +181,12 @@ impl std::fmt::Debug for RunningDigest {
 }
 
 impl RunningDigest {
-    /// Nothing has passed of a message that is to have this digest.
+    /// Creates the digest of a message before its first byte.
     pub(crate) fn new(expected: u64) -> RunningDigest {
         RunningDigest { expected, hash: Box::new(Xxh3::new()) }
     }
 
-    /// These bytes are next.
+    /// Adds the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
     }
@@ -195,7 +195,7 @@ impl RunningDigest {
         self.expected
     }
 
-    /// Whether all of it is what the check says.
+    /// Returns whether the digest is the expected one.
     pub(crate) fn matches(&self) -> bool {
         self.hash.digest() == self.expected
     }

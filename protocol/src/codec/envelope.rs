@@ -34,32 +34,32 @@ pub(crate) fn write_array_header(out: &mut Vec<u8>, count: usize) {
     }
 }
 
-/// `length` bytes are to follow.
+/// Writes the header of a `bin` of `length` bytes.
 pub(crate) fn write_bin_header(out: &mut Vec<u8>, length: usize) {
     encode::write_bin_len(out, u32::try_from(length).expect("messages are far below 4 GiB"))
         .expect(INFALLIBLE);
 }
 
-/// What comes before the parameters of a request.
+/// Writes a request up to its parameters.
 pub(crate) fn write_request_head(out: &mut Vec<u8>, msgid: u32, method: &str) {
     out.extend_from_slice(&[0x94, 0x00]);
     write_int(out, i64::from(msgid));
     encode::write_str(out, method).expect(INFALLIBLE);
 }
 
-/// What comes before the error and the result of a response.
+/// Writes a response up to its error and result.
 pub(crate) fn write_response_head(out: &mut Vec<u8>, msgid: u32) {
     out.extend_from_slice(&[0x94, 0x01]);
     write_int(out, i64::from(msgid));
 }
 
-/// What comes before the array of parameters of a notification.
+/// Writes a notification up to its array of parameters.
 pub(crate) fn write_notification_head(out: &mut Vec<u8>, method: &str) {
     out.extend_from_slice(&[0x93, 0x02]);
     encode::write_str(out, method).expect(INFALLIBLE);
 }
 
-/// A value of a plain type, its fields by name.
+/// Writes a value as a map of its fields.
 pub(crate) fn write_map<T: serde::Serialize>(out: &mut Vec<u8>, value: &T) {
     let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
     value.serialize(&mut serializer).expect(INFALLIBLE);
@@ -124,12 +124,12 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Whether the bytes so far can be the start of a message.
+    /// Returns whether the bytes so far can be the start of a message.
     pub(crate) fn is_possible(&self) -> bool {
         !self.broken
     }
 
-    /// The message, when all of its head was read.
+    /// Returns the message, if all of its head was read.
     pub(crate) fn message(self) -> Option<Message<'a>> {
         match (self.kind?, self.msgid, self.method, self.rest?) {
             (0, Some(msgid), Some(method), params) => Some(Message::Request { msgid, method, params }),

@@ -1,4 +1,4 @@
-//! Bytes as they arrive, cut into whole messages.
+//! Splits a stream of bytes into messages.
 
 use crate::codec::scan::{Scan, ScanError};
 use crate::limits;
@@ -14,7 +14,7 @@ pub(crate) struct MessageDecoder {
     stage: Stage,
 }
 
-/// What `kept` is.
+/// The state of `kept`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// The start of a message that is not whole yet, if there is anything.
@@ -26,7 +26,7 @@ enum Stage {
     Again,
 }
 
-/// Without the bytes: a greeting has the id of a session, which is secret.
+/// Prints no bytes, since `hello` contains the secret id of a session.
 impl fmt::Debug for MessageDecoder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageDecoder")
@@ -36,7 +36,7 @@ impl fmt::Debug for MessageDecoder {
     }
 }
 
-/// Where a whole message lies.
+/// Where a complete message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
     InInput(&'a [u8]),
@@ -47,18 +47,18 @@ pub(crate) enum Found<'a> {
 const CHUNK: usize = 4 << 10;
 
 impl MessageDecoder {
-    /// Bytes of the message that has begun.
+    /// Returns how many bytes of an incomplete message there are.
     pub(crate) fn len(&self) -> usize {
         if self.stage == Stage::Growing { self.kept.len() } else { 0 }
     }
 
-    /// Bytes of memory in use.
+    /// Returns the bytes of memory in use.
     pub(crate) fn capacity(&self) -> usize {
         self.kept.capacity()
     }
 
-    /// The most bytes of memory that may be in use after the next step, beside those that the step itself brings. A buffer at
-    /// most doubles, and never beyond the end of its message where that is known.
+    /// Returns the most bytes of memory that may be in use after the next step, beside those that the step itself brings. A
+    /// buffer at most doubles, and never beyond the end of its message where that is known.
     pub(crate) fn most(&self) -> usize {
         let capacity = self.kept.capacity();
         if capacity <= limits::IDLE_BUFFER {
@@ -72,13 +72,13 @@ impl MessageDecoder {
         (2 * capacity).min(end).max(capacity)
     }
 
-    /// Whether a long message has begun, and all of it has room in the memory that is in use.
+    /// Returns whether a long message has begun, and all of it has room in the memory that is in use.
     pub(crate) fn has_room(&self) -> bool {
         let is_long = self.len() > 0 && self.kept.capacity() > limits::IDLE_BUFFER;
         is_long && self.scan.is_counted() && self.scan.position() <= self.kept.capacity()
     }
 
-    /// Bytes that must arrive, at the least, before the message that has begun is whole.
+    /// Returns bytes that must arrive, at the least, before the message that has begun is whole.
     pub(crate) fn missing(&self) -> usize {
         match self.len() {
             0 => 0,
@@ -86,7 +86,7 @@ impl MessageDecoder {
         }
     }
 
-    /// What there is of a message that has begun.
+    /// Returns the bytes of an incomplete message.
     pub(crate) fn started(&self) -> &[u8] {
         &self.kept[..self.len()]
     }
@@ -151,7 +151,7 @@ impl MessageDecoder {
         }
     }
 
-    /// The bytes of the message found last.
+    /// Returns the bytes of the message that was found last.
     pub(crate) fn message<'a>(&'a self, found: Found<'a>) -> &'a [u8] {
         match found {
             Found::InInput(message) => message,
@@ -169,7 +169,7 @@ impl MessageDecoder {
         self.kept = kept;
     }
 
-    /// Where the rest of a long message may be read to without a detour: append at most that many bytes, then call
+    /// Returns the buffer into which the rest of a long message can be read directly: append at most that many bytes, then call
     /// [`MessageDecoder::next`]. The room grows with what has arrived, not with what a header announces.
     pub(crate) fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         self.forget();
@@ -205,7 +205,7 @@ impl MessageDecoder {
         }
     }
 
-    /// What there is of a refused message before the value that it is refused for.
+    /// Returns the bytes of a refused message before the value for which it is refused.
     pub(crate) fn before_refused(&self) -> &[u8] {
         &self.kept[..self.kept.len().min(self.scan.position())]
     }

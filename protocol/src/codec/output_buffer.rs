@@ -1,6 +1,6 @@
 //! Bytes to send.
 
-/// Bytes to send, and how many of them are gone.
+/// Bytes to send, and how many of them are sent.
 #[derive(Debug, Default)]
 pub(crate) struct OutputBuffer {
     pub(crate) bytes: Vec<u8>,
@@ -16,12 +16,12 @@ impl OutputBuffer {
         self.bytes.capacity()
     }
 
-    /// What comes after the first `n` unsent bytes is not sent after all.
+    /// Discards all but the first `n` unsent bytes.
     pub(crate) fn truncate(&mut self, n: usize) {
         self.bytes.truncate(self.sent + n);
     }
 
-    /// `n` more bytes are gone. Memory beyond `keep` bytes is given back when nothing is left to send.
+    /// Records that `n` more bytes are sent. Frees memory beyond `keep` bytes when nothing is left to send.
     pub(crate) fn advance(&mut self, n: usize, keep: usize) {
         self.sent = (self.sent + n).min(self.bytes.len());
         if self.sent == self.bytes.len() {

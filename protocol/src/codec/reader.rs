@@ -15,12 +15,12 @@ pub(crate) struct Reader<'a> {
 
 const CUT_OFF: &str = "cut off";
 
-/// A value that is not what was asked for; says what it is.
+/// The error for a value of another type than expected; describes the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unexpected(pub(crate) String);
 
 impl Unexpected {
-    /// Whether the bytes ended inside the value.
+    /// Returns whether the bytes ended inside the value.
     pub(crate) fn is_cut_off(&self) -> bool {
         self.0 == CUT_OFF
     }
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// What has not been read yet.
+    /// Returns the unread bytes.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -120,8 +120,8 @@ impl<'a> Reader<'a> {
         self.ext(length)
     }
 
-    /// A whole number. One above `i64::MAX` reads as `i64::MAX`: no parameter is that large, so it is out of range
-    /// either way.
+    /// Reads a whole number. One above `i64::MAX` reads as `i64::MAX`: no parameter is that large, so it is out of range either
+    /// way.
     #[inline]
     pub(crate) fn int(&mut self) -> Result<i64, Unexpected> {
         // Nearly all numbers: a message of a single pixel has five.
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes, of a `bin` or a `str`.
+    /// Reads the bytes of a `bin` or a `str`.
     #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Unexpected> {
         // The name of any method.
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A short text: `str` or `bin` of at most [`limits::STRING`] bytes.
+    /// Reads a short text: `str` or `bin` of at most [`limits::STRING`] bytes.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<&'a [u8], Unexpected> {
         match self.bytes()? {
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The number of elements of an array, which follow.
+    /// Reads the header of an array. Returns the number of elements.
     #[inline]
     pub(crate) fn array(&mut self) -> Result<u32, Unexpected> {
         // The envelope of any message, and its parameters.
@@ -195,12 +195,12 @@ impl<'a> Reader<'a> {
         is_nil
     }
 
-    /// Whether bytes come next (`bin` or `str`), and not an array.
+    /// Returns whether bytes come next (`bin` or `str`), and not an array.
     pub(crate) fn is_bytes(&self) -> bool {
         matches!(self.clone().value(), Ok(Value::Bin(_) | Value::Str(_)))
     }
 
-    /// The length that a `bin` or `str` announces, and as much of its body as there is.
+    /// Reads a `bin` or `str` that may be cut off. Returns the announced length and the available bytes.
     pub(crate) fn announced(&mut self) -> Result<(u64, &'a [u8]), Unexpected> {
         let is_bytes = |marker| {
             use Marker::{Bin8, Bin16, Bin32, FixStr, Str8, Str16, Str32};
@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
         Ok((header.body, there))
     }
 
-    /// The number of pairs of a map, which follow.
+    /// Reads the header of a map. Returns the number of pairs.
     pub(crate) fn map(&mut self) -> Result<u32, Unexpected> {
         match self.value()? {
             Value::Map(n) => Ok(n),

@@ -118,7 +118,7 @@ impl Scan {
         (self.at, self.depth, self.values) = (0, 0, 0);
     }
 
-    /// Bytes that must arrive, at the least, before the scan can go on; `have` are there.
+    /// Returns bytes that must arrive, at the least, before the scan can go on; `have` are there.
     pub fn missing(&self, have: usize) -> usize {
         if self.is_counted() {
             return self.at.saturating_sub(have);
@@ -126,17 +126,17 @@ impl Scan {
         (self.at + 1).saturating_sub(have).max(1)
     }
 
-    /// Where the next header begins, counted from the start of what is handed in.
+    /// Returns where the next header begins, counted from the start of what is handed in.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    /// The first `n` bytes, which lie before [`Scan::position`], will not be handed in any more.
+    /// Drops the first `n` bytes, which lie before [`Scan::position`]: they are not passed in any more.
     pub(crate) fn pass(&mut self, n: usize) {
         self.at -= n;
     }
 
-    /// Whether every header has been seen, and at most the last body is missing.
+    /// Returns whether every header has been seen, and at most the last body is missing.
     pub(crate) fn is_counted(&self) -> bool {
         self.values > 0 && self.depth == 0 && self.owed[0] == 0
     }

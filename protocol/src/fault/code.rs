@@ -20,7 +20,7 @@ macro_rules! codes {
             /// Every code that this version knows, with what it means.
             pub const ALL: &[(Code, &'static str)] = &[$((Code::$name, concat!($($doc),+))),+];
 
-            /// The code as it stands on the wire.
+            /// Returns the code as it is on the wire.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Code::$name => $text,)+
@@ -51,38 +51,40 @@ codes! {
     TooLarge = "too_large",
     /// `hello` asked for a version that this display does not speak.
     UnsupportedVersion = "unsupported_version",
-    /// The bytes are no MessagePack-RPC, or break its order. The connection closes.
+    /// The bytes are not MessagePack-RPC, or violate its order. The connection closes.
     Malformed = "malformed",
     /// Too many malformed requests. The connection closes.
     TooManyErrors = "too_many_errors",
-    /// A message was not finished, or answers were not read, in time; there is less of it while others wait for memory. The connection closes.
+    /// A message was not finished, or answers were not read, in time; the time is shorter while others wait for memory. The
+    /// connection closes.
     TooSlow = "too_slow",
-    /// Bytes came otherwise than they were sent. Nothing of that message was executed. The connection closes; whoever has a session
-    /// goes on with it on another.
+    /// A message was corrupted in transit. Nothing of it was executed. The connection closes; a client with a session continues
+    /// on another.
     Corrupted = "corrupted",
     /// The display has no memory to spare for this request.
     NoMemory = "no_memory",
-    /// The display cannot write its journal, most likely for want of room on its disk. Nothing was drawn; what is there can be read.
+    /// The display cannot write its journal, most likely because its disk is full. Nothing was drawn; reading calls still work.
     NoSpace = "no_space",
     /// The display keeps no journal, so nothing on it is durable.
     NoJournal = "no_journal",
-    /// `hello` asked for a display that this server does not have. The message names those that it has.
+    /// `hello` asked for a display that this server does not have. The message names those that exist.
     UnknownDisplay = "unknown_display",
-    /// As many connections are open as the display takes. The connection closes.
+    /// The display has reached its limit of connections. The connection closes.
     Busy = "busy",
-    /// The display ends. The connection closes.
+    /// The display shuts down. The connection closes.
     ShuttingDown = "shutting_down",
-    /// The window of the display was closed, so the display ends for good. The connection closes.
+    /// The window of the display was closed, so the display shuts down for good. The connection closes.
     WindowClosed = "window_closed",
-    /// The client holds the reply to this request already. It was not executed again.
+    /// The client has already acknowledged the reply to this request. It was not executed again.
     Stale = "stale",
     /// The request was executed; its answer, or why it failed, was lost with the connection and is not kept.
     AnswerLost = "answer_lost",
-    /// The display was restarted and has lost an end of the session that the client had seen executed. The connection closes.
+    /// The display was restarted and has lost requests of the session that the client knows to be executed. The connection
+    /// closes.
     StateRegressed = "state_regressed",
-    /// The session goes on on another connection. This one closes.
+    /// The session continues on another connection. This one closes.
     Superseded = "superseded",
-    /// What came after the welcome was not `confirm` with its nonce. Nothing of it was executed: it may be a late copy of another
+    /// The message after the welcome was not `confirm` with its nonce. It was not executed: it may be a late copy from another
     /// connection. This one closes.
     Unconfirmed = "unconfirmed",
 }

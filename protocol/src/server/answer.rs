@@ -1,4 +1,4 @@
-//! What a server says: answers, faults, progress, and goodbye.
+//! Writes responses, progress and goodbye.
 
 use super::{ConnectionState, Phase};
 use crate::codec::checksum;
@@ -74,7 +74,7 @@ impl ConnectionState {
             self.sending.out.bytes.truncate(start);
             return self.answer(Err(fault));
         }
-        // Whatever was written: what follows is to be found behind as many bytes as are announced.
+        // The next message has to start behind exactly the announced number of bytes, whatever `write` has written.
         self.sending.out.bytes.resize(body + bytes, 0);
         let message = checksum::finish(&mut self.sending.out.bytes, open);
         self.progress.executing = None;
@@ -105,7 +105,7 @@ impl ConnectionState {
     pub(super) fn answer_piece(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let body = self.sending.out.bytes.len();
         write(&mut self.sending.out.bytes);
-        // Whatever was written: what follows is to be found behind as many bytes as were announced.
+        // The next message has to start behind exactly the announced number of bytes, whatever `write` has written.
         self.sending.out.bytes.truncate(body + self.sending.owed);
         self.sending.owed -= self.sending.out.bytes.len() - body;
     }
@@ -124,12 +124,12 @@ impl ConnectionState {
         self.responded(message, is_answer);
     }
 
-    /// Writes a message, with its check where one is to be before each. Answers where it begins, behind that.
+    /// Writes a message, with a check in front if checks are agreed. Returns where the message begins, behind its check.
     pub(super) fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         checksum::write(&mut self.sending.out.bytes, self.receiving.verifier.is_agreed(), write)
     }
 
-    /// A response was written. After `hello` it stands for progress too: everything before it is done.
+    /// Records that a response was written. After `hello` a response is also progress: everything before it is done.
     fn responded(&mut self, message: usize, is_answer: bool) {
         if self.handshake.phase == Phase::Greeted {
             self.progress.applied += 1;
@@ -140,7 +140,7 @@ impl ConnectionState {
         }
     }
 
-    /// Answers where the message begins.
+    /// Writes a fault as a response. Returns where the message begins.
     pub(super) fn write_fault(&mut self, msgid: u32, fault: &Fault, is_structured: bool) -> usize {
         self.say(|out| {
             envelope::write_response_head(out, msgid);
@@ -158,7 +158,7 @@ impl ConnectionState {
         self.progress.applied > self.progress.reported || self.progress.must_report
     }
 
-    /// Tells a greeted client how far its requests have been executed.
+    /// Sends progress to a client that sent `hello`.
     pub(super) fn report(&mut self) {
         if self.has_to_report() {
             self.progress.must_report = false;
@@ -175,16 +175,16 @@ impl ConnectionState {
         }
     }
 
-    /// Ends the connection: says why as far as this peer can be told.
+    /// Ends the connection, and sends the reason if the client understands it.
     pub(super) fn end(&mut self, msgid: Option<u32>, fault: Fault) {
         if self.closing.is_some() {
             return;
         }
         self.report();
         match (self.handshake.phase, msgid) {
-            // It would be taken for pixels.
+            // The client would read it as pixels.
             _ if self.sending.owed > 0 => {}
-            // Whoever sends checks understands this one, too.
+            // A client that sends checks understands this notification, too.
             (phase, _) if phase == Phase::Greeted || fault.code == Code::Corrupted => {
                 self.say(|out| {
                     envelope::write_notification_head(out, hello::GOODBYE);
@@ -197,16 +197,16 @@ impl ConnectionState {
         self.closing = Some(fault);
     }
 
-    /// A message is not what was sent: nothing of it is executed, and the connection ends. A client that has a session comes back,
-    /// and sends it once more.
+    /// Ends the connection since a message was corrupted. It is not executed. A client with a session reconnects and sends it
+    /// again.
     #[cold]
     pub(super) fn end_corrupted(&mut self, what: impl std::fmt::Display) {
         self.receiving.verifier.agree();
         self.end(None, Fault::new(Code::Corrupted, format!("what came was altered on its way: {what}")));
     }
 
-    /// The bytes are no message, or none that ends. Where there are checks that is another's doing; the sender would have been
-    /// told what is wrong with what it has sent.
+    /// Ends the connection since the bytes are not a complete message. With checks this counts as corruption in transit;
+    /// without, the client gets the fault.
     #[cold]
     pub(super) fn end_unreadable(&mut self, msgid: Option<u32>, fault: Fault) {
         match self.receiving.verifier.is_known() {

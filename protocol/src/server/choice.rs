@@ -1,4 +1,4 @@
-//! Which display a connection is for: the first message says, and the caller chooses.
+//! Chooses the display of a connection: the first message names it, and the caller looks it up.
 
 use super::durability_gate::{DurabilityGate, no_journal};
 use super::{ConnectionState, Phase, Step};
@@ -14,7 +14,7 @@ use std::time::Instant;
 /// What a server tells the clients of a display, the same for every connection but for the nonce.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The name of the display, which a client that asked for it is told.
+    /// The name of the display, which the welcome repeats to a client that asked for it.
     pub display: DisplayName,
     /// What the server calls itself.
     pub server: String,
@@ -23,12 +23,12 @@ pub struct Config {
     /// Bytes that one message may have, at most [`MESSAGE_HARDEST`](crate::limits::MESSAGE_HARDEST). Clients believe no less than
     /// [`FIRST_MESSAGE`](crate::limits::FIRST_MESSAGE).
     pub message: usize,
-    /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
+    /// The id of the display, and how often it was started. Sessions need it: without it the display offers none.
     pub instance: Option<(Id, u64)>,
     /// Whether the display keeps a journal, so that anything on it is durable.
     pub has_journal: bool,
-    /// Random, and another for each connection: clients of sessions confirm it. Without it late copies of what they send are
-    /// recognised only while their session is remembered.
+    /// A random number, different for each connection, which clients with sessions confirm. Without it late copies of their
+    /// messages are recognised only while their session is remembered.
     pub nonce: Option<Nonce>,
 }
 
@@ -40,16 +40,16 @@ pub struct DisplayRequest<'a> {
     pub display: Option<&'a str>,
 }
 
-/// What was asked of the caller and not answered yet.
+/// A question that the caller has not answered yet.
 #[derive(Debug, Default)]
 pub(super) enum Awaiting {
     #[default]
     Nothing,
     /// A display.
     Choice(Choice),
-    /// That the input goes on: a `hello`, with its msgid, is to be answered, as its display was chosen or for this reason was not.
+    /// The display was chosen, or refused with this fault: the `hello` with this msgid is answered when input is handled again.
     Chosen(u32, Box<Hello>, Option<Fault>),
-    /// A session: the msgid of `hello`, and what it asked.
+    /// A session: the msgid of `hello`, and the request for the session.
     Session(u32, Resume),
 }
 
@@ -74,7 +74,7 @@ impl Fault {
 }
 
 impl ConnectionState {
-    /// Whether this first message needs a display that has not been chosen. A `hello` says so itself, once it is read.
+    /// Returns whether this first message needs a display that has not been chosen. `hello` is handled when it is decoded.
     #[cold]
     pub(super) fn needs_choice(&self, message: &[u8]) -> bool {
         let is_call = match Head::read(message).message() {
@@ -85,7 +85,7 @@ impl ConnectionState {
         is_call && self.handshake.config.is_none() && self.handshake.refusal.is_none()
     }
 
-    /// Asks the caller for the display of a `hello` whose version is spoken.
+    /// Asks the caller for the display of a `hello` with a supported version.
     pub(super) fn ask_for_display<'a>(&'a mut self, msgid: u32, hello: Hello, now: Instant) -> Step<'a> {
         if let Some(config) = &self.handshake.config {
             let is_there = hello.display.as_deref().is_none_or(|asked| asked == config.display.as_str());
@@ -142,7 +142,7 @@ impl ConnectionState {
         }
     }
 
-    /// Goes on with a `hello` whose display is chosen.
+    /// Continues with a `hello` whose display is chosen.
     fn go_on(&mut self, msgid: u32, hello: Hello, now: Instant) -> Step<'static> {
         if hello.durable && !self.has_journal() {
             let step = self.refuse_hello(msgid, &no_journal(), now);
@@ -166,7 +166,7 @@ impl ConnectionState {
         Step::Resume(resume)
     }
 
-    /// Answers a `hello` with a fault. The connection goes on as if nothing had been said.
+    /// Answers a `hello` with a fault. The connection continues as before its first message.
     pub(super) fn refuse_hello(&mut self, msgid: u32, fault: &Fault, now: Instant) -> Step<'static> {
         if self.count_malformed(Some(msgid), now) {
             self.write_fault(msgid, fault, true);

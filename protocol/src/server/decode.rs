@@ -1,4 +1,4 @@
-//! Reads what a message asks for.
+//! Decodes requests.
 
 use super::ConnectionState;
 use crate::codec::reader::Reader;
@@ -18,7 +18,7 @@ pub(super) fn not_rpc() -> Fault {
 }
 
 impl ConnectionState {
-    /// Reads the request of a method of that name.
+    /// Decodes the request of the method with this name.
     ///
     /// # Errors
     /// [`Code::UnknownMethod`], [`Code::InvalidArgument`], and [`Code::TooLarge`] for an image whose answer is longer than a message

@@ -1,28 +1,28 @@
-//! What was said and waits for the disk.
+//! Holds output back until the disk has what the output reports.
 //!
-//! Whoever keeps a journal executes on while it is synced, so it is asked in two steps: [`Connection::mark`] notes how far
-//! the bytes to be sent are, and when everything that was executed until then is on the disk, [`Connection::release`] lets
-//! exactly those go. What is said in between waits for the next mark. A client that sends without a pause is answered once
-//! a sync, and never has to wait for a moment of silence.
+//! A display with a journal continues to execute while the journal is synced, so output is released in two steps.
+//! [`Connection::mark`] records the end of the unsent bytes. When everything that was executed until then is on the disk,
+//! [`Connection::release`] releases the bytes up to the mark. Later output waits for the next mark. A client that sends without
+//! a pause is answered once per sync.
 
 use super::{Connection, ConnectionState};
 use crate::fault::{Code, Fault};
 
-/// Which bytes wait. Only a connection on which some do has one.
+/// Which unsent bytes are held back. A connection without such bytes has no gate.
 #[derive(Debug, Default)]
 pub(super) struct DurabilityGate {
-    /// So many of the unsent bytes may be sent, whole messages.
+    /// How many of the unsent bytes may be sent; always whole messages.
     pub(super) released: usize,
-    /// So many when the disk has come after, once that is being waited for.
+    /// How many may be sent after the sync that is being waited for.
     marked: Option<usize>,
-    /// Something behind the mark has to wait, too.
+    /// Output behind the mark has to wait, too.
     is_wanted: bool,
-    /// Everything has to, always.
+    /// All output waits, on this connection always.
     is_lasting: bool,
 }
 
 impl DurabilityGate {
-    /// Of a client that has said `durable`, behind so many unsent bytes.
+    /// Creates the gate of a client that asked for `durable`. The first `released` unsent bytes may be sent.
     pub(super) fn lasting(released: usize) -> DurabilityGate {
         DurabilityGate { released, is_lasting: true, ..DurabilityGate::default() }
     }
@@ -34,12 +34,12 @@ impl DurabilityGate {
 }
 
 impl Connection {
-    /// Whether the client has asked to be told only what is durable.
+    /// Returns whether the client asked for `durable`: it is told only of what is on the disk.
     pub fn is_durable(&self) -> bool {
         self.state.sending.gate.as_ref().is_some_and(|gate| gate.is_lasting)
     }
 
-    /// Whether anything waits to be released, marked or not.
+    /// Returns whether any output waits to be released, marked or not.
     pub fn is_held(&self) -> bool {
         let state = &self.state;
         state
@@ -49,8 +49,8 @@ impl Connection {
             .is_some_and(|gate| gate.released < state.sending.out.unsent().len() || state.has_to_report())
     }
 
-    /// Notes how far that is what has been said, progress included. If it answers yes, [`Connection::release`] is to be called
-    /// when everything that was executed until now is on the disk. If no, nothing new waits, or what was marked last does.
+    /// Marks the end of the output, progress included. If this returns true, call [`Connection::release`] when everything that
+    /// was executed until now is on the disk. If false, nothing new waits, or the last mark is not released yet.
     pub fn mark(&mut self) -> bool {
         let state = &mut self.state;
         if state.sending.gate.as_ref().is_none_or(|gate| gate.marked.is_some()) {
@@ -66,7 +66,7 @@ impl Connection {
         end > gate.released
     }
 
-    /// What was marked may be sent.
+    /// Releases the output up to the mark.
     pub fn release(&mut self) {
         let Some(gate) = &mut self.state.sending.gate else { return };
         let Some(marked) = gate.marked.take() else { return };
@@ -76,8 +76,8 @@ impl Connection {
         }
     }
 
-    /// The disk has failed: what waits is never said, and nothing executed since is reported. Before
-    /// [`Connection::close`], whose reason can then be sent.
+    /// Discards the output that is held back, since the disk has failed, and reports nothing that was executed since. Call it
+    /// before [`Connection::close`], so that the reason can be sent.
     pub fn forget_held(&mut self) {
         let state = &mut self.state;
         if let Some(gate) = state.sending.gate.take() {
@@ -88,11 +88,11 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// What is said from here on waits.
+    /// Holds back all output from here on.
     #[cold]
     pub(super) fn close_gate(&mut self) {
         if self.sending.gate.is_none() {
-            // What was done before need not wait as well.
+            // Requests that were executed before need not wait.
             self.report();
         }
         let released = self.sending.out.unsent().len();

@@ -71,7 +71,8 @@ impl ConnectionState {
                 self.end_corrupted("a hello that promises checks came without one");
                 return Step::Wait;
             }
-            // What the second wants nobody knows. A refusal without a check would be taken for one that was altered.
+            // The second hello could not be parsed but arrived with a check, so the refusal has one too: without it the client
+            // would take the refusal for a corrupted one.
             (Ok((Hello { checks: true, .. },)) | Err(_), true) => self.receiving.verifier.agree(),
             _ => {}
         }
@@ -94,8 +95,8 @@ impl ConnectionState {
         self.refuse_hello(msgid, &fault, now)
     }
 
-    /// Ends a plain connection on which the client greets after all. What came first may have been the check of that greeting, altered
-    /// so that it was none; and what follows may be the calls of a session, copied from an older connection.
+    /// Ends a plain connection on which the client sends `hello` late. The first message may have been the check of that
+    /// `hello`, corrupted so that it was not recognised, and the following messages may be calls of a session.
     #[cold]
     pub(super) fn end_late_hello<'a>(&mut self, msgid: u32) -> Step<'a> {
         let text = "hello may only be the first message of a connection: connect anew to say it";
@@ -103,8 +104,8 @@ impl ConnectionState {
         Step::Wait
     }
 
-    /// Ends a connection for which there is no place. A client that comes back with its session is told nothing: it tries again
-    /// when a connection only ends, and may give up when it is refused.
+    /// Ends a connection for which the server has no capacity. A client that returns with its session gets no response: it
+    /// retries when a connection just ends, and might give up when it is refused.
     #[cold]
     pub(super) fn turn_away<'a>(
         &mut self,

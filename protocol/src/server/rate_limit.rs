@@ -1,4 +1,4 @@
-//! How many malformed requests are borne.
+//! The limit of malformed requests, a token bucket.
 
 use crate::limits;
 use std::time::Instant;
@@ -15,7 +15,7 @@ impl RateLimit {
         RateLimit { tokens: u64::from(limits::MALFORMED_BURST) * 1000, filled: now }
     }
 
-    /// Takes one, if there is one.
+    /// Takes a token. Returns whether there was one.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let most = u64::from(limits::MALFORMED_BURST) * 1000;
         let gained =

@@ -79,7 +79,7 @@ impl Connection {
                         ScanError::TooLong { .. } | ScanError::TooManyValues => Code::TooLarge,
                         _ => Code::Malformed,
                     };
-                    // Byte by byte, what can be no message would have been told before it came to that.
+                    // Bytes that cannot be a message get the same fault as when they arrive one by one.
                     let fault = match Head::read(self.decoder.before_refused()).is_possible() {
                         true => Fault::new(code, error.to_string()),
                         false => not_rpc(),
@@ -92,8 +92,8 @@ impl Connection {
         }
     }
 
-    /// Where the rest of a long message may be read to directly: append at most that many bytes, then call
-    /// [`Connection::handle_input`] with no input.
+    /// Returns the buffer into which the rest of a long message can be read directly, and how many bytes: append at most that
+    /// many bytes, then call [`Connection::handle_input`] with no input.
     pub fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         if self.wants_input() { self.decoder.body() } else { None }
     }
@@ -109,7 +109,7 @@ impl ConnectionState {
         }
         match Head::read(message).message() {
             None => {
-                // As when the beginning of it has shown that, before it was whole: with a check it is another's doing.
+                // The same as when only the beginning has arrived: with a correct check the sender is not at fault.
                 match self.receiving.verifier.was_checked() {
                     true => self.end_corrupted(not_rpc().message),
                     false => self.end(Head::read(message).msgid, not_rpc()),
@@ -117,7 +117,7 @@ impl ConnectionState {
                 Step::Wait
             }
             Some(Message::Response { .. }) => {
-                // The server never asks, so nobody waits for it.
+                // The server sends no requests, so a response has no request.
                 self.count_malformed(None, now);
                 Step::Continue
             }
@@ -162,13 +162,13 @@ impl ConnectionState {
                 }
             }
             Some(Message::Notification { .. }) if self.handshake.refusal.is_some() => {
-                // Nobody waits to be told.
+                // A notification has no response.
                 self.closing = self.handshake.refusal.take();
                 Step::Wait
             }
             Some(Message::Notification { method, mut params }) => {
                 if method == hello::CHECK.as_bytes() {
-                    // What it should have been a check of may be a part of it, and nobody would ever answer that.
+                    // It may be a check that has swallowed the message behind it, which would then never be answered.
                     self.end_corrupted("a check is not as checks are");
                     return Step::Wait;
                 }
@@ -199,7 +199,7 @@ impl ConnectionState {
         }
     }
 
-    /// Whether one more malformed request is borne; the connection ends otherwise.
+    /// Counts a malformed request. Returns false, and ends the connection, if there were too many.
     pub(super) fn count_malformed(&mut self, msgid: Option<u32>, now: Instant) -> bool {
         self.stats.malformed += 1;
         let is_borne = self.receiving.malformed.take(now);

@@ -10,16 +10,16 @@ use crate::hello;
 use crate::session::{self, Id, Misuse, Resume, Session, Standing, Verdict};
 
 impl Connection {
-    /// Takes the session away, for another connection or to wait for its client. Nothing more is executed here. Nothing is
-    /// answered when it cannot be said what has been executed: in the middle of a request.
+    /// Takes the session from the connection, for another connection or to wait for its client. No further request is executed
+    /// here. Returns `None` in the middle of a request, when it is unknown whether the request was executed.
     pub fn take_session(&mut self) -> Option<(Id, Session)> {
         self.state.session.as_ref()?;
         let text = "the session goes on on another connection";
-        // It says how far the session is, which may still reach the client: the session has to know.
+        // The goodbye reports progress, which may still reach the client, so the session has to record it.
         self.state.end(None, Fault::new(Code::Superseded, text));
         let (id, mut session) = self.state.session.take()?;
         session.interrupt();
-        // One that changes nothing and is not answered yet comes again.
+        // A request that changes nothing and is not answered yet is sent again.
         let is_between = match self.state.progress.executing {
             None => true,
             Some(Executing::Request { method, .. }) => method.may_be_repeated(),
@@ -30,7 +30,7 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// After `hello`: whether this request is the next to be executed. If not, what is done instead.
+    /// Checks, after `hello`, that this request is the next to be executed. If not, returns the step to take instead.
     pub(super) fn check_number<'a>(&mut self, msgid: u32, message: &[u8]) -> Option<Step<'a>> {
         let Some((_, session)) = &mut self.session else {
             let expected = self.progress.applied.wrapping_add(1) as u32;
@@ -50,23 +50,23 @@ impl ConnectionState {
         }
     }
 
-    /// What is done about a request of a session that is not the next.
+    /// Handles a request of a session that is not the next to be executed.
     #[cold]
     fn pass_over<'a>(&mut self, msgid: u32, number: u64, verdict: Result<Verdict, Misuse>) -> Step<'a> {
         let Some((_, session)) = &self.session else { return Step::Continue };
         if number <= session.durable_through() {
-            // What the answer says may not be on the disk yet.
+            // What the response reports may not be on the disk yet.
             self.close_gate();
         }
         let Some((_, session)) = &self.session else { return Step::Continue };
         match verdict {
-            // It succeeded, if there is none, which is said as it is of any other: all up to the last are executed.
+            // Without a kept response the request succeeded, which progress reports.
             Ok(Verdict::Again) => {
                 let is_checked = self.receiving.verifier.is_agreed();
                 self.progress.must_report |=
                     !session.write_response(number, is_checked, &mut self.sending.out.bytes);
             }
-            // Requests are executed one at a time, and the next is looked at when the last is answered.
+            // Requests are executed one at a time. The next is examined when the last is answered.
             Ok(Verdict::Attach | Verdict::Execute) => {}
             Ok(Verdict::Stale) => {
                 let text = format!("request {number} came again, and its reply has been acknowledged");
@@ -80,7 +80,7 @@ impl ConnectionState {
         Step::Continue
     }
 
-    /// What a client tells of its session.
+    /// Handles the notifications of a session: `ack` and `end`.
     #[cold]
     pub(super) fn handle_session<'a>(&mut self, method: &[u8], mut params: Reader<'_>) -> Step<'a> {
         let Some((_, session)) = &mut self.session else { return Step::Continue };
@@ -101,8 +101,8 @@ impl ConnectionState {
         Step::Wait
     }
 
-    /// What a client says first in its session: that it has heard the welcome. Anything else may be a copy of what was said on an
-    /// older connection.
+    /// Handles the first message after the welcome of a session, which has to be `confirm`. Any other message may be a late
+    /// copy from an older connection.
     #[cold]
     pub(super) fn handle_unconfirmed<'a>(&mut self, said: &Message<'_>) -> Step<'a> {
         let confirmed = match said {
@@ -139,7 +139,7 @@ impl ConnectionState {
         match Session::enter(found, &asked, instance, nonce) {
             Ok((session, standing)) => {
                 self.handshake.unconfirmed = nonce;
-                // What follows the beginning of a session would be lost with it, and nobody would know.
+                // Otherwise a crash would lose the beginning of the session and all that follows without notice.
                 let is_promised = self.has_journal() && standing != Standing::Resumed;
                 if is_promised || session.durable_through() > asked.ack {
                     self.close_gate();
@@ -148,7 +148,7 @@ impl ConnectionState {
                     (session.filter().applied(), session.filter().ack());
                 self.handshake.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
-                // What it had been told that did not arrive, in the order in which it was.
+                // Responses that the client has not acknowledged, in their order.
                 session.write_responses(self.receiving.verifier.is_agreed(), &mut self.sending.out.bytes);
                 self.session = Some((asked.session, session));
             }

@@ -22,7 +22,7 @@ pub(super) struct Sending {
 }
 
 impl Connection {
-    /// `n` bytes of [`Connection::poll_transmit`] have been sent.
+    /// Records that `n` bytes of [`Connection::poll_transmit`] have been sent.
     pub fn handle_transmitted(&mut self, n: usize, now: Instant) {
         if n == 0 {
             return;
@@ -35,7 +35,7 @@ impl Connection {
         }
         state.sending.unsent_since = (!state.sendable().is_empty()).then_some(now);
         if was_full && !state.is_full() {
-            // Nothing was read meanwhile, which was not the peer's doing.
+            // No input was accepted meanwhile, so the time does not count against the peer.
             state.receiving.message_began = state.receiving.message_began.map(|_| now);
         }
     }
@@ -64,25 +64,25 @@ impl Connection {
         }
     }
 
-    /// Bytes to send. Call it when everything that was read has been executed: the acknowledgement is written here,
-    /// one for all. Where some wait for the disk, it is those that do not: see [`Connection::mark`].
+    /// Returns the bytes to send. Call it when everything that was read has been executed: this writes one acknowledgement for
+    /// all of it. Bytes that wait for the disk are not included: see [`Connection::mark`].
     pub fn poll_transmit(&mut self, now: Instant) -> &[u8] {
         let state = &mut self.state;
         if state.sending.gate.is_none() {
             state.report();
         }
         if state.closing.is_some() {
-            // Nothing more is read; what was read of a message is of no use.
+            // No more input is accepted, so an incomplete message is of no use.
             self.decoder = MessageDecoder::default();
         }
-        // What waits for the disk is not the peer's fault.
+        // Bytes that wait for the disk do not count against the peer.
         if !state.sendable().is_empty() {
             state.sending.unsent_since.get_or_insert(now);
         }
         state.sendable()
     }
 
-    /// When [`Connection::handle_timeout`] is to be called.
+    /// Returns when to call [`Connection::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.state.closing.is_some() {
             return None;
@@ -108,7 +108,7 @@ impl ConnectionState {
         self.sending.owed > 0 || self.sending.out.unsent().len() >= limits::UNSENT
     }
 
-    /// The bytes that may be sent.
+    /// Returns the bytes that may be sent.
     pub(super) fn sendable(&self) -> &[u8] {
         let unsent = self.sending.out.unsent();
         match &self.sending.gate {

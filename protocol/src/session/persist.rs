@@ -1,4 +1,4 @@
-//! A session as bytes, for a journal: what a display has to know of its clients after a restart.
+//! A session as bytes, for a journal: what a display needs of its clients after a restart.
 //!
 //! ```text
 //! version: 1 byte, 1
@@ -12,14 +12,14 @@
 //! ```
 //!
 //! Every number is big-endian. A request that is being executed is not in it: after a restart it was not executed. What the
-//! client was told of is not in it either: it may have been told of everything, and might acknowledge it.
+//! client was told is not in it either: the client may have been told of everything and may acknowledge it.
 
 use super::{Filter, RESPONSE, Session};
 use std::collections::VecDeque;
 
 const VERSION: u8 = 1;
 
-/// Bytes that are no session of this version.
+/// An error for bytes that are not a session of this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are no session: {0}")]
 pub struct InvalidSession(&'static str);
@@ -46,7 +46,7 @@ impl Session {
         self.unkept.iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
     }
 
-    /// The session of which these are the bytes, all of them.
+    /// Decodes a session from all of these bytes.
     ///
     /// # Errors
     /// [`InvalidSession`] if they are of another version, cut off, or contradict themselves.

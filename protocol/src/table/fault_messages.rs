@@ -21,13 +21,12 @@ impl Fault {
         Fault::with_fields(Code::TooLarge, too_large(request, asked, limit), fields)
     }
 
-    /// Prints what was wrong in words that stand beside the call itself, and do not repeat it: `out of bounds: the display is
-    /// 640x480`.
+    /// Prints the fault without repeating the call, to be shown beside it: `out of bounds: the display is 640x480`.
     pub fn beside<'a>(&'a self, call: &'a Call) -> impl fmt::Display + use<'a> {
         Beside(self, call)
     }
 
-    /// Makes the sentence anew for the whole of `call`, of which this is the fault of a part.
+    /// Renders the message anew for the whole of `call`, of which this is the fault of a part.
     pub(crate) fn restate(&mut self, call: &Call) {
         if let Some(size) = self.size() {
             self.message = out_of_bounds(call, size, self.rejected(), self.outside());

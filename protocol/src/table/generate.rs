@@ -15,7 +15,7 @@ macro_rules! parameter {
     ($other:ident, $life:lifetime) => { $other };
 }
 
-/// What is kept of a parameter while its call is under way: data becomes its length.
+/// The type of a parameter in [`Call`]: data becomes its length.
 macro_rules! kept {
     (Pixels) => { Count<'p'> };
     (Bytes) => { Count<'b'> };
@@ -44,7 +44,7 @@ macro_rules! generate {
             /// Every method, in the order of the table.
             pub const ALL: &[Method] = &[$(Method::$Draw,)+ $(Method::$Ask,)+];
 
-            /// Its name on the wire.
+            /// Returns its name on the wire.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Method::$Draw => stringify!($draw),)+
@@ -52,7 +52,7 @@ macro_rules! generate {
                 }
             }
 
-            /// Its parameters, as `name: type`, in order.
+            /// Returns its parameters, as `name: type`, in order.
             pub const fn parameters(self) -> &'static [(&'static str, &'static str)] {
                 match self {
                     $(Method::$Draw => &[$((stringify!($dp), stringify!($dt))),*],)+
@@ -60,7 +60,7 @@ macro_rules! generate {
                 }
             }
 
-            /// What it does, in a sentence or two.
+            /// Returns its documentation, a sentence or two.
             pub const fn about(self) -> &'static str {
                 match self {
                     $(Method::$Draw => concat!($($draw_doc),+),)+
@@ -68,7 +68,7 @@ macro_rules! generate {
                 }
             }
 
-            /// The method of that name.
+            /// Returns the method with this name.
             pub fn from_name(name: &[u8]) -> Option<Method> {
                 $(if name == stringify!($draw).as_bytes() { return Some(Method::$Draw); })+
                 $(if name == stringify!($ask).as_bytes() { return Some(Method::$Ask); })+
@@ -76,7 +76,7 @@ macro_rules! generate {
             }
         }
 
-        /// A request with its parameters, which borrow from wherever the bytes are.
+        /// A request with its parameters, which borrow from the bytes of the message.
         #[derive(Debug, Clone, Copy)]
         pub enum Request<'a> {
             $($(#[doc = $draw_doc])+ $Draw { $(#[doc = stringify!($dp)] $dp: parameter!($dt, 'a)),* },)+
@@ -84,7 +84,7 @@ macro_rules! generate {
         }
 
         impl<'a> Request<'a> {
-            /// Which method it calls.
+            /// Returns its method.
             pub fn method(&self) -> Method {
                 match self {
                     $(Request::$Draw { .. } => Method::$Draw,)+
@@ -92,7 +92,7 @@ macro_rules! generate {
                 }
             }
 
-            /// The call without its data.
+            /// Returns the call without its data.
             pub fn call(&self) -> Call {
                 match *self {
                     $(Request::$Draw { $($dp),* } => Call::$Draw { $($dp: $dp.keep()),* },)+
@@ -109,7 +109,7 @@ macro_rules! generate {
                 }
             }
 
-            /// The same without bytes that a parameter consists of, whose length is written. They are to follow, so they
+            /// Appends the parameters, but of a parameter of bytes only the header. The caller sends the bytes next, so they
             /// must be the last parameter.
             pub(crate) fn encode_parameters_lending(&self, out: &mut Vec<u8>) {
                 crate::codec::envelope::write_array_header(out, self.method().parameters().len());
@@ -140,8 +140,8 @@ macro_rules! generate {
             }
         }
 
-        /// A call without its data: what errors and traces say of it. It prints as the program wrote it:
-        /// `draw_pixel(700, 10, #ff0000ff)`, `draw_pixels(200 pixels)`.
+        /// A call without its data, as errors and traces show it. It prints as the program wrote it: `draw_pixel(700, 10,
+        /// #ff0000ff)`, `draw_pixels(200 pixels)`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Call {
             $($(#[doc = $draw_doc])+ $Draw { $(#[doc = stringify!($dp)] $dp: kept!($dt)),* },)+
@@ -149,7 +149,7 @@ macro_rules! generate {
         }
 
         impl Call {
-            /// Which method it calls.
+            /// Returns its method.
             pub fn method(&self) -> Method {
                 match self {
                     $(Call::$Draw { .. } => Method::$Draw,)+
@@ -157,8 +157,8 @@ macro_rules! generate {
                 }
             }
 
-            /// Reads the array of parameters as far as it tells the call. Of data the length is enough, and neither
-            /// need all of it be there nor is it checked.
+            /// Reads the array of parameters without its data. Only the length of data is read; the data may be cut off and is
+            /// not checked.
             pub(crate) fn glance(method: Method, parameters: &mut Reader<'_>) -> Result<Call, Fault> {
                 check_count(method, parameters)?;
                 Ok(match method {

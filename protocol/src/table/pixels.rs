@@ -41,7 +41,7 @@ impl Pixel {
         Pixel { x: x.try_into().unwrap_or(u16::MAX), y: y.try_into().unwrap_or(u16::MAX), color }
     }
 
-    /// What `add_pixels` adds at `(x, y)`: in its records the amount stands in place of the colour.
+    /// Creates the record of `add_pixels` at `(x, y)`: in its records the amount stands in place of the colour.
     pub const fn adding(x: u16, y: u16, amount: u32) -> Pixel {
         Pixel { x, y, color: Color::from_u32(amount) }
     }
@@ -53,7 +53,7 @@ impl Pixel {
         ((self.x as u64) << 48 | (self.y as u64) << 32 | self.color.to_u32() as u64).to_be_bytes()
     }
 
-    /// From its record in a run.
+    /// Creates a pixel from its record in a run.
     #[inline]
     pub const fn from_bytes(record: [u8; Pixel::SIZE]) -> Pixel {
         let number = u64::from_be_bytes(record);
@@ -93,7 +93,7 @@ impl<'a> Pixels<'a> {
         Pixels::of_run(records.as_flattened())
     }
 
-    /// How many there are.
+    /// Returns the number of pixels.
     pub fn len(&self) -> usize {
         match self.0 {
             Form::Slice(pixels) => pixels.len(),
@@ -102,12 +102,12 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no pixels.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The records of a run as they came: the fast way to draw them. `None` if they came in another form.
+    /// Returns the records of a run as they arrived, the fastest form to draw. `None` if they arrived in another form.
     pub fn as_run(&self) -> Option<&'a [u8]> {
         match self.0 {
             Form::Run(bytes) => Some(bytes),
@@ -115,7 +115,7 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// Every pixel as `(x, y, color)`. Of an array they may lie outside what a [`Pixel`] can hold.
+    /// Iterates over the pixels as `(x, y, color)`. The coordinates of an array may lie outside what a [`Pixel`] can hold.
     pub fn iter(&self) -> impl Iterator<Item = (i32, i32, Color)> + use<'a> {
         let form = self.0;
         let mut listed = match form {
@@ -132,7 +132,7 @@ impl<'a> Pixels<'a> {
         })
     }
 
-    /// The first `n` and the rest. Pixels that came in an array are not cut: they are one whole message.
+    /// Splits after the first `n` pixels. Pixels in an array are not split: they are one whole message.
     pub(crate) fn split_at(self, n: usize) -> (Pixels<'a>, Pixels<'a>) {
         let n = n.min(self.len());
         match self.0 {
@@ -174,7 +174,7 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// How many pixels there are, and the first ones of them up to `most`, read from bytes that may end within them.
+    /// Returns the number of pixels, and the first ones up to `most`, read from bytes that may end within them.
     pub(crate) fn first(reader: &mut Reader<'a>, most: usize) -> Result<(u32, Pixels<'a>), Fault> {
         let mut array = *reader;
         if let Ok(count) = array.array() {
@@ -210,7 +210,7 @@ impl<'a> Pixels<'a> {
     }
 }
 
-/// A run is made of whole records.
+/// Checks that a run consists of whole records.
 fn check_length(bytes: usize) -> Result<(), Fault> {
     if bytes.is_multiple_of(Pixel::SIZE) {
         return Ok(());

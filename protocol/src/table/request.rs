@@ -9,8 +9,8 @@ impl<'a> Request<'a> {
     /// Reads what [`Request::encode_parameters`] has written, or what a client sent.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if these are not the parameters of `method`, or if anything comes after them;
-    /// whatever [`Request::check`] finds.
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if these are not the parameters of `method`, or if anything
+    /// comes after them; any error of [`Request::check`].
     pub fn from_parameters(method: Method, parameters: &'a [u8]) -> Result<Request<'a>, Fault> {
         let request = Request::from_recorded(method, parameters)?;
         request.check()?;

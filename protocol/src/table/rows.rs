@@ -2,10 +2,11 @@
 
 /// Passes the table of calls to the macro `$then`.
 ///
-/// A row has the name of a call as a variant and on the wire, its parameters, and its columns in braces; what each column
-/// decides stands at its type: [`Effect`], [`JournalUse`], [`Split`], [`Join`], [`Cost`]. A row of `acknowledged` has no answer
-/// but nil, which progress may stand for. A row of `answered` has a response of its own each time; behind its arrow stand the
-/// variant of [`Answer`] and the Rust type of what is in it.
+/// A row has the name of a call as a variant and on the wire, its parameters, and its columns in braces. The types of the
+/// columns document them: [`Effect`](crate::Effect), [`JournalUse`](crate::JournalUse), [`Split`](crate::Split),
+/// [`Join`](crate::Join), [`Cost`](crate::Cost). A row of `acknowledged` has no answer but nil, and progress can acknowledge
+/// it. A row of `answered` always has a response; its arrow is followed by the variant of [`Answer`](crate::Answer) and the
+/// Rust type of its value.
 ///
 /// A macro that needs no columns matches them as `{ $($column:tt)* }`, so a new column changes only the macros that read it.
 #[macro_export]

@@ -27,13 +27,13 @@ impl<const UNIT: char> Count<UNIT> {
 pub(super) trait Parameter<'a>: Sized {
     type Kept;
     fn encode(&self, out: &mut Vec<u8>);
-    /// The same, except for bytes that are sent from where they are.
+    /// Appends the value, but of bytes only the header.
     fn encode_lending(&self, out: &mut Vec<u8>) {
         self.encode(out);
     }
     fn decode(reader: &mut Reader<'a>, name: &str) -> Result<Self, Fault>;
     fn keep(&self) -> Self::Kept;
-    /// What is kept of it, read from bytes that may end within its data.
+    /// Reads what [`Call`](super::Call) keeps of it, from bytes that may end within its data.
     fn glance(reader: &mut Reader<'a>, name: &str) -> Result<Self::Kept, Fault> {
         Self::decode(reader, name).map(|parameter| parameter.keep())
     }
@@ -204,7 +204,7 @@ fn bounded<T: TryFrom<i64>>(reader: &mut Reader<'_>) -> Result<T, Unexpected> {
     T::try_from(n).map_err(|_| Unexpected(n.to_string()))
 }
 
-/// The first two numbers of an array; more may follow in later versions.
+/// Reads the first two numbers of an array; later versions may append more.
 fn pair<T: TryFrom<i64>>(reader: &mut Reader<'_>) -> Result<(T, T), Unexpected> {
     let count = reader.array()?;
     if count < 2 {

@@ -1,4 +1,4 @@
-//! What is told of a message, and how it prints.
+//! The entries of a trace, and how they print.
 
 use crate::fault::Fault;
 use crate::table::Call;
@@ -25,7 +25,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// One message that has passed, or what became of its sender. It prints as one line, without an end of line; see also
+/// One message that has passed, or the end of its sender. It prints as one line, without an end of line; see also
 /// [`Entry::full`]. Texts of peers are [escaped](crate::text), and cut where they are long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,10 +88,10 @@ pub enum Said {
     },
     /// `goodbye`: why the display will close.
     Goodbye(Fault),
-    /// Bytes that are no message, and why. Nothing more of this direction is told.
+    /// Bytes that are not a message, and why. This direction has no further entries.
     NotUnderstood(String),
-    /// A message that was altered on its way, and how that shows: its receiver believes nothing of it, and nothing that follows.
-    /// Nothing more of this direction is told.
+    /// A message that was corrupted in transit, and how that was detected. Its receiver discards it and all that follows. This
+    /// direction has no further entries.
     Corrupted(String),
     /// The sender has closed its side.
     End {
@@ -112,7 +112,7 @@ pub struct Asked {
     pub parameters: String,
     /// The call, if it is one that this version knows.
     pub call: Option<Call>,
-    /// It draws with alpha 0, which nobody sees: the opaque colour that may have been meant.
+    /// The opaque colour that was probably meant, if the call draws with alpha 0, which is invisible.
     pub invisible: Option<Color>,
 }
 
@@ -220,8 +220,8 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// The same line, and below it the bytes of the message in hex. Of long messages only the first are shown. The bytes of a
-    /// session's id are `..` from the fourth on: who knows them can take the session over.
+    /// Returns the line with the bytes of the message in hex below it. Of long messages only the first bytes are shown. The
+    /// bytes of a session's id are `..` from the fourth on, since the id is secret.
     pub fn full(&self) -> Full<'_> {
         Full(self)
     }

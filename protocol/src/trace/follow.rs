@@ -1,4 +1,4 @@
-//! Finds the ends of messages in passing bytes, and keeps of each only how it starts.
+//! Finds the ends of messages in a stream of bytes, and keeps only the start of each.
 
 use crate::codec::checksum::RunningDigest;
 use crate::codec::envelope::Head;
@@ -48,37 +48,37 @@ impl Follower {
         self.start.capacity() + self.header.capacity() + check
     }
 
-    /// Bytes of the message found last.
+    /// Returns bytes of the message found last.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The first bytes of the message found last.
+    /// Returns the first bytes of the message found last.
     pub(super) fn take_start(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.start)
     }
 
-    /// The message found last was the check of the next one, and gives this digest.
+    /// Sets the expected digest of the next message, from the check that was found last.
     pub(super) fn expect(&mut self, digest: u64) {
         self.expected = Some(digest);
     }
 
-    /// Whether the message found last is what the check before it says; nothing if there was none.
+    /// Returns whether the message found last is what the check before it says; nothing if there was none.
     pub(super) fn is_right(&self) -> Option<bool> {
         self.check.as_ref().map(RunningDigest::matches)
     }
 
-    /// The digest that the check before the message found last gave.
+    /// Returns the digest that the check before the message found last gave.
     pub(super) fn digest(&self) -> Option<u64> {
         self.check.as_ref().map(RunningDigest::expected)
     }
 
-    /// Bytes of a message that has begun and not ended.
+    /// Returns bytes of a message that has begun and not ended.
     pub(super) fn unfinished(&self) -> u64 {
         if self.is_done || self.is_lost { 0 } else { self.length }
     }
 
-    /// Whatever comes from now on is passed over.
+    /// Ignores all further bytes.
     pub(super) fn give_up(&mut self) {
         self.is_lost = true;
     }
@@ -147,7 +147,7 @@ impl Follower {
         Ok(false)
     }
 
-    /// What is left of the longest message that any side may be configured to take.
+    /// Returns what is left of the longest message that any side may be configured to take.
     fn limit(&self) -> usize {
         limits::MESSAGE_HARDEST.saturating_sub(usize::try_from(self.passed).unwrap_or(usize::MAX))
     }
@@ -168,7 +168,7 @@ impl Follower {
         *input = rest;
     }
 
-    /// The error with offsets from the start of the message.
+    /// Returns the error with offsets from the start of the message.
     fn placed(&self, error: ScanError) -> ScanError {
         match error {
             ScanError::Reserved(at) => {

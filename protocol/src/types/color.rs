@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 /// A colour with alpha. On the wire it is the number 0xRRGGBBAA, in a framebuffer the bytes R, G, B, A.
 ///
-/// Drawing stores a colour as it is: alpha is kept, not blended. The order is red, green, blue, **alpha**: opaque red is the number
-/// 0xff0000ff. Six digits, as in 0xff0000, are green with alpha 0, which nobody sees; `DRAW_DEBUG=1` and `DRAW_DOCTOR=1` say so.
+/// Drawing stores a colour as it is: alpha is kept, not blended. The order is red, green, blue, **alpha**: opaque red is the
+/// number 0xff0000ff. Six digits, as in 0xff0000, are green with alpha 0, which is invisible; `DRAW_DEBUG=1` and
+/// `DRAW_DOCTOR=1` say so.
 ///
 /// ```
 /// use draw_protocol::Color;
@@ -63,8 +64,8 @@ impl Color {
     /// `#ffff00ff`
     pub const YELLOW: Color = Color::rgb(255, 255, 0);
 
-    /// Whether it has colour that nobody sees, as its alpha is 0, and the opaque colour that may have been meant: of 0xff0000 it is
-    /// 0xff0000ff. The number 0, which erases, is no such colour.
+    /// Returns the opaque colour that was probably meant, if this one has colour but is invisible since its alpha is 0: of
+    /// 0xff0000 it is 0xff0000ff. The number 0, which erases, is no such colour.
     #[doc(hidden)]
     pub const fn invisible(self) -> Option<Color> {
         match (self.to_u32(), self.to_u32() << 8) {
@@ -76,30 +77,31 @@ impl Color {
         }
     }
 
-    /// An opaque colour.
+    /// Creates an opaque colour.
     pub const fn rgb(r: u8, g: u8, b: u8) -> Color {
         Color { r, g, b, a: 255 }
     }
 
-    /// A colour with alpha, 0 transparent to 255 opaque.
+    /// Creates a colour with alpha, 0 transparent to 255 opaque.
     pub const fn rgba(r: u8, g: u8, b: u8, a: u8) -> Color {
         Color { r, g, b, a }
     }
 
-    /// From the number 0xRRGGBBAA, as the wire has it: 0xff0000ff is opaque red. [`Color::rgb`] takes no alpha.
+    /// Creates a colour from the number 0xRRGGBBAA, as the wire has it: 0xff0000ff is opaque red. [`Color::rgb`] takes no
+    /// alpha.
     #[inline]
     pub const fn from_u32(rgba: u32) -> Color {
         let [r, g, b, a] = rgba.to_be_bytes();
         Color { r, g, b, a }
     }
 
-    /// The number 0xRRGGBBAA.
+    /// Returns the number 0xRRGGBBAA.
     #[inline]
     pub const fn to_u32(self) -> u32 {
         u32::from_be_bytes(self.to_bytes())
     }
 
-    /// The bytes R, G, B, A, as a framebuffer and an image have them.
+    /// Returns the bytes R, G, B, A, as a framebuffer and an image have them.
     #[inline]
     pub const fn to_bytes(self) -> [u8; 4] {
         [self.r, self.g, self.b, self.a]

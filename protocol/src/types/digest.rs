@@ -1,4 +1,4 @@
-//! What `get_digest` answers: a fingerprint of what a display shows.
+//! The answer to `get_digest`: a fingerprint of a picture.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ impl Digest {
     /// Bytes of a digest.
     pub const SIZE: usize = 32;
 
-    /// Its bytes.
+    /// Returns its bytes.
     pub const fn as_bytes(&self) -> &[u8; Digest::SIZE] {
         &self.0
     }
@@ -53,7 +53,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A text that is no digest.
+/// The error for a text that is not a digest.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no digest: write its 64 digits in hex")]
 pub struct ParseDigestError(String);

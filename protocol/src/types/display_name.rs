@@ -21,7 +21,7 @@ const LONGEST: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DisplayName(Box<str>);
 
-/// A text is no [`DisplayName`].
+/// The error for a text that is not a [`DisplayName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name of a display has 1 to {LONGEST} characters, each of a-z, 0-9 or -")]
 pub struct ParseDisplayNameError;

@@ -53,7 +53,7 @@ impl Area {
 }
 
 impl fmt::Display for Area {
-    /// `40x30 at (600, 450)`
+    /// Prints `40x30 at (600, 450)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{} at ({}, {})", self.width, self.height, self.x, self.y)
     }
