@@ -130,6 +130,7 @@ impl Connection {
     }
 
     /// Returns whether input is accepted. While too much output is unsent, no request is executed.
+    #[inline]
     pub fn wants_input(&self) -> bool {
         self.state.closing.is_none()
             && !self.state.is_full()
@@ -203,9 +204,8 @@ impl Connection {
         self.state.answer(result);
     }
 
-    /// Answers a `get_image` with an image of so many bytes, which `write` appends to what is to be sent: as
-    /// [`Connection::answer`], without a copy. If `write` fails, the request fails with its fault, and nothing that was
-    /// appended is sent.
+    /// Answers a `get_image` with an image of `bytes` bytes, which `write` appends to the output: as [`Connection::answer`],
+    /// without a copy. If `write` fails, the request fails with its fault, and nothing that was appended is sent.
     pub fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
         self.state.answer_image(bytes, write);
     }
@@ -222,9 +222,9 @@ impl Connection {
         self.state.answer_piece(write);
     }
 
-    /// Answers [`Step::Greet`] with a display, or with a fault that refuses what came first: a `hello` may be followed by another then,
-    /// and a plain connection closes. [`Connection::handle_input`] goes on with it. The size of a message stays that of
-    /// [`Connection::open`].
+    /// Answers [`Step::Greet`] with a display, or with a fault that refuses the first message: after a `hello` the client may
+    /// send another, and a plain connection closes. [`Connection::handle_input`] continues with it. The size of a message stays
+    /// that of [`Connection::open`].
     pub fn choose(&mut self, chosen: Result<Config, Fault>) {
         self.state.choose(chosen);
     }

@@ -6,121 +6,28 @@
 //! one number, so only faults and answers take memory, and only until they are acknowledged.
 
 mod filter;
+mod id;
 mod nonce;
 mod persist;
 mod quota;
+mod resume;
+mod standing;
 mod table;
 
 pub use filter::{Filter, Misuse, Verdict};
+pub use id::Id;
 pub use nonce::Nonce;
 pub use persist::InvalidSession;
 pub use quota::Peer;
+pub use resume::Resume;
+pub use standing::Standing;
 pub use table::{Claim, Sessions};
 
 use crate::codec::checksum;
 use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::VecDeque;
-use std::fmt;
-
-/// 16 random bytes that name a session or a display, a `bin` on the wire. It is a secret: anyone with the id of a session can
-/// take the session over.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(pub [u8; 16]);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// Prints only the first bytes, since logs are read by more people than may draw.
-impl fmt::Debug for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, ..] = self.0;
-        write!(f, "Id({a:02x}{b:02x}{c:02x}..)")
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Id;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("16 bytes")
-            }
-
-            /// Reports no text, which may be the id in another form.
-            fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Id, E> {
-                Err(E::invalid_type(serde::de::Unexpected::Other("a string"), &self))
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
-                bytes.try_into().map(Id).map_err(|_| E::invalid_length(bytes.len(), &self))
-            }
-        }
-        deserializer.deserialize_bytes(Visitor)
-    }
-}
-
-/// How a session stands when a connection takes it up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// The session begins.
-    Fresh,
-    /// The session continues; nothing is lost.
-    Resumed,
-    /// The session continues where the client says. The display was restarted and has lost the last requests of the session,
-    /// which were not on its disk and which the client knew to be executed.
-    Regressed,
-    /// The display has forgotten the session, because its client was away for too long. The picture is there; if the display
-    /// was restarted meanwhile ([`Welcome::boot`](crate::Welcome::boot)), the last requests may be lost. The session begins
-    /// anew and continues the numbers.
-    Expired,
-    /// The display of the session is gone; this one is new and empty. The session begins anew and continues the numbers.
-    StateLost,
-}
-
-impl Standing {
-    pub(crate) const ALL: [Standing; 5] =
-        [Standing::Fresh, Standing::Resumed, Standing::Regressed, Standing::Expired, Standing::StateLost];
-
-    /// Its name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Standing::Fresh => "fresh",
-            Standing::Resumed => "resumed",
-            Standing::Regressed => "regressed",
-            Standing::Expired => "expired",
-            Standing::StateLost => "state_lost",
-        }
-    }
-}
-
-impl Serialize for Standing {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Standing {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Standing, D::Error> {
-        let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-        let found = Standing::ALL.into_iter().find(|standing| standing.as_str() == name);
-        found.ok_or_else(|| D::Error::custom(format!("a session cannot be {name:?}")))
-    }
-}
 
 /// Identifies a request of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,41 +40,6 @@ pub struct Stamp {
     pub ack: u64,
     /// The digest of the request.
     pub digest: u64,
-}
-
-/// The session that a client asks for in `hello`, with what the client knows of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resume {
-    /// Which session.
-    pub session: Id,
-    /// The display of the session, from its last welcome; `None` if no display has ever answered.
-    pub instance: Option<Id>,
-    /// The number of this `hello` in the session, from 1. A display ignores a `hello` that arrives after a later one.
-    pub attempt: u64,
-    /// The `hello` with which the session began, 0 if the client does not know. A client cannot continue a session without it:
-    /// it would take requests for executed that were not.
-    pub born: u64,
-    /// The nonce of the welcome with which the session began, if there was one. It replaces `born`: a late copy of a `hello`
-    /// would begin a session with the same `born`, but never with the same nonce.
-    pub incarnation: Option<u64>,
-    /// The client has received every reply up to this number.
-    pub ack: u64,
-    /// The last request up to `ack` that has drawn. Later requests only read, and a journal does not contain them.
-    pub drew: u64,
-    /// The number of the first request that has certainly not been sent.
-    pub next: u64,
-    /// The client knows that the display lost the last requests of the session, and continues.
-    pub accepts_loss: bool,
-    /// The client confirms the welcome before it sends anything else.
-    pub confirms: bool,
-}
-
-impl Resume {
-    /// Returns the fault of this `hello` when `hello` number `latest` of the session has arrived.
-    pub(crate) fn overtaken(&self, latest: u64) -> Fault {
-        let text = format!("this is hello {} of the session, and {latest} has come", self.attempt);
-        Fault::new(Code::Superseded, text)
-    }
 }
 
 /// What a display keeps of a client beyond its connection.
@@ -215,82 +87,6 @@ impl Session {
             attempt: 0,
             executed: 0,
         }
-    }
-
-    /// Creates the session that begins with this `hello`, whose welcome has this nonce.
-    fn begin(asked: &Resume, nonce: Option<Nonce>) -> Session {
-        let incarnation = nonce.map_or(asked.attempt, Nonce::get);
-        Session { incarnation, attempt: asked.attempt, ..Session::new(asked.next - 1) }
-    }
-
-    /// Returns the session with which a connection continues, from what was `found` under its id on the display `instance`.
-    /// `nonce` is that of the welcome, if the client has to confirm it.
-    ///
-    /// # Errors
-    /// [`Code::StateRegressed`] if the client knows more requests to be executed than the display has and does not accept the
-    /// loss; keep what was found. [`Code::Superseded`] if the client has sent a later `hello`. [`Code::Malformed`] if the
-    /// numbers of the client contradict each other.
-    pub fn enter(
-        found: &mut Option<Session>,
-        asked: &Resume,
-        instance: Id,
-        nonce: Option<Nonce>,
-    ) -> Result<(Session, Standing), Fault> {
-        let Resume { ack, next, attempt, born, .. } = *asked;
-        if next <= ack || attempt <= born {
-            let text = format!(
-                "{ack} is acknowledged and {next} was not sent, in hello {attempt} of a session that began with {born}: \
-                 that cannot be"
-            );
-            return Err(Fault::new(Code::Malformed, text));
-        }
-        if let Some(session) = found
-            && attempt <= session.attempt
-        {
-            return Err(asked.overtaken(session.attempt));
-        }
-        // A session whose beginning the client does not know is useless: it began when a welcome was lost, or with a late copy
-        // of an old `hello`. Nothing was executed in it.
-        let known = asked.incarnation.unwrap_or(born);
-        let Some(session) = found.as_mut().filter(|session| session.incarnation == known) else {
-            *found = None;
-            let standing = match asked.instance {
-                None => Standing::Fresh,
-                Some(before) if before == instance => Standing::Expired,
-                Some(_) => Standing::StateLost,
-            };
-            return Ok((Session::begin(asked, nonce), standing));
-        };
-        if session.is_confirmed() && !asked.confirms {
-            // A late copy of its messages could not be told from the originals.
-            let text = "the session began with a client that confirms each welcome, and this hello does not say that it does";
-            return Err(Fault::new(Code::Malformed, text));
-        }
-        let applied = session.filter.applied();
-        if applied < ack && asked.drew <= applied {
-            // Only answers are missing, and the client has received them.
-            let Session { drawn, is_ended, executed, .. } = *session;
-            *session = Session { incarnation: known, drawn, is_ended, executed, ..Session::new(ack) };
-        } else if applied < ack {
-            if !asked.accepts_loss {
-                let text = format!(
-                    "the display was restarted: of this session it has the requests up to {applied}, and the client \
-                     has seen {ack} executed; accept the loss to go on"
-                );
-                return Err(Fault::new(Code::StateRegressed, text));
-            }
-            let executed = session.executed;
-            *found = None;
-            return Ok((
-                Session { incarnation: known, attempt, executed, ..Session::new(ack) },
-                Standing::Regressed,
-            ));
-        }
-        session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
-        session.unanswer();
-        session.attempt = attempt;
-        let session = found.take().expect("it was found above");
-        Ok((session, Standing::Resumed))
     }
 
     /// Returns the duplicate filter of its requests.

@@ -235,7 +235,7 @@ impl Tracer {
             self.is_greeted = matches!(what, What::Hello);
             self.last = 0;
         } else if self.last == 0 && self.is_greeted {
-            // In a session that goes on, the first of this connection is not its first.
+            // In a resumed session the first request of this connection is not number 1.
             self.last = msgid.into();
         } else {
             self.last += 1;

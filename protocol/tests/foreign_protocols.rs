@@ -1,4 +1,4 @@
-//! Bytes that are no messages, or larger than any: refused early, cheaply, and for good.
+//! Bytes that are not messages, or exceed every limit, are refused early and cheaply.
 
 mod common;
 

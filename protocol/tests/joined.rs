@@ -1,4 +1,4 @@
-//! Single pixels that travel together: one request, and each still a call of its own.
+//! Single pixels that are joined into one request, each still a call of its own.
 
 mod common;
 

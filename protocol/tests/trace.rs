@@ -1,4 +1,4 @@
-//! What is told of a conversation: literal lines, the same wherever the bytes are cut; and that nothing is too much.
+//! The trace of a conversation: literal lines, the same wherever the bytes are cut, and bounded memory.
 
 mod common;
 

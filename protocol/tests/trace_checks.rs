@@ -1,4 +1,4 @@
-//! What is told of a conversation with checks: the same lines as without, until something is altered.
+//! The trace of a conversation with checksums: the same lines as without, until a message is corrupted.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! Images that are sent from where the program has them: the same bytes as those of a copy, wherever a write ends, and whatever
-//! becomes of the connection.
+//! Images that are sent from the memory of the program without a copy: the same bytes as with a copy, wherever a write ends and
+//! also after a reconnect.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The targets: a function of bytes each, that panics where a property does not hold.
+//! The targets: each is a function of bytes that panics where its property does not hold.
 
 mod calls;
 mod client;
@@ -38,7 +38,7 @@ pub use text::text;
 pub use timeline::timeline;
 pub use trace::trace;
 
-/// What is run.
+/// The type of a target.
 pub type Target = fn(&[u8]);
 
 /// Passes the names of all targets to the macro `$then`.

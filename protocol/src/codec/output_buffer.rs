@@ -8,10 +8,12 @@ pub(crate) struct OutputBuffer {
 }
 
 impl OutputBuffer {
+    #[inline]
     pub(crate) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
 
+    #[inline]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
@@ -22,6 +24,7 @@ impl OutputBuffer {
     }
 
     /// Records that `n` more bytes are sent. Frees memory beyond `keep` bytes when nothing is left to send.
+    #[inline]
     pub(crate) fn advance(&mut self, n: usize, keep: usize) {
         self.sent = (self.sent + n).min(self.bytes.len());
         if self.sent == self.bytes.len() {

@@ -1,8 +1,8 @@
 //! Where a MessagePack message ends, found without decoding it.
 //!
-//! MessagePack-RPC messages follow each other with no length prefix, so the end of one is found by counting the
-//! values still owed: an array of n owes n, a map of n owes 2n. There is no recursion and no allocation, the scan
-//! goes on at any byte where it stopped, and every limit is checked on a header, before its body has arrived.
+//! MessagePack-RPC messages follow each other with no length prefix, so the end of one is found by counting the values still
+//! owed: an array of n owes n, a map of n owes 2n. There is no recursion and no allocation, the scan continues at any byte
+//! where it stopped, and every limit is checked on a header, before its body has arrived.
 
 use crate::limits;
 use rmp::Marker;
@@ -52,8 +52,8 @@ pub(crate) struct Header {
 }
 
 impl Scan {
-    /// Goes on through `message`, which starts where the scan began and may have grown since the last call.
-    /// Answers the message's length once its end has been seen.
+    /// Goes on through `message`, which starts where the scan began and may have grown since the last call. Returns the
+    /// message's length once its end has been seen.
     ///
     /// # Errors
     /// [`ScanError`], as soon as a header shows it. The scan is of no use afterwards.

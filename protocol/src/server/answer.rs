@@ -154,6 +154,7 @@ impl ConnectionState {
         })
     }
 
+    #[inline]
     pub(super) fn has_to_report(&self) -> bool {
         self.progress.applied > self.progress.reported || self.progress.must_report
     }

@@ -100,6 +100,7 @@ impl Connection {
 }
 
 impl ConnectionState {
+    #[inline]
     pub(super) fn handle_message<'a>(&'a mut self, message: &'a [u8], now: Instant) -> Step<'a> {
         let is_first = self.handshake.phase == Phase::First;
         if self.handshake.unconfirmed.is_some()

@@ -31,6 +31,7 @@ impl Connection {
 
 impl ConnectionState {
     /// Checks, after `hello`, that this request is the next to be executed. If not, returns the step to take instead.
+    #[inline]
     pub(super) fn check_number<'a>(&mut self, msgid: u32, message: &[u8]) -> Option<Step<'a>> {
         let Some((_, session)) = &mut self.session else {
             let expected = self.progress.applied.wrapping_add(1) as u32;

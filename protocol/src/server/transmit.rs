@@ -104,11 +104,13 @@ impl Connection {
 }
 
 impl ConnectionState {
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.sending.owed > 0 || self.sending.out.unsent().len() >= limits::UNSENT
     }
 
     /// Returns the bytes that may be sent.
+    #[inline]
     pub(super) fn sendable(&self) -> &[u8] {
         let unsent = self.sending.out.unsent();
         match &self.sending.gate {

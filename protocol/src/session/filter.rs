@@ -261,3 +261,6 @@ impl Sum {
         self.0 = (product as u64 ^ (product >> 64) as u64).wrapping_add(a.rotate_left(17) ^ b);
     }
 }
+
+#[cfg(test)]
+mod tests;

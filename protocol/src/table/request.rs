@@ -20,7 +20,7 @@ impl<'a> Request<'a> {
     /// Reads parameters that a display recorded, which may have had other limits: applies [`Request::check_shape`] only.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`] if these are not the parameters of `method`, or if anything comes after them.
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if these are not the parameters of `method`, or if anything comes after them.
     pub fn from_recorded(method: Method, parameters: &'a [u8]) -> Result<Request<'a>, Fault> {
         let mut reader = Reader::new(parameters);
         let request = Request::decode_unchecked(method, &mut reader)?;
@@ -33,7 +33,7 @@ impl<'a> Request<'a> {
     /// Checks that the parameters agree with one another, whatever their size: an image has `width * height * 4` bytes.
     ///
     /// # Errors
-    /// [`Code::InvalidArgument`] if they do not.
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if they do not.
     pub fn check_shape(&self) -> Result<(), Fault> {
         let Request::PutImage { width, height, rgba, .. } = *self else { return Ok(()) };
         let wanted = u64::from(width) * u64::from(height);

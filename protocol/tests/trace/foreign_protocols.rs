@@ -1,4 +1,4 @@
-//! Peers that speak otherwise, or chose what they say to mislead who reads it; and that nothing is too much.
+//! Peers of another protocol, or with texts that are chosen to mislead the reader of a trace; memory stays bounded.
 
 use super::passed::{Passed, draw, lines, ms, trace};
 use super::secrets::greeting;

@@ -336,8 +336,8 @@ fn a_session_that_was_read_back_waits_for_its_lease_and_leaves_a_tombstone() {
     }
 }
 
-/// A journal full of what an attacker has left there: what did little goes first, also where it is bytes that there are too many of,
-/// and a small one is in nobody's way.
+/// A journal full of what an attacker has left there: what did little goes first, also where it is bytes that there are too
+/// many of, and a small one displaces no other.
 #[test]
 fn what_is_read_back_is_bounded_and_the_least_goes_first() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
