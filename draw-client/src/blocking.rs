@@ -43,7 +43,7 @@ use crate::error::{DisconnectReason, Error, Outcome, Result};
 use crate::options::ConnectOptions;
 use crate::process::{Inside, Mark, Owner, try_lock};
 use crate::shared::Stats;
-use draw_protocol::client::Place;
+use draw_protocol::client::CallSite;
 use draw_protocol::{Answer, Color, Digest, Position, Request, Size};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -142,7 +142,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Inner {
     /// `owner` is the process that has connected.
-    fn call(&mut self, request: &Request<'_>, place: Place, owner: Owner) -> Result<Answer> {
+    fn call(&mut self, request: &Request<'_>, place: CallSite, owner: Owner) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
         let before = self.stats.calls;
         let result = link.call(request, &mut self.stats, owner);
@@ -310,7 +310,7 @@ impl Display {
         if owner.is_other() { Err(owner.refuse(Outcome::Rejected)) } else { self.lock() }
     }
 
-    fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
+    fn ask(&self, request: Request<'_>, place: CallSite) -> Result<Answer> {
         self.lock()?.inner.call(&request, place, self.own.owner)
     }
 }

@@ -8,7 +8,7 @@ use crate::options::ConnectOptions;
 use crate::reply::Draw;
 use crate::scope::{Caller, Scope};
 use crate::shared::{Shared, State, Stats, now};
-use draw_protocol::client::Place;
+use draw_protocol::client::CallSite;
 use draw_protocol::{Answer, Color, Digest, Position, Request, Size};
 use std::fmt;
 use std::future::Future;
@@ -109,7 +109,7 @@ impl Display {
 
     /// The line at `place`, with this handle.
     #[inline]
-    pub(crate) fn caller(&self, place: Place) -> Caller<'_> {
+    pub(crate) fn caller(&self, place: CallSite) -> Caller<'_> {
         Caller { place, scope: &self.scope }
     }
 

@@ -20,7 +20,7 @@ pub use diagnosis::{Cure, Diagnosis, Finding, Site};
 pub(crate) use text::print;
 
 use crate::error::Error;
-use draw_protocol::client::Place;
+use draw_protocol::client::CallSite;
 use draw_protocol::{Color, Method, Request};
 use sites::{SiteId, Sites};
 use span::Span;
@@ -133,13 +133,13 @@ impl Doctor {
 
     /// A call was made; at what time need not be said while others are under way.
     #[inline]
-    pub(crate) fn made(&mut self, number: u64, request: &Request<'_>, place: Place, at: Option<Instant>) {
+    pub(crate) fn made(&mut self, number: u64, request: &Request<'_>, place: CallSite, at: Option<Instant>) {
         let site = self.count(place, request);
         self.set_out(number, site, at);
     }
 
     #[inline]
-    fn count(&mut self, place: Place, request: &Request<'_>) -> SiteId {
+    fn count(&mut self, place: CallSite, request: &Request<'_>) -> SiteId {
         let site = self.sites.called(place, request.method(), weight(request));
         if let Some(meant) = invisible(request) {
             self.sites[site].drew_invisibly(meant);
@@ -161,12 +161,12 @@ impl Doctor {
     }
 
     /// A call was accepted that is not made yet: it may [go on](Doctor::goes_on), or be dropped.
-    pub(crate) fn accepted(&mut self, request: &Request<'_>, place: Place) {
+    pub(crate) fn accepted(&mut self, request: &Request<'_>, place: CallSite) {
         self.count(place, request);
     }
 
     /// A call that was accepted before is made.
-    pub(crate) fn goes_on(&mut self, number: u64, method: Method, place: Place, now: Instant) {
+    pub(crate) fn goes_on(&mut self, number: u64, method: Method, place: CallSite, now: Instant) {
         let site = self.sites.find(place, method);
         self.set_out(number, site, Some(now));
     }
@@ -187,7 +187,7 @@ impl Doctor {
 
     /// The whole of a synchronous call: made at one time, answered at another.
     #[inline]
-    pub(crate) fn called(&mut self, request: &Request<'_>, place: Place, at: Instant, now: Instant) {
+    pub(crate) fn called(&mut self, request: &Request<'_>, place: CallSite, at: Instant, now: Instant) {
         let site = self.count(place, request);
         self.last_made += 1;
         self.begin(site, Some(self.last_made), at);
@@ -210,7 +210,7 @@ impl Doctor {
         &mut self,
         number: u64,
         method: Method,
-        place: Place,
+        place: CallSite,
         now: Instant,
     ) {
         let site = self.sites.find(place, method);
@@ -223,7 +223,7 @@ impl Doctor {
     }
 
     /// A call has to wait for credit before it can be made.
-    pub(crate) fn credit_waited_for(&mut self, turn: u64, method: Method, place: Place, now: Instant) {
+    pub(crate) fn credit_waited_for(&mut self, turn: u64, method: Method, place: CallSite, now: Instant) {
         let site = self.sites.find(place, method);
         self.begin(site, None, now);
         self.short_of_credit.begin(now);
@@ -281,7 +281,7 @@ impl Doctor {
     }
 
     /// A call has failed, or could not be made.
-    pub(crate) fn failed(&mut self, method: Method, place: Place, error: &Error) {
+    pub(crate) fn failed(&mut self, method: Method, place: CallSite, error: &Error) {
         let site = self.sites.find(place, method);
         self.sites[site].failed(error);
     }

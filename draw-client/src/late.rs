@@ -10,7 +10,7 @@ pub(crate) use report::Telling;
 
 use crate::error::{Error, Outcome};
 use crate::scope::Tag;
-use draw_protocol::client::Made;
+use draw_protocol::client::IssuedCall;
 use draw_protocol::text::Printable;
 use draw_protocol::{Call, Code, Count, Fault, Method};
 use std::fmt;
@@ -47,7 +47,7 @@ enum Calls {
 /// A call that failed: its parameters, the line that made it, and when.
 #[derive(Debug, Clone)]
 pub struct FailedCall {
-    made: Made,
+    made: IssuedCall,
     age: Duration,
     calls_since: u64,
     scope: Option<Arc<str>>,
@@ -63,7 +63,7 @@ pub(crate) struct Failed {
 
 impl FailedCall {
     /// `last` is the number of the call that was made last.
-    pub(crate) fn new(made: Made, last: u64, tag: &Tag, now: Instant) -> FailedCall {
+    pub(crate) fn new(made: IssuedCall, last: u64, tag: &Tag, now: Instant) -> FailedCall {
         FailedCall {
             made,
             age: now.saturating_duration_since(made.at),

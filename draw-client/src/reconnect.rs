@@ -169,7 +169,7 @@ mod tests {
             (Lost::Goodbye(fault(Code::Malformed)), Kind::Final),
             (Lost::Protocol(Ended::Refused(fault(Code::Superseded))), Kind::HelloOvertaken),
             (Lost::Protocol(Ended::Refused(fault(Code::StateRegressed))), Kind::Regressed),
-            (Lost::Protocol(Ended::Corrupted("it".into())), Kind::Altered),
+            (Lost::Protocol(Ended::Corrupted("it".into())), Kind::Corrupted),
             (Lost::Protocol(Ended::Violation("it".into())), Kind::Final),
             (Lost::DriverGone, Kind::Final),
             (Lost::Unfinished { after: Duration::ZERO }, Kind::Final),

@@ -1,7 +1,7 @@
 //! Scopes, parts of a program with error callbacks of their own; and the caller of a call.
 
 use crate::late::{Callback, LateError, Work};
-use draw_protocol::client::Place;
+use draw_protocol::client::CallSite;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
@@ -130,7 +130,7 @@ pub(crate) fn drop_quietly(callback: Callback) {
 /// The caller of a call: a line of the program, in a scope.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller<'d> {
-    pub(crate) place: Place,
+    pub(crate) place: CallSite,
     pub(crate) scope: &'d Arc<Scope>,
 }
 

@@ -1,5 +1,5 @@
-//! Where bytes of another side arrive, anything may arrive. Each target here takes arbitrary bytes and holds what comes of
-//! them against a property that is told in its first line: that nothing panics is the least of it.
+//! Fuzz targets for code that handles bytes of a peer. Each target takes arbitrary bytes and checks the property in its first
+//! line; every target also checks that nothing panics.
 //!
 //! ```sh
 //! cargo test -p draw-fuzz                                 # every target over its corpus, as `cargo test --workspace` does
@@ -8,7 +8,7 @@
 //! mkdir -p target/new && cargo fuzz run -s none scan target/new fuzz/corpus/scan
 //! ```
 //!
-//! No `unsafe` is in this project, so a sanitizer (`-s`) finds nothing that these do not, and costs half of the speed.
+//! This project has no `unsafe` code, so a sanitizer (`-s`) finds nothing more and costs half of the speed.
 
 mod common;
 mod corpus;

@@ -6,31 +6,31 @@
 
 mod completion;
 mod corruption;
+mod ended;
 mod flight;
+mod flood;
+mod foreign_protocol;
 mod fragment;
 mod image;
 mod joining;
-mod noise;
 mod receive;
 mod refusal;
 mod resume;
 mod send;
 mod send_buffer;
 mod session;
-mod stranger;
 mod window;
 mod zero_copy;
 
-pub use flight::{GivenUp, Made, Origin, Place};
+pub use ended::Ended;
+pub use flight::{CallSite, GivenUp, IssuedCall, Origin};
 pub use zero_copy::Lent;
 
-use crate::calls::Answer;
 use crate::fault::Fault;
 use crate::hello::{Hello, Welcome};
-use crate::limits;
 use crate::reconnect::Progress;
 use crate::session::Standing;
-use crate::text::excerpt;
+use crate::table::Answer;
 use completion::Calls;
 use flight::Flight;
 use joining::Joining;
@@ -55,51 +55,19 @@ pub struct Connection {
     calls: Calls,
 }
 
-/// What [`Connection::handle_input`] found. That calls were done is no event: see [`Connection::done`].
+/// The result of [`Connection::handle_input`]. Completed calls are not events: see [`Connection::done`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// The server answered `hello`: requests may be made.
     Welcome,
     /// The call failed. It is done.
-    Fault(Made, Fault),
+    Fault(IssuedCall, Fault),
     /// The question was answered. It is done.
-    Answer(Made, Answer),
+    Answer(IssuedCall, Answer),
     /// The server answered [`Connection::reconnect`]: how the session stands, and which calls are given up, whose outcome is unknown. The
     /// others continue.
-    Resumed(Standing, Vec<Made>),
-}
-
-/// The connection cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Ended {
-    /// The server refused `hello`.
-    #[error("the display refused the greeting: {0}")]
-    Refused(Fault),
-    /// The server broke the protocol: it is none of ours, or it lies.
-    #[error("the other side does not speak this protocol: {0}")]
-    Violation(String),
-    /// Bytes were altered on their way: they are not what their [check](crate::CHECK) says. None of them was believed. Another
-    /// connection may be better, and in a session nothing is lost by it.
-    #[error("{0}")]
-    Corrupted(String),
-    /// The other side is no display: its first bytes are those of another protocol.
-    #[error("not a display: it answered {0}")]
-    Stranger(String),
-    /// The display was asked for by its name, and the server does not say that it is that one: it is older, and has one display.
-    #[error(
-        "the display {0:?} was asked for by its name, but this server is older and has one display only: connect without a name"
-    )]
-    OneDisplay(String),
-    /// What came was well formed and did nothing, again and again: see [`limits::TALK`]. Another connection may be better.
-    #[error("{0}")]
-    Flooded(String),
-}
-
-fn violation(what: impl Into<String>) -> Ended {
-    // It may quote the other side.
-    Ended::Violation(excerpt(&what.into(), limits::STRING / 8))
+    Resumed(Standing, Vec<IssuedCall>),
 }
 
 impl Connection {
@@ -161,7 +129,7 @@ impl Connection {
         self.calls.last - self.calls.done
     }
 
-    /// Returns why the server said that it will close, if it did.
+    /// Returns the reason from the server's goodbye, if it sent one.
     pub fn goodbye(&self) -> Option<&Fault> {
         self.receive.goodbye.as_ref()
     }
@@ -175,7 +143,7 @@ impl Connection {
 
     /// Returns how many bytes of memory the buffers hold.
     pub fn memory(&self) -> usize {
-        self.receive.inbox.capacity() + self.out.capacity() + self.calls.image.capacity()
+        self.receive.decoder.capacity() + self.out.capacity() + self.calls.image.capacity()
     }
 
     /// Gives up every call that is not done, since there will be no other connection. Returns each once, and which of them may have been

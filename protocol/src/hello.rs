@@ -1,24 +1,24 @@
-//! What client and server tell each other first, when they say `hello` at all.
+//! The handshake messages: `hello` and its answer, the welcome.
 
-use crate::display_name::DisplayName;
-use crate::geometry::Size;
 use crate::limits;
 use crate::session::{Id, Resume, Standing};
+use crate::types::DisplayName;
+use crate::types::Size;
 use serde::{Deserialize, Serialize};
 
-/// The name of the greeting on the wire.
+/// The method of the handshake.
 pub const HELLO: &str = "hello";
 /// The notification with which a server acknowledges, cumulatively: `[applied]`.
 pub const PROGRESS: &str = "progress";
-/// The notification with which a server says why it closes: `[fault]`.
+/// The notification with the reason why a server closes the connection: `[fault]`.
 pub const GOODBYE: &str = "goodbye";
-/// The notification with which a client says up to where it holds the replies of its session: `[ack]`.
+/// The notification with which a client acknowledges the replies of its session: `[ack]`.
 pub const ACK: &str = "ack";
-/// The notification with which a client says that the welcome has reached it, before anything else: `[nonce]`.
+/// The notification with which a client confirms the welcome, before anything else: `[nonce]`.
 pub const CONFIRM: &str = "confirm";
 /// The notification with which a client ends its session for good: `[]`.
 pub const END: &str = "end";
-/// The notification with which either side says what the message that follows has to be: `[digest]`, its XXH3-64.
+/// The notification with the checksum of the next message, in either direction: `[digest]`, its XXH3-64.
 pub const CHECK: &str = "check";
 
 /// The parameter of `hello`, a map. Unknown keys are ignored.
@@ -27,14 +27,14 @@ pub const CHECK: &str = "check";
 pub struct Hello {
     /// The wire version that the client speaks.
     pub version: u32,
-    /// What the client calls itself; only for people.
+    /// A name of the client, for logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
     /// The display that the client asks for, by its [name](crate::DisplayName). Without it, the server's first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
-    /// The session that the client takes up or goes on with: random bytes of its own choice. Without it the requests
-    /// that a lost connection leaves unanswered stay unanswered.
+    /// The session that the client begins or continues: random bytes that the client chooses. Without it requests that a lost
+    /// connection leaves unanswered stay unanswered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Id>,
     /// The display that the session was on: [`Welcome::instance`] as it was last answered.
@@ -50,27 +50,27 @@ pub struct Hello {
     /// The [`Welcome::nonce`] of that answer, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<u64>,
-    /// The client holds every reply of the session up to this number.
+    /// The client has received every reply of the session up to this number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ack: u64,
-    /// The last request up to `ack` that has drawn, if that is not the one of `ack` itself: what comes after it only asked.
+    /// The last request up to `ack` that has drawn, if that is not the one of `ack` itself: later requests only read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drew: Option<u64>,
     /// Number of the first request of the session that was certainly not sent.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub next: u64,
-    /// The display has lost an end of the session, the client knows ([`Code::StateRegressed`](crate::Code::StateRegressed)), and
-    /// goes on.
+    /// The client knows that the display has lost the last requests of the session
+    /// ([`Code::StateRegressed`](crate::Code::StateRegressed)), and continues.
     #[serde(default, skip_serializing_if = "is_false")]
     pub accepts_loss: bool,
-    /// Nothing is to be said on this connection before it is on the display's disk.
+    /// The display reports a request on this connection only when it is on the disk.
     #[serde(default, skip_serializing_if = "is_false")]
     pub durable: bool,
     /// A [`CHECK`] goes before each message of this connection, of either side, this one included.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checks: bool,
-    /// The client answers the welcome with [`CONFIRM`] before it says anything else: a copy of what it sends that arrives again
-    /// later, on whatever connection, is never executed.
+    /// The client answers the welcome with [`CONFIRM`] before it sends anything else: a copy of what it sends that arrives
+    /// again later, on whatever connection, is never executed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub confirms: bool,
 }
@@ -92,7 +92,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 impl Hello {
-    /// A greeting in this crate's version.
+    /// Creates a `hello` of this crate's version.
     pub fn new(client: impl Into<String>) -> Hello {
         Hello {
             version: limits::VERSION,
@@ -113,35 +113,35 @@ impl Hello {
         }
     }
 
-    /// The same, for a session: 16 random bytes that were never used before. The client confirms each welcome, see
+    /// Asks for a session: 16 random bytes that were never used before. The client confirms each welcome, see
     /// [`Hello::with_confirmation`].
     pub fn with_session(self, session: Id) -> Hello {
         Hello { session: Some(session), confirms: true, ..self }
     }
 
-    /// The same, for the display of this name. A server that does not know names answers without one: see
+    /// Asks for the display of this name. A server that does not know names answers without one: see
     /// [`Ended::OneDisplay`](crate::client::Ended::OneDisplay).
     pub fn with_display(self, name: Option<DisplayName>) -> Hello {
         Hello { display: name.map(|name| name.to_string()), ..self }
     }
 
-    /// The same, for a client of a session that confirms each welcome, or does not. One that does not is protected against
-    /// late copies of its own bytes only for as long as the display remembers its session.
+    /// Sets whether the client confirms each welcome of its session. A client that does not is protected against late copies of
+    /// its own bytes only for as long as the display remembers its session.
     pub fn with_confirmation(self, confirms: bool) -> Hello {
         Hello { confirms, ..self }
     }
 
-    /// The same, to be told of nothing that a crash of the display could take back.
+    /// Sets whether the display reports only what a crash cannot take back.
     pub fn with_durability(self, durable: bool) -> Hello {
         Hello { durable, ..self }
     }
 
-    /// The same, for a connection on which bytes that were altered on their way are noticed.
+    /// Sets whether each message has a checksum, so that corruption in transit is detected.
     pub fn with_checks(self, checks: bool) -> Hello {
         Hello { checks, ..self }
     }
 
-    /// What is asked for, if a session is.
+    /// Returns the session that is asked for, if one is.
     pub fn resume(&self) -> Option<Resume> {
         let Hello { instance, attempt, born, incarnation, ack, next, accepts_loss, confirms, .. } = *self;
         let (session, drew) = (self.session?, self.drew.unwrap_or(ack));
@@ -166,7 +166,7 @@ impl Hello {
 pub struct Welcome {
     /// The wire version that will be spoken.
     pub version: u32,
-    /// What the server calls itself; only for people.
+    /// A name of the server, for logs.
     #[serde(default)]
     pub server: String,
     /// Columns of the display.
@@ -181,30 +181,30 @@ pub struct Welcome {
     pub message: u32,
     /// Pixels that one `draw_pixels` or `add_pixels` may have.
     pub batch: u32,
-    /// The display, told from every other that ever was: 16 random bytes, drawn when it was empty.
+    /// The id of the display: 16 random bytes that were drawn when it was empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<Id>,
     /// How often this display has been started, from 1: a display that keeps a journal outlives its process. Two starts have the
     /// same number only if nothing was drawn between them, nor lost: those of a display that found its disk full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<u64>,
-    /// If a session was asked for: how it stands.
+    /// How the session stands, if one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Standing>,
     /// The request of the session that was executed last, 0 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<u64>,
-    /// If the client confirms and a session goes on: a number that no other connection has, which is to come back in
+    /// If the client confirms and has a session: a number that no other connection has, which the client returns in
     /// [`CONFIRM`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<u64>,
-    /// If a display was asked for by its name: that name.
+    /// The name of the display, if it was asked for by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
 }
 
 impl Welcome {
-    /// What a server grants by default.
+    /// Creates a welcome with the default limits.
     pub fn new(server: impl Into<String>, size: Size, message: usize) -> Welcome {
         Welcome {
             version: limits::VERSION,
@@ -224,7 +224,7 @@ impl Welcome {
         }
     }
 
-    /// Width and height of the display.
+    /// Returns width and height of the display in pixels.
     pub fn size(&self) -> Size {
         Size { width: self.width, height: self.height }
     }

@@ -61,38 +61,29 @@
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
 //! - [`text`] makes what a peer chose safe to print.
-//! - SPEC.md, beside this crate's manifest, explains the wire to people who write clients in other languages.
+//! - SPEC.md, beside this crate's manifest, specifies the wire for clients in other languages.
 
-mod calls;
-mod check;
 pub mod client;
-mod color;
-mod digest;
-mod display_name;
-mod envelope;
+mod codec;
 mod fault;
-mod geometry;
 mod hello;
-mod inbox;
 pub mod limits;
-mod pixels;
-mod reader;
 pub mod reconnect;
-mod scan;
 mod sentence;
 pub mod server;
 pub mod session;
+mod table;
 pub mod text;
 pub mod trace;
+mod types;
 
-pub use calls::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Request, Split};
-pub use color::{Color, ParseColorError};
-pub use digest::{Digest, ParseDigestError};
-pub use display_name::{DisplayName, ParseDisplayNameError};
+pub use codec::scan::{Scan, ScanError};
 pub use fault::{Code, Fault, NAMED, Range};
-pub use geometry::{Area, Position, Size};
 pub use hello::{ACK, CHECK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
-pub use pixels::{Pixel, Pixels};
-pub use scan::{Scan, ScanError};
 #[doc(hidden)]
 pub use sentence::sentence;
+pub use table::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Pixel, Pixels, Request, Split};
+pub use types::{
+    Area, Color, Digest, DisplayName, ParseColorError, ParseDigestError, ParseDisplayNameError, Position,
+    Size,
+};

@@ -16,8 +16,8 @@ pub const VERSION: u32 = 1;
 /// TCP port of a display when none is named: 3729 spells DRAW on a telephone.
 pub const PORT: u16 = 3729;
 
-/// Bytes of a connection's first message until the name of a known method has been read (NATS allows the same):
-/// a stranger that speaks something else is refused before it costs memory.
+/// Bytes of a connection's first message until the name of a known method has been read (NATS allows the same): a peer with
+/// another protocol is refused before it costs memory.
 pub const FIRST_MESSAGE: usize = 4 << 10;
 
 /// Bytes of one message, both directions. A 1920x1080 image is 8.3 MB; larger ones go as bands of rows.
@@ -87,8 +87,8 @@ pub const MESSAGE_RATE: u64 = 64 << 10;
 
 // Server policy that the state machine of a display and its sessions need ---------------------------------------------
 
-/// Unsent answers of one connection, in bytes, at which the server stops executing its requests (one answer may
-/// exceed it). Below it a slow reader costs nobody anything.
+/// Unsent answers of one connection, in bytes, at which the server stops executing its requests (one answer may exceed it).
+/// Below it a slow reader does not affect others.
 pub const UNSENT: usize = 1 << 20;
 
 /// How long a peer may leave unsent answers unread, without a single byte of progress, before it is cut off.
@@ -100,7 +100,7 @@ pub const MESSAGE_GRACE: Duration = Duration::from_secs(5);
 /// Malformed requests (unknown method, wrong type) of one connection that are answered at once ...
 pub const MALFORMED_BURST: u32 = 1_000;
 
-/// ... and how many more every second: a person who is debugging never reaches it.
+/// ... and how many more every second: manual debugging never reaches it.
 pub const MALFORMED_PER_SECOND: u32 = 33;
 
 /// How long a session waits for its client, from when its connection ended.
@@ -164,16 +164,17 @@ pub const WINDOW_PERIOD: Duration = Duration::from_secs(10);
 /// How long `connect` may take, for all addresses of the name together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a client greets a display, with checks, whose answer cannot be believed, before it takes it for one that does not know
-/// checks. On a path that alters one greeting or answer in a hundred, it says so wrongly once in a hundred million times.
+/// How often a client sends `hello` with checks to a display whose answers fail verification, before it concludes that the
+/// display does not support checks. On a path that corrupts one `hello` or answer in a hundred, it concludes so wrongly once in
+/// a hundred million times.
 pub const GREETINGS: u32 = 4;
 
-/// Bytes of messages from a display that a client bears although none of them does anything: `progress` that is known already,
-/// notifications of a later version. A display sends a few of them now and then; this many are 80,000, read in some
-/// milliseconds. With more the client ends the connection and waits before it makes another ...
+/// Bytes of messages without effect that a client accepts from a display: `progress` that is known already, notifications of a
+/// later version. A display sends a few of them now and then; this many are 80,000, read in some milliseconds. With more the
+/// client ends the connection and waits before it makes another ...
 pub const TALK: u64 = 1 << 20;
 
-/// ... beyond so many bytes a second, which nobody notices: a connection that lives for years may receive one now and then.
+/// ... beyond so many bytes a second, which is negligible: a connection that lives for years may receive one now and then.
 pub const TALK_PER_SECOND: u64 = 64 << 10;
 
 /// How long a connection must last before its loss is a new outage although no call was executed on it: longer than the longest

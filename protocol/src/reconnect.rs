@@ -266,7 +266,7 @@ impl<R: Reason> Reconnect<R> {
         self.retry.take()
     }
 
-    /// When all attempts have to be over.
+    /// Returns when all attempts have to be over.
     fn limit(&self) -> Instant {
         let ends = [self.first, self.outage.as_ref().map(|outage| outage.until)];
         ends.into_iter().flatten().min().expect("there was no connection before, or one was lost")

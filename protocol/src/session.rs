@@ -1,205 +1,79 @@
-//! Sessions: what outlives a connection, so that every request is executed exactly once.
+//! Sessions: state that outlives a connection, so that every request is executed exactly once.
 //!
-//! A client that gives a session's [`Id`] in `hello` may come back on another connection and go on. Its requests are
-//! numbered through the whole session, 1, 2, 3, ...; one that it sends again has the number and the bytes that it had. The
-//! [`Filter`] decides what is to become of a request that arrives, and the [`Session`] keeps what the client may ask for
-//! once more: success is one number, so only faults and answers take memory, and only until they are acknowledged.
+//! A client that gives a session's [`Id`] in `hello` can return on another connection and continue. Its requests are numbered
+//! through the whole session, 1, 2, 3, ...; one that it sends again has the number and the bytes that it had. The [`Filter`]
+//! decides whether a request is executed, and the [`Session`] keeps the responses that the client may need again: success is
+//! one number, so only faults and answers take memory, and only until they are acknowledged.
 
 mod filter;
+mod id;
 mod nonce;
+mod persist;
 mod quota;
-mod stored;
+mod resume;
+mod standing;
 mod table;
 
 pub use filter::{Filter, Misuse, Verdict};
+pub use id::Id;
 pub use nonce::Nonce;
+pub use persist::InvalidSession;
 pub use quota::Peer;
-pub use stored::NoSession;
+pub use resume::Resume;
+pub use standing::Standing;
 pub use table::{Claim, Sessions};
 
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::VecDeque;
-use std::fmt;
 
-/// 16 random bytes that name a session or a display, a `bin` on the wire. Whoever knows the id of a session can take it over:
-/// it is secret.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(pub [u8; 16]);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// Only its beginning: logs are read by more people than may draw.
-impl fmt::Debug for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, ..] = self.0;
-        write!(f, "Id({a:02x}{b:02x}{c:02x}..)")
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Id;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("16 bytes")
-            }
-
-            /// Without the text, which may be the id in another form.
-            fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Id, E> {
-                Err(E::invalid_type(serde::de::Unexpected::Other("a string"), &self))
-            }
-
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
-                bytes.try_into().map(Id).map_err(|_| E::invalid_length(bytes.len(), &self))
-            }
-        }
-        deserializer.deserialize_bytes(Visitor)
-    }
-}
-
-/// How a session stands when a connection takes it up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It begins.
-    Fresh,
-    /// It goes on; nothing is lost.
-    Resumed,
-    /// It goes on where the client says. The display was restarted, and an end of the session that was not written
-    /// to disk is lost, of which the client knew.
-    Regressed,
-    /// The display has forgotten it, because nobody came back for too long. The picture is there; if the display was restarted
-    /// meanwhile ([`Welcome::boot`](crate::Welcome::boot)), an end of it may be lost. It begins anew, with the numbers that follow.
-    Expired,
-    /// It was on a display that is gone; this one is new, and empty. It begins anew, with the numbers that follow.
-    StateLost,
-}
-
-impl Standing {
-    pub(crate) const ALL: [Standing; 5] =
-        [Standing::Fresh, Standing::Resumed, Standing::Regressed, Standing::Expired, Standing::StateLost];
-
-    /// Its name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Standing::Fresh => "fresh",
-            Standing::Resumed => "resumed",
-            Standing::Regressed => "regressed",
-            Standing::Expired => "expired",
-            Standing::StateLost => "state_lost",
-        }
-    }
-}
-
-impl Serialize for Standing {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for Standing {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Standing, D::Error> {
-        let name = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
-        let found = Standing::ALL.into_iter().find(|standing| standing.as_str() == name);
-        found.ok_or_else(|| D::Error::custom(format!("a session cannot be {name:?}")))
-    }
-}
-
-/// Which request of which session something is.
+/// Identifies a request of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The session.
     pub session: Id,
     /// The number of the request.
     pub number: u64,
-    /// Up to which number the client holds every reply.
+    /// The client has received every reply up to this number.
     pub ack: u64,
     /// The digest of the request.
     pub digest: u64,
 }
 
-/// What a client asks for when it gives a session in `hello`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resume {
-    /// Which session.
-    pub session: Id,
-    /// The display that it was on, as it last said; nothing if no display ever answered.
-    pub instance: Option<Id>,
-    /// Which `hello` of the session this is, from 1. One that was overtaken by a later one counts for nothing.
-    pub attempt: u64,
-    /// With which the session began, as far as the client knows, 0 if it knows of no beginning. A client that does not know
-    /// how a session began cannot go on with it: it would take for executed what was executed by nobody.
-    pub born: u64,
-    /// The nonce of the welcome with which it began, if that had one. It counts in place of `born`: a late copy of a `hello`
-    /// would begin a session with the same `born`, never with the same nonce.
-    pub incarnation: Option<u64>,
-    /// The client holds every reply up to this number.
-    pub ack: u64,
-    /// The last request up to `ack` that has drawn. What comes after it only asked, and of questions a journal has nothing.
-    pub drew: u64,
-    /// The number of the first request that has certainly not been sent.
-    pub next: u64,
-    /// The client has been told that the display lost an end of the session, and goes on nevertheless.
-    pub accepts_loss: bool,
-    /// The client confirms the welcome before it says anything else.
-    pub confirms: bool,
-}
-
-impl Resume {
-    /// Why it is refused when a later `hello` of the session has come.
-    pub(crate) fn overtaken(&self, latest: u64) -> Fault {
-        let text = format!("this is hello {} of the session, and {latest} has come", self.attempt);
-        Fault::new(Code::Superseded, text)
-    }
-}
-
-/// What a display remembers of a client beyond its connection.
+/// What a display keeps of a client beyond its connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     filter: Filter,
-    /// The responses to requests that are executed and not acknowledged, where there was more to say than success. One without
-    /// bytes is a fault that was not kept.
+    /// Responses to requests that are executed and not acknowledged: faults and answers. An empty one stands for a fault that
+    /// was not kept.
     responses: VecDeque<(u64, Box<[u8]>)>,
-    /// Bytes of all of them.
+    /// Bytes of all responses.
     bytes: usize,
-    /// The questions that are not acknowledged and whose answers were too much to keep.
+    /// Requests that are not acknowledged and whose answers were too large to keep.
     unkept: VecDeque<u64>,
     /// The last request that may have drawn.
     drawn: u64,
-    /// The last `sync_durable` that was answered: what it says is to be so before the client is told. It is not stored, since
-    /// what is read back from a disk is on it.
-    vouched: u64,
+    /// The last `sync_durable` that was answered. Its response must not be sent before the disk has everything up to it. It is
+    /// not stored, since a session that is read from a disk is on it.
+    durable_through: u64,
     /// The client has ended it.
     is_ended: bool,
-    /// What it began with: the nonce of the welcome, or, of a client that does not confirm, the number of the `hello`.
-    born: u64,
+    /// Identifies the beginning of the session: the nonce of the welcome, or the number of the `hello` for a client that does
+    /// not confirm.
+    incarnation: u64,
     /// The number of the last `hello`.
     attempt: u64,
-    /// How many requests were executed in it, at least. It is not stored.
+    /// The least number of requests that were executed in the session. It is not stored.
     executed: u64,
 }
 
-/// What a response takes beside its bytes.
+/// Memory of a response beside its bytes.
 const RESPONSE: usize = std::mem::size_of::<(u64, Box<[u8]>)>();
 
 impl Session {
-    /// A session of which the requests up to number `applied` count as executed and acknowledged.
+    /// Creates a session in which the requests up to number `applied` count as executed and acknowledged.
     pub fn new(applied: u64) -> Session {
         Session {
             filter: Filter::new(applied),
@@ -207,141 +81,65 @@ impl Session {
             bytes: 0,
             unkept: VecDeque::new(),
             drawn: applied,
-            vouched: 0,
+            durable_through: 0,
             is_ended: false,
-            born: 0,
+            incarnation: 0,
             attempt: 0,
             executed: 0,
         }
     }
 
-    /// One that begins with this `hello`, of which the welcome has this nonce.
-    fn begin(asked: &Resume, nonce: Option<Nonce>) -> Session {
-        let born = nonce.map_or(asked.attempt, Nonce::get);
-        Session { born, attempt: asked.attempt, ..Session::new(asked.next - 1) }
-    }
-
-    /// The session with which a connection goes on, of what was `found` under its id on the display `instance`. `nonce` is that
-    /// of the welcome, if the client is to confirm it.
-    ///
-    /// # Errors
-    /// [`Code::StateRegressed`] if the client has seen more than there is and does not say that it accepts the loss; what
-    /// was found is to be kept. [`Code::Superseded`] if the client has said `hello` again since. [`Code::Malformed`] if what
-    /// the client says cannot be.
-    pub fn enter(
-        found: &mut Option<Session>,
-        asked: &Resume,
-        instance: Id,
-        nonce: Option<Nonce>,
-    ) -> Result<(Session, Standing), Fault> {
-        let Resume { ack, next, attempt, born, .. } = *asked;
-        if next <= ack || attempt <= born {
-            let text = format!(
-                "{ack} is acknowledged and {next} was not sent, in hello {attempt} of a session that began with {born}: \
-                 that cannot be"
-            );
-            return Err(Fault::new(Code::Malformed, text));
-        }
-        if let Some(session) = found
-            && attempt <= session.attempt
-        {
-            return Err(asked.overtaken(session.attempt));
-        }
-        // One of whose beginning the client does not know is of no use to it: it began when an answer was lost, or when an old
-        // `hello` came very late. Nothing was executed in it.
-        let known = asked.incarnation.unwrap_or(born);
-        let Some(session) = found.as_mut().filter(|session| session.born == known) else {
-            *found = None;
-            let standing = match asked.instance {
-                None => Standing::Fresh,
-                Some(before) if before == instance => Standing::Expired,
-                Some(_) => Standing::StateLost,
-            };
-            return Ok((Session::begin(asked, nonce), standing));
-        };
-        if session.is_confirmed() && !asked.confirms {
-            // A late copy of what such a connection says could not be told from it.
-            let text = "the session began with a client that confirms each welcome, and this hello does not say that it does";
-            return Err(Fault::new(Code::Malformed, text));
-        }
-        let applied = session.filter.applied();
-        if applied < ack && asked.drew <= applied {
-            // Only answers are missing, and the client has them.
-            let Session { drawn, is_ended, executed, .. } = *session;
-            *session = Session { born: known, drawn, is_ended, executed, ..Session::new(ack) };
-        } else if applied < ack {
-            if !asked.accepts_loss {
-                let text = format!(
-                    "the display was restarted: of this session it has the requests up to {applied}, and the client \
-                     has seen {ack} executed; accept the loss to go on"
-                );
-                return Err(Fault::new(Code::StateRegressed, text));
-            }
-            let executed = session.executed;
-            *found = None;
-            return Ok((
-                Session { born: known, attempt, executed, ..Session::new(ack) },
-                Standing::Regressed,
-            ));
-        }
-        session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
-        session.unanswer();
-        session.attempt = attempt;
-        let session = found.take().expect("it was found above");
-        Ok((session, Standing::Resumed))
-    }
-
-    /// What decides about its requests.
+    /// Returns the duplicate filter of its requests.
     pub fn filter(&self) -> &Filter {
         &self.filter
     }
 
-    /// Bytes of memory that it holds, about.
+    /// Returns about how many bytes of memory the session holds.
     pub fn memory(&self) -> usize {
         self.filter.memory() + self.bytes + self.unkept.capacity() * 8
     }
 
-    /// How many requests were executed in it, at least: of a session that was read back from a journal only those are known
-    /// that were not acknowledged, and those after it was written.
+    /// Returns the least number of requests that were executed in the session. For a session that was read from a journal these
+    /// are the unacknowledged ones and those after it was written.
     pub fn requests(&self) -> u64 {
         self.executed
     }
 
-    /// Whether the client has ended it.
+    /// Returns whether the client has ended it.
     pub fn is_ended(&self) -> bool {
         self.is_ended
     }
 
-    /// What a journal has to know of a session that is gone: which it was, and that nobody goes on with it.
+    /// Returns what a journal stores of a session that has ended, so that it is not continued.
     pub fn ended(&self) -> Session {
-        let Session { born, attempt, executed, .. } = *self;
-        Session { born, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
+        let Session { incarnation, attempt, executed, .. } = *self;
+        Session { incarnation, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
     }
 
-    /// Which `hello` was the last one.
+    /// Returns the number of the last `hello`.
     pub(crate) fn attempt(&self) -> u64 {
         self.attempt
     }
 
-    /// Whether its client confirms each welcome, so that a late copy of what it sends is never executed.
+    /// Returns whether its client confirms each welcome, so that a late copy of what it sends is never executed.
     pub(crate) fn is_confirmed(&self) -> bool {
-        Nonce::is_one(self.born)
+        Nonce::is_one(self.incarnation)
     }
 
-    /// The client holds every reply up to `ack`.
+    /// Records that the client has received every reply up to `ack`.
     ///
     /// # Errors
-    /// If it cannot: see [`Misuse`].
+    /// [`Misuse`] if the client cannot have received them.
     pub fn acknowledge(&mut self, ack: u64) -> Result<(), Misuse> {
         self.filter.acknowledge(ack)?;
         self.forget();
         Ok(())
     }
 
-    /// Questions whose answers are not kept count as not executed, if nothing was drawn after them: they are asked again,
-    /// and answered as they were.
+    /// Marks requests whose answers are not kept as not executed, if nothing was drawn after them: the client repeats them and
+    /// gets the same answers.
     fn unanswer(&mut self) {
-        // What lies before the last that has drawn cannot be answered as it was.
+        // A request before the last that has drawn might get another answer.
         let first = self.unkept.iter().copied().find(|number| *number > self.drawn);
         if let Some(number) = first {
             self.unkept.retain(|unkept| *unkept < number);
@@ -367,7 +165,7 @@ impl Session {
         }
     }
 
-    /// A request arrives, whole.
+    /// Handles a complete request. Returns what to do with it.
     ///
     /// # Errors
     /// [`Misuse`]: the connection cannot go on.
@@ -375,15 +173,15 @@ impl Session {
         self.filter.handle_request(number, filter::digest(message))
     }
 
-    /// The request that was let through last has succeeded, and has no answer.
+    /// Records that the request that is being executed has succeeded, without an answer.
     pub fn executed(&mut self) {
         self.filter.executed();
         self.executed += 1;
         self.drawn = self.filter.applied();
     }
 
-    /// The request that was let through last has failed, or has an answer: `response` is the message that says so. That it
-    /// has failed is kept, and why within a limit; of answers only some are.
+    /// Records that the request that is being executed has failed or has an answer: `response` is the message. That it has
+    /// failed is kept, and why within a limit; of answers only some are.
     pub fn responded(&mut self, response: &[u8], is_answer: bool) {
         self.filter.executed();
         self.executed += 1;
@@ -403,23 +201,23 @@ impl Session {
         self.responses.push_back((self.filter.applied(), kept.into()));
     }
 
-    /// The request that was responded to last is a `sync_durable`.
-    pub(crate) fn vouched(&mut self) {
-        self.vouched = self.filter.applied();
+    /// Records that the last response was that of a `sync_durable`.
+    pub(crate) fn note_sync_durable(&mut self) {
+        self.durable_through = self.filter.applied();
     }
 
-    /// The last request whose answer says what is on the disk.
-    pub(crate) fn vouched_to(&self) -> u64 {
-        self.vouched
+    /// Returns the number of the last answered `sync_durable`.
+    pub(crate) fn durable_through(&self) -> u64 {
+        self.durable_through
     }
 
-    /// A journal has a request that was executed after those that are known, and what came of it: nothing, or the message that
-    /// says so. Of requests in between it has nothing: they only asked, or were refused, and it is not known which.
+    /// Replays a request from a journal that was executed after those that are known, with its response: none, or the message
+    /// that says so. Of requests in between it has nothing: they only asked, or were refused, and it is not known which.
     pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
         if stamp.ack > self.filter.applied() {
             // A client may ask for as long as it likes between two calls that draw: of what it has acknowledged nothing is kept.
-            let Session { born, attempt, drawn, is_ended, executed, .. } = *self;
-            *self = Session { born, attempt, drawn, is_ended, executed, ..Session::new(stamp.ack) };
+            let Session { incarnation, attempt, drawn, is_ended, executed, .. } = *self;
+            *self = Session { incarnation, attempt, drawn, is_ended, executed, ..Session::new(stamp.ack) };
         }
         let before = self.filter.applied();
         if stamp.number <= before {
@@ -444,23 +242,23 @@ impl Session {
         _ = self.acknowledge(stamp.ack.min(before));
     }
 
-    /// Which request it is that was let through last.
+    /// Returns the stamp of the request that is being executed.
     pub(crate) fn stamp(&self, session: Id) -> Stamp {
         let (number, ack) = (self.filter.applied() + 1, self.filter.ack());
         Stamp { session, number, ack, digest: self.filter.last_digest() }
     }
 
-    /// The client is told that everything up to the last request executed is done.
+    /// Records that the client is told of all executed requests.
     pub fn tell(&mut self) {
         self.filter.tell();
     }
 
-    /// The client will not come back.
+    /// Ends the session: the client will not return.
     pub fn end(&mut self) {
         self.is_ended = true;
     }
 
-    /// A request that was let through was not executed after all, and never will be on its connection.
+    /// Records that the request that is being executed was not, and never will be on its connection.
     pub(crate) fn interrupt(&mut self) {
         self.filter.interrupt();
     }
@@ -480,9 +278,9 @@ impl Session {
     }
 }
 
-/// They are kept without their checks: whether those are wanted is a matter of the connection.
+/// Writes a kept response, with a check if the connection has checks. Responses are kept without.
 fn write_kept((number, response): &(u64, Box<[u8]>), is_checked: bool, out: &mut Vec<u8>) {
-    check::write(out, is_checked, |out| {
+    checksum::write(out, is_checked, |out| {
         if !response.is_empty() {
             return out.extend_from_slice(response);
         }
@@ -493,7 +291,7 @@ fn write_kept((number, response): &(u64, Box<[u8]>), is_checked: bool, out: &mut
     });
 }
 
-/// The low 32 bits of a number are on the wire: the number near `applied` that has them. 0, which no request has, for one that
+/// Returns the number near `applied` that has these low 32 bits, which are on the wire; 0, which no request has, for one that
 /// would lie before the first.
 pub(crate) fn number_near(applied: u64, msgid: u32) -> u64 {
     let distance = msgid.wrapping_sub(applied as u32) as i32;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Whether a terminal or a log shows `c` as a character and does nothing else.
+/// Returns whether a terminal or a log shows `c` as a character and does nothing else.
 ///
 /// Control and format characters (the bidirectional ones among them), separators other than the space, unassigned and private
 /// characters are not printable, and neither are the other characters that are ignored by default and have no shape.

@@ -28,12 +28,12 @@
 //! `progress 16: 15 done`, which says that every request up to 16 is done, 15 of which had not been reported. Data is shown
 //! as its length. `--` is a remark on the connection itself.
 //!
-//! Where each message has a check in front, that is no entry of its own: it goes with its message, whose bytes it is shown with.
-//! A message that is not what its check says is told as altered.
+//! Where each message has a check in front, that is no entry of its own: it goes with its message, whose bytes it is shown
+//! with. A message that does not match its check is shown as altered.
 //!
-//! A [`Tracer`] only listens: it takes what either side may say, right or wrong, and never more memory than a few
-//! megabytes. The environment variable `DRAW_DEBUG` has every client and every display print what theirs says: that is the
-//! crate `draw-printer`, which has the clock and the output.
+//! A [`Tracer`] is passive: it accepts any bytes of either side, valid or not, and takes a few megabytes of memory at most. The
+//! environment variable `DRAW_DEBUG` has every client and every display print what theirs says: that is the crate
+//! `draw-printer`, which has the clock and the output.
 //!
 //! Texts of peers are escaped where a terminal would do anything but show them ([`text`](crate::text)). The bytes of an entry have
 //! no session ids: see [`Entry::full`].
@@ -45,12 +45,12 @@ mod show;
 
 pub use entry::{Asked, Direction, Entry, Full, Outcome, Said};
 
-use crate::calls::{Call, Method};
-use crate::check;
-use crate::envelope::{Head, Message};
+use crate::codec::checksum;
+use crate::codec::envelope::{Head, Message};
+use crate::codec::reader::Reader;
 use crate::hello::{self, Hello};
 use crate::limits;
-use crate::reader::Reader;
+use crate::table::{Call, Method};
 use crate::text::printable;
 use follow::Follower;
 use std::collections::VecDeque;
@@ -73,7 +73,7 @@ pub struct Tracer {
     to_client: Follower,
     /// No request has passed, or `hello` was refused.
     is_first: bool,
-    /// The client said `hello` first: an answer stands for all before it, and `progress` counts.
+    /// The client sent `hello` first: an answer completes all requests before it, and `progress` counts.
     is_greeted: bool,
     /// Each message has a check in front.
     is_checked: bool,
@@ -102,7 +102,7 @@ pub(crate) enum What {
 }
 
 impl Tracer {
-    /// A tracer of the connection that its entries call `connection`; their times count from `start`.
+    /// Creates a tracer. Its entries name the connection `connection`, and their times count from `start`.
     pub fn new(connection: u64, start: Instant) -> Tracer {
         Tracer {
             connection,
@@ -117,12 +117,12 @@ impl Tracer {
         }
     }
 
-    /// The connection that its entries name, and the moment from which their times count.
+    /// Returns the number of the connection and the instant from which times count.
     pub fn origin(&self) -> (u64, Instant) {
         (self.connection, self.start)
     }
 
-    /// Bytes of memory that it holds.
+    /// Returns bytes of memory that it holds.
     pub fn memory(&self) -> usize {
         let pending = self.pending.capacity() * size_of::<Pending>();
         pending + self.to_display.memory() + self.to_client.memory()
@@ -143,7 +143,7 @@ impl Tracer {
                 Err(what) => Some(Said::NotUnderstood(what)),
             };
             let message = follower.take_start();
-            match check::read(&message) {
+            match checksum::read(&message) {
                 Some(digest) if said.is_none() && follower.is_right().is_none() => follower.expect(digest),
                 _ => break (said, message),
             }
@@ -151,13 +151,13 @@ impl Tracer {
         let (length, check, is_right) = (follower.length(), follower.digest(), follower.is_right());
         let said = match (said, is_right) {
             (Some(said), _) => said,
-            (None, Some(false)) => self.altered(direction, "it is not what its check says"),
-            (None, None) if is_agreed => self.altered(direction, "it has no check"),
+            (None, Some(false)) => self.corrupted(direction, "it is not what its check says"),
+            (None, None) if is_agreed => self.corrupted(direction, "it has no check"),
             (None, _) => self.understand(direction, &message, now),
         };
-        let check = check.map_or(Vec::new(), |digest| check::bytes(digest).to_vec());
+        let check = check.map_or(Vec::new(), |digest| checksum::bytes(digest).to_vec());
         let is_broken =
-            direction == Direction::ToDisplay && matches!(said, Said::NotUnderstood(_) | Said::Altered(_));
+            direction == Direction::ToDisplay && matches!(said, Said::NotUnderstood(_) | Said::Corrupted(_));
         let mut bytes = [check.clone(), message].concat();
         let hidden = secret::hide(&mut bytes[check.len()..], is_broken);
         let hidden = hidden.iter().map(|range| range.start + check.len()..range.end + check.len()).collect();
@@ -165,19 +165,19 @@ impl Tracer {
         Some(Entry { check: check.len(), bytes, hidden, ..entry })
     }
 
-    /// Nobody believes any more what comes this way.
-    fn altered(&mut self, direction: Direction, what: &str) -> Said {
+    /// Stops this direction: its receiver discards what follows.
+    fn corrupted(&mut self, direction: Direction, what: &str) -> Said {
         self.follower(direction).give_up();
-        Said::Altered(what.into())
+        Said::Corrupted(what.into())
     }
 
-    /// The sender of `direction` has closed its side.
+    /// Returns the entry for a sender that has closed its side.
     pub fn handle_end(&mut self, direction: Direction, now: Instant) -> Entry {
         let unfinished = self.follower(direction).unfinished();
         self.entry(direction, now, Said::End { unfinished }, 0)
     }
 
-    /// An entry that is no message: what whoever listens has to say of the connection, such as who it is with.
+    /// Returns an entry that is not a message but a remark on the connection, such as the address of the peer.
     pub fn note(&self, text: impl Into<String>, now: Instant) -> Entry {
         let text: String = text.into();
         self.entry(Direction::ToDisplay, now, Said::Note(printable(&text).into_owned()), 0)
@@ -196,7 +196,7 @@ impl Tracer {
         }
     }
 
-    /// `bytes` is a message, or the start of a long one.
+    /// Decodes `bytes`, a message or the start of a long one.
     fn understand(&mut self, direction: Direction, bytes: &[u8], now: Instant) -> Said {
         match Head::read(bytes).message() {
             None => {
@@ -205,7 +205,7 @@ impl Tracer {
             }
             Some(Message::Request { msgid, method, params }) => {
                 let (what, asked) = show::asked(method, params);
-                // A display asks nothing; were it to, nobody would answer.
+                // A display sends no requests.
                 if direction == Direction::ToDisplay {
                     if self.is_first && matches!(what, What::Hello) {
                         let hello: Result<(Hello,), _> = rmp_serde::from_slice(params.rest());
@@ -235,7 +235,7 @@ impl Tracer {
             self.is_greeted = matches!(what, What::Hello);
             self.last = 0;
         } else if self.last == 0 && self.is_greeted {
-            // In a session that goes on, the first of this connection is not its first.
+            // In a resumed session the first request of this connection is not number 1.
             self.last = msgid.into();
         } else {
             self.last += 1;
@@ -246,7 +246,7 @@ impl Tracer {
         self.pending.push_back(Pending { msgid, number: self.last, what, at });
     }
 
-    /// A response came back.
+    /// Handles a response.
     fn answered(&mut self, msgid: u32, rest: Reader<'_>, now: Instant) -> Said {
         let place = self.place(msgid);
         let before = place.filter(|_| self.is_greeted).unwrap_or(0);
@@ -261,7 +261,7 @@ impl Tracer {
         Said::Response { msgid, method: what.method(), outcome, took, before }
     }
 
-    /// Which of the pending requests is meant.
+    /// Returns the index of the pending request with this number.
     fn place(&self, msgid: u32) -> Option<usize> {
         let is_meant = |place: &usize| self.pending.get(*place).is_some_and(|pending| pending.msgid == msgid);
         if self.is_greeted {
@@ -273,7 +273,7 @@ impl Tracer {
         (0..self.pending.len().min(OUT_OF_ORDER)).find(is_meant)
     }
 
-    /// A notification came back. `None`: it is none that is known.
+    /// Handles a notification of the display. Returns `None` if it is unknown.
     fn told(&mut self, method: &[u8], mut params: Reader<'_>, now: Instant) -> Option<Said> {
         if method == hello::GOODBYE.as_bytes() {
             _ = params.array();

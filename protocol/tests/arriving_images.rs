@@ -1,5 +1,5 @@
-//! Images that arrive: straight where the program gets them, and the same wherever their bytes are cut, and whatever becomes of
-//! the connection.
+//! Received images are written directly into the buffer of the program, wherever their bytes are cut and also after a
+//! reconnect.
 
 mod common;
 

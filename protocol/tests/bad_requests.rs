@@ -1,4 +1,4 @@
-//! Requests that are well-formed and wrong: each gets an error that explains it, and the connection lives.
+//! Requests that are well-formed but invalid: each gets an error that explains it, and the connection continues.
 
 mod common;
 

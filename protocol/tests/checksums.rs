@@ -1,5 +1,5 @@
-//! Checks, one situation at a time: what is altered on its way is neither executed nor believed, and what was sent so is as it is
-//! without them.
+//! Checksums, one situation at a time: a corrupted message is neither executed nor used, and an intact one is handled as
+//! without checksums.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Whole conversations of a client and a server: however the bytes are cut, the program is told the same.
+//! Whole conversations of a client and a server: the program gets the same events wherever the bytes are cut.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What a server bears: how many errors, how slow a writer, how slow a reader. The clock is the test's.
+//! Limits of a server: how many errors, how slow a writer and how slow a reader it accepts. The test moves the clock.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What a server holds back until the disk has what it says, seen from the bytes that may be sent.
+//! Output that a server holds back until the disk has what it reports.
 
 mod common;
 

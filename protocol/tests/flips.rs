@@ -1,5 +1,5 @@
-//! Every bit of a conversation, altered on its way, one at a time: with checks the picture, what was executed and what was told
-//! are as if nothing had happened. State machines only, and a clock that moves when nothing else does.
+//! Flips every bit of a conversation, one at a time. With checksums the picture, the executed requests and the events are the
+//! same as without the flip. The test has only state machines, and a clock that moves when nothing else does.
 
 mod common;
 

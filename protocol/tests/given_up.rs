@@ -1,4 +1,4 @@
-//! Calls of a connection that is lost for good: which of them may have been executed, and which were certainly not.
+//! Calls of a connection that is lost for good: those that may have been executed, and those that certainly were not.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Single pixels that travel together: one request, and each still a call of its own.
+//! Single pixels that are joined into one request, each still a call of its own.
 
 mod common;
 
@@ -149,7 +149,7 @@ fn each_knows_when_it_was_made() {
 #[test]
 fn each_knows_the_line_that_made_it() {
     #[track_caller]
-    fn here() -> Option<client::Place> {
+    fn here() -> Option<client::CallSite> {
         Some(std::panic::Location::caller())
     }
     let mut world = World::new(SIZE);

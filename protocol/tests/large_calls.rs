@@ -1,4 +1,4 @@
-//! Calls of more data than one message may have, and the credit that bounds what is under way.
+//! Calls with more data than one message may have, and the credit that bounds the data in flight.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! A server that lies, or is none: the client ends with a reason, names every call once, and believes nothing more.
+//! A server that violates the protocol, or is not one: the client ends with a reason, reports every call once, and ignores
+//! further input.
 
 mod common;
 

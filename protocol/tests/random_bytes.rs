@@ -1,4 +1,4 @@
-//! Random bytes, and valid conversations that were damaged: neither side panics, or holds more than it was sent.
+//! Random bytes, and valid conversations that were damaged: neither side panics or holds more memory than it was sent.
 
 mod common;
 

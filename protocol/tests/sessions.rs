@@ -1,4 +1,4 @@
-//! Sessions, one situation at a time, and requests that no honest client would send.
+//! Sessions, one situation at a time, and requests that violate the protocol.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! SPEC.md says what the code does: its tables are compared with the code, its bytes with what the machines send.
+//! Compares the tables of SPEC.md with the code, and its bytes with those that the state machines send.
 
 mod common;
 

@@ -1,12 +1,12 @@
-//! What is told of a conversation: literal lines, the same wherever the bytes are cut; and that nothing is too much.
+//! The trace of a conversation: literal lines, the same wherever the bytes are cut, and bounded memory.
 
 mod common;
 
 mod trace {
     mod answers;
+    mod foreign_protocols;
     pub(crate) mod passed;
     mod secrets;
-    mod strangers;
 }
 
 use common::{SIZE, World};
@@ -92,7 +92,7 @@ fn a_greeted_conversation_reads_like_this() {
 
 #[test]
 fn the_lines_are_the_same_wherever_the_bytes_are_cut() {
-    let strangers: Passed = vec![
+    let foreign_protocols: Passed = vec![
         (ToDisplay, ms(1), [&draw(1, 1, 2).0[..], &[0x94, 0x00, 0x07, 0xc0, 0x90]].concat()),
         (ToClient, ms(2), [&[0x94, 1, 1, 0xc0, 0xc0][..], &[0x94, 1, 1, 0xdd, 0xff, 0, 0, 0]].concat()),
     ];
@@ -101,7 +101,7 @@ fn the_lines_are_the_same_wherever_the_bytes_are_cut() {
     for (_, _, bytes) in &mut greeted {
         bytes.truncate(3_000.min(bytes.len()));
     }
-    for passed in [plain_conversation(), greeted, strangers] {
+    for passed in [plain_conversation(), greeted, foreign_protocols] {
         let whole = trace(&passed, &mut common::uncut).1;
         let text = |entries: &[Entry]| entries.iter().map(Entry::to_string).collect::<Vec<_>>();
         for step in 1..40 {

@@ -1,4 +1,4 @@
-//! What is told of a conversation with checks: the same lines as without, until something is altered.
+//! The trace of a conversation with checksums: the same lines as without, until a message is corrupted.
 
 mod common;
 
@@ -126,7 +126,7 @@ fn a_message_that_was_altered_is_told_and_nothing_behind_it() {
         passed[at].1[bit / 8] ^= 1 << (bit % 8);
         let (_, entries) = trace(&passed, common::uncut);
         let altered =
-            entries.iter().position(|entry| matches!(entry.said, Said::Altered(_))).expect("one is");
+            entries.iter().position(|entry| matches!(entry.said, Said::Corrupted(_))).expect("one is");
         assert!(entries[altered].to_string().ends_with(wrong), "{}", entries[altered]);
         assert_eq!(lines(&entries[..altered]), honest[..altered]);
         let direction = entries[altered].direction;

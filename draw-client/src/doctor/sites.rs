@@ -3,7 +3,7 @@
 use super::diagnosis::Site;
 use super::span::Span;
 use crate::error::{Error, Outcome};
-use draw_protocol::client::Place;
+use draw_protocol::client::CallSite;
 use draw_protocol::{Color, Method};
 use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
@@ -40,7 +40,7 @@ impl Sites {
 
     /// Counts a call.
     #[inline]
-    pub(super) fn called(&mut self, place: Place, method: Method, weight: u64) -> SiteId {
+    pub(super) fn called(&mut self, place: CallSite, method: Method, weight: u64) -> SiteId {
         let site = self.find(place, method);
         let account = &mut self[site];
         account.calls += 1;
@@ -49,7 +49,7 @@ impl Sites {
     }
 
     #[inline]
-    pub(super) fn find(&mut self, place: Place, method: Method) -> SiteId {
+    pub(super) fn find(&mut self, place: CallSite, method: Method) -> SiteId {
         let address = (std::ptr::from_ref(place).addr(), method);
         match self.last {
             Some((last, site)) if last == address => site,
@@ -57,7 +57,7 @@ impl Sites {
         }
     }
 
-    fn look_up(&mut self, address: Address, place: Place) -> SiteId {
+    fn look_up(&mut self, address: Address, place: CallSite) -> SiteId {
         let site = match self.by_address.get(&address) {
             Some(site) => *site,
             None => self.enter(address, place),
@@ -66,7 +66,7 @@ impl Sites {
         site
     }
 
-    fn enter(&mut self, address: Address, place: Place) -> SiteId {
+    fn enter(&mut self, address: Address, place: CallSite) -> SiteId {
         let method = address.1;
         let line = (place.file(), place.line(), place.column(), method);
         let site = match self.by_line.get(&line) {
@@ -116,7 +116,7 @@ impl IndexMut<SiteId> for Sites {
 #[derive(Debug)]
 pub(super) struct Account {
     /// Nothing for the account that the sites beyond [`MOST_SITES`] share.
-    of: Option<(Place, Method)>,
+    of: Option<(CallSite, Method)>,
     calls: u64,
     bytes: u64,
     waits: u64,
@@ -135,7 +135,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    fn new(of: Option<(Place, Method)>) -> Account {
+    fn new(of: Option<(CallSite, Method)>) -> Account {
         Account {
             of,
             calls: 0,

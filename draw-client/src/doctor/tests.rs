@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 #[track_caller]
-fn here() -> Place {
+fn here() -> CallSite {
     Location::caller()
 }
 
@@ -35,7 +35,7 @@ impl Patient {
     }
 
     /// A synchronous call.
-    fn call(&mut self, place: Place, request: &Request<'_>, us: u64) {
+    fn call(&mut self, place: CallSite, request: &Request<'_>, us: u64) {
         let at = self.now;
         self.passes(us);
         self.doctor.called(request, place, at, self.now);
@@ -43,7 +43,7 @@ impl Patient {
     }
 
     /// A call that does not wait yet.
-    fn make(&mut self, place: Place, request: &Request<'_>) -> u64 {
+    fn make(&mut self, place: CallSite, request: &Request<'_>) -> u64 {
         self.calls += 1;
         self.doctor.made(self.calls, request, place, Some(self.now));
         self.calls
@@ -59,7 +59,7 @@ impl Patient {
     }
 
     /// A call of the asynchronous client that waits for its answer.
-    fn call_and_wait(&mut self, place: Place, request: &Request<'_>, us: u64) {
+    fn call_and_wait(&mut self, place: CallSite, request: &Request<'_>, us: u64) {
         let number = self.make(place, request);
         self.wait(number);
         self.passes(us);
@@ -459,7 +459,7 @@ fn sites_whose_calls_failed_are_told_with_their_outcomes_worst_first_and_the_oth
 fn one_line_is_one_site_wherever_its_description_lies() {
     let mut sites = Sites::new(3);
     let place = here();
-    let again: Place = Box::leak(Box::new(*place));
+    let again: CallSite = Box::leak(Box::new(*place));
     assert_ne!(std::ptr::from_ref(place), std::ptr::from_ref(again));
     for place in [place, again, place, again] {
         sites.called(place, Method::DrawPixel, 8);

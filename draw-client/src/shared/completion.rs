@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::late::{Failed, FailedCall};
 use crate::scope::{Scope, Tag};
 use draw_protocol::Answer;
-use draw_protocol::client::{Connection, Made};
+use draw_protocol::client::{Connection, IssuedCall};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -72,7 +72,7 @@ impl Completion {
     }
 
     /// Returns a call that the machine speaks of with the program's number.
-    pub(super) fn numbered(&self, made: Made) -> Made {
+    pub(super) fn numbered(&self, made: IssuedCall) -> IssuedCall {
         let mut numbered = made;
         numbered.number = self.numbering.number(made.number);
         numbered
@@ -201,7 +201,7 @@ impl State {
         self.offline.queue.last_number()
     }
 
-    pub(super) fn failed_call(&self, made: Made, tag: &Tag, now: Instant) -> FailedCall {
+    pub(super) fn failed_call(&self, made: IssuedCall, tag: &Tag, now: Instant) -> FailedCall {
         FailedCall::new(made, self.last_number(), tag, now)
     }
 

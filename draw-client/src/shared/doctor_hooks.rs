@@ -4,7 +4,7 @@ use super::{Shared, State, now};
 use crate::doctor::{self, Diagnosis, Wait};
 use crate::error::Error;
 use draw_protocol::Request;
-use draw_protocol::client::{Made, Place};
+use draw_protocol::client::{CallSite, IssuedCall};
 use std::time::Instant;
 
 impl Shared {
@@ -23,7 +23,7 @@ impl State {
         &mut self,
         number: u64,
         request: &Request<'_>,
-        place: Option<Place>,
+        place: Option<CallSite>,
         at: Option<Instant>,
     ) {
         if self.account.doctor.is_some() {
@@ -34,28 +34,34 @@ impl State {
     /// Kept out of the path of every call, which then costs only a branch.
     #[cold]
     #[inline(never)]
-    fn tell_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
+    fn tell_call(
+        &mut self,
+        number: u64,
+        request: &Request<'_>,
+        place: Option<CallSite>,
+        at: Option<Instant>,
+    ) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, place) {
             doctor.made(number, request, place, at);
         }
     }
 
     /// Notes that a call was accepted into the offline queue.
-    pub(super) fn note_aside(&mut self, request: &Request<'_>, place: Place) {
+    pub(super) fn note_aside(&mut self, request: &Request<'_>, place: CallSite) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.accepted(request, place);
         }
     }
 
     /// Notes that a call of the offline queue is made now.
-    pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
+    pub(super) fn note_goes_on(&mut self, made: &IssuedCall, now: Instant) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.goes_on(made.number, made.call.method(), place, now);
         }
     }
 
     /// Notes that a call has failed.
-    pub(super) fn note_failed(&mut self, made: &Made, error: &Error) {
+    pub(super) fn note_failed(&mut self, made: &IssuedCall, error: &Error) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
             doctor.failed(made.call.method(), place, error);
         }
@@ -63,7 +69,7 @@ impl State {
 
     /// Notes that a call could not be accepted.
     #[cold]
-    pub(super) fn note_refused(&mut self, request: &Request<'_>, place: Place, error: &Error) {
+    pub(super) fn note_refused(&mut self, request: &Request<'_>, place: CallSite, error: &Error) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.failed(request.method(), place, error);
         }
@@ -87,7 +93,7 @@ impl State {
     }
 
     /// Notes that a wait for credit begins.
-    pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: Place, now: Instant) {
+    pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: CallSite, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.credit_waited_for(turn, request.method(), place, now);
         }

@@ -7,7 +7,7 @@ use crate::late::{Failed, LateError, Telling};
 use crate::limits;
 use crate::say;
 use crate::scope::Scope;
-use draw_protocol::client::{GivenUp, Made};
+use draw_protocol::client::{GivenUp, IssuedCall};
 use draw_protocol::text::excerpt;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -57,7 +57,7 @@ impl Shared {
     pub(super) fn give_up(
         &self,
         state: &mut State,
-        lost: Vec<Made>,
+        lost: Vec<IssuedCall>,
         error: &Error,
         now: Instant,
     ) -> Vec<Failed> {

@@ -13,7 +13,7 @@ use crate::options::WhileOffline;
 use crate::scope::{Caller, Tag};
 use crate::status::Status;
 use draw_protocol::Request;
-use draw_protocol::client::Made;
+use draw_protocol::client::IssuedCall;
 use draw_protocol::reconnect::Progress;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,7 +109,15 @@ impl Shared {
     }
 
     /// Handles that a call has failed before those before it are done.
-    fn fail(&self, state: &mut State, reply: ReplyState, made: Made, tag: Tag, error: Error, now: Instant) {
+    fn fail(
+        &self,
+        state: &mut State,
+        reply: ReplyState,
+        made: IssuedCall,
+        tag: Tag,
+        error: Error,
+        now: Instant,
+    ) {
         state.note_failed(&made, &error);
         let call = state.failed_call(made, &tag, now);
         let failed = Failed { call, error, tag };

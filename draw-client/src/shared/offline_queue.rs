@@ -2,7 +2,7 @@
 
 use super::ReplyState;
 use crate::scope::Tag;
-use draw_protocol::client::{Made, Origin, Place};
+use draw_protocol::client::{CallSite, IssuedCall, Origin};
 use draw_protocol::{Call, Code, Fault, Method, Pixel, Request, Split, limits};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -31,7 +31,7 @@ pub(super) struct Waiting {
     pub(super) number: u64,
     pub(super) reply: ReplyState,
     pub(super) at: Instant,
-    pub(super) place: Place,
+    pub(super) place: CallSite,
     pub(super) tag: Tag,
     call: Call,
     data: Data,
@@ -88,8 +88,8 @@ impl Waiting {
     }
 
     /// Returns what can be reported of it later.
-    pub(super) fn made(&self) -> Made {
-        Made::new(self.number, self.call, self.origin())
+    pub(super) fn made(&self) -> IssuedCall {
+        IssuedCall::new(self.number, self.call, self.origin())
     }
 }
 
@@ -114,7 +114,14 @@ impl OfflineQueue {
     }
 
     /// Adds a call. Its number is higher than those of all calls before it.
-    pub(super) fn push(&mut self, number: u64, request: &Request<'_>, at: Instant, place: Place, tag: Tag) {
+    pub(super) fn push(
+        &mut self,
+        number: u64,
+        request: &Request<'_>,
+        at: Instant,
+        place: CallSite,
+        tag: Tag,
+    ) {
         let (call, data) = (request.call(), Data::new(request));
         self.last_number = number;
         let queue = if call.method().may_be_dropped() {

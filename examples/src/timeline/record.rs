@@ -212,7 +212,7 @@ impl Conversation {
                 let is_fault = matches!(outcome, Outcome::Fault(_) | Outcome::Error(_));
                 (format!("{name}: {outcome}{before}"), format!("{name}: {outcome}"), is_fault)
             }
-            Said::Goodbye(_) | Said::NotUnderstood(_) | Said::Altered(_) => {
+            Said::Goodbye(_) | Said::NotUnderstood(_) | Said::Corrupted(_) => {
                 (said.to_string(), "end".into(), true)
             }
             _ => (said.to_string(), "notification".into(), false),

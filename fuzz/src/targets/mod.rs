@@ -1,14 +1,14 @@
-//! The targets: a function of bytes each, that panics where a property does not hold.
+//! The targets: each is a function of bytes that panics where its property does not hold.
 
-mod altered;
 mod calls;
 mod client;
 mod conversation;
+mod corruption;
 mod damage;
 mod digest;
 mod filter;
 mod framebuffer;
-mod greeting;
+mod handshake;
 mod journal;
 mod pixelflut;
 mod scan;
@@ -19,15 +19,15 @@ mod text;
 mod timeline;
 mod trace;
 
-pub use altered::altered;
 pub use calls::calls;
 pub use client::client;
 pub use conversation::conversation;
+pub use corruption::corruption;
 pub use damage::damage;
 pub use digest::digest;
 pub use filter::filter;
 pub use framebuffer::framebuffer;
-pub use greeting::greeting;
+pub use handshake::handshake;
 pub use journal::journal;
 pub use pixelflut::pixelflut;
 pub use scan::scan;
@@ -38,14 +38,14 @@ pub use text::text;
 pub use timeline::timeline;
 pub use trace::trace;
 
-/// What is run.
+/// The type of a target.
 pub type Target = fn(&[u8]);
 
 /// Passes the names of all targets to the macro `$then`.
 macro_rules! targets {
     ($then:ident) => {
         $then! {
-            altered, calls, client, conversation, damage, digest, filter, framebuffer, greeting, journal, pixelflut, scan,
+            calls, client, conversation, corruption, damage, digest, filter, framebuffer, handshake, journal, pixelflut, scan,
             server, session, snapshot, text, timeline, trace,
         }
     };

@@ -19,7 +19,7 @@ pub fn trace(data: &[u8]) {
             for mut piece in cuts.pieces(part) {
                 passed += piece.len() as u64;
                 while let Some(entry) = tracer.handle_input(direction, &mut piece, now) {
-                    lost[n % 2] |= matches!(entry.said, Said::NotUnderstood(_) | Said::Altered(_));
+                    lost[n % 2] |= matches!(entry.said, Said::NotUnderstood(_) | Said::Corrupted(_));
                     told += entry.length;
                     lines.push(line(&entry.to_string(), &entry.full().to_string()));
                 }

@@ -25,9 +25,9 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Writes to something that may block, by a thread of its own.
 ///
 /// [`write`](Write::write) puts all of the bytes into a bounded queue, or none where there is no room, and never waits.
-/// [`flush`](Write::flush) waits until they are written, but at most [`PATIENCE`], and not at all while an earlier one has waited
-/// in vain and the queue has not been empty since. Neither fails. Lines that were left out are counted, and told when the rest is
-/// written. Errors of the writer are ignored: what is printed goes on.
+/// [`flush`](Write::flush) waits until they are written, but at most [`PATIENCE`], and not at all while an earlier one has
+/// waited in vain and the queue has not been empty since. Neither fails. Lines that were left out are counted, and told when
+/// the rest is written. Errors of the writer are ignored: printing continues.
 ///
 /// Clones are the same output. The thread is started with the first line, and ends with the process. A process that has forked
 /// starts its own.

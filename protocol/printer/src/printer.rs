@@ -102,7 +102,7 @@ impl Printer {
         self.0.is_some()
     }
 
-    /// Says something of the connection, such as who it is with.
+    /// Prints a remark on the connection, such as the address of the peer.
     pub fn note(&self, text: impl FnOnce() -> String) {
         self.with(|tracer, now, tell| tell(tracer.note(text(), now)));
     }

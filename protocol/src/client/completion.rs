@@ -1,13 +1,14 @@
 //! Completes calls when their requests are answered.
 
+use super::ended::violation;
 use super::flight::{InFlight, Load, Part, Run};
 use super::image::Image;
-use super::{Connection, Ended, Event, Made, violation};
-use crate::calls::{Answer, Call, Method, Split};
+use super::{Connection, Ended, Event, IssuedCall};
+use crate::codec::reader::{Reader, Unexpected};
 use crate::fault::{Code, Fault, Range};
 use crate::hello::Welcome;
 use crate::limits;
-use crate::reader::{Reader, Unexpected};
+use crate::table::{Answer, Call, Method, Split};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -94,7 +95,7 @@ impl Connection {
                     return;
                 }
                 self.calls.done = last;
-                let made = Made { number: last, call: part.call, at: request.at, place: part.place };
+                let made = IssuedCall { number: last, call: part.call, at: request.at, place: part.place };
                 let image = self.calls.image.take();
                 if let Some(fault) = self.calls.partial.take() {
                     self.calls.events.push_back(Event::Fault(made, fault));
@@ -154,7 +155,7 @@ impl Connection {
                 _ => fault.clone(),
             };
             let (number, place) = (first + u64::from(i), run.place(i as usize));
-            let made = Made { number, call, at, place };
+            let made = IssuedCall { number, call, at, place };
             self.calls.events.push_back(Event::Fault(made, fault));
         }
     }

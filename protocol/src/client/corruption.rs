@@ -1,6 +1,7 @@
 //! Handles bytes that were altered in transit.
 
-use super::{Connection, Ended, violation};
+use super::ended::violation;
+use super::{Connection, Ended};
 use crate::limits;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ impl Connection {
 
     /// Returns that what came is not believed, and that another connection may be better.
     #[cold]
-    pub(super) fn altered(&self, what: &str) -> Ended {
+    pub(super) fn corrupted(&self, what: &str) -> Ended {
         if let Some(stranger) = self.stranger() {
             return stranger;
         }
@@ -28,8 +29,8 @@ impl Connection {
     /// Returns why bytes that are no message end the connection. With checks they were altered in transit; without, the cause is unknown.
     #[cold]
     pub(super) fn unreadable(&self, what: &str) -> Ended {
-        if self.receive.arriving.is_known() {
-            return self.altered(what);
+        if self.receive.verifier.is_known() {
+            return self.corrupted(what);
         }
         self.stranger().unwrap_or_else(|| violation(what))
     }
@@ -43,7 +44,7 @@ impl Connection {
     #[inline]
     pub(super) fn note_message(&mut self, is_whole: bool, now: Instant) {
         if self.session.hello.checks {
-            self.receive.message_began = if is_whole || self.receive.inbox.len() == 0 {
+            self.receive.message_began = if is_whole || self.receive.decoder.len() == 0 {
                 None
             } else {
                 self.receive.message_began.or(Some(now))
@@ -55,19 +56,19 @@ impl Connection {
     /// What has come has to be handled before.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.receive.ended.is_none() && self.poll_timeout().is_some_and(|at| at <= now) {
-            let (bytes, grace) = (self.receive.inbox.len(), limits::DEAD_NETWORK.as_secs());
+            let (bytes, grace) = (self.receive.decoder.len(), limits::DEAD_NETWORK.as_secs());
             let text = format!(
                 "a message was begun and not finished: {bytes} bytes came within {grace} s and a second per {} KiB",
                 limits::MESSAGE_RATE >> 10
             );
-            self.receive.ended = Some(self.altered(&text));
+            self.receive.ended = Some(self.corrupted(&text));
         }
     }
 
     /// Returns when [`Connection::handle_timeout`] is to be called. With checks, a message that does not come to its end may have been
     /// altered to seem longer than it is, and would include all that follows.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let allowed = Duration::from_millis(self.receive.inbox.len() as u64 * 1000 / limits::MESSAGE_RATE);
+        let allowed = Duration::from_millis(self.receive.decoder.len() as u64 * 1000 / limits::MESSAGE_RATE);
         self.receive.message_began?.checked_add(limits::DEAD_NETWORK + allowed)
     }
 }

@@ -1,13 +1,13 @@
 //! Requests that the server has not reported, and the calls that they carry.
 
-use crate::calls::{Call, Join, Request};
-use crate::pixels::Pixel;
+use crate::table::Pixel;
+use crate::table::{Call, Join, Request};
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::time::Instant;
 
-/// A line of the program's source.
-pub type Place = &'static Location<'static>;
+/// The line of the program that makes a call.
+pub type CallSite = &'static Location<'static>;
 
 /// When a call is made, and by which line of the program, if that is known.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct Origin {
     /// When.
     pub at: Instant,
     /// Where.
-    pub place: Option<Place>,
+    pub place: Option<CallSite>,
 }
 
 impl From<Instant> for Origin {
@@ -24,10 +24,10 @@ impl From<Instant> for Origin {
     }
 }
 
-/// A call that was made: what can be reported of it later.
+/// A call that was made, with what is reported of it later.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Made {
+pub struct IssuedCall {
     /// Its number on this connection, from 1.
     pub number: u64,
     /// What was called.
@@ -36,13 +36,13 @@ pub struct Made {
     /// [`JOIN_TIME`](crate::limits::JOIN_TIME).
     pub at: Instant,
     /// The line of the program that made it, if that is known. It never crosses the wire.
-    pub place: Option<Place>,
+    pub place: Option<CallSite>,
 }
 
-impl Made {
+impl IssuedCall {
     /// Creates what a client reports of a call that it has held back itself.
-    pub fn new(number: u64, call: Call, Origin { at, place }: Origin) -> Made {
-        Made { number, call, at, place }
+    pub fn new(number: u64, call: Call, Origin { at, place }: Origin) -> IssuedCall {
+        IssuedCall { number, call, at, place }
     }
 }
 
@@ -51,9 +51,9 @@ impl Made {
 #[non_exhaustive]
 pub struct GivenUp {
     /// At least a part of each was handed out to be sent: they may have been executed, or the beginning of them.
-    pub begun: Vec<Made>,
+    pub begun: Vec<IssuedCall>,
     /// Nothing of them was ever handed out: they have certainly not been executed.
-    pub unsent: Vec<Made>,
+    pub unsent: Vec<IssuedCall>,
 }
 
 /// A request that is not answered yet.
@@ -80,7 +80,7 @@ pub(super) enum Load {
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) call: Call,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<CallSite>,
     /// Which pixels of the call it has.
     pub(super) first_pixel: u32,
     pub(super) pixels: u32,
@@ -88,20 +88,20 @@ pub(super) struct Part {
     pub(super) is_last: bool,
 }
 
-/// Single pixels on their way.
+/// Calls of single pixels that travel together.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     /// A record of [`Pixel::SIZE`] bytes each, as they cross the wire.
     pub(super) records: Vec<u8>,
     /// The first pixel that each line of the program has called for, until the next: mostly there is one.
-    places: Vec<(u32, Option<Place>)>,
+    places: Vec<(u32, Option<CallSite>)>,
 }
 
 impl Run {
     #[inline]
-    pub(super) fn push(&mut self, pixel: Pixel, place: Option<Place>) {
+    pub(super) fn push(&mut self, pixel: Pixel, place: Option<CallSite>) {
         // One line is one object in memory, or few: what is not the same object counts as another line.
-        let address = |place: Option<Place>| place.map_or(std::ptr::null(), std::ptr::from_ref);
+        let address = |place: Option<CallSite>| place.map_or(std::ptr::null(), std::ptr::from_ref);
         if self.places.last().is_none_or(|&(_, last)| address(last) != address(place)) {
             self.places.push((self.len() as u32, place));
         }
@@ -113,13 +113,13 @@ impl Run {
         self.places.clear();
     }
 
-    /// How many calls there are.
+    /// Returns the number of calls.
     pub(super) fn len(&self) -> usize {
         self.records.len() / Pixel::SIZE
     }
 
     /// Returns the line that has called for pixel `i`.
-    pub(super) fn place(&self, i: usize) -> Option<Place> {
+    pub(super) fn place(&self, i: usize) -> Option<CallSite> {
         let behind = self.places.partition_point(|&(first, _)| first as usize <= i);
         self.places.get(behind.checked_sub(1)?)?.1
     }
@@ -149,9 +149,9 @@ impl InFlight {
     }
 
     /// Returns every call that it carries.
-    fn calls(&self) -> impl Iterator<Item = Made> + '_ {
+    fn calls(&self) -> impl Iterator<Item = IssuedCall> + '_ {
         let count = self.last_call() - self.call + 1;
-        (0..count).map(|i| Made {
+        (0..count).map(|i| IssuedCall {
             number: self.call + i,
             call: match &self.load {
                 Load::Part(part) => part.call,
@@ -272,7 +272,7 @@ impl Flight {
     }
 
     /// Takes the requests up to number `last` out. Returns every call that was in them, once each.
-    pub(super) fn give_up(&mut self, last: u64) -> Vec<Made> {
+    pub(super) fn give_up(&mut self, last: u64) -> Vec<IssuedCall> {
         let gone = self.requests.drain(..(last - self.applied) as usize);
         let mut lost = Vec::new();
         for request in gone {

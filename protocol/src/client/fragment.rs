@@ -1,11 +1,11 @@
 //! Cuts a call into requests: a display limits the pixels and bytes of one, and pieces of moderate size can be drawn while the next are
 //! still in transit.
 
-use crate::calls::{Request, Split};
 use crate::fault::Fault;
 use crate::hello::Welcome;
 use crate::limits;
-use crate::pixels::{Pixel, Pixels};
+use crate::table::{Pixel, Pixels};
+use crate::table::{Request, Split};
 
 /// More than the envelope of a `put_image`, or of the answer to a `get_image`, takes.
 pub(super) const ENVELOPE: usize = 64;
@@ -118,9 +118,9 @@ impl<'a> Pixels<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::calls::Join;
-    use crate::calls::tests::samples;
     use crate::client::flight::single;
+    use crate::table::Join;
+    use crate::table::tests::samples;
 
     #[test]
     fn the_parts_of_a_call_make_the_whole_and_only_calls_that_are_split_have_several() {

@@ -2,9 +2,9 @@
 
 use super::Connection;
 use super::flight::{InFlight, Load, Part};
-use crate::calls::{Answer, Call, Method};
-use crate::envelope::{Head, Message};
+use crate::codec::envelope::{Head, Message};
 use crate::limits;
+use crate::table::{Answer, Call, Method};
 
 /// The part of an image that has come: bands of rows, and the beginning of the next one if that is read straight here instead of being
 /// kept as a message first. Such a copy took a sixth of the time of a whole image.
@@ -103,11 +103,11 @@ impl Connection {
         Received::Whole
     }
 
-    /// How much is best read at once while there is no [`Connection::body`]: little where a band of an image comes next, whose bytes
-    /// would have to be copied if they were read with its head.
+    /// Returns how much is best read at once while there is no [`Connection::body`]: little where a band of an image comes
+    /// next, whose bytes would have to be copied if they were read with its head.
     pub fn read_length(&self) -> usize {
         let is_next =
-            self.calls.image.band.is_none() && self.receive.inbox.len() == 0 && !self.session.hello.checks;
+            self.calls.image.band.is_none() && self.receive.decoder.len() == 0 && !self.session.hello.checks;
         match self.flight.first() {
             Some(InFlight { load: Load::Part(part), .. })
                 if is_next && part.call.method() == Method::GetImage && part.pixels >= WORTH_A_READ =>
@@ -118,8 +118,8 @@ impl Connection {
         }
     }
 
-    /// Whether `input` begins with a band of the image that was asked for, and not all of it. What is before the band's bytes is
-    /// then taken. Whatever is unusual about it is left to where messages are read: nothing is refused here.
+    /// Returns whether `input` begins with a band of the image that was asked for, and not all of it. What is before the band's
+    /// bytes is then taken. Whatever is unusual about it is left to where messages are read: nothing is refused here.
     fn begin_band(&mut self, input: &mut &[u8]) -> bool {
         let Some(&InFlight {
             load: Load::Part(Part { call: Call::GetImage { width, height, .. }, pixels, .. }),
@@ -129,7 +129,7 @@ impl Connection {
             return false;
         };
         // With checks a message is not believed before all of it is there.
-        if self.session.hello.checks || self.receive.inbox.len() > 0 || !self.out.is_open() {
+        if self.session.hello.checks || self.receive.decoder.len() > 0 || !self.out.is_open() {
             return false;
         }
         let Some(Message::Response { msgid, mut rest }) = Head::read(input).message() else { return false };

@@ -1,37 +1,38 @@
 //! Handles what the server sends.
 
 use super::completion::read_answer;
+use super::ended::violation;
 use super::flight::{InFlight, Load};
+use super::flood::Noise;
+use super::foreign_protocol::First;
 use super::fragment::Limits;
 use super::image::Received;
-use super::noise::Noise;
 use super::refusal::{read_fault, read_refusal};
 use super::send::granted;
-use super::stranger::First;
-use super::{Connection, Ended, Event, violation};
-use crate::calls::Answer;
-use crate::check::{Arrived, Arriving};
-use crate::envelope::{Head, Message};
+use super::{Connection, Ended, Event};
+use crate::codec::checksum::{Verified, Verifier};
+use crate::codec::envelope::{Head, Message};
+use crate::codec::message_decoder::{Found, MessageDecoder};
+use crate::codec::reader::Reader;
 use crate::fault::Fault;
 use crate::hello::{self, Welcome};
-use crate::inbox::{Found, Inbox};
 use crate::limits;
-use crate::reader::Reader;
+use crate::table::Answer;
 use std::time::Instant;
 
 /// What has come on the present connection. Nothing that comes after `ended` is set is believed.
 #[derive(Debug)]
 pub(super) struct Receive {
-    pub(super) inbox: Inbox,
+    pub(super) decoder: MessageDecoder,
     /// What came first.
     pub(super) first: First,
     /// What came that did nothing.
-    pub(super) noise: Noise,
+    pub(super) flood: Noise,
     /// What each message that arrives has to be.
-    pub(super) arriving: Arriving,
+    pub(super) verifier: Verifier,
     /// With checks: when the message began that is not whole yet.
     pub(super) message_began: Option<Instant>,
-    /// Why the server said that it will close.
+    /// The reason from the server's goodbye.
     pub(super) goodbye: Option<Fault>,
     /// Why nothing more is believed.
     pub(super) ended: Option<Ended>,
@@ -41,10 +42,10 @@ impl Receive {
     /// Creates the state of a connection on which nothing has come.
     pub(super) fn new(checks: bool) -> Receive {
         Receive {
-            inbox: Inbox::default(),
+            decoder: MessageDecoder::default(),
             first: First::default(),
-            noise: Noise::default(),
-            arriving: Arriving::new(checks),
+            flood: Noise::default(),
+            verifier: Verifier::new(checks),
             message_began: None,
             goodbye: None,
             ended: None,
@@ -82,21 +83,21 @@ impl Connection {
                     continue;
                 }
             }
-            let handled = match self.receive.inbox.next(input, |_| limit) {
+            let handled = match self.receive.decoder.next(input, |_| limit) {
                 Ok(Some(Found::InInput(message))) => {
                     let handled = self.handle_arrived(message);
                     handled.and_then(|arrived| self.note_arrived(arrived, message.len(), applied, now))
                 }
                 Ok(Some(Found::Kept)) => {
-                    let message = self.receive.inbox.take_kept();
+                    let message = self.receive.decoder.take_kept();
                     let handled = self.handle_arrived(&message);
                     let length = message.len();
-                    self.receive.inbox.put_kept_back(message);
+                    self.receive.decoder.put_kept_back(message);
                     handled.and_then(|arrived| self.note_arrived(arrived, length, applied, now))
                 }
                 Ok(None)
-                    if self.receive.inbox.len() == 0
-                        || Head::read(self.receive.inbox.started()).is_possible() =>
+                    if self.receive.decoder.len() == 0
+                        || Head::read(self.receive.decoder.started()).is_possible() =>
                 {
                     self.note_message(false, now);
                     return Ok(None);
@@ -108,19 +109,19 @@ impl Connection {
             self.note_message(true, now);
             if let Err(ended) = handled {
                 // Events that the same message caused still go out first.
-                self.receive.inbox = Inbox::default();
+                self.receive.decoder = MessageDecoder::default();
                 self.receive.ended = Some(ended);
             }
         }
     }
 
     /// Handles a whole message, or the check of the next one.
-    fn handle_arrived(&mut self, message: &[u8]) -> Result<Arrived, Ended> {
-        let arrived = self.receive.arriving.take(message);
+    fn handle_arrived(&mut self, message: &[u8]) -> Result<Verified, Ended> {
+        let arrived = self.receive.verifier.verify(message);
         match arrived {
-            Ok(Arrived::Message) => self.handle_message(message).map(|()| Arrived::Message),
-            Ok(Arrived::Check) => Ok(Arrived::Check),
-            Err(altered) => Err(self.altered(&altered.to_string())),
+            Ok(Verified::Message) => self.handle_message(message).map(|()| Verified::Message),
+            Ok(Verified::Check) => Ok(Verified::Check),
+            Err(altered) => Err(self.corrupted(&altered.to_string())),
         }
     }
 
@@ -134,7 +135,7 @@ impl Connection {
     /// Returns where the rest of a long message may be read to directly: append at most that many bytes, then call
     /// [`Connection::handle_input`] without input.
     pub fn body(&mut self) -> Option<(&mut Vec<u8>, usize)> {
-        self.calls.image.body().or_else(|| self.receive.inbox.body())
+        self.calls.image.body().or_else(|| self.receive.decoder.body())
     }
 
     fn handle_message(&mut self, message: &[u8]) -> Result<(), Ended> {
@@ -158,7 +159,7 @@ impl Connection {
             },
             Some(Message::Request { .. }) => Err(violation("it sent a request; a display only answers")),
             // With a check, it was altered in transit.
-            None if self.receive.arriving.was_checked() => Err(self.altered("its bytes are no message")),
+            None if self.receive.verifier.was_checked() => Err(self.corrupted("its bytes are no message")),
             None => Err(self.stranger().unwrap_or_else(|| violation("its bytes are no message"))),
         }
     }

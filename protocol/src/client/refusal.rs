@@ -1,9 +1,10 @@
 //! Reads why a display refuses something.
 
-use super::{Ended, violation};
+use super::Ended;
+use super::ended::violation;
+use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
 use crate::limits;
-use crate::reader::Reader;
 
 /// Reads why `hello` was refused. A display that has not read all of it does not know that it is one, and answers as it answers
 /// a plain client: `[0, "code: message"]`.

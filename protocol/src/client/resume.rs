@@ -1,23 +1,24 @@
 //! Continues a session on another connection.
 
-use super::flight::Made;
+use super::ended::violation;
+use super::flight::IssuedCall;
 use super::fragment::Limits;
 use super::image::Image;
 use super::receive::Receive;
 use super::send::write_request;
 use super::session::greeting;
 use super::window::Flow;
-use super::{Connection, Ended, Event, violation};
-use crate::calls::Request;
-use crate::check;
-use crate::display_name::DisplayName;
-use crate::envelope;
+use super::{Connection, Ended, Event};
+use crate::codec::checksum;
+use crate::codec::envelope;
+use crate::codec::scan::Scan;
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Welcome};
 use crate::limits;
-use crate::pixels::Pixels;
-use crate::scan::Scan;
 use crate::session::Standing;
+use crate::table::Pixels;
+use crate::table::Request;
+use crate::types::DisplayName;
 
 impl Connection {
     /// Returns whether what is in flight can continue on another connection: the server has granted a session.
@@ -131,7 +132,7 @@ impl Connection {
     fn confirm(&mut self, nonce: Option<u64>) {
         let Some(nonce) = nonce else { return };
         let mut bytes = Vec::new();
-        check::write(&mut bytes, self.session.hello.checks, |bytes| {
+        checksum::write(&mut bytes, self.session.hello.checks, |bytes| {
             envelope::write_notification_head(bytes, hello::CONFIRM);
             envelope::write_map(bytes, &(nonce,));
         });
@@ -161,7 +162,7 @@ impl Connection {
     }
 
     /// Gives up the requests up to number `last`, whose outcome is unknown. The others were not sent, and continue.
-    fn give_up_to(&mut self, last: u64) -> Vec<Made> {
+    fn give_up_to(&mut self, last: u64) -> Vec<IssuedCall> {
         let lost = self.flight.give_up(last);
         self.out.rewind(self.flight.bytes(), self.flight.bytes(), last);
         self.calls.done = match self.flight.first() {
@@ -184,7 +185,7 @@ impl Connection {
         }
         (self.session.acked, self.session.heard) = (applied, 0);
         let start = self.out.bytes.len();
-        check::write(&mut self.out.bytes, self.session.hello.checks, |out| {
+        checksum::write(&mut self.out.bytes, self.session.hello.checks, |out| {
             envelope::write_notification_head(out, hello::ACK);
             envelope::write_map(out, &(applied,));
         });
@@ -195,7 +196,7 @@ impl Connection {
     pub fn end_session(&mut self) {
         if self.is_resumable() && self.out.is_open() {
             self.seal();
-            check::write(&mut self.out.bytes, self.session.hello.checks, |out| {
+            checksum::write(&mut self.out.bytes, self.session.hello.checks, |out| {
                 envelope::write_notification_head(out, hello::END);
                 envelope::write_array_header(out, 0);
             });

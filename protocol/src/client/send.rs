@@ -1,16 +1,16 @@
 //! Encodes calls as requests, and hands out the bytes to send.
 
 use super::Connection;
-use super::flight::{InFlight, Load, Origin, Part, Place, single};
+use super::flight::{CallSite, InFlight, Load, Origin, Part, single};
 use super::fragment::{Limits, size};
 use super::zero_copy::{Lent, write_request_lending};
-use crate::calls::Request;
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::hello::Welcome;
 use crate::limits;
-use crate::pixels::{Pixel, Pixels};
+use crate::table::Request;
+use crate::table::{Pixel, Pixels};
 
 impl Connection {
     /// Returns whether this call may be made now: the server has granted enough for it, and what is under way does not more than fill the
@@ -54,7 +54,7 @@ impl Connection {
     /// It counts as made when the first of them was: the caller has to ensure that this is less than
     /// [`limits::JOIN_TIME`] ago, and to check now and then whether there is credit.
     #[inline]
-    pub fn join(&mut self, request: &Request<'_>, place: Option<Place>) -> Option<u64> {
+    pub fn join(&mut self, request: &Request<'_>, place: Option<CallSite>) -> Option<u64> {
         let pixel = single(request)?;
         if !self.joining.has_room() {
             return None;
@@ -195,7 +195,7 @@ pub(super) fn write_request(
     is_checked: bool,
 ) -> usize {
     let start = out.len();
-    check::write(out, is_checked, |out| {
+    checksum::write(out, is_checked, |out| {
         envelope::write_request_head(out, number as u32, request.method().name());
         request.encode_parameters(out);
     });

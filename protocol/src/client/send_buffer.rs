@@ -233,8 +233,9 @@ impl SendBuffer {
         self.advance(0, last);
     }
 
-    /// Of all that was to be sent so far, the last `unreported` bytes are of requests that the server has not reported. The last
-    /// `size` of those are to be sent now; what is before them is of requests up to number `last`, and only kept.
+    /// Rewinds to send again what the server has not reported: of all bytes so far, the last `unreported` bytes are of requests
+    /// that the server has not reported. The last `size` of those are to be sent now; what is before them is of requests up to
+    /// number `last`, and only kept.
     pub(super) fn rewind(&mut self, unreported: usize, size: usize, last: u64) {
         debug_assert!(size <= unreported);
         let mut all = Vec::with_capacity(unreported);

@@ -1,13 +1,13 @@
-//! What a client keeps of its session: what it has said, what the server has answered, and what both hold.
+//! The session of a client: its last `hello`, the server's last welcome, and what both have acknowledged.
 
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::Fault;
 use crate::hello::{self, Hello, Welcome};
 use std::collections::VecDeque;
 
-/// The session, over all connections. `hello` is what was said last or will be, `welcome` the last answer to it; requests may be made
-/// once there is one. `acked` never exceeds what is done, and `resumed_to` never what was sent.
+/// The session, over all connections. `hello` is the last one sent or the next one, `welcome` the last answer to it; requests
+/// may be made once there is one. `acked` never exceeds what is done, and `resumed_to` never what was sent.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) hello: Hello,
@@ -58,7 +58,7 @@ impl Session {
 /// Returns the bytes of a `hello`.
 pub(super) fn greeting(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
-    check::write(&mut bytes, hello.checks, |bytes| {
+    checksum::write(&mut bytes, hello.checks, |bytes| {
         // It is numbered apart, so that the first request after it is 1.
         envelope::write_request_head(bytes, 0, hello::HELLO);
         envelope::write_map(bytes, &(hello,));

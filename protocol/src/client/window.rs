@@ -107,7 +107,7 @@ mod tests {
 
     const MOST: usize = 32 << 20;
 
-    /// A path of one bottleneck: `rate` bytes a second, and `delay` there and back. Sends 16 KiB requests as fast as
+    /// Returns a path of one bottleneck: `rate` bytes a second, and `delay` there and back. Sends 16 KiB requests as fast as
     /// the window lets it, and answers the share of the rate that was used and the longest queue, after a second.
     fn drive(window: &mut Window, start: Instant, seconds: f64, rate: f64, delay: f64) -> (f64, f64) {
         const BYTES: usize = 16 << 10;

@@ -1,10 +1,10 @@
 //! Sends images from the program's memory, without a copy.
 
 use super::{Connection, Origin};
-use crate::calls::Request;
-use crate::check;
-use crate::envelope;
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::Fault;
+use crate::table::Request;
 use std::io::IoSlice;
 
 /// Bytes that a call sends and that were not copied: see [`Connection::call_lending`].
@@ -145,9 +145,9 @@ pub(super) fn write_request_lending(
     is_checked: bool,
 ) -> usize {
     let start = out.len();
-    let open = check::begin(out, is_checked);
+    let open = checksum::begin(out, is_checked);
     envelope::write_request_head(out, number as u32, request.method().name());
     request.encode_parameters_lending(out);
-    check::finish_lending(out, open, rgba);
+    checksum::finish_lending(out, open, rgba);
     out.len() - start
 }

@@ -1,7 +1,7 @@
 //! A fault as a map, as it crosses the wire after `hello`.
 
 use super::{Code, Fault, Fields, NAMED, Range};
-use crate::geometry::{Position, Size};
+use crate::types::{Position, Size};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 

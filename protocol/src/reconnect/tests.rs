@@ -76,7 +76,7 @@ fn each_kind_of_loss_is_retried_or_final() {
     for (code, said, answered) in [
         (Code::ShuttingDown, Kind::Unavailable, Kind::Final),
         (Code::TooSlow, Kind::Unavailable, Kind::Unavailable),
-        (Code::Corrupted, Kind::Altered, Kind::Final),
+        (Code::Corrupted, Kind::Corrupted, Kind::Final),
         (Code::Superseded, Kind::Overtaken, Kind::HelloOvertaken),
         (Code::Unconfirmed, Kind::Overtaken, Kind::HelloOvertaken),
         (Code::StateRegressed, Kind::Final, Kind::Regressed),
@@ -87,14 +87,14 @@ fn each_kind_of_loss_is_retried_or_final() {
     ] {
         assert_eq!((goodbye(&code), refused(&code)), (said, answered), "{code}");
     }
-    assert_eq!(Kind::from(&Ended::Corrupted(String::new())), Kind::Altered);
+    assert_eq!(Kind::from(&Ended::Corrupted(String::new())), Kind::Corrupted);
     assert_eq!(Kind::from(&Ended::Flooded(String::new())), Kind::Unavailable);
     assert_eq!(Kind::from(&Ended::Stranger(String::new())), Kind::Unavailable);
     assert_eq!(Kind::from(&Ended::Violation(String::new())), Kind::Final);
     // Whether another attempt is made: after a connection that was greeted, and before any was, without checks and with.
     for (kind, later, first, first_checked) in [
         (Kind::Network, true, false, true),
-        (Kind::Altered, true, false, true),
+        (Kind::Corrupted, true, false, true),
         (Kind::Overtaken, true, false, false),
         (Kind::HelloOvertaken, true, true, true),
         (Kind::Unavailable, true, false, false),
@@ -147,20 +147,20 @@ fn the_first_attempt_is_made_at_once_and_its_failure_is_final() {
 #[test]
 fn the_first_hello_is_sent_four_times_within_one_deadline() {
     let now = Instant::now();
-    let altered = |machine: &mut Reconnect<Loss>, now| {
-        machine.handle_lost(Loss(Kind::Altered), Progress { is_checked: true, ..IDLE }, now);
+    let corrupted = |machine: &mut Reconnect<Loss>, now| {
+        machine.handle_lost(Loss(Kind::Corrupted), Progress { is_checked: true, ..IDLE }, now);
     };
     let mut machine = greeting(POLICY, now);
     let mut last = now;
     for _ in 1..limits::GREETINGS {
-        altered(&mut machine, last);
+        corrupted(&mut machine, last);
         last = next(&mut machine);
         machine.handle_dialed(last);
         // All of it has the deadline of the first connection.
         assert_eq!(machine.poll_timeout(), Some(now + POLICY.attempt));
     }
-    altered(&mut machine, last);
-    assert_eq!(machine.end(), Some(&End::Final(Loss(Kind::Altered))));
+    corrupted(&mut machine, last);
+    assert_eq!(machine.end(), Some(&End::Final(Loss(Kind::Corrupted))));
 
     let mut machine = greeting(POLICY, now);
     machine.handle_timeout(now + POLICY.attempt - Duration::from_nanos(1));
@@ -247,7 +247,7 @@ fn an_attempt_that_takes_too_long_is_followed_by_another() {
 #[test]
 fn a_connection_on_which_nothing_is_achieved_continues_the_outage() {
     let (hour, moment) = (3_600 * SECOND, SECOND / 10);
-    let [network, altered, overtaken] = [Kind::Network, Kind::Altered, Kind::Overtaken];
+    let [network, corrupted, overtaken] = [Kind::Network, Kind::Corrupted, Kind::Overtaken];
     for (first, then, applied, is_busy, lasted, is_same) in [
         (network, network, 5, true, moment, true),
         (network, network, 5, false, moment, true),
@@ -256,11 +256,11 @@ fn a_connection_on_which_nothing_is_achieved_continues_the_outage() {
         // It takes calls for an hour and does none; or there is nothing to do.
         (network, network, 5, true, hour, true),
         (network, network, 5, false, hour, false),
-        (altered, altered, 5, false, hour, true),
+        (corrupted, corrupted, 5, false, hour, true),
         (overtaken, overtaken, 5, false, hour, true),
-        (altered, altered, 6, false, hour, false),
-        (altered, network, 5, false, hour, false),
-        (network, altered, 5, false, hour, false),
+        (corrupted, corrupted, 6, false, hour, false),
+        (corrupted, network, 5, false, hour, false),
+        (network, corrupted, 5, false, hour, false),
     ] {
         let began = Instant::now();
         let mut machine = connected(POLICY, began);
@@ -349,7 +349,7 @@ fn inputs() -> impl Strategy<Value = Input> {
     let kind = || {
         prop_oneof![
             10 => Just(Kind::Network),
-            10 => Just(Kind::Altered),
+            10 => Just(Kind::Corrupted),
             10 => Just(Kind::Overtaken),
             10 => Just(Kind::HelloOvertaken),
             10 => Just(Kind::Unavailable),

@@ -1,31 +1,51 @@
-//! What a server says: answers, faults, progress, and goodbye.
+//! Writes responses, progress and goodbye.
 
-use super::{Executing, Phase, Talk};
-use crate::calls::{Answer, Method};
-use crate::check;
-use crate::envelope;
+use super::{ConnectionState, Phase};
+use crate::codec::checksum;
+use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::hello;
+use crate::table::{Answer, Method};
 
-impl Talk {
+/// How far requests are executed and reported.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The request that `handle_input` returned last and that `answer` has to answer.
+    pub(super) executing: Option<Executing>,
+    /// After `hello`: the number of the last request that was executed.
+    pub(super) applied: u64,
+    /// The number of the last request that the client knows to be executed, at most `applied`.
+    pub(super) reported: u64,
+    /// Progress is reported again even if `reported` is `applied`.
+    pub(super) must_report: bool,
+}
+
+/// A request or a notification that is being executed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Executing {
+    Request { msgid: u32, method: Method },
+    Notification,
+}
+
+impl ConnectionState {
     pub(super) fn answer(&mut self, result: Result<Answer, Fault>) {
-        let executing = self.executing.take().expect("handle_input handed a request out");
+        let executing = self.progress.executing.take().expect("handle_input handed a request out");
         self.stats.executed += 1;
         match executing {
             Executing::Request { msgid, method } => {
                 if result.is_err() {
                     self.stats.faults += 1;
                 }
-                if self.phase == Phase::Greeted && !method.has_answer() && result.is_ok() {
-                    self.applied += 1;
+                if self.handshake.phase == Phase::Greeted && !method.has_answer() && result.is_ok() {
+                    self.progress.applied += 1;
                     if let Some((_, session)) = &mut self.session {
                         session.executed();
                     }
                 } else if method == Method::SyncDurable && result.is_ok() {
-                    self.hold_back();
+                    self.close_gate();
                     self.respond(msgid, result);
                     if let Some((_, session)) = &mut self.session {
-                        session.vouched();
+                        session.note_sync_durable();
                     }
                 } else {
                     self.respond(msgid, result);
@@ -40,50 +60,54 @@ impl Talk {
         bytes: usize,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
     ) {
-        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.executing else {
+        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.progress.executing else {
             return self
                 .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
         };
-        let start = self.out.bytes.len();
-        let open = check::begin(&mut self.out.bytes, self.arriving.is_agreed());
-        envelope::write_response_head(&mut self.out.bytes, msgid);
-        self.out.bytes.push(0xc0);
-        envelope::write_bin_header(&mut self.out.bytes, bytes);
-        let body = self.out.bytes.len();
-        if let Err(fault) = write(&mut self.out.bytes) {
-            self.out.bytes.truncate(start);
+        let start = self.sending.out.bytes.len();
+        let open = checksum::begin(&mut self.sending.out.bytes, self.receiving.verifier.is_agreed());
+        envelope::write_response_head(&mut self.sending.out.bytes, msgid);
+        self.sending.out.bytes.push(0xc0);
+        envelope::write_bin_header(&mut self.sending.out.bytes, bytes);
+        let body = self.sending.out.bytes.len();
+        if let Err(fault) = write(&mut self.sending.out.bytes) {
+            self.sending.out.bytes.truncate(start);
             return self.answer(Err(fault));
         }
-        // Whatever was written: what follows is to be found behind as many bytes as are announced.
-        self.out.bytes.resize(body + bytes, 0);
-        let message = check::finish(&mut self.out.bytes, open);
-        self.executing = None;
+        // The next message has to start behind exactly the announced number of bytes, whatever `write` has written.
+        self.sending.out.bytes.resize(body + bytes, 0);
+        let message = checksum::finish(&mut self.sending.out.bytes, open);
+        self.progress.executing = None;
         self.stats.executed += 1;
         self.responded(message, true);
     }
 
     pub(super) fn begin_image(&mut self, bytes: usize) -> bool {
-        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.executing else {
+        let Some(Executing::Request { msgid, method: Method::GetImage }) = self.progress.executing else {
             return false;
         };
-        if self.phase != Phase::Plain || self.arriving.is_agreed() || self.hold.is_some() || bytes == 0 {
+        if self.handshake.phase != Phase::Plain
+            || self.receiving.verifier.is_agreed()
+            || self.sending.gate.is_some()
+            || bytes == 0
+        {
             return false;
         }
-        envelope::write_response_head(&mut self.out.bytes, msgid);
-        self.out.bytes.push(0xc0);
-        envelope::write_bin_header(&mut self.out.bytes, bytes);
-        self.owed = bytes;
-        self.executing = None;
+        envelope::write_response_head(&mut self.sending.out.bytes, msgid);
+        self.sending.out.bytes.push(0xc0);
+        envelope::write_bin_header(&mut self.sending.out.bytes, bytes);
+        self.sending.owed = bytes;
+        self.progress.executing = None;
         self.stats.executed += 1;
         true
     }
 
     pub(super) fn answer_piece(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let body = self.out.bytes.len();
-        write(&mut self.out.bytes);
-        // Whatever was written: what follows is to be found behind as many bytes as were announced.
-        self.out.bytes.truncate(body + self.owed);
-        self.owed -= self.out.bytes.len() - body;
+        let body = self.sending.out.bytes.len();
+        write(&mut self.sending.out.bytes);
+        // The next message has to start behind exactly the announced number of bytes, whatever `write` has written.
+        self.sending.out.bytes.truncate(body + self.sending.owed);
+        self.sending.owed -= self.sending.out.bytes.len() - body;
     }
 
     /// Writes a response.
@@ -95,28 +119,28 @@ impl Talk {
                 out.push(0xc0);
                 answer.encode(out);
             }),
-            Err(fault) => self.write_fault(msgid, &fault, self.phase == Phase::Greeted),
+            Err(fault) => self.write_fault(msgid, &fault, self.handshake.phase == Phase::Greeted),
         };
         self.responded(message, is_answer);
     }
 
-    /// Writes a message, with its check where one is to be before each. Answers where it begins, behind that.
+    /// Writes a message, with a check in front if checks are agreed. Returns where the message begins, behind its check.
     pub(super) fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        check::write(&mut self.out.bytes, self.arriving.is_agreed(), write)
+        checksum::write(&mut self.sending.out.bytes, self.receiving.verifier.is_agreed(), write)
     }
 
-    /// A response was written. After `hello` it stands for progress too: everything before it is done.
+    /// Records that a response was written. After `hello` a response is also progress: everything before it is done.
     fn responded(&mut self, message: usize, is_answer: bool) {
-        if self.phase == Phase::Greeted {
-            self.applied += 1;
-            self.reported = self.applied;
+        if self.handshake.phase == Phase::Greeted {
+            self.progress.applied += 1;
+            self.progress.reported = self.progress.applied;
         }
         if let Some((_, session)) = &mut self.session {
-            session.responded(&self.out.bytes[message..], is_answer);
+            session.responded(&self.sending.out.bytes[message..], is_answer);
         }
     }
 
-    /// Answers where the message begins.
+    /// Writes a fault as a response. Returns where the message begins.
     pub(super) fn write_fault(&mut self, msgid: u32, fault: &Fault, is_structured: bool) -> usize {
         self.say(|out| {
             envelope::write_response_head(out, msgid);
@@ -130,19 +154,20 @@ impl Talk {
         })
     }
 
+    #[inline]
     pub(super) fn has_to_report(&self) -> bool {
-        self.applied > self.reported || self.must_report
+        self.progress.applied > self.progress.reported || self.progress.must_report
     }
 
-    /// Tells a greeted client how far its requests have been executed.
+    /// Sends progress to a client that sent `hello`.
     pub(super) fn report(&mut self) {
         if self.has_to_report() {
-            self.must_report = false;
-            self.reported = self.applied;
+            self.progress.must_report = false;
+            self.progress.reported = self.progress.applied;
             if let Some((_, session)) = &mut self.session {
                 session.tell();
             }
-            let applied = i64::try_from(self.applied).unwrap_or(i64::MAX);
+            let applied = i64::try_from(self.progress.applied).unwrap_or(i64::MAX);
             self.say(|out| {
                 envelope::write_notification_head(out, hello::PROGRESS);
                 envelope::write_array_header(out, 1);
@@ -151,16 +176,16 @@ impl Talk {
         }
     }
 
-    /// Ends the connection: says why as far as this peer can be told.
+    /// Ends the connection, and sends the reason if the client understands it.
     pub(super) fn end(&mut self, msgid: Option<u32>, fault: Fault) {
         if self.closing.is_some() {
             return;
         }
         self.report();
-        match (self.phase, msgid) {
-            // It would be taken for pixels.
-            _ if self.owed > 0 => {}
-            // Whoever sends checks understands this one, too.
+        match (self.handshake.phase, msgid) {
+            // The client would read it as pixels.
+            _ if self.sending.owed > 0 => {}
+            // A client that sends checks understands this notification, too.
             (phase, _) if phase == Phase::Greeted || fault.code == Code::Corrupted => {
                 self.say(|out| {
                     envelope::write_notification_head(out, hello::GOODBYE);
@@ -173,20 +198,20 @@ impl Talk {
         self.closing = Some(fault);
     }
 
-    /// A message is not what was sent: nothing of it is executed, and the connection ends. A client that has a session comes back,
-    /// and sends it once more.
+    /// Ends the connection since a message was corrupted. It is not executed. A client with a session reconnects and sends it
+    /// again.
     #[cold]
-    pub(super) fn end_altered(&mut self, what: impl std::fmt::Display) {
-        self.arriving.agree();
+    pub(super) fn end_corrupted(&mut self, what: impl std::fmt::Display) {
+        self.receiving.verifier.agree();
         self.end(None, Fault::new(Code::Corrupted, format!("what came was altered on its way: {what}")));
     }
 
-    /// The bytes are no message, or none that ends. Where there are checks that is another's doing; the sender would have been
-    /// told what is wrong with what it has sent.
+    /// Ends the connection since the bytes are not a complete message. With checks this counts as corruption in transit;
+    /// without, the client gets the fault.
     #[cold]
     pub(super) fn end_unreadable(&mut self, msgid: Option<u32>, fault: Fault) {
-        match self.arriving.is_known() {
-            true => self.end_altered(fault.message),
+        match self.receiving.verifier.is_known() {
+            true => self.end_corrupted(fault.message),
             false => self.end(msgid, fault),
         }
     }

@@ -1,20 +1,20 @@
-//! Which display a connection is for: the first message says, and the caller chooses.
+//! Chooses the display of a connection: the first message names it, and the caller looks it up.
 
-use super::hold::{Hold, no_journal};
-use super::{Phase, Step, Talk};
-use crate::display_name::DisplayName;
-use crate::envelope::{Head, Message};
+use super::durability_gate::{DurabilityGate, no_journal};
+use super::{ConnectionState, Phase, Step};
+use crate::codec::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
-use crate::geometry::Size;
 use crate::hello::{self, Hello};
 use crate::session::{Id, Nonce, Resume};
+use crate::types::DisplayName;
+use crate::types::Size;
 use std::fmt::Display;
 use std::time::Instant;
 
 /// What a server tells the clients of a display, the same for every connection but for the nonce.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The name of the display, which a client that asked for it is told.
+    /// The name of the display, which the welcome repeats to a client that asked for it.
     pub display: DisplayName,
     /// What the server calls itself.
     pub server: String,
@@ -23,33 +23,33 @@ pub struct Config {
     /// Bytes that one message may have, at most [`MESSAGE_HARDEST`](crate::limits::MESSAGE_HARDEST). Clients believe no less than
     /// [`FIRST_MESSAGE`](crate::limits::FIRST_MESSAGE).
     pub message: usize,
-    /// Which display this is, and how often it was started: sessions need it. Without it none is offered.
+    /// The id of the display, and how often it was started. Sessions need it: without it the display offers none.
     pub instance: Option<(Id, u64)>,
     /// Whether the display keeps a journal, so that anything on it is durable.
     pub has_journal: bool,
-    /// Random, and another for each connection: clients of sessions confirm it. Without it late copies of what they send are
-    /// recognised only while their session is remembered.
+    /// A random number, different for each connection, which clients with sessions confirm. Without it late copies of their
+    /// messages are recognised only while their session is remembered.
     pub nonce: Option<Nonce>,
 }
 
 /// What the first message says about the display: see [`Step::Greet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Greeting<'a> {
+pub struct DisplayRequest<'a> {
     /// The name that the client asks for, as it was sent: any text. `None` is the server's first display.
     pub display: Option<&'a str>,
 }
 
-/// What was asked of the caller and not answered yet.
+/// A question that the caller has not answered yet.
 #[derive(Debug, Default)]
 pub(super) enum Awaiting {
     #[default]
     Nothing,
     /// A display.
     Choice(Choice),
-    /// That the input goes on: a `hello`, with its msgid, is to be answered, as its display was chosen or for this reason was not.
+    /// The display was chosen, or refused with this fault: the `hello` with this msgid is answered when input is handled again.
     Chosen(u32, Box<Hello>, Option<Fault>),
-    /// A session: the msgid of `hello`, and what it asked.
+    /// A session: the msgid of `hello`, and the request for the session.
     Session(u32, Resume),
 }
 
@@ -73,8 +73,8 @@ impl Fault {
     }
 }
 
-impl Talk {
-    /// Whether this first message needs a display that has not been chosen. A `hello` says so itself, once it is read.
+impl ConnectionState {
+    /// Returns whether this first message needs a display that has not been chosen. `hello` is handled when it is decoded.
     #[cold]
     pub(super) fn needs_choice(&self, message: &[u8]) -> bool {
         let is_call = match Head::read(message).message() {
@@ -82,12 +82,12 @@ impl Talk {
             Some(Message::Notification { method, .. }) => method != hello::CHECK.as_bytes(),
             Some(Message::Response { .. }) | None => false,
         };
-        is_call && self.config.is_none() && self.refusal.is_none()
+        is_call && self.handshake.config.is_none() && self.handshake.refusal.is_none()
     }
 
-    /// Asks the caller for the display of a `hello` whose version is spoken.
+    /// Asks the caller for the display of a `hello` with a supported version.
     pub(super) fn ask_for_display<'a>(&'a mut self, msgid: u32, hello: Hello, now: Instant) -> Step<'a> {
-        if let Some(config) = &self.config {
+        if let Some(config) = &self.handshake.config {
             let is_there = hello.display.as_deref().is_none_or(|asked| asked == config.display.as_str());
             let refused = (!is_there)
                 .then(|| Fault::unknown_display(hello.display.as_deref().unwrap_or(""), [&config.display]));
@@ -96,77 +96,77 @@ impl Talk {
                 None => self.go_on(msgid, hello, now),
             };
         }
-        self.awaiting = Awaiting::Choice(Choice::Hello(msgid, Box::new(hello)));
-        match &self.awaiting {
+        self.handshake.awaiting = Awaiting::Choice(Choice::Hello(msgid, Box::new(hello)));
+        match &self.handshake.awaiting {
             Awaiting::Choice(Choice::Hello(_, hello)) => {
-                Step::Greet(Greeting { display: hello.display.as_deref() })
+                Step::Greet(DisplayRequest { display: hello.display.as_deref() })
             }
             _ => Step::Wait,
         }
     }
 
     pub(super) fn choose(&mut self, chosen: Result<Config, Fault>) {
-        let choice = match std::mem::take(&mut self.awaiting) {
+        let choice = match std::mem::take(&mut self.handshake.awaiting) {
             Awaiting::Choice(choice) => choice,
             other => {
-                self.awaiting = other;
+                self.handshake.awaiting = other;
                 return;
             }
         };
         let refused = match chosen {
             Ok(config) => {
-                self.config = Some(config);
+                self.handshake.config = Some(config);
                 None
             }
             Err(fault) => Some(fault),
         };
         match choice {
-            Choice::Hello(msgid, hello) => self.awaiting = Awaiting::Chosen(msgid, hello, refused),
-            Choice::Plain => self.refusal = refused,
+            Choice::Hello(msgid, hello) => self.handshake.awaiting = Awaiting::Chosen(msgid, hello, refused),
+            Choice::Plain => self.handshake.refusal = refused,
         }
     }
 
     /// Answers the `hello` whose display is chosen, if there is one.
     #[cold]
     pub(super) fn greet_chosen(&mut self, now: Instant) -> Step<'static> {
-        match std::mem::take(&mut self.awaiting) {
+        match std::mem::take(&mut self.handshake.awaiting) {
             Awaiting::Chosen(msgid, hello, None) if self.closing.is_none() => self.go_on(msgid, *hello, now),
             Awaiting::Chosen(msgid, _, Some(fault)) if self.closing.is_none() => {
                 self.refuse_hello(msgid, &fault, now)
             }
             Awaiting::Chosen(..) => Step::Wait,
             other => {
-                self.awaiting = other;
+                self.handshake.awaiting = other;
                 Step::Wait
             }
         }
     }
 
-    /// Goes on with a `hello` whose display is chosen.
+    /// Continues with a `hello` whose display is chosen.
     fn go_on(&mut self, msgid: u32, hello: Hello, now: Instant) -> Step<'static> {
         if hello.durable && !self.has_journal() {
             let step = self.refuse_hello(msgid, &no_journal(), now);
-            if self.is_open {
+            if self.handshake.is_open {
                 // The next hello may ask for another display.
-                self.config = None;
+                self.handshake.config = None;
             }
             return step;
         }
-        self.hold = hello.durable.then(|| Hold::lasting(self.out.unsent().len()));
-        let has_sessions = self.config.as_ref().is_some_and(|config| config.instance.is_some());
+        self.sending.gate = hello.durable.then(|| DurabilityGate::lasting(self.sending.out.unsent().len()));
+        let has_sessions = self.handshake.config.as_ref().is_some_and(|config| config.instance.is_some());
         let resume = hello.resume().filter(|_| has_sessions);
-        self.phase = Phase::Greeted;
-        self.is_named = hello.display.is_some();
-        self.client = hello.client.map(|name| name.chars().take(100).collect());
+        self.handshake.phase = Phase::Greeted;
+        self.handshake.is_named = hello.display.is_some();
+        self.handshake.client = hello.client.map(|name| name.chars().take(100).collect());
         let Some(resume) = resume else {
             self.welcome(msgid, None);
             return Step::Continue;
         };
-        self.awaiting = Awaiting::Session(msgid, resume);
+        self.handshake.awaiting = Awaiting::Session(msgid, resume);
         Step::Resume(resume)
     }
 
-    /// Answers a `hello` with a fault. The connection goes on as if nothing had been said.
+    /// Answers a `hello` with a fault. The connection continues as before its first message.
     pub(super) fn refuse_hello(&mut self, msgid: u32, fault: &Fault, now: Instant) -> Step<'static> {
         if self.count_malformed(Some(msgid), now) {
             self.write_fault(msgid, fault, true);
@@ -175,6 +175,6 @@ impl Talk {
     }
 
     pub(super) fn has_journal(&self) -> bool {
-        self.config.as_ref().is_some_and(|config| config.has_journal)
+        self.handshake.config.as_ref().is_some_and(|config| config.has_journal)
     }
 }

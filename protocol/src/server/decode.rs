@@ -1,10 +1,10 @@
-//! Reads what a message asks for.
+//! Decodes requests.
 
-use super::Talk;
-use crate::calls::{Method, Request};
+use super::ConnectionState;
+use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
 use crate::hello;
-use crate::reader::Reader;
+use crate::table::{Method, Request};
 
 pub(super) fn is_known(method: &[u8]) -> bool {
     method == hello::HELLO.as_bytes() || Method::from_name(method).is_some()
@@ -17,8 +17,8 @@ pub(super) fn not_rpc() -> Fault {
     )
 }
 
-impl Talk {
-    /// Reads the request of a method of that name.
+impl ConnectionState {
+    /// Decodes the request of the method with this name.
     ///
     /// # Errors
     /// [`Code::UnknownMethod`], [`Code::InvalidArgument`], and [`Code::TooLarge`] for an image whose answer is longer than a message
@@ -38,7 +38,7 @@ impl Talk {
         if let Request::GetImage { width, height, .. } = request {
             let bytes = u128::from(width) * u128::from(height) * 4;
             // A response is a few bytes of envelope around the image.
-            let most = self.message - 64;
+            let most = self.handshake.message - 64;
             if bytes > most as u128 {
                 let message = format!(
                     "an image of {width}x{height} has {bytes} bytes; the limit is {most}: ask for bands of rows"

@@ -1,16 +1,15 @@
-//! The duplicate filter: what is to become of a request that arrives, by its number.
+//! The duplicate filter: decides by its number whether a request is executed.
 
 use crate::limits;
 use std::collections::VecDeque;
 
-/// Decides, for one session, which requests are executed. It has no I/O, no clock and no opinion on what a request is.
+/// Decides, for one session, which requests are executed. It has no I/O and no clock, and does not know what a request does.
 ///
-/// Requests come in the order of their numbers, so what has been executed is one number. Of each that is not acknowledged
-/// it keeps a digest, 8 bytes: a number that comes back with other contents is a client's mistake, which is told from a
-/// request that is sent again.
+/// Requests come in the order of their numbers, so what has been executed is one number. It keeps a digest of 8 bytes for each
+/// unacknowledged request: a number that arrives again with other contents is an error of the client, not a repetition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// The client holds every reply up to here. Never above `told`.
+    /// The client has received every reply up to here. Never above `told`.
     ack: u64,
     /// The client has been told that every request up to here is executed. Never above `applied`.
     told: u64,
@@ -18,42 +17,42 @@ pub struct Filter {
     applied: u64,
     /// The next one is being executed.
     is_executing: bool,
-    /// Of each request after `ack`: up to `applied`, and of the one that is being executed.
+    /// A digest for each request after `ack` up to `applied`, and for the one that is being executed.
     digests: VecDeque<u64>,
 }
 
 /// The digest of a request that is not known. It is like any other.
 const ANY: u64 = 0;
 
-/// What is to become of a request.
+/// What to do with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Execute it, then call [`Filter::executed`].
     Execute,
-    /// It was executed: say again what came of it.
+    /// It was executed: send its response again.
     Again,
-    /// It is being executed: say what came of it when it is done.
+    /// It is being executed: its response follows.
     Attach,
-    /// The client holds its reply, so it has no business here. It is not executed.
+    /// The client has acknowledged its reply. It is not executed.
     Stale,
 }
 
-/// What no client that keeps to the rules can send. The connection cannot go on; nothing was executed.
+/// A violation of the protocol by the client. The connection cannot continue; nothing was executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// It acknowledges what it was never told.
+    /// It acknowledges a reply that was never sent.
     #[error("{ack} was acknowledged; the last that was reported is {told}")]
     Ack {
-        /// What it acknowledges.
+        /// The number that it acknowledges.
         ack: u64,
-        /// What it may acknowledge.
+        /// The largest number that it may acknowledge.
         told: u64,
     },
-    /// A number that is in use came with other contents.
+    /// A number in use arrived with other contents.
     #[error("request {number} came again with other contents: a number is never used for two requests")]
     Reuse {
-        /// Which.
+        /// The number of the request.
         number: u64,
     },
     /// More is unacknowledged than a display remembers.
@@ -62,58 +61,58 @@ pub enum Misuse {
         limits::SESSION_WINDOW
     )]
     Window {
-        /// Which.
+        /// The number of the request.
         number: u64,
-        /// The last that was acknowledged.
+        /// The last acknowledged number.
         ack: u64,
     },
-    /// A number was left out.
+    /// A number was skipped.
     #[error("request {number} came where {expected} was due: requests are numbered 1, 2, 3, ...")]
     Gap {
-        /// Which.
+        /// The number of the request.
         number: u64,
-        /// Which was due.
+        /// The expected number.
         expected: u64,
     },
 }
 
 impl Filter {
-    /// Requests up to number `applied` count as executed, told and acknowledged.
+    /// Creates a filter in which requests up to number `applied` count as executed, told and acknowledged.
     pub fn new(applied: u64) -> Filter {
         Filter { ack: applied, told: applied, applied, is_executing: false, digests: VecDeque::new() }
     }
 
-    /// A filter that was stored: requests up to number `applied` are executed, and the client may have been told of all of
-    /// them. `digests` has one for each after `ack`.
+    /// Restores a filter: requests up to number `applied` are executed, and the client may have been told of all of them.
+    /// `digests` has one for each after `ack`.
     pub(super) fn restored(ack: u64, applied: u64, digests: VecDeque<u64>) -> Filter {
         debug_assert_eq!(digests.len() as u64, applied - ack);
         Filter { ack, told: applied, applied, is_executing: false, digests }
     }
 
-    /// Of each request that is executed and not acknowledged.
+    /// Returns the digest of each request that is executed and not acknowledged.
     pub(super) fn digests(&self) -> impl Iterator<Item = u64> {
         self.digests.iter().copied().take((self.applied - self.ack) as usize)
     }
 
-    /// The client holds every reply up to this number.
+    /// Returns the number up to which the client has received every reply.
     pub fn ack(&self) -> u64 {
         self.ack
     }
 
-    /// Every request up to this number has been executed.
+    /// Returns the number of the last executed request.
     pub fn applied(&self) -> u64 {
         self.applied
     }
 
-    /// Bytes of memory that it holds, about.
+    /// Returns about how many bytes of memory the filter holds.
     pub fn memory(&self) -> usize {
         std::mem::size_of::<Filter>() + self.digests.capacity() * 8
     }
 
-    /// A request arrives.
+    /// Handles a request. Returns what to do with it.
     ///
     /// # Errors
-    /// [`Misuse`]: the connection cannot go on.
+    /// [`Misuse`]: the connection cannot continue.
     pub fn handle_request(&mut self, number: u64, digest: u64) -> Result<Verdict, Misuse> {
         // Nearly every request is the next one.
         let is_next = self.applied.checked_add(1) == Some(number) && !self.is_executing;
@@ -125,7 +124,7 @@ impl Filter {
         self.handle_other(number, digest)
     }
 
-    /// A request arrives that is not to be executed.
+    /// Handles a request that is not executed.
     #[cold]
     fn handle_other(&self, number: u64, digest: u64) -> Result<Verdict, Misuse> {
         if number <= self.ack {
@@ -147,11 +146,11 @@ impl Filter {
         Err(Misuse::Gap { number, expected: known + 1 })
     }
 
-    /// The client says that it holds every reply up to `ack`. Less than it has said before means nothing: it may be part of
-    /// what was sent again.
+    /// Records that the client has received every reply up to `ack`. A smaller number than before is ignored: it may be part of
+    /// a repetition.
     ///
     /// # Errors
-    /// [`Misuse::Ack`]: the connection cannot go on.
+    /// [`Misuse::Ack`]: the connection cannot continue.
     pub fn acknowledge(&mut self, ack: u64) -> Result<(), Misuse> {
         if ack > self.told {
             return Err(Misuse::Ack { ack, told: self.told });
@@ -159,7 +158,7 @@ impl Filter {
         if ack > self.ack {
             self.digests.drain(..(ack - self.ack) as usize);
             self.ack = ack;
-            // What a burst took is given back when the burst is over.
+            // Frees the memory of a burst when it is over.
             if self.digests.capacity() > 1_024 && self.digests.len() < self.digests.capacity() / 4 {
                 self.digests.shrink_to(self.digests.len() * 2);
             }
@@ -167,14 +166,14 @@ impl Filter {
         Ok(())
     }
 
-    /// The request that was let through last has been executed.
+    /// Records that the request that is being executed is done.
     pub fn executed(&mut self) {
         debug_assert!(self.is_executing, "no request was let through");
         self.is_executing = false;
         self.applied += 1;
     }
 
-    /// A request was executed once, after those that are known; of those in between only that is known.
+    /// Records a request from a journal that was executed after those that are known.
     pub(super) fn replay(&mut self, number: u64, digest: u64) {
         debug_assert!(number > self.applied, "it is known");
         let between = number - self.applied - 1;
@@ -184,19 +183,20 @@ impl Filter {
         self.told = self.applied;
     }
 
-    /// Of the request that was let through last.
+    /// Returns the digest of the request that is being executed.
     pub(super) fn last_digest(&self) -> u64 {
         self.digests.back().copied().unwrap_or(ANY)
     }
 
-    /// The request that was let through last is given up. It may come again.
+    /// Gives up the request that is being executed. It may arrive again.
     pub fn interrupt(&mut self) {
         if std::mem::take(&mut self.is_executing) {
             self.digests.pop_back();
         }
     }
 
-    /// Requests after number `applied` count as not executed. They may have been told of; they have not been acknowledged.
+    /// Marks requests after number `applied` as not executed. The client may have been told of them, but has not acknowledged
+    /// them.
     pub(super) fn retract(&mut self, applied: u64) {
         debug_assert!(
             self.ack <= applied && applied <= self.applied && !self.is_executing,
@@ -207,16 +207,16 @@ impl Filter {
         self.told = self.told.min(applied);
     }
 
-    /// The client is told that every request up to [`Filter::applied`] is executed.
+    /// Records that the client is told of every request up to [`Filter::applied`].
     pub fn tell(&mut self) {
         self.told = self.applied;
     }
 }
 
-/// Tells requests apart that have the same number: against mistakes, not against malice. Of a long message only parts are
-/// looked at, so that the filter costs the same whatever a request carries.
+/// Returns a digest that tells requests with the same number apart. It protects against mistakes, not against malice. Of a long
+/// message it covers only parts, so its cost is bounded.
 pub(crate) fn digest(message: &[u8]) -> u64 {
-    /// From which on only parts are looked at, and how many there are of which size.
+    /// From this length on only parts are covered: their number and size.
     const SHORT: usize = 128;
     const PARTS: usize = 4;
     const PART: usize = 32;
@@ -251,8 +251,8 @@ impl Sum {
         self.mix(last);
     }
 
-    /// A product of 128 bits has something of every bit in its middle, where both halves meet. What was multiplied is added,
-    /// so that no factor of 0 hides the other.
+    /// Mixes two numbers. Every bit affects the middle of their product of 128 bits, where both halves meet. The factors are
+    /// added, so that a factor of 0 does not hide the other.
     #[inline]
     fn mix(&mut self, pair: [u8; 16]) {
         let pair = u128::from_le_bytes(pair);
@@ -261,3 +261,6 @@ impl Sum {
         self.0 = (product as u64 ^ (product >> 64) as u64).wrapping_add(a.rotate_left(17) ^ b);
     }
 }
+
+#[cfg(test)]
+mod tests;

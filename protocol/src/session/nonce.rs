@@ -1,7 +1,7 @@
-//! What a welcome is told by from every other.
+//! The number that identifies a welcome.
 
-/// A number that one welcome has and no other: a client that sends it back has heard that welcome, so what it says is said now.
-/// Bytes of an older connection, which may arrive again at any time, carry another number.
+/// A number that identifies one welcome. A client that sends it back has received that welcome, so its messages belong to this
+/// connection. Late copies of bytes of an older connection carry another number.
 ///
 /// It has 52 random bits. One bit more is always set: so it is never the number of a `hello`, which counts from 1, and every
 /// language has it as a whole number (the largest that JavaScript and Lua count exactly is 2^53).
@@ -12,17 +12,17 @@ impl Nonce {
     const LEAST: u64 = 1 << 52;
     const MOST: u64 = (1 << 53) - 1;
 
-    /// A nonce of these random bits, of which 52 count.
+    /// Creates a nonce from random bits, of which it uses 52.
     pub const fn new(random: u64) -> Nonce {
         Nonce(Nonce::LEAST | random & (Nonce::LEAST - 1))
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// Whether this number is a nonce.
+    /// Returns whether this number is a nonce.
     pub(super) fn is_one(number: u64) -> bool {
         (Nonce::LEAST..=Nonce::MOST).contains(&number)
     }

@@ -1,9 +1,10 @@
-//! What may stay of what clients leave behind, and what has to go when there is too much of it.
+//! Limits what clients leave behind, and chooses what to evict beyond a limit.
 //!
-//! Every peer keeps half of its share, the limit divided by the number of peers, whatever others do. Those halves are at most half of
-//! the limit together, so that there is something else whenever there is too much. Of that the entry goes for which the least was
-//! executed: many addresses that did little push out nothing of an address that did more, although it holds more than each of them.
-//! Of entries for which as much was executed one of the peer that holds the most goes, then the oldest. No address decides.
+//! Every peer keeps half of its share, which is the limit divided by the number of peers, whatever others do. Those halves are
+//! at most half of the limit together, so beyond the limit there are always other entries to evict. Of these the entry with the
+//! least executed requests is evicted: many addresses that did little evict nothing of an address that did more, although it
+//! holds more than each of them. Among equals an entry of the peer that holds the most is evicted, then the oldest. The address
+//! itself does not matter.
 
 use super::Id;
 use std::cmp::Reverse;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Who is answerable for what a connection leaves behind: an address. Connections that have none count as one peer.
+/// The address that sessions of a connection count against. Connections without an address count as one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Peer(Kind);
 
@@ -20,14 +21,15 @@ enum Kind {
     #[default]
     NoAddress,
     Address(IpAddr),
-    /// A session that was read back from a journal, which says of no session whose it is: each is a peer of its own.
+    /// A session that was read from a journal, which has no addresses: each is a peer of its own.
     Restored(Id),
     /// All that were read back and are gone.
     Gone,
 }
 
 impl From<IpAddr> for Peer {
-    /// Of an IPv6 address the first half: a machine is given all addresses that share it.
+    /// Returns the peer of an address. Of an IPv6 address only the first half counts, since a machine has all addresses that
+    /// share it.
     fn from(address: IpAddr) -> Peer {
         Peer(Kind::Address(match address.to_canonical() {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -37,17 +39,17 @@ impl From<IpAddr> for Peer {
 }
 
 impl Peer {
-    /// That of a session that was read back from a journal.
+    /// Returns the peer of a session that was read from a journal.
     pub(super) fn restored(id: Id) -> Peer {
         Peer(Kind::Restored(id))
     }
 
-    /// Whether it is that of such a session.
+    /// Returns whether it is that of such a session.
     pub(super) fn is_restored(self) -> bool {
         matches!(self.0, Kind::Restored(_))
     }
 
-    /// That of what is remembered of a session when it is gone.
+    /// Returns the peer of the tombstone of its session.
     pub(super) fn of_tombstone(self) -> Peer {
         if self.is_restored() { Peer(Kind::Gone) } else { self }
     }
@@ -153,7 +155,7 @@ impl Quota {
         self.by_age.len()
     }
 
-    /// All entries, the oldest first.
+    /// Iterates over all entries, the oldest first.
     pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
         self.by_age.iter().map(|(_, id)| *id)
     }
@@ -195,7 +197,7 @@ impl Quota {
         }
     }
 
-    /// The entry that has to go next, if one has: its time is over, or there is too much.
+    /// Returns the entry that has to go next, if one has: its time is over, or there is too much.
     pub(super) fn next_to_go(&self, now: Instant) -> Option<Id> {
         let &(since, oldest) = self.by_age.first()?;
         if now.saturating_duration_since(since) >= self.limits.lease {

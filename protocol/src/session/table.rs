@@ -1,4 +1,4 @@
-//! The sessions of one display: which are in use, and which wait for their client to come back.
+//! The sessions of one display: those in use, and those that wait for their client to return.
 
 use super::quota::{Entry, Limits, Peer, Quota};
 use super::{Id, Resume, Session};
@@ -6,39 +6,40 @@ use crate::limits;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// The sessions of one display. Who waits for a session that another connection has is told by `C`.
+/// The sessions of one display. `C` identifies the connection that holds a session.
 ///
-/// A session belongs to one connection at a time, which has it whole: a connection that comes back takes it from the older
-/// one, so nothing that still arrives there can be executed any more.
+/// A session belongs to one connection at a time. A new connection takes it from the older one, so no request that still
+/// arrives there is executed.
 #[derive(Debug)]
 pub struct Sessions<C> {
     slots: HashMap<Id, Slot<C>>,
     parked: Quota,
-    /// Those of them that were read back from a journal and have not been taken up since. What clients leave behind after a start
-    /// pushes none of these out.
+    /// Parked sessions that were read from a journal and have not been taken up since. Sessions that clients leave later do not
+    /// evict these.
     restored: Quota,
-    /// Sessions that are gone, of clients that do not confirm: the last `hello` of each, which a late one has to exceed.
+    /// The number of the last `hello` of each session that is gone and whose client does not confirm. A late `hello` has to
+    /// exceed it.
     tombstones: HashMap<Id, (u64, Entry)>,
     buried: Quota,
 }
 
 #[derive(Debug)]
 enum Slot<C> {
-    /// A connection has it, that of `hello` number `attempt`.
+    /// A connection has the session since `hello` number `attempt`.
     Held { holder: C, attempt: u64, peer: Peer },
-    /// Its client may come back.
+    /// The session waits for its client.
     Parked(Box<Session>, Entry),
 }
 
-/// What a connection finds that asks for a session.
+/// The result of [`Sessions::claim`].
 #[derive(Debug)]
 pub enum Claim<'a, C> {
-    /// Nobody has it, so the caller has it now. There was none, or what there was of it.
+    /// The caller has the session now. `None` if there was no such session.
     Granted(Option<Session>),
-    /// Another connection has it, of an earlier `hello`: ask that one to [`park`](Sessions::park) it, and come again.
+    /// Another connection of an earlier `hello` has it: ask that one to [`park`](Sessions::park) it, and claim again.
     Held(&'a C),
-    /// A later `hello` of the session has come, this one: see [`Connection::overtaken`](crate::server::Connection::overtaken).
-    /// Nobody is disturbed by it.
+    /// This later `hello` of the session has arrived: see [`Connection::overtaken`](crate::server::Connection::overtaken).
+    /// Other connections are not affected.
     Overtaken(u64),
 }
 
@@ -60,17 +61,17 @@ impl<C> Default for Sessions<C> {
 }
 
 impl<C> Sessions<C> {
-    /// How many sessions there are, and how many of them wait for their client.
+    /// Returns how many sessions there are, and how many of them wait for their client.
     pub fn count(&self) -> (usize, usize) {
         (self.slots.len(), self.parked.count() + self.restored.count())
     }
 
-    /// How many sessions that are gone are remembered.
+    /// Returns how many tombstones there are: sessions that are gone and whose last `hello` is remembered.
     pub fn tombstones(&self) -> usize {
         self.tombstones.len()
     }
 
-    /// Those that wait for their clients. (Those that are in use are with their connections.)
+    /// Returns the sessions that wait for their clients. (Connections have the others.)
     pub fn parked(&self) -> impl Iterator<Item = (Id, &Session)> {
         self.restored.ids().chain(self.parked.ids()).filter_map(|id| match self.slots.get(&id) {
             Some(Slot::Parked(session, _)) => Some((id, &**session)),
@@ -78,12 +79,12 @@ impl<C> Sessions<C> {
         })
     }
 
-    /// Whether there is such a session.
+    /// Returns whether there is such a session.
     pub fn contains(&self, id: Id) -> bool {
         self.slots.contains_key(&id)
     }
 
-    /// A connection of `peer` asks for a session. `holder` is how others will tell it that they want it.
+    /// Claims a session for a connection of `peer`. Later claims return `holder` as [`Claim::Held`].
     pub fn claim(&mut self, asked: &Resume, peer: Peer, holder: C, now: Instant) -> Claim<'_, C> {
         self.expire(now);
         let (id, attempt) = (asked.session, asked.attempt);
@@ -95,7 +96,7 @@ impl<C> Sessions<C> {
         if let Some(latest) = latest.filter(|latest| attempt <= *latest) {
             return Claim::Overtaken(latest);
         }
-        // (Looked up twice, since what is borrowed in one arm cannot be changed in the other.)
+        // Looked up twice to satisfy the borrow checker.
         if matches!(self.slots.get(&id), Some(Slot::Held { .. })) {
             let Some(Slot::Held { holder, .. }) = self.slots.get(&id) else { unreachable!("it is held") };
             return Claim::Held(holder);
@@ -105,8 +106,8 @@ impl<C> Sessions<C> {
         Claim::Granted(found)
     }
 
-    /// A connection that has a session gives it back, to wait for its client unless that has ended it. Those that have waited for too
-    /// long are forgotten, and others where there are too many: see [`limits::SESSIONS`].
+    /// Parks the session of a connection until its client returns, unless the client has ended it. Evicts sessions that have
+    /// waited for too long or are too many: see [`limits::SESSIONS`].
     pub fn park(&mut self, id: Id, session: Session, now: Instant) {
         let peer = match self.slots.get(&id) {
             Some(Slot::Held { peer, .. } | Slot::Parked(_, Entry { peer, .. })) => *peer,
@@ -115,9 +116,9 @@ impl<C> Sessions<C> {
         self.wait(id, session, peer, now);
     }
 
-    /// A session that was read back from a journal waits for its client. It belongs to no address before that comes: until then, or
-    /// until its lease is over, it makes room only where a journal has more of them than there may be, those first for which the
-    /// least was executed. A journal says at least how much that was.
+    /// Parks a session that was read from a journal. It belongs to no address until its client returns. Until then, or until
+    /// its lease is over, it is evicted only where a journal has more sessions than the limit, those with the least executed
+    /// requests first.
     pub fn restore(&mut self, id: Id, session: Session, now: Instant) {
         self.wait(id, session, Peer::restored(id), now);
     }
@@ -134,12 +135,12 @@ impl<C> Sessions<C> {
         self.expire(now);
     }
 
-    /// A connection that has a session will not give it back: there is none any more.
+    /// Removes a session whose connection will not park it.
     pub fn forget(&mut self, id: Id) {
         self.unpark(id);
     }
 
-    /// Forgets those whose lease is over.
+    /// Removes sessions whose lease is over.
     pub fn expire(&mut self, now: Instant) {
         while let Some(id) = self.parked.next_to_go(now).or_else(|| self.restored.next_to_go(now)) {
             let Some(Slot::Parked(session, entry)) = self.slots.remove(&id) else { unreachable!("it waits") };
@@ -151,7 +152,7 @@ impl<C> Sessions<C> {
         }
     }
 
-    /// Where what waits of this peer is counted.
+    /// Returns the quota that counts parked sessions of this peer.
     fn waiting(&mut self, peer: Peer) -> &mut Quota {
         if peer.is_restored() { &mut self.restored } else { &mut self.parked }
     }
@@ -166,8 +167,8 @@ impl<C> Sessions<C> {
         }
     }
 
-    /// A session is gone. What its client has sent may arrive again: of one that confirms it is never executed, and of others not as
-    /// long as the last `hello` is known.
+    /// Keeps a tombstone of a session that is gone, since late copies of its messages may arrive. A client that confirms needs
+    /// none.
     fn bury(&mut self, id: Id, session: &Session, peer: Peer, now: Instant) {
         if session.is_confirmed() {
             return;
@@ -189,7 +190,7 @@ impl<C> Sessions<C> {
     }
 }
 
-/// A session and its places in the tables.
+/// Returns the memory of a session and of its entries in the tables.
 fn size(session: &Session) -> usize {
     session.memory() + 512
 }

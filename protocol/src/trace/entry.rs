@@ -1,8 +1,8 @@
-//! What is told of a message, and how it prints.
+//! The entries of a trace, and how they print.
 
-use crate::calls::Call;
-use crate::color::Color;
 use crate::fault::Fault;
+use crate::table::Call;
+use crate::types::Color;
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// One message that has passed, or what became of its sender. It prints as one line, without an end of line; see also
+/// One message that has passed, or the end of its sender. It prints as one line, without an end of line; see also
 /// [`Entry::full`]. Texts of peers are [escaped](crate::text), and cut where they are long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -88,11 +88,11 @@ pub enum Said {
     },
     /// `goodbye`: why the display will close.
     Goodbye(Fault),
-    /// Bytes that are no message, and why. Nothing more of this direction is told.
+    /// Bytes that are not a message, and why. This direction has no further entries.
     NotUnderstood(String),
-    /// A message that was altered on its way, and how that shows: its receiver believes nothing of it, and nothing that follows.
-    /// Nothing more of this direction is told.
-    Altered(String),
+    /// A message that was corrupted in transit, and how that was detected. Its receiver discards it and all that follows. This
+    /// direction has no further entries.
+    Corrupted(String),
     /// The sender has closed its side.
     End {
         /// Bytes of a message that it had begun.
@@ -112,7 +112,7 @@ pub struct Asked {
     pub parameters: String,
     /// The call, if it is one that this version knows.
     pub call: Option<Call>,
-    /// It draws with alpha 0, which nobody sees: the opaque colour that may have been meant.
+    /// The opaque colour that was probably meant, if the call draws with alpha 0, which is invisible.
     pub invisible: Option<Color>,
 }
 
@@ -200,7 +200,7 @@ impl fmt::Display for Said {
             Said::NotUnderstood(what) => {
                 write!(f, "not understood: {what}; what follows is not traced")
             }
-            Said::Altered(what) => write!(f, "altered on its way: {what}; what follows is not traced"),
+            Said::Corrupted(what) => write!(f, "altered on its way: {what}; what follows is not traced"),
             Said::End { unfinished: 0 } => f.write_str("end"),
             Said::End { unfinished } => write!(f, "end, {unfinished} bytes into a message"),
             Said::Note(text) => f.write_str(text),
@@ -220,8 +220,8 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// The same line, and below it the bytes of the message in hex. Of long messages only the first are shown. The bytes of a
-    /// session's id are `..` from the fourth on: who knows them can take the session over.
+    /// Returns the line with the bytes of the message in hex below it. Of long messages only the first bytes are shown. The
+    /// bytes of a session's id are `..` from the fourth on, since the id is secret.
     pub fn full(&self) -> Full<'_> {
         Full(self)
     }

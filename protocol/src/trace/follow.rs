@@ -1,9 +1,9 @@
-//! Finds the ends of messages in passing bytes, and keeps of each only how it starts.
+//! Finds the ends of messages in a stream of bytes, and keeps only the start of each.
 
-use crate::check::Passing;
-use crate::envelope::Head;
+use crate::codec::checksum::RunningDigest;
+use crate::codec::envelope::Head;
+use crate::codec::scan::{Scan, ScanError};
 use crate::limits;
-use crate::scan::{Scan, ScanError};
 use std::fmt;
 
 /// Bytes of a message that are kept. All but data fits, and of data the length stands in front.
@@ -23,7 +23,7 @@ pub(super) struct Follower {
     start: Vec<u8>,
     length: u64,
     /// What there was a check before.
-    check: Option<Passing>,
+    check: Option<RunningDigest>,
     /// The digest for the message after this one.
     expected: Option<u64>,
     /// The message at hand has been handed out.
@@ -44,41 +44,41 @@ impl fmt::Debug for Follower {
 
 impl Follower {
     pub(super) fn memory(&self) -> usize {
-        let check = self.check.as_ref().map_or(0, Passing::memory);
+        let check = self.check.as_ref().map_or(0, RunningDigest::memory);
         self.start.capacity() + self.header.capacity() + check
     }
 
-    /// Bytes of the message found last.
+    /// Returns bytes of the message found last.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The first bytes of the message found last.
+    /// Returns the first bytes of the message found last.
     pub(super) fn take_start(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.start)
     }
 
-    /// The message found last was the check of the next one, and gives this digest.
+    /// Sets the expected digest of the next message, from the check that was found last.
     pub(super) fn expect(&mut self, digest: u64) {
         self.expected = Some(digest);
     }
 
-    /// Whether the message found last is what the check before it says; nothing if there was none.
+    /// Returns whether the message found last is what the check before it says; nothing if there was none.
     pub(super) fn is_right(&self) -> Option<bool> {
-        self.check.as_ref().map(Passing::is_right)
+        self.check.as_ref().map(RunningDigest::matches)
     }
 
-    /// The digest that the check before the message found last gave.
+    /// Returns the digest that the check before the message found last gave.
     pub(super) fn digest(&self) -> Option<u64> {
-        self.check.as_ref().map(Passing::expected)
+        self.check.as_ref().map(RunningDigest::expected)
     }
 
-    /// Bytes of a message that has begun and not ended.
+    /// Returns bytes of a message that has begun and not ended.
     pub(super) fn unfinished(&self) -> u64 {
         if self.is_done || self.is_lost { 0 } else { self.length }
     }
 
-    /// Whatever comes from now on is passed over.
+    /// Ignores all further bytes.
     pub(super) fn give_up(&mut self) {
         self.is_lost = true;
     }
@@ -93,7 +93,7 @@ impl Follower {
             return Ok(false);
         }
         if std::mem::take(&mut self.is_done) {
-            let check = self.expected.take().map(Passing::new);
+            let check = self.expected.take().map(RunningDigest::new);
             *self = Follower { header: std::mem::take(&mut self.header), check, ..Follower::default() };
         }
         match self.scan(input) {
@@ -147,7 +147,7 @@ impl Follower {
         Ok(false)
     }
 
-    /// What is left of the longest message that any side may be configured to take.
+    /// Returns what is left of the longest message that any side may be configured to take.
     fn limit(&self) -> usize {
         limits::MESSAGE_HARDEST.saturating_sub(usize::try_from(self.passed).unwrap_or(usize::MAX))
     }
@@ -163,12 +163,12 @@ impl Follower {
         self.start.extend_from_slice(&taken[..n.min(KEPT - self.start.len())]);
         self.length += n as u64;
         if let Some(check) = &mut self.check {
-            check.pass(taken);
+            check.update(taken);
         }
         *input = rest;
     }
 
-    /// The error with offsets from the start of the message.
+    /// Returns the error with offsets from the start of the message.
     fn placed(&self, error: ScanError) -> ScanError {
         match error {
             ScanError::Reserved(at) => {

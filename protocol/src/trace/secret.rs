@@ -1,7 +1,6 @@
-//! Finds session ids in the bytes of a message: whoever knows one can take the session over, and more people read a trace
-//! than may draw.
+//! Hides session ids in the bytes of a message. An id is secret, since it is enough to take the session over.
 
-use crate::reader::Reader;
+use crate::codec::reader::Reader;
 use crate::session::Standing;
 use std::ops::Range;
 
@@ -43,13 +42,14 @@ pub(super) fn hide(message: &mut [u8], is_broken: bool) -> Vec<Range<usize>> {
     hidden
 }
 
-/// Whether the value that `bytes` starts with is how a session stands, which is under the same key in the display's answer.
+/// Returns whether the value that `bytes` starts with is how a session stands, which is under the same key in the display's
+/// answer.
 pub(super) fn is_standing(bytes: &[u8]) -> bool {
     let name = Reader::new(bytes).bytes();
     name.is_ok_and(|name| Standing::ALL.iter().any(|standing| standing.as_str().as_bytes() == name))
 }
 
-/// Whether a text of the length of the key begins behind `before`.
+/// Returns whether a text of the length of the key begins behind `before`.
 fn is_key(before: &[u8]) -> bool {
     const LENGTH: u8 = KEY.len() as u8;
     const FIXSTR: u8 = 0xa0 | LENGTH;
@@ -78,7 +78,7 @@ fn whole(bytes: &[u8], is_broken: bool) -> Option<Range<usize>> {
     })
 }
 
-/// What is hidden of an id of this header and length.
+/// Returns what is hidden of an id of this header and length.
 fn beginning_shown((head, length): (usize, usize)) -> Range<usize> {
     head + SHOWN..head.saturating_add(length)
 }

@@ -3,13 +3,13 @@
 use super::What;
 use super::entry::{Asked, Outcome, RANGES};
 use super::secret;
-use crate::calls::{Answer, Call, Method};
-use crate::color::Color;
+use crate::codec::reader::{Reader, Unexpected};
 use crate::fault::{Code, Fault, Range};
 use crate::hello;
-use crate::pixels::Pixels;
-use crate::reader::{Reader, Unexpected};
+use crate::table::Pixels;
+use crate::table::{Answer, Call, Method};
 use crate::text::{excerpt, printable};
+use crate::types::Color;
 use rmp::Marker;
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ const ELEMENTS: u32 = 16;
 /// Pixels of a `draw_pixels` or an `add_pixels` that are shown.
 const PIXELS: usize = 3;
 
-/// What a request or a notification calls.
+/// Returns what a request or a notification calls.
 pub(super) fn asked(method: &[u8], params: Reader<'_>) -> (What, Asked) {
     let name = clean(method, WORD);
     let known = Method::from_name(method);
@@ -47,7 +47,7 @@ pub(super) fn asked(method: &[u8], params: Reader<'_>) -> (What, Asked) {
     (what, Asked { method: name, parameters: cut(text), call: None, invisible: None })
 }
 
-/// The parameters of a call as it prints, and of pixels the first.
+/// Returns the parameters of a call as it prints, and of pixels the first.
 fn parameters(call: Call, mut params: Reader<'_>) -> String {
     let text = call.to_string();
     let (_, text) = text.split_once('(').unwrap_or_default();
@@ -70,7 +70,7 @@ fn parameters(call: Call, mut params: Reader<'_>) -> String {
     text
 }
 
-/// A colour that was meant, where one that nobody sees is drawn. What erases has none, and an image may have any.
+/// Returns the colour that was probably meant, if a call draws an invisible one. Erasing and images are exempt.
 fn invisible(call: Call, mut params: Reader<'_>) -> Option<Color> {
     match call {
         Call::DrawPixel { color, .. } | Call::FillRect { color, .. } | Call::Clear { color } => {
@@ -85,7 +85,7 @@ fn invisible(call: Call, mut params: Reader<'_>) -> Option<Color> {
     }
 }
 
-/// What a response says: `rest` is its error and its result.
+/// Returns what a response says: `rest` is its error and its result.
 pub(super) fn outcome(what: What, mut rest: Reader<'_>) -> Outcome {
     if !rest.nil() {
         return fault(rest).map_or_else(|| Outcome::Error(shown(rest)), Outcome::Fault);
@@ -113,7 +113,7 @@ pub(super) fn outcome(what: What, mut rest: Reader<'_>) -> Outcome {
     Outcome::Answer(answer.unwrap_or_else(|| shown(whole)))
 }
 
-/// A fault in either of its forms: a map with `code` and `message`, or `[0, "code: message"]`.
+/// Returns a fault in either of its forms: a map with `code` and `message`, or `[0, "code: message"]`.
 pub(super) fn fault(mut reader: Reader<'_>) -> Option<Fault> {
     let mut listed = reader;
     if let Ok(2) = listed.array() {
@@ -147,7 +147,7 @@ pub(super) fn fault(mut reader: Reader<'_>) -> Option<Fault> {
     Some(Fault::of_pixels(Code::from(code?), message?, rejected))
 }
 
-/// The first ranges of indexes: one more than are shown.
+/// Returns the first ranges of indexes: one more than are shown.
 fn ranges(mut reader: Reader<'_>) -> Vec<Range> {
     let count = reader.array().unwrap_or(0);
     let mut range = || {
@@ -159,7 +159,7 @@ fn ranges(mut reader: Reader<'_>) -> Vec<Range> {
     (0..count).take(RANGES + 1).map_while(|_| range()).collect()
 }
 
-/// One value, whatever it is.
+/// Returns one value, whatever it is.
 fn shown(mut reader: Reader<'_>) -> String {
     let mut text = String::new();
     value(&mut reader, &mut text);
@@ -232,7 +232,7 @@ fn elements(reader: &mut Reader<'_>, count: u32, is_map: bool, out: &mut String)
                 _ => value(reader, out)?,
             }
             out.push_str(": ");
-            // Whoever knows an id can take the session over, and a wrong one may be most of a right one.
+            // An id is secret, and a wrong one may contain most of a valid one.
             if is_session && !secret::is_standing(reader.rest()) {
                 let count = |n: u64| format!("{n} byte{}", if n == 1 { "" } else { "s" });
                 let (mut was, skipped) = (*reader, reader.skip());
@@ -254,12 +254,12 @@ fn is_word(key: &[u8]) -> bool {
     (1..=WORD).contains(&key.len()) && key.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// A text on one line: no end of line, and nothing that a terminal would obey.
+/// Returns a text on one line: no end of line, and nothing that a terminal would obey.
 fn clean(bytes: &[u8], most: usize) -> String {
     excerpt(&String::from_utf8_lossy(bytes), most)
 }
 
-/// The first characters of what was made here.
+/// Returns the first characters of what was made here.
 fn cut(text: String) -> String {
     match text.char_indices().nth(TEXT) {
         Some((end, _)) => format!("{}...", &text[..end]),

@@ -1,4 +1,4 @@
-//! A display in memory, as simple as it can be: what the wire is tested against.
+//! A minimal display in memory, the reference for tests of the wire.
 
 use draw_protocol::{Answer, Color, Digest, Fault, Pixels, Position, Range, Request, Size};
 use sha2::{Digest as _, Sha256};

@@ -1,4 +1,4 @@
-//! Random bytes, and damage to good ones.
+//! Random bytes, and damage to valid ones.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The welcome of a session is confirmed before anything else is executed or believed.
+//! The welcome of a session is confirmed before any other message is executed.
 
 use super::two::{FILL, SESSION, Two, closing, confirm};
 use crate::common::Raw;

@@ -1,4 +1,4 @@
-//! The bytes of a connection that arrive once more, on another.
+//! Bytes of one connection that arrive again on another.
 
 use super::two::{FILL, SESSION, Two, closing};
 use draw_protocol::client::{self, Event};

@@ -1,4 +1,4 @@
-//! What was sent, in whole or in part, when the connection is lost: what is sent again, to which display, and what is not.
+//! Requests that were sent, in whole or in part, when the connection was lost: which are sent again, and to which display.
 
 use super::two::{ASK, FILL, Two};
 use draw_protocol::client::Event;

@@ -1,4 +1,4 @@
-//! Requests that no honest client would send.
+//! Requests that violate the protocol.
 
 use super::two::SESSION;
 use crate::common::garbage::garbage;

@@ -1,4 +1,4 @@
-//! The display: machines, sessions, a picture and, perhaps, a journal. It can be made to do wrong.
+//! The display: state machines, sessions, a picture and optionally a journal. It can be told to misbehave.
 
 use super::ledger::{Ledger, MESSAGE, SIZE};
 use super::link::Link;

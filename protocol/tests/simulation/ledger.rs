@@ -1,4 +1,4 @@
-//! What was called, what was executed, and whether the two agree.
+//! Records calls and executions, and checks that they agree.
 
 use crate::common::calls::Owned;
 use draw_protocol::session::{Id, Standing};

@@ -1,4 +1,4 @@
-//! A connection of the network: bytes on their way in both directions, and what can happen to them.
+//! A connection of the network: bytes in flight in both directions, and their faults.
 
 use super::ledger::Process;
 use super::random::Random;

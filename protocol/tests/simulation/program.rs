@@ -1,4 +1,4 @@
-//! A program that draws: a client machine, whoever sends for it, and what it was told.
+//! A program that draws: a client state machine, its driver, and the events that it got.
 
 use super::ledger::{Ledger, Process};
 use super::link::{Kind, Link};

@@ -1,4 +1,4 @@
-//! Everything that a run decides comes from here, and from one seed.
+//! The source of every random decision of a run, from one seed.
 
 /// SplitMix64 (<https://doi.org/10.1145/2714064.2660195>).
 #[derive(Debug, Clone)]

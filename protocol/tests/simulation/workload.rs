@@ -1,4 +1,4 @@
-//! What clients call for.
+//! The calls of clients.
 
 use super::ledger::{SIZE, uncolored};
 use super::random::Random;

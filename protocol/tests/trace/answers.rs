@@ -1,4 +1,4 @@
-//! Which request an answer belongs to, how long it took, and what it says.
+//! The request of an answer, its duration and its contents.
 
 use super::passed::{Passed, draw, lines, ms, trace};
 use crate::common::{self, Host, Raw, SIZE, World};

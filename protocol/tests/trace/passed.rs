@@ -1,4 +1,4 @@
-//! What passes on a connection, and what is told of it.
+//! The bytes of a connection, and their entries.
 
 use crate::common::{self, Host, Raw, SIZE, World, pieces};
 use draw_protocol::trace::{Direction, Entry, Tracer};

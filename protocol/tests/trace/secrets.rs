@@ -1,4 +1,4 @@
-//! The id of a session, which nobody is to read in a trace.
+//! A trace does not contain the id of a session.
 
 use super::passed::{ms, trace};
 use crate::common::{self, SIZE};

@@ -122,7 +122,7 @@ fn a_late_hello_of_a_session_that_is_gone_begins_nothing_for_ten_minutes() {
 fn a_client_that_confirms_needs_no_tombstone() {
     let (mut sessions, now, peer) = (Sessions::<&str>::default(), Instant::now(), peer(1));
     let mut confirmed = begun(9).unwrap();
-    confirmed.born = Nonce::new(7).get();
+    confirmed.incarnation = Nonce::new(7).get();
     confirmed.end();
     leave(&mut sessions, peer, 1, confirmed, now);
     assert_eq!((sessions.tombstones(), sessions.count()), (0, (0, 0)));
@@ -336,8 +336,8 @@ fn a_session_that_was_read_back_waits_for_its_lease_and_leaves_a_tombstone() {
     }
 }
 
-/// A journal full of what an attacker has left there: what did little goes first, also where it is bytes that there are too many of,
-/// and a small one is in nobody's way.
+/// A journal full of what an attacker has left there: what did little goes first, also where it is bytes that there are too
+/// many of, and a small one displaces no other.
 #[test]
 fn what_is_read_back_is_bounded_and_the_least_goes_first() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
