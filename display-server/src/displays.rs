@@ -13,9 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most displays that one server has. Each may keep [`SESSION_MEMORY`](draw_protocol::limits::SESSION_MEMORY) for its sessions, which
-/// makes 2 GiB in all; and the names of all of them fit into one error.
-pub const MOST: usize = 32;
+pub use crate::limits::DISPLAYS as MOST;
 
 /// The folder in the directory of the first display's journal that has the directories of the others'.
 pub const FOLDER: &str = "displays";

@@ -30,7 +30,10 @@ pub enum Error {
         problem: &'static str,
     },
     /// More displays than one server has.
-    #[error("a server has at most {} displays: start another server on another port", crate::displays::MOST)]
+    #[error(
+        "a server has at most {} displays: start another server on another port",
+        crate::limits::DISPLAYS
+    )]
     Displays,
     /// A display of several cannot be opened.
     #[error("the display {name}: {source}")]

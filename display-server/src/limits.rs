@@ -7,6 +7,10 @@ use std::time::Duration;
 /// Longest side of a display unless configured: what the largest wall of screens has (TigerVNC has the same).
 pub const SIDE: u32 = 16_384;
 
+/// Displays of one server. Each may keep [`SESSION_MEMORY`] for its sessions, which makes 2 GiB in all; and the names of all displays
+/// fit into one error.
+pub const DISPLAYS: usize = 32;
+
 /// Connections of one server.
 pub const CONNECTIONS: usize = 1_024;
 

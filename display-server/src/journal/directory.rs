@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tracing::warn;
 
-use super::sync::locked;
+use super::lock::locked;
 
 /// Only the user of the server may read the files: they have ids of sessions, and an id is enough to take a session.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);

@@ -6,9 +6,8 @@
 //! when the power went need not be in it. Both are told from a loss by their numbers.
 
 use super::format::{Fields, MOST, SUM, TWO, put};
-use super::snapshots::KEPT;
+use super::lock::locked;
 use super::storage::{FileReader, Storage, append_all, is_full, set_aside};
-use super::sync::locked;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -20,6 +19,9 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(crate) const MANIFEST: &str = "manifest";
 /// One that was never finished.
 pub(crate) const UNFINISHED: &str = "manifest.new";
+
+/// Snapshots that are kept: if the newest is damaged, there is another.
+pub(crate) const KEPT: usize = 2;
 
 const MAGIC: &[u8; 8] = b"DRAWMANI";
 /// Names have sixteen digits.

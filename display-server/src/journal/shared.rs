@@ -2,13 +2,14 @@
 
 use super::error::JournalError;
 use super::format::HEADER;
+use super::lock::locked;
 use super::log::Log;
 use super::manifest::{Ledger, Manifest};
 use super::recover::{Recovered, recover};
 use super::recovery_point::Errors;
 use super::replay::{Owner, Place};
 use super::storage::{Storage, is_full};
-use super::sync::{Syncer, locked};
+use super::sync::Syncer;
 use super::target::{Recorded, Replay};
 use super::{DEFAULT_SIZE, Options};
 use std::error::Error;

@@ -3,15 +3,13 @@
 use super::error::JournalError;
 use super::files::{Catalogue, journal_name, snapshot_name, write_snapshot};
 use super::format::{SnapshotHeader, Version};
+use super::lock::locked;
 use super::log::wall_clock;
+use super::manifest::KEPT;
 use super::shared::Core;
 use super::state;
-use super::sync::locked;
 use std::io;
 use tracing::{debug, warn};
-
-/// Snapshots that are kept: if the newest is damaged, there is another.
-pub(crate) const KEPT: usize = 2;
 
 impl Core {
     /// Takes a snapshot. Drawing stops while the picture is copied, and for nothing else.

@@ -1,16 +1,12 @@
 //! Makes durable what was written: one sync for all that came while the last one ran.
 
+use super::lock::locked;
 use super::manifest::Ledger;
 use super::storage::{Storage, StoredFile};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::watch;
-
-/// A lock whose holder panicked is as good as any: what it guards is whole between any two statements.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What waits to be synced, and how far that is.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! What a connection records while no other does.
 
 use super::Recorder;
+use super::lock::locked;
 use super::log::{Log, wall_clock};
 use super::record::Entry;
 use super::shared::Core;
-use super::sync::locked;
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Code, Fault, JournalUse, Request};
 use std::io;

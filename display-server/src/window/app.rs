@@ -1,8 +1,8 @@
 //! Handles the events of all windows.
 
 use super::layout::shrunk;
-use super::thread::Waker;
 use super::view::View;
+use super::waker::Waker;
 use super::{End, Present, Window};
 use crate::display::Display;
 use draw_protocol::Size;

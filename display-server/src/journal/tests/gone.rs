@@ -3,9 +3,9 @@
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::lock::locked;
 use crate::journal::manifest::MANIFEST;
 use crate::journal::storage::{Storage, append_all};
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};
 
 /// A display that was started so many times, with six synced calls in each life, and a snapshot at the end of each if it was ended.

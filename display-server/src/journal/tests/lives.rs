@@ -3,7 +3,7 @@
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
-use crate::journal::sync::locked;
+use crate::journal::lock::locked;
 use std::io::ErrorKind;
 
 /// How a life ended.

@@ -4,8 +4,8 @@
 use super::memory::{Dice, Full, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::lock::locked;
 use crate::journal::storage::Storage;
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};
 use std::io::ErrorKind;
 

@@ -47,7 +47,7 @@ impl Running {
 
     /// Everything that was written is on the disk.
     async fn durable(&self) -> u64 {
-        let last = crate::journal::sync::locked(&self.journal.recorder().core().log).place.next - 1;
+        let last = crate::journal::lock::locked(&self.journal.recorder().core().log).place.next - 1;
         let mut durable = self.journal.durable();
         soon(durable.wait_for(|durable| *durable >= last)).await.expect("it is open");
         last

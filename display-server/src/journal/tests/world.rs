@@ -3,9 +3,9 @@
 use super::memory::{Dice, Memory};
 use crate::apply::{apply, replay};
 use crate::display::Display;
+use crate::journal::lock::locked;
 use crate::journal::record::Entry;
 use crate::journal::shared::Core;
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options, Recorded, Replay};
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Color, Pixel, Request, Size};
