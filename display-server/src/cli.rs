@@ -9,10 +9,10 @@ mod signals;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::Journal;
+use display_server::arg_parsers::{number, parse_added, parse_size};
 use display_server::displays::{check_new, journal_directory, journals_in};
 use display_server::doors::pixelflut;
 use display_server::journal::{self as journaling, DEFAULT_SIZE};
-use display_server::typed::{number, parse_added, parse_size};
 use display_server::window::{End, Event, Windows};
 use display_server::{
     Color, Display, DisplayName, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output,

@@ -3,8 +3,8 @@
 //! The first message of a connection chooses one of them. They share the server's limits (places, memory, turns, the thread for
 //! digests) and nothing else: each [`Canvas`] has its own framebuffer, pointer, counters, sessions and journal.
 
+use crate::canvas::display::Display;
 use crate::canvas::{Canvas, Journal};
-use crate::display::Display;
 use crate::error::Error;
 use crate::window::{self, Event, Present, Window, Windows};
 use draw_protocol::session::Nonce;
@@ -37,12 +37,12 @@ pub fn journals_in(directory: &Path) -> Vec<DisplayName> {
 
 /// A display of a server.
 #[derive(Debug)]
-pub(crate) struct Named {
+pub(crate) struct NamedDisplay {
     name: DisplayName,
     canvas: Canvas,
 }
 
-impl Named {
+impl NamedDisplay {
     pub(crate) fn name(&self) -> &DisplayName {
         &self.name
     }
@@ -60,19 +60,19 @@ impl Named {
 #[derive(Debug, Clone)]
 pub(crate) struct Displays {
     /// The first is the one of those who name none. There are few: they are looked up one after the other.
-    list: Arc<Vec<Arc<Named>>>,
+    list: Arc<Vec<Arc<NamedDisplay>>>,
 }
 
 impl Displays {
     /// Returns those of a server that has this one, named `main`.
     pub(crate) fn new(first: Canvas) -> Displays {
-        Displays { list: Arc::new(vec![Arc::new(Named { name: DisplayName::main(), canvas: first })]) }
+        Displays { list: Arc::new(vec![Arc::new(NamedDisplay { name: DisplayName::main(), canvas: first })]) }
     }
 
     /// Replaces the first, of which nobody knows yet.
     pub(crate) fn set_first(&mut self, canvas: Canvas) {
         let name = self.list[0].name.clone();
-        Arc::make_mut(&mut self.list)[0] = Arc::new(Named { name, canvas });
+        Arc::make_mut(&mut self.list)[0] = Arc::new(NamedDisplay { name, canvas });
     }
 
     /// Adds one.
@@ -80,17 +80,17 @@ impl Displays {
     /// # Errors
     /// [`Error::Name`] if there is one of that name, [`Error::Displays`] if there are [`MOST`].
     pub(crate) fn add(&mut self, name: DisplayName, canvas: Canvas) -> Result<(), Error> {
-        check_new(&name, self.all().map(Named::name))?;
-        Arc::make_mut(&mut self.list).push(Arc::new(Named { name, canvas }));
+        check_new(&name, self.all().map(NamedDisplay::name))?;
+        Arc::make_mut(&mut self.list).push(Arc::new(NamedDisplay { name, canvas }));
         Ok(())
     }
 
     /// Returns the display of those who name none.
-    pub(crate) fn first(&self) -> &Named {
+    pub(crate) fn first(&self) -> &NamedDisplay {
         &self.list[0]
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Named> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &NamedDisplay> {
         self.list.iter().map(|named| &**named)
     }
 
@@ -98,10 +98,10 @@ impl Displays {
     ///
     /// # Errors
     /// [`Code::UnknownDisplay`] with the names that there are.
-    pub(crate) fn find(&self, asked: Option<&str>) -> Result<&Named, Fault> {
+    pub(crate) fn find(&self, asked: Option<&str>) -> Result<&NamedDisplay, Fault> {
         let Some(asked) = asked else { return Ok(self.first()) };
         let found = self.all().find(|named| named.name.as_str() == asked);
-        found.ok_or_else(|| Fault::unknown_display(asked, self.all().map(Named::name)))
+        found.ok_or_else(|| Fault::unknown_display(asked, self.all().map(NamedDisplay::name)))
     }
 
     /// Returns whether there is more than one, so that what is said of one has to say of which.
@@ -150,14 +150,14 @@ pub(crate) fn show(
     each: u8,
     present: Present,
     address: SocketAddr,
-    told: impl FnMut(Event) + Send + 'static,
+    on_event: impl FnMut(Event) + Send + 'static,
 ) -> Option<Windows> {
-    let window = |named: &Named, n| Window {
+    let window = |named: &NamedDisplay, n| Window {
         title: title(address, displays.are_several().then_some(named.name()), n),
         display: named.display().clone(),
     };
     let windows = displays.all().flat_map(|named| (1..=each).map(move |n| window(named, n)));
-    window::open(windows.collect(), present, told)
+    window::open(windows.collect(), present, on_event)
 }
 
 /// Returns the title of window `n` of a display.
@@ -169,7 +169,7 @@ fn title(address: SocketAddr, name: Option<&DisplayName>, n: u8) -> String {
 
 /// What a connection chooses its display from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reception<'a> {
+pub(crate) struct DisplaySelector<'a> {
     pub(crate) displays: &'a Displays,
     /// What the server calls itself.
     pub(crate) server: &'static str,
@@ -179,12 +179,12 @@ pub(crate) struct Reception<'a> {
     pub(crate) nonce: Option<Nonce>,
 }
 
-impl<'a> Reception<'a> {
+impl<'a> DisplaySelector<'a> {
     /// Finds the display that a client asks for, and what its machine has to know of it.
     ///
     /// # Errors
     /// Of [`Displays::find`].
-    pub(crate) fn choose(&self, asked: Option<&str>) -> Result<(&'a Named, server::Config), Fault> {
+    pub(crate) fn select(&self, asked: Option<&str>) -> Result<(&'a NamedDisplay, server::Config), Fault> {
         let named = self.displays.find(asked)?;
         let config = server::Config {
             display: named.name.clone(),
@@ -199,7 +199,7 @@ impl<'a> Reception<'a> {
     }
 
     /// Returns the name of a display for the log, if there are several.
-    pub(crate) fn label(&self, named: &'a Named) -> Option<&'a str> {
+    pub(crate) fn label(&self, named: &'a NamedDisplay) -> Option<&'a str> {
         self.displays.are_several().then(|| named.name.as_str())
     }
 }

@@ -40,51 +40,38 @@
 //!
 //! Both are on by default.
 
-mod admission;
-mod apply;
-mod budget;
-mod buffers;
+#[doc(hidden)]
+pub mod arg_parsers;
 mod canvas;
 mod clock;
-mod connection;
-mod damage;
-mod display;
 pub mod displays;
 #[doc(hidden)]
 pub mod doors;
 mod error;
-mod fairness;
-mod farewell;
-mod framebuffer;
-mod hasher;
 pub mod journal;
 pub mod limits;
-mod listen;
 mod local;
 pub mod output;
-mod question;
-mod reclaim;
+mod resources;
 mod server;
 mod sessions;
 #[doc(hidden)]
 pub mod signals;
 pub mod snapshot;
 mod sync;
-mod turns;
-#[doc(hidden)]
-pub mod typed;
+mod transport;
 pub mod window;
 
-pub use apply::apply;
 pub use canvas::Journal;
-pub use damage::Damage;
-pub use display::{Display, Pointer, Stats};
+pub use canvas::apply::apply;
+pub use canvas::damage::Damage;
+pub use canvas::display::{Display, Pointer, Stats};
+pub use canvas::framebuffer::{Framebuffer, Subscription};
 pub use doors::Door;
 pub use draw_protocol::Area;
 pub use draw_protocol::{Color, DisplayName, Position, Size};
 pub use error::Error;
-pub use framebuffer::{Framebuffer, Subscription};
-pub use listen::{bind, bind_or};
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};
+pub use transport::listen::{bind, bind_or};
 pub use window::Present;

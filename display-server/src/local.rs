@@ -1,9 +1,9 @@
 //! A display in the caller's own process.
 
-use crate::display::Display;
+use crate::canvas::display::Display;
 use crate::error::Error;
-use crate::listen;
 use crate::server::{Server, ServerOptions};
+use crate::transport::listen;
 use crate::window::{End, Event, PATIENCE, Present, Windows};
 use draw_protocol::limits::PORT;
 use draw_protocol::{Color, DisplayName, Size};

@@ -1,28 +1,29 @@
 //! Lets clients in, and sees them out.
 
-mod entrance;
-mod socket;
+mod acceptor;
 #[cfg(test)]
 mod spec;
 
-use crate::admission::{Next, Seat};
-use crate::budget::Budget;
+use crate::canvas::display::Display;
+use crate::canvas::hasher::Hasher;
 use crate::canvas::{Canvas, Journal};
 use crate::clock::now;
-use crate::connection::{self, LAST_FAREWELL, Look};
-use crate::display::Display;
-use crate::displays::{self, Displays, Reception};
+use crate::displays::{self, DisplaySelector, Displays};
+use crate::doors::native;
 use crate::doors::{Door, pixelflut};
 use crate::error::Error;
-use crate::fairness::{Lane, Work};
-use crate::farewell;
-use crate::hasher::Hasher;
 use crate::limits;
+use crate::resources::admission::{Decision, Slot};
+use crate::resources::budget::Budget;
+use crate::resources::fairness::{Lane, Work};
+use crate::transport::lingering_close::{self, SHUTDOWN_LINGER};
+use crate::transport::peer_state::{self, Probe};
+use crate::transport::socket;
 use crate::window::{Event, Present, Windows};
+use acceptor::{Acceptor, Incoming, allowed_connections, busy, report};
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
 use draw_protocol::{DisplayName, Fault, server};
-use entrance::{Entrance, Newcomer, allowed_connections, busy, report};
 use futures::future::select_all;
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +41,7 @@ use tracing::{debug, error, info, warn};
 const TURNING_AWAY: Duration = Duration::from_secs(1);
 
 /// How long connections have to end when the server does: their farewell and a little for the scheduler.
-const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
+const SHUTDOWN: Duration = SHUTDOWN_LINGER.saturating_add(Duration::from_millis(300));
 
 /// What a server allows its clients. The default is what [`limits`] says.
 #[derive(Debug, Clone)]
@@ -160,9 +161,9 @@ impl Server {
         each: u8,
         present: Present,
         address: SocketAddr,
-        told: impl FnMut(Event) + Send + 'static,
+        on_event: impl FnMut(Event) + Send + 'static,
     ) -> Option<Windows> {
-        displays::show(&self.displays, each, present, address, told)
+        displays::show(&self.displays, each, present, address, on_event)
     }
 
     /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
@@ -203,7 +204,7 @@ impl Server {
             }
         }
         let (stop, stopped) = watch::channel(false);
-        let mut entrance = Entrance::new(listeners, allowed_connections(self.options.connections));
+        let mut acceptor = Acceptor::new(listeners, allowed_connections(self.options.connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(async {
@@ -218,20 +219,20 @@ impl Server {
         let reclaims = self.displays().map(|(_, display)| Box::pin(display.reclaim()));
         let mut reclaim = select_all(reclaims);
         loop {
-            while let Some(next) = entrance.next_step() {
-                self.take_step(next, &mut entrance, &mut connections, &stopped);
+            while let Some(next) = acceptor.next_step() {
+                self.take_step(next, &mut acceptor, &mut connections, &stopped);
             }
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut failed => break,
-                Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => entrance.ended(ended),
-                () = entrance.wait() => {}
+                Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => acceptor.ended(ended),
+                () = acceptor.wait() => {}
                 (never, ..) = &mut reclaim => match never {},
             }
         }
         let end = || self.displays.end(self.display(), self.journal());
-        for newcomer in entrance.close() {
+        for newcomer in acceptor.close() {
             self.refuse(&newcomer, end());
         }
         _ = stop.send(true);
@@ -254,9 +255,9 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let seat = Seat::new(now());
+        let slot = Slot::new(now());
         let machine = || self.machine();
-        self.serve_with(connection::plain(stream), peer, (machine, nonce()), &seat, shutdown).await;
+        self.serve_with(peer_state::unprobed(stream), peer, (machine, nonce()), &slot, shutdown).await;
     }
 
     /// Returns the machine of a connection, whose display is chosen by its first message.
@@ -269,40 +270,40 @@ impl Server {
     /// as the connection lasts: so that is made where it stays, and this returns the future itself.
     pub(crate) fn serve_with<'a, S>(
         &'a self,
-        stream: (S, Look<S>),
+        stream: (S, Probe<S>),
         peer: &'a str,
         (machine, nonce): (impl FnOnce() -> server::Connection + 'a, Option<Nonce>),
-        seat: &'a Seat,
+        slot: &'a Slot,
         shutdown: impl Future<Output = ()> + 'a,
     ) -> impl Future<Output = ()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'a,
     {
-        let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
+        let means = (self.budget.share(), Work::new(&self.lane, slot.peer(), now()), &self.hasher, slot);
         let (displays, server, message) = (&self.displays, self.name, self.options.message);
-        let reception = Reception { displays, server, message, nonce };
-        connection::serve(stream, peer, machine, reception, means, shutdown)
+        let selector = DisplaySelector { displays, server, message, nonce };
+        native::serve(stream, peer, machine, selector, means, shutdown)
     }
 
     fn take_step(
         &self,
-        next: Next<Newcomer>,
-        entrance: &mut Entrance,
+        next: Decision<Incoming>,
+        acceptor: &mut Acceptor,
         connections: &mut JoinSet<()>,
         stopped: &watch::Receiver<bool>,
     ) {
         let (server, mut stopped) = (self.clone(), stopped.clone());
         let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
         match next {
-            Next::Admit((stream, address, door), peer) => {
-                let seat = Arc::new(Seat::of(peer, now()));
-                let own = seat.clone();
+            Decision::Admit((stream, address, door), peer) => {
+                let slot = Arc::new(Slot::of(peer, now()));
+                let own = slot.clone();
                 let task = connections.spawn(async move {
                     socket::set_up(&stream, address);
                     let address = address.to_string();
                     match door {
                         Door::Native => {
-                            let stream = connection::socket(stream);
+                            let stream = peer_state::probed(stream);
                             let machine = (|| server.machine(), nonce());
                             server.serve_with(stream, &address, machine, &own, stopped).await;
                         }
@@ -314,31 +315,33 @@ impl Server {
                         }
                     }
                 });
-                entrance.admission.seat(task, seat, now());
+                acceptor.admission.occupy(task, slot, now());
             }
-            Next::TurnAway((stream, peer, Door::Native)) if entrance.turned_away.len() < limits::WAITING => {
-                let busy = busy(entrance.connections);
+            Decision::TurnAway((stream, peer, Door::Native))
+                if acceptor.turned_away.len() < limits::WAITING =>
+            {
+                let busy = busy(acceptor.connections);
                 let task = connections.spawn(async move {
-                    let (peer, seat) = (peer.to_string(), Seat::new(now()));
+                    let (peer, slot) = (peer.to_string(), Slot::new(now()));
                     let machine = (|| server.machine().refusing(busy), nonce());
-                    let stream = connection::socket(stream);
-                    let telling = server.serve_with(stream, &peer, machine, &seat, stopped);
+                    let stream = peer_state::probed(stream);
+                    let telling = server.serve_with(stream, &peer, machine, &slot, stopped);
                     _ = tokio::time::timeout(TURNING_AWAY, telling).await;
                 });
-                entrance.turned_away.insert(task.id());
+                acceptor.turned_away.insert(task.id());
             }
-            Next::TurnAway(newcomer) => self.refuse(&newcomer, busy(entrance.connections)),
-            Next::Drop(_) => {}
+            Decision::TurnAway(newcomer) => self.refuse(&newcomer, busy(acceptor.connections)),
+            Decision::Drop(_) => {}
         }
     }
 
     /// Tells a client that has no connection `fault`, and closes, without waiting.
-    fn refuse(&self, (stream, peer, door): &Newcomer, fault: Fault) {
+    fn refuse(&self, (stream, peer, door): &Incoming, fault: Fault) {
         if *door == Door::Pixelflut {
             return pixelflut::refuse(stream, peer, self.display(), &fault);
         }
         let mut machine = self.machine().refusing(fault);
-        let told = farewell::at_once(stream, &mut machine);
+        let told = lingering_close::refuse_now(stream, &mut machine);
         let counters = self.display().counters();
         counters.accepted.fetch_add(1, Relaxed);
         if let Some(fault) = machine.closing() {

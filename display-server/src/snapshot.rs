@@ -1,7 +1,7 @@
 //! Writes what is on a display as a PNG file.
 
+use crate::canvas::framebuffer::Framebuffer;
 use crate::error::Error;
-use crate::framebuffer::Framebuffer;
 use crate::output::{self, Patience};
 use std::io::{self, Write};
 use std::path::Path;

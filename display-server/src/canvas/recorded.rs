@@ -1,8 +1,8 @@
 //! A display that a journal keeps: joins the journal with the display and its sessions.
 
-use crate::apply::replay;
-use crate::damage::Damage;
-use crate::display::Display;
+use crate::canvas::apply::replay;
+use crate::canvas::damage::Damage;
+use crate::canvas::display::Display;
 use crate::journal::inspect::{self, Moment};
 use crate::journal::{JournalError, Options, Recorded, Recorder, Replay};
 use crate::sessions::{SessionMirror, Sessions};

@@ -2,9 +2,9 @@
 
 use super::progress::Bar;
 use clap::{Args, Subcommand};
+use display_server::arg_parsers::parse_moment;
 use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
 use display_server::snapshot;
-use display_server::typed::parse_moment;
 use display_server::{Error, Journal};
 use humantime::format_rfc3339_millis;
 use std::fmt::Write as _;

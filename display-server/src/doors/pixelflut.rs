@@ -12,15 +12,15 @@ mod execute;
 pub mod parser;
 mod replies;
 
-use crate::admission::Seat;
-use crate::budget::{LARGE, Share, Waits};
-use crate::buffers::ReadBuffer;
+use crate::canvas::display::Display;
 use crate::canvas::{Caller, Canvas};
 use crate::clock;
-use crate::connection::LAST_FAREWELL;
-use crate::display::Display;
-use crate::fairness::Work;
-use crate::farewell::{self, Outgoing};
+use crate::doors::TurnEnd;
+use crate::resources::admission::Slot;
+use crate::resources::budget::{LARGE, Share, WaitsFor};
+use crate::resources::buffers::ReadBuffer;
+use crate::resources::fairness::Work;
+use crate::transport::lingering_close::{self, Outgoing, SHUTDOWN_LINGER};
 use draw_printer::Printer;
 use draw_protocol::{Fault, limits};
 use parser::Parser;
@@ -42,17 +42,6 @@ pub const PORT: u16 = 1234;
 /// What a turn holds at most, beside the read buffer.
 const MOST: usize = batch::MOST + replies::MOST;
 
-/// How a turn of executing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// Nothing more can be executed before something happens.
-    Over,
-    /// There is more, but others are to run first.
-    Yield,
-    /// There is more, in its turn: see [`Work::poll_turn`].
-    Queue,
-}
-
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -72,7 +61,7 @@ struct Connection<'a, S> {
     caller: Caller<'a>,
     share: Share,
     work: Work,
-    seat: &'a Seat,
+    slot: &'a Slot,
     parser: Parser,
     /// What is added to coordinates.
     offset: (i32, i32),
@@ -98,7 +87,7 @@ pub(crate) async fn serve<S>(
     stream: S,
     peer: &str,
     canvas: &Canvas,
-    (share, work, seat): (Share, Work, &Seat),
+    (share, work, slot): (Share, Work, &Slot),
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -114,7 +103,7 @@ pub(crate) async fn serve<S>(
         caller: Caller::new(canvas),
         share,
         work,
-        seat,
+        slot,
         parser: Parser::default(),
         offset: (0, 0),
         input: None,
@@ -127,7 +116,7 @@ pub(crate) async fn serve<S>(
         failed: 0,
         buffered: 0,
     };
-    let result = connection.converse(shutdown).await;
+    let result = connection.run(shutdown).await;
     connection.end(result).await;
 }
 
@@ -137,13 +126,15 @@ pub(crate) fn refuse(stream: &TcpStream, peer: &SocketAddr, display: &Display, f
     counters.accepted.fetch_add(1, Relaxed);
     counters.closed_for_fault.fetch_add(1, Relaxed);
     info!(%peer, code = fault.code.as_str(), "closing the connection: {}", fault.message);
-    if let Err(error) = farewell::say_at_once(stream, format!("ERROR {}\n", fault.message).as_bytes()) {
+    if let Err(error) =
+        lingering_close::send_and_close_now(stream, format!("ERROR {}\n", fault.message).as_bytes())
+    {
         debug!(%peer, "a client that has no place was not told: {error}");
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
-    async fn converse(&mut self, shutdown: impl Future<Output = ()>) -> io::Result<End> {
+    async fn run(&mut self, shutdown: impl Future<Output = ()>) -> io::Result<End> {
         let (mut shutdown, mut timer) = (pin!(shutdown), pin!(tokio::time::sleep(Duration::ZERO)));
         let mut now = clock::now();
         loop {
@@ -155,19 +146,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             let end = poll_fn(|cx| {
                 now = clock::now();
                 let may_execute = match turn {
-                    Turn::Queue => self.work.poll_turn(cx, self.share.is_proven()).is_ready(),
-                    Turn::Over | Turn::Yield => self.poll_receive(cx, now)?,
+                    TurnEnd::Queue => self.work.poll_turn(cx, self.share.is_proven()).is_ready(),
+                    TurnEnd::Idle | TurnEnd::Yield => self.poll_receive(cx, now)?,
                 };
                 let is_written = self.caller.poll_written(cx).is_ready();
                 let may_go_on = is_written && self.poll_send(cx, now)?;
-                self.seat.touch(self.executed > 0, now);
+                self.slot.touch(self.executed > 0, now);
                 if shutdown.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(Some(End::Shutdown)));
                 }
                 if self.share.poll_cut(cx).is_ready() {
                     return Poll::Ready(Ok(Some(End::Cut)));
                 }
-                if may_execute || may_go_on || turn == Turn::Yield {
+                if may_execute || may_go_on || turn == TurnEnd::Yield {
                     return Poll::Ready(Ok::<_, io::Error>(None));
                 }
                 if self.replies.is_empty() || !is_written {
@@ -179,14 +170,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     }
                 }
                 self.work.wait();
-                self.share.set_waits(self.waits(turn, is_written), now);
+                self.share.set_waits_for(self.waits(turn, is_written), now);
                 Poll::Pending
             })
             .await?;
             if let Some(end) = end {
                 return Ok(end);
             }
-            if turn != Turn::Over {
+            if turn != TurnEnd::Idle {
                 self.work.pause();
                 tokio::task::yield_now().await;
                 now = clock::now();
@@ -220,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         buffer.fill(bytes);
         self.input = (bytes > 0).then_some(buffer);
         if self.replies.is_empty() {
-            self.share.came(bytes, now);
+            self.share.received(bytes, now);
         }
         Ok(true)
     }
@@ -234,7 +225,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(bytes) => {
                     self.replies.sent(bytes, now);
-                    self.share.went(bytes, now);
+                    self.share.sent(bytes, now);
                     self.progressed = now;
                     (has_sent, self.needs_flush) = (true, true);
                 }
@@ -284,15 +275,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         }
         self.input = None;
         self.settle();
-        let until = tokio::time::Instant::now() + LAST_FAREWELL;
+        let until = tokio::time::Instant::now() + SHUTDOWN_LINGER;
         let written = poll_fn(|cx| self.caller.poll_written(cx));
         if tokio::time::timeout_at(until, written).await.is_err() {
             return;
         }
-        self.seat.leave();
+        self.slot.leave();
         let limit = until.duration_since(tokio::time::Instant::now());
         // How that goes makes no difference any more.
-        _ = farewell::take(&mut self.stream, &mut self.replies, &Printer::default(), limit).await;
+        _ = lingering_close::close(&mut self.stream, &mut self.replies, &Printer::default(), limit).await;
     }
 }
 
@@ -307,13 +298,13 @@ impl<S> Connection<'_, S> {
     }
 
     /// Returns what the connection waits for after such a turn.
-    fn waits(&self, turn: Turn, is_written: bool) -> Waits {
-        if !is_written || turn == Turn::Queue {
-            Waits::Display
+    fn waits(&self, turn: TurnEnd, is_written: bool) -> WaitsFor {
+        if !is_written || turn == TurnEnd::Queue {
+            WaitsFor::Display
         } else if self.share.is_waiting() && self.replies.is_empty() {
-            Waits::Memory
+            WaitsFor::Memory
         } else {
-            Waits::Client
+            WaitsFor::Client
         }
     }
 

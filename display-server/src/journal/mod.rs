@@ -32,7 +32,7 @@
 mod cleanup;
 mod directory;
 mod error;
-mod evidence;
+mod expected_files;
 mod files;
 mod format;
 pub mod inspect;

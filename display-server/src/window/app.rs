@@ -4,7 +4,7 @@ use super::layout::shrunk;
 use super::view::View;
 use super::waker::Waker;
 use super::{End, Present, Window};
-use crate::display::Display;
+use crate::canvas::display::Display;
 use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::Instant;

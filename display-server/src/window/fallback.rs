@@ -133,7 +133,7 @@ fn open_gpu(_: &Arc<Window>, _: Size, _: Size, _: bool) -> Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framebuffer::Framebuffer;
+    use crate::canvas::framebuffer::Framebuffer;
     use crate::window::layout::Layout;
     use draw_protocol::Color;
     use std::cell::RefCell;

@@ -5,7 +5,7 @@ use super::cells::Cells;
 use super::compositing::BORDER;
 use super::layout::Layout;
 use super::presenter::{Frame, Presented, Presenter};
-use crate::framebuffer::Framebuffer;
+use crate::canvas::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use pixels::wgpu::{self, SurfaceError};
 use pixels::{Pixels, PixelsBuilder, SurfaceTexture};

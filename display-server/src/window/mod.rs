@@ -68,7 +68,7 @@ mod waker;
 #[cfg(feature = "window")]
 mod x11;
 
-use crate::display::Display;
+use crate::canvas::display::Display;
 use progress::{Progress, Step, Teller};
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,8 @@
 //! A presenter of a window, and the frames that it presents. Each kind of presenter implements this trait in a file of its own.
 
 use super::layout::Layout;
-use crate::damage::Damage;
-use crate::framebuffer::Framebuffer;
+use crate::canvas::damage::Damage;
+use crate::canvas::framebuffer::Framebuffer;
 
 /// A frame to present.
 pub(super) struct Frame<'a> {

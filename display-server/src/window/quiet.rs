@@ -1,4 +1,4 @@
-//! Turns panics of libraries into sentences.
+//! RoundRobin panics of libraries into sentences.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -143,8 +143,8 @@ fn mix(above: u8, below: u8, alpha: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canvas::display::Display;
     use crate::canvas::{Caller, Canvas};
-    use crate::display::Display;
     use draw_protocol::Size;
 
     #[test]

@@ -1,20 +1,21 @@
 //! Executes the lines that were read, up to a turn's worth.
 
+use super::Connection;
 use super::batch::{Batch, shown};
 use super::parser::Command;
-use super::{Connection, Turn};
-use crate::buffers::ReadBuffer;
-use crate::fairness::CALL;
+use crate::doors::TurnEnd;
+use crate::resources::buffers::ReadBuffer;
+use crate::resources::fairness::CALL;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use tracing::debug;
 
 impl<S> Connection<'_, S> {
     /// Executes what has arrived, as far as the turn and the replies have room, and publishes what was drawn.
-    pub(super) fn execute(&mut self, now: Instant) -> Turn {
-        let most = self.work.may_do(now);
+    pub(super) fn execute(&mut self, now: Instant) -> TurnEnd {
+        let most = self.work.allowance(now);
         if most == 0 {
-            return Turn::Queue;
+            return TurnEnd::Queue;
         }
         let Connection { caller, parser, offset, input, replies, peer, .. } = self;
         let display = caller.canvas().display();
@@ -34,15 +35,15 @@ impl<S> Connection<'_, S> {
         let mut batch = Batch::new(rest.len());
         let turn = loop {
             if done >= most {
-                break Turn::Yield;
+                break TurnEnd::Yield;
             }
             if replies.is_full() {
-                break Turn::Over;
+                break TurnEnd::Idle;
             }
             let before = rest.len();
             let command = parser.next(&mut rest);
             done += (before - rest.len()) as u64;
-            let Some(command) = command else { break Turn::Over };
+            let Some(command) = command else { break TurnEnd::Idle };
             executed += 1;
             match command {
                 Command::Draw { x, y, color } => match (inside(x, y, *offset), color.to_bytes()[3]) {
@@ -102,6 +103,6 @@ impl<S> Connection<'_, S> {
             counters.unheard_faults.fetch_add(failed, Relaxed);
         }
         self.settle();
-        if self.work.did(done) && turn == Turn::Over { Turn::Yield } else { turn }
+        if self.work.charge(done) && turn == TurnEnd::Idle { TurnEnd::Yield } else { turn }
     }
 }

@@ -207,7 +207,7 @@ fn hex(digits: &[u8]) -> Option<u32> {
     (wrong < 0x10).then_some(number)
 }
 
-/// The value of each digit, and `0xff` for what is none: one look for each costs a third of comparing.
+/// The value of each digit, and `0xff` for what is none: one check for each costs a third of comparing.
 const HEX: [u8; 256] = {
     let mut table = [0xff; 256];
     let mut i = 0;

@@ -1,6 +1,6 @@
 //! What a client is still to be sent.
 
-use crate::farewell::Outgoing;
+use crate::transport::lingering_close::Outgoing;
 use std::fmt;
 use std::io::Write;
 use std::time::Instant;

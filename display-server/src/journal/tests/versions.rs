@@ -2,7 +2,7 @@
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
-use crate::apply::replay;
+use crate::canvas::apply::replay;
 use crate::journal::files::{BARRIER, Catalogue, journal_name, snapshot_name};
 use crate::journal::format::{Header, Version};
 use crate::journal::inspect::examine;

@@ -1,8 +1,8 @@
 //! A display on a disk in memory, and the pictures that it had.
 
 use super::memory::{Dice, Memory};
-use crate::apply::{apply, replay};
-use crate::display::Display;
+use crate::canvas::apply::{apply, replay};
+use crate::canvas::display::Display;
 use crate::journal::lock::locked;
 use crate::journal::record::Entry;
 use crate::journal::shared::Core;
