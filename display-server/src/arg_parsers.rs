@@ -1,14 +1,15 @@
-//! What is typed on the command line. It is part of the library so that a fuzz target reaches it; nobody else is to use it.
+//! Parses arguments of the command line. Part of the library for the sake of a fuzz target and the examples; not a
+//! public interface.
 
 use crate::journal::inspect::Moment;
 use crate::limits::SIDE;
 use draw_protocol::{DisplayName, ParseDisplayNameError, Size};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Reads a size, as `640x480`.
+/// Parses a size, such as `640x480`.
 ///
 /// # Errors
-/// How it is to be written.
+/// A sentence with the expected format.
 pub fn parse_size(text: &str) -> Result<Size, String> {
     let side = |text: &str| {
         let is_number = text.bytes().all(|b| b.is_ascii_digit());
@@ -19,10 +20,10 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
         .ok_or_else(|| format!("write width x height, for example 640x480, each from 1 to {SIDE}"))
 }
 
-/// Reads a display that is added, as `plots=640x480`.
+/// Parses the name and size of an added display, such as `plots=640x480`.
 ///
 /// # Errors
-/// How it is to be written.
+/// A sentence with the expected format.
 pub fn parse_added(text: &str) -> Result<(DisplayName, Size), String> {
     let Some((name, size)) = text.split_once('=') else {
         return Err("write name=width x height, for example plots=640x480".into());
@@ -31,7 +32,7 @@ pub fn parse_added(text: &str) -> Result<(DisplayName, Size), String> {
     Ok((name, parse_size(size)?))
 }
 
-/// Makes a reader of whole numbers from `from` to `to`, both included.
+/// Returns a parser of whole numbers from `from` to `to`, both included.
 pub fn number<T: TryFrom<u64>>(
     from: u64,
     to: u64,
@@ -43,10 +44,10 @@ pub fn number<T: TryFrom<u64>>(
     }
 }
 
-/// Reads a moment in the life of a display.
+/// Parses a moment in the life of a display.
 ///
 /// # Errors
-/// How it is to be written.
+/// A sentence with the expected format.
 pub fn parse_moment(text: &str) -> Result<Moment, String> {
     let seconds = || {
         let since = Duration::try_from_secs_f64(text.parse().ok()?).ok()?;

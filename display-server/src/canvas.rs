@@ -1,8 +1,10 @@
-//! The canvas: what every way in draws on. A display, and the journal that each drawing call is written to before it is drawn.
+//! Holds pixels and executes calls. Every door draws through a canvas; nothing else draws.
 //!
-//! A [`Caller`] executes its calls in turns. Within a turn a call is journaled, applied to the framebuffer, and noted in the session
-//! that the journal keeps of it. The end of the turn writes the journal's file, publishes the damage, and says what has to be
-//! held back until it is on the disk. Nothing else draws.
+//! A [`Canvas`] is a display with its sessions and, if it has one, its journal. A [`Caller`] executes its calls in
+//! turns. Within a turn each call is journaled, applied to the framebuffer, and recorded in the journal's copy of its
+//! session. The end of the turn writes the journal's file, publishes the damage, and determines which answers are held
+//! back until the disk has their calls. Uses the journal, the sessions and the round-robin queue of the resources;
+//! nothing here knows a door, a window or a socket.
 
 pub(crate) mod apply;
 pub(crate) mod damage;

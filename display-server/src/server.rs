@@ -1,4 +1,4 @@
-//! Lets clients in, and sees them out.
+//! Accepts clients, starts a task for each connection, and shuts them down.
 
 mod acceptor;
 #[cfg(test)]
@@ -37,20 +37,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
-/// How long one that is told that there is no place has to say what it wants, and to hear that.
+/// How long a client without a place has to send its first message, and to read that the display is busy.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
 
-/// How long connections have to end when the server does: their farewell and a little for the scheduler.
+/// How long connections have to end when the server shuts down: their lingering close, and a little for the scheduler.
 const SHUTDOWN: Duration = SHUTDOWN_LINGER.saturating_add(Duration::from_millis(300));
 
-/// What a server allows its clients. The default is what [`limits`] says.
+/// The limits of a server. The defaults are those of [`limits`].
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Connections at a time. Further clients wait for a moment, and are told that the display is busy.
+    /// Connections at a time. Further clients wait for a short time, and are then told that the display is busy.
     pub connections: usize,
-    /// Bytes that the buffers of all connections may hold together.
+    /// The memory of the buffers of all connections together, in bytes.
     pub memory: usize,
-    /// Bytes that one message may have.
+    /// The size of the largest message, in bytes.
     pub message: usize,
 }
 
@@ -60,7 +60,7 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves clients of one display. Clones share the limits.
+/// Serves clients of one or several displays. Clones share the limits.
 ///
 /// ```
 /// use display_server::{Display, Server, ServerOptions};
@@ -78,7 +78,7 @@ impl Default for ServerOptions {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// What it calls itself.
+    /// The name that clients are told.
     name: &'static str,
     pub(crate) displays: Displays,
     options: ServerOptions,
@@ -87,7 +87,7 @@ pub struct Server {
     hasher: Hasher,
 }
 
-/// Serves clients that come to `listener` until `shutdown`, with default limits: see [`Server::run`].
+/// Serves clients of `listener` until `shutdown` is ready, with default limits: see [`Server::run`].
 ///
 /// # Errors
 /// If `listener` has no address.
@@ -100,7 +100,7 @@ pub async fn run(
 }
 
 impl Server {
-    /// A server of `display`.
+    /// Creates a server of `display`.
     pub fn new(display: Display, mut options: ServerOptions) -> Server {
         options.connections = options.connections.max(1);
         options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
@@ -110,14 +110,15 @@ impl Server {
         Server { name, displays: Displays::new(Canvas::new(display)), options, budget, lane, hasher }
     }
 
-    /// The same, but of the display of `journal`, which each drawing call is written to first.
+    /// Replaces the display by that of `journal`, which each drawing call is written to before it is drawn.
     #[must_use]
     pub fn journaled(mut self, journal: Journal) -> Server {
         self.displays.set_first(Canvas::journaled(journal));
         self
     }
 
-    /// Adds a display that clients ask for by its name. Clients that name none get that of [`Server::new`], which is named `main`.
+    /// Adds a display that clients select by its name. Clients that name none get the display of [`Server::new`], which
+    /// is named `main`.
     ///
     /// # Errors
     /// [`Error::Name`] if there is a display of that name, [`Error::Displays`] if there are too many.
@@ -166,19 +167,18 @@ impl Server {
         displays::show(&self.displays, each, present, address, on_event)
     }
 
-    /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
-    /// and within two seconds it returns, whatever the clients do.
+    /// Serves clients of `listener` until `shutdown` is ready. Then it accepts no more clients, tells all clients that
+    /// the display ends, and returns within two seconds, whatever the clients do.
     ///
-    /// With a journal it ends by itself when a sync fails: see [`Journal::failure`].
+    /// With a journal, it also returns when a sync fails: see [`Journal::failure`].
     ///
     /// # Errors
-    /// If `listener` has no address. What goes wrong with single clients, or with accepting them, is logged.
+    /// If `listener` has no address. Errors of single clients, and of accepting clients, are logged.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         self.run_doors(vec![(listener, Door::Native)], shutdown).await
     }
 
-    /// Does what [`Server::run`] does for several listeners, each with the protocol that its clients speak. All of them share the
-    /// limits.
+    /// Does what [`Server::run`] does for several listeners, each with its protocol. All of them share the limits.
     ///
     /// # Errors
     /// If a listener has no address.
@@ -212,7 +212,7 @@ impl Server {
             if failures.is_empty() {
                 return std::future::pending().await;
             }
-            // Not within the macro, which evaluates nothing when nobody listens.
+            // Awaited outside the macro, which evaluates its arguments only if the event is logged.
             let (failure, ..) = select_all(failures).await;
             error!("{failure}");
         });
@@ -245,12 +245,12 @@ impl Server {
             warn!("cut {} connections that did not end within {SHUTDOWN:?}", connections.len());
         }
         info!("stopped serving");
-        // Dropping the set aborts what is left, without waiting for it.
+        // Dropping the set aborts the remaining tasks, without waiting for them.
         Ok(())
     }
 
-    /// Serves one client over any stream, until either side ends the connection or `shutdown` does. `peer` is what the
-    /// log calls it. The limit of connections is not counted here.
+    /// Serves one client over any stream, until either side ends the connection or `shutdown` is ready. `peer` names
+    /// the client in the log. The connection does not count towards the limit of connections.
     pub async fn serve<S>(&self, stream: S, peer: &str, shutdown: impl Future<Output = ()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -260,14 +260,14 @@ impl Server {
         self.serve_with(peer_state::unprobed(stream), peer, (machine, nonce()), &slot, shutdown).await;
     }
 
-    /// Returns the machine of a connection, whose display is chosen by its first message.
+    /// Returns the state machine of a new connection, whose first message selects its display.
     pub(crate) fn machine(&self) -> server::Connection {
         server::Connection::open(self.options.message, now())
     }
 
-    /// As [`Server::serve`], with the state machine that `machine` makes, and a nonce that confirms its sessions: random, but for a test
-    /// that knows it. An argument of an `async fn` takes its room twice, for as long
-    /// as the connection lasts: so that is made where it stays, and this returns the future itself.
+    /// Does what [`Server::serve`] does, with the state machine that `machine` creates, and with a nonce that confirms
+    /// its sessions, which is random except in tests. An argument of an `async fn` occupies its future twice for the
+    /// whole connection, so the machine is created inside, and this method returns the future itself.
     pub(crate) fn serve_with<'a, S>(
         &'a self,
         stream: (S, Probe<S>),
@@ -335,7 +335,7 @@ impl Server {
         }
     }
 
-    /// Tells a client that has no connection `fault`, and closes, without waiting.
+    /// Sends `fault` to a client that is not served, and closes, without waiting.
     fn refuse(&self, (stream, peer, door): &Incoming, fault: Fault) {
         if *door == Door::Pixelflut {
             return pixelflut::refuse(stream, peer, self.display(), &fault);
@@ -354,7 +354,7 @@ impl Server {
     }
 }
 
-/// A nonce for a connection. Where the system gives no random bytes there is none, and sessions do without.
+/// Returns a nonce for a connection. `None` if the system gives no random bytes; sessions work without it.
 fn nonce() -> Option<Nonce> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).ok()?;

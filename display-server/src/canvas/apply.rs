@@ -1,4 +1,4 @@
-//! Executes a request on a display: a plain function over plain types.
+//! Executes a request on a display: plain functions over plain types.
 
 mod digest;
 
@@ -12,9 +12,9 @@ pub(crate) use digest::Hashing;
 /// Executes `request`, and marks in `damage` what it drew.
 ///
 /// # Errors
-/// [`Code::OutOfBounds`] if any of it lies outside; what lies inside is drawn. A question about something that is
-/// not all inside has no answer. [`Code::NoMemory`] if an image that was asked for finds no memory. Whatever
-/// [`Request::check`] finds: then nothing is drawn.
+/// [`Code::OutOfBounds`] if any of it lies outside; what lies inside is drawn. A read that is not all inside has no
+/// answer. [`Code::NoMemory`] if there is no memory for an image that is read. The errors of [`Request::check`], in
+/// which case nothing is drawn.
 pub fn apply(
     request: &Request<'_>,
     framebuffer: &Framebuffer,
@@ -25,21 +25,22 @@ pub fn apply(
     execute(request, framebuffer, pointer, damage)
 }
 
-/// Draws a call that was recorded, when the limits of the wire may have been others: applies [`Request::check_shape`] only.
+/// Draws a recorded call. Checks it by [`Request::check_shape`] only, since the limits of the wire may have been
+/// different when it was recorded.
 ///
 /// # Errors
-/// Those of [`apply()`], but for limits.
+/// Those of [`apply()`], except for limits.
 pub(crate) fn replay(
     request: &Request<'_>,
     framebuffer: &Framebuffer,
     damage: &mut Damage,
 ) -> Result<Answer, Fault> {
     request.check_shape()?;
-    // Only questions look at the pointer.
+    // Only reads use the pointer.
     execute(request, framebuffer, &Pointer::default(), damage)
 }
 
-/// Executes a request that was checked.
+/// Executes a request that has been checked.
 #[inline]
 fn execute(
     request: &Request<'_>,
@@ -91,13 +92,14 @@ fn execute(
     if is_inside { Ok(Answer::Done(())) } else { Err(outside(request, size)) }
 }
 
-/// The fault of a request that is not all inside.
+/// Returns the fault of a request that is not all inside.
 #[cold]
 fn outside(request: &Request<'_>, size: Size) -> Fault {
     Fault::out_of_bounds(&request.call(), size, Vec::new(), Vec::new())
 }
 
-/// Returns the rectangle that is to be read, if it lies inside. One without pixels is empty, wherever it is.
+/// Returns the area to read, or the fault if it is not all inside. A rectangle without pixels is an empty area,
+/// wherever it is.
 pub(crate) fn readable(
     request: &Request<'_>,
     (x, y, width, height): (i32, i32, u32, u32),
@@ -110,7 +112,7 @@ pub(crate) fn readable(
     }
 }
 
-/// The part of the display that `request` asks to see, if it does and has an answer.
+/// Returns the area that `request` reads, if it is a `get_image` of at least one pixel that succeeds.
 pub(crate) fn asked_area(request: &Request<'_>, size: Size) -> Option<Area> {
     match *request {
         Request::GetImage { x, y, width, height } => {
@@ -120,10 +122,10 @@ pub(crate) fn asked_area(request: &Request<'_>, size: Size) -> Option<Area> {
     }
 }
 
-/// What an answer takes, at most, beside a few bytes.
+/// Returns the bytes that the answer to `request` takes at most, apart from a small envelope.
 pub(crate) fn answer_bytes(request: &Request<'_>) -> usize {
     match *request {
-        // The bytes are a u64 at most: they passed the limit of a message.
+        // The product fits into a `u64`: the sides passed the limit of a message.
         Request::GetImage { width, height, .. } => {
             usize::try_from(u64::from(width) * u64::from(height) * 4).unwrap_or(usize::MAX)
         }
@@ -131,14 +133,15 @@ pub(crate) fn answer_bytes(request: &Request<'_>) -> usize {
     }
 }
 
-/// Returns how many pixels a request touches when it is executed, at most, counted in what it takes to fill one; beside what any request costs.
+/// Returns the cost of executing a request, in pixels filled, beyond the constant cost of any request. It is an upper
+/// bound.
 pub(crate) fn work(request: &Request<'_>, size: Size) -> u64 {
     let area =
         |width: u32, height: u32| u64::from(width.min(size.width)) * u64::from(height.min(size.height));
     match request.method().cost() {
         Cost::Call => 0,
         Cost::Batch => request.pixels().map_or(0, |pixels| pixels.len() as u64),
-        // Also of an image that is read, before it is answered: a client that asks for much takes turns.
+        // Includes images that are read, so that a client that reads large images shares the processor too.
         Cost::Area => request.extent().map_or(0, |(width, height)| area(width, height)),
         Cost::Display => area(size.width, size.height),
     }
@@ -179,7 +182,7 @@ fn add_pixels(pixels: Pixels<'_>, framebuffer: &Framebuffer, damage: &mut Damage
     rejected
 }
 
-/// The pixels of a batch that lie outside: their indexes, and the positions of the first.
+/// The pixels of a batch that lie outside: the indexes of all, and the positions of the first.
 #[derive(Default)]
 struct Rejected {
     ranges: Vec<Range>,
@@ -206,7 +209,7 @@ impl Rejected {
     }
 }
 
-/// Appends what an area shows.
+/// Appends the pixels of an area to `out`.
 pub(crate) fn read(area: Area, framebuffer: &Framebuffer, out: &mut Vec<u8>) -> Result<(), Fault> {
     let bytes = area.width as usize * area.height as usize * 4;
     out.try_reserve(bytes).map_err(|_| no_memory(bytes))?;
@@ -214,7 +217,7 @@ pub(crate) fn read(area: Area, framebuffer: &Framebuffer, out: &mut Vec<u8>) -> 
     Ok(())
 }
 
-/// An answer of `bytes` cannot be made now.
+/// Returns the fault of an answer of `bytes` for which there is no memory.
 pub(crate) fn no_memory(bytes: usize) -> Fault {
     let text =
         format!("the display has no memory to spare for {bytes} bytes now: ask later, or for fewer rows");

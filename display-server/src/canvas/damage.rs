@@ -1,18 +1,18 @@
-//! Which rows of a framebuffer have changed: one bit for each band of rows.
+//! Tracks which rows of a framebuffer have changed, with one bit for each band of rows.
 
 use std::ops::Range;
 
 /// Words of a bitmap.
 pub(crate) const WORDS: usize = 16;
-/// Bands that a display is divided into at most. It is a small, fixed number so that marking, publishing and taking
-/// damage cost the same whatever the size of the display; up to 1,024 rows a band is one row.
+/// The most bands of a display. A small, fixed number makes marking, publishing and taking damage cost the same for any
+/// size. Up to 1,024 rows, a band is one row.
 const BANDS: u32 = WORDS as u32 * 64;
 
 /// The rows that have changed, in bands of a power of two rows.
 ///
-/// Drawing marks a `Damage` of the drawer's own, which costs no synchronisation;
-/// [`Framebuffer::publish`](crate::Framebuffer::publish) then adds it to that of every subscriber, which gets it from
-/// [`Subscription::take`](crate::Subscription::take).
+/// Each connection marks a `Damage` of its own, without synchronisation;
+/// [`Framebuffer::publish`](crate::Framebuffer::publish) then adds it to the damage of every subscriber, which takes it
+/// with [`Subscription::take`](crate::Subscription::take).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     words: [u64; WORDS],
@@ -22,18 +22,19 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Nothing has changed on a display of `height` rows.
+    /// Returns empty damage of a display of `height` rows.
     pub(crate) fn none(height: u32) -> Damage {
         let rows = height.div_ceil(BANDS).max(1).next_power_of_two();
         Damage { words: [0; WORDS], shift: rows.trailing_zeros(), height }
     }
 
-    /// Whether nothing has changed.
+    /// Returns whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.words == [0; WORDS]
     }
 
-    /// The rows that have changed, as ranges from the top. Ranges neither touch nor overlap, and end at the last row.
+    /// Returns the rows that have changed, as ranges from the top. Ranges neither touch nor overlap, and lie within the
+    /// display.
     pub fn rows(&self) -> impl Iterator<Item = Range<u32>> + use<> {
         let Damage { words, shift, height } = *self;
         let is_marked = move |band: u32| words[(band / 64) as usize] >> (band % 64) & 1 == 1;
@@ -45,16 +46,16 @@ impl Damage {
         })
     }
 
-    /// Row `y` has changed. It must be a row of the display.
+    /// Marks row `y`, which must be a row of the display.
     #[inline]
     pub(crate) fn mark(&mut self, y: u32) {
         debug_assert!(y < self.height);
         let band = y >> self.shift;
-        // The remainder is the word itself, and saves a check.
+        // The remainder changes nothing, and saves a bounds check.
         self.words[(band / 64) as usize % WORDS] |= 1 << (band % 64);
     }
 
-    /// All of `rows` have changed; none where it ends before it begins. They must be rows of the display.
+    /// Marks all of `rows`, which must be rows of the display. An empty range marks nothing.
     #[inline]
     pub(crate) fn mark_rows(&mut self, rows: Range<u32>) {
         if rows.is_empty() {
@@ -75,13 +76,13 @@ impl Damage {
         }
     }
 
-    /// What `other` says has changed, too.
+    /// Adds the rows of `other`.
     #[cfg(any(test, feature = "window"))]
     pub(crate) fn add(&mut self, other: &Damage) {
         self.words.iter_mut().zip(other.words).for_each(|(word, more)| *word |= more);
     }
 
-    /// The bits themselves, for a framebuffer to take and to fill.
+    /// Returns the bits, which the framebuffer takes and fills.
     pub(crate) fn words_mut(&mut self) -> &mut [u64; WORDS] {
         &mut self.words
     }

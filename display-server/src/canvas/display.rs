@@ -1,4 +1,4 @@
-//! A display as its owner holds it: pixels, pointer, counters.
+//! A display: pixels, pointer and counters.
 
 use crate::canvas::framebuffer::Framebuffer;
 use crate::error::Error;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// A display: what connections draw on and a presenter shows. Clones are the same display.
+/// A display, which connections draw on and a presenter shows. Clones are the same display.
 #[derive(Debug, Clone)]
 pub struct Display {
     inner: Arc<Inner>,
@@ -22,15 +22,15 @@ struct Inner {
     framebuffer: Framebuffer,
     pointer: Pointer,
     counters: Counters,
-    /// Tells it from every other display.
+    /// Identifies the display: random bytes.
     instance: Id,
     reclaim: Reclaim,
     clients_changed: ClientsChanged,
-    /// Somebody has closed its window.
+    /// The window was closed.
     is_closed: AtomicBool,
 }
 
-/// What is to be called when clients come or go.
+/// The callback for when clients connect or disconnect.
 #[derive(Default)]
 struct ClientsChanged(OnceLock<Box<dyn Fn() + Send + Sync>>);
 
@@ -41,7 +41,7 @@ impl fmt::Debug for ClientsChanged {
 }
 
 impl Display {
-    /// A display filled with `background`.
+    /// Creates a display filled with `background`.
     ///
     /// # Errors
     /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it,
@@ -53,7 +53,7 @@ impl Display {
         Ok(Display::of_instance(framebuffer, Id(instance)))
     }
 
-    /// Returns the display that is told from every other by `instance`: random bytes, but for a test that knows them.
+    /// Creates a display identified by `instance`, which is random except in tests.
     pub(crate) fn of_instance(framebuffer: Framebuffer, instance: Id) -> Display {
         let inner = Inner {
             framebuffer,
@@ -67,32 +67,32 @@ impl Display {
         Display { inner: Arc::new(inner) }
     }
 
-    /// Width and height in pixels.
+    /// Returns width and height in pixels.
     pub fn size(&self) -> Size {
         self.framebuffer().size()
     }
 
-    /// The pixels.
+    /// Returns the pixels.
     pub fn framebuffer(&self) -> &Framebuffer {
         &self.inner.framebuffer
     }
 
-    /// The pointer that `get_mouse` asks for.
+    /// Returns the pointer, whose position `get_mouse` returns.
     pub fn pointer(&self) -> &Pointer {
         &self.inner.pointer
     }
 
-    /// Where `get_mouse` finds the pointer.
+    /// Returns the position of the pointer, as `get_mouse` does.
     pub fn mouse(&self) -> Option<Position> {
         self.pointer().position()
     }
 
-    /// Puts the pointer where `get_mouse` will find it.
+    /// Sets the position of the pointer, which `get_mouse` returns.
     pub fn set_mouse(&self, position: Option<Position>) {
         self.pointer().set(position);
     }
 
-    /// What connections have done so far.
+    /// Returns the counters of all connections so far.
     pub fn stats(&self) -> Stats {
         let Counters { connections, accepted, executed, faults, unheard_faults, closed_for_fault, buffered } =
             &self.inner.counters;
@@ -107,20 +107,20 @@ impl Display {
         }
     }
 
-    /// Sets what is called when clients come or go, by the task that serves them, so it must be quick. Only the first
-    /// call sets anything.
+    /// Sets the callback for when clients connect or disconnect. The task that serves the client calls it, so it must
+    /// be quick. Only the first call has an effect.
     #[cfg(feature = "window")]
     pub(crate) fn on_clients(&self, changed: impl Fn() + Send + Sync + 'static) {
         _ = self.inner.clients_changed.0.set(Box::new(changed));
     }
 
-    /// Somebody has closed its window: clients need not come back.
+    /// Records that the window was closed, so clients are told not to reconnect.
     #[cfg(any(test, feature = "window"))]
     pub(crate) fn window_closed(&self) {
         self.inner.is_closed.store(true, Relaxed);
     }
 
-    /// Why it ends, when it does.
+    /// Returns the reason that clients are told when the display ends.
     pub(crate) fn end(&self) -> Fault {
         match self.inner.is_closed.load(Relaxed) {
             true => Fault::new(Code::WindowClosed, "the window of the display was closed"),
@@ -128,14 +128,14 @@ impl Display {
         }
     }
 
-    /// To be called after the number of connections has changed.
+    /// Calls the callback. Must be called after the number of connections has changed.
     pub(crate) fn clients_changed(&self) {
         if let Some(changed) = self.inner.clients_changed.0.get() {
             changed();
         }
     }
 
-    /// Counts a connection that is opened here, or one that goes.
+    /// Counts a connection that is opened or closed.
     pub(crate) fn count_connection(&self, is_opened: bool) {
         let counters = self.counters();
         if is_opened {
@@ -147,7 +147,7 @@ impl Display {
         self.clients_changed();
     }
 
-    /// Has a connection with so many bytes in buffers, which has been counted here, count as opened on another display.
+    /// Moves a connection with `buffered` bytes in buffers to the counters of another display.
     pub(crate) fn hand_connection(&self, to: &Display, buffered: u64) {
         self.count_buffered(buffered, 0);
         self.counters().accepted.fetch_sub(1, Relaxed);
@@ -156,7 +156,7 @@ impl Display {
         to.count_buffered(0, buffered);
     }
 
-    /// Returns what tells this display from every other.
+    /// Returns the random bytes that identify this display.
     pub(crate) fn instance(&self) -> Id {
         self.inner.instance
     }
@@ -165,41 +165,41 @@ impl Display {
         &self.inner.counters
     }
 
-    /// A connection that had `before` bytes in buffers has `now`.
+    /// Updates the counters for a connection whose buffers grew or shrank from `before` to `now` bytes.
     pub(crate) fn count_buffered(&self, before: u64, now: u64) {
         if before != now {
-            // Wraps where it shrinks; the sum over all connections never does.
+            // The difference wraps if it is negative; the sum over all connections never does.
             self.counters().buffered.fetch_add(now.wrapping_sub(before), Relaxed);
             self.inner.reclaim.changed(before, now);
         }
     }
 
-    /// Gives memory of large buffers back to the system, for ever.
+    /// Returns the memory of large buffers to the system, for ever.
     pub(crate) async fn reclaim(&self) -> Infallible {
         self.inner.reclaim.run().await
     }
 }
 
-/// Where the pointer is, shared by whoever moves it and whoever asks.
+/// The position of the pointer, shared by the windows that set it and the connections that read it.
 #[derive(Debug, Default)]
 pub struct Pointer {
-    /// Held only to copy; nothing is called meanwhile.
+    /// Held only to copy the position; nothing is called meanwhile.
     position: Mutex<Option<Position>>,
 }
 
 impl Pointer {
-    /// Where it is, if it was ever seen.
+    /// Returns the position, if the pointer was ever set.
     pub fn position(&self) -> Option<Position> {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves it.
+    /// Sets the position.
     pub fn set(&self, position: Option<Position>) {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }
 }
 
-/// Counters of a display, of all its connections together.
+/// Counters of a display, summed over all its connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -209,10 +209,10 @@ pub struct Stats {
     pub accepted: u64,
     /// Requests and notifications executed, and commands of Pixelflut.
     pub executed: u64,
-    /// Requests that were answered with a fault of the display's.
+    /// Requests that the display answered with a fault.
     pub faults: u64,
-    /// Notifications that failed, and lines of Pixelflut that were no command or named a pixel that could not be drawn: the client
-    /// was not told.
+    /// Failed notifications, and lines of Pixelflut that were no command or named a pixel that could not be drawn:
+    /// failures that the client was not told.
     pub unheard_faults: u64,
     /// Connections that the server closed because of what the client did.
     pub closed_for_fault: u64,

@@ -20,21 +20,21 @@ pub use subscription::Subscription;
 /// Bytes of a pixel: R, G, B, A.
 const BYTES: usize = 4;
 
-/// Records that are looked at together. Neighbours mostly lie in one row, which then is found and marked once: a pixel
-/// takes two thirds of the time. (To look at each pixel whether its row is the last one's costs random pixels 30 %: the
-/// processor cannot foresee it. Of a block it can, and random ones lose nothing.)
+/// Records that are processed together. Neighbours mostly lie in one row, which is then looked up and marked once, so a
+/// pixel takes two thirds of the time. (Comparing each pixel's row with the last one costs random pixels 30 %, since
+/// the branch is mispredicted. Comparing blocks costs random pixels nothing.)
 const BLOCK: usize = 8;
 
-/// Blocks whose rows are marked together, from the first to the last, unless a block lies in one row. A mark for each pixel is a
-/// second store beside the pixel's own, behind which it has to wait: random pixels took 2.9 ns on an Intel processor and now take 2.3, as without
-/// any mark. What is marked too much is copied once more by a presenter, sixty times a second at most.
+/// Blocks whose rows are marked together, from the first row to the last, unless a block lies in one row. Marking each
+/// pixel costs a second store that depends on the first: random pixels took 2.9 ns on an Intel processor, and now take
+/// 2.3 ns, as without any mark. Rows that are marked without need are copied by a presenter, sixty times a second at
+/// most.
 const BLOCKS: u32 = 16;
 
 /// A rectangle of pixels, row by row from the top, each four bytes in memory: R, G, B, A.
 ///
-/// Every pixel is an atomic of its own and all access is relaxed: two connections that draw the same pixel at the same
-/// time leave the colour of one of them, never a mixture. What orders pixels for those who read them is the damage:
-/// see [`Framebuffer::publish`].
+/// Every pixel is an atomic and all access is relaxed: if two connections draw the same pixel at the same time, it gets
+/// the colour of one of them, never a mixture. The damage orders pixels for readers: see [`Framebuffer::publish`].
 pub struct Framebuffer {
     /// `width * height` pixels, each `u32::from_ne_bytes([r, g, b, a])`.
     pixels: Box<[AtomicU32]>,
@@ -48,7 +48,7 @@ fn value(color: Color) -> u32 {
 }
 
 impl Framebuffer {
-    /// All pixels in one colour.
+    /// Creates a framebuffer whose pixels all have one colour.
     ///
     /// # Errors
     /// [`Error::Size`] if a side is not from 1 to 65,535, [`Error::Memory`] if there is no memory for it.
@@ -59,7 +59,7 @@ impl Framebuffer {
         }
         let area = u64::from(size.width) * u64::from(size.height);
         let mut pixels = Vec::new();
-        // An allocation that fails is an error here; `vec![]` would end the process.
+        // A failed allocation is an error here; `vec![]` would abort the process.
         usize::try_from(area)
             .ok()
             .and_then(|area| pixels.try_reserve_exact(area).ok())
@@ -68,17 +68,17 @@ impl Framebuffer {
         Ok(Framebuffer { pixels: pixels.into_boxed_slice(), size, damage: Arc::new(Handoff::new()) })
     }
 
-    /// Width and height in pixels.
+    /// Returns width and height in pixels.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// Damage that says nothing has changed, for drawing to mark.
+    /// Returns empty damage, which drawing methods mark.
     pub fn no_damage(&self) -> Damage {
         Damage::none(self.size.height)
     }
 
-    /// The colour at `(x, y)`; `None` outside.
+    /// Returns the colour at `(x, y)`; `None` outside.
     pub fn get_pixel(&self, x: i32, y: i32) -> Option<Color> {
         let [r, g, b, a] = self.at(x, y)?.load(Relaxed).to_ne_bytes();
         Some(Color::rgba(r, g, b, a))
@@ -88,7 +88,7 @@ impl Framebuffer {
     pub fn read(&self, area: Area, out: &mut Vec<u8>) {
         let area = self.inside(area);
         out.reserve(area.width as usize * area.height as usize * BYTES);
-        // By way of the nearest cache: room in `out` would have to be filled with something first, which took longer.
+        // Copies through a small buffer: reserving initialised room in `out` took longer.
         let mut piece = [0; 1024];
         for y in area.rows() {
             for pixels in self.row(y, area.x, area.width).chunks(piece.len() / BYTES) {
@@ -98,7 +98,7 @@ impl Framebuffer {
         }
     }
 
-    /// Copies whole rows, from the top, as bytes R, G, B, A; stops where `rows` or `out` ends.
+    /// Copies whole rows, from the top, as bytes R, G, B, A. Stops at the end of `rows` or `out`.
     pub fn copy_rows(&self, rows: Range<u32>, out: &mut [u8]) {
         let stride = self.size.width as usize * BYTES;
         for (y, bytes) in (rows.start..rows.end.min(self.size.height)).zip(out.chunks_exact_mut(stride)) {
@@ -106,7 +106,7 @@ impl Framebuffer {
         }
     }
 
-    /// Stores one pixel. Answers whether it lies inside.
+    /// Stores one pixel. Returns whether it lies inside.
     pub fn draw_pixel(&self, x: i32, y: i32, color: Color, damage: &mut Damage) -> bool {
         let Some(pixel) = self.at(x, y) else { return false };
         pixel.store(value(color), Relaxed);
@@ -114,24 +114,23 @@ impl Framebuffer {
         true
     }
 
-    /// Adds `amount` to one pixel, taken as the number 0xRRGGBBAA, and wraps. Answers whether it lies inside.
+    /// Adds `amount` to one pixel, taken as the number 0xRRGGBBAA, and wraps. Returns whether it lies inside.
     ///
-    /// It is one step: whatever other connections do to the pixel comes before it or after it, so what many of them add
-    /// at once is all there.
+    /// The addition is atomic: additions by several connections at the same time are all counted.
     pub fn add_pixel(&self, x: i32, y: i32, amount: u32, damage: &mut Damage) -> bool {
         let Some(pixel) = self.at(x, y) else { return false };
-        // In memory the bytes are R, G, B, A: the number in network byte order, whatever the machine's is.
+        // In memory the bytes are R, G, B, A, which is the number in network byte order on any machine.
         let sum = |stored: u32| u32::from_be(stored).wrapping_add(amount).to_be();
         _ = pixel.fetch_update(Relaxed, Relaxed, |stored| Some(sum(stored)));
         damage.mark(y as u32);
         true
     }
 
-    /// Stores a run of records of [`Pixel::SIZE`] bytes, as they cross the wire; calls `outside` with the index of each
-    /// that does not lie inside.
+    /// Stores a run of records of [`Pixel::SIZE`] bytes, in the format of the wire. Calls `outside` with the index of
+    /// each pixel that does not lie inside.
     pub fn draw_run(&self, run: &[u8], damage: &mut Damage, mut outside: impl FnMut(u32, Pixel)) {
         let (records, _) = run.as_chunks::<{ Pixel::SIZE }>();
-        // Not read anew for each pixel, as if storing the last one could have moved them.
+        // Local copies: the compiler would reload the fields after each store.
         let (pixels, width, height) = (&self.pixels[..], self.size.width as usize, self.size.height);
         let mut store = |common_row: Option<&[AtomicU32]>, first: u32, records: &[[u8; Pixel::SIZE]]| {
             if let Some(row) = common_row {
@@ -147,7 +146,7 @@ impl Framebuffer {
             for (i, &record) in (first..).zip(records) {
                 let pixel = Pixel::from_bytes(record);
                 let (x, y) = (usize::from(pixel.x), usize::from(pixel.y));
-                // A row that is too low begins behind the last pixel.
+                // The index of a pixel below the last row is beyond the end of `pixels`.
                 if x < width
                     && let Some(place) = pixels.get(y * width + x)
                 {
@@ -179,7 +178,7 @@ impl Framebuffer {
         }
     }
 
-    /// Fills the part of a rectangle that lies inside, and answers that part.
+    /// Fills the part of a rectangle that lies inside, and returns that part.
     pub fn fill_rect(
         &self,
         (x, y): (i32, i32),
@@ -196,8 +195,8 @@ impl Framebuffer {
         area
     }
 
-    /// Stores the part of an image that lies inside, and answers that part. `rgba` has `width * height` pixels as bytes
-    /// R, G, B, A, rows from the top; rows that it lacks are not drawn.
+    /// Stores the part of an image that lies inside, and returns that part. `rgba` has `width * height` pixels as bytes
+    /// R, G, B, A, rows from the top; missing rows are not drawn.
     pub fn put_image(
         &self,
         (x, y): (i32, i32),
@@ -206,7 +205,7 @@ impl Framebuffer {
         damage: &mut Damage,
     ) -> Area {
         let area = self.size.clip(x, y, width, height);
-        // How much of the image hangs over the left and the top edge.
+        // The columns and rows of the image beyond the left and the top edge.
         let (left, top) = (i64::from(area.x) - i64::from(x), i64::from(area.y) - i64::from(y));
         if area.is_empty() {
             return area;
@@ -223,24 +222,26 @@ impl Framebuffer {
         area
     }
 
-    /// Fills everything.
+    /// Fills all pixels.
     pub fn clear(&self, color: Color, damage: &mut Damage) {
         let Size { width, height } = self.size;
         self.fill_rect((0, 0), (width, height), color, damage);
     }
 
-    /// Tells all subscribers what was drawn, and empties `damage`. Call it after a batch of drawing: a subscriber that takes
-    /// this damage sees every pixel that was stored before. It costs the same however many subscribe.
+    /// Publishes what was drawn to all subscribers, and empties `damage`. Call it after a batch of drawing: a
+    /// subscriber that takes this damage sees every pixel that was stored before. The cost does not depend on the
+    /// number of subscribers.
     pub fn publish(&self, damage: &mut Damage) {
         if !damage.is_empty() {
             self.damage.publish(damage.words_mut());
         }
     }
 
-    /// Subscribes to what is published. All of the framebuffer is damaged at first, as a subscriber has to show it once.
+    /// Subscribes to published damage. At first the whole framebuffer is damaged, since a subscriber has to show all of
+    /// it once.
     ///
-    /// `wake` is called when there is damage to take: once, and then not before [`Subscription::take`] was called. The first
-    /// time it is called from here. Later it is called from whatever thread draws, so it must be quick.
+    /// `wake` is called when there is damage to take: once, and not again before [`Subscription::take`] was called. The
+    /// first call comes from this method. Later calls come from the thread that draws, so `wake` must be quick.
     ///
     /// ```
     /// use display_server::{Color, Framebuffer, Size};
@@ -272,7 +273,7 @@ impl Framebuffer {
         is_inside.then(|| &self.pixels[y as usize * self.size.width as usize + x as usize])
     }
 
-    /// `width` pixels of row `y` from column `x`, all of them inside.
+    /// Returns `width` pixels of row `y` from column `x`, all of which must lie inside.
     fn row(&self, y: u32, x: u32, width: u32) -> &[AtomicU32] {
         let start = y as usize * self.size.width as usize + x as usize;
         &self.pixels[start..start + width as usize]
@@ -290,17 +291,17 @@ impl Framebuffer {
     }
 }
 
-/// The row of a record.
+/// Returns the row of a record.
 #[inline]
 fn row(&[_, _, y0, y1, ..]: &[u8; Pixel::SIZE]) -> u16 {
     u16::from_be_bytes([y0, y1])
 }
 
-/// The row that all records of a block lie in, if it is one.
+/// Returns the row that all records of a block lie in, if they do.
 #[inline]
 fn common_row(block: &[[u8; Pixel::SIZE]; BLOCK]) -> Option<u32> {
     let (first, last) = (row(&block[0]), row(&block[BLOCK - 1]));
-    // The last one tells most random blocks at once.
+    // Comparing the first and the last record rejects most random blocks.
     let is_common = first == last && block.iter().fold(0, |bits, record| bits | (row(record) ^ first)) == 0;
     is_common.then_some(first.into())
 }
@@ -312,7 +313,7 @@ struct Rows {
 }
 
 impl Default for Rows {
-    /// None.
+    /// Creates a range without rows.
     fn default() -> Rows {
         Rows { first: u16::MAX, last: 0 }
     }
@@ -325,7 +326,7 @@ impl Rows {
         self.last = self.last.max(y);
     }
 
-    /// Those of a display of `height` rows, and what lies between them.
+    /// Returns the range from the first row to the last, clipped to a display of `height` rows.
     fn range(&self, height: u32) -> Range<u32> {
         self.first.into()..(u32::from(self.last) + 1).min(height)
     }

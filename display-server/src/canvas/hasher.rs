@@ -1,5 +1,4 @@
-//! Computes digests on a thread of its own, which other threads of the machine go before: no connection waits while another's digest
-//! is computed, in whatever number they are asked for.
+//! Computes digests on a thread of low priority, so that no connection waits while the digests of others are computed.
 
 use crate::canvas::apply::Hashing;
 use crate::canvas::display::Display;
@@ -13,31 +12,32 @@ use std::thread;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-/// How nice the thread is to others: it gets a quarter of a processor that somebody else wants as well.
+/// The nice value of the thread: it gets a quarter of a processor that another thread competes for.
 const NICE: i32 = 5;
 
-/// Work that is done for a large digest before a small one has its turn, and what a small one takes at most: some milliseconds. Large
-/// ones are computed one after the other: a piece of each in turn, all of a hundred would be there only at the end.
+/// The work on a large digest between two small ones, and the most that a small one takes: a few milliseconds. Large
+/// digests are computed one after the other: if they alternated, a hundred of them would all be finished only at the
+/// end.
 const PIECE: u64 = 5_000_000;
 
-/// Where connections have their digests computed. Clones are the same. The thread ends with the last of them.
+/// A handle to the thread that computes digests. Clones share the thread, which ends when the last of them is dropped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hasher {
-    /// None if there could be no thread.
+    /// `None` if the thread could not be started.
     jobs: Arc<OnceLock<Option<Sender<Job>>>>,
 }
 
 struct Job {
-    /// Whose turn it is computed in.
+    /// The address on whose behalf it is computed.
     peer: Peer,
     is_small: bool,
-    /// Computes a piece. Returns the digest when it is done.
+    /// Computes a piece. Returns the digest once it is complete.
     advance: Box<dyn FnMut() -> Option<Digest> + Send>,
     done: oneshot::Sender<Digest>,
 }
 
 impl Hasher {
-    /// Begins one, for a connection from `peer`, which has one at a time. The receiver fails if it cannot be computed.
+    /// Begins a digest for a connection from `peer`. The receiver fails if the digest cannot be computed.
     pub(crate) fn start(&self, hashing: Hashing, display: &Display, peer: Peer) -> oneshot::Receiver<Digest> {
         let (job, digest) = Job::new(hashing, display, peer);
         let refused = match self.jobs.get_or_init(start_thread) {
@@ -45,7 +45,7 @@ impl Hasher {
             None => Some(job),
         };
         if let Some(job) = refused {
-            // Better late than never.
+            // Without the thread, the caller computes it.
             let mut queue = Queue::default();
             queue.push(job);
             queue.run_all();
@@ -60,14 +60,14 @@ fn start_thread() -> Option<Sender<Job>> {
     match started {
         Ok(_) => Some(jobs),
         Err(error) => {
-            error!("no thread for digests, others wait for them: {error}");
+            error!("no thread for digests, so they delay other connections: {error}");
             None
         }
     }
 }
 
 fn serve(jobs: &Receiver<Job>) {
-    // Of the calling thread alone, as Linux has it. Elsewhere it would be the whole process.
+    // On Linux this applies to the calling thread alone. Elsewhere it would apply to the whole process.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         debug!("digests are computed at the usual priority: {error}");
@@ -81,12 +81,12 @@ fn serve(jobs: &Receiver<Job>) {
     }
 }
 
-/// What is to be computed.
+/// The digests that are to be computed.
 #[derive(Default)]
 struct Queue {
     small: RoundRobin<Job>,
     large: RoundRobin<Job>,
-    /// The large one that has been begun.
+    /// The large digest that has been begun.
     begun: Option<Job>,
 }
 
@@ -96,11 +96,11 @@ impl Queue {
         queue.push(job.peer, false, job);
     }
 
-    /// Computes a small one, and a piece of a large one. Answers whether there was any.
+    /// Computes a small digest, and a piece of a large one. Returns whether there was any.
     fn run(&mut self) -> bool {
         let (small, large) = (self.small.pop(), self.begun.take().or_else(|| self.large.pop()));
         let is_any = small.is_some() || large.is_some();
-        // A small one is done in one piece.
+        // A small digest is complete after one piece.
         small.and_then(Job::advance).into_iter().for_each(|job| self.push(job));
         self.begun = large.and_then(Job::advance);
         is_any
@@ -119,13 +119,13 @@ impl Job {
         (Job { peer, is_small, advance, done }, digest)
     }
 
-    /// Computes a piece. Returns the job if there is more to do, and somebody waits for it.
+    /// Computes a piece. Returns the job if there is more to do and its connection still waits.
     fn advance(mut self) -> Option<Job> {
         if self.done.is_closed() {
-            // Its connection is gone.
+            // The connection has ended.
             return None;
         }
-        // Others wait for theirs. What it has changed is dropped.
+        // A panic must not end the thread. The state of this job is dropped.
         match catch_unwind(AssertUnwindSafe(&mut self.advance)) {
             Ok(None) => Some(self),
             Ok(Some(digest)) => {
@@ -133,7 +133,7 @@ impl Job {
                 None
             }
             Err(_) => {
-                error!("computing a digest failed, and the client is told that");
+                error!("computing a digest failed: the client is told");
                 None
             }
         }
@@ -142,7 +142,7 @@ impl Job {
 
 #[cfg(test)]
 impl Hasher {
-    /// One that computes nothing.
+    /// Returns a hasher whose digests all fail.
     pub(crate) fn broken() -> Hasher {
         let (jobs, receiver) = channel::<Job>();
         thread::spawn(move || receiver.into_iter().for_each(drop));
@@ -166,14 +166,14 @@ mod tests {
         IpAddr::from([10, 0, 0, last]).into()
     }
 
-    /// One of a part of [`SIZE`], on `display`.
+    /// Returns a job for a part of [`SIZE`], on `display`.
     fn job(display: &Display, peer: Peer, (width, height): (u32, u32)) -> (Job, oneshot::Receiver<Digest>) {
         let hashing = Hashing::new(SIZE.clip(0, 0, width, height));
         Job::new(hashing, display, peer)
     }
 
     #[test]
-    fn a_small_digest_does_not_wait_for_a_large_one_and_nobody_s_is_not_computed() {
+    fn a_small_digest_does_not_wait_for_a_large_one_and_an_abandoned_one_is_not_computed() {
         let display = display();
         let job = |width, height| job(&display, peer(1), (width, height));
         let [(large, mut late), (small, mut early), (left, gone)] =

@@ -10,45 +10,45 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-/// Ready when a record of the journal is on the disk.
+/// A future that is ready when a record of the journal is on the disk.
 type Durable = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One who draws on a canvas, and what of its calls the journal does not have yet.
+/// Draws on a canvas for one client, and tracks which of its calls the journal has not stored yet.
 pub(crate) struct Caller<'a> {
     canvas: &'a Canvas,
     /// What was drawn in this turn.
     damage: Damage,
-    /// The last record that has to be on the disk for what was executed to be durable.
+    /// The number of the record that must be on the disk before everything executed so far is durable.
     recorded: u64,
     durable: Option<Durable>,
-    /// While a write of the journal's file has failed: ready when what was executed is on the disk.
+    /// Set while a write of the journal's file has failed. Ready when all executed calls are on the disk.
     written: Option<Durable>,
-    /// There was no room in the journal to say that the session was taken up.
-    is_unkept: bool,
+    /// The journal had no room to record the start of the session.
+    is_unrecorded: bool,
 }
 
 impl<'a> Caller<'a> {
     pub(crate) fn new(canvas: &'a Canvas) -> Caller<'a> {
         let damage = canvas.display().framebuffer().no_damage();
-        Caller { canvas, damage, recorded: 0, durable: None, written: None, is_unkept: false }
+        Caller { canvas, damage, recorded: 0, durable: None, written: None, is_unrecorded: false }
     }
 
     pub(crate) fn canvas(&self) -> &'a Canvas {
         self.canvas
     }
 
-    /// Begins a turn. It ends with [`Turn::end`].
+    /// Begins a turn, which ends with [`Turn::end`].
     pub(crate) fn turn(&mut self) -> Turn<'_, 'a> {
         let transaction = Transaction::new(self.canvas.journal().map(Journal::recorder));
         Turn { caller: self, transaction }
     }
 
-    /// Writes into the journal that a session was taken up, with what `session` is then, before anything is said of it. A session whose
-    /// client wants to hear of nothing before it is durable says so with `is_durable`.
+    /// Records in the journal that a session was begun or resumed, with the state of `session`, before the client is
+    /// answered. `is_durable` is set if the client asked for answers to durable calls only.
     ///
-    /// If the journal has no room, a new session is not in it, and a restart forgets the session. [`Receipt::has_room`] says when to
-    /// try again.
-    pub(crate) fn take_up(
+    /// If the journal has no room, a new session is not recorded, and a restart forgets it. [`Receipt::has_room`] tells
+    /// when to try again.
+    pub(crate) fn record_session(
         &mut self,
         id: Id,
         session: &Session,
@@ -61,18 +61,20 @@ impl<'a> Caller<'a> {
         if is_taken {
             let sessions = self.canvas.sessions();
             let is_known = |id| sessions.contains(id);
-            // Written before the log is released, so that a connection that takes one of them up again comes behind it.
+            // Written before the log is released, so that the records of a connection that resumes one of these
+            // sessions follow.
             for (id, gone) in journal.mirror().taken_up(id, session.clone(), is_known, sessions.count()) {
-                // Without room it comes back once more after a restart, for as long as a session waits.
+                // Without room, the ended session reappears after a restart, until it expires.
                 _ = turn.take_up(id, &gone);
             }
         }
-        self.is_unkept = !is_taken;
+        self.is_unrecorded = !is_taken;
         let is_resumed = standing == Some(Standing::Resumed);
         if is_taken || is_durable || is_resumed {
             self.recorded = turn.last().unwrap_or(self.recorded);
         }
-        // Of a session that is resumed everything is in the file already, or will be. One that begins waits for the disk anyhow.
+        // The calls of a resumed session may still be unwritten, so answers wait for them. A new session waits for the
+        // disk in any case.
         if let Some(number) = turn.end()
             && is_resumed
         {
@@ -80,23 +82,23 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Holds everything back until this record is on the disk.
+    /// Holds all answers back until this record is on the disk.
     fn hold_back(&mut self, number: u64) {
         self.written =
             self.canvas.journal().map(|journal| Box::pin(journal.recorder().until_durable(number)) as _);
     }
 
-    /// Whether anything is held back.
+    /// Returns whether any answer is held back.
     pub(crate) fn is_held(&self) -> bool {
         self.written.is_some() || self.durable.is_some()
     }
 
-    /// Whether nothing may be said, since the journal's file could not be written.
+    /// Returns whether no answer may be sent because the journal's file could not be written.
     pub(crate) fn is_unwritten(&self) -> bool {
         self.written.is_some()
     }
 
-    /// Ready when what was executed is in the journal's file.
+    /// Is ready when all executed calls are in the journal's file.
     pub(crate) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(written) = &mut self.written {
             ready!(written.as_mut().poll(cx));
@@ -105,7 +107,7 @@ impl<'a> Caller<'a> {
         Poll::Ready(())
     }
 
-    /// Begins to wait until all that was executed is on the disk. Returns whether it is not.
+    /// Begins to wait until all executed calls are on the disk. Returns `false` if they are already.
     pub(crate) fn wait_durable(&mut self) -> bool {
         let recorder = self.canvas.journal().map(Journal::recorder);
         let recorder = recorder.filter(|journal| !journal.has_durable(self.recorded));
@@ -113,7 +115,8 @@ impl<'a> Caller<'a> {
         self.durable.is_some()
     }
 
-    /// Ready when what was waited for with [`Caller::wait_durable`] is on the disk, or nothing was; whether something was.
+    /// Is ready when the calls that [`Caller::wait_durable`] waits for are on the disk: `true` then, and `false` if it
+    /// waits for none.
     pub(crate) fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(durable) = &mut self.durable else { return Poll::Ready(false) };
         ready!(durable.as_mut().poll(cx));
@@ -122,26 +125,28 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// A turn of a [`Caller`]. With a journal it has the log from its first drawing call on, so that others draw before or after it.
+/// A turn of a [`Caller`]. With a journal, it holds the lock of the log from its first drawing call on, so no other
+/// turn draws meanwhile.
 pub(crate) struct Turn<'t, 'a> {
     caller: &'t mut Caller<'a>,
     transaction: Transaction<'a>,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Receipt {
-    /// A session was taken up without room in the journal, and there is room now: [`Caller::take_up`] is to be called again, before
-    /// anything is said.
+    /// The journal had no room to record the session, and has room now: call [`Caller::record_session`] again before
+    /// the client is answered.
     pub(crate) has_room: bool,
 }
 
 impl Turn<'_, '_> {
-    /// Executes a call. `stamp` is what it is in its session.
+    /// Executes a call. `stamp` identifies it within its session.
     ///
     /// # Errors
-    /// Of [`apply`]; [`Code::NoSpace`](draw_protocol::Code::NoSpace) and
-    /// [`Code::ShuttingDown`](draw_protocol::Code::ShuttingDown) if the journal cannot be written: then nothing is drawn.
+    /// Those of [`apply`]; [`Code::NoSpace`](draw_protocol::Code::NoSpace) and
+    /// [`Code::ShuttingDown`](draw_protocol::Code::ShuttingDown) if the journal cannot be written, in which case
+    /// nothing is drawn.
     pub(crate) fn call(&mut self, stamp: Option<Stamp>, request: &Request<'_>) -> Result<Answer, Fault> {
         let entry = self.transaction.record(stamp, request)?;
         let Canvas { display, journal, .. } = self.caller.canvas;
@@ -152,10 +157,11 @@ impl Turn<'_, '_> {
         result
     }
 
-    /// Waits for the turns of others, so that what this question answers is in the journal's file, or will be.
-    pub(crate) fn ask(&mut self, stamp: Option<Stamp>, question: &Request<'_>) {
-        // It changes nothing, so that nothing can be wrong with it.
-        _ = self.transaction.record(stamp, question);
+    /// Orders a read behind the turns of other connections, so that the pixels it returns are in the journal's file, or
+    /// this turn is held back with them.
+    pub(crate) fn order_read(&mut self, stamp: Option<Stamp>, request: &Request<'_>) {
+        // A read is not recorded, so this cannot fail.
+        _ = self.transaction.record(stamp, request);
     }
 
     /// Appends the pixels of `area` to `out`, row by row, 4 bytes each.
@@ -166,12 +172,13 @@ impl Turn<'_, '_> {
         read(area, self.caller.canvas.display().framebuffer(), out)
     }
 
-    /// The same for rows that `out` has room for.
+    /// Does the same for rows that `out` has room for, so it cannot fail.
     pub(crate) fn read_into(&self, area: Area, out: &mut Vec<u8>) {
         self.caller.canvas.display().framebuffer().read(area, out);
     }
 
-    /// Ends the turn: all of it is in the journal's file before anybody is told, or held back until it is; and presenters hear of it.
+    /// Ends the turn: writes its records to the journal's file, or holds answers back until they are written, and
+    /// publishes the damage.
     pub(crate) fn end(self) -> Receipt {
         let Turn { caller, transaction } = self;
         let last = transaction.last();
@@ -181,6 +188,6 @@ impl Turn<'_, '_> {
         if let Some(number) = unwritten {
             caller.hold_back(number);
         }
-        Receipt { has_room: caller.is_unkept && last.is_some() }
+        Receipt { has_room: caller.is_unrecorded && last.is_some() }
     }
 }

@@ -1,16 +1,17 @@
-//! Who has a place, who waits for one, and who has to give his to another.
+//! Limits the number of connections, and decides which clients get a place when there are too many.
 //!
-//! While there are places everybody who comes has one. When there are none left, those who enqueue wait in a small room of
-//! [`limits::WAITING`], for [`limits::WAITING_TIME`] at most: then they are told that the display is busy. A place becomes free when
-//! somebody goes, and for one who has said something also when another gives it up:
+//! While places are free, each new client gets one. When none is left, up to [`limits::WAITING`] new clients wait, for
+//! [`limits::WAITING_TIME`] at most, and are then told that the display is busy. A place becomes free when a connection
+//! ends. For a waiting client that has sent something, a connection is evicted, in this order:
 //!
-//! 1. one that is on its way out, and only waits for its client to end as well;
-//! 2. one that has said nothing for [`limits::SILENT`]: of the address that has the most places, the one that came first;
-//! 3. one that has been idle for [`limits::IDLE`] at least, of an address that has more than half of all places, or more than twice as
-//!    many as the newcomer's: of the address that has the most, the one that has been idle for the longest.
+//! 1. one that is closing, and only waits for its client to close its side;
+//! 2. one that has sent nothing for [`limits::SILENT`]: of the address with the most places, the oldest;
+//! 3. one that has been idle for at least [`limits::IDLE`], of an address that has more than half of all places, or
+//!    more than twice as many as the newcomer's: of the address with the most places, the one that has been idle for
+//!    the longest.
 //!
-//! A client that draws, or has greeted and comes from an address with one or two places, is never among them. Of those that wait, one
-//! that has said something goes first, from the address that has the fewest places.
+//! A connection that draws, or has said hello and comes from an address with one or two places, is never evicted. Among
+//! waiting clients, one that has sent something goes first, from the address with the fewest places.
 
 mod rate_limit;
 #[cfg(test)]
@@ -26,33 +27,34 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::task::{AbortHandle, Id};
 
-/// How often it is rechecked after those who wait for a place.
+/// How often waiting clients are checked again.
 pub(crate) const RECHECK: Duration = Duration::from_millis(20);
 
-/// What a connection lets others know of what it does, and where it comes from.
+/// The place of a connection: its address, and what the server needs to know of its activity.
 #[derive(Debug)]
 pub(crate) struct Slot {
     peer: Peer,
     since: Instant,
-    /// [`State`] in one word, since each turn of a connection writes it: two flags, and above them microseconds after `since`.
+    /// [`Activity`] in one word, since each turn of a connection writes it: two flags, and above them microseconds
+    /// after `since`.
     state: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct Activity {
     has_spoken: bool,
     is_leaving: bool,
-    /// When it last waited for its client.
+    /// When the connection last waited for its client.
     touched: Instant,
 }
 
 impl Slot {
     const SPOKEN: u64 = 1;
     const LEAVING: u64 = 2;
-    /// What the time is multiplied by.
+    /// The factor of the time, which is above the flags.
     const TIME: u64 = 4;
 
-    /// The slot of a connection that comes from no address.
+    /// Creates the slot of a connection without an address.
     pub(crate) fn new(now: Instant) -> Slot {
         Slot::of(Peer::default(), now)
     }
@@ -65,28 +67,28 @@ impl Slot {
         self.peer
     }
 
-    fn state(&self) -> State {
+    fn activity(&self) -> Activity {
         let state = self.state.load(Relaxed);
-        State {
+        Activity {
             has_spoken: state & Slot::SPOKEN != 0,
             is_leaving: state & Slot::LEAVING != 0,
             touched: self.since + Duration::from_micros(state / Slot::TIME),
         }
     }
 
-    /// It begins to wait for its client. Not called after [`Slot::leave`].
+    /// Records that the connection waits for its client. Must not be called after [`Slot::leave`].
     pub(crate) fn touch(&self, has_spoken: bool, now: Instant) {
         let micros = now.saturating_duration_since(self.since).as_micros() as u64;
         self.state.store(micros * Slot::TIME + u64::from(has_spoken) * Slot::SPOKEN, Relaxed);
     }
 
-    /// It only waits for its client to end as well.
+    /// Records that the connection only waits for its client to close its side.
     pub(crate) fn leave(&self) {
         self.state.fetch_or(Slot::LEAVING, Relaxed);
     }
 }
 
-/// One that waits for a place, with whatever it is.
+/// A client that waits for a place.
 #[derive(Debug)]
 struct Newcomer<T> {
     client: T,
@@ -99,34 +101,34 @@ struct Occupant {
     slot: Arc<Slot>,
     since: Instant,
     task: AbortHandle,
-    /// It was told to go.
+    /// It was evicted, and has not ended yet.
     is_evicted: bool,
 }
 
-/// The places of a server.
+/// The places of a server, and the clients that wait for one.
 #[derive(Debug)]
 pub(crate) struct Admission<T> {
     places: usize,
     occupants: HashMap<Id, Occupant>,
-    /// How many each has that were not told to go.
+    /// Connections of each address that were not evicted.
     counts: HashMap<Peer, usize>,
-    /// Holders that were told to go and have not gone yet.
+    /// Connections that were evicted and have not ended yet.
     evicted: usize,
     waiting: VecDeque<Newcomer<T>>,
-    /// Addresses for which no holder gives up a place, as far as the last search found: a flood of newcomers does not repeat the search
-    /// for each.
+    /// Addresses for which the last search found no connection to evict, so that a flood of newcomers does not repeat
+    /// the search for each.
     refused: HashSet<Peer>,
     rechecked: Instant,
 }
 
-/// What is to be done for one that waits.
+/// What to do with a waiting client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decision<T> {
-    /// Give it a place, with [`Admission::occupy`].
+    /// Serve it, and call [`Admission::occupy`].
     Admit(T, Peer),
-    /// Tell it that there is none.
+    /// Tell it that the display is busy.
     TurnAway(T),
-    /// It has said nothing: let it go.
+    /// Close its connection: it has sent nothing.
     Drop(T),
 }
 
@@ -147,7 +149,7 @@ impl<T> Admission<T> {
         self.occupants.len() >= self.places
     }
 
-    /// Whether anybody waits, so that [`Admission::next`] is to be asked again in a while.
+    /// Returns whether any client waits, so that [`Admission::next`] has to be called again after a while.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -156,23 +158,23 @@ impl<T> Admission<T> {
         self.waiting.len() < limits::WAITING
     }
 
-    /// Returns those that wait, in the order in which they came.
+    /// Returns the waiting clients, in order of arrival.
     pub(crate) fn into_waiting(self) -> impl Iterator<Item = T> {
         self.waiting.into_iter().map(|newcomer| newcomer.client)
     }
 
-    /// One more comes.
+    /// Adds a client that waits.
     pub(crate) fn enqueue(&mut self, client: T, peer: Peer, now: Instant) {
         self.waiting.push_back(Newcomer { client, peer, since: now });
     }
 
-    /// One was given a place, as `task`.
+    /// Records that a client was given a place, and is served by `task`.
     pub(crate) fn occupy(&mut self, task: AbortHandle, slot: Arc<Slot>, now: Instant) {
         *self.counts.entry(slot.peer).or_default() += 1;
         self.occupants.insert(task.id(), Occupant { slot, since: now, task, is_evicted: false });
     }
 
-    /// A task is over. Answers whether it had a place.
+    /// Records that a task has ended. Returns whether it had a place.
     pub(crate) fn free(&mut self, task: Id) -> bool {
         let Some(holder) = self.occupants.remove(&task) else { return false };
         match holder.is_evicted {
@@ -195,13 +197,13 @@ impl<T> Admission<T> {
         self.counts.get(&peer).copied().unwrap_or(0)
     }
 
-    /// What is to be done now, if anything. `has_spoken` finds out whether one that waits has said anything.
+    /// Returns what to do now, if anything. `has_spoken` returns whether a waiting client has sent anything.
     pub(crate) fn next(&mut self, now: Instant, has_spoken: impl Fn(&T) -> bool) -> Option<Decision<T>> {
         if self.waiting.is_empty() {
             return None;
         }
         if !self.is_full() {
-            // Those of an address keep their order.
+            // Clients of the same address keep their order.
             let key = |newcomer: &Newcomer<T>| (!has_spoken(&newcomer.client), self.count(newcomer.peer));
             let first = match self.waiting.len() {
                 1 => Some(0),
@@ -223,7 +225,7 @@ impl<T> Admission<T> {
                 silent = silent.or(Some(number));
             }
         }
-        // One that has said nothing makes room for the next to wait.
+        // A silent client makes room for the next one to wait.
         if let Some(newcomer) = silent.and_then(|silent| self.take(silent)) {
             return Some(Decision::Drop(newcomer.client));
         }
@@ -231,7 +233,7 @@ impl<T> Admission<T> {
         wanting.sort_unstable_by_key(|&(count, number, _)| (count, number));
         self.make_room(&wanting, now);
         let late = self.waiting.iter().position(|newcomer| is_late(newcomer, limits::WAITING_TIME));
-        // All that wait have something to say, and no holder makes room.
+        // All waiting clients have sent something, and no connection is being evicted.
         let is_over = is_crowded && is_each_wanting && self.evicted == 0;
         let most =
             wanting.iter().filter(|_| is_over).max_by_key(|&&(count, number, _)| (count, Reverse(number)));
@@ -243,7 +245,7 @@ impl<T> Admission<T> {
         self.waiting.remove(number)
     }
 
-    /// Has somebody give up a place for each of these who wait, in this order, where that is possible.
+    /// Evicts a connection for each of these waiting clients, in this order, where that is allowed.
     fn make_room(&mut self, wanting: &[(usize, usize, Peer)], now: Instant) {
         if now.saturating_duration_since(self.rechecked) >= RECHECK {
             self.refused.clear();
@@ -268,21 +270,21 @@ impl<T> Admission<T> {
         }
     }
 
-    /// Who gives its place to one from `peer`, which has `held` places.
+    /// Returns the connection to evict for a client from `peer`, which has `held` places.
     fn victim(&self, peer: Peer, held: usize, now: Instant) -> Option<Id> {
         let is_over = |since: Instant, limit| now.saturating_duration_since(since) >= limit;
         let rank = |holder: &Occupant| {
-            let (state, of) = (holder.slot.state(), holder.slot.peer);
-            if state.is_leaving {
+            let (activity, of) = (holder.slot.activity(), holder.slot.peer);
+            if activity.is_leaving {
                 return Some((2, 0, Reverse(holder.since)));
             }
-            if !state.has_spoken && is_over(holder.since, limits::SILENT) {
+            if !activity.has_spoken && is_over(holder.since, limits::SILENT) {
                 return Some((1, self.count(of), Reverse(holder.since)));
             }
-            let is_idle = of != peer && is_over(state.touched, limits::IDLE);
+            let is_idle = of != peer && is_over(activity.touched, limits::IDLE);
             let count = if is_idle { self.count(of) } else { 0 };
             let is_crowd = count > self.places / 2 || count > 2 * (held + 1);
-            is_crowd.then_some((0, count, Reverse(state.touched)))
+            is_crowd.then_some((0, count, Reverse(activity.touched)))
         };
         let staying = self.occupants.iter().filter(|(_, holder)| !holder.is_evicted);
         let ranked = staying.filter_map(|(id, holder)| Some((rank(holder)?, *id)));

@@ -1,27 +1,27 @@
-//! The memory that the buffers of all connections may hold together.
+//! Limits the memory of the buffers of all connections together.
 //!
-//! Each connection has a part of its own, set aside when the server starts: one read buffer, and what an idle machine
-//! needs to take in one buffer full. With that any number of clients can draw and ask small things, whatever others do.
-//! Everything beyond it, which is long messages on their way in, long answers on their way out, and the larger buffer
-//! that a stream is read with while there is room for it, comes out of one shared [`Budget`]. A connection asks *before* its buffers grow, for the most that one step can make of them:
-//! a `Vec` at most doubles, and one read adds [`limits::READ`] bytes. Before it sleeps it gives back what it does not
-//! hold. What keeps those who hold much from harming others:
+//! Each connection has a reserve of its own, set aside when the server starts: one read buffer, and the memory that an
+//! idle state machine needs to process a full buffer. With that, any number of clients can draw and read small areas,
+//! whatever other clients do. Everything beyond comes out of one shared [`Budget`]: long messages that are being
+//! received, long answers that are being sent, and large read buffers. A connection asks *before* its buffers grow, for
+//! the most memory that one step can use: a `Vec` at most doubles, and one read adds [`limits::READ`] bytes. Before it
+//! sleeps, it gives back what it does not use. These rules keep connections with much memory from harming others:
 //!
-//! - a connection that comes while there is room takes a [`BAND`](limits::BAND) more for its own. So a client that asks for images by bands of
-//!   rows, as the client library does, never waits for anybody;
-//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have taken many answers, or sent many images. A client
-//!   that asks and does not read, or begins messages and does not end them, never gets at it;
-//! - when there is no room, a connection neither reads nor executes until there is. Those who wait are served in order, but that one
-//!   that wants much lets those that want less go first for a moment. A plain client is answered
-//!   with an image piece by piece, each in what its connection has of its own; one of a session, if it does not come to it in time,
-//!   is refused with `no_memory`;
-//! - one connection at a time that holds some already may have what it lacks for a whole message out of a part that is for nothing else.
-//!   So those that are in the middle of long messages never all wait for each other;
-//! - while anybody waits, a connection that holds memory and does not get on, since its client neither reads nor sends, is
-//!   [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first; and if they all wait for memory only, as
-//!   many of those as it takes for one to go on.
+//! - a connection that is accepted while there is room adds a [`BAND`](limits::BAND) to its reserve. So a client that
+//!   reads images by bands of rows, as the client library does, never waits for other connections;
+//! - a quarter of the rest is only for [proven](limits::PROVEN) connections, which have read many answers, or sent many
+//!   images. A client that does not read its answers, or does not complete its messages, never gets that part;
+//! - when there is no room, a connection neither reads nor executes until there is. Waiting connections are served in
+//!   order, except that small requests may overtake large ones for a short time. A plain client gets an image piece by
+//!   piece, each within the reserve of its connection; a client with a session is refused with `no_memory` if there is
+//!   no memory in time;
+//! - one connection at a time that already holds memory may complete a message with a part that is reserved for this.
+//!   So connections in the middle of long messages never all wait for each other;
+//! - while any connection waits, a connection that holds memory and makes no progress, since its client neither reads
+//!   nor sends, is [cut](Share::poll_cut) after [`limits::RECLAIM`], the largest first. If all connections that hold
+//!   memory wait for memory, as many of them are cut as it takes for one to continue.
 //!
-//! The fault of a batch is not asked for: it is smaller than the batch, for which twice its size was granted.
+//! The fault of a batch needs no grant: it is smaller than the batch, for which twice its size was granted.
 
 mod pool;
 #[cfg(test)]
@@ -40,38 +40,39 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
-/// What is counted: this many bytes.
+/// The unit of the budget, in bytes.
 const UNIT: usize = 1 << 10;
 
-/// What a session holds between two acknowledgements: a digest of 8 bytes for each request, in a queue that is at most half
-/// empty, and what else there is of it. To ask for that would be a lock for each call of a client that draws pixel by pixel.
+/// The memory of a session between two acknowledgements: a digest of 8 bytes for each request, in a queue that is at
+/// most half empty, and its other fields. Asking for it would take a lock for each call of a client that draws pixel by
+/// pixel.
 const SESSION: usize = 2 * 8 * limits::ACK_CALLS as usize + (1 << 10);
 
-/// What the state machine of a connection may hold without asking: an idle one keeps a buffer of
+/// The memory that the state machine of a connection may hold without a grant: when idle, it keeps a buffer of
 /// [`limits::IDLE_BUFFER`] for each direction and a session, and may need [`growth`] of that.
 const OWN: usize = growth(2 * limits::IDLE_BUFFER + SESSION);
 
-/// What it has beyond that if there was room when it came: the answer that a band of an image is, and what is around it.
+/// The memory that is added if there was room when the connection was accepted: an answer with a band of an image.
 const OWN_BAND: usize = limits::BAND + (4 << 10);
 
-/// What one that has begun a message may need for the rest of it: all of the longest, and a read.
+/// The memory to complete a message that has begun: the longest message, and a read.
 const FINISH: usize = limits::MESSAGE + OWN;
 
-/// How often those who wait check for one that holds memory and does not get on ...
+/// How often a waiting connection checks for connections that hold memory and make no progress ...
 const CHECK: Duration = Duration::from_millis(100);
 
-/// ... and how soon they do so first: where there is one already, they hardly wait.
+/// ... and the delay of its first check, which is short, so that it hardly waits if there is one already.
 const FIRST_CHECK: Duration = Duration::from_millis(10);
 
-/// The most that buffers of `held` bytes can become within one step, of one read of [`limits::READ`] bytes.
+/// Returns the most memory of buffers of `held` bytes after one step, with one read of [`limits::READ`] bytes.
 pub(crate) const fn growth(held: usize) -> usize {
     2 * held + limits::READ
 }
 
-/// What a large read buffer, and a step that takes in all of it, take beyond a usual one.
+/// The memory of a large read buffer, and of a step that processes all of it, beyond those of a usual buffer.
 pub(crate) const LARGE: usize = 2 * (limits::STREAM_READ - limits::READ);
 
-/// The shared part.
+/// The memory that connections share. Clones are the same budget.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     pool: Arc<Mutex<Pool>>,
@@ -79,22 +80,22 @@ pub(crate) struct Budget {
     created: Instant,
 }
 
-/// What a connection waits for at present, when it is not for its client.
+/// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum WaitsFor {
-    /// To read, or to send.
+    /// Its client, to read or to send.
     Client,
     /// Memory.
     Memory,
-    /// Its turn, the disk, or another connection of its session. Its client is not to blame.
+    /// A place in the lane, the disk, or another connection of its session, none of which its client can influence.
     Display,
 }
 
-/// How a connection that holds memory gets on, for those who wait for some.
+/// The progress of a connection that holds memory, as waiting connections see it.
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// Milliseconds since the budget was made, when it last got on.
+    /// When it last made progress, in milliseconds since the budget was created.
     since: AtomicU64,
     waits: AtomicU8,
     is_cut: AtomicBool,
@@ -102,12 +103,12 @@ pub(crate) struct Progress {
 }
 
 impl Budget {
-    /// `memory` bytes for `connections`, each of which gets a part of its own.
+    /// Creates a budget of `memory` bytes for `connections` connections, each with its own reserve.
     pub(crate) fn new(memory: usize, connections: usize) -> Budget {
         Budget::with(memory, connections, FINISH)
     }
 
-    /// The same, with `finish` bytes for one at a time to end what it has begun.
+    /// Creates a budget with `finish` bytes reserved for completing messages.
     fn with(memory: usize, connections: usize, finish: usize) -> Budget {
         let units = memory.saturating_sub(connections.saturating_mul(OWN + limits::READ)) / UNIT;
         Budget {
@@ -125,7 +126,7 @@ impl Budget {
         u64::try_from(now.saturating_duration_since(self.created).as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The share of one connection.
+    /// Returns the share of a new connection.
     pub(crate) fn share(&self) -> Share {
         let progress = Arc::new(Progress {
             since: AtomicU64::new(self.millis(clock::now())),
@@ -141,19 +142,19 @@ impl Budget {
     }
 }
 
-/// What one connection may hold.
+/// The memory that one connection may hold.
 pub(crate) struct Share {
     budget: Budget,
     progress: Arc<Progress>,
     id: u64,
-    /// Bytes that it need not ask for.
+    /// Bytes that it may hold without a grant.
     own: usize,
-    /// What it was granted.
+    /// The units that were granted.
     units: usize,
     waiting: Option<Waiting>,
-    /// Bytes that came or went since it last got on, by [`limits::MESSAGE_RATE`].
+    /// Bytes received or sent since it last made progress, which takes [`limits::MESSAGE_RATE`] of them.
     moved: u64,
-    /// Bytes of answers that the client has taken, and of images that it has sent whole, in all.
+    /// Bytes of answers that the client has read, and of images that it has sent completely, in total.
     taken: u64,
 }
 
@@ -163,14 +164,14 @@ struct Waiting {
 }
 
 impl Share {
-    /// Units that are to be granted for the connection to hold `bytes`; never more than there are at all, since a
-    /// connection that asked for that would wait for ever: alone, it goes on.
+    /// Returns the units that must be granted for the connection to hold `bytes`. It is limited to the whole budget,
+    /// since a connection that asked for more would wait for ever; with the whole budget, it continues.
     fn missing(&self, bytes: usize) -> usize {
         let wanted = bytes.saturating_sub(self.own).div_ceil(UNIT).min(self.budget.units);
         wanted.saturating_sub(self.units)
     }
 
-    /// Takes the band of its own, if it has none yet and there is room.
+    /// Adds a band to the reserve, if it has none yet and there is room.
     fn take_band(&mut self) {
         if self.own == OWN && self.budget.pool().take_band(self.id, OWN_BAND.div_ceil(UNIT)) {
             self.own += OWN_BAND;
@@ -181,7 +182,7 @@ impl Share {
         Want { id: self.id, units, is_proven: self.is_proven() }
     }
 
-    /// Whether its client is one of those that take what they ask for.
+    /// Returns whether the client is [proven](limits::PROVEN).
     pub(crate) fn is_proven(&self) -> bool {
         self.taken >= limits::PROVEN
     }
@@ -195,7 +196,7 @@ impl Share {
         self.units += units;
     }
 
-    /// Whether the connection may hold `bytes`, now.
+    /// Returns whether the connection may hold `bytes` now.
     pub(crate) fn try_cover(&mut self, bytes: usize) -> bool {
         let mut missing = self.missing(bytes);
         if missing > 0 && self.waiting.is_none() {
@@ -203,7 +204,7 @@ impl Share {
             missing = self.missing(bytes);
         }
         if missing == 0 || self.waiting.is_some() {
-            // Who waits already gets it in turn.
+            // A connection that waits already is granted memory in turn.
             return missing == 0;
         }
         let is_granted = self.budget.pool().try_take(self.want(missing), clock::now());
@@ -213,17 +214,17 @@ impl Share {
         is_granted
     }
 
-    /// Whether the connection could ever hold `bytes`: for what can be refused.
+    /// Returns whether the connection could ever hold `bytes`, for requests that can be refused.
     pub(crate) fn can_cover(&self, bytes: usize) -> bool {
         bytes.saturating_sub(self.own) <= self.budget.units * UNIT
     }
 
-    /// Like [`Share::try_cover`], but only if there is as much.
+    /// Does the same as [`Share::try_cover`], if [`Share::can_cover`] returns true.
     pub(crate) fn try_cover_all(&mut self, bytes: usize) -> bool {
         self.can_cover(bytes) && self.try_cover(bytes)
     }
 
-    /// Ready when the connection may hold `bytes`.
+    /// Is ready when the connection may hold `bytes`.
     pub(crate) fn poll_cover(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
         loop {
             if self.take_granted() {
@@ -258,7 +259,7 @@ impl Share {
         }
     }
 
-    /// Takes over what was granted while it waited. Answers whether that was so.
+    /// Takes over the memory that was granted while the connection waited. Returns whether any was.
     fn take_granted(&mut self) -> bool {
         let Some(waiting) = &self.waiting else { return false };
         if self.budget.pool().is_waiting(self.id) {
@@ -270,12 +271,12 @@ impl Share {
         true
     }
 
-    /// Whether the connection waits until it may hold more.
+    /// Returns whether the connection waits for memory.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
 
-    /// Leaves the queue: there is nothing to wait for at present.
+    /// Stops waiting for memory.
     pub(crate) fn stop_waiting(&mut self) {
         if self.waiting.is_some() && !self.take_granted() {
             self.waiting = None;
@@ -283,7 +284,7 @@ impl Share {
         }
     }
 
-    /// Gives back what is not needed to hold `bytes`.
+    /// Gives back memory that is not needed to hold `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let needed = bytes.saturating_sub(self.own).div_ceil(UNIT);
         if self.units > needed {
@@ -292,13 +293,13 @@ impl Share {
         }
     }
 
-    /// The connection has got on, by something that its client did, or as it waits for something else.
+    /// Records progress: the client read or sent enough, or the connection waits for something else.
     pub(crate) fn made_progress(&mut self, now: Instant) {
         self.moved = 0;
         self.progress.since.store(self.budget.millis(now), Relaxed);
     }
 
-    /// So many bytes came from the client.
+    /// Records that `bytes` were received from the client.
     pub(crate) fn received(&mut self, bytes: usize, now: Instant) {
         if self.units > 0 {
             self.moved += bytes as u64;
@@ -308,25 +309,25 @@ impl Share {
         }
     }
 
-    /// The client has taken so many.
+    /// Records that the client took `bytes`.
     pub(crate) fn sent(&mut self, bytes: usize, now: Instant) {
         self.taken += bytes as u64;
         self.received(bytes, now);
     }
 
-    /// An image of so many bytes came whole, and was drawn.
+    /// Records that an image of `bytes` was received completely, and drawn.
     pub(crate) fn received_image(&mut self, bytes: usize) {
         self.taken += bytes as u64;
     }
 
-    /// What the connection waits for from now on.
+    /// Sets what the connection waits for.
     pub(crate) fn set_waits_for(&mut self, waits: WaitsFor, now: Instant) {
         if self.units > 0 && self.progress.waits.swap(waits as u8, Relaxed) != waits as u8 {
             self.made_progress(now);
         }
     }
 
-    /// Ready when the connection is to end, since others wait for the memory that it holds and does nothing with.
+    /// Is ready when the connection has to end, because others wait for the memory that it holds without progress.
     pub(crate) fn poll_cut(&self, cx: &Context<'_>) -> Poll<()> {
         if self.units == 0 {
             return Poll::Pending;

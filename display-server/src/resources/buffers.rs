@@ -1,20 +1,20 @@
-//! Buffers to read into, kept by threads and not by connections.
+//! Read buffers, which threads keep and connections borrow.
 //!
-//! A connection takes one to try a read and gives it back at once when there was nothing to read, so a thousand idle
-//! connections share one per thread.
+//! A connection takes a buffer to try a read, and gives it back at once if there was nothing to read. A thousand idle
+//! connections share one buffer per thread.
 
 use crate::limits;
 use std::cell::RefCell;
 
-/// Buffers of each size that a thread keeps. One connection at a time is polled on it; another buffer is spare for one
-/// that went to wait with something unread in it and came back.
+/// Buffers of each size that a thread keeps: one for the connection that is being polled, and one that a connection
+/// kept with unread input and then gave back.
 const KEPT: usize = 2;
 
 thread_local! {
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer of [`limits::READ`] or [`limits::STREAM_READ`] bytes and what was read into it. Dropping it gives it back.
+/// A buffer of [`limits::READ`] or [`limits::STREAM_READ`] bytes, and the input in it. Dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     bytes: Box<[u8]>,
@@ -23,7 +23,7 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// An empty one.
+    /// Takes an empty buffer.
     pub(crate) fn take(is_large: bool) -> ReadBuffer {
         let size = if is_large { limits::STREAM_READ } else { limits::READ };
         let find = |spare: &RefCell<Vec<Box<[u8]>>>| {
@@ -31,33 +31,33 @@ impl ReadBuffer {
             let place = spare.iter().position(|bytes| bytes.len() == size)?;
             Some(spare.swap_remove(place))
         };
-        // A thread that is ending has no spare buffers any more.
+        // A thread that is ending has no spare buffers.
         let spare = SPARE.try_with(find).ok().flatten();
         let bytes = spare.unwrap_or_else(|| vec![0; size].into_boxed_slice());
         ReadBuffer { bytes, start: 0, end: 0 }
     }
 
-    /// Bytes of memory that it has.
+    /// Returns the size of the buffer in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
-    /// All of it, to be read into.
+    /// Returns the whole buffer, to read into.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// `n` bytes were read into it.
+    /// Records that `n` bytes were read into the buffer.
     pub(crate) fn fill(&mut self, n: usize) {
         (self.start, self.end) = (0, n.min(self.bytes.len()));
     }
 
-    /// What was read and not consumed.
+    /// Returns the input that was not consumed yet.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    /// All but the last `left` bytes have been consumed.
+    /// Records that all but the last `left` bytes of input were consumed.
     pub(crate) fn keep_last(&mut self, left: usize) {
         self.start = self.end - left.min(self.end);
     }

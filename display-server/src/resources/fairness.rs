@@ -1,15 +1,16 @@
-//! How the processor is shared: cheap calls do not wait for expensive ones.
+//! Shares the processor, so that cheap calls do not wait for expensive ones.
 //!
-//! A connection has an allowance of work, which fills up with time. One that has used it up is heavy, and executes only while it has
-//! a place in the [`Lane`]. Places are given out to one address after the other, and of one address in turn to connections that are
-//! [proven](crate::limits::PROVEN) and to those that are not. A connection keeps its place while it
-//! lets other tasks run, and gives it up when it waits for its client, or at the end of a slice if others wait for the lane.
+//! A connection has an allowance of work, which refills with time. A connection that has used it up is heavy, and
+//! executes only while it has a place in the [`Lane`]. Addresses get places in turn, and within an address
+//! [proven](crate::limits::PROVEN) and other connections alternate. A connection keeps its place while it yields to
+//! other tasks, and gives it up when it waits for its client, or at the end of a slice if other connections wait for
+//! the lane.
 //!
-//! A place is as large as the turns of its connection have been, and the lane has room for two of the largest. While all heavy
-//! connections fit into it together, as dozens of streams of small batches do, they need no places.
+//! The size of a place is that of the connection's recent turns, and the lane has room for two of the largest. While
+//! all heavy connections fit into it together, as dozens of streams of small batches do, they need no places.
 //!
-//! Those that wait are in the queue of the lane and not in that of the runtime. So, however many clients ask for as much as they can,
-//! the runtime has at most two of the largest turns of theirs to run before a cheap call. A heavy client that is alone never waits.
+//! Waiting connections are in the queue of the lane and not in that of the runtime. So, for any number of heavy
+//! clients, the runtime runs at most two of their largest turns before a cheap call. A single heavy client never waits.
 
 use crate::resources::round_robin::RoundRobin;
 use draw_protocol::session::Peer;
@@ -21,45 +22,46 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Pixels after which a connection lets others run: a quarter of a millisecond of filling, up to a millisecond on a slow machine. With
-/// half of it, 20 clients that fill without a pause get a tenth less done, since each switch also sends answers.
+/// The work of a slice, in pixels filled: a quarter of a millisecond, up to a millisecond on a slow machine. With half
+/// of it, 20 clients that fill without a pause are a tenth slower, since each switch also sends answers.
 pub(crate) const WORK: u64 = 1_000_000;
 
-/// What a request costs beside its pixels, in those: some 50 ns.
+/// The constant cost of a request, in pixels filled: some 50 ns.
 pub(crate) const CALL: u64 = 50;
 
-/// The work that a connection may have done beyond what time allows and not be heavy: 0.1 ms, so that a hundred that come at once
-/// are 10 ms, once.
+/// The work that a connection may do in advance without being heavy: 0.1 ms, so that a hundred new connections take 10
+/// ms together.
 const ALLOWANCE: u64 = 100_000;
 
-/// The time that allows one pixel: a client that waits for each of its calls makes 50,000 of them in a second, which is half of that.
-/// A hundred of them take half a processor, in small pieces.
+/// The time in which the allowance grows by one pixel. A client that waits for each of its calls makes 50,000 of them
+/// in a second, which uses half of the allowance. A hundred such clients take half a processor, in small pieces.
 const PIXEL_TIME: Duration = Duration::from_nanos(200);
 
-/// Work in the lane at a time: two connections that draw use two cores; more cores would mostly wait for memory.
+/// The work in the lane at a time: two drawing connections use two cores. More cores would mostly wait for memory.
 const ROOM: u64 = 2 * WORK;
 
-/// The smallest place. A turn that executes one read of small calls does less, but reads and answers as well.
+/// The size of the smallest place. A turn that executes one read of small calls costs less, but also reads and answers.
 const LEAST: u64 = WORK / 32;
 
-/// Where heavy connections take turns. Clones are the same lane.
+/// The places of heavy connections. Clones are the same lane.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lane(Arc<Inner>);
 
-/// Of the counters each access is sequentially consistent: one that gives room back and finds that no connection waits has done so
-/// before one that begins to wait looks for room.
+/// All access to the counters is sequentially consistent: if a connection that gives room back finds no waiting
+/// connection, then a connection that begins to wait finds that room.
 ///
-/// It has cache lines of its own: every turn of a heavy connection reads `heavy`, which nothing else is to take from another core.
+/// Aligned to cache lines of its own: every turn of a heavy connection reads `heavy`, and no unrelated write is to
+/// invalidate its cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Inner {
-    /// The sizes of all that are heavy, together. It changes rarely, so that reading it costs little.
+    /// The sum of the sizes of all heavy connections. It changes rarely, so reading it is cheap.
     heavy: AtomicU64,
-    /// The sizes of the places that are given out, together.
+    /// The sum of the sizes of all granted places.
     taken: AtomicU64,
-    /// Connections that wait.
+    /// The number of waiting connections.
     waiting: AtomicUsize,
-    /// Some may have ceased to wait. Never held while anything is woken.
+    /// Waiting connections. Some may have stopped waiting. Never locked while anything is woken.
     turns: Mutex<RoundRobin<Waiting>>,
 }
 
@@ -78,15 +80,15 @@ impl Lane {
         self.0.waiting.load(SeqCst) > 0
     }
 
-    /// One that was heavy and of size `before`, or 0, is of size `after`.
+    /// Updates the size of a heavy connection from `before` to `after`; 0 if it is not heavy.
     fn resize(&self, before: u64, after: u64) {
         if before != after {
-            // Wraps where it shrinks; the sum over all never does.
+            // The difference wraps if it is negative; the sum over all connections never does.
             self.0.heavy.fetch_add(after.wrapping_sub(before), SeqCst);
         }
     }
 
-    /// Whether all that are heavy fit in together.
+    /// Returns whether all heavy connections fit into the lane together.
     fn has_room_for_all(&self) -> bool {
         self.0.heavy.load(SeqCst) <= ROOM
     }
@@ -101,7 +103,7 @@ impl Lane {
         !self.is_wanted() && self.try_take(size)
     }
 
-    /// Gives a place of this size back.
+    /// Gives back a place of this size.
     fn leave(&self, size: u64) {
         self.0.taken.fetch_sub(size, SeqCst);
         if self.is_wanted() {
@@ -109,7 +111,7 @@ impl Lane {
         }
     }
 
-    /// Returns where a place for one from `peer` comes.
+    /// Queues a connection from `peer` for a place.
     fn enter(&self, peer: Peer, is_proven: bool, size: u64) -> Entering {
         let (sender, turn) = oneshot::channel();
         self.0.waiting.fetch_add(1, SeqCst);
@@ -118,18 +120,18 @@ impl Lane {
         Entering { lane: self.clone(), turn }
     }
 
-    /// Gives places to those that wait, in order, as far as there is room.
+    /// Grants places to waiting connections, in order, while there is room.
     fn give_out(&self) {
         loop {
             let next = self.turns().pop_if(|next| self.try_take(next.size));
             let Some(Waiting { size, sender }) = next else { return };
-            // That of a connection that has ceased to wait is dropped, and given to the next.
+            // If the connection has stopped waiting, the place is dropped, which grants it to the next one.
             _ = sender.send(Place { lane: Some(self.clone()), size });
         }
     }
 }
 
-/// A place on its way to a connection that has waited for it.
+/// A place that was granted to a connection, which has not taken it yet.
 #[derive(Debug)]
 struct Place {
     lane: Option<Lane>,
@@ -137,7 +139,7 @@ struct Place {
 }
 
 impl Place {
-    /// Returns its size. It is for the caller to give back.
+    /// Returns the size of the place, which the caller has to give back.
     fn take(mut self) -> u64 {
         self.lane = None;
         self.size
@@ -165,21 +167,21 @@ impl Drop for Entering {
     }
 }
 
-/// The work of one connection.
+/// Accounts for the work of one connection.
 pub(crate) struct Work {
     lane: Lane,
     peer: Peer,
-    /// Done, beyond what time has allowed until then.
+    /// Work done beyond the allowance, at the time `at`.
     owed: u64,
     at: Instant,
-    /// The size of the place that it has.
+    /// The size of the place that the connection has.
     place: Option<u64>,
     entering: Option<Entering>,
-    /// Done since it last let others run.
+    /// Work done since the last yield.
     unbroken: u64,
-    /// How large the next place is to be, at most [`WORK`].
+    /// The size of the next place, at most [`WORK`].
     size: u64,
-    /// What of that is counted in the lane: nothing unless it is heavy.
+    /// The size that is counted in the lane: 0 unless the connection is heavy.
     counted: u64,
 }
 
@@ -199,10 +201,11 @@ impl Work {
         }
     }
 
-    /// Returns what may be done in a turn that begins now: nothing if the connection has to wait for a place.
+    /// Returns the work that may be done in a turn that begins now: 0 if the connection has to wait for a place.
     pub(crate) fn allowance(&mut self, now: Instant) -> u64 {
         if self.place.is_none() {
-            // In 64 bits, which last for centuries: dividing 128 took longer than the rest of this.
+            // 64 bits of nanoseconds last for centuries. A division of 128 bits took longer than the rest of this
+            // function.
             let passed =
                 now.saturating_duration_since(self.at).as_nanos() as u64 / PIXEL_TIME.as_nanos() as u64;
             if passed > 0 {
@@ -210,10 +213,10 @@ impl Work {
                 self.at = now;
             }
             if self.owed < ALLOWANCE {
-                // It needs no turn any more, if it has waited for one.
+                // The connection no longer needs a place, if it waits for one.
                 self.entering = None;
                 self.count(0);
-                // All of one read of small calls: a turn that is cut short sends an answer of its own.
+                // Enough for one read of small calls: an interrupted turn would send its answers separately.
                 return (ALLOWANCE - self.owed).max(LEAST);
             }
             self.count(self.size);
@@ -229,7 +232,7 @@ impl Work {
         WORK.saturating_sub(self.unbroken).max(1)
     }
 
-    /// Counts the work that was done in a turn. Returns whether others are to run before the next.
+    /// Counts the work of a turn. Returns whether the connection should yield before the next one.
     pub(crate) fn charge(&mut self, work: u64) -> bool {
         self.owed = self.owed.saturating_add(work);
         self.unbroken = self.unbroken.saturating_add(work);
@@ -239,14 +242,14 @@ impl Work {
         } else if work < self.size / 4 {
             self.size = (self.size / 2).max(LEAST);
         }
-        // One that needs a larger place than it has takes its turn for that.
+        // A connection that needs a larger place has to wait for that.
         if is_over && self.lane.is_wanted() || self.place.is_some_and(|size| size < self.size) {
             self.leave_lane();
         }
         is_over
     }
 
-    /// Gives up the place and the turn of a connection that executes nothing more.
+    /// Gives up the place, also one that is waited for, of a connection that executes nothing more.
     pub(crate) fn leave(&mut self) {
         self.leave_lane();
         self.count(0);
@@ -263,22 +266,22 @@ impl Work {
         }
     }
 
-    /// Begins a new slice: the connection lets others run, and keeps its place meanwhile.
+    /// Begins a new slice: the connection yields, and keeps its place meanwhile.
     pub(crate) fn pause(&mut self) {
         self.unbroken = 0;
     }
 
-    /// Gives up the place: the connection waits for something else than its turn.
+    /// Gives up the place: the connection waits for an event.
     pub(crate) fn wait(&mut self) {
         self.leave_lane();
         self.unbroken = 0;
     }
 
-    /// Ready when the connection has a place.
+    /// Is ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, is_proven: bool) -> Poll<()> {
         let Work { lane, peer, entering, size, .. } = self;
         let entering = entering.get_or_insert_with(|| lane.enter(*peer, is_proven, *size));
-        // Without a place, which is never so, it asks again.
+        // If the sender was dropped, which does not happen, the connection asks again.
         self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok().map(Place::take);
         self.entering = None;
         Poll::Ready(())
@@ -375,7 +378,7 @@ mod tests {
     fn connections_of_small_turns_need_no_places_until_there_are_too_many_of_them() {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut small = heavy(&lane, 64, now);
-        // RoundRobin of a few batches each.
+        // Turns of a few batches each.
         (0..10).for_each(|_| small.iter_mut().for_each(|work| _ = work.charge(LEAST / 8)));
         small.iter_mut().for_each(|work| _ = work.allowance(now));
         small.iter_mut().for_each(Work::wait);

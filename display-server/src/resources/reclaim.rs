@@ -1,8 +1,8 @@
-//! When memory that large buffers have had goes back to the system.
+//! Returns the memory of freed large buffers to the system.
 //!
-//! The C library keeps most of it: a minute after 300 clients that never read it had 313 of 383 MiB. So it is told to give back
-//! unused memory when no large buffer was freed for a while. It still keeps the end of each thread's heap. The program limits that
-//! when it starts (`main.rs`); the library does not change its process.
+//! The C library keeps most freed memory: a minute after 300 clients that never read, it kept 313 of 383 MiB. So it is
+//! told to return unused memory when no large buffer was freed for a while. It still keeps the end of each thread's
+//! heap. The program limits that when it starts (`main.rs`); the library does not change the settings of its process.
 
 use std::convert::Infallible;
 use std::sync::atomic::AtomicBool;
@@ -11,26 +11,28 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::debug;
 
-/// Bytes that a connection frees at a time for it to be worth telling the C library.
+/// Bytes that a connection must free at a time to trigger this.
 const LARGE: u64 = 512 << 10;
 
-/// How long no connection frees as much. A stream of images does so all the time, and would only ask for the memory again.
+/// The time without such a free before memory is returned. A stream of images frees and allocates all the time, and
+/// would only need the memory again.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// How often memory is given back after that, and with which pause: what was freed in small pieces meanwhile goes as well.
+/// How often memory is returned after that, and the pause between: this also returns memory that was freed in small
+/// pieces meanwhile.
 const TIMES: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What has become of large buffers.
+/// Tracks frees of large buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Reclaim {
-    /// Some were freed, and nobody has looked since.
+    /// Some were freed since the last check.
     is_due: AtomicBool,
     wake: Notify,
 }
 
 impl Reclaim {
-    /// A connection holds `now` bytes that has held `before`.
+    /// Records that the buffers of a connection changed from `before` to `now` bytes.
     #[inline]
     pub(crate) fn changed(&self, before: u64, now: u64) {
         if before.saturating_sub(now) >= LARGE && !self.is_due.load(Relaxed) {
@@ -39,7 +41,7 @@ impl Reclaim {
         }
     }
 
-    /// Gives memory back whenever that is due, for ever. It sleeps while nothing large was freed.
+    /// Returns memory to the system whenever that is due, for ever. It sleeps while no large buffer was freed.
     pub(crate) async fn run(&self) -> Infallible {
         loop {
             self.wake.notified().await;
@@ -52,7 +54,7 @@ impl Reclaim {
         }
     }
 
-    /// Ready when nothing large was freed for a while.
+    /// Waits until no large buffer was freed for [`QUIET`].
     async fn quiet(&self) {
         while self.is_due.swap(false, Relaxed) {
             tokio::time::sleep(QUIET).await;

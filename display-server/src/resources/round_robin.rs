@@ -1,14 +1,15 @@
-//! A queue in which addresses take turns, so that one with a thousand connections is served as often as one with a single one.
+//! A queue that serves addresses in turn, so that an address with a thousand connections gets no more turns than one
+//! with a single connection.
 
 use draw_protocol::session::Peer;
 use std::collections::{HashMap, VecDeque};
 
-/// Items that wait, by the address that they come from and by class. Addresses take turns, and so do the two classes of an address. Items
-/// of one address and one class keep their order.
+/// Waiting items, by address and by class. Addresses take turns, and so do the two classes of an address. Items of the
+/// same address and class keep their order.
 #[derive(Debug)]
 pub(crate) struct RoundRobin<T> {
     waiting: HashMap<Peer, Classes<T>>,
-    /// Each address that has an item waiting, once.
+    /// Each address that has a waiting item, once.
     order: VecDeque<Peer>,
 }
 
@@ -25,7 +26,7 @@ impl<T> Classes<T> {
         self.queues.iter().all(VecDeque::is_empty)
     }
 
-    /// Returns the class that the next item is of: the other one if that whose turn it is has none.
+    /// Returns the class of the next item: the class whose turn it is, or the other one if that has no items.
     fn class(&self) -> usize {
         if self.queues[self.next].is_empty() { 1 - self.next } else { self.next }
     }
@@ -44,7 +45,7 @@ impl<T> Default for RoundRobin<T> {
 }
 
 impl<T> RoundRobin<T> {
-    /// Adds an item. `class` tells the two classes of an address apart; where there is one, it is always the same.
+    /// Adds an item of one of two classes. A queue with one class always passes the same value.
     pub(crate) fn push(&mut self, peer: Peer, class: bool, item: T) {
         let classes = self.waiting.entry(peer).or_default();
         if classes.is_empty() {
@@ -53,12 +54,12 @@ impl<T> RoundRobin<T> {
         classes.queues[usize::from(class)].push_back(item);
     }
 
-    /// Takes the next item of the address whose turn it is.
+    /// Removes and returns the next item.
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.pop_if(|_| true)
     }
 
-    /// The same, if it `is_due`.
+    /// Removes and returns the next item if `is_due` returns true for it.
     pub(crate) fn pop_if(&mut self, is_due: impl FnOnce(&T) -> bool) -> Option<T> {
         let peer = *self.order.front()?;
         let classes = self.waiting.get_mut(&peer)?;

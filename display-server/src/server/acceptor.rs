@@ -1,4 +1,4 @@
-//! The acceptor: accepts clients at a bounded rate, and keeps those that wait for a place.
+//! Accepts clients at a bounded rate, and keeps those that wait for a place.
 
 use crate::clock::now;
 use crate::doors::Door;
@@ -18,25 +18,25 @@ use tokio::task::{Id, JoinError};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-/// The first pause after an error of accept, and the longest. With no descriptors left, accept fails at once, again
-/// and again, until somebody else closes one.
+/// The first pause after an error of `accept`, and the longest. Without free descriptors, `accept` fails immediately
+/// until one is closed.
 const BACK_OFF: Duration = Duration::from_millis(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
-/// A client that has come, from where, and the protocol of the listener that it came to.
+/// A new client, its address, and the protocol of its listener.
 pub(super) type Incoming = (TcpStream, SocketAddr, Door);
 
-/// Where clients come in.
+/// The listeners of a server, and the places for its clients.
 pub(super) struct Acceptor {
     listeners: Vec<(TcpListener, Door)>,
-    /// The listener that is asked first.
+    /// The listener that is polled first.
     next: usize,
     pub(super) connections: usize,
     pub(super) admission: Admission<Incoming>,
-    /// Those that are being told that there is no place.
+    /// The tasks of clients that are being told that the display is busy.
     pub(super) turned_away: HashSet<Id>,
     rate_limit: RateLimit,
-    /// The current pause after errors, and until when it lasts.
+    /// The current pause after errors, and when it ends.
     back_off: Duration,
     pause: Option<Instant>,
     is_full: bool,
@@ -57,7 +57,7 @@ impl Acceptor {
         }
     }
 
-    /// What is to be done for those that have come.
+    /// Returns what to do next with a waiting client, if anything.
     pub(super) fn next_step(&mut self) -> Option<Decision<Incoming>> {
         let is_full = self.admission.is_full();
         if is_full && !self.is_full && self.admission.has_waiting() {
@@ -67,7 +67,8 @@ impl Acceptor {
         self.admission.next(now(), |(stream, ..)| has_spoken(stream))
     }
 
-    /// Waits for one more to come, or for a moment while somebody waits. The future may be dropped and made again; nothing is lost.
+    /// Waits for a new client, or for a short time while clients wait for a place. The future may be dropped at any
+    /// time; no client is lost.
     pub(super) async fn wait(&mut self) {
         if self.admission.has_waiting() {
             _ = tokio::time::timeout(RECHECK, self.accept_next()).await;
@@ -78,7 +79,7 @@ impl Acceptor {
 
     async fn accept_next(&mut self) {
         if !self.admission.has_room_to_wait() {
-            // Until there is.
+            // The caller calls again once there is room.
             return std::future::pending().await;
         }
         if let Some(until) = self.pause {
@@ -130,7 +131,7 @@ impl Acceptor {
     }
 }
 
-/// Whether a client has sent anything. A client that has only ended takes no place from another.
+/// Returns whether a client has sent anything. Closing its side does not count.
 fn has_spoken(stream: &TcpStream) -> bool {
     SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
 }
@@ -143,7 +144,8 @@ pub(super) fn busy(connections: usize) -> Fault {
     Fault::new(Code::Busy, text)
 }
 
-/// As many of `wanted` connections as leave [`limits::SPARE_DESCRIPTORS`] under this process's limit.
+/// Returns the number of connections, at most `wanted`, that leaves [`limits::SPARE_DESCRIPTORS`] descriptors free
+/// under this process's limit.
 pub(super) fn allowed_connections(wanted: usize) -> usize {
     let Some(descriptors) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
         return wanted;
@@ -161,7 +163,7 @@ pub(super) fn allowed_connections(wanted: usize) -> usize {
 }
 
 pub(super) fn report(failure: Option<JoinError>) {
-    // One that has given its place to another was cancelled.
+    // An evicted connection was cancelled.
     if let Some(failure) = failure.filter(|failure| !failure.is_cancelled()) {
         error!("serving a connection failed, and the connection was cut: {failure}");
     }

@@ -1,8 +1,8 @@
-//! Closes a connection so that the client learns why.
+//! Closes a connection so that the client receives the last error.
 //!
-//! A socket that is closed while there is input it has not read answers with a reset, and a reset makes the peer's
-//! system throw away what the peer has not read yet: our last error would be lost just when it matters. So the write
-//! side is closed first, and input is read and discarded until the client ends too.
+//! Closing a socket with unread input sends a reset, which makes the peer's system discard bytes that the peer has not
+//! read yet, and with them the error that says why. So the write side is closed first, and input is read and discarded
+//! until the client closes its side.
 
 use crate::clock::now;
 use crate::resources::buffers::ReadBuffer;
@@ -26,19 +26,21 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// The same when the server shuts down, which is to take less than two seconds.
 pub(crate) const SHUTDOWN_LINGER: Duration = Duration::from_secs(1);
 
-/// What is discarded at most: a client may be in the middle of its largest message, and a second one may be under way.
+/// The most input that is discarded: a client may be in the middle of its largest message, and may have sent a second
+/// one.
 const DISCARDED: usize = 2 * limits::MESSAGE;
 
-/// What [`refuse_now`] reads at most: a first message, and what a client has sent behind it by then.
+/// The most input that [`refuse_now`] reads: a first message, and more that a client has sent by then.
 const READ_AT_ONCE: usize = 256 << 10;
 
-/// Has `machine` refuse what has arrived, sends what it says to that, and ends the write side, all without waiting. Nothing was sent
-/// before, so there is room for it. What has arrived behind it is discarded, and only what arrives later is answered with a reset.
+/// Feeds the received input to `machine`, which refuses it, sends the answer, and closes the write side, all without
+/// waiting. Nothing was sent before, so the socket has room. Other received input is discarded; only later input causes
+/// a reset.
 ///
-/// The stream is asked itself: one that has only just come is not known to be readable yet.
+/// Uses the socket directly: the runtime does not know yet whether a new stream is readable.
 ///
 /// # Errors
-/// Whatever the stream says; then there is nothing left to do for it.
+/// Those of the stream, after which it cannot be used.
 pub(crate) fn refuse_now(stream: &TcpStream, machine: &mut server::Connection) -> io::Result<()> {
     take_arrived(stream, |mut input| {
         while machine.closing().is_none() && !matches!(machine.handle_input(&mut input, now()), Step::Wait) {}
@@ -52,19 +54,19 @@ pub(crate) fn refuse_now(stream: &TcpStream, machine: &mut server::Connection) -
     stream.shutdown(Shutdown::Write)
 }
 
-/// Sends `words`, which no protocol has to encode, and ends the write side, without waiting, as [`refuse_now`] does.
+/// Sends `words`, and closes the write side, without waiting, as [`refuse_now`] does.
 ///
 /// # Errors
-/// Whatever the stream says; then there is nothing left to do for it.
+/// Those of the stream, after which it cannot be used.
 pub(crate) fn send_and_close_now(stream: &TcpStream, words: &[u8]) -> io::Result<()> {
     take_arrived(stream, |_| ())?;
     let stream = SockRef::from(stream);
-    // Of a socket that has sent nothing all of it has room.
+    // A socket that has sent nothing has room for all of it.
     _ = (&*stream).write(words)?;
     stream.shutdown(Shutdown::Write)
 }
 
-/// Reads what has arrived, and hands it to `taken`.
+/// Reads the received input, and passes it to `taken`.
 fn take_arrived(stream: &TcpStream, mut taken: impl FnMut(&[u8])) -> io::Result<()> {
     let (stream, mut buffer) = (SockRef::from(stream), ReadBuffer::take(false));
     let mut read = 0;
@@ -83,12 +85,12 @@ fn take_arrived(stream: &TcpStream, mut taken: impl FnMut(&[u8])) -> io::Result<
     Ok(())
 }
 
-/// What a connection has to send, of whatever protocol.
+/// The unsent output of a connection, of any protocol.
 pub(crate) trait Outgoing {
-    /// Returns what is to be sent next; empty if that is nothing.
+    /// Returns the bytes to send next; empty if there are none.
     fn unsent(&mut self, now: Instant) -> &[u8];
 
-    /// Takes away the first `bytes` bytes of it, which are sent.
+    /// Removes the first `bytes` bytes, which were sent.
     fn sent(&mut self, bytes: usize, now: Instant);
 }
 
@@ -102,10 +104,11 @@ impl Outgoing for server::Connection {
     }
 }
 
-/// Sends what is unsent, ends the write side, and discards input until the client ends, all within `limit`.
+/// Sends the unsent output, closes the write side, and discards input until the client closes its side, all within
+/// `limit`.
 ///
 /// # Errors
-/// Whatever the stream says; then there is nothing left to do for it.
+/// Those of the stream, after which it cannot be used.
 pub(crate) async fn close<S>(
     stream: &mut S,
     outgoing: &mut impl Outgoing,
@@ -117,7 +120,7 @@ where
 {
     let (mut is_shut, mut is_at_end, mut discarded) = (false, false, 0);
     let closing = poll_fn(|cx| {
-        // Reading goes on while there is something to send: a client that is stuck in its own sending reads nothing.
+        // Input is read while output is sent: a client whose own sending blocks may not read.
         while !is_at_end && discarded < DISCARDED {
             let mut buffer = ReadBuffer::take(false);
             let mut room = ReadBuf::new(buffer.room());
@@ -131,7 +134,7 @@ where
             let (now, mut stream) = (now(), Pin::new(&mut *stream));
             let unsent = outgoing.unsent(now);
             if unsent.is_empty() {
-                // This flushes, too.
+                // This also flushes.
                 std::task::ready!(stream.poll_shutdown(cx))?;
                 is_shut = true;
                 break;

@@ -1,24 +1,24 @@
-//! Addresses to listen on.
+//! Parses addresses, and listens on them.
 
 use crate::error::Error;
 use draw_protocol::limits::PORT;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 
-/// Listens on `address`: `host:port`, where the host may be a name, an IPv6 address stands in brackets if a port follows,
-/// the port may be left out ([`PORT`]), and 0 is any free one. A port alone is one of 127.0.0.1. With `or_any_port`, a port that
-/// is taken is replaced by a free one.
+/// Listens on `address`, which is `host:port`. The host may be a name; an IPv6 address is in brackets if a port
+/// follows. The port may be omitted ([`PORT`]), and 0 is any free port. A port alone is one of 127.0.0.1. With
+/// `or_any_port`, a port that is taken is replaced by a free one.
 ///
-/// The socket does not block: it is for a runtime.
+/// The socket is non-blocking, for use with a runtime.
 ///
 /// # Errors
-/// [`Error::Address`] if that is no address, [`Error::Host`] if its name is not known, [`Error::Listen`] if none of the addresses
-/// it stands for can be had.
+/// [`Error::Address`] if `address` cannot be parsed, [`Error::Host`] if its host cannot be resolved, [`Error::Listen`]
+/// if none of its addresses can be bound.
 pub fn bind(address: &str, or_any_port: bool) -> Result<TcpListener, Error> {
     bind_or(address, PORT, or_any_port)
 }
 
-/// Does the same as [`bind`], with another port where none is named.
+/// Does the same as [`bind`], with another default port.
 ///
 /// # Errors
 /// Those of [`bind`].
@@ -31,13 +31,13 @@ pub fn bind_or(address: &str, default_port: u16, or_any_port: bool) -> Result<Tc
     };
     bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener)).map_err(|source| {
         let port = places[0].port();
-        // A port alone is said with its host.
+        // A port alone is reported with its host.
         let address = if is_number(address.trim()) { places[0].to_string() } else { address.to_owned() };
         Error::Listen { address, hint: hint(source.kind(), port), source }
     })
 }
 
-/// What to do where `port` cannot be listened on.
+/// Returns advice for a failure to listen on `port`.
 fn hint(kind: io::ErrorKind, port: u16) -> String {
     match kind {
         io::ErrorKind::AddrInUse => format!(
@@ -59,7 +59,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The addresses that a text stands for, IPv4 first: of `localhost` it is the one that every client tries.
+/// Resolves an address, IPv4 first, since that is the address of `localhost` that every client tries.
 fn resolve(address: &str, default_port: u16) -> Result<Vec<SocketAddr>, Error> {
     let invalid = |problem| Error::Address { address: address.to_owned(), problem };
     let port = |text: &str| {

@@ -1,44 +1,44 @@
-//! What a stream tells of its client without being read: a connection that waits for memory does not read.
+//! Reports the state of the peer without reading, since a connection that waits for memory does not read.
 
 use futures::FutureExt;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// What may still come from a client.
+/// The state of the peer of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerState {
-    /// Anything.
+    /// The peer may send more.
     Open,
-    /// So many bytes, which are there to be read. The client has ended its side and may still read answers.
+    /// The peer has closed its side, with this many bytes still to be read, and may still read answers.
     HalfClosed(usize),
-    /// The same, and the client reads nothing more.
+    /// The same, and the peer reads nothing more.
     Closed(usize),
 }
 
-/// Looks at a stream.
+/// Returns the state of the peer of a stream.
 pub(crate) type Probe<S> = fn(&S) -> PeerState;
 
-/// A socket of the system.
+/// Returns a socket with a probe of its peer.
 pub(crate) fn probed(stream: TcpStream) -> (TcpStream, Probe<TcpStream>) {
     (stream, probe)
 }
 
-/// A stream of which nothing is known.
+/// Returns a stream whose peer cannot be probed.
 pub(crate) fn unprobed<S>(stream: S) -> (S, Probe<S>) {
     (stream, |_| PeerState::Open)
 }
 
-/// Looks at a socket of the system. Costs a system call only when the client has ended its side.
+/// Returns the state of a socket's peer. Needs a system call only once the peer has closed its side.
 ///
-/// That is known from the event that comes with the end (`EPOLLRDHUP`), whatever is unread before it. The system then counts
-/// the unread bytes exactly (`FIONREAD`): nothing is added to them any more.
+/// The closing is known from an event (`EPOLLRDHUP`), even with unread bytes before it. The system then counts the
+/// unread bytes (`FIONREAD`), to which none are added any more.
 fn probe(stream: &TcpStream) -> PeerState {
     let ready = stream.ready(Interest::READABLE | Interest::WRITABLE).now_or_never();
     let Some(Ok(ready)) = ready else { return PeerState::Open };
     if !ready.is_read_closed() {
         return PeerState::Open;
     }
-    // As if there were more than any message has, where it is not told.
+    // If the system does not count them, assume more than any message has.
     let left = rustix::io::ioctl_fionread(stream)
         .map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX));
     if ready.is_write_closed() { PeerState::Closed(left) } else { PeerState::HalfClosed(left) }

@@ -1,4 +1,4 @@
-//! Options of the sockets on which clients come.
+//! The options of listeners and of client sockets.
 
 use socket2::{SockRef, TcpKeepalive};
 use std::net::SocketAddr;
@@ -8,27 +8,28 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-/// A client whose machine vanishes without a word is found out after three minutes, and its place is free again. There is
-/// no hurry: one that comes back takes its session from the older connection, and one that reads nothing has
+/// Detects after three minutes that a client's machine has vanished, which frees its place. Sooner is not necessary: a
+/// client that reconnects takes its session from the older connection, and a client that reads nothing is limited by
 /// [`STALLED`](draw_protocol::limits::STALLED).
 const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(60))
     .with_interval(Duration::from_secs(15))
     .with_retries(8);
 
-/// The same while there is something that its machine has not acknowledged: then keep-alive does not ask.
+/// The same while bytes are unacknowledged, when keep-alive sends no probes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const VANISHED: Duration = Duration::from_secs(180);
 
-/// Bytes that the system takes of a connection beyond what is on its way. Of 300 clients that read nothing it would take 1.2 GiB, and
-/// above 1.5 GiB, on a machine of 24, it slows down every connection.
+/// Bytes that the system buffers for a connection beyond those in flight. Without it, 300 clients that read nothing
+/// take 1.2 GiB of the system's memory, and beyond 1.5 GiB, on a machine of 24 GiB, the system slows down every
+/// connection.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 256 << 10;
 
 /// Sets the options of a client's socket. Failures are not fatal: the connection works without these options.
 pub(crate) fn set_up(stream: &TcpStream, peer: SocketAddr) {
     let socket = SockRef::from(stream);
-    // An answer is a small packet that somebody waits for.
+    // Answers are small packets that clients wait for.
     if let Err(error) = socket.set_tcp_nodelay(true) {
         debug!(%peer, "no TCP_NODELAY: {error}");
     }
@@ -45,9 +46,9 @@ pub(crate) fn set_up(stream: &TcpStream, peer: SocketAddr) {
     }
 }
 
-/// Within a machine there is no network to be careful with, and a system that sends by a timer all the same (congestion control
-/// `bbr`) takes up to half of the time of images for it. A connection that has begun so goes on, so that the listener is asked,
-/// and only one that no other machine reaches.
+/// Sets a congestion control without pacing on a listener that only this machine reaches. Within a machine there is no
+/// congestion, but pacing (by `bbr`) takes up to half of the time of images. The option is set on the listener, since a
+/// connection that has begun with pacing keeps it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn send_unpaced(listener: &TcpListener, address: SocketAddr) {
     if address.ip().is_loopback()

@@ -1,4 +1,4 @@
-//! RoundRobin panics of libraries into sentences.
+//! Turns panics of libraries into sentences.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,14 +1,14 @@
-//! The SHA-256 of a part of the picture, without an image being built.
+//! Computes the SHA-256 of an area without building an image of it.
 
 use crate::canvas::framebuffer::Framebuffer;
 use draw_protocol::{Area, Digest};
 use sha2::{Digest as _, Sha256};
 
-/// Pixels filled in the time of hashing one: 16 where the processor has instructions for SHA-256, and about 60 where it
-/// has none.
+/// The cost of hashing a pixel, in pixels filled: 16 on processors with instructions for SHA-256, and about 60 on
+/// others.
 const COST: u64 = 64;
 
-/// Pixels that are copied and hashed at a time: 16 KiB stay in the nearest cache.
+/// Pixels that are copied and hashed at a time: 16 KiB fit into the first-level cache.
 const PIECE: u32 = 4096;
 
 /// A digest that is being computed.
@@ -16,25 +16,26 @@ const PIECE: u32 = 4096;
 pub(crate) struct Hashing {
     hash: Sha256,
     area: Area,
-    /// What is next: a row of the area, and a pixel in that.
+    /// The next pixel: its row and its column within the area.
     row: u32,
     column: u32,
 }
 
 impl Hashing {
-    /// Begins the digest of exactly the bytes that `get_image` would answer.
+    /// Begins the digest of the bytes that `get_image` returns for `area`.
     pub(crate) fn new(area: Area) -> Hashing {
         // A rectangle without pixels has no rows to read.
         let area = if area.is_empty() { Area { x: 0, y: 0, width: 0, height: 0 } } else { area };
         Hashing { hash: Sha256::new(), area, row: 0, column: 0 }
     }
 
-    /// How much work it is in all, in pixels filled.
+    /// Returns the cost of the whole digest, in pixels filled.
     pub(crate) fn work(&self) -> u64 {
         u64::from(self.area.width) * u64::from(self.area.height) * COST
     }
 
-    /// Does about so much work, counted in pixels filled. Returns how much it did, and the digest when it is done.
+    /// Does work that costs about `most` pixels filled. Returns the cost of the work done, and the digest once it is
+    /// complete.
     pub(crate) fn advance(&mut self, framebuffer: &Framebuffer, most: u64) -> (u64, Option<Digest>) {
         let Area { x, y, width, height } = self.area;
         let (mut piece, mut done) = (Vec::with_capacity(width.min(PIECE) as usize * 4), 0);
@@ -58,8 +59,8 @@ impl Hashing {
     }
 }
 
-/// The digest of exactly the bytes that `get_image` would answer.
+/// Returns the digest of the bytes that `get_image` returns for `area`.
 pub(super) fn of(area: Area, framebuffer: &Framebuffer) -> Digest {
     let (_, digest) = Hashing::new(area).advance(framebuffer, u64::MAX);
-    digest.expect("there is no more to do than that")
+    digest.expect("u64::MAX is more than any digest costs")
 }

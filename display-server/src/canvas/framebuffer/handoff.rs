@@ -1,15 +1,16 @@
-//! How damage passes from drawing threads to every subscriber. `fuzz/interleavings/damage.rs` runs it in every order.
+//! Passes damage from drawing threads to every subscriber. `fuzz/interleavings/damage.rs` runs it in every order.
 //!
-//! Publishing adds to one bitmap that all subscribers share, so it costs the same however many there are, and takes no lock.
-//! Whichever subscriber takes first collects that bitmap and adds it to the bitmaps of all. Only the publication that finds
-//! the shared bitmap clean looks at who subscribes, to wake those that are not awake: once for each take at most.
+//! Publishing adds to one bitmap that all subscribers share, so its cost does not depend on their number, and it takes
+//! no lock. The first subscriber that takes damage moves the shared bitmap to the bitmaps of all subscribers. Only the
+//! publication that finds the shared bitmap clean looks up the subscribers, to wake those that are not awake: at most
+//! once for each take.
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Snapshot};
 use std::mem::take;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::{Arc, PoisonError};
 
-/// Damage that was published and not taken yet, and the subscribers that are to take it.
+/// Damage that was published and not taken yet, and its subscribers.
 pub(crate) struct Handoff<const WORDS: usize> {
     /// Published, and not collected yet.
     words: [AtomicU64; WORDS],
@@ -18,13 +19,13 @@ pub(crate) struct Handoff<const WORDS: usize> {
     is_dirty: AtomicBool,
     /// Held to collect, and to add and remove subscribers; never by a thread that publishes, and nothing is called meanwhile.
     pending: Mutex<Pending<WORDS>>,
-    /// Those of the subscribers in `pending`; changed only while that is held.
+    /// The wakers of the subscribers in `pending`. Changed only while `pending` is locked.
     wakers: Snapshot<[Arc<Waker>]>,
 }
 
-/// What was collected, and not taken yet.
+/// Damage that was collected, and not taken yet.
 struct Pending<const WORDS: usize> {
-    /// With the number of each subscriber, which rises.
+    /// By the number of the subscriber, in ascending order.
     by_subscriber: Vec<(u64, [u64; WORDS])>,
     /// The number of the next subscriber.
     next: u64,
@@ -32,7 +33,7 @@ struct Pending<const WORDS: usize> {
 
 struct Waker {
     subscriber: u64,
-    /// Was woken, and has not begun to take since. Always relaxed: see [`Waker::wake`].
+    /// The subscriber was woken, and has not begun to take since. All access is relaxed: see [`Waker::wake`].
     is_woken: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -40,8 +41,8 @@ struct Waker {
 impl Waker {
     /// Wakes the subscriber unless it is awake, and then it has yet to collect what the caller made `is_dirty` for.
     ///
-    /// Suppose that it had cleared `is_dirty` before the caller set that. Before it did it had cleared `is_woken`, which it
-    /// released and the caller acquired by `is_dirty`, so this would have found it cleared.
+    /// If the subscriber had cleared `is_dirty` before the caller set it, it had cleared `is_woken` before that. The
+    /// caller acquired that by `is_dirty`, so this swap finds `is_woken` cleared.
     fn wake(&self) {
         if !self.is_woken.swap(true, Relaxed) {
             (self.wake)();
@@ -50,7 +51,7 @@ impl Waker {
 }
 
 impl<const WORDS: usize> Handoff<WORDS> {
-    /// No damage and no subscribers.
+    /// Creates a handoff without damage or subscribers.
     pub(crate) fn new() -> Handoff<WORDS> {
         Handoff {
             words: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -63,9 +64,9 @@ impl<const WORDS: usize> Handoff<WORDS> {
     /// Adds `words`, of which at least one is not empty, and empties them.
     ///
     /// A subscriber that takes this damage sees the pixels: the stores to them come before `fetch_or` in this thread,
-    /// `fetch_or` releases them, and `swap` in [`Handoff::collect`] acquires. Other threads' `fetch_or` on the same word in
-    /// between do no harm, since they continue the release sequence. A subscriber for which another one collected them
-    /// sees them as well: the other's lock of `pending` came first.
+    /// `fetch_or` releases them, and `swap` in [`Handoff::collect`] acquires. A `fetch_or` of another thread on the
+    /// same word in between continues the release sequence. If another subscriber collected the words, this one
+    /// acquires them by the lock of `pending`.
     pub(crate) fn publish(&self, words: &mut [u64; WORDS]) {
         for (shared, word) in self.words.iter().zip(words) {
             if *word != 0 {
@@ -73,28 +74,28 @@ impl<const WORDS: usize> Handoff<WORDS> {
             }
         }
         // If it was dirty already, the thread that set the flag wakes all subscribers, and none has collected since.
-        // The one that does clears the flag before it collects. That reads this swap or one that follows, so it acquires the
-        // words set above. If it was clean, this swap acquires what the last to collect released when it cleared the flag:
-        // who subscribes, if that one has just come.
+        // The one that does clears the flag before it collects. That reads this swap or one that follows, so it
+        // acquires the words set above. If it was clean, this swap acquires what the last to collect released when it
+        // cleared the flag: the list of subscribers, including one that has just subscribed.
         if !self.is_dirty.swap(true, AcqRel) {
             self.wake();
         }
     }
 
-    /// Out of line, since it is seldom called.
+    /// Out of line, since it is rarely called.
     #[cold]
     fn wake(&self) {
         self.wakers.load().iter().for_each(|waker| waker.wake());
     }
 
-    /// Subscribes, with `all` damaged. `wake` is called when there is damage to take: once, and then not before that was
-    /// taken. It is called at once, for what there is already.
+    /// Subscribes, with `all` damaged. `wake` is called when there is damage to take: once, and not again before it was
+    /// taken. The first call, for `all`, comes from this method.
     ///
-    /// Nothing is missed that others publish meanwhile. The first take clears the flag. If another thread's swap of the flag comes
-    /// before that, this take acquires the pixels, and `all` covers them. If it comes after that, the thread that then finds the flag clean
-    /// sees the new subscriber, and wakes it. Should somebody else have collected the words before either, that one had
-    /// `pending` locked: before this call, and then the first take sees the pixels, or after it, and then it adds the words to the new
-    /// bitmap.
+    /// No damage that is published meanwhile is missed. The first take clears the flag. If another thread's swap of the
+    /// flag comes before that, this take acquires the pixels, and `all` covers them. If it comes after that, the thread
+    /// that then finds the flag clean sees the new subscriber, and wakes it. If another subscriber collected the words
+    /// before either, it held the lock of `pending`: before this call, and then the first take sees the pixels, or
+    /// after it, and then it adds the words to the new bitmap.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         all: [u64; WORDS],
@@ -121,17 +122,18 @@ impl<const WORDS: usize> Handoff<WORDS> {
         let left = wakers.iter().filter(|waker| waker.subscriber != number);
         let before = self.wakers.replace(left.cloned().collect());
         drop(pending);
-        // Only now: what a waker owns may do anything when it is dropped, unsubscribe above all.
+        // Dropped without the lock: the closure of a waker may own a subscriber, whose drop unsubscribes.
         drop((before, wakers));
     }
 
-    /// Adds to the bitmaps of all subscribers what was published since one of them last did.
+    /// Moves the shared bitmap to the bitmaps of all subscribers.
     fn collect(&self, pending: &mut Pending<WORDS>) {
-        // First, so that damage published while the words are being collected wakes all once more. Not a store, which would
-        // not acquire what those released who found it set. It releases who subscribes to the one who finds it clean.
+        // Cleared first, so that damage published while the words are being collected wakes all subscribers again. A
+        // store would not acquire what publishers that found the flag set have released. The release passes the list of
+        // subscribers to the publisher that finds the flag clean.
         self.is_dirty.fetch_and(false, AcqRel);
         let collected = self.words.each_ref().map(|shared| match shared.load(Relaxed) {
-            // What has to be seen was acquired above, and a load costs less than an exchange.
+            // The words were acquired above, and a load costs less than an exchange.
             0 => 0,
             _ => shared.swap(0, Acquire),
         });
@@ -142,7 +144,7 @@ impl<const WORDS: usize> Handoff<WORDS> {
         }
     }
 
-    /// How many subscribe, of whom nothing is left when they have gone.
+    /// Returns the number of subscribers, and checks that nothing is left of former ones.
     #[cfg(test)]
     pub(crate) fn subscribers(&self) -> usize {
         let subscribers = self.lock().by_subscriber.len();
@@ -155,17 +157,18 @@ impl<const WORDS: usize> Handoff<WORDS> {
     }
 }
 
-/// One that takes damage. Unsubscribes when it is dropped; a thread that is publishing at that moment may still wake it once.
+/// A subscriber to damage. Unsubscribes when it is dropped; a thread that is publishing at that moment may still wake
+/// it once.
 pub(crate) struct Subscriber<const WORDS: usize> {
     handoff: Arc<Handoff<WORDS>>,
     waker: Arc<Waker>,
 }
 
 impl<const WORDS: usize> Subscriber<WORDS> {
-    /// Takes what was published since the last call.
+    /// Takes the damage published since the last call.
     pub(crate) fn take(&self) -> [u64; WORDS] {
-        // First, so that damage published while it collects wakes it once more. Not a store: loom would let that come before
-        // a swap that has not seen it.
+        // Cleared first, so that damage published while it collects wakes it again. Not a store, which loom may order
+        // before a swap that has not seen it.
         self.waker.is_woken.fetch_and(false, Relaxed);
         let mut pending = self.handoff.lock();
         self.handoff.collect(&mut pending);

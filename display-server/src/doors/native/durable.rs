@@ -1,11 +1,10 @@
-//! Holds back what may be said only when the journal has it on the disk.
+//! Holds answers back until their calls are durable.
 
 use super::Connection;
 use std::task::{Context, Poll, ready};
 
 impl<S> Connection<'_, S> {
-    /// Lets the machine say what the journal has on the disk by now, and finds out when it has the rest. Ready when nothing
-    /// waits.
+    /// Releases answers whose calls are on the disk, and begins to wait for the rest. Is ready when no answer waits.
     pub(super) fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if ready!(self.target.caller.poll_durable(cx)) {

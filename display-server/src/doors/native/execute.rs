@@ -1,4 +1,4 @@
-//! Executes what was read, up to a turn's worth, and what was asked and had to wait.
+//! Executes the requests that were read, up to the work of one turn, and continues a pending answer.
 
 use super::memory::step;
 use super::pending::{PendingAnswer, no_digest};
@@ -19,11 +19,11 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tracing::debug;
 
-/// The most that a step of a connection takes on which nothing is under way.
+/// The memory that one step of an idle connection takes at most.
 const IDLE: usize = growth(2 * limits::IDLE_BUFFER);
 
 impl<S> Connection<'_, S> {
-    /// Executes what has arrived, up to a turn's worth, and publishes what was drawn.
+    /// Executes received requests, up to the work of one turn, and publishes the damage.
     pub(super) fn execute(&mut self, now: Instant) -> TurnEnd {
         let most = self.grants.work.allowance(now);
         if most == 0 {
@@ -47,15 +47,15 @@ impl<S> Connection<'_, S> {
             if !share.try_cover(step) {
                 break TurnEnd::Idle;
             }
-            if let Some((question, stamp)) = pending {
-                drawing.ask(*stamp, &question.request());
-                match question {
+            if let Some((answer, stamp)) = pending {
+                drawing.order_read(*stamp, &answer.request());
+                match answer {
                     PendingAnswer::Image { area, bytes, until } => {
                         if share.try_cover(step.saturating_add(*bytes)) {
                             machine.answer_image(*bytes, |out| drawing.read(*area, out));
                             done += CALL;
                         } else if machine.begin_image(*bytes) {
-                            *question = PendingAnswer::Rows { area: *area };
+                            *answer = PendingAnswer::Rows { area: *area };
                             continue;
                         } else if *until <= now {
                             machine.answer(Err(no_memory(*bytes)));
@@ -94,20 +94,20 @@ impl<S> Connection<'_, S> {
             match machine.handle_input(&mut rest, now) {
                 Step::Execute(request, stamp) => {
                     done += CALL + work(&request, size);
-                    let question = PendingAnswer::of(&request, (display, hasher, slot.peer()), now);
-                    let question = question.filter(|question| match question {
-                        // What is unsent now goes before it is answered.
+                    let waiting = PendingAnswer::of(&request, (display, hasher, slot.peer()), now);
+                    let waiting = waiting.filter(|answer| match answer {
+                        // Unsent bytes are sent before it is answered.
                         PendingAnswer::Image { bytes, .. } => share.can_cover(IDLE.saturating_add(*bytes)),
                         _ => true,
                     });
-                    if let Some(question) = question {
-                        *pending = Some((question, stamp));
+                    if let Some(answer) = waiting {
+                        *pending = Some((answer, stamp));
                         continue;
                     }
-                    let answer = answer_bytes(&request);
-                    let is_granted = answer == 0 || share.try_cover_all(step.saturating_add(answer));
+                    let bytes = answer_bytes(&request);
+                    let is_granted = bytes == 0 || share.try_cover_all(step.saturating_add(bytes));
                     let result =
-                        if is_granted { drawing.call(stamp, &request) } else { Err(no_memory(answer)) };
+                        if is_granted { drawing.call(stamp, &request) } else { Err(no_memory(bytes)) };
                     if let Err(fault) = &result {
                         debug!(peer = link.peer, "{}: {fault}", request.call());
                     }
@@ -121,7 +121,7 @@ impl<S> Connection<'_, S> {
                     if let Ok((other, _)) = &chosen
                         && !std::ptr::eq(*other, *named)
                     {
-                        // Nothing was drawn yet.
+                        // Nothing was drawn in this turn.
                         drawing.end();
                         display.hand_connection(other.display(), reported.buffered);
                         *named = other;
@@ -146,25 +146,26 @@ impl<S> Connection<'_, S> {
             (_, None) => {}
         }
         if receipt.has_room {
-            // There is room now, and what was drawn is to be there after a restart with the session that it belongs to.
+            // Now the journal has room for the session, without which a restart would not know whose the calls of this
+            // turn are.
             self.journal_session();
         }
         self.settle();
         if self.grants.work.charge(done) && turn == TurnEnd::Idle { TurnEnd::Yield } else { turn }
     }
 
-    /// Whether the question that is kept can be gone on with.
+    /// Returns whether the pending answer can be continued.
     ///
     /// # Errors
-    /// The client is gone, while its answer waits for memory.
+    /// If the client has disconnected while its answer waits for memory.
     pub(super) fn poll_pending(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
-        let Some((question, _)) = &mut self.pending else { return Ok(false) };
-        let (bytes, is_late) = match question {
+        let Some((answer, _)) = &mut self.pending else { return Ok(false) };
+        let (bytes, is_late) = match answer {
             PendingAnswer::Image { bytes, until, .. } => (*bytes, *until <= now),
             PendingAnswer::Rows { .. } if self.machine.unsent() > 0 => return Ok(false),
             PendingAnswer::Rows { area } => (PendingAnswer::piece(area), false),
             PendingAnswer::Digest { digest: Some(_), .. } => (0, false),
-            PendingAnswer::Digest { digest, coming } => match Pin::new(coming).poll(cx) {
+            PendingAnswer::Digest { digest, receiver } => match Pin::new(receiver).poll(cx) {
                 Poll::Ready(found) => {
                     *digest = Some(found.map_err(|_| no_digest()));
                     (0, false)

@@ -1,4 +1,4 @@
-//! What memory a connection holds, what it waits for, and when others need what it holds.
+//! Accounts for the memory that a connection holds, and reports what it waits for.
 
 use super::Connection;
 use crate::doors::TurnEnd;
@@ -8,7 +8,7 @@ use draw_protocol::{limits, server};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl<S> Connection<'_, S> {
-    /// What the connection waits for after such a turn.
+    /// Returns what the connection waits for after a turn that ended so.
     pub(super) fn waits(&self, turn: TurnEnd) -> WaitsFor {
         let is_held = self.target.caller.is_held();
         if self.machine.unsent() > 0 && !is_held {
@@ -26,7 +26,7 @@ impl<S> Connection<'_, S> {
         }
     }
 
-    /// Brings the display's counters, and the share of the memory, to what there is now.
+    /// Updates the display's counters and the connection's share of the memory.
     pub(super) fn settle(&mut self) {
         let (counters, stats, counted) =
             (self.display().counters(), self.machine.stats(), self.reported.stats);
@@ -38,8 +38,8 @@ impl<S> Connection<'_, S> {
         }
         let memory = self.machine.memory();
         let is_large = self.input.buffer.as_ref().is_some_and(|input| extra(input) > 0);
-        // What is unread in a large buffer was granted together with the buffer, and is not to be waited for. Nor is what the rest
-        // of a message needs that has all its room.
+        // The memory to process a large buffer, or the rest of a message whose buffer is allocated, was granted before
+        // and is kept, so that it need not be waited for.
         let is_kept = is_large || self.machine.has_room();
         self.grants.share.shrink(if is_kept {
             step(&self.machine, self.input.buffer.as_ref())
@@ -55,12 +55,13 @@ impl<S> Connection<'_, S> {
     }
 }
 
-/// The most that the next step may have the connection hold, with what was read and not executed yet.
+/// Returns the most memory that the connection may hold after the next step, including input that was read and not
+/// executed yet.
 pub(super) fn step(machine: &server::Connection, input: Option<&ReadBuffer>) -> usize {
     machine.most_memory() + limits::READ + input.map_or(0, extra)
 }
 
-/// What a buffer takes beyond the one that each connection may have, and a step of it: see [`LARGE`].
+/// Returns the memory of a buffer, and of a step that processes it, beyond those of a usual buffer: see [`LARGE`].
 fn extra(buffer: &ReadBuffer) -> usize {
     if buffer.capacity() > limits::READ { LARGE } else { 0 }
 }

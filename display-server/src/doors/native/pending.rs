@@ -1,4 +1,4 @@
-//! A question that is not answered at once: an image, which may wait for memory, or a digest, which is computed elsewhere.
+//! Answers that are not made at once: an image, which may wait for memory, or a digest, which another thread computes.
 
 use crate::canvas::apply::{Hashing, answer_bytes, asked_area, readable};
 use crate::canvas::display::Display;
@@ -9,25 +9,25 @@ use draw_protocol::{Area, Code, Digest, Fault, Request};
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Bytes of an image that is answered in pieces, at a time, for a connection without a band of its own: what a plain one, which
-/// has no session, may hold of its own beyond what a step needs.
+/// Bytes of an image that is answered in pieces, at a time, for a connection without a band of its own: what a plain
+/// connection, which has no session, may hold without a grant beyond the memory of a step.
 const PIECE: usize = 32 << 10;
 
-/// What a connection is about to answer. It changes nothing, so that one that is not answered may be asked again.
+/// The answer that a connection is making. Its request changes nothing, so it may be repeated if it is not answered.
 pub(crate) enum PendingAnswer {
-    /// An image of so many bytes, and until when it waits for memory.
+    /// An image of `bytes` bytes, which waits for memory until `until`.
     Image { area: Area, bytes: usize, until: Instant },
-    /// What is left of an image that is answered in pieces, since there was no memory for all of it.
+    /// The rest of an image that is sent in pieces, because there was no memory for all of it.
     Rows { area: Area },
-    /// A digest, and where it comes from while it is not there.
-    Digest { digest: Option<Result<Digest, Fault>>, coming: oneshot::Receiver<Digest> },
+    /// A digest, and the channel that delivers it.
+    Digest { digest: Option<Result<Digest, Fault>>, receiver: oneshot::Receiver<Digest> },
 }
 
-/// With the stamp of its session, for the journal.
+/// A pending answer with the stamp of its request, for the journal.
 pub(crate) type Pending = (PendingAnswer, Option<Stamp>);
 
 impl PendingAnswer {
-    /// What `request` asks, if it is such a question and has an answer.
+    /// Returns the pending answer to `request`, if it is of such a kind and succeeds.
     pub(crate) fn of(
         request: &Request<'_>,
         (display, hasher, peer): (&Display, &Hasher, Peer),
@@ -43,18 +43,18 @@ impl PendingAnswer {
             Request::GetDigest { x, y, width, height } => {
                 request.check().ok()?;
                 let hashing = Hashing::new(readable(request, (x, y, width, height), size).ok()?);
-                Some(PendingAnswer::Digest { digest: None, coming: hasher.start(hashing, display, peer) })
+                Some(PendingAnswer::Digest { digest: None, receiver: hasher.start(hashing, display, peer) })
             }
             _ => None,
         }
     }
 
-    /// Returns what the next piece of such an image takes, if it is to be small: [`PIECE`] bytes, or one row where that is more.
+    /// Returns the bytes of a small piece of an image: [`PIECE`], or one row if that is more.
     pub(crate) fn piece(rest: &Area) -> usize {
         PIECE.max(rest.width as usize * 4)
     }
 
-    /// Takes the next rows out of the rest of an image: as many as have room in so many bytes, and one at least.
+    /// Takes the next rows from the rest of an image: as many as fit into `bytes`, and at least one.
     pub(crate) fn take_rows(rest: &mut Area, bytes: usize) -> Area {
         let rows = bytes / (rest.width as usize * 4).max(1);
         let height = u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, rest.height.max(1)).min(rest.height);
@@ -63,7 +63,7 @@ impl PendingAnswer {
         piece
     }
 
-    /// As a request again, as far as a journal looks at one.
+    /// Returns a request of the same method, which is all that the journal reads of it.
     pub(crate) fn request(&self) -> Request<'static> {
         match self {
             PendingAnswer::Image { .. } | PendingAnswer::Rows { .. } => {
@@ -74,7 +74,7 @@ impl PendingAnswer {
     }
 }
 
-/// What is answered if a digest could not be computed.
+/// Returns the fault of a digest that could not be computed.
 pub(crate) fn no_digest() -> Fault {
     let text = "the digest could not be computed, for a reason that is in the log of the display: ask again, or use get_image";
     Fault::new(Code::AnswerLost, text)

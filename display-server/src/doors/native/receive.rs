@@ -1,4 +1,4 @@
-//! Reads what the client sends, into memory that there is.
+//! Reads from the client, once the budget has granted the memory.
 
 use super::Connection;
 use super::memory::step;
@@ -16,7 +16,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 impl<S: AsyncRead + Unpin> Connection<'_, S> {
-    /// Reads, if that is wanted and there is memory for it. Answers whether there is something to execute now.
+    /// Reads, if the machine wants input and there is memory for it. Returns whether there is something to execute now.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         if !self.machine.wants_input() || (self.input.is_at_end && self.input.buffer.is_none()) {
             self.grants.share.stop_waiting();
@@ -30,7 +30,7 @@ impl<S: AsyncRead + Unpin> Connection<'_, S> {
             return Ok(true);
         }
         let read = if let Some((body, room)) = self.machine.body() {
-            // Straight to where it is executed from. The future reads in one poll or not at all, so it may be dropped.
+            // Reads directly into the message. The future reads in one poll or not at all, so it may be dropped.
             let before = body.len();
             let mut room = (&mut *body).limit(room);
             let read = pin!(self.link.stream.read_buf(&mut room)).poll(cx)?;
@@ -60,7 +60,7 @@ impl<S: AsyncRead + Unpin> Connection<'_, S> {
                 .received(self.input.buffer.as_ref().map_or(limits::READ, |input| input.unread().len()), now);
         }
         if read.is_pending() {
-            // There is no buffer now, and others may want a large one.
+            // The buffer was given back, and others may use the memory of a large one.
             self.grants.share.shrink(step);
         }
         if read.is_ready() && self.input.is_at_end {
@@ -69,9 +69,9 @@ impl<S: AsyncRead + Unpin> Connection<'_, S> {
         Ok(read.is_ready())
     }
 
-    /// Ends the input when the message that has begun can never be whole: the client sends nothing more, and what it has sent is too
-    /// little. A connection that waits for memory does not read, and would only find out when it has some. Returns whether
-    /// that was so.
+    /// Ends the input if the message that has begun can never be complete: the client has closed its side, and the
+    /// unread bytes are too few. A connection that waits for memory does not read, so it would not notice before the
+    /// memory is granted. Returns whether the input was ended.
     fn end_if_hopeless(&mut self) -> bool {
         let here = self.input.buffer.as_ref().map_or(0, |input| input.unread().len());
         let (PeerState::HalfClosed(left) | PeerState::Closed(left)) = (self.link.probe)(&self.link.stream)

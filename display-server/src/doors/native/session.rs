@@ -1,17 +1,17 @@
-//! Takes up the session that the client asks for, and gives it back.
+//! Claims the session that the client asks for, and gives it back.
 
 use super::Connection;
 use std::task::{Context, Poll};
 
 impl<S> Connection<'_, S> {
-    /// Gets the session that the client asks for, or gives back the one that another connection asks for. Answers whether
-    /// anything has changed.
+    /// Claims the session that the client asks for, or gives the session back if another connection asks for it.
+    /// Returns whether anything has changed.
     pub(super) fn poll_session(&mut self, cx: &Context<'_>) -> bool {
-        if let Some(asked) = self.session.resuming {
-            // What clients leave behind counts by address.
+        if let Some(request) = self.session.resuming {
+            // The sessions that clients leave behind are limited by address.
             let peer = self.grants.slot.peer();
             let claimed =
-                self.target.caller.canvas().sessions().poll_claim(&asked, peer, &self.session.holder, cx);
+                self.target.caller.canvas().sessions().poll_claim(&request, peer, &self.session.holder, cx);
             let Poll::Ready(claimed) = claimed else { return false };
             self.session.resuming = None;
             let mut found = match claimed {
@@ -21,13 +21,13 @@ impl<S> Connection<'_, S> {
                     return true;
                 }
             };
-            self.session.id = Some(asked.session);
+            self.session.id = Some(request.session);
             self.machine.resume(&mut found);
             self.journal_session();
             if self.machine.session().is_none() {
-                // It was refused: what there is of it waits on.
+                // It was refused: the session keeps waiting for its client.
                 self.session.id = None;
-                self.target.caller.canvas().sessions().give_back(asked.session, found);
+                self.target.caller.canvas().sessions().give_back(request.session, found);
             }
             return true;
         }
@@ -38,10 +38,11 @@ impl<S> Connection<'_, S> {
         false
     }
 
-    /// Writes into the journal that the session was taken up: see [`Caller::take_up`](crate::canvas::Caller::take_up).
+    /// Records in the journal that the session was begun or resumed: see
+    /// [`Caller::record_session`](crate::canvas::Caller::record_session).
     pub(super) fn journal_session(&mut self) {
         let (Some(id), Some(session)) = (self.session.id, self.machine.session_state()) else { return };
-        self.target.caller.take_up(id, session, self.machine.standing(), self.machine.is_durable());
+        self.target.caller.record_session(id, session, self.machine.standing(), self.machine.is_durable());
     }
 
     pub(super) fn give_session_back(&mut self) {

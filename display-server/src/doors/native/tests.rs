@@ -1,4 +1,4 @@
-//! Connections that wait for memory while their clients end, on a clock that stands still.
+//! Tests connections that wait for memory while their clients disconnect, with paused time.
 
 use crate::canvas::display::Display;
 use crate::clock::now;

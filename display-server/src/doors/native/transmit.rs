@@ -1,4 +1,4 @@
-//! Sends what the machine has to say, as far as the stream takes it.
+//! Sends the output of the machine, as far as the stream takes it.
 
 use super::Connection;
 use draw_protocol::trace::Direction;
@@ -13,8 +13,8 @@ impl<S: AsyncWrite + Unpin> Connection<'_, S> {
         !self.machine.is_held() && self.machine.poll_transmit(now).is_empty() && !self.link.needs_flush
     }
 
-    /// Sends what the stream takes. Answers whether anything can go on now that could not before: all that waits for the
-    /// stream alone has been tried already in this turn.
+    /// Sends what the stream takes. Returns whether that lets the connection continue with something that waited for
+    /// it.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         let had_room = self.machine.wants_input();
         let has_sent = self.poll_write(cx, now)?;
@@ -24,7 +24,7 @@ impl<S: AsyncWrite + Unpin> Connection<'_, S> {
         Ok(has_sent && (!had_room || self.input.is_at_end || self.grants.share.is_waiting()))
     }
 
-    /// Sends what the stream takes. Answers whether it took anything.
+    /// Sends what the stream takes. Returns whether it took anything.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         let mut has_sent = false;
         self.input.unanswered = 0;

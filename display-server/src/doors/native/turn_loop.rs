@@ -1,4 +1,4 @@
-//! The turns of a connection: what it tries in each, and what wakes it up again.
+//! Runs the turns of a connection: what each of them tries, and what wakes the task for the next.
 
 use super::Connection;
 use crate::clock;
@@ -13,19 +13,20 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
-/// While more is there to be executed at once, answers wait for each other, up to so many bytes of requests: on one core a
-/// client that hears of each read interrupts the next, which took a seventh of the time of whole images.
+/// While more input is there, answers are collected, up to this many bytes of requests. On one core a client that is
+/// answered after each read interrupts the next read, which took a seventh of the time of whole images.
 const QUIET: usize = 512 << 10;
 
-/// RoundRobin in which a connection that always has something to do need not check whether the display ends, another connection wants
-/// its session, or a deadline has passed.
+/// Turns between two checks of a busy connection for the shutdown of the server, a claim to its session by another
+/// connection, and deadlines.
 const BUSY_TURNS: u32 = 32;
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
-    /// Goes on until the client has ended and has all its answers, or the machine closes, or the stream breaks.
+    /// Runs until the client has closed its side and has all its answers, or the machine closes the connection, or the
+    /// stream fails.
     pub(super) async fn run(&mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let mut shutdown = pin!(shutdown);
-        // Armed only while the machine has a deadline, and then not for each new one: see `poll_deadline`.
+        // Armed only while the machine has a deadline, and not for each new one: see `poll_deadline`.
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         let mut armed = None;
         let (mut now, mut busy_turns) = (clock::now(), 0);
@@ -43,7 +44,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             }
             now = poll_fn(|cx| {
                 let now = clock::now();
-                // Each is tried in each turn, whatever the others did.
+                // Each of these is tried in each turn, whatever the results of the others.
                 let has_read = match (turn, &self.pending) {
                     (TurnEnd::Queue, _) => {
                         self.grants.work.poll_turn(cx, self.grants.share.is_proven()).is_ready()
@@ -59,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 let may_go_on =
                     !may_wait && self.target.caller.poll_written(cx).is_ready() && self.poll_send(cx, now)?;
                 if (has_read || may_go_on) && turn == TurnEnd::Idle && busy_turns < BUSY_TURNS {
-                    // What follows is rare, and is asked before the connection waits or lets others run.
+                    // The checks below are for rare events, and are made before the connection waits or yields.
                     busy_turns += 1;
                     return Poll::Ready(Ok(now));
                 }
@@ -89,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             })
             .await?;
             if turn != TurnEnd::Idle {
-                // Also when its turn in the queue has come: what has happened meanwhile goes first.
+                // Also after the queue has granted a place, so that events that came meanwhile are handled first.
                 self.grants.work.pause();
                 tokio::task::yield_now().await;
                 now = clock::now();
@@ -97,10 +98,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         }
     }
 
-    /// Hands the machine's deadline to it when it has passed. Answers whether that closed the connection.
+    /// Notifies the machine when its deadline has passed. Returns whether that closed the connection.
     ///
-    /// A busy connection has a new deadline in each turn, nearly always later than the last: the timer stays where it
-    /// is until it fires, and only then looks for the deadline of the day.
+    /// A busy connection has a new deadline in each turn, nearly always later than the last. The timer keeps the oldest
+    /// until it fires, and is then set to the current one.
     fn poll_deadline(
         &mut self,
         cx: &mut Context<'_>,
@@ -126,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
     }
 }
 
-/// Returns why a connection is cut for others.
+/// Returns the fault of a connection that is cut because others wait for its memory.
 fn needed_elsewhere() -> Fault {
     let text = format!(
         "others wait for the memory that this connection holds, and less than {} KiB were read or sent in {} s",

@@ -1,4 +1,4 @@
-//! Executes the lines that were read, up to a turn's worth.
+//! Executes the lines that were read, up to the work of one turn.
 
 use super::Connection;
 use super::batch::{Batch, shown};
@@ -11,7 +11,7 @@ use std::time::Instant;
 use tracing::debug;
 
 impl<S> Connection<'_, S> {
-    /// Executes what has arrived, as far as the turn and the replies have room, and publishes what was drawn.
+    /// Executes received lines, up to the work of one turn and while the replies have room, and publishes the damage.
     pub(super) fn execute(&mut self, now: Instant) -> TurnEnd {
         let most = self.work.allowance(now);
         if most == 0 {
@@ -29,7 +29,7 @@ impl<S> Connection<'_, S> {
             x.zip(y)
         };
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
-        // The work is counted in bytes. A byte of a line costs about as much as a pixel of a rectangle does.
+        // Work is counted in bytes: a byte of a line costs about as much as filling a pixel.
         let (mut done, mut executed, mut failed) = (0, 0, 0);
         let mut drawing = caller.turn();
         let mut batch = Batch::new(rest.len());
@@ -82,7 +82,7 @@ impl<S> Connection<'_, S> {
             }
         };
         batch.draw(&mut drawing);
-        // No session is taken up here, which is all that a receipt tells of.
+        // The receipt is about sessions, which Pixelflut does not have.
         _ = drawing.end();
         if let Some(fault) = &batch.fault {
             debug!(peer, "{} pixels were not drawn: {fault}", batch.refused);

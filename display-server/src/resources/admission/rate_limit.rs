@@ -1,9 +1,9 @@
-//! How fast clients are let in, so that a flood of them takes a bounded part of a processor.
+//! Limits the rate of new clients, so that a flood of them uses a bounded part of a processor.
 
 use crate::limits;
 use std::time::{Duration, Instant};
 
-/// How many may be let in.
+/// A token bucket of [`limits::ACCEPT_BURST`] clients, filled at [`limits::ACCEPT_PER_SECOND`].
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     left: f64,
@@ -15,7 +15,7 @@ impl RateLimit {
         RateLimit { left: f64::from(limits::ACCEPT_BURST), at: now }
     }
 
-    /// Lets one more in, or says when to ask again.
+    /// Takes a token for one client, or returns when to try again.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let rate = f64::from(limits::ACCEPT_PER_SECOND);
         let passed = now.saturating_duration_since(self.at).as_secs_f64();

@@ -1,4 +1,4 @@
-//! The shared part of the memory: who holds how much of it, and who waits.
+//! The shared part of the memory: how much each connection holds, and which ones wait.
 
 use super::{Progress, WaitsFor};
 use crate::limits;
@@ -8,27 +8,27 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// For so many units that it is to have, one that waits lets another go first that has come later ...
+/// For each of this many units of its total, a waiting connection lets later ones overtake ...
 const SMALL: usize = 1 << 10;
-/// ... by so much: 16 MiB let those that are to have less than 1 MiB go first for four seconds.
+/// ... for this long: a connection with 16 MiB lets those with less than 1 MiB overtake for four seconds.
 const LETS: Duration = Duration::from_millis(250);
-/// By how much one that is not proven lets go first those that are.
+/// For how long a connection that is not proven lets proven ones overtake.
 const LETS_PROVEN: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Pool {
     units: usize,
-    /// Of those, for one at a time that has begun and lacks the rest, at most.
+    /// Units reserved for one connection at a time to complete a message.
     finish: usize,
-    /// Which has them, until it holds nothing any more.
+    /// The connection that uses them, until it holds no memory.
     finisher: Option<u64>,
-    /// Of those, granted to connections when they came, as their own.
+    /// Units that were added to the reserves of connections.
     bands: usize,
-    /// Granted to any, and to such as are not proven.
+    /// Units that were granted, and those of them to connections that are not proven.
     used: usize,
     used_unproven: usize,
     members: HashMap<u64, Member>,
-    /// In the order in which they are served.
+    /// Waiting connections, in the order in which they are served.
     queue: BTreeMap<Place, Waiting>,
     next: u64,
 }
@@ -37,13 +37,13 @@ pub(super) struct Pool {
 struct Member {
     band: usize,
     units: usize,
-    /// Those that were granted before it was proven.
+    /// Units that were granted before it was proven.
     unproven: usize,
     place: Option<Place>,
     progress: Arc<Progress>,
 }
 
-/// When one that waits is to be served, and when it came.
+/// The priority of a waiting connection, and the order of arrival.
 type Place = (Instant, u64);
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ struct Waiting {
     waker: Waker,
 }
 
-/// What a connection wants beyond what it has.
+/// The units that a connection asks for, beyond those it has.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Want {
     pub(super) id: u64,
@@ -61,22 +61,23 @@ pub(super) struct Want {
 }
 
 impl Pool {
-    /// So many units, of which `finish` are for one at a time to end what it has begun.
+    /// Creates a pool of `units`, of which `finish` are reserved for completing messages.
     pub(super) fn new(units: usize, finish: usize) -> Pool {
         let (members, queue) = (HashMap::new(), BTreeMap::new());
-        // Of a small pool that may be too little.
+        // In a small pool this may be too little.
         let finish = finish.min(units / 4);
         Pool { units, finish, finisher: None, bands: 0, used: 0, used_unproven: 0, members, queue, next: 0 }
     }
 
-    /// A connection that comes.
+    /// Adds a connection. Returns its id.
     pub(super) fn enter(&mut self, progress: Arc<Progress>) -> u64 {
         self.next += 1;
         self.members.insert(self.next, Member { band: 0, units: 0, unproven: 0, place: None, progress });
         self.next
     }
 
-    /// Takes so many units for one as its own, if there is room and nobody waits. Answers whether that was so.
+    /// Adds `band` units to the reserve of a connection, if there is room and no connection waits. Returns whether that
+    /// was so.
     pub(super) fn take_band(&mut self, id: u64, band: usize) -> bool {
         let has_room = self.used + self.bands + band + self.finish <= self.units && self.queue.is_empty();
         if has_room && let Some(member) = self.members.get_mut(&id) {
@@ -86,7 +87,7 @@ impl Pool {
         has_room
     }
 
-    /// It is gone, and so is what it held.
+    /// Removes a connection, and frees the memory that it held.
     pub(super) fn leave(&mut self, id: u64) {
         let Some(member) = self.members.remove(&id) else { return };
         if let Some(place) = member.place {
@@ -99,23 +100,23 @@ impl Pool {
         self.serve();
     }
 
-    /// What a member holds.
+    /// Returns the units that a connection holds.
     fn held(&self, id: u64) -> usize {
         self.members.get(&id).map_or(0, |member| member.units)
     }
 
-    /// Whether there is as much for it. One that is alone gets whatever it wants.
+    /// Returns whether there is room for this request. If no other connection holds memory, there always is.
     fn fits(&self, want: &Want) -> bool {
         self.used == self.held(want.id) || self.is_room(want, self.finish)
     }
 
-    /// Whether it may end what it has begun with the part that is for that.
+    /// Returns whether the connection may use the part reserved for completing messages.
     fn may_finish(&self, want: &Want) -> bool {
         let is_free = self.finisher.is_none_or(|finisher| finisher == want.id);
         is_free && self.held(want.id) > 0 && self.is_room(want, 0)
     }
 
-    /// Whether there is as much for it when so many units are left alone.
+    /// Returns whether there is room for this request when `alone` units are left free.
     fn is_room(&self, want: &Want, alone: usize) -> bool {
         let shared = self.units.saturating_sub(self.bands);
         let for_unproven = shared - shared / limits::RESERVED_PART;
@@ -141,10 +142,10 @@ impl Pool {
         now + lets + if want.is_proven { Duration::ZERO } else { LETS_PROVEN }
     }
 
-    /// Grants it if there is room, and nobody waits who is to be served before.
+    /// Grants the request if there is room and no waiting connection has a higher priority.
     pub(super) fn try_take(&mut self, want: Want, now: Instant) -> bool {
         let at = self.place(&want, now);
-        // Those that are not proven wait for their own part.
+        // A waiting connection that is not proven does not block a proven one, which may use more of the memory.
         let is_before = |(place, waiting): (&Place, &Waiting)| {
             place.0 <= at && (waiting.want.is_proven || !want.is_proven)
         };
@@ -158,7 +159,7 @@ impl Pool {
         true
     }
 
-    /// Grants it, or has it wait. Answers whether it was granted.
+    /// Grants the request, or queues it. Returns whether it was granted.
     pub(super) fn take_or_wait(&mut self, want: Want, waker: &Waker, now: Instant) -> bool {
         if self.try_take(want, now) {
             return true;
@@ -181,7 +182,7 @@ impl Pool {
         }
     }
 
-    /// Whether it waits. What it waited for is granted when it does not any more.
+    /// Returns whether the connection waits. If it waited before, its request was granted.
     pub(super) fn is_waiting(&self, id: u64) -> bool {
         self.members.get(&id).is_some_and(|member| member.place.is_some())
     }
@@ -190,7 +191,7 @@ impl Pool {
         let place = self.members.get_mut(&id).and_then(|member| member.place.take());
         if let Some(place) = place {
             self.queue.remove(&place);
-            // It may have been in the way of others.
+            // It may have blocked other connections.
             self.serve();
         }
     }
@@ -208,7 +209,7 @@ impl Pool {
         self.serve();
     }
 
-    /// Grants what fits, in order. One that is proven does not wait for one that is not.
+    /// Grants waiting requests that fit, in order. A proven connection does not wait for one that is not.
     fn serve(&mut self) {
         loop {
             let mut is_blocked = false;
@@ -239,8 +240,8 @@ impl Pool {
         }
     }
 
-    /// Cuts connections that hold memory and do not get on, the largest first, until what member `id` wants may come of it; at
-    /// `now` in milliseconds.
+    /// Cuts connections that hold memory and make no progress, the largest first, until there is enough for connection
+    /// `id`. `now` is in milliseconds.
     pub(super) fn reclaim(&mut self, id: u64, now: u64) {
         let Some(asking) = self.members.get(&id) else { return };
         let waiting = asking.place.and_then(|place| self.queue.get(&place));
@@ -261,7 +262,7 @@ impl Pool {
             self.members.iter().filter(|(other, member)| **other != id && member.units > 0).collect();
         holders.sort_by_key(|(other, member)| (std::cmp::Reverse(member.units), **other));
         for (_, member) in &holders {
-            // One that waits for more itself goes for one that is to have much less than it has.
+            // A connection that waits for memory itself is cut if it holds much more than this one will.
             let is_in_the_way = is_stuck(member, WaitsFor::Client, patience)
                 || (member.units > 2 * in_all && is_stuck(member, WaitsFor::Memory, patience));
             if wanted > 0 && (is_cut(member) || is_in_the_way) {
@@ -269,7 +270,8 @@ impl Pool {
                 cut(member);
             }
         }
-        // All that hold some may wait for each other, where one lacks more than the part for that has.
+        // All connections that hold memory may wait for each other, if one needs more than the part reserved for
+        // completing messages.
         let gets_on = |member: &Member| is_cut(member) || !is_stuck(member, WaitsFor::Memory, 2 * patience);
         if !holders.iter().any(|(_, member)| gets_on(member)) {
             for (_, member) in holders {
