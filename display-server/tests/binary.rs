@@ -1,4 +1,4 @@
-//! The program as a user runs it: what it prints, what it leaves, how it ends.
+//! Tests the program: its output, its files, its exit status.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,4 +1,4 @@
-//! The program with `--journal`, killed and started again, and `display-server journal`.
+//! Tests the program with `--journal`, killed and restarted, and `display-server journal`.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use draw_client::blocking::Display;

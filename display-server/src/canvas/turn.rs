@@ -57,15 +57,15 @@ impl<'a> Caller<'a> {
     ) {
         let Some(journal) = self.canvas.journal() else { return };
         let mut turn = Transaction::new(Some(journal.recorder()));
-        let is_taken = turn.take_up(id, session).is_ok();
+        let is_taken = turn.record_session(id, session).is_ok();
         if is_taken {
             let sessions = self.canvas.sessions();
             let is_known = |id| sessions.contains(id);
             // Written before the log is released, so that the records of a connection that resumes one of these
             // sessions follow.
-            for (id, gone) in journal.mirror().taken_up(id, session.clone(), is_known, sessions.count()) {
+            for (id, gone) in journal.mirror().record(id, session.clone(), is_known, sessions.count()) {
                 // Without room, the ended session reappears after a restart, until it expires.
-                _ = turn.take_up(id, &gone);
+                _ = turn.record_session(id, &gone);
             }
         }
         self.is_unrecorded = !is_taken;

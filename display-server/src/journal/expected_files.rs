@@ -1,5 +1,5 @@
-//! What proves that a file was there: the manifest, and snapshots by their numbers. The server and all who look at a journal ask
-//! the same.
+//! Detects missing files, by the manifest and by the numbers of snapshots. The server and the inspection of a journal
+//! share this code.
 
 use super::error::Damage;
 use super::files::{Catalogue, journal_name, snapshot_name};
@@ -17,14 +17,14 @@ fn damage(file: impl Into<String>, record: u64, what: impl Into<String>) -> Dama
 }
 
 impl Catalogue {
-    /// The manifest, if it is whole and of `owner`.
+    /// Returns the manifest, if it is whole and of `owner`.
     pub(crate) fn manifest_of(&self, owner: Owner) -> Option<&Manifest> {
         let manifest = self.manifest.as_ref()?.as_ref().ok()?;
         (manifest.instance == owner.instance).then_some(manifest)
     }
 
-    /// The number of the last journal that is there or is known to have been: a snapshot is named when the journal behind it, of the
-    /// same number, is on the disk.
+    /// Returns the number of the last journal file that exists or is known to have existed. A snapshot proves the
+    /// journal file of the same number, which was on the disk before the snapshot was named.
     pub(crate) fn last(&self, owner: Owner) -> u64 {
         let named = self.manifest_of(owner).and_then(|manifest| manifest.journals.last());
         self.journals.last().max(self.snapshots.last()).max(named).copied().unwrap_or(0)
@@ -39,12 +39,13 @@ impl Catalogue {
             .map_or(there, |m| m.newest().max(there))
     }
 
-    /// Why what is missing from `record` on, in the journal `file` behind `offset`, was promised; `None` if nothing proves it.
+    /// Returns the proof that records from `record` on, in the journal file `file` behind `offset`, were durable;
+    /// `None` if there is none.
     pub(crate) fn proof(&self, owner: Owner, file: u64, offset: u64, record: u64) -> Option<String> {
-        // Of a file whose header is not to be had it proves something that the file was there; else that there was a later one.
+        // For a file without a readable header, its own existence is a proof; otherwise that of a later one.
         let least = if offset == 0 { file } else { file + 1 };
         if let Some(later) = self.snapshots.iter().find(|&&snapshot| snapshot >= least) {
-            // A snapshot is named only when all before it is synced.
+            // A snapshot is named only after all records before it are synced.
             return Some(format!("snapshot {later} was taken behind it"));
         }
         let manifest = self.manifest_of(owner)?;
@@ -56,7 +57,7 @@ impl Catalogue {
         (manifest.durable >= record).then(|| "the manifest says that it was synced".to_owned())
     }
 
-    /// The names of files that the manifest has and the directory has not, although nothing has made them superfluous. Oldest
+    /// Returns the names of files in the manifest that are missing, although no newer snapshots replace them. Oldest
     /// first, snapshots before journals.
     pub(crate) fn lost(&self, owner: Owner) -> Vec<String> {
         let Some(manifest) = self.manifest_of(owner) else { return Vec::new() };
@@ -68,14 +69,14 @@ impl Catalogue {
         snapshots.map(|&n| snapshot_name(n)).chain(journals.map(|&n| journal_name(n))).collect()
     }
 
-    /// Whether a journal is missing that the newest picture needs.
+    /// Returns whether a journal file is missing that the newest picture needs.
     pub(crate) fn has_gap(&self, owner: Owner) -> bool {
         let first = self.snapshots.last().or(self.journals.first()).copied().unwrap_or(1);
         (first..=self.last(owner)).any(|number| !self.journals.contains(&number))
     }
 
-    /// What is wrong with the manifest itself, whatever the files are: it is not as it was written, or it is gone although a header
-    /// says that there was one.
+    /// Returns the damage of the manifest itself: its bytes were changed, or it is missing although a header says that
+    /// there is one.
     pub(crate) fn wrong_manifest(&self, storage: &dyn Storage) -> io::Result<Option<Damage>> {
         match &self.manifest {
             Some(Err(what)) => Ok(Some(damage(MANIFEST, 0, what.clone()))),
@@ -96,11 +97,11 @@ impl Catalogue {
         }
     }
 
-    /// What of the manifest contradicts files that are whole up to `end`, from the number `base` on.
+    /// Returns where the manifest contradicts files that are whole up to `end`, from the number `base` on.
     pub(crate) fn contradiction(&self, owner: Owner, base: u64, end: &Place) -> Option<Damage> {
         let manifest = self.manifest.as_ref()?.as_ref().ok()?;
         if manifest.newest() < base {
-            // It is older than the snapshot, which has all that it can know of.
+            // The manifest is older than the snapshot, which has everything it can name.
             return None;
         }
         let what = if manifest.instance != owner.instance {

@@ -1,4 +1,4 @@
-//! Plays the conversations of SPEC.md against this server: what the display says in each is exactly what SPEC.md shows.
+//! Plays the conversations of SPEC.md against this server, whose bytes must be exactly those of SPEC.md.
 
 mod codes;
 mod read;

@@ -77,7 +77,7 @@ impl SessionMirror {
 
     /// Records that a connection has begun or resumed a session. If there are many others, in number or in bytes, only
     /// those for which `is_known` returns true are kept. The others are returned in their ended state, for the journal.
-    pub(crate) fn taken_up(
+    pub(crate) fn record(
         &self,
         id: Id,
         session: Session,

@@ -1,4 +1,4 @@
-//! Requests and the pictures that they leave. `.` is black; R, G, B and W are the colours of those letters.
+//! Tests requests by the pictures that they draw. `.` is black; R, G, B and W are the colours of those letters.
 
 use super::*;
 use draw_protocol::{Digest, JournalUse, Method, Pixel, Position};

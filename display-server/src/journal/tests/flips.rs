@@ -1,4 +1,4 @@
-//! Files that somebody, or the disk, has changed.
+//! Tests files whose bytes were changed.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;

@@ -1,4 +1,5 @@
-//! Files that are gone, or are of another time: what was promised is missed, and a loss of power alone is never taken for it.
+//! Tests missing and outdated files: the loss of acknowledged calls is detected, and a loss of power alone is never
+//! reported as one.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;

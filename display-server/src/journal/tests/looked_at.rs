@@ -1,4 +1,4 @@
-//! A journal on a real disk, and what is seen of it from outside.
+//! Tests the inspection of a journal on a real disk.
 
 use super::world::*;
 use crate::Journal;

@@ -1,5 +1,5 @@
-//! Starts on a disk that is full: all that there was is shown, nothing is taken, and when there is room it goes on as if
-//! there had always been.
+//! Tests starts with a full disk: the picture is shown, no call is accepted, and the display continues normally once
+//! there is room.
 
 use super::memory::{Dice, Full, Memory, Trouble};
 use super::world::*;

@@ -1,4 +1,5 @@
-//! Clients that come back to a display whose disk has failed: nothing is executed twice, and nobody believes what is not so.
+//! Tests clients that reconnect to a display whose disk has failed: no call is executed twice, and no client gets a
+//! wrong answer.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::{SIZE, open};

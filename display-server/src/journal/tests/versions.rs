@@ -1,4 +1,4 @@
-//! Journals of version 1, and of programs with other limits or kinds of records than this one.
+//! Tests journals of version 1, and of programs with other limits or kinds of records.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;

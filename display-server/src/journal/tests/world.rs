@@ -1,4 +1,4 @@
-//! A display on a disk in memory, and the pictures that it had.
+//! A display with a journal in memory, and all pictures that it had.
 
 use super::memory::{Dice, Memory};
 use crate::canvas::apply::{apply, replay};
