@@ -3,7 +3,7 @@
 //! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and acknowledged when
 //! both are done. A thread syncs the file: immediately if it is idle, or together with all records that were written
 //! while the last sync ran. When the process ends, each acknowledged call is kept; after a loss of power, each call up
-//! to [`Recorder::durable`]. For a client that needs more, the connection holds acknowledgements back. When the file
+//! to `Recorder::durable`. For a client that needs more, the connection holds acknowledgements back. When the file
 //! has reached a certain size, the picture is written to a snapshot, and older files are removed. `JOURNAL.md`
 //! describes the bytes; `display-server journal` reads them.
 //!
@@ -28,7 +28,7 @@
 //! the drawing. No thread syncs, or waits for a sync, while it holds the log, except for the first call that finds room
 //! after a start without room, which completes that start. Without a journal there is no lock.
 //!
-//! This folder uses the protocol only. The journal knows a display only by the traits [`Replay`] and [`Recorded`],
+//! This folder uses the protocol only. The journal knows a display only by the traits `Replay` and `Recorded`,
 //! which its owner implements.
 
 mod cleanup;
