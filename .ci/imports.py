@@ -26,12 +26,6 @@ KNOWN = {
         "error late scope status",
         "blocking builder debug display driver pace reply shared",
     ],
-    "display-server": [
-        "apply display error framebuffer journal sessions",
-        "journal::base journal::files journal::log journal::manifest journal::mend journal::recover journal::replay journal::shared"
-        " journal::snapshots journal::sync",
-        "window::format window::gpu window::presenter window::software window::x11",
-    ],
 }
 
 

@@ -5,7 +5,7 @@
 //! where there is a screen.
 
 use clap::{Parser, ValueEnum};
-use display_server::typed::number;
+use display_server::arg_parsers::number;
 use display_server::{Handle, Options, snapshot, with_display};
 use draw_client::{Color, ConnectOptions, Pixel, Size, blocking};
 use draw_examples::figures::{seconds, thousands};

@@ -3,7 +3,7 @@
 //! its own, and leaves density.png.
 
 use clap::Parser;
-use display_server::typed::number;
+use display_server::arg_parsers::number;
 use display_server::{Options, Present, with_display};
 use draw_client::blocking::{Display, Pipeline};
 use draw_client::{Color, Pixel, Size, digest_of_image};

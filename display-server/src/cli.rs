@@ -1,4 +1,4 @@
-//! The command line: what it says, and what a process adds to the library: signals, standard output, the log.
+//! The command line of the program, and what the program adds to the library: signals, standard output, the log.
 
 mod journal;
 pub(crate) mod log;
@@ -9,10 +9,10 @@ mod signals;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use display_server::Journal;
+use display_server::arg_parsers::{number, parse_added, parse_size};
 use display_server::displays::{check_new, journal_directory, journals_in};
 use display_server::doors::pixelflut;
 use display_server::journal::{self as journaling, DEFAULT_SIZE};
-use display_server::typed::{number, parse_added, parse_size};
 use display_server::window::{End, Event, Windows};
 use display_server::{
     Color, Display, DisplayName, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output,
@@ -32,28 +32,29 @@ use tracing::{error, info, warn};
 
 /// A display that programs draw on over TCP.
 ///
-/// Its first line on standard output says where it listens. Logs go to standard error.
+/// The first line on standard output names the address it listens on. Logs go to standard error.
 ///
-/// SIGINT, SIGTERM and SIGHUP end it with status 0, and so does closing its last window: clients are told, and the snapshot is
-/// written. A SIGINT after that ends it at once. A SIGHUP that was ignored when it was started, as by nohup, stays ignored.
-/// SIGUSR1 writes the snapshot.
+/// SIGINT, SIGTERM, SIGHUP and closing the last window end it with status 0, after clients are told and the snapshot is
+/// written. A further SIGINT ends it at once. A SIGHUP that was ignored when it was started, as by nohup, stays
+/// ignored. SIGUSR1 writes the snapshot.
 ///
-/// With DRAW_DEBUG=1 in the environment it prints what its clients say and hear on standard error, one line per message, with
-/// DRAW_DEBUG=full the bytes too. With NO_COLOR=1 it writes without colours.
+/// With DRAW_DEBUG=1 in the environment it prints all messages from and to clients on standard error, one line per
+/// message; with DRAW_DEBUG=full also their bytes. With NO_COLOR=1 it writes without colours.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Address to listen on: host:port, a host alone (port 3729) or a port alone (host 127.0.0.1). Port 0 is any free one
+    /// Address to listen on: host:port, a host alone (port 3729) or a port alone (host 127.0.0.1). Port 0 is any free
+    /// port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3729")]
     listen: String,
 
-    /// Listen for Pixelflut on this address too, with port 1234 where none is named [default: not at all]
+    /// Also listen for Pixelflut on this address; the default port is 1234 [default: no Pixelflut]
     ///
-    /// Its lines are PX x y rrggbb, PX x y rrggbbaa (aa is the opacity with which it is blended), PX x y gg, PX x y, SIZE, OFFSET x y and HELP.
-    /// Pixels outside and other lines are ignored. Its clients share all limits with the others.
+    /// The lines are PX x y rrggbb, PX x y rrggbbaa (aa is the opacity for blending), PX x y gg, PX x y, SIZE, OFFSET x
+    /// y and HELP. Pixels outside and other lines are ignored. Clients of both protocols share all limits.
     #[arg(long, value_name = "ADDR")]
     pixelflut: Option<String>,
 
@@ -61,17 +62,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, value_parser = parse_size)]
     size: Option<Size>,
 
-    /// Add a display of this name and size, which clients ask for as host:port/NAME. May be given several times
+    /// Add a display with this name and size, which clients select as host:port/NAME. May be given several times
     ///
-    /// The first display, of --size, is named main; clients that name none get it. NAME has 1 to 32 characters, each of a-z, 0-9 or -.
+    /// The first display, with --size, is named main; clients that name none get it. NAME has 1 to 32 characters, each
+    /// of a-z, 0-9 or -.
     #[arg(long, value_name = "NAME=WxH", value_parser = parse_added)]
     add: Vec<(DisplayName, Size)>,
 
-    /// Show it in a window: with a GPU or by software, whichever suits; or not at all
+    /// How to show the display in a window: with a GPU, by software, or not at all; auto chooses
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
     present: Present,
 
-    /// Open so many windows of it, each with the whole picture. Closing the last one ends the display
+    /// The number of windows, each with the whole picture. Closing the last one ends the display
     #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
           conflicts_with = "headless")]
     windows: u8,
@@ -82,43 +84,44 @@ pub(crate) struct Args {
 
     /// Write the display to this PNG file on exit and on SIGUSR1; `-` is standard output
     ///
-    /// The snapshot of an added display goes to FILE-NAME.png beside it; there is none if FILE is not a regular file.
-    /// With `-` the first line goes to standard error. The reader of a pipe has until 2 s after the display began to end: what it has
-    /// not taken by then is lost, and the status is 1. A regular file has no limit.
+    /// The snapshot of an added display is written to FILE-NAME.png beside it; there is none if FILE is not a regular
+    /// file. With `-` the first line goes to standard error. The reader of a pipe has until 2 s after the display began
+    /// to end: the rest is lost then, and the status is 1. A regular file has no limit.
     #[arg(long, value_name = "FILE.png")]
     snapshot: Option<PathBuf>,
 
-    /// Colour of a new display: rrggbb or rrggbbaa, with or without #, or a name. One that a journal has keeps its picture
+    /// Colour of a new display: rrggbb or rrggbbaa, with or without #, or a name. A display from a journal keeps its
+    /// picture
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
-    /// Keep what is drawn in this directory, so that it is there again after `kill -9` and, as far as it was synced, after a loss of
-    /// power
+    /// Keep a journal in this directory: the picture survives `kill -9` and, up to the last sync, a loss of power
     ///
-    /// An added display keeps its journal in DIR/displays/NAME. Clients may wait for its disk. While that is full, also at the start, what is there is shown and nothing is drawn.
+    /// An added display keeps its journal in DIR/displays/NAME. Clients may wait for the disk. While the disk is full,
+    /// also at the start, the picture is shown and can be read, but not drawn on.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 
-    /// MiB of journal after which a snapshot replaces it
+    /// Size of the journal, in MiB, at which a snapshot replaces it
     #[arg(long, value_name = "MIB", default_value = "256", value_parser = number::<u64>(1, u32::MAX.into()),
           allow_negative_numbers = true, requires = "journal")]
     journal_size: u64,
 
-    /// Use a damaged journal as far as it is whole, as a new instance
+    /// Use the intact part of a damaged journal, as a new instance
     #[arg(long, requires = "journal")]
     accept_loss: bool,
 
-    /// How much is logged
+    /// The level of detail of the log
     ///
-    /// Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at most 1,000 characters.
-    /// Lines that come faster than standard error is read are left out and counted.
+    /// Up to info, the first 10 lines of a kind in 10 s are written and the others counted. A line has at most 1,000
+    /// characters. Lines are left out and counted if standard error is not read fast enough.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: Level,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look at a journal
+    /// Inspect a journal
     Journal(journal::JournalArgs),
 }
 
@@ -143,19 +146,19 @@ impl From<Level> for LevelFilter {
     }
 }
 
-/// Accepts the words that there are, and lists them.
+/// Returns a parser of the ways to present, which lists them in errors.
 fn present() -> impl TypedValueParser<Value = Present> {
     PossibleValuesParser::new(Present::WORDS.map(|(word, _)| word)).try_map(|word| word.parse::<Present>())
 }
 
-/// Does what the command line says.
+/// Executes the command line.
 pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
     log::start(args.log.into());
     if let Some(Command::Journal(args)) = args.command.take() {
         return journal::execute(args);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Two connections that draw at once use both; idle, they cost nothing but their stacks.
+        // Two connections that draw at the same time use both. Idle threads only need their stacks.
         .worker_threads(2)
         .enable_all()
         .build()
@@ -163,11 +166,11 @@ pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
     open(args, runtime).map(|()| ExitCode::SUCCESS)
 }
 
-/// Opens the display and serves it until a signal, or the end of its window, ends it.
+/// Opens the display and serves it until a signal, or closing its window, ends it.
 ///
-/// The window has a thread of its own, since the screen may keep it waiting for ever.
+/// The window has a thread of its own, since the screen may never answer.
 fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
-    // All that can be refused is refused before anything starts.
+    // All arguments are checked before anything starts.
     let main = DisplayName::main();
     for (i, (name, _)) in args.add.iter().enumerate() {
         check_new(name, std::iter::once(&main).chain(args.add[..i].iter().map(|(name, _)| name)))?;
@@ -193,7 +196,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
     let window = server.show(args.windows, present, address, move |event| {
-        // A window that failed says no more: then only signals count.
+        // A window that failed is not closed: then only signals end the display.
         if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());
         }
@@ -204,12 +207,12 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
         let listeners = listeners.collect::<io::Result<_>>().map_err(Error::Start)?;
         serve(listeners, &server, args.snapshot.as_deref(), (window.as_ref(), closed)).await
     });
-    // A connection that was cut may still be in the middle of a long request.
+    // An aborted connection may still be executing a long request.
     runtime.shutdown_background();
-    // Whatever else went wrong, the picture is to be kept.
+    // The journals are closed whatever else has failed.
     let mut kept = Ok(());
     for journal in server.journals() {
-        // One that fails keeps none of the others from being closed.
+        // All journals are closed, even if one of them fails.
         match (journal.close(), &kept) {
             (Err(another), Err(_)) => error!("{another}"),
             (closed, Ok(())) => kept = closed.map_err(Error::from),
@@ -222,7 +225,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     kept.and(outcome)
 }
 
-/// Returns the server of new displays, or of those that a journal has.
+/// Creates the server, with new displays or with those of journals.
 fn server(args: &Args) -> Result<Server, Error> {
     let options = ServerOptions::default();
     let of = |name: &DisplayName| {
@@ -262,7 +265,7 @@ fn server(args: &Args) -> Result<Server, Error> {
     Ok(server)
 }
 
-/// Brings a display back from its journal, and says how far that is as `what`.
+/// Recovers a display from its journal, with a progress bar named `what`.
 fn recover(args: &Args, directory: &Path, size: Option<Size>, what: String) -> Result<Journal, Error> {
     let mut bar = progress::Bar::new(what);
     let options = journaling::Options {
@@ -274,7 +277,7 @@ fn recover(args: &Args, directory: &Path, size: Option<Size>, what: String) -> R
     Ok(Journal::open(directory, &options, &mut |done, total| bar.set(done, total))?)
 }
 
-/// Serves until a signal says to end, or the window does. The window is closed as soon as the end begins.
+/// Serves until a signal comes or the window is closed. The window is closed as soon as the shutdown begins.
 async fn serve(
     listeners: Vec<(TcpListener, Door)>,
     server: &Server,
@@ -289,7 +292,7 @@ async fn serve(
     let stopped = async move {
         tokio::select! {
             () = signalled => {}
-            // A window that failed drops its end without a word: then only signals count.
+            // A window that failed drops the sender without sending: then only signals end the display.
             Ok(()) = closed => info!("the window was closed: the display ends"),
         }
         _ = ends.set(Instant::now());
@@ -302,7 +305,7 @@ async fn serve(
         let what = if *door == Door::Pixelflut { "for Pixelflut " } else { "" };
         log::announce(&format!("listening {what}on {address}"), path.is_some_and(output::is_standard));
     }
-    // A task of its own, as each snapshot has one: neither waits for the other.
+    // The server and each snapshot have a task of their own, so that neither waits for the other.
     let (mut snapshots, running) = (Snapshots::new(server, path), server.clone());
     let mut running = tokio::spawn(async move { running.run_doors(listeners, stopped).await });
     loop {
@@ -313,7 +316,7 @@ async fn serve(
                 break;
             }
             () = snapshots.written() => {}
-            // One that comes while another is written is kept by the system.
+            // A signal that comes while a snapshot is written stays pending.
             Some(()) = wanted.recv(), if is_idle => snapshots.begin(),
         }
     }

@@ -1,8 +1,8 @@
-//! What time it is.
+//! The clock.
 
 use std::time::Instant;
 
-/// The runtime's clock, which tests can stop and turn.
+/// Returns the time of the runtime's clock, which tests can pause and advance.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,10 +1,11 @@
 //! The displays of a server, by name.
 //!
-//! The first message of a connection chooses one of them. They share the server's limits (places, memory, turns, the thread for
-//! digests) and nothing else: each [`Canvas`] has its own framebuffer, pointer, counters, sessions and journal.
+//! The first message of a connection selects one of them. Displays share the resources of the server (places, memory,
+//! processor time, the thread for digests) and nothing else: each [`Canvas`] has its own framebuffer, pointer,
+//! counters, sessions and journal. Uses the canvas and the windows.
 
+use crate::canvas::display::Display;
 use crate::canvas::{Canvas, Journal};
-use crate::display::Display;
 use crate::error::Error;
 use crate::window::{self, Event, Present, Window, Windows};
 use draw_protocol::session::Nonce;
@@ -13,19 +14,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most displays that one server has. Each may keep [`SESSION_MEMORY`](draw_protocol::limits::SESSION_MEMORY) for its sessions, which
-/// makes 2 GiB in all; and the names of all of them fit into one error.
-pub const MOST: usize = 32;
+pub use crate::limits::DISPLAYS as MOST;
 
-/// The folder in the directory of the first display's journal that has the directories of the others'.
+/// The folder for the journals of added displays, within the directory of the first display's journal.
 pub const FOLDER: &str = "displays";
 
-/// Returns where the journal of an added display is, if that of the first is in `directory`.
+/// Returns the directory of an added display's journal, if that of the first display is `directory`.
 pub fn journal_directory(directory: &Path, name: &DisplayName) -> PathBuf {
     directory.join(FOLDER).join(name.as_str())
 }
 
-/// Returns the names in `directory`, that of the first display's journal, that have a journal of their own, in order.
+/// Returns the names of added displays that have a journal, in order. `directory` is that of the first display's
+/// journal.
 pub fn journals_in(directory: &Path) -> Vec<DisplayName> {
     let Ok(entries) = std::fs::read_dir(directory.join(FOLDER)) else { return Vec::new() };
     let mut names: Vec<_> = entries
@@ -39,12 +39,12 @@ pub fn journals_in(directory: &Path) -> Vec<DisplayName> {
 
 /// A display of a server.
 #[derive(Debug)]
-pub(crate) struct Named {
+pub(crate) struct NamedDisplay {
     name: DisplayName,
     canvas: Canvas,
 }
 
-impl Named {
+impl NamedDisplay {
     pub(crate) fn name(&self) -> &DisplayName {
         &self.name
     }
@@ -58,55 +58,55 @@ impl Named {
     }
 }
 
-/// The displays of a server, at least one. Clones are the same displays.
+/// The displays of a server, of which there is at least one. Clones are the same displays.
 #[derive(Debug, Clone)]
 pub(crate) struct Displays {
-    /// The first is the one of those who name none. There are few: they are looked up one after the other.
-    list: Arc<Vec<Arc<Named>>>,
+    /// The first is that of clients that name none. There are few, so lookup is linear.
+    list: Arc<Vec<Arc<NamedDisplay>>>,
 }
 
 impl Displays {
-    /// Returns those of a server that has this one, named `main`.
+    /// Creates a list of one display, named `main`.
     pub(crate) fn new(first: Canvas) -> Displays {
-        Displays { list: Arc::new(vec![Arc::new(Named { name: DisplayName::main(), canvas: first })]) }
+        Displays { list: Arc::new(vec![Arc::new(NamedDisplay { name: DisplayName::main(), canvas: first })]) }
     }
 
-    /// Replaces the first, of which nobody knows yet.
+    /// Replaces the first display, before any client uses it.
     pub(crate) fn set_first(&mut self, canvas: Canvas) {
         let name = self.list[0].name.clone();
-        Arc::make_mut(&mut self.list)[0] = Arc::new(Named { name, canvas });
+        Arc::make_mut(&mut self.list)[0] = Arc::new(NamedDisplay { name, canvas });
     }
 
-    /// Adds one.
+    /// Adds a display.
     ///
     /// # Errors
-    /// [`Error::Name`] if there is one of that name, [`Error::Displays`] if there are [`MOST`].
+    /// [`Error::Name`] if there is a display of that name, [`Error::Displays`] if there are [`MOST`].
     pub(crate) fn add(&mut self, name: DisplayName, canvas: Canvas) -> Result<(), Error> {
-        check_new(&name, self.all().map(Named::name))?;
-        Arc::make_mut(&mut self.list).push(Arc::new(Named { name, canvas }));
+        check_new(&name, self.all().map(NamedDisplay::name))?;
+        Arc::make_mut(&mut self.list).push(Arc::new(NamedDisplay { name, canvas }));
         Ok(())
     }
 
-    /// Returns the display of those who name none.
-    pub(crate) fn first(&self) -> &Named {
+    /// Returns the display of clients that name none.
+    pub(crate) fn first(&self) -> &NamedDisplay {
         &self.list[0]
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Named> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &NamedDisplay> {
         self.list.iter().map(|named| &**named)
     }
 
-    /// Returns the display of this name, or the first of those who name none.
+    /// Returns the display of this name, or the first display for `None`.
     ///
     /// # Errors
-    /// [`Code::UnknownDisplay`] with the names that there are.
-    pub(crate) fn find(&self, asked: Option<&str>) -> Result<&Named, Fault> {
+    /// [`Code::UnknownDisplay`] with the names of all displays.
+    pub(crate) fn find(&self, asked: Option<&str>) -> Result<&NamedDisplay, Fault> {
         let Some(asked) = asked else { return Ok(self.first()) };
         let found = self.all().find(|named| named.name.as_str() == asked);
-        found.ok_or_else(|| Fault::unknown_display(asked, self.all().map(Named::name)))
+        found.ok_or_else(|| Fault::unknown_display(asked, self.all().map(NamedDisplay::name)))
     }
 
-    /// Returns whether there is more than one, so that what is said of one has to say of which.
+    /// Returns whether there is more than one, so that messages have to name the display.
     pub(crate) fn are_several(&self) -> bool {
         self.list.len() > 1
     }
@@ -115,7 +115,8 @@ impl Displays {
         self.all().filter_map(|named| named.canvas.journal())
     }
 
-    /// Returns why the server ends, when it does: to clients of `display`, which hear of their own display first.
+    /// Returns the reason that clients of `display` are told when the server ends. The state of their own display comes
+    /// first.
     pub(crate) fn end(&self, display: &Display, journal: Option<&Journal>) -> Fault {
         let failed = journal.into_iter().chain(self.journals()).find_map(Journal::failure);
         let own = || display.end();
@@ -128,7 +129,7 @@ impl Displays {
     }
 }
 
-/// Checks that a display of a server may have this name.
+/// Checks that a new display may have this name.
 ///
 /// # Errors
 /// [`Error::Name`] if another has it, [`Error::Displays`] if there are [`MOST`].
@@ -146,20 +147,20 @@ pub fn check_new<'a>(name: &DisplayName, others: impl Iterator<Item = &'a Displa
     if count < MOST { Ok(()) } else { Err(Error::Displays) }
 }
 
-/// Shows each display in as many windows as `each` says. The titles tell them apart.
+/// Shows each display in `each` windows, with different titles.
 pub(crate) fn show(
     displays: &Displays,
     each: u8,
     present: Present,
     address: SocketAddr,
-    told: impl FnMut(Event) + Send + 'static,
+    on_event: impl FnMut(Event) + Send + 'static,
 ) -> Option<Windows> {
-    let window = |named: &Named, n| Window {
+    let window = |named: &NamedDisplay, n| Window {
         title: title(address, displays.are_several().then_some(named.name()), n),
         display: named.display().clone(),
     };
     let windows = displays.all().flat_map(|named| (1..=each).map(move |n| window(named, n)));
-    window::open(windows.collect(), present, told)
+    window::open(windows.collect(), present, on_event)
 }
 
 /// Returns the title of window `n` of a display.
@@ -169,24 +170,24 @@ fn title(address: SocketAddr, name: Option<&DisplayName>, n: u8) -> String {
     format!("{address}{name}{which}")
 }
 
-/// What a connection chooses its display from.
+/// Selects the display of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reception<'a> {
+pub(crate) struct DisplaySelector<'a> {
     pub(crate) displays: &'a Displays,
-    /// What the server calls itself.
+    /// The name of the server that clients are told.
     pub(crate) server: &'static str,
-    /// Bytes that one message may have.
+    /// The size of the largest message, in bytes.
     pub(crate) message: usize,
-    /// What confirms a session of this connection: random, but for a test that knows it.
+    /// Confirms the sessions of this connection. Random, except in tests.
     pub(crate) nonce: Option<Nonce>,
 }
 
-impl<'a> Reception<'a> {
-    /// Finds the display that a client asks for, and what its machine has to know of it.
+impl<'a> DisplaySelector<'a> {
+    /// Returns the display that a client asks for, and the configuration of its state machine.
     ///
     /// # Errors
-    /// Of [`Displays::find`].
-    pub(crate) fn choose(&self, asked: Option<&str>) -> Result<(&'a Named, server::Config), Fault> {
+    /// Those of [`Displays::find`].
+    pub(crate) fn select(&self, asked: Option<&str>) -> Result<(&'a NamedDisplay, server::Config), Fault> {
         let named = self.displays.find(asked)?;
         let config = server::Config {
             display: named.name.clone(),
@@ -201,7 +202,7 @@ impl<'a> Reception<'a> {
     }
 
     /// Returns the name of a display for the log, if there are several.
-    pub(crate) fn label(&self, named: &'a Named) -> Option<&'a str> {
+    pub(crate) fn label(&self, named: &'a NamedDisplay) -> Option<&'a str> {
         self.displays.are_several().then(|| named.name.as_str())
     }
 }

@@ -1,9 +1,11 @@
-//! Ways in to a display beside the native one: each has a folder here, and speaks a protocol of its own.
+//! The protocols that clients speak, each in a folder of its own.
 //!
-//! A door uses what all doors share: it draws through a [`Caller`](crate::canvas::Caller) of the [`canvas`](crate::canvas), takes
-//! memory from the [`budget`](crate::budget), and does its work in the turns of [`fairness`](crate::fairness). It uses nothing of
-//! another door. [`Server`](crate::Server) accepts its clients and counts them among all others.
+//! A door turns bytes into calls on a [canvas](crate::canvas): a parser or state machine without I/O, and one task for each connection. It
+//! draws through a [`Caller`](crate::canvas::Caller), asks the [`budget`](crate::resources::budget) before its buffers grow, does as much
+//! in a turn as [`fairness`](crate::resources::fairness) allows, and closes by way of the [`transport`](crate::transport). A door uses
+//! nothing of another door. [`Server`](crate::Server) accepts the clients of all doors and counts them together.
 
+pub(crate) mod native;
 pub mod pixelflut;
 
 /// The protocol that clients of a listener speak.
@@ -14,4 +16,16 @@ pub enum Door {
     Native,
     /// Pixelflut: see [`pixelflut`].
     Pixelflut,
+}
+
+/// Why a connection stopped executing, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TurnEnd {
+    /// Nothing more can be executed until an event: input, memory, room for answers.
+    Idle,
+    /// There is more to execute, after other tasks have run.
+    Yield,
+    /// There is more to execute, once the connection has a place in the lane: see
+    /// [`Work::poll_turn`](crate::resources::fairness::Work::poll_turn).
+    Queue,
 }

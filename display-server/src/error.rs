@@ -1,4 +1,4 @@
-//! What can keep a display from opening.
+//! The errors of opening a display, and of writing a snapshot.
 
 use crate::output::{hint, name};
 use draw_protocol::Size;
@@ -6,7 +6,7 @@ use draw_protocol::limits::{PORT, SIDE_HARDEST};
 use std::io;
 use std::path::PathBuf;
 
-/// Why a display cannot be opened or a snapshot not be written. Each says what to do.
+/// Why a display cannot be opened, or a snapshot cannot be written. Each message says what to do.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,69 +16,72 @@ pub enum Error {
     /// There is no memory for the pixels of the display.
     #[error("there is no memory for a display of {size}, which takes {bytes} bytes: choose a smaller size")]
     Memory {
-        /// The size asked for.
+        /// The requested size.
         size: Size,
-        /// What it would take.
+        /// The memory that it would take, in bytes.
         bytes: u64,
     },
-    /// A name that a display of a server cannot have.
+    /// The name is not possible for a display of this server.
     #[error("there can be no display {name:?} ({problem}): choose another name")]
     Name {
-        /// The name as it was given.
+        /// The given name.
         name: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// More displays than one server has.
-    #[error("a server has at most {} displays: start another server on another port", crate::displays::MOST)]
+    /// There are more displays than one server may have.
+    #[error(
+        "a server has at most {} displays: start another server on another port",
+        crate::limits::DISPLAYS
+    )]
     Displays,
-    /// A display of several cannot be opened.
+    /// One of several displays cannot be opened.
     #[error("the display {name}: {source}")]
     Of {
         /// The name of the display.
         name: String,
-        /// What is wrong.
+        /// The error.
         source: Box<Error>,
     },
-    /// A text that is no address to listen on.
+    /// The address to listen on cannot be parsed.
     #[error(
         "{address:?} is no address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
     )]
     Address {
-        /// The address as it was given.
+        /// The given address.
         address: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The host of an address to listen on is not known.
+    /// The host of the address to listen on cannot be resolved.
     #[error(
         "cannot listen on the host {host:?}: {source}; write an address of this machine, for example 127.0.0.1:{PORT}"
     )]
     Host {
-        /// The host as it was given.
+        /// The given host.
         host: String,
-        /// What the resolver says.
+        /// The error of the resolver.
         source: io::Error,
     },
-    /// The address is taken, or not of this machine.
+    /// The address cannot be listened on: it is taken, or not one of this machine.
     #[error("cannot listen on {address} ({source}): {hint}")]
     Listen {
-        /// The address as it was given.
+        /// The given address.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
         /// What to do.
         hint: String,
     },
-    /// A snapshot cannot be written there.
+    /// The snapshot cannot be written.
     #[error("cannot write the snapshot {} ({source}): {}", name(path), hint(source))]
     Snapshot {
-        /// The file that was to be written.
+        /// The file to write.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The system gives no random bytes, with which a display is told from every other.
+    /// The system gives no random bytes, which identify a display.
     #[error("the system gives no random bytes: {0}")]
     Random(#[source] io::Error),
     /// The journal cannot be used.

@@ -1,8 +1,8 @@
-//! The display of the network framebuffer: programs anywhere draw on it over TCP, and read it.
+//! The display of the network framebuffer: programs draw on it, and read it, over TCP.
 //!
-//! A [`Display`] has pixels, a pointer and counters. A [`Server`] lets clients draw on it; [`run`] does with default
-//! limits, and the program `display-server` is that and a command line. A program that wants a display of its own, in
-//! its own process, calls [`with_display`].
+//! A [`Display`] has pixels, a pointer and counters. A [`Server`] lets clients draw on it; [`run`] does so with default
+//! limits, and the program `display-server` adds a command line. A program that needs a display in its own process
+//! calls [`with_display`].
 //!
 //! ```
 //! use display_server::{Options, Position, Present, with_display};
@@ -18,20 +18,22 @@
 //! # How a request becomes a picture
 //!
 //! ```text
-//! socket -> connection (protocol's state machine) -> apply() -> Framebuffer -> Damage -> presenter
+//! transport -> door (protocol's state machine) -> canvas: apply() -> Framebuffer -> Damage -> presenter
 //! ```
 //!
-//! - Each connection is a task. It reads at most 64 KiB at a time, executes all of it straight from the buffer, and
-//!   then publishes what has changed and answers, once.
-//! - [`apply`](apply()) executes one request; it is a plain function.
-//! - The [`Framebuffer`] has no lock: its pixels are relaxed atomics, and any number of connections draw at once.
-//! - [`Damage`] says which rows have changed. Each [`Subscription`] is woken once, takes all of it, and copies those rows.
-//! - `DRAW_DEBUG=1` in the environment prints what each client says and hears: see [`draw_protocol::trace`].
-//! - A [`journal`], if there is one, has each drawing call in a file before it is drawn. What a client wants to hear only when
-//!   it is durable is held back until the file is synced.
-//! - Each [`window`] is such a presenter. All windows share a thread. They need a screen; everything else does without.
-//! - No client can make the server panic, use more memory than its budget, or keep it from ending: see [`ServerOptions`]
-//!   and [`limits`].
+//! - Each connection is a task. It reads a buffer, executes all requests in it, publishes the damage, and sends all
+//!   answers.
+//! - [`apply`](apply()) executes one request. It is a plain function.
+//! - The [`Framebuffer`] has no lock. Its pixels are relaxed atomics, and any number of connections draw at the same
+//!   time.
+//! - [`Damage`] tells which rows have changed. Each [`Subscription`] is woken once, takes the damage, and copies those
+//!   rows.
+//! - `DRAW_DEBUG=1` in the environment prints all messages from and to clients: see [`draw_protocol::trace`].
+//! - A [`journal`], if there is one, writes each drawing call to a file before it is drawn. If a client asks for
+//!   durable answers, they are held back until the file is synced.
+//! - Each [`window`] is such a presenter. All windows share a thread. Only windows need a screen.
+//! - No client can make the server panic, exceed its memory budget, or delay its shutdown: see [`ServerOptions`] and
+//!   [`limits`].
 //!
 //! # Features
 //!
@@ -40,51 +42,38 @@
 //!
 //! Both are on by default.
 
-mod admission;
-mod apply;
-mod budget;
-mod buffers;
+#[doc(hidden)]
+pub mod arg_parsers;
 mod canvas;
 mod clock;
-mod connection;
-mod damage;
-mod display;
 pub mod displays;
 #[doc(hidden)]
 pub mod doors;
 mod error;
-mod fairness;
-mod farewell;
-mod framebuffer;
-mod hasher;
 pub mod journal;
 pub mod limits;
-mod listen;
 mod local;
 pub mod output;
-mod question;
-mod reclaim;
+mod resources;
 mod server;
 mod sessions;
 #[doc(hidden)]
 pub mod signals;
 pub mod snapshot;
 mod sync;
-mod turns;
-#[doc(hidden)]
-pub mod typed;
+mod transport;
 pub mod window;
 
-pub use apply::apply;
 pub use canvas::Journal;
-pub use damage::Damage;
-pub use display::{Display, Pointer, Stats};
+pub use canvas::apply::apply;
+pub use canvas::damage::Damage;
+pub use canvas::display::{Display, Pointer, Stats};
+pub use canvas::framebuffer::{Framebuffer, Subscription};
 pub use doors::Door;
 pub use draw_protocol::Area;
 pub use draw_protocol::{Color, DisplayName, Position, Size};
 pub use error::Error;
-pub use framebuffer::{Framebuffer, Subscription};
-pub use listen::{bind, bind_or};
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};
+pub use transport::listen::{bind, bind_or};
 pub use window::Present;

@@ -1,9 +1,9 @@
-//! A display in the caller's own process.
+//! Opens a display in the caller's process.
 
-use crate::display::Display;
+use crate::canvas::display::Display;
 use crate::error::Error;
-use crate::listen;
 use crate::server::{Server, ServerOptions};
+use crate::transport::listen;
 use crate::window::{End, Event, PATIENCE, Present, Windows};
 use draw_protocol::limits::PORT;
 use draw_protocol::{Color, DisplayName, Size};
@@ -14,26 +14,26 @@ use std::thread;
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// Threads that execute requests. Two connections that draw at the same time use both; more cores would mostly wait
+/// Threads that execute requests. Two connections that draw at the same time use both; more threads would mostly wait
 /// for memory.
 const WORKERS: usize = 2;
 
-/// What display [`with_display`] opens.
+/// The options of [`with_display`].
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Width and height: 640x480 by default.
     pub size: Size,
-    /// Further displays, which clients ask for by their names: none by default. The first is named `main`.
+    /// Further displays, which clients select by name: none by default. The first display is named `main`.
     pub displays: Vec<(DisplayName, Size)>,
     /// The colour of every pixel at the start: black by default.
     pub background: Color,
-    /// Where to listen, as [`bind`](crate::bind) takes it: 127.0.0.1:3729 by default.
+    /// The address to listen on, in the format of [`bind`](crate::bind): 127.0.0.1:3729 by default.
     pub listen: String,
-    /// Whether any free port will do if that one is taken: not by default.
+    /// Whether to use any free port if that one is taken: false by default.
     pub or_any_port: bool,
-    /// Whether it is to be seen: in a window if there is a screen, by default.
+    /// How the display is shown: in a window if there is a screen, by default.
     pub present: Present,
-    /// What clients are allowed.
+    /// The limits for clients.
     pub server: ServerOptions,
 }
 
@@ -51,7 +51,7 @@ impl Default for Options {
     }
 }
 
-/// A display that [`with_display`] has opened. Clones are the same.
+/// A display that [`with_display`] has opened. Clones are the same display.
 #[derive(Debug, Clone)]
 pub struct Handle {
     display: Display,
@@ -62,23 +62,23 @@ pub struct Handle {
     window: Option<Windows>,
 }
 
-/// What has become of the window, for those who wait for it.
+/// The state of the window, for threads that wait for it.
 #[derive(Debug)]
 struct Watched {
-    /// Held only to look and to set.
+    /// Locked only to read and to set the state.
     state: Mutex<State>,
     changed: Condvar,
-    /// When those who ask about a window that is still opening are told that there is none.
+    /// When waiting for a window that is still opening ends.
     hopeless: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It is not known yet whether there will be one.
+    /// It is not known yet whether there will be a window.
     Opening,
     Open,
     Closed,
-    /// There is none, or there is none any more because it failed.
+    /// There is no window, or it has failed.
     Missing,
 }
 
@@ -87,7 +87,7 @@ impl Watched {
         Watched { state: Mutex::new(state), changed: Condvar::new(), hopeless: Instant::now() + PATIENCE }
     }
 
-    /// What was closed stays closed.
+    /// Sets the state, unless the window was closed.
     fn set(&self, state: State) {
         let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if *now != State::Closed {
@@ -97,15 +97,15 @@ impl Watched {
         self.changed.notify_all();
     }
 
-    /// It is closed, unless there is none.
+    /// Records that the window was closed, if there is one.
     fn close(&self) {
         if *self.state.lock().unwrap_or_else(PoisonError::into_inner) != State::Missing {
             self.set(State::Closed);
         }
     }
 
-    /// Waits until the window is in no such state, and answers in which it is. A window that has been opening for too long
-    /// is not waited for.
+    /// Waits while `is_so` returns true for the state of the window, and returns the state. Stops waiting for a window
+    /// that takes too long to open.
     fn wait_while(&self, is_so: impl Fn(State) -> bool) -> State {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while is_so(*state) {
@@ -123,12 +123,12 @@ impl Watched {
 }
 
 impl Handle {
-    /// Where clients connect.
+    /// Returns the address that clients connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its pixels and its pointer.
+    /// Returns the display.
     pub fn display(&self) -> &Display {
         &self.display
     }
@@ -138,49 +138,48 @@ impl Handle {
         self.server.displays().find(|(known, _)| known.as_str() == name).map(|(_, display)| display)
     }
 
-    /// Ends the server and closes the window: clients are told and go, within two seconds. The body goes on, and so do
-    /// the pixels.
+    /// Stops the server and closes the window. Clients are told that the display ends, and are disconnected within two
+    /// seconds. The body continues, and the pixels remain.
     pub fn stop(&self) {
         self.stop.send_replace(true);
         if let Some(window) = &self.window {
             window.close();
-            // Not when it is closed: a screen that stands still would keep those who wait.
+            // Set without waiting for the window to close, since the screen may not answer.
             self.watched.close();
         }
     }
 
-    /// Whether the display is seen in a window. Waits until that is known: for the first frame, or for what keeps it
-    /// from being shown. It is not so of a screen that has not answered for five seconds; should it answer later, the window
-    /// appears then.
+    /// Returns whether the display is shown in a window. Waits until that is known, by the first frame or by an error.
+    /// Returns `false` if the screen has not answered for five seconds; if it answers later, the window appears then.
     pub fn has_window(&self) -> bool {
         self.watched.wait_while(|state| state == State::Opening) == State::Open
     }
 
-    /// Whether the window was closed, without waiting.
+    /// Returns whether the window was closed, without waiting.
     pub fn is_closed(&self) -> bool {
         self.watched.wait_while(|_| false) == State::Closed
     }
 
-    /// Waits as long as there is a window, and answers whether it was closed: by its user, by another program, or by
-    /// [`Handle::stop`]. Without a window, or when it fails, that is not so, and the answer comes at once; where the screen
-    /// does not answer, after five seconds.
+    /// Waits while there is a window, and returns whether it was closed: by its user, by another program, or by
+    /// [`Handle::stop`]. Returns `false` at once if there is no window or it fails, and after five seconds if the
+    /// screen does not answer.
     ///
-    /// Closing the window ends the server, and the body goes on.
+    /// Closing the window stops the server; the body continues.
     pub fn wait_closed(&self) -> bool {
         let is_there = |state| matches!(state, State::Opening | State::Open);
         self.watched.wait_while(is_there) == State::Closed
     }
 }
 
-/// Opens a display in this process, runs `body` beside it, closes it, and returns what `body` returned.
+/// Opens a display in this process, runs `body`, closes the display, and returns the result of `body`.
 ///
-/// The display serves clients from threads of its own, the window (see [`window`](crate::window)) has one, and `body` has
-/// one too, so it may block, or bring a runtime. The calling thread waits for `body`. A process can have one window, once;
-/// a second display of the same process has none.
+/// The display serves clients on threads of its own. The window (see [`window`](crate::window)) and `body` have a
+/// thread each, so `body` may block, or use a runtime. The calling thread waits for `body`. A process can open a window
+/// only once; a second display of the same process has none.
 ///
-/// Nothing waits for the screen: `body` runs at once, and the window opens beside it. When `body` has returned, clients are
-/// told and this returns, within two seconds. If the screen stands still then, the window's thread is left behind, waiting
-/// for the screen, until that answers or the process ends.
+/// Nothing waits for the screen: `body` starts at once, while the window opens. After `body` has returned, clients are
+/// told that the display ends, and this function returns within two seconds. If the screen does not answer then, the
+/// window's thread is left behind until the screen answers or the process ends.
 ///
 /// ```
 /// use display_server::{Options, Present, with_display};
@@ -199,10 +198,10 @@ impl Handle {
 /// ```
 ///
 /// # Errors
-/// Whatever keeps the display from opening; then `body` is not called.
+/// If the display cannot be opened, in which case `body` is not called.
 ///
 /// # Panics
-/// If `body` does, with the same payload, when the display is closed.
+/// If `body` panics, with the same payload, after the display is closed.
 pub fn with_display<T, F>(options: Options, body: F) -> Result<T, Error>
 where
     F: FnOnce(&Handle) -> T + Send,
@@ -241,13 +240,14 @@ where
         .map_err(Error::Start)?;
 
     thread::scope(|scope| {
-        // The runtime is entered and dropped on a thread of its own, since the calling one may belong to another.
+        // The runtime is entered and dropped on a thread of its own, since the calling thread may belong to another
+        // runtime.
         let serving = thread::Builder::new()
             .name("display-main".into())
             .spawn_scoped(scope, move || serve(runtime, server, listener, stopped))
             .map_err(Error::Start)?;
         let body = thread::Builder::new().name("body".into()).spawn_scoped(scope, || {
-            // The window, too, ends with the body, even if that panics.
+            // The window ends with the body, even if the body panics.
             let _stopped_at_the_end = StopOnDrop(&handle);
             body(&handle)
         });
@@ -282,7 +282,7 @@ fn serve(
         let listener = tokio::net::TcpListener::from_std(listener)?;
         server.run(listener, async { _ = stopped.wait_for(|&is_stopped| is_stopped).await }).await
     });
-    // A connection that was cut may still be in the middle of a long request.
+    // An aborted connection may still be executing a long request.
     runtime.shutdown_background();
     served
 }

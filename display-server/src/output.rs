@@ -1,5 +1,4 @@
-//! Files that a program leaves for its user, whatever is at the name: a file is there whole or not at all, and what is no file
-//! stays what it is.
+//! Writes output files. A regular file is replaced completely or not at all; anything else at the name is written to.
 //!
 //! | at the name is | what happens |
 //! |---|---|
@@ -24,39 +23,39 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long the reader of a pipe, a terminal or a socket may keep its writer waiting. Only the waits count, not the time that
-/// the picture takes to be made; a regular file has no reader, and no limit.
+/// How long the reader of a pipe, a terminal or a socket may delay its writer. Only the waits count, not the time to
+/// encode the picture. A regular file has no reader, and no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// Each wait for the reader is limited: a reader that goes on, however slowly, gets everything.
+    /// Each wait for the reader is limited: a reader that continues, however slowly, gets everything.
     EachWait(Duration),
-    /// All waits together are limited: for a writer that has to come to an end.
+    /// All waits together are limited, for a writer that has to finish.
     AllWaits(Duration),
 }
 
 impl Default for Patience {
-    /// A minute for each wait: enough for a reader that asks for a password first, such as `ssh`.
+    /// Returns a minute for each wait: enough for a reader that asks for a password first, such as `ssh`.
     fn default() -> Patience {
         Patience::EachWait(Duration::from_secs(60))
     }
 }
 
-/// Links that lead to links: as many as Linux follows.
+/// Symbolic links that are followed, as many as Linux follows.
 const LINKS: u32 = 40;
 
-/// What a pipe takes at once if it takes anything (POSIX: at least 512; Linux: 4096).
+/// Bytes that a writable pipe takes without blocking (POSIX: at least 512; Linux: 4096).
 const PIPE: usize = 4096;
 
 /// The name of standard output.
 const STANDARD: &str = "-";
 
-/// Whether this name stands for standard output.
+/// Returns whether this name stands for standard output.
 pub fn is_standard(path: &Path) -> bool {
     path.as_os_str() == STANDARD
 }
 
-/// Returns whether what is written to `path` goes to a reader, which may take its time, and not to a regular file. What cannot be
-/// written to at all has no reader.
+/// Returns whether output to `path` goes to a reader, which may be slow, and not to a regular file. A path that cannot
+/// be written to has no reader.
 pub fn has_reader(path: &Path) -> bool {
     let is_file = match place(path) {
         Ok(Place::Standard) => fstat(io::stdout()).is_ok_and(|stat| is_regular(&stat)),
@@ -66,11 +65,12 @@ pub fn has_reader(path: &Path) -> bool {
     !is_file
 }
 
-/// Writes what `fill` writes to `path`. It blocks, for as long as the disk of a file takes, and as `patience` says for a reader.
+/// Writes the output of `fill` to `path`. It blocks for as long as the disk takes, and for a reader as long as
+/// `patience` allows.
 ///
 /// # Errors
-/// What the system says, and what is wrong with what is there. A file that was at `path` is still there. A reader that was too
-/// slow, [`ErrorKind::TimedOut`], has a part of it.
+/// Those of the system, and of a path that must not be written to. An existing file at `path` is unchanged. After
+/// [`ErrorKind::TimedOut`], a reader that was too slow has a part of the output.
 pub fn write(
     path: &Path,
     patience: Patience,
@@ -93,29 +93,29 @@ pub fn write(
     }
 }
 
-/// Returns what a message calls the place: standard output by its name, not by its sign.
+/// Returns the name of the path for messages: standard output by its name instead of `-`.
 pub fn name(path: &Path) -> String {
     if is_standard(path) { "to standard output".into() } else { path.display().to_string() }
 }
 
-/// Finds out whether [`write()`] will be able to, and leaves nothing behind.
+/// Checks whether [`write()`] can write to `path`, and leaves nothing behind.
 ///
 /// # Errors
-/// Those of [`write()`], as far as they can be known before.
+/// Those of [`write()`] that can be detected in advance.
 pub fn check(path: &Path) -> io::Result<()> {
     match place(path)? {
         Place::Standard => Ok(()),
-        // To open a FIFO would tell its reader that all has been said.
+        // Opening and closing a FIFO would end its reader's input.
         Place::Through(path) => Ok(access(&path, Access::WRITE_OK)?),
         Place::File { target, there } => {
             let temporary = Temporary::beside(&target, there.as_ref())?;
-            // A full disk has names left when it has no room.
+            // A full disk may still have room for a name.
             temporary.limited().write_all(&[0; 4096])
         }
     }
 }
 
-/// What to do about an error of [`write()`].
+/// Returns advice for an error of [`write()`].
 pub fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull => "the disk is full: make room there, or name a file on another disk",
@@ -137,13 +137,13 @@ pub fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Where something goes.
+/// The destination of output.
 #[derive(Debug)]
 enum Place {
     Standard,
     /// A FIFO, a character device, or an open file of this process.
     Through(PathBuf),
-    /// A file by the name that is replaced, and what is there now.
+    /// A regular file: the name to replace, and the existing file.
     File {
         target: PathBuf,
         there: Option<Metadata>,
@@ -169,7 +169,7 @@ fn place(path: &Path) -> io::Result<Place> {
         if kind.is_symlink() {
             let parent = target.parent().unwrap_or(Path::new("")).to_owned();
             if fs::canonicalize(&parent).is_ok_and(|parent| parent.starts_with("/proc")) {
-                // Not the name of a file but an open one, as /dev/stdout leads to.
+                // An open file rather than a name, as behind /dev/stdout.
                 return if fs::metadata(&target)?.file_type().is_block_device() {
                     Err(refuse("it is a block device, and what is on it would be destroyed"))
                 } else {
@@ -197,7 +197,7 @@ fn refuse(what: &str) -> io::Error {
 }
 
 fn open_through(path: &Path) -> io::Result<File> {
-    // An open file may have something in it already.
+    // Append, since an open file may have contents.
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(opened) => Ok(File::from(opened)),
@@ -208,8 +208,8 @@ fn open_through(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a pipe or a terminal that is standard output once more, so that a write to it never blocks: other programs may have the
-/// same one, and would not expect that of theirs. `None` where standard output is used as it is.
+/// Opens the pipe or terminal of standard output again, in non-blocking mode: other programs may share the open file,
+/// whose mode must not change. `None` if standard output is used as it is.
 fn open_standard() -> Option<File> {
     let kind = FileType::from_raw_mode(fstat(io::stdout()).ok()?.st_mode);
     let is_pipe = matches!(kind, FileType::Fifo | FileType::CharacterDevice);
@@ -220,7 +220,8 @@ fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_file()
 }
 
-/// Has `fill` write to `out`. What `out` says when it fails is the error, whatever an encoder in between makes of it.
+/// Calls `fill` to write to `out`. Returns the first error of `out` itself, rather than what an encoder in between
+/// makes of it.
 fn fill_up(out: impl Write, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut out = BufWriter::new(Noting { out, failed: None });
     let filled = fill(&mut out).and_then(|()| out.flush());
@@ -228,7 +229,7 @@ fn fill_up(out: impl Write, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>)
     filled.map_err(|error| noting.failed.unwrap_or(error))
 }
 
-/// Notes the first error.
+/// Records the first error.
 struct Noting<W> {
     out: W,
     failed: Option<io::Error>,
@@ -253,11 +254,11 @@ impl<W: Write> Write for Noting<W> {
     }
 }
 
-/// Writes no more at a time than is taken at once, and waits for a reader no longer than it may.
+/// Writes without blocking, and waits for the reader no longer than `patience` allows.
 struct Patient<'a> {
     to: BorrowedFd<'a>,
     patience: Patience,
-    /// What is left for all waits, or for the present one.
+    /// The time left for all waits, or for the current one.
     left: Duration,
     written: u64,
 }
@@ -313,7 +314,7 @@ impl Write for Patient<'_> {
     }
 }
 
-/// Fails where the system would end a process that writes more than it may.
+/// Fails where the system would end the process for exceeding its file size limit.
 struct Limited<'a> {
     file: &'a File,
     left: u64,
@@ -334,7 +335,7 @@ impl Write for Limited<'_> {
     }
 }
 
-/// A new file beside another, removed when it is dropped unless it was renamed.
+/// A temporary file beside another, removed when it is dropped unless it was renamed.
 struct Temporary {
     path: PathBuf,
     file: File,
@@ -347,7 +348,7 @@ impl Temporary {
         for n in 0..100 {
             let hidden = OsString::from(format!(".{name}.{}-{n}.tmp", std::process::id()));
             let path = target.with_file_name(hidden);
-            // A new file and no other: in a directory that others may write to, the name could be a link of theirs.
+            // Must not exist yet: in a directory that others may write to, the name could be a link of theirs.
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(if there.is_some() { 0o600 } else { 0o666 });
             match options.open(&path) {
@@ -364,12 +365,12 @@ impl Temporary {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// Writes to it what this process may.
+    /// Returns a writer that is limited to what this process may write.
     fn limited(&self) -> Limited<'_> {
         Limited { file: &self.file, left: getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX) }
     }
 
-    /// Takes the mode of another file, and its owner and group where the system lets this process give a file to them.
+    /// Copies the mode of another file, and its owner and group if the system allows it.
     fn be_like(&self, other: &Metadata) -> io::Result<()> {
         let own = self.file.metadata()?;
         let mut mode = other.mode() & 0o777;
@@ -378,7 +379,7 @@ impl Temporary {
             let is_given = fchown(&self.file, Some(uid), Some(gid)).is_ok()
                 || fchown(&self.file, None, Some(gid)).is_ok();
             if !is_given {
-                // This group is another one, which may do what anybody may.
+                // The group is a different one, so it gets the permissions of others.
                 mode = mode & !0o070 | (mode & 0o007) << 3;
             }
         }
@@ -388,7 +389,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Not there any more if it was renamed.
+        // Fails if it was renamed.
         _ = fs::remove_file(&self.path);
     }
 }

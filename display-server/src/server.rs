@@ -1,28 +1,29 @@
-//! Lets clients in, and sees them out.
+//! Accepts clients, starts a task for each connection, and shuts them down.
 
-mod entrance;
-mod socket;
+mod acceptor;
 #[cfg(test)]
 mod spec;
 
-use crate::admission::{Next, Seat};
-use crate::budget::Budget;
+use crate::canvas::display::Display;
+use crate::canvas::hasher::Hasher;
 use crate::canvas::{Canvas, Journal};
 use crate::clock::now;
-use crate::connection::{self, LAST_FAREWELL, Look};
-use crate::display::Display;
-use crate::displays::{self, Displays, Reception};
+use crate::displays::{self, DisplaySelector, Displays};
+use crate::doors::native;
 use crate::doors::{Door, pixelflut};
 use crate::error::Error;
-use crate::fairness::{Lane, Work};
-use crate::farewell;
-use crate::hasher::Hasher;
 use crate::limits;
+use crate::resources::admission::{Decision, Slot};
+use crate::resources::budget::Budget;
+use crate::resources::fairness::{Lane, Work};
+use crate::transport::lingering_close::{self, SHUTDOWN_LINGER};
+use crate::transport::peer_state::{self, Probe};
+use crate::transport::socket;
 use crate::window::{Event, Present, Windows};
+use acceptor::{Acceptor, Incoming, allowed_connections, busy, report};
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
 use draw_protocol::{DisplayName, Fault, server};
-use entrance::{Entrance, Newcomer, allowed_connections, busy, report};
 use futures::future::select_all;
 use std::io;
 use std::net::SocketAddr;
@@ -36,20 +37,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
-/// How long one that is told that there is no place has to say what it wants, and to hear that.
+/// How long a client without a place has to send its first message, and to read that the display is busy.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
 
-/// How long connections have to end when the server does: their farewell and a little for the scheduler.
-const SHUTDOWN: Duration = LAST_FAREWELL.saturating_add(Duration::from_millis(300));
+/// How long connections have to end when the server shuts down: their lingering close, and a little for the scheduler.
+const SHUTDOWN: Duration = SHUTDOWN_LINGER.saturating_add(Duration::from_millis(300));
 
-/// What a server allows its clients. The default is what [`limits`] says.
+/// The limits of a server. The defaults are those of [`limits`].
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Connections at a time. Further clients wait for a moment, and are told that the display is busy.
+    /// Connections at a time. Further clients wait for a short time, and are then told that the display is busy.
     pub connections: usize,
-    /// Bytes that the buffers of all connections may hold together.
+    /// The memory of the buffers of all connections together, in bytes.
     pub memory: usize,
-    /// Bytes that one message may have.
+    /// The size of the largest message, in bytes.
     pub message: usize,
 }
 
@@ -59,7 +60,7 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves clients of one display. Clones share the limits.
+/// Serves clients of one or several displays. Clones share the limits.
 ///
 /// ```
 /// use display_server::{Display, Server, ServerOptions};
@@ -77,7 +78,7 @@ impl Default for ServerOptions {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// What it calls itself.
+    /// The name that clients are told.
     name: &'static str,
     pub(crate) displays: Displays,
     options: ServerOptions,
@@ -86,7 +87,7 @@ pub struct Server {
     hasher: Hasher,
 }
 
-/// Serves clients that come to `listener` until `shutdown`, with default limits: see [`Server::run`].
+/// Serves clients of `listener` until `shutdown` is ready, with default limits: see [`Server::run`].
 ///
 /// # Errors
 /// If `listener` has no address.
@@ -99,7 +100,7 @@ pub async fn run(
 }
 
 impl Server {
-    /// A server of `display`.
+    /// Creates a server of `display`.
     pub fn new(display: Display, mut options: ServerOptions) -> Server {
         options.connections = options.connections.max(1);
         options.message = options.message.clamp(limits::FIRST_MESSAGE, limits::MESSAGE_HARDEST);
@@ -109,14 +110,15 @@ impl Server {
         Server { name, displays: Displays::new(Canvas::new(display)), options, budget, lane, hasher }
     }
 
-    /// The same, but of the display of `journal`, which each drawing call is written to first.
+    /// Replaces the display by that of `journal`, which each drawing call is written to before it is drawn.
     #[must_use]
     pub fn journaled(mut self, journal: Journal) -> Server {
         self.displays.set_first(Canvas::journaled(journal));
         self
     }
 
-    /// Adds a display that clients ask for by its name. Clients that name none get that of [`Server::new`], which is named `main`.
+    /// Adds a display that clients select by its name. Clients that name none get the display of [`Server::new`], which
+    /// is named `main`.
     ///
     /// # Errors
     /// [`Error::Name`] if there is a display of that name, [`Error::Displays`] if there are too many.
@@ -160,24 +162,23 @@ impl Server {
         each: u8,
         present: Present,
         address: SocketAddr,
-        told: impl FnMut(Event) + Send + 'static,
+        on_event: impl FnMut(Event) + Send + 'static,
     ) -> Option<Windows> {
-        displays::show(&self.displays, each, present, address, told)
+        displays::show(&self.displays, each, present, address, on_event)
     }
 
-    /// Serves clients that come to `listener` until `shutdown`. Then nobody is let in any more, everybody is told,
-    /// and within two seconds it returns, whatever the clients do.
+    /// Serves clients of `listener` until `shutdown` is ready. Then it accepts no more clients, tells all clients that
+    /// the display ends, and returns within two seconds, whatever the clients do.
     ///
-    /// With a journal it ends by itself when a sync fails: see [`Journal::failure`].
+    /// With a journal, it also returns when a sync fails: see [`Journal::failure`].
     ///
     /// # Errors
-    /// If `listener` has no address. What goes wrong with single clients, or with accepting them, is logged.
+    /// If `listener` has no address. Errors of single clients, and of accepting clients, are logged.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         self.run_doors(vec![(listener, Door::Native)], shutdown).await
     }
 
-    /// Does what [`Server::run`] does for several listeners, each with the protocol that its clients speak. All of them share the
-    /// limits.
+    /// Does what [`Server::run`] does for several listeners, each with its protocol. All of them share the limits.
     ///
     /// # Errors
     /// If a listener has no address.
@@ -203,7 +204,7 @@ impl Server {
             }
         }
         let (stop, stopped) = watch::channel(false);
-        let mut entrance = Entrance::new(listeners, allowed_connections(self.options.connections));
+        let mut acceptor = Acceptor::new(listeners, allowed_connections(self.options.connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(async {
@@ -211,27 +212,27 @@ impl Server {
             if failures.is_empty() {
                 return std::future::pending().await;
             }
-            // Not within the macro, which evaluates nothing when nobody listens.
+            // Awaited outside the macro, which evaluates its arguments only if the event is logged.
             let (failure, ..) = select_all(failures).await;
             error!("{failure}");
         });
         let reclaims = self.displays().map(|(_, display)| Box::pin(display.reclaim()));
         let mut reclaim = select_all(reclaims);
         loop {
-            while let Some(next) = entrance.next_step() {
-                self.take_step(next, &mut entrance, &mut connections, &stopped);
+            while let Some(next) = acceptor.next_step() {
+                self.take_step(next, &mut acceptor, &mut connections, &stopped);
             }
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut failed => break,
-                Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => entrance.ended(ended),
-                () = entrance.wait() => {}
+                Some(ended) = connections.join_next_with_id(), if !connections.is_empty() => acceptor.ended(ended),
+                () = acceptor.wait() => {}
                 (never, ..) = &mut reclaim => match never {},
             }
         }
         let end = || self.displays.end(self.display(), self.journal());
-        for newcomer in entrance.close() {
+        for newcomer in acceptor.close() {
             self.refuse(&newcomer, end());
         }
         _ = stop.send(true);
@@ -244,65 +245,65 @@ impl Server {
             warn!("cut {} connections that did not end within {SHUTDOWN:?}", connections.len());
         }
         info!("stopped serving");
-        // Dropping the set aborts what is left, without waiting for it.
+        // Dropping the set aborts the remaining tasks, without waiting for them.
         Ok(())
     }
 
-    /// Serves one client over any stream, until either side ends the connection or `shutdown` does. `peer` is what the
-    /// log calls it. The limit of connections is not counted here.
+    /// Serves one client over any stream, until either side ends the connection or `shutdown` is ready. `peer` names
+    /// the client in the log. The connection does not count towards the limit of connections.
     pub async fn serve<S>(&self, stream: S, peer: &str, shutdown: impl Future<Output = ()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let seat = Seat::new(now());
+        let slot = Slot::new(now());
         let machine = || self.machine();
-        self.serve_with(connection::plain(stream), peer, (machine, nonce()), &seat, shutdown).await;
+        self.serve_with(peer_state::unprobed(stream), peer, (machine, nonce()), &slot, shutdown).await;
     }
 
-    /// Returns the machine of a connection, whose display is chosen by its first message.
+    /// Returns the state machine of a new connection, whose first message selects its display.
     pub(crate) fn machine(&self) -> server::Connection {
         server::Connection::open(self.options.message, now())
     }
 
-    /// As [`Server::serve`], with the state machine that `machine` makes, and a nonce that confirms its sessions: random, but for a test
-    /// that knows it. An argument of an `async fn` takes its room twice, for as long
-    /// as the connection lasts: so that is made where it stays, and this returns the future itself.
+    /// Does what [`Server::serve`] does, with the state machine that `machine` creates, and with a nonce that confirms
+    /// its sessions, which is random except in tests. An argument of an `async fn` occupies its future twice for the
+    /// whole connection, so the machine is created inside, and this method returns the future itself.
     pub(crate) fn serve_with<'a, S>(
         &'a self,
-        stream: (S, Look<S>),
+        stream: (S, Probe<S>),
         peer: &'a str,
         (machine, nonce): (impl FnOnce() -> server::Connection + 'a, Option<Nonce>),
-        seat: &'a Seat,
+        slot: &'a Slot,
         shutdown: impl Future<Output = ()> + 'a,
     ) -> impl Future<Output = ()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'a,
     {
-        let means = (self.budget.share(), Work::new(&self.lane, seat.peer(), now()), &self.hasher, seat);
+        let means = (self.budget.share(), Work::new(&self.lane, slot.peer(), now()), &self.hasher, slot);
         let (displays, server, message) = (&self.displays, self.name, self.options.message);
-        let reception = Reception { displays, server, message, nonce };
-        connection::serve(stream, peer, machine, reception, means, shutdown)
+        let selector = DisplaySelector { displays, server, message, nonce };
+        native::serve(stream, peer, machine, selector, means, shutdown)
     }
 
     fn take_step(
         &self,
-        next: Next<Newcomer>,
-        entrance: &mut Entrance,
+        next: Decision<Incoming>,
+        acceptor: &mut Acceptor,
         connections: &mut JoinSet<()>,
         stopped: &watch::Receiver<bool>,
     ) {
         let (server, mut stopped) = (self.clone(), stopped.clone());
         let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
         match next {
-            Next::Admit((stream, address, door), peer) => {
-                let seat = Arc::new(Seat::of(peer, now()));
-                let own = seat.clone();
+            Decision::Admit((stream, address, door), peer) => {
+                let slot = Arc::new(Slot::of(peer, now()));
+                let own = slot.clone();
                 let task = connections.spawn(async move {
                     socket::set_up(&stream, address);
                     let address = address.to_string();
                     match door {
                         Door::Native => {
-                            let stream = connection::socket(stream);
+                            let stream = peer_state::probed(stream);
                             let machine = (|| server.machine(), nonce());
                             server.serve_with(stream, &address, machine, &own, stopped).await;
                         }
@@ -314,31 +315,33 @@ impl Server {
                         }
                     }
                 });
-                entrance.admission.seat(task, seat, now());
+                acceptor.admission.occupy(task, slot, now());
             }
-            Next::TurnAway((stream, peer, Door::Native)) if entrance.turned_away.len() < limits::WAITING => {
-                let busy = busy(entrance.connections);
+            Decision::TurnAway((stream, peer, Door::Native))
+                if acceptor.turned_away.len() < limits::WAITING =>
+            {
+                let busy = busy(acceptor.connections);
                 let task = connections.spawn(async move {
-                    let (peer, seat) = (peer.to_string(), Seat::new(now()));
+                    let (peer, slot) = (peer.to_string(), Slot::new(now()));
                     let machine = (|| server.machine().refusing(busy), nonce());
-                    let stream = connection::socket(stream);
-                    let telling = server.serve_with(stream, &peer, machine, &seat, stopped);
+                    let stream = peer_state::probed(stream);
+                    let telling = server.serve_with(stream, &peer, machine, &slot, stopped);
                     _ = tokio::time::timeout(TURNING_AWAY, telling).await;
                 });
-                entrance.turned_away.insert(task.id());
+                acceptor.turned_away.insert(task.id());
             }
-            Next::TurnAway(newcomer) => self.refuse(&newcomer, busy(entrance.connections)),
-            Next::Drop(_) => {}
+            Decision::TurnAway(newcomer) => self.refuse(&newcomer, busy(acceptor.connections)),
+            Decision::Drop(_) => {}
         }
     }
 
-    /// Tells a client that has no connection `fault`, and closes, without waiting.
-    fn refuse(&self, (stream, peer, door): &Newcomer, fault: Fault) {
+    /// Sends `fault` to a client that is not served, and closes, without waiting.
+    fn refuse(&self, (stream, peer, door): &Incoming, fault: Fault) {
         if *door == Door::Pixelflut {
             return pixelflut::refuse(stream, peer, self.display(), &fault);
         }
         let mut machine = self.machine().refusing(fault);
-        let told = farewell::at_once(stream, &mut machine);
+        let told = lingering_close::refuse_now(stream, &mut machine);
         let counters = self.display().counters();
         counters.accepted.fetch_add(1, Relaxed);
         if let Some(fault) = machine.closing() {
@@ -351,7 +354,7 @@ impl Server {
     }
 }
 
-/// A nonce for a connection. Where the system gives no random bytes there is none, and sessions do without.
+/// Returns a nonce for a connection. `None` if the system gives no random bytes; sessions work without it.
 fn nonce() -> Option<Nonce> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).ok()?;

@@ -1,7 +1,8 @@
-//! Which connection has which session.
+//! Tracks which connection has which session. Uses the protocol only.
 //!
-//! A session is handed over whole: a connection that asks for one that another has tells that one so, and waits until it has
-//! given it back. Nothing of it is shared meanwhile, so what still arrives on the older connection cannot be executed.
+//! A session moves as a whole: a connection that claims a session of another connection notifies that one, and waits
+//! until it has given the session back. The session is never shared, so input that still arrives on the older
+//! connection is not executed.
 
 mod holder;
 mod session_mirror;
@@ -19,15 +20,16 @@ use std::task::{Context, Poll, Waker};
 
 /// The sessions of a display.
 pub(crate) struct Sessions {
-    /// The display that they are of, and how often it was started.
+    /// The instance of the display, and how often it was started.
     instance: (Id, u64),
-    /// Held only to look up and to move; nothing is called meanwhile.
+    /// Held only to look up and to move sessions; nothing is called meanwhile.
     table: Mutex<Table>,
 }
 
 struct Table {
     sessions: session::Sessions<Arc<Holder>>,
-    /// Who waits for a session that another connection has. There are rarely any: all are woken when one is given back.
+    /// Connections that wait for a session of another connection. They are rare, so all are woken when a session is
+    /// given back.
     waiting: Vec<Waker>,
 }
 
@@ -38,13 +40,13 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Returns an empty table for the display `instance`, which was started so often.
+    /// Creates an empty table for an instance of a display, and the number of its starts.
     pub(crate) fn new(instance: (Id, u64)) -> Sessions {
         let table = Table { sessions: session::Sessions::default(), waiting: Vec::new() };
         Sessions { instance, table: Mutex::new(table) }
     }
 
-    /// Returns a table with the sessions of a journal, which wait for their clients.
+    /// Creates a table with the sessions of a journal, which wait for their clients.
     pub(crate) fn restored(instance: (Id, u64), mirror: &SessionMirror) -> Sessions {
         let sessions = Sessions::new(instance);
         for (id, session) in mirror.all() {
@@ -53,7 +55,7 @@ impl Sessions {
         sessions
     }
 
-    /// Returns the display that they are of, and how often it was started.
+    /// Returns the instance of the display, and how often it was started.
     pub(crate) fn instance(&self) -> (Id, u64) {
         self.instance
     }
@@ -73,17 +75,17 @@ impl Sessions {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready when no other connection has the session: it is the caller's then, with what there was of it. An error is the number
-    /// of a later `hello` that has come.
+    /// Is ready when no other connection has the session, which the caller then has, with its state if it exists.
+    /// Returns the number of a later `hello` as an error, if one was received.
     pub(crate) fn poll_claim(
         &self,
-        asked: &Resume,
+        request: &Resume,
         peer: Peer,
         holder: &Arc<Holder>,
         cx: &Context<'_>,
     ) -> Poll<Result<Option<Session>, u64>> {
         let Table { sessions, waiting } = &mut *self.lock();
-        match sessions.claim(asked, peer, Arc::clone(holder), now()) {
+        match sessions.claim(request, peer, Arc::clone(holder), now()) {
             Claim::Granted(found) => Poll::Ready(Ok(found)),
             Claim::Overtaken(latest) => Poll::Ready(Err(latest)),
             Claim::Held(other) => {
@@ -96,7 +98,7 @@ impl Sessions {
         }
     }
 
-    /// A connection gives a session back. Without what there is of it, there is none any more.
+    /// Gives a session back. `None` removes it.
     pub(crate) fn give_back(&self, id: Id, session: Option<Session>) {
         let waiting = {
             let Table { sessions, waiting } = &mut *self.lock();

@@ -25,7 +25,7 @@ impl Ending {
         }
     }
 
-    /// Returns what a shell reports of a program that this signal ended: 128 and its number.
+    /// Returns the status that a shell reports for a program ended by this signal: 128 plus its number.
     pub fn status(self) -> u8 {
         128 + self.number()
     }
@@ -41,9 +41,9 @@ impl fmt::Display for Ending {
     }
 }
 
-/// The signals that ask this program to end, from when it was made on.
+/// Receives the signals that ask this program to end.
 ///
-/// The others do what they do to every program: SIGQUIT ends it with a core, SIGTSTP stops it.
+/// Other signals keep their default actions: SIGQUIT ends the program with a core, SIGTSTP stops it.
 #[derive(Debug)]
 pub struct Endings {
     interrupts: Signal,
@@ -52,12 +52,12 @@ pub struct Endings {
 }
 
 impl Endings {
-    /// Listens to them. SIGHUP is left out where it was ignored when this process was started, as by `nohup`: its user wants it to
-    /// outlive the terminal, and a handler would override that. It is left out too where the system does not tell (there is no
-    /// `/proc`).
+    /// Installs the handlers. SIGHUP is left out if it was ignored when this process was started, as by `nohup`: the
+    /// process is to outlive the terminal, and a handler would override that. It is also left out if the system does
+    /// not tell (without `/proc`).
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the system refuses a handler.
     ///
     /// # Panics
     /// Outside a runtime of tokio with I/O.
@@ -69,12 +69,12 @@ impl Endings {
         })
     }
 
-    /// Returns whether SIGHUP is one of them.
+    /// Returns whether SIGHUP is handled.
     pub fn has_hangup(&self) -> bool {
         self.hangups.is_some()
     }
 
-    /// Waits for the next one. Dropping the future loses none.
+    /// Waits for the next signal. Dropping the future loses none.
     pub async fn next(&mut self) -> Ending {
         tokio::select! {
             () = received(Some(&mut self.interrupts)) => Ending::Interrupt,
@@ -83,13 +83,13 @@ impl Endings {
         }
     }
 
-    /// Waits for the next SIGINT, whatever else comes before.
+    /// Waits for the next SIGINT.
     pub async fn next_interrupt(&mut self) {
         received(Some(&mut self.interrupts)).await;
     }
 }
 
-/// Ready when the signal comes, and never if it cannot come, or not any more.
+/// Waits for the signal; for ever if it is not handled, or cannot come any more.
 async fn received(signal: Option<&mut Signal>) {
     let has_come = match signal {
         Some(signal) => signal.recv().await.is_some(),
@@ -105,7 +105,7 @@ fn may_handle_hangup() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, hangup) == Some(false))
 }
 
-/// Reads the line `SigIgn` of `/proc/PID/status`, a mask in hex whose lowest bit is signal 1.
+/// Parses the line `SigIgn` of `/proc/PID/status`, a mask in hex whose lowest bit is signal 1.
 fn ignores(status: &str, signal: u32) -> Option<bool> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     let mask = u64::from_str_radix(mask.trim(), 16).ok()?;

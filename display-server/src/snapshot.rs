@@ -1,22 +1,22 @@
-//! Writes what is on a display as a PNG file.
+//! Writes the picture of a display as a PNG file.
 
+use crate::canvas::framebuffer::Framebuffer;
 use crate::error::Error;
-use crate::framebuffer::Framebuffer;
 use crate::output::{self, Patience};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes the display to `path` as an RGBA image, alpha as it is. The image appears whole or not at all, and what is no file is
-/// written to: [`output`] has the rules, with the default [`Patience`] for a reader. It blocks; what is drawn meanwhile may be in
-/// it.
+/// Writes the display to `path` as an RGBA image with unchanged alpha. A file appears complete or not at all; anything
+/// else at `path` is written to: see [`output`], with the default [`Patience`] for a reader. It blocks. Pixels that are
+/// drawn meanwhile may be in the image.
 ///
 /// # Errors
-/// [`Error::Snapshot`] if the file cannot be written; a file that was at `path` is still there.
+/// [`Error::Snapshot`] if the file cannot be written. An existing file at `path` is unchanged then.
 pub fn write(framebuffer: &Framebuffer, path: &Path) -> Result<(), Error> {
     write_within(framebuffer, path, Patience::default())
 }
 
-/// The same, with a limit of its own for the reader of what is no file.
+/// Does the same as [`write()`], with another limit for a reader.
 ///
 /// # Errors
 /// Those of [`write()`].
@@ -25,10 +25,10 @@ pub fn write_within(framebuffer: &Framebuffer, path: &Path, patience: Patience) 
     written.map_err(|source| Error::Snapshot { path: path.to_owned(), source })
 }
 
-/// Finds out whether [`write()`] will be able to write to `path`, and leaves nothing behind.
+/// Checks whether [`write()`] can write to `path`, and leaves nothing behind.
 ///
 /// # Errors
-/// [`Error::Snapshot`] if it would not.
+/// [`Error::Snapshot`] if it cannot.
 pub fn check_writable(path: &Path) -> Result<(), Error> {
     output::check(path).map_err(|source| Error::Snapshot { path: path.to_owned(), source })
 }
@@ -42,7 +42,7 @@ fn encode(framebuffer: &Framebuffer, out: &mut dyn Write) -> io::Result<()> {
     encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header()?;
     let mut image = writer.stream_writer()?;
-    // By rows: a second copy of a large display might not fit into memory.
+    // Row by row: a second copy of a large display might not fit into memory.
     let mut row = vec![0; size.width as usize * 4];
     for y in 0..size.height {
         framebuffer.copy_rows(y..y + 1, &mut row);

@@ -1,5 +1,5 @@
-//! What threads share without a lock, imported from here by the files that `fuzz/interleavings/` runs in every order, with
-//! loom's models in place of these.
+//! Synchronisation primitives. The files that `fuzz/interleavings/` runs in every order import them from here; there,
+//! loom's models take their place.
 
 pub(crate) use futures::task::AtomicWaker;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -7,9 +7,9 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// A value that is replaced as a whole. A load sees what happened before the store.
+/// A value that is replaced as a whole. A load sees everything that happened before the store.
 pub(crate) struct Snapshot<T: ?Sized> {
-    /// Held only to copy and to replace the pointer, so nobody waits for those who look at the value.
+    /// Locked only to copy and to replace the pointer, so no thread waits for readers of the value.
     value: RwLock<Arc<T>>,
 }
 
@@ -23,7 +23,7 @@ impl<T: ?Sized> Snapshot<T> {
         Arc::clone(&self.value.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Stores `value`. Returns the one before, which its caller may drop where it holds no lock.
+    /// Stores `value`. Returns the previous value, which the caller may drop after it has released its locks.
     pub(crate) fn replace(&self, value: Arc<T>) -> Arc<T> {
         std::mem::replace(&mut *self.value.write().unwrap_or_else(PoisonError::into_inner), value)
     }

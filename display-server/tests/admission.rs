@@ -1,4 +1,4 @@
-//! Who gets a place when there are none left, and who is told that there is none.
+//! Tests which clients get a place when all are taken, and which are told that the display is busy.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The program as a user runs it: what it prints, what it leaves, how it ends.
+//! Tests the program: its output, its files, its exit status.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -149,15 +149,15 @@ fn help_and_version_are_there() {
         "--listen <ADDR>",
         "127.0.0.1:3729",
         "--pixelflut <ADDR>",
-        "the opacity with which it is blended",
+        "the opacity for blending",
         "--size <WxH>",
         "640x480",
         "--headless",
         "--present <HOW>",
         "[possible values: auto, gpu, software, none]",
-        "closing its last window",
+        "closing the last window",
         "--windows <N>",
-        "SIGINT, SIGTERM and SIGHUP end it",
+        "SIGINT, SIGTERM, SIGHUP and closing",
         "nohup",
         "NO_COLOR=1",
         "at most 1,000 characters",

@@ -1,4 +1,4 @@
-//! Several displays in one server: `--add`, addresses with a name, and what is apart.
+//! Tests several displays in one server: `--add`, addresses with a name, and their isolation.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use display_server::{DisplayName, Options, Present, with_display};

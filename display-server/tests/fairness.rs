@@ -1,4 +1,4 @@
-//! What clients do that want much does not keep others from what they want.
+//! Tests that heavy clients do not delay the calls of others.
 
 mod common;
 

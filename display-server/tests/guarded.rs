@@ -1,5 +1,5 @@
-//! A journal's directory and what may happen to it: files that are removed, locks that are, a directory that goes away; and one
-//! that a server before the manifest has written.
+//! Tests changes to a journal's directory while it is used: removed files, removed locks, a removed directory; and a
+//! directory written by a server without manifests.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/processes.rs"]

@@ -1,4 +1,5 @@
-//! Clients that mean harm, are broken, or are no clients at all. After each of them a new client draws as before.
+//! Tests hostile and broken clients, and connections that do not speak the protocol. After each of them, a new client
+//! draws as before.
 
 mod common;
 

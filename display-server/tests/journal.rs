@@ -1,4 +1,4 @@
-//! The program with `--journal`, killed and started again, and `display-server journal`.
+//! Tests the program with `--journal`, killed and restarted, and `display-server journal`.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use draw_client::blocking::Display;
@@ -310,7 +310,7 @@ fn what_a_server_only_warns_of_is_a_warning_of_a_check() {
     assert_eq!(server.connect().get_pixel(1, 2).unwrap(), Color::RED);
     assert_eq!(server.end().code(), Some(0));
     let (_, out, _) = run(&["journal", "check", "--help"]);
-    assert!(out.contains("Damaged is what a server refuses to start with"), "{out}");
+    assert!(out.contains("A server refuses to start with a damaged journal"), "{out}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What arrives late, or twice, or in great numbers, costs an honest client nothing.
+//! Tests that input that arrives late, twice, or in great numbers does not harm other clients.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;

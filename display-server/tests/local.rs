@@ -1,4 +1,4 @@
-//! A display in the caller's own process.
+//! Tests a display in the caller's process.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use display_server::{Color, Error, Options, Position, Present, Size, with_display};

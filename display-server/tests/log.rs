@@ -1,5 +1,5 @@
-//! The log and the trace as a user meets them: whoever does not read them stops nobody, they are bounded, and do nothing to a
-//! terminal.
+//! Tests the log and the trace: an unread log does not block the program, lines are limited, and contain no control
+//! characters for a terminal.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/blocked.rs"]

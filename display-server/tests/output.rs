@@ -1,4 +1,4 @@
-//! What a program leaves for its user, whatever is at the name that it was given.
+//! Tests output files, with anything that may exist at the given name.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/processes.rs"]

@@ -1,4 +1,4 @@
-//! Pixelflut over real sockets: what every program for such a wall sees, and what bad ones cannot do.
+//! Tests Pixelflut over sockets: the behaviour that client programs rely on, and hostile clients.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! The program with `--pixelflut`.
+//! Tests the program with `--pixelflut`.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/processes.rs"]

@@ -1,4 +1,4 @@
-//! Plain MessagePack-RPC over real sockets: what every client of another language sees.
+//! Tests plain MessagePack-RPC over sockets, as clients in other languages use it.
 
 mod common;
 

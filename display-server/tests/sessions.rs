@@ -1,4 +1,4 @@
-//! Sessions over real sockets: a client whose connection is cut goes on, and nothing is executed twice.
+//! Tests sessions over sockets: a client whose connection breaks continues, and no call is executed twice.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 

@@ -1,4 +1,4 @@
-//! A snapshot whose reader takes its time holds up neither the clients nor the end of the display.
+//! Tests that a slow reader of a snapshot delays neither the clients nor the end of the display.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/processes.rs"]

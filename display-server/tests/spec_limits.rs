@@ -1,4 +1,4 @@
-//! SPEC.md's table of limits is the code's: those of the wire, and what a display allows.
+//! Tests that SPEC.md's tables of limits match the code.
 
 use display_server::limits;
 

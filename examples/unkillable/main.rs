@@ -11,7 +11,7 @@ mod server;
 
 use clap::Parser;
 use course::{Course, TICK, nothing_left};
-use display_server::typed::number;
+use display_server::arg_parsers::number;
 use display_server::{Framebuffer, Size, snapshot};
 use draw_client::blocking::Display;
 use draw_client::{Color, Digest, digest_of_image};

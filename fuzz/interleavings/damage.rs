@@ -1,6 +1,6 @@
 //! How damage passes from those who draw to the subscribers.
 
-#[path = "../../display-server/src/framebuffer/handoff.rs"]
+#[path = "../../display-server/src/canvas/framebuffer/handoff.rs"]
 mod handoff;
 
 use super::sync::{self, spawn};

@@ -1,8 +1,8 @@
-//! A display that a journal keeps: joins the journal with the display and its sessions.
+//! Joins a journal with its display and sessions.
 
-use crate::apply::replay;
-use crate::damage::Damage;
-use crate::display::Display;
+use crate::canvas::apply::replay;
+use crate::canvas::damage::Damage;
+use crate::canvas::display::Display;
 use crate::journal::inspect::{self, Moment};
 use crate::journal::{JournalError, Options, Recorded, Recorder, Replay};
 use crate::sessions::{SessionMirror, Sessions};
@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// An open journal and its display. Clones are the same. When the last is dropped, all that was written is synced; only
-/// [`Journal::close`] takes a snapshot.
+/// An open journal and its display. Clones are the same journal. When the last is dropped, everything written is
+/// synced; only [`Journal::close`] takes a snapshot.
 #[derive(Debug, Clone)]
 pub struct Journal {
     recorder: Recorder,
@@ -22,7 +22,7 @@ pub struct Journal {
     sessions: Arc<Sessions>,
 }
 
-/// The display of a journal, and its sessions as far as they are in the journal.
+/// The display of a journal, and its sessions as the journal has recorded them.
 #[derive(Debug)]
 struct Picture {
     display: Display,
@@ -39,7 +39,7 @@ impl Recorded for Picture {
     }
 }
 
-/// Draws what was recorded, without its sessions.
+/// Replays drawing calls, without sessions.
 #[derive(Debug)]
 struct Drawing {
     display: Display,
@@ -75,7 +75,7 @@ impl Replay for Drawing {
     fn session(&mut self, _: Id, _: &Session) {}
 
     fn call(&mut self, _: u64, _: Option<Stamp>, request: &Request<'_>) {
-        // What lay outside then lies outside now.
+        // Calls that failed when they were recorded fail again.
         _ = self.draw(request);
     }
 
@@ -84,7 +84,7 @@ impl Replay for Drawing {
     }
 }
 
-/// Draws what was recorded, and restores the sessions.
+/// Replays drawing calls and sessions.
 #[derive(Debug)]
 struct Rebuilding {
     drawing: Drawing,
@@ -119,11 +119,11 @@ impl Replay for Rebuilding {
 }
 
 impl Journal {
-    /// Opens the journal in `directory`, which is created if there is none, and rebuilds its display. `progress` is told
-    /// how many bytes of how many have been replayed.
+    /// Opens the journal in `directory`, which is created if it does not exist, and rebuilds its display. `progress` is
+    /// called with the bytes replayed so far, and with their total.
     ///
     /// # Errors
-    /// Whatever keeps it from being used: see [`JournalError`].
+    /// If the journal cannot be used: see [`JournalError`].
     pub fn open(
         directory: &Path,
         options: &Options,
@@ -148,15 +148,15 @@ impl Journal {
         Journal { recorder, picture, sessions }
     }
 
-    /// Returns the same journal with another instance, which its clients are told.
+    /// Replaces the instance that clients are told.
     #[cfg(test)]
     pub(crate) fn with_instance(self, instance: (Id, u64)) -> Journal {
         let sessions = Arc::new(Sessions::restored(instance, &self.picture.mirror));
         Journal { sessions, ..self }
     }
 
-    /// Returns the display of the journal in `directory` as it was at a moment, and changes nothing. `progress` is told how many
-    /// bytes of how many have been replayed.
+    /// Returns the display of the journal in `directory` as it was at a moment, and changes nothing. `progress` is
+    /// called with the bytes replayed so far, and with their total.
     ///
     /// # Errors
     /// If the journal does not reach back so far, if it is damaged before that moment, or if it cannot be read.
@@ -168,7 +168,7 @@ impl Journal {
         inspect::export::<Drawing>(directory, moment, progress).map(Drawing::publish)
     }
 
-    /// Returns the display that the journal keeps. Only what clients draw is recorded.
+    /// Returns the display of the journal. Only calls of clients are recorded.
     pub fn display(&self) -> &Display {
         &self.picture.display
     }
@@ -185,7 +185,7 @@ impl Journal {
         &self.recorder
     }
 
-    /// Returns the instance: random bytes that were chosen with the empty display.
+    /// Returns the instance: random bytes that were chosen when the display was created.
     pub fn instance(&self) -> [u8; 16] {
         self.recorder.instance()
     }
@@ -196,27 +196,26 @@ impl Journal {
         self.recorder.boot()
     }
 
-    /// Returns the number up to which every record is on the disk, and will be there after a loss of power. It only grows.
+    /// Returns the number up to which all records are on the disk and survive a loss of power. It never decreases.
     pub fn durable(&self) -> watch::Receiver<u64> {
         self.recorder.durable()
     }
 
-    /// Returns why no further call is taken: a sync has failed.
+    /// Returns the failed sync because of which no further call is accepted, if there was one.
     pub fn failure(&self) -> Option<Arc<str>> {
         self.recorder.failure()
     }
 
-    /// Waits until [`Journal::failure`] returns something.
+    /// Waits until [`Journal::failure`] returns a failure.
     pub async fn failed(&self) -> Arc<str> {
         self.recorder.failed().await
     }
 
-    /// Ends the journal: takes a snapshot, so that the next start is fast, and syncs. It blocks. Call it when no client draws
-    /// any more.
+    /// Closes the journal: takes a snapshot, so that the next start is fast, and syncs. It blocks. Call it when no
+    /// client draws any more.
     ///
     /// # Errors
-    /// If anything that clients were told is drawn is not certain to be there at the next start. If only the snapshot
-    /// fails, that is logged.
+    /// If an acknowledged call may be missing at the next start. If only the snapshot fails, that is logged.
     pub fn close(&self) -> Result<(), JournalError> {
         self.recorder.close()
     }

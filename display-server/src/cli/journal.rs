@@ -1,10 +1,10 @@
-//! `display-server journal`: looks at a journal, whether or not a server writes to it.
+//! `display-server journal`: inspects a journal, also while a server writes to it.
 
 use super::progress::Bar;
 use clap::{Args, Subcommand};
+use display_server::arg_parsers::parse_moment;
 use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
 use display_server::snapshot;
-use display_server::typed::parse_moment;
 use display_server::{Error, Journal};
 use humantime::format_rfc3339_millis;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The status of a check that found what keeps a server from starting, for scripts.
+/// The status of a check that found damage because of which a server does not start.
 const DAMAGED: u8 = 1;
 
-/// Looks at a journal, also while a server writes to it, and changes nothing.
+/// Inspects a journal, also while a server writes to it, and changes nothing.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct JournalArgs {
@@ -25,25 +25,26 @@ pub(crate) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read all of it and say whether it is whole (status 0) or damaged (status 1)
+    /// Read the whole journal and report whether it is whole (status 0) or damaged (status 1)
     ///
-    /// Damaged is what a server refuses to start with. "whole, with a warning" is what a server starts with although something is
-    /// wrong that it does not need, such as an older snapshot; the status is 0 then. One that cannot be read has status 1 too.
+    /// A server refuses to start with a damaged journal. "whole, with a warning" means that a server starts, since it
+    /// does not need the damaged part, such as an older snapshot; the status is 0 then. A journal that cannot be read
+    /// has status 1 too.
     Check {
-        /// The directory that was given to --journal
+        /// The directory of --journal
         dir: PathBuf,
     },
-    /// Say which instance of a display it is of, how often that was started, its size, and the files
+    /// Show the instance of the display, how often it was started, its size, and the files
     Info {
-        /// The directory that was given to --journal
+        /// The directory of --journal
         dir: PathBuf,
     },
-    /// Write the picture at a moment as a PNG file
+    /// Write the picture as of a given time to a PNG file
     Export {
-        /// The directory that was given to --journal
+        /// The directory of --journal
         dir: PathBuf,
-        /// When: RFC 3339 (2026-01-31T12:00:00Z), seconds since 1970, or -10s for so long before the last call.
-        /// Without it, the end
+        /// The time: RFC 3339 (2026-01-31T12:00:00Z), seconds since 1970, or -10s for 10 s before the last call
+        /// [default: after the last call]
         #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "-0s", hide_default_value = true,
               value_parser = parse_moment)]
         at: Moment,
@@ -53,7 +54,7 @@ enum Command {
     },
 }
 
-/// Does what was asked, and answers the status of the process.
+/// Executes the command, and returns the status of the process.
 pub(crate) fn execute(args: JournalArgs) -> Result<ExitCode, Error> {
     match args.command {
         Command::Check { dir } => {
@@ -82,14 +83,14 @@ fn export(dir: &Path, at: Moment, output: &Path) -> Result<(), Error> {
     snapshot::write(display.framebuffer(), output)
 }
 
-/// Prints it. That nobody reads it is no failure.
+/// Prints the text. A closed standard output is no error.
 fn say(text: &str) {
     _ = io::stdout().write_all(text.as_bytes());
 }
 
 fn told(report: &Report) -> String {
     let mut out = String::new();
-    // A String takes everything.
+    // Writing to a `String` never fails.
     let mut line = |name: &str, what: String| _ = writeln!(out, "{name:10}{what}");
     let warnings = match report.warnings.len() {
         1 => "a warning".to_owned(),

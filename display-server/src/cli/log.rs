@@ -1,4 +1,5 @@
-//! The log: lines on standard error that hold up nobody, are bounded in number and length, and do nothing to a terminal.
+//! The log: lines on standard error that never block the program, are bounded in number and length, and contain no
+//! control characters for a terminal.
 
 mod limit;
 #[cfg(test)]
@@ -22,15 +23,16 @@ use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Characters of one line, without its time and level. What peers cause has some 300; more than this is a peer's doing.
+/// Characters of one line, without its time and level. Usual lines about peers have some 300; only a hostile peer
+/// causes longer ones.
 const LONGEST: usize = 1_000;
 
-/// What was left out and is not told yet.
+/// The lines that were left out and not reported yet.
 static KINDS: OnceLock<Arc<Kinds>> = OnceLock::new();
 
-/// Starts the log, and has panics of any thread written like it.
+/// Starts the log, which also writes panics of any thread.
 pub(super) fn start(level: LevelFilter) {
-    // Libraries warn of what is no concern of who runs this, such as a monitor that does not say how large it is.
+    // Warnings of libraries do not concern the user, such as a monitor that does not report its size.
     let others = if level >= LevelFilter::DEBUG { level } else { level.min(LevelFilter::ERROR) };
     let wanted = Targets::new().with_default(others).with_target("display_server", level);
     let kinds = Arc::clone(KINDS.get_or_init(Arc::default));
@@ -39,7 +41,7 @@ pub(super) fn start(level: LevelFilter) {
         .with_writer(Log)
         .with_ansi(io::stderr().is_terminal() && is_colour_wanted(|name| std::env::var_os(name)))
         .log_internal_errors(false);
-    // Not `init`: it would take in what libraries log by other means too, where another package wants that of it.
+    // Not `init`, which may also install a bridge for the `log` crate, if another package enables that feature.
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(wanted));
     tracing::subscriber::set_global_default(subscriber).expect("the log is started once");
     std::panic::set_hook(Box::new(|panic| {
@@ -53,8 +55,8 @@ pub(super) fn start(level: LevelFilter) {
     }));
 }
 
-/// When dropped, also by a panic of the main thread: tells what was left out, and waits a moment for a reader of standard error
-/// and standard output. Whoever does not read by then misses the rest.
+/// When dropped, also by a panic of the main thread: reports the lines that were left out, and waits a short time for
+/// the readers of standard error and standard output. After that, the rest is lost.
 pub(crate) struct Finish;
 
 impl Drop for Finish {
@@ -67,32 +69,32 @@ impl Drop for Finish {
     }
 }
 
-/// Writes why the program cannot go on.
+/// Writes the error that ends the program.
 pub(crate) fn fail(error: &dyn fmt::Display) {
     let line = format!("display-server: {}\n", Printable(&error.to_string()));
     stderr().push(line.as_bytes(), Rank::Important);
 }
 
-/// Writes the line that scripts wait for, to standard error if standard output is for pictures. That nobody reads it is no
-/// reason to stop, nor to wait.
+/// Writes the line that scripts wait for, to standard error if standard output is for pictures. Neither waits for a
+/// reader nor fails without one.
 pub(super) fn announce(line: &str, is_for_pictures: bool) {
     let output = if is_for_pictures { stderr() } else { stdout() };
     output.push(format!("{line}\n").as_bytes(), Rank::Important);
 }
 
-/// Whether a terminal is to be written to in colour, by the rule of no-color.org and by what the terminal says of itself.
+/// Returns whether to write to a terminal in colour, by the rule of no-color.org and by the type of the terminal.
 fn is_colour_wanted(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
     variable("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb(variable)
 }
 
-/// Whether a terminal understands nothing but text.
+/// Returns whether a terminal supports plain text only.
 pub(super) fn is_dumb(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
     variable("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Formats an event: `2026-01-31T12:00:00.000000Z  INFO what happened peer="127.0.0.1:5000"`, on one line, or
-/// to nothing where its kind has no room. A filter of the layer would be the place for that, but where it refuses an event that
-/// its callsite always wants, tracing-subscriber 0.3 forgets to let the next one through.
+/// Formats an event: `2026-01-31T12:00:00.000000Z  INFO what happened peer="127.0.0.1:5000"`, on one line, or as
+/// nothing if the limit of its kind is reached. A filter of the layer would be the usual way, but if a filter rejects
+/// an event whose callsite is always enabled, tracing-subscriber 0.3 does not pass on the next one.
 struct Lines(Arc<Kinds>);
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -133,10 +135,10 @@ fn colour(level: Level) -> u8 {
     }
 }
 
-/// Where lines go.
+/// Creates writers for lines.
 struct Log;
 
-/// One line on its way.
+/// Writes one line.
 struct Line(Rank);
 
 impl MakeWriter<'_> for Log {

@@ -1,4 +1,4 @@
-//! How far long work is.
+//! Shows the progress of long work.
 
 use super::log::is_dumb;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,20 +11,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::info;
 
-/// Work that is done sooner is not spoken of.
+/// Shorter work is not reported.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often the log says how far it is.
+/// The interval of progress lines in the log.
 const LINE: Duration = Duration::from_secs(5);
 
-/// How often a bar looks how far it is.
+/// The interval at which a bar is updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the end waits until the bar is gone from the terminal, which may be stopped.
+/// How long to wait until the bar is removed from the terminal, which may be stopped.
 const CLEAR: Duration = Duration::from_millis(200);
 
-/// A bar on standard error if that is a terminal, else a line of the log now and then, for work of some seconds. The bar is
-/// drawn by a thread of its own: the work does not wait for the terminal.
+/// Shows a bar on standard error if that is a terminal, or lines in the log otherwise, for work of some seconds. A
+/// thread draws the bar, so the work does not wait for the terminal.
 pub(crate) struct Bar {
     name: Cow<'static, str>,
     began: Instant,
@@ -36,9 +36,9 @@ pub(crate) struct Bar {
 /// A bar on the terminal.
 struct Shown {
     done: Arc<AtomicU64>,
-    /// Dropped to say that the work is done.
+    /// Dropped when the work is done.
     work: Option<Sender<()>>,
-    /// Ready when the bar is gone.
+    /// Notified when the bar is removed.
     cleared: Receiver<()>,
 }
 
@@ -48,7 +48,7 @@ impl Bar {
         Bar { name: name.into(), began, due: began + PATIENCE, shown: None }
     }
 
-    /// So many bytes of so many are done.
+    /// Reports the number of bytes done, and their total.
     pub(crate) fn set(&mut self, done: u64, total: u64) {
         let now = Instant::now();
         if let Some(bar) = &self.shown {
@@ -66,7 +66,7 @@ impl Bar {
 }
 
 impl Shown {
-    /// `None` if there is no thread for it.
+    /// Starts the bar. `None` if its thread cannot be started.
     fn start(bar: ProgressBar, done: u64) -> Option<Shown> {
         let done = Arc::new(AtomicU64::new(done));
         let ((work, is_done), (clear, cleared)) = (channel(), channel());
@@ -111,7 +111,7 @@ mod tests {
         assert!(text.starts_with("reading ") && text.contains("1.00 MiB/4.00 MiB, 0s gone"), "{text:?}");
     }
 
-    /// A terminal that was stopped while something was written to it.
+    /// A terminal that was stopped while a line was written to it.
     #[derive(Debug)]
     struct Stopped(std::sync::Mutex<Receiver<()>>);
 

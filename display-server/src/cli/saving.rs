@@ -1,4 +1,4 @@
-//! Writes snapshots beside the serving, one at a time.
+//! Writes snapshots while the server runs, one at a time.
 
 use display_server::output::{self, Patience};
 use display_server::{Display, DisplayName, Error, Server, snapshot};
@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-/// How long the reader of a pipe may keep a snapshot waiting that SIGUSR1 asked for: clients are served meanwhile.
+/// How long the reader of a pipe may delay a snapshot for SIGUSR1. Clients are served meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The time that everybody else has together when the display ends: clients to go, and the reader of a pipe to take the
+/// The total time for the end of the display: for clients to disconnect, and for the reader of a pipe to take the
 /// snapshot.
 const END: Duration = Duration::from_secs(2);
 
-/// What of [`END`] the reader has in any case, whatever the clients have used up.
+/// The part of [`END`] that the reader has in any case, whatever the clients have used.
 const LAST: Duration = Duration::from_millis(700);
 
-/// Returns where the snapshot of an added display is written if that of the first goes to `path`: the same with `-NAME` before the
-/// extension. `None` if `path` is no regular file, which has one picture.
+/// Returns the path for the snapshot of an added display if that of the first display goes to `path`: the same with
+/// `-NAME` before the extension. `None` if `path` is not a regular file.
 pub(super) fn beside(path: &Path, name: &DisplayName) -> Option<PathBuf> {
     let is_other = output::is_standard(path) || path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let stem = path.file_stem().filter(|_| !is_other)?;
@@ -35,14 +35,14 @@ pub(super) fn beside(path: &Path, name: &DisplayName) -> Option<PathBuf> {
 
 /// The snapshots of the displays of a server.
 pub(super) struct Snapshots {
-    /// All that are written, and where to, the first one first. None without a path.
+    /// The displays that are written, and their paths, the first display first. Empty without a path.
     displays: Vec<(Display, PathBuf)>,
-    /// The one that is being written.
+    /// The snapshot that is being written.
     writing: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Snapshots {
-    /// Of all displays of this server, to `path` and beside it if there is one.
+    /// Creates the snapshots of all displays of this server, at `path` and beside it if there is a path.
     pub(super) fn new(server: &Server, path: Option<&Path>) -> Snapshots {
         let places = server.displays().enumerate().filter_map(|(i, (name, display))| {
             let path = if i == 0 { path?.to_owned() } else { beside(path?, name)? };
@@ -51,17 +51,18 @@ impl Snapshots {
         Snapshots { displays: places.collect(), writing: None }
     }
 
-    /// Where they go.
+    /// Returns the paths.
     pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.displays.iter().map(|(_, path)| &**path)
     }
 
-    /// Returns whether one is being written. Another one waits for it, so that the older one does not replace it.
+    /// Returns whether a snapshot is being written. The next one waits for it, so that the older one does not replace
+    /// the newer.
     pub(super) fn is_writing(&self) -> bool {
         self.writing.is_some()
     }
 
-    /// Begins to write one, because of SIGUSR1.
+    /// Begins to write a snapshot, for SIGUSR1.
     pub(super) fn begin(&mut self) {
         if !self.displays.is_empty() {
             self.writing = Some(self.spawn(Patience::AllWaits(PATIENCE)));
@@ -70,8 +71,8 @@ impl Snapshots {
         }
     }
 
-    /// Waits until the one that is being written is done, and logs what became of it. Never ready if there is none. The future
-    /// may be dropped and made again.
+    /// Waits until the current snapshot is written, and logs the result. Never ready if there is none. The future may
+    /// be dropped and called again.
     pub(super) async fn written(&mut self) {
         let Some(writing) = &mut self.writing else { return pending().await };
         let outcome = finished(writing).await;
@@ -86,14 +87,15 @@ impl Snapshots {
         }
     }
 
-    /// Writes the last one. `ending` is when the display began to end. A reader, other than a disk, has what is left of [`END`].
+    /// Writes the last snapshot. `ending` is the time at which the shutdown began. A reader has the rest of [`END`]; a
+    /// disk has no limit.
     pub(super) async fn finish(mut self, ending: Option<Instant>) -> Result<(), Error> {
         let Some(path) = self.paths().next().map(Path::to_owned) else { return Ok(()) };
         let gone = ending.map_or(Duration::ZERO, |ending| ending.elapsed());
         let left = END.saturating_sub(gone).max(LAST);
         if self.is_writing() && output::has_reader(&path) {
             if tokio::time::timeout(left, self.written()).await.is_err() {
-                // What is left of it, and the new one behind it, would be no picture.
+                // The rest of it, followed by the new one, would not be a picture.
                 let what = "the reader has not taken the snapshot that SIGUSR1 asked for, so the last one is not written";
                 return Err(Error::Snapshot { path, source: io::Error::new(io::ErrorKind::TimedOut, what) });
             }
@@ -104,8 +106,8 @@ impl Snapshots {
         finished(&mut self.spawn(Patience::AllWaits(END.saturating_sub(gone).max(LAST)))).await
     }
 
-    /// Writes one of each display on a thread that may block. One that fails keeps none of the others
-    /// from being written; the outcome is the first failure.
+    /// Writes a snapshot of each display on a thread that may block. All are written, even if one of them fails; the
+    /// result is the first error.
     fn spawn(&self, patience: Patience) -> JoinHandle<Result<(), Error>> {
         let displays = self.displays.clone();
         tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! What the program does about signals.
+//! The signals of the program.
 
 use display_server::signals::{Ending, Endings};
 use std::future::Future;
@@ -7,7 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
-/// Ready at the first signal that asks the program to end. A SIGINT after that ends the process at once, wherever it is.
+/// Returns a future that is ready at the first signal that asks the program to end. A later SIGINT ends the process at
+/// once.
 pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
     let mut endings = Endings::listen()?;
     if !endings.has_hangup() {
@@ -24,7 +25,7 @@ pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
     Ok(async { _ = stopped.await })
 }
 
-/// SIGUSR1, which asks for a snapshot.
+/// Listens for SIGUSR1, which asks for a snapshot.
 pub(super) fn snapshots() -> io::Result<Signal> {
     signal(SignalKind::user_defined1())
 }

@@ -1,26 +1,26 @@
 //! Pixelflut: a line of text for each pixel, as many public drawing walls speak it.
 //!
-//! [`parser`] reads the lines. Each connection is a task: it executes what was read in turns, as a native connection does, and draws
-//! neighbouring pixels as one batch. Nothing it holds is larger than what [`MOST`] and one read buffer take, which every connection
-//! may hold without asking; only a larger read buffer is asked for.
+//! [`parser`] reads the lines. Each connection is a task that executes lines in turns, as a native connection does, and
+//! draws neighbouring pixels as one batch. A connection holds at most [`MOST`] bytes and a read buffer, which fits into
+//! what every connection may hold without a grant; only a larger read buffer is asked for.
 //!
-//! A client has no session, and is told of no error: a line that is wrong, or a pixel that is outside, is counted and ignored. One
-//! that does not read its replies is not read from either.
+//! Pixelflut has no sessions and no errors: wrong lines and pixels outside are counted and ignored. While a client does
+//! not read its replies, its lines are not read either.
 
 mod batch;
 mod execute;
 pub mod parser;
 mod replies;
 
-use crate::admission::Seat;
-use crate::budget::{LARGE, Share, Waits};
-use crate::buffers::ReadBuffer;
+use crate::canvas::display::Display;
 use crate::canvas::{Caller, Canvas};
 use crate::clock;
-use crate::connection::LAST_FAREWELL;
-use crate::display::Display;
-use crate::fairness::Work;
-use crate::farewell::{self, Outgoing};
+use crate::doors::TurnEnd;
+use crate::resources::admission::Slot;
+use crate::resources::budget::{LARGE, Share, WaitsFor};
+use crate::resources::buffers::ReadBuffer;
+use crate::resources::fairness::Work;
+use crate::transport::lingering_close::{self, Outgoing, SHUTDOWN_LINGER};
 use draw_printer::Printer;
 use draw_protocol::{Fault, limits};
 use parser::Parser;
@@ -36,33 +36,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tracing::{debug, info};
 
-/// TCP port of Pixelflut when none is named: the one of the server breakwater.
+/// The default TCP port of Pixelflut, which is that of the server breakwater.
 pub const PORT: u16 = 1234;
 
-/// What a turn holds at most, beside the read buffer.
+/// Bytes that a turn holds at most, apart from the read buffer.
 const MOST: usize = batch::MOST + replies::MOST;
-
-/// How a turn of executing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// Nothing more can be executed before something happens.
-    Over,
-    /// There is more, but others are to run first.
-    Yield,
-    /// There is more, in its turn: see [`Work::poll_turn`].
-    Queue,
-}
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// The client has ended, and has all its replies.
+    /// The client has closed its side, and has all its replies.
     Client,
-    /// The display ends.
+    /// The server shuts down.
     Shutdown,
-    /// Others wait for the memory that it holds.
+    /// Other connections wait for the memory that this one holds.
     Cut,
-    /// The client has read nothing for [`limits::STALLED`] although there are replies for it.
+    /// The client has read none of its replies for [`limits::STALLED`].
     Stalled,
 }
 
@@ -72,33 +61,33 @@ struct Connection<'a, S> {
     caller: Caller<'a>,
     share: Share,
     work: Work,
-    seat: &'a Seat,
+    slot: &'a Slot,
     parser: Parser,
-    /// What is added to coordinates.
+    /// Added to the coordinates of all commands.
     offset: (i32, i32),
-    /// What was read and not executed yet. `None` while there is nothing, so that an idle connection has no buffer.
+    /// Input that was read and not executed yet. `None` if there is none, so that an idle connection has no buffer.
     input: Option<ReadBuffer>,
-    /// The client will send nothing more.
+    /// The client has closed its side.
     is_at_end: bool,
-    /// The last read brought so much that a larger buffer is worth having.
+    /// The last read was so long that the next may use a large buffer.
     is_large: bool,
     replies: Replies,
     needs_flush: bool,
-    /// When the client last read anything, or there was nothing for it.
+    /// When the client last read a reply, or had none to read.
     progressed: Instant,
-    /// Commands executed, and lines and pixels that came to nothing.
+    /// Commands that were executed, and lines and pixels that were ignored.
     executed: u64,
     failed: u64,
-    /// What of its memory the display's counters have.
+    /// The memory that is already in the display's counters.
     buffered: u64,
 }
 
-/// Serves one client until either side ends the connection. `shutdown` says that the server does.
+/// Serves one client until either side ends the connection, or `shutdown` is ready.
 pub(crate) async fn serve<S>(
     stream: S,
     peer: &str,
     canvas: &Canvas,
-    (share, work, seat): (Share, Work, &Seat),
+    (share, work, slot): (Share, Work, &Slot),
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -114,7 +103,7 @@ pub(crate) async fn serve<S>(
         caller: Caller::new(canvas),
         share,
         work,
-        seat,
+        slot,
         parser: Parser::default(),
         offset: (0, 0),
         input: None,
@@ -127,23 +116,25 @@ pub(crate) async fn serve<S>(
         failed: 0,
         buffered: 0,
     };
-    let result = connection.converse(shutdown).await;
+    let result = connection.run(shutdown).await;
     connection.end(result).await;
 }
 
-/// Tells a client that has no place why, without waiting, and ends the connection.
+/// Tells a client why it is not served, without waiting, and closes the connection.
 pub(crate) fn refuse(stream: &TcpStream, peer: &SocketAddr, display: &Display, fault: &Fault) {
     let counters = display.counters();
     counters.accepted.fetch_add(1, Relaxed);
     counters.closed_for_fault.fetch_add(1, Relaxed);
     info!(%peer, code = fault.code.as_str(), "closing the connection: {}", fault.message);
-    if let Err(error) = farewell::say_at_once(stream, format!("ERROR {}\n", fault.message).as_bytes()) {
+    if let Err(error) =
+        lingering_close::send_and_close_now(stream, format!("ERROR {}\n", fault.message).as_bytes())
+    {
         debug!(%peer, "a client that has no place was not told: {error}");
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
-    async fn converse(&mut self, shutdown: impl Future<Output = ()>) -> io::Result<End> {
+    async fn run(&mut self, shutdown: impl Future<Output = ()>) -> io::Result<End> {
         let (mut shutdown, mut timer) = (pin!(shutdown), pin!(tokio::time::sleep(Duration::ZERO)));
         let mut now = clock::now();
         loop {
@@ -155,19 +146,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
             let end = poll_fn(|cx| {
                 now = clock::now();
                 let may_execute = match turn {
-                    Turn::Queue => self.work.poll_turn(cx, self.share.is_proven()).is_ready(),
-                    Turn::Over | Turn::Yield => self.poll_receive(cx, now)?,
+                    TurnEnd::Queue => self.work.poll_turn(cx, self.share.is_proven()).is_ready(),
+                    TurnEnd::Idle | TurnEnd::Yield => self.poll_receive(cx, now)?,
                 };
                 let is_written = self.caller.poll_written(cx).is_ready();
                 let may_go_on = is_written && self.poll_send(cx, now)?;
-                self.seat.touch(self.executed > 0, now);
+                self.slot.touch(self.executed > 0, now);
                 if shutdown.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Ok(Some(End::Shutdown)));
                 }
                 if self.share.poll_cut(cx).is_ready() {
                     return Poll::Ready(Ok(Some(End::Cut)));
                 }
-                if may_execute || may_go_on || turn == Turn::Yield {
+                if may_execute || may_go_on || turn == TurnEnd::Yield {
                     return Poll::Ready(Ok::<_, io::Error>(None));
                 }
                 if self.replies.is_empty() || !is_written {
@@ -179,14 +170,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     }
                 }
                 self.work.wait();
-                self.share.set_waits(self.waits(turn, is_written), now);
+                self.share.set_waits_for(self.waits(turn, is_written), now);
                 Poll::Pending
             })
             .await?;
             if let Some(end) = end {
                 return Ok(end);
             }
-            if turn != Turn::Over {
+            if turn != TurnEnd::Idle {
                 self.work.pause();
                 tokio::task::yield_now().await;
                 now = clock::now();
@@ -210,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         let mut buffer = ReadBuffer::take(is_large);
         let mut room = ReadBuf::new(buffer.room());
         if Pin::new(&mut self.stream).poll_read(cx, &mut room)?.is_pending() {
-            // There is no buffer now, and others may want a large one.
+            // The buffer was given back, and others may use the memory of a large one.
             self.share.shrink(self.replies.memory());
             return Ok(false);
         }
@@ -220,12 +211,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         buffer.fill(bytes);
         self.input = (bytes > 0).then_some(buffer);
         if self.replies.is_empty() {
-            self.share.came(bytes, now);
+            self.share.received(bytes, now);
         }
         Ok(true)
     }
 
-    /// Sends what the stream takes. Returns whether anything can go on now that could not before.
+    /// Sends what the stream takes. Returns whether that lets the connection continue with something that waited for
+    /// it.
     fn poll_send(&mut self, cx: &mut Context<'_>, now: Instant) -> io::Result<bool> {
         let was_full = self.replies.is_full();
         let mut has_sent = false;
@@ -234,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(bytes) => {
                     self.replies.sent(bytes, now);
-                    self.share.went(bytes, now);
+                    self.share.sent(bytes, now);
                     self.progressed = now;
                     (has_sent, self.needs_flush) = (true, true);
                 }
@@ -250,7 +242,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         Ok(has_sent && ((was_full && !self.replies.is_full()) || self.is_at_end))
     }
 
-    /// Ends the connection: a client that has not ended itself gets its replies, if it reads them.
+    /// Ends the connection. When the server shuts down, the client still gets its replies, if it reads them.
     async fn end(mut self, result: io::Result<End>) {
         self.work.leave();
         let Connection { peer, executed, failed, .. } = self;
@@ -284,15 +276,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         }
         self.input = None;
         self.settle();
-        let until = tokio::time::Instant::now() + LAST_FAREWELL;
+        let until = tokio::time::Instant::now() + SHUTDOWN_LINGER;
         let written = poll_fn(|cx| self.caller.poll_written(cx));
         if tokio::time::timeout_at(until, written).await.is_err() {
             return;
         }
-        self.seat.leave();
+        self.slot.leave();
         let limit = until.duration_since(tokio::time::Instant::now());
-        // How that goes makes no difference any more.
-        _ = farewell::take(&mut self.stream, &mut self.replies, &Printer::default(), limit).await;
+        // The connection ends whatever the result.
+        _ = lingering_close::close(&mut self.stream, &mut self.replies, &Printer::default(), limit).await;
     }
 }
 
@@ -301,27 +293,27 @@ impl<S> Connection<'_, S> {
         self.caller.canvas().display()
     }
 
-    /// Returns what the next turn may hold, with the read buffer that there is.
+    /// Returns the most memory of the next turn, including the present read buffer.
     fn step(&self) -> usize {
         MOST + self.input.as_ref().map_or(0, extra)
     }
 
-    /// Returns what the connection waits for after such a turn.
-    fn waits(&self, turn: Turn, is_written: bool) -> Waits {
-        if !is_written || turn == Turn::Queue {
-            Waits::Display
+    /// Returns what the connection waits for after a turn that ended so.
+    fn waits(&self, turn: TurnEnd, is_written: bool) -> WaitsFor {
+        if !is_written || turn == TurnEnd::Queue {
+            WaitsFor::Display
         } else if self.share.is_waiting() && self.replies.is_empty() {
-            Waits::Memory
+            WaitsFor::Memory
         } else {
-            Waits::Client
+            WaitsFor::Client
         }
     }
 
-    /// Brings the display's counters, and the share of the memory, to what there is now.
+    /// Updates the display's counters and the connection's share of the memory.
     fn settle(&mut self) {
         self.replies.shrink();
         let (replies, input) = (self.replies.memory(), self.input.as_ref());
-        // What is unread in a large buffer was granted together with the buffer, and is not to be waited for.
+        // The memory of a large buffer is kept until all of it is processed, so that it need not be waited for.
         let is_large = input.is_some_and(|input| extra(input) > 0);
         self.share.shrink(if is_large { self.step() } else { replies });
         let now = (replies + input.map_or(0, ReadBuffer::capacity)) as u64;
@@ -330,13 +322,13 @@ impl<S> Connection<'_, S> {
     }
 }
 
-/// Returns what a buffer takes beyond the one that each connection may have.
+/// Returns the memory of a buffer beyond that of a usual one.
 fn extra(buffer: &ReadBuffer) -> usize {
     if buffer.capacity() > limits::READ { LARGE } else { 0 }
 }
 
 impl<S> Drop for Connection<'_, S> {
-    /// Also when the task is aborted.
+    /// Also runs when the task is aborted.
     fn drop(&mut self) {
         let display = self.caller.canvas().display();
         display.count_buffered(self.buffered, 0);

@@ -1,33 +1,33 @@
-//! Files and ends of files that a start does not need: they are removed before anything is written.
+//! Removes files, and torn ends of files, that a start does not need, before anything is written.
 
 use super::files::journal_name;
 use super::replay::Break;
 use super::storage::Storage;
 use std::io;
 
-/// What is to be removed. If the disk is too full even for that, it stays, and nothing is written meanwhile.
+/// What is to be removed. If the disk is too full even for that, nothing is written until it succeeds.
 #[derive(Debug, Default)]
 pub(crate) struct Cleanup {
-    /// Snapshots that were never finished, or are damaged: were those counted as one of the two that are kept, the next would
-    /// remove a better one.
+    /// Unfinished and damaged snapshots. If they counted as one of the two that are kept, the next snapshot would
+    /// remove an intact one.
     pub(crate) names: Vec<String>,
-    /// A break that nothing vouches for, and the files that there are. What is behind it is cut off.
+    /// A break without proof of later records, and the existing files. Everything behind the break is cut off.
     pub(crate) torn: Option<(Vec<u64>, Break)>,
-    /// It was cut off, and the disk has not confirmed it. No other sync would tell whether it is.
+    /// The end was cut off, and the sync of that is outstanding.
     pub(super) has_failed: bool,
 }
 
 impl Cleanup {
-    /// Removes all of it, durably. What is gone already is no error, so that it can be tried again.
+    /// Removes all of it, durably. A missing file is no error, so this can be repeated.
     ///
     /// # Errors
-    /// What could not be done, and what the system says. Only that there is no room may end by itself.
+    /// The failed operation, and the error. Only a full disk may recover by itself.
     pub(crate) fn remove(&mut self, storage: &dyn Storage) -> Result<(), (String, io::Error)> {
         for name in &self.names {
             remove(storage, name)?;
         }
         if let Some((journals, broken)) = &self.torn {
-            // From the last on: what is left when this is interrupted is torn in the same way.
+            // From the last file on, so that an interruption leaves a journal that is torn in the same way.
             for &number in journals.iter().rev().filter(|&&number| number >= broken.file) {
                 let name = journal_name(number);
                 if broken.removes(number) {
@@ -46,7 +46,7 @@ impl Cleanup {
                 synced.map_err(|error| (format!("sync {name}"), io::Error::other(error)))?;
             }
         }
-        // What this fails to make durable, a later start finds and removes.
+        // If this fails, a later start removes the files again.
         storage.sync_directory().map_err(|error| ("sync it".to_owned(), error))
     }
 }

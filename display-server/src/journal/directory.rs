@@ -1,4 +1,4 @@
-//! A journal's directory on a disk, and how one server at a time has it.
+//! A journal's directory on a disk, with the locks by which one server at a time has it.
 //!
 //! Two locks are held with `flock`: one on the directory itself, whose replacement is noticed, and one on the file
 //! `lock` in it, which is all that servers before the manifest know of. Every name is looked up in the directory that was opened,
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tracing::warn;
 
-use super::sync::locked;
+use super::lock::locked;
 
 /// Only the user of the server may read the files: they have ids of sessions, and an id is enough to take a session.
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -26,36 +26,37 @@ const DIRECTORY_MODE: u32 = 0o700;
 
 const LOCK: &str = "lock";
 
-/// A directory of the system's.
+/// A directory on a disk.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
-    /// Locked as well, if this is held to write.
+    /// The directory. Locked as well if it is open for writing.
     opened: File,
     /// The file `lock`. `None` if the directory is only read.
     lock: Option<Mutex<File>>,
 }
 
-/// What could not be done to a directory, and what the system says.
+/// The failed operation on a directory, and the error.
 pub(crate) type Refused = (&'static str, io::Error);
 
 impl Directory {
-    /// Opens a directory to read, while another process may write to it.
+    /// Opens a directory for reading, while another process may write to it.
     pub(crate) fn read_only(path: &Path) -> io::Result<Directory> {
         Ok(Directory { path: path.to_owned(), opened: open_directory(path)?, lock: None })
     }
 
-    /// Opens a directory to write, and makes it if there is none. `None` if another process writes to it.
+    /// Opens a directory for writing, and creates it if it does not exist. Returns `None` if another process writes to
+    /// it.
     ///
     /// # Errors
-    /// What could not be done.
+    /// The failed operation.
     pub(crate) fn lock(path: &Path) -> Result<Option<Directory>, Refused> {
         make(path).map_err(|error| ("create it", error))?;
         let opened = open_directory(path).map_err(|error| ("read it", error))?;
         match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Ok(None),
-            // Some network file systems lock files and no directories. There the file has to do.
+            // Some network file systems cannot lock directories. There, only the file is locked.
             Err(Errno::BADF | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOLCK | Errno::NOSYS) => {}
             Err(error) => return Err(("lock it", error.into())),
         }
@@ -83,7 +84,7 @@ impl Directory {
     }
 }
 
-/// Makes a directory and those above it that are missing, durably.
+/// Creates a directory and its missing parents, durably.
 fn make(path: &Path) -> io::Result<()> {
     let missing: Vec<_> = path.ancestors().take_while(|path| !path.exists()).collect();
     if let Some(parent) = path.parent().filter(|_| !missing.is_empty()) {
@@ -94,7 +95,7 @@ fn make(path: &Path) -> io::Result<()> {
         made => made?,
     }
     for parent in missing.iter().filter_map(|path| path.parent()) {
-        // Or a loss of power takes the directory with all that is in it.
+        // Otherwise a loss of power may remove the directory with its contents.
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         File::open(parent)?.sync_all()?;
     }
@@ -114,7 +115,7 @@ impl Storage for Directory {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.opened)? {
-            // A name that is no text is none of ours.
+            // Names that are not UTF-8 are not those of a journal.
             if let Ok(name) = entry?.file_name().to_str()
                 && name != "."
                 && name != ".."
@@ -189,11 +190,12 @@ impl StoredFile for File {
     }
 
     fn reserve(&self, length: u64, bytes: u64) -> io::Result<()> {
-        // A limit of this process is not looked at by the call below, and a write beyond it would end the process.
+        // The call below does not check the file size limit of this process, and a write beyond it would end the
+        // process.
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| length + bytes > limit) {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        // The length stays: what is reserved and not written does not look like something written.
+        // The length is kept, so that reserved space does not look like written bytes.
         fallocate(self, FallocateFlags::KEEP_SIZE, length, bytes).map_err(|error| match error {
             rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS => io::ErrorKind::Unsupported.into(),
             error => error.into(),

@@ -1,92 +1,92 @@
-//! What can be wrong with a journal.
+//! The errors of a journal.
 
 use draw_protocol::Size;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a journal cannot be used. Each says what to do.
+/// Why a journal cannot be used. Each message says what to do.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The system refuses to read or to write something.
+    /// Reading or writing failed.
     #[error("the journal in {}: cannot {what} ({source}){}", directory.display(), hint(source))]
     Io {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
-        /// What was tried.
+        /// The failed operation.
         what: String,
         /// What the system says.
         source: io::Error,
     },
-    /// Another server writes to it.
+    /// Another server writes to the journal.
     #[error("another server uses the journal in {}: end that one, or choose another directory", .0.display())]
     Locked(PathBuf),
-    /// There is none.
+    /// There is no journal.
     #[error("there is no journal in {}: name the directory that was given to --journal", .0.display())]
     Missing(PathBuf),
-    /// Something in the middle of it was changed or is gone.
+    /// A part of the journal was changed or is missing.
     #[error(
         "the journal in {dir} is damaged: {damage}. `display-server journal check {dir}` has more; with `--accept-loss` \
          the server drops that and all behind it, and goes on as a new instance",
         dir = directory.display()
     )]
     Damaged {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
         /// What is wrong, and where.
         damage: Damage,
     },
-    /// It is of a display of another size.
+    /// The journal is of a display of another size.
     #[error(
         "the journal in {} is of a display of {found}, not {wanted}: leave out --size (an added display has to be given its own size), or choose another directory",
         directory.display()
     )]
     Size {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
         /// The size asked for.
         wanted: Size,
         /// The size of the journal's display.
         found: Size,
     },
-    /// The display itself cannot be had.
+    /// The display cannot be created.
     #[error("the journal in {}: {source}", directory.display())]
     Display {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
-        /// Why not.
+        /// The error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A later program wrote something that this one does not know and must not skip.
+    /// A later program wrote something that this program does not know and must not skip.
     #[error("the journal in {} cannot be used by this program: {place}", directory.display())]
     Newer {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
-        /// What is not known, where, and what to do.
+        /// What is unknown, where it is, and what to do.
         place: Damage,
     },
-    /// The state beside the picture cannot be read.
+    /// The state in a snapshot cannot be read.
     #[error("the journal in {}: the state in its snapshot cannot be restored: {why}", directory.display())]
     State {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// A moment before everything that is kept.
+    /// The moment is before the oldest picture in the journal.
     #[error("the journal in {} begins at {begin}: name a later time", directory.display())]
     TooEarly {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
         /// The time of the oldest picture in it, as RFC 3339.
         begin: String,
     },
-    /// A sync failed, or what was acknowledged could not be written in the end.
+    /// A sync failed, or an acknowledged call could not be written.
     #[error("the journal in {}: {why}", directory.display())]
     Failed {
-        /// Where the journal is.
+        /// The directory of the journal.
         directory: PathBuf,
-        /// What went wrong, and what it means.
+        /// The error, and its consequence.
         why: String,
     },
 }
@@ -106,7 +106,7 @@ draw_protocol::debug_as_sentence!(
     []
 );
 
-/// What to do about an error of the system's; nothing where that is not known.
+/// Returns advice for an error of the system; empty if there is none.
 fn hint(source: &io::Error) -> &'static str {
     use io::ErrorKind::*;
     match source.kind() {
@@ -125,15 +125,15 @@ fn hint(source: &io::Error) -> &'static str {
     }
 }
 
-/// Something in a journal that is not as it was written.
+/// A part of a journal that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}, offset {offset}, record {record}: {what}")]
 pub struct Damage {
     /// The name of the file.
     pub file: String,
-    /// Where in it, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: u64,
-    /// The sequence number of the first record that cannot be had.
+    /// The sequence number of the first record that cannot be read.
     pub record: u64,
     /// What is wrong.
     pub what: String,

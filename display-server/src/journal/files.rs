@@ -1,4 +1,4 @@
-//! Which files a journal has, and its snapshots as files.
+//! Lists the files of a journal, and reads and writes snapshot files.
 
 use super::format::{SNAPSHOT_HEADER, SUM, SnapshotHeader};
 use super::manifest::{Manifest, UNFINISHED};
@@ -17,17 +17,18 @@ pub(crate) fn snapshot_name(number: u64) -> String {
     format!("snapshot-{number:016}")
 }
 
-/// The number of a snapshot that is none. Programs that know only version 1 of the format, and no manifest, take it for a damaged
-/// snapshot behind all journals: so they refuse a journal of version 2, which they would take for a torn end that may be cut off.
+/// The number of a placeholder. Programs that know only version 1 of the format take the file for a damaged snapshot
+/// behind all journal files, and refuse the journal. Without it they would take files of version 2 for a torn end, and
+/// cut them off.
 pub(crate) const BARRIER: u64 = 9_000_000_000_000_000;
 
-/// Makes the file of [`BARRIER`], unless it is there.
+/// Creates the file of [`BARRIER`], unless it exists.
 pub(crate) fn make_barrier(storage: &dyn Storage) -> io::Result<()> {
     let file = match storage.create(&snapshot_name(BARRIER)) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         created => created?,
     };
-    // Its name is all that counts. Where there is no room for the text it stays empty.
+    // Only its name matters. Without room for the text, it stays empty.
     _ = set_aside(&*file, BARRIER_TEXT.len() as u64).and_then(|()| append_all(&*file, BARRIER_TEXT));
     Ok(())
 }
@@ -38,22 +39,22 @@ fn unfinished_name(number: u64) -> String {
     format!("snapshot-{number:016}.new")
 }
 
-/// The files of a journal, each list in rising order.
+/// The files of a journal, each list in ascending order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Catalogue {
     pub(crate) journals: Vec<u64>,
     pub(crate) snapshots: Vec<u64>,
-    /// Snapshots and manifests that were never finished.
+    /// Unfinished snapshots and manifests.
     pub(crate) unfinished: Vec<String>,
-    /// What the manifest says, or what is wrong with it; `None` if there is none.
+    /// The manifest, or what is wrong with it; `None` if there is none.
     pub(crate) manifest: Option<Result<Manifest, String>>,
 }
 
-/// How often a directory is listed anew in which a server has just begun or removed a file.
+/// How often a directory is listed again if a server has just created or removed a file.
 const TRIES: u32 = 10;
 
 impl Catalogue {
-    /// Reads the manifest and the names of all files, at a moment when the one is of the others.
+    /// Reads the manifest and the names of all files, in a consistent state.
     pub(crate) fn read(storage: &dyn Storage) -> io::Result<Catalogue> {
         let mut manifest = Manifest::read(storage)?;
         for n in 1.. {
@@ -92,7 +93,7 @@ impl Catalogue {
     }
 }
 
-/// Writes a snapshot so that it is there whole, and durably, or not at all.
+/// Writes a snapshot durably. The file is complete or does not exist.
 pub(crate) fn write_snapshot(
     storage: &dyn Storage,
     number: u64,
@@ -101,7 +102,7 @@ pub(crate) fn write_snapshot(
     state: &[u8],
 ) -> io::Result<()> {
     let name = unfinished_name(number);
-    // One that was never finished may be in the way.
+    // Removes an unfinished snapshot of the same name.
     match storage.remove(&name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -126,7 +127,7 @@ pub(crate) fn write_snapshot(
     storage.sync_directory()
 }
 
-/// What a snapshot has.
+/// The contents of a snapshot.
 #[derive(Debug)]
 pub(crate) struct Snapshot<R> {
     pub(crate) header: SnapshotHeader,
@@ -134,10 +135,10 @@ pub(crate) struct Snapshot<R> {
     pub(crate) state: Vec<u8>,
 }
 
-/// Why there is no snapshot to be had from a file.
+/// Why a snapshot file cannot be used.
 #[derive(Debug)]
 pub(crate) enum NoSnapshot {
-    /// It is not what was written.
+    /// It was changed.
     Damaged(String),
     /// The file cannot be read.
     Io(io::Error),
@@ -151,7 +152,7 @@ impl From<io::Error> for NoSnapshot {
     }
 }
 
-/// Reads the header of a snapshot. Whether it is true is not known before all has been read.
+/// Reads the header of a snapshot. It is not verified before the checksum at the end.
 pub(crate) fn snapshot_header(storage: &dyn Storage, number: u64) -> Result<SnapshotHeader, NoSnapshot> {
     let mut reader = FileReader::new(storage.open(&snapshot_name(number))?, 0)?;
     read_header(&mut reader)
@@ -159,7 +160,7 @@ pub(crate) fn snapshot_header(storage: &dyn Storage, number: u64) -> Result<Snap
 
 fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
     let header = SnapshotHeader::decode(reader.peek(SNAPSHOT_HEADER)?).map_err(NoSnapshot::Damaged)?;
-    // Before anything takes memory for what it says.
+    // Checked before memory is allocated by it.
     let picture = u64::from(header.size.width) * u64::from(header.size.height);
     let length = u128::from(picture) * 4 + u128::from(header.state) + (header.length() + SUM) as u128;
     if length != u128::from(reader.left()) {
@@ -168,7 +169,7 @@ fn read_header(reader: &mut FileReader) -> Result<SnapshotHeader, NoSnapshot> {
     Ok(header)
 }
 
-/// Reads a snapshot and makes sure that all of it is as it was written.
+/// Reads a snapshot, and verifies its checksum.
 pub(crate) fn read_snapshot<R: Replay>(
     storage: &dyn Storage,
     number: u64,
@@ -185,7 +186,7 @@ pub(crate) fn read_snapshot<R: Replay>(
         hash.update(&row);
         display.row(y, &row);
     }
-    // As long as the file has it, so it fits memory as well as the file did.
+    // The length is bounded by that of the file.
     let mut state = vec![0; usize::try_from(header.state).unwrap_or(usize::MAX)];
     reader.read_exact(&mut state)?;
     hash.update(&state);

@@ -1,4 +1,4 @@
-//! Looks at a journal without changing it, also while a server writes to it.
+//! Inspects a journal without changing it, also while a server writes to it.
 
 mod check;
 
@@ -21,18 +21,18 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How often a journal is looked at anew when a server has just removed a file of it.
+/// How often an inspection is repeated if a server has just removed a file.
 const TRIES: u32 = 10;
 
-/// What a journal is, as its newest files say.
+/// The properties of a journal, by its newest files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
-    /// Born with an empty display.
+    /// The instance: random bytes that were chosen when the display was created.
     pub instance: [u8; 16],
-    /// How often it was started.
+    /// How often the instance was started.
     pub boot: u64,
-    /// Of the display.
+    /// The size of the display.
     pub size: Size,
     /// Oldest first.
     pub snapshots: Vec<FileInfo>,
@@ -48,12 +48,12 @@ pub struct FileInfo {
     pub name: String,
     /// Its length.
     pub bytes: u64,
-    /// Of a snapshot the number of the last record in it, of a journal that of the first.
+    /// The number of the last record in a snapshot, or of the first record in a journal file.
     pub record: u64,
-    /// When it was begun.
+    /// When the file was created.
     pub begun: SystemTime,
-    /// What is wrong with its header, in which case [`FileInfo::record`] and [`FileInfo::begun`] say nothing. A server does not
-    /// need it: there is a newer picture, or an older one with the journals since.
+    /// The damage of its header, in which case [`FileInfo::record`] and [`FileInfo::begun`] are meaningless. A server
+    /// does not need the file: there is a newer snapshot, or an older one with the journal files since.
     pub damage: Option<String>,
 }
 
@@ -70,13 +70,13 @@ pub enum Moment {
     /// After the last record.
     #[default]
     End,
-    /// After everything that was drawn up to then.
+    /// After all records up to this time.
     At(SystemTime),
-    /// So long before the last record.
+    /// This long before the last record.
     Before(Duration),
 }
 
-/// The last millisecond that RFC 3339 can write: years have four digits.
+/// The last millisecond that RFC 3339 can express: years have four digits.
 const LAST: u64 = 253_402_300_799_999;
 
 /// From milliseconds since 1970.
@@ -84,7 +84,7 @@ fn time(milliseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(milliseconds.min(LAST))
 }
 
-/// Opens a directory that has a journal, and does `look` with it, again if files went away meanwhile.
+/// Opens the directory of a journal and calls `look`, again if files were removed meanwhile.
 fn with<T>(
     directory: &Path,
     mut look: impl FnMut(&dyn Storage, &Catalogue, &Errors<'_>) -> Result<T, JournalError>,
@@ -113,10 +113,10 @@ fn no_snapshot(errors: &Errors<'_>, number: u64, why: NoSnapshot) -> Result<Dama
     }
 }
 
-/// What the headers of the files in `directory` say.
+/// Reads the headers of the files in `directory`.
 ///
 /// # Errors
-/// If there is no journal, if it cannot be read, or if a header is damaged, or a file missing, that a server needs.
+/// If there is no journal, if it cannot be read, or if a header is damaged or a file is missing that a server needs.
 pub fn info(directory: &Path) -> Result<Info, JournalError> {
     with(directory, |storage, catalogue, errors| {
         let length = |name: &str| {
@@ -150,7 +150,7 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
         for &number in &catalogue.journals {
             let name = journal_name(number);
             let header = read_header(storage, number).map_err(errors.io(format!("read {name}")))?;
-            // The last one may not have one yet.
+            // The last file may not have a header yet.
             let is_last = catalogue.journals.last() == Some(&number);
             let bytes = length(&name)?;
             match header {
@@ -168,7 +168,7 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
             }
         }
         if let Some((_, first)) = wrong.first() {
-            // Whether a picture can be had in spite of it.
+            // Whether there is a picture in spite of it.
             let Some(point) = find_recovery_point::<()>(storage, catalogue, errors, |_| true)?.point else {
                 return Err(damaged(first.clone()));
             };
@@ -193,7 +193,8 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
     })
 }
 
-/// The display as it was at a moment. `progress` is told how many bytes of how many have been replayed.
+/// Returns the display as it was at a moment. `progress` is called with the bytes replayed so far, and with their
+/// total.
 ///
 /// # Errors
 /// If the journal does not reach back so far, if it is damaged before that moment, or if it cannot be read.
@@ -253,7 +254,7 @@ fn last_time(storage: &dyn Storage, catalogue: &Catalogue, errors: &Errors<'_>) 
     Ok(end.map_err(errors.io("read it"))?.place.time)
 }
 
-/// Why there is no picture to start from.
+/// Returns why there is no picture to start from.
 fn nothing_before(
     storage: &dyn Storage,
     catalogue: &Catalogue,

@@ -1,7 +1,8 @@
 //! The kinds of records in version 2 of the format, and those of the sections of a snapshot's state.
 //!
-//! A kind says in its number what a program does that does not know it: below [`SKIPPABLE`] the journal is refused, since its
-//! picture would be another one; from [`SKIPPABLE`] on the record is skipped. `JOURNAL.md` has the fields of all kinds.
+//! The number of a kind determines how programs treat it that do not know it: below [`SKIPPABLE`] they refuse the
+//! journal, since the picture would be wrong; from [`SKIPPABLE`] on they skip the record. `JOURNAL.md` has the fields
+//! of all kinds.
 
 /// A drawing call outside of any session.
 pub(crate) const CALL: u8 = 1;

@@ -1,4 +1,4 @@
-//! The file that is being written.
+//! The file that records are appended to.
 
 use super::cleanup::Cleanup;
 use super::files::{journal_name, make_barrier};
@@ -12,48 +12,48 @@ use std::io;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Bytes that are set aside at a time: about a thousand turns of small calls, and a few of large ones.
+/// Bytes that are reserved at a time: about a thousand turns of small calls, and a few of large ones.
 const RESERVED: u64 = 4 << 20;
 
-/// What the buffer may keep when it is empty: more than a turn of a connection usually needs.
+/// The capacity that an empty buffer keeps: more than a turn usually needs.
 const KEPT_BUFFER: usize = 256 << 10;
 
-/// Milliseconds since 1970.
+/// Returns the milliseconds since 1970.
 pub(crate) fn wall_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The newest `journal-N`, and what is to be appended to it.
+/// The newest `journal-N`, and the records to append to it.
 ///
-/// Room is set aside before a record is taken, so that a call that was drawn is not refused by a full disk when its
-/// turn ends. Where the file system cannot do that, each record is written at once.
+/// Space is reserved before a record is accepted, so that a full disk cannot fail the write at the end of a turn, after
+/// its calls were drawn. If the file system cannot reserve space, each record is written immediately.
 ///
-/// A start that finds no room has no file yet. Its boot is told to clients all the same, and the next start may count the
-/// same one. That is harmless: [`Log::begin`] has the header on the disk before anything is drawn, so of the starts of one
-/// boot only the last can have drawn, and the others have shown what was on the disk when they began. Whatever a loss of
-/// power can take was drawn in a boot that no later start has, and clients see by its number that there was another.
+/// A start that finds no room has no file yet. Clients are told its boot number, and the next start may use the same
+/// number. That is harmless: [`Log::begin`] writes the header durably before anything is drawn, so among starts with
+/// the same number only the last can have drawn, and the others showed the picture on the disk. Calls that a loss of
+/// power removes were drawn in a boot whose number no later start has, and clients detect the restart by the number.
 #[derive(Debug)]
 pub(crate) struct Log {
     storage: Arc<dyn Storage>,
     ledger: Arc<Ledger>,
     /// `None` before it is begun: see [`Log::begin`].
     pub(crate) file: Option<Arc<dyn StoredFile>>,
-    /// What is to be put in order before it is begun.
+    /// What to remove before the file is begun.
     cleanup: Option<Cleanup>,
     owner: Owner,
     background: Color,
-    /// Behind the last record, of the file and the buffer.
+    /// The position behind the last record in the file and the buffer.
     pub(crate) place: Place,
-    /// Bytes of whole records that are in the file, and its header. The file may be longer while `is_stuck`.
+    /// Bytes of the header and of complete records in the file. The file may be longer while `is_stuck`.
     length: u64,
     reserved: u64,
     can_reserve: bool,
-    /// There was no room for [`RESERVED`] when it was last asked for, so the next record may find none.
+    /// The last reservation of [`RESERVED`] bytes failed, so the next record may find no room.
     is_short: bool,
-    /// Records that are not in the file yet, or not wholly.
+    /// Records that are not, or not completely, in the file yet.
     buffer: Vec<u8>,
-    /// The last attempt to write failed, or there was none yet. Nothing is taken before the next succeeds.
+    /// The last attempt to write failed, or there was none yet. No record is accepted before one succeeds.
     is_stuck: bool,
     /// Bytes since the last snapshot.
     pub(crate) since: u64,
@@ -81,7 +81,7 @@ fn make_file(
     };
     let name = journal_name(place.file);
     let file = match storage.create(&name) {
-        // One that could not be begun before. Nothing was ever behind its header.
+        // A file of an earlier failed attempt, without records.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             storage.remove(&name)?;
             storage.create(&name)?
@@ -99,7 +99,7 @@ fn make_file(
 }
 
 impl Log {
-    /// One whose file is to be `place.file`. [`Log::begin`] makes it, or the first record does.
+    /// Creates the log, whose file will be `place.file`. [`Log::begin`] creates the file, or the first record does.
     pub(crate) fn new(
         (storage, ledger): (Arc<dyn Storage>, Arc<Ledger>),
         owner: Owner,
@@ -126,19 +126,19 @@ impl Log {
         }
     }
 
-    /// Begins the file, which is on the disk and in the manifest then, as is all that was before. After a start that found no room
-    /// the first call does that, with a few syncs that everybody waits for, as for a start. What fails can be tried again: each attempt makes
-    /// another file, so none is taken to be on the disk that a sync has failed for.
+    /// Begins the file, durably, and names it in the manifest. After a start that found no room, the first call does
+    /// this, with a few syncs that all connections wait for. It can be retried after a failure: each attempt creates
+    /// another file, so no file is assumed to be on the disk after a failed sync.
     pub(crate) fn begin(&mut self) -> io::Result<()> {
         if let Some(cleanup) = &mut self.cleanup {
             cleanup.remove(&*self.storage).map_err(|(_, error)| error)?;
             self.cleanup = None;
         }
         if self.place.file > 1 {
-            // Its header says that there is one.
+            // The header says that there is a manifest.
             self.ledger.ensure()?;
         }
-        // What the start has read was synced by it.
+        // The start has synced everything that it has read.
         let durable = self.place.next - 1;
         make_barrier(&*self.storage)?;
         let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &self.place, durable)?;
@@ -149,7 +149,7 @@ impl Log {
         let start = (self.owner.instance, self.place.boot);
         if let Err(unwritten) = self.ledger.begin(start, self.place.file, durable) {
             if unwritten.is_in_doubt {
-                // The manifest may name it, so it stays. The next attempt makes the file behind it.
+                // The manifest may name the file, so it stays. The next attempt creates the next file.
                 (self.place.file, self.place.checksum) = (self.place.file + 1, checksum);
             } else {
                 _ = self.storage.remove(&journal_name(self.place.file));
@@ -165,12 +165,12 @@ impl Log {
         self.owner
     }
 
-    /// The sequence number of the last record that is in the file.
+    /// Returns the sequence number of the last record, if all records are in the file.
     pub(crate) fn written(&self) -> Option<u64> {
         self.buffer.is_empty().then(|| self.place.next - 1)
     }
 
-    /// Whether nothing speaks against further records, as far as is known.
+    /// Returns whether the next record will probably find room.
     pub(crate) fn has_room(&self) -> bool {
         !self.is_stuck && !self.is_short
     }
@@ -180,7 +180,7 @@ impl Log {
         self.now = now;
     }
 
-    /// Takes a record, or nothing of it.
+    /// Appends a record completely, or not at all.
     pub(crate) fn append(&mut self, entry: &Entry<'_>, durable: u64) -> io::Result<u64> {
         if self.is_stuck {
             self.retry()?;
@@ -200,8 +200,8 @@ impl Log {
         taken.map(|()| before.next)
     }
 
-    /// Sets room aside for all that is in the buffer. Where that cannot be done it is tried all the same: it says whether the
-    /// limit of this process is reached, beyond which a write would end it.
+    /// Reserves space for all records in the buffer. If the file system cannot reserve space, the call still checks the
+    /// file size limit, beyond which a write would end this process.
     fn make_room(&mut self) -> io::Result<()> {
         let wanted = self.buffer.len() as u64;
         if self.length + wanted <= self.reserved {
@@ -226,10 +226,10 @@ impl Log {
         Ok(())
     }
 
-    /// Writes what is in the buffer. After an error it stays there, and the next attempt begins by cutting off what
-    /// may be in the file of it.
+    /// Writes the buffer to the file. After an error the records stay in the buffer, and the next attempt first cuts
+    /// off what may be in the file.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        // Without a file nothing was taken.
+        // Without a file, no record was accepted.
         let Some(file) = &self.file else { return Ok(()) };
         if self.is_stuck {
             file.truncate(self.length)?;
@@ -249,7 +249,7 @@ impl Log {
         Ok(())
     }
 
-    /// Has a file, and in it all that was taken.
+    /// Begins the file if necessary, and writes all accepted records to it.
     fn retry(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             self.begin()?;
@@ -257,7 +257,7 @@ impl Log {
         self.flush()
     }
 
-    /// Continues in a new file. Returns where the old one ends, the old one and the new one.
+    /// Continues in a new file. Returns the end of the old file, the old file and the new one.
     pub(crate) fn rotate(&mut self, durable: u64) -> io::Result<(Place, [Arc<dyn StoredFile>; 2])> {
         self.retry()?;
         let before = self.place;

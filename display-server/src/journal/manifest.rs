@@ -1,14 +1,14 @@
-//! The manifest: which files a journal has, so that one that is gone is missed. `JOURNAL.md` describes its bytes.
+//! The manifest: the list of a journal's files, by which missing files are detected. `JOURNAL.md` describes its bytes.
 //!
-//! What the manifest on the disk names is on the disk: a file is named when its header and its name are synced, and nothing of it is
-//! reported as durable before, unless the manifest cannot be written (see [`Ledger::add_journal`]). The other way it is late: files
-//! that two newer snapshots make superfluous are removed first, so that a disk that is full gets room, and a file that was begun
-//! when the power went need not be in it. Both are told from a loss by their numbers.
+//! All files that the manifest on the disk names are on the disk: a file is named after its header and its name are
+//! synced, and none of its records is reported as durable before, unless the manifest cannot be written (see
+//! [`Ledger::add_journal`]). It may be out of date: superfluous files are removed before it is updated, which makes
+//! room on a full disk, and a file that was begun just before a loss of power may not be in it. The numbers of the
+//! files distinguish both cases from a loss.
 
 use super::format::{Fields, MOST, SUM, TWO, put};
-use super::snapshots::KEPT;
+use super::lock::locked;
 use super::storage::{FileReader, Storage, append_all, is_full, set_aside};
-use super::sync::locked;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -18,8 +18,11 @@ use tracing::{info, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub(crate) const MANIFEST: &str = "manifest";
-/// One that was never finished.
+/// An unfinished manifest.
 pub(crate) const UNFINISHED: &str = "manifest.new";
+
+/// The number of snapshots that are kept. If the newest is damaged, the other is used.
+pub(crate) const KEPT: usize = 2;
 
 const MAGIC: &[u8; 8] = b"DRAWMANI";
 /// Names have sixteen digits.
@@ -32,9 +35,9 @@ const MOST_FILES: u64 = 1 << 16;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) instance: [u8; 16],
-    /// Of the newest journal in it.
+    /// The number of the start that wrote the newest journal file in it.
     pub(crate) boot: u64,
-    /// Every record up to this number was synced when it was written.
+    /// All records up to this number were synced when the manifest was written.
     pub(crate) durable: u64,
     pub(crate) journals: BTreeSet<u64>,
     pub(crate) snapshots: BTreeSet<u64>,
@@ -69,7 +72,7 @@ impl Manifest {
                 |n: u64| (0..n.min(MOST_FILES)).map(|_| fields.u64()).collect::<Option<BTreeSet<u64>>>();
             let (journals, snapshots) = (numbers(counts[0])?, numbers(counts[1])?);
             let is_whole = fields.0.is_empty() && counts == [journals.len() as u64, snapshots.len() as u64];
-            // Numbers are counted on from, and are those of names.
+            // Numbers are incremented, and are used in names.
             let mut files = journals.iter().chain(&snapshots);
             let is_possible =
                 boot < MOST && durable < MOST && files.all(|number| (1..NUMBERS).contains(number));
@@ -78,7 +81,7 @@ impl Manifest {
         read.ok_or_else(|| "it has numbers that cannot be".into())
     }
 
-    /// Reads that of a directory. `None` if it has none.
+    /// Reads the manifest of a directory. `None` if there is none.
     pub(crate) fn read(storage: &dyn Storage) -> io::Result<Option<Result<Manifest, String>>> {
         let file = match storage.open(MANIFEST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -93,12 +96,12 @@ impl Manifest {
         Ok(Some(Manifest::decode(bytes)))
     }
 
-    /// The highest number in it.
+    /// Returns the highest number in it.
     pub(crate) fn newest(&self) -> u64 {
         self.journals.last().max(self.snapshots.last()).copied().unwrap_or(0)
     }
 
-    /// Whether a file of this number that is not there any more was removed because of the snapshots that are.
+    /// Returns whether a missing file of this number was superfluous, by the existing snapshots.
     pub(crate) fn is_superfluous(number: u64, snapshots: &[u64]) -> bool {
         snapshots.iter().filter(|&&newer| newer > number).count() >= KEPT
     }
@@ -108,13 +111,13 @@ impl Manifest {
 #[derive(Debug)]
 pub(crate) struct Unwritten {
     pub(crate) error: io::Error,
-    /// The new one may be in place of the old one all the same.
+    /// The new manifest may nevertheless have replaced the old one.
     pub(crate) is_in_doubt: bool,
-    /// A sync has failed, and not for want of room.
+    /// A sync has failed, for another reason than a full disk.
     pub(crate) is_failed_sync: bool,
 }
 
-/// Writes a manifest in place of the one before it, durably: whichever of them is there is whole.
+/// Replaces the manifest atomically and durably.
 fn replace(storage: &dyn Storage, manifest: &Manifest) -> Result<(), Unwritten> {
     let early = |error| Unwritten { error, is_in_doubt: false, is_failed_sync: false };
     let unsynced = |is_in_doubt| {
@@ -141,27 +144,27 @@ fn replace(storage: &dyn Storage, manifest: &Manifest) -> Result<(), Unwritten> 
     storage.sync_directory().map_err(unsynced(true))
 }
 
-/// Keeps the manifest of a journal that is written. It is written when a file begins or goes, and never for a call.
+/// Updates the manifest of a journal that is being written: when a file is created or removed, and never for a call.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     storage: Arc<dyn Storage>,
-    /// Held while it is written. The log, or a sync, may be held around it, never the other way.
+    /// Locked while the manifest is written. The log or the sync may be locked before it, never after.
     state: Mutex<State>,
-    /// It could not be written as it is.
+    /// The last attempt to write it failed.
     is_stale: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
     manifest: Manifest,
-    /// There is one on the disk, maybe an older one.
+    /// There is a manifest on the disk, possibly an older one.
     is_there: bool,
-    /// A loss was accepted. Before the first snapshot of the new instance is there, what was promised is that of the old one.
+    /// A loss was accepted. The manifest stays that of the old instance until the first snapshot of the new one.
     is_held: bool,
 }
 
 impl Ledger {
-    /// Of a directory that has these files for certain.
+    /// Creates the ledger of a directory that has these files.
     pub(crate) fn new(
         storage: Arc<dyn Storage>,
         manifest: Manifest,
@@ -182,14 +185,14 @@ impl Ledger {
         written
     }
 
-    /// Has one on the disk. A header may say so then.
+    /// Writes a manifest if there is none. After that, a header may say that there is one.
     pub(crate) fn ensure(&self) -> io::Result<()> {
         let mut state = locked(&self.state);
         if state.is_there { Ok(()) } else { self.write(&mut state).map_err(|unwritten| unwritten.error) }
     }
 
-    /// Names a journal that a start has begun. It is on the disk. If the manifest cannot be written it is not named, unless that is
-    /// in doubt.
+    /// Adds a journal file that a start has begun, and that is on the disk. If the manifest cannot be written, the file
+    /// is not added, unless that is in doubt.
     pub(crate) fn begin(
         &self,
         (instance, boot): ([u8; 16], u64),
@@ -207,10 +210,11 @@ impl Ledger {
         written
     }
 
-    /// Names journals that are on the disk, as is every record up to `durable`. What could not be written before is tried again.
+    /// Adds journal files that are on the disk, as are all records up to `durable`. Retries an update that failed
+    /// before.
     ///
-    /// Where it cannot be written that is logged, and tried again with each sync: until then a journal that is removed would not be
-    /// missed, which is no reason to end a display whose records are on the disk.
+    /// A failure is logged, and retried with each sync. Until then a removal of the file would not be detected, which
+    /// is no reason to end a display whose records are on the disk.
     ///
     /// # Errors
     /// If a sync has failed.
@@ -224,7 +228,7 @@ impl Ledger {
         self.tell(&mut state)
     }
 
-    /// Names a snapshot that is on the disk, and no longer what is older than `oldest`.
+    /// Adds a snapshot that is on the disk, and removes files older than `oldest`.
     ///
     /// # Errors
     /// If a sync has failed, or this is the first snapshot since a loss was accepted.
@@ -239,7 +243,7 @@ impl Ledger {
         self.tell(&mut state)
     }
 
-    /// Writes it, and logs that it cannot be, once.
+    /// Writes the manifest. Logs the first failure.
     fn tell(&self, state: &mut State) -> io::Result<()> {
         let was_stale = self.is_stale.load(Relaxed);
         match self.write(state) {
@@ -289,7 +293,7 @@ mod tests {
         ] {
             assert!(Manifest::decode(&bad.encode()).is_err(), "{bad:?}");
         }
-        // Counts that promise more than there is, or less.
+        // Counts that are larger or smaller than the list.
         for (at, count) in [(44, u64::MAX), (52, 1 << 40), (44, 0)] {
             let mut bytes = good.encode();
             bytes.truncate(bytes.len() - SUM);

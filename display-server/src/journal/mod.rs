@@ -1,10 +1,11 @@
 //! Keeps what was drawn across `kill -9`, a loss of power, and a full disk.
 //!
-//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and acknowledged when both
-//! are done. A thread syncs the file: at once when it is idle, else together with all that came in the meantime. When the process ends,
-//! each acknowledged call is kept; after a loss of power, each call up to [`Recorder::durable`]. The connection of a client that needs
-//! more holds its acknowledgements back. When the file has grown enough, the picture is written to a snapshot and older files are
-//! removed. `JOURNAL.md` describes the bytes; `display-server journal` reads them.
+//! A journal is a directory. Each drawing call is appended to a file in it before it is drawn, and acknowledged when
+//! both are done. A thread syncs the file: immediately if it is idle, or together with all records that were written
+//! while the last sync ran. When the process ends, each acknowledged call is kept; after a loss of power, each call up
+//! to `Recorder::durable`. For a client that needs more, the connection holds acknowledgements back. When the file
+//! has reached a certain size, the picture is written to a snapshot, and older files are removed. `JOURNAL.md`
+//! describes the bytes; `display-server journal` reads them.
 //!
 //! | event | result |
 //! |---|---|
@@ -23,20 +24,22 @@
 //! the writer, and with it its client. What is drawn in a transaction may be visible in the window a moment before it is
 //! written; no client is answered before.
 //!
-//! Locks: a connection holds the log for a transaction, while it appends and draws, so that records are in the order of the
-//! drawing. No thread syncs, or waits for a sync, while it holds the log, except for the first call that finds room after a start without
-//! room: what it does is a part of that start. Without a journal there is no lock.
+//! Locks: a connection holds the log for a transaction, while it appends and draws, so that records are in the order of
+//! the drawing. No thread syncs, or waits for a sync, while it holds the log, except for the first call that finds room
+//! after a start without room, which completes that start. Without a journal there is no lock.
 //!
-//! The journal knows a display only by the traits [`Replay`] and [`Recorded`], which its owner implements.
+//! This folder uses the protocol only. The journal knows a display only by the traits `Replay` and `Recorded`,
+//! which its owner implements.
 
 mod cleanup;
 mod directory;
 mod error;
-mod evidence;
+mod expected_files;
 mod files;
 mod format;
 pub mod inspect;
 mod kinds;
+mod lock;
 mod log;
 mod manifest;
 mod record;
@@ -57,6 +60,7 @@ pub use error::{Damage, JournalError};
 
 use directory::Directory;
 use draw_protocol::{Color, Size};
+use lock::locked;
 use recovery_point::Errors;
 use shared::Core;
 use std::io;
@@ -65,7 +69,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 pub(crate) use storage::Storage;
-use sync::locked;
 pub(crate) use target::{Recorded, Replay};
 use tokio::sync::watch;
 pub(crate) use transaction::Transaction;
@@ -83,9 +86,10 @@ pub struct Options {
     pub size: Option<Size>,
     /// The colour of a new display.
     pub background: Color,
-    /// Bytes that a journal has when the next snapshot is taken: 256 MiB by default, which is two seconds of recovery.
+    /// The size of the journal, in bytes, at which the next snapshot is taken: 256 MiB by default, which take two
+    /// seconds to recover.
     pub snapshot_after: u64,
-    /// Whether a journal that is damaged is to be used as far as it is whole, as a new instance.
+    /// Whether to use the intact part of a damaged journal, as a new instance.
     pub accept_loss: bool,
 }
 
@@ -95,8 +99,8 @@ impl Default for Options {
     }
 }
 
-/// An open journal, to which calls are recorded with a [`Transaction`]. Clones are the same. When the last is dropped, all that was written
-/// is synced; only [`Recorder::close`] takes a snapshot.
+/// An open journal, to which calls are recorded with a [`Transaction`]. Clones are the same journal. When the last is
+/// dropped, everything written is synced; only [`Recorder::close`] takes a snapshot.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     handle: Arc<Handle>,
@@ -109,7 +113,7 @@ struct Handle {
 }
 
 impl Recorder {
-    /// Opens the journal in `directory`, which is created if there is none, and rebuilds its display.
+    /// Opens the journal in `directory`, which is created if it does not exist, and rebuilds its display.
     pub(crate) fn open<R: Replay>(
         directory: &Path,
         options: &Options,
@@ -142,33 +146,34 @@ impl Recorder {
         Ok(Recorder { handle: Arc::new(Handle { core, syncing: Mutex::new(Some(syncing)) }) })
     }
 
-    /// Born with an empty display, and never of another.
+    /// Returns the instance: random bytes that were chosen when the display was created.
     pub(crate) fn instance(&self) -> [u8; 16] {
         locked(&self.handle.core.log).owner().instance
     }
 
-    /// How often the instance has been started, this time included. A start that found no room is counted when it is the first
-    /// to draw: until then the next start has the same number, and the same picture.
+    /// Returns how often the instance has been started, including this time. A start that found no room is counted once
+    /// it draws; until then, the next start has the same number, and the same picture.
     pub(crate) fn boot(&self) -> u64 {
         locked(&self.handle.core.log).place.boot
     }
 
-    /// The number up to which every entry is on the disk, and will be there after a loss of power. It only grows.
+    /// Returns the number up to which all records are on the disk and survive a loss of power. It never decreases.
     pub(crate) fn durable(&self) -> watch::Receiver<u64> {
         self.handle.core.syncer.watch_durable()
     }
 
-    /// Whether entry `number` and all before are on the disk.
+    /// Returns whether record `number` and all before it are on the disk.
     pub(crate) fn has_durable(&self, number: u64) -> bool {
         self.handle.core.syncer.durable() >= number
     }
 
-    /// Ready when they are. After a failure, never.
+    /// Waits until record `number` is on the disk; for ever after a failure.
     pub(crate) fn until_durable(&self, number: u64) -> impl Future<Output = ()> + Send + use<> {
         let (mut durable, core) = (self.durable(), self.handle.core.clone());
         async move {
-            // The journal lives as long as this, so that only the number ends the wait.
-            // A failed write is tried again with the next call, which a client that waits for this one may not make.
+            // The sender lives as long as `self`, so only the number ends the wait. A failed write is retried here too,
+            // since the next call, which would retry it, may be one that a client makes only after this one is
+            // answered.
             while tokio::time::timeout(TRY_AGAIN, durable.wait_for(|durable| *durable >= number))
                 .await
                 .is_err()
@@ -178,12 +183,12 @@ impl Recorder {
         }
     }
 
-    /// Why nothing more is taken, ever: a sync has failed.
+    /// Returns the failed sync because of which no further call is accepted, if there was one.
     pub(crate) fn failure(&self) -> Option<Arc<str>> {
         self.handle.core.syncer.failure()
     }
 
-    /// Ready when [`Recorder::failure`] has something to say.
+    /// Waits until [`Recorder::failure`] returns a failure.
     pub(crate) async fn failed(&self) -> Arc<str> {
         let mut failure = self.handle.core.syncer.watch_failure();
         match failure.wait_for(Option::is_some).await.ok().and_then(|failure| failure.clone()) {
@@ -196,7 +201,7 @@ impl Recorder {
     /// Takes a snapshot, so that the next start is fast, and syncs. It blocks. Call it when no client draws any more.
     ///
     /// # Errors
-    /// If anything that was acknowledged is not certain to be there at the next start. If only the snapshot fails, that is logged.
+    /// If an acknowledged call may be missing at the next start. If only the snapshot fails, that is logged.
     pub(crate) fn close(&self) -> Result<(), JournalError> {
         self.handle.join_snapshot();
         let outcome = self.handle.core.finish();

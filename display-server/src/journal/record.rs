@@ -7,8 +7,8 @@ use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Method, Request};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// The most that a request's number is above its acknowledgement. A replay takes memory for what lies between them, so this
-/// is a limit of the format. Any limit of the wire is lower.
+/// The largest difference between the number of a request and its acknowledgement. A replay allocates memory for the
+/// numbers between them, so this is a limit of the format. The limits of the wire are lower.
 pub(crate) const UNACKNOWLEDGED: u64 = 1 << 20;
 
 const _: () = assert!(SESSION_WINDOW <= UNACKNOWLEDGED, "each request that is executed can be recorded");

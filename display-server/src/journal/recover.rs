@@ -1,4 +1,4 @@
-//! From a directory to a picture.
+//! Recovers the display from a directory.
 
 use super::cleanup::Cleanup;
 use super::error::{Damage, JournalError};
@@ -14,7 +14,7 @@ use std::io;
 use std::ops::ControlFlow;
 use tracing::{info, warn};
 
-/// The display as it was, and where its journal goes on.
+/// A recovered display, and where its journal continues.
 #[derive(Debug)]
 pub(crate) struct Recovered<R> {
     pub(crate) display: R,
@@ -23,17 +23,17 @@ pub(crate) struct Recovered<R> {
     /// Bytes that were read behind the snapshot, and in how many files.
     pub(crate) bytes: u64,
     pub(crate) files: u64,
-    /// What was dropped with the owner's consent: the picture is another than was promised.
+    /// A damaged part was dropped with the owner's consent, so the picture may lack acknowledged calls.
     pub(crate) is_cut: bool,
-    /// What is of no use and could not be removed, since the disk is full.
+    /// Useless files that could not be removed because the disk is full.
     pub(crate) cleanup: Option<Cleanup>,
-    /// The files that are there, on the disk.
+    /// The files on the disk.
     pub(crate) manifest: Manifest,
-    /// The directory has one, whatever is in it.
+    /// The directory has a manifest, whatever its contents.
     pub(crate) has_manifest: bool,
 }
 
-/// The files that there are without those that are of no use.
+/// The files without useless ones.
 fn manifest_of(catalogue: &Catalogue, owner: Owner, cleanup: &Cleanup) -> Manifest {
     let mut manifest = Manifest {
         instance: owner.instance,
@@ -48,7 +48,8 @@ fn manifest_of(catalogue: &Catalogue, owner: Owner, cleanup: &Cleanup) -> Manife
     manifest
 }
 
-/// Recovers what `storage` has, and cuts off a torn end. `None` if it has nothing. All that is recovered is on the disk then.
+/// Recovers the journal in `storage`, and cuts off a torn end. Returns `None` if it is empty. Everything recovered is
+/// synced.
 pub(crate) fn recover<R: Replay>(
     storage: &dyn Storage,
     options: &Options,
@@ -74,7 +75,7 @@ pub(crate) fn recover<R: Replay>(
     let mut end =
         replay(storage, &catalogue, &mut point, progress, |_| true).map_err(errors.io("read it"))?;
     if let Some(broken) = end.broken.take_if(|broken| broken.is_newer) {
-        // No loss is to be accepted here: all of it is whole.
+        // There is no loss: all files are whole.
         return Err(errors.damaged(broken));
     }
     let mut place = end.place;
@@ -88,7 +89,7 @@ pub(crate) fn recover<R: Replay>(
         return Err(errors.damage(damage.clone()));
     }
     let is_cut = wrong.is_some() || end.broken.as_ref().is_some_and(|broken| broken.proof.is_some());
-    // Where the journal is cut for want of a file, what follows says so.
+    // If the journal ends because a file is missing, the checks below detect it.
     let lost = if is_cut { Vec::new() } else { catalogue.lost(point.owner) };
     for name in lost {
         warn!(
@@ -107,7 +108,7 @@ pub(crate) fn recover<R: Replay>(
                 "cutting off {bytes} bytes that nothing vouches for, from record {} on: {damage}",
                 damage.record
             );
-            // The file of a header that was never finished is begun anew.
+            // A file with an unfinished header is begun again.
             place.file += u64::from(broken.has_header());
             cleanup.torn = Some((catalogue.journals.clone(), broken));
         }
@@ -117,7 +118,7 @@ pub(crate) fn recover<R: Replay>(
         warn!("going on as a new instance in spite of this: {damage}");
     }
     if is_cut {
-        // Behind everything that is or was there: the dropped files stay until newer snapshots remove them.
+        // Behind all files that exist or existed: the dropped files stay until newer snapshots replace them.
         place.file = place.file.max(catalogue.newest() + 1);
     }
     let manifest = manifest_of(&catalogue, point.owner, &cleanup);
@@ -129,11 +130,11 @@ pub(crate) fn recover<R: Replay>(
         }
         Err((what, error)) => return Err(errors.io(what)(error)),
     };
-    // The end of a process leaves what it had not synced, and the next header vouches for all of it.
+    // A process that ended may have left unsynced records, and the next header promises all of them.
     for &number in catalogue.journals.iter().filter(|&&n| n >= point.place.file && n < place.file) {
         let name = journal_name(number);
         let synced = storage.open(&name).and_then(|file| {
-            // Nor has it given back what it had set aside, which on a full disk is room that no other file can have.
+            // It may also have left reserved space, which other files need on a full disk.
             give_back(&*file, file.length()?);
             file.sync()
         });
@@ -156,11 +157,11 @@ pub(crate) fn recover<R: Replay>(
     }))
 }
 
-/// What there is of a journal that has neither a whole snapshot nor a first file with a header.
+/// The state of a journal that has neither an intact snapshot nor a first file with a header.
 pub(crate) enum Unfounded {
-    /// Nothing was ever promised: a server starts anew.
+    /// Nothing was ever acknowledged: a server begins a new journal.
     Nothing,
-    /// The very first header was never finished: a server removes it and starts anew.
+    /// The first header is unfinished: a server removes it and begins a new journal.
     Unbegun(Break),
     /// A server does not start.
     Damaged(Break),
@@ -177,7 +178,7 @@ pub(crate) fn unfounded(
     let only_torn =
         catalogue.snapshots.is_empty() && catalogue.journals == [1] && catalogue.manifest.is_none();
     if only_torn {
-        // Nothing behind a header that was never finished was promised; unless it vouches.
+        // Behind an unfinished header nothing was acknowledged, unless there is proof of later records.
         let owner = Owner { instance: [0; 16], size: Size { width: 0, height: 0 } };
         let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
         let end = walk(storage, catalogue, owner, place, &mut |_, _, _| ControlFlow::Continue(()))?;
@@ -222,7 +223,7 @@ fn no_recovery_point<R: Replay>(
     let display = R::begin(size, options.background).map_err(|error| errors.display(error))?;
     let place = Place { file: catalogue.newest() + 1, next: 1, checksum: 0, time: 0, boot: 0 };
     let owner = Owner { instance: [0; 16], size };
-    // Nothing that is there is of the new instance, whose first snapshot will be the first to be named.
+    // No existing file belongs to the new instance, whose first snapshot will be the first in the manifest.
     let (manifest, has_manifest) = (Manifest::default(), catalogue.manifest.is_some());
     Ok(Some(Recovered {
         display,

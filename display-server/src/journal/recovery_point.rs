@@ -16,7 +16,7 @@ use std::path::Path;
 /// Bytes between two reports of progress: a few milliseconds.
 const TELL: u64 = 1 << 20;
 
-/// Makes errors that name the directory.
+/// Creates errors that name the directory.
 pub(crate) struct Errors<'a>(pub(crate) &'a Path);
 
 impl Errors<'_> {
@@ -60,14 +60,14 @@ fn birth<R: Replay>(header: &Header) -> Result<RecoveryPoint<R>, Box<dyn Error +
     })
 }
 
-/// What there is to start from.
+/// The start of a replay.
 pub(crate) struct Found<R> {
     pub(crate) point: Option<RecoveryPoint<R>>,
-    /// Newer snapshots that are damaged, and how.
+    /// Newer snapshots that are damaged, and their damage.
     pub(crate) damaged: Vec<(u64, String)>,
 }
 
-/// Returns the newest snapshot that is whole and whose time `suits`, or else the empty display.
+/// Returns the newest intact snapshot for whose time `suits` returns true, or the empty display.
 pub(crate) fn find_recovery_point<R: Replay>(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -115,14 +115,14 @@ pub(crate) fn read_header(storage: &dyn Storage, number: u64) -> io::Result<Resu
 /// Restores the sessions of a recovery point.
 ///
 /// # Errors
-/// Says what is wrong with its state.
+/// Describes the damage of its state.
 pub(crate) fn restore<R: Replay>(point: &mut RecoveryPoint<R>) -> Result<(), String> {
     let Some((version, state)) = &point.state else { return Ok(()) };
     let display = &mut point.display;
     state::decode(*version, state, &mut |id, session| display.session(id, &session))
 }
 
-/// Draws what was recorded, from `point` on, as long as `wants` returns true for its time.
+/// Replays records from `point` on, while `wants` returns true for their time.
 pub(crate) fn replay<R: Replay>(
     storage: &dyn Storage,
     catalogue: &Catalogue,

@@ -1,4 +1,4 @@
-//! Reads records in order, and tells a torn end from damage.
+//! Reads records in order, and distinguishes a torn end from damage.
 
 use super::error::Damage;
 use super::files::{Catalogue, journal_name};
@@ -9,54 +9,54 @@ use draw_protocol::Size;
 use std::io;
 use std::ops::ControlFlow;
 
-/// Where a journal is: behind a record, or before the first.
+/// A position in a journal: behind a record, or before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The number of the file that comes next, or that is being read.
+    /// The number of the current file, or of the next one.
     pub(crate) file: u64,
     /// The next sequence number.
     pub(crate) next: u64,
-    /// The checksum that what comes next is chained to.
+    /// The checksum that the next record or header is chained to.
     pub(crate) checksum: u64,
-    /// The time of the record before.
+    /// The time of the previous record.
     pub(crate) time: u64,
     pub(crate) boot: u64,
 }
 
-/// What a walk visits.
+/// An item that a walk visits.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
     File(&'a Header),
-    /// A record, and what it contains if it is of a kind that this program knows.
+    /// A record, with its entry if this program knows its kind.
     Record(Frame, Option<&'a Entry<'a>>),
 }
 
-/// Where the way ended.
+/// Where the walk ended.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) place: Place,
     /// Bytes of files that were read, headers included.
     pub(crate) bytes: u64,
-    /// What kept it from going on; `None` if there is nothing more, or the visitor wanted no more.
+    /// Why the walk ended early; `None` at the end of the journal, or if the visitor stopped it.
     pub(crate) broken: Option<Break>,
 }
 
-/// Something that is no record, where one could be.
+/// Bytes that are not a record, where a record could be.
 #[derive(Debug)]
 pub(crate) struct Break {
-    /// `journal-file` was read up to here. 0 if not even its header is good, or it is not there.
+    /// The offset in the file up to which it was read. 0 if its header is damaged, or the file is missing.
     pub(crate) damage: Damage,
     pub(crate) file: u64,
-    /// Bytes from there on, in this file and the later ones.
+    /// Bytes from there on, in this file and later ones.
     pub(crate) bytes: u64,
-    /// Whether it is more than an end that was being written: why nothing may be cut off.
+    /// The proof that the break is not a torn end, because of which nothing may be cut off.
     pub(crate) proof: Option<String>,
-    /// A later program wrote it: it is whole, and nothing is to be dropped.
+    /// A later program wrote the bytes, which are intact and must not be dropped.
     pub(crate) is_newer: bool,
 }
 
 impl Break {
-    /// Returns what is wrong, and what proves that it is more than an end that was being written.
+    /// Returns the damage, and the proof that it is not a torn end.
     pub(crate) fn proven(self) -> Damage {
         let mut damage = self.damage;
         if let Some(proof) = self.proof {
@@ -65,26 +65,26 @@ impl Break {
         damage
     }
 
-    /// Whether nothing is left of this journal when what is behind the break is cut off.
+    /// Returns whether nothing is left of the journal once everything behind the break is cut off.
     pub(crate) fn removes(&self, number: u64) -> bool {
         number > self.file || (number == self.file && !self.has_header())
     }
 
-    /// Returns whether the header of the file is good.
+    /// Returns whether the header of the file is intact.
     pub(crate) fn has_header(&self) -> bool {
         self.damage.offset > 0
     }
 }
 
-/// Whom the files belong to.
+/// The display that files belong to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
     pub(crate) instance: [u8; 16],
     pub(crate) size: Size,
 }
 
-/// Visits everything from `place` on, as long as it is whole and the visitor goes on. It is told where it is, and how
-/// many bytes are behind it.
+/// Visits all items from `place` on, until the end, a break, or until the visitor stops. The visitor is called with the
+/// position, and the number of bytes read.
 pub(crate) fn walk(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -106,26 +106,26 @@ pub(crate) fn walk(
     Ok(End { place, bytes, broken: None })
 }
 
-/// What is wrong at a place.
+/// The damage at a position.
 struct Wrong {
     damage: Damage,
     certainty: Certainty,
 }
 
-/// What is known of bytes that cannot be read.
+/// The classification of bytes that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Certainty {
-    /// They may be a torn end.
+    /// Possibly a torn end.
     None,
-    /// They begin as a file of a later version of the format, of which nothing is checked.
+    /// The beginning of a file of a later version of the format, which is not checked.
     LaterVersion,
-    /// They are as they were written, and contradict the format.
+    /// Intact by their checksum, but in contradiction to the format.
     Written,
-    /// They are as a later program wrote them.
+    /// Intact, and written by a later program.
     Newer,
 }
 
-/// Visits one file. `None` at its end; else why the walk ends, where `None` is that the visitor wanted it.
+/// Visits one file. Returns `None` at its end, or why the walk ends: `Some(None)` if the visitor stopped it.
 fn walk_file(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -180,7 +180,7 @@ fn walk_file(
     Ok(None)
 }
 
-/// Whether a file with this header belongs behind `place`.
+/// Returns whether a file with this header follows `place`.
 fn follows(header: &Header, owner: Owner, place: &Place) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("it does not continue the file before it: its {what} is another"));
     match header {
@@ -193,7 +193,7 @@ fn follows(header: &Header, owner: Owner, place: &Place) -> Result<(), String> {
     }
 }
 
-/// Length, checksum and frame of the record that comes next, or what is wrong with it.
+/// Returns length, checksum and frame of the next record, or what is wrong with it.
 fn next_record(
     reader: &mut FileReader,
     place: &Place,
@@ -216,7 +216,7 @@ fn next_record(
     }
 }
 
-/// Finds out whether anything vouches for what is missing at a place: the names of files, or what is in them.
+/// Searches for proof that records missing at a position were durable, in the names and contents of files.
 fn find_proof(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -249,11 +249,11 @@ fn find_proof(
     Ok(Break { damage, file, bytes, proof, is_newer: certainty == Certainty::Newer })
 }
 
-/// Looks for a header or a record, anywhere from here on, that says that `missing` had been synced.
+/// Searches all bytes from here on for a header or a record that says that `missing` was synced.
 ///
-/// A record tells by itself whether it is one: the checksum that it is chained to stands right before it.
+/// A record can be verified anywhere: the checksum that it is chained to is right before it.
 ///
-/// In all there are `bytes`, which is more than there can be records.
+/// There are `bytes` in total, which bounds the number of records.
 fn find_voucher(reader: &mut FileReader, missing: u64, bytes: u64) -> io::Result<Option<u64>> {
     if reader.offset() == 0
         && let Ok((header, _)) = Header::decode(reader.peek(HEADER)?)
@@ -261,7 +261,7 @@ fn find_voucher(reader: &mut FileReader, missing: u64, bytes: u64) -> io::Result
     {
         return Ok(Some(0));
     }
-    // Where the search begins there is no record. The first 8 bytes can only be a checksum.
+    // There is no record at the start of the search. The first 8 bytes can only be a checksum.
     let mut before = 0;
     for n in 0.. {
         let Some(&byte) = reader.peek(1)?.first() else { return Ok(None) };

@@ -1,14 +1,15 @@
-//! A journal without its threads: what connections, the syncing thread and the snapshot thread share.
+//! The part of a journal that connections, the syncing thread and the snapshot thread share.
 
 use super::error::JournalError;
 use super::format::HEADER;
+use super::lock::locked;
 use super::log::Log;
 use super::manifest::{Ledger, Manifest};
 use super::recover::{Recovered, recover};
 use super::recovery_point::Errors;
 use super::replay::{Owner, Place};
 use super::storage::{Storage, is_full};
-use super::sync::{Syncer, locked};
+use super::sync::Syncer;
 use super::target::{Recorded, Replay};
 use super::{DEFAULT_SIZE, Options};
 use std::error::Error;
@@ -20,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tracing::{error, info, warn};
 
-/// Files behind a snapshot that a start may find before it takes a new one: each start leaves one.
+/// If a start finds this many files behind a snapshot, it takes a new one. Each start adds one.
 const FILES: u64 = 8;
 
 /// A journal without its threads.
@@ -33,16 +34,16 @@ pub(crate) struct Core {
     pub(super) log: Mutex<Log>,
     pub(super) syncer: Syncer,
     pub(super) snapshot_after: u64,
-    /// The log has been told that it cannot be written.
+    /// It was logged that the journal cannot be written.
     pub(super) is_refusing: AtomicBool,
-    /// The log has been told that the start has found no room.
+    /// It was logged that the start has found no room.
     pub(super) is_read_only: AtomicBool,
-    /// The thread that is taking a snapshot, or has taken the last. Held to look and to start one.
+    /// The thread that is taking a snapshot, or has taken the last one. Locked to check and to start it.
     pub(super) snapshot: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Core {
-    /// Recovers what there is, or begins a new journal. Returns the display too.
+    /// Recovers the journal, or begins a new one. Also returns the display.
     pub(crate) fn open<R: Replay>(
         directory: &Path,
         storage: Arc<dyn Storage>,
@@ -79,7 +80,7 @@ impl Core {
         let mut log = Log::new(disk, owner, options.background, place, cleanup);
         let full = match log.begin() {
             Ok(()) => None,
-            // What there was is there to be seen, and clients may go on. What is new would be told and not be in any file.
+            // An existing picture can be shown, and clients can continue. A new journal needs its file first.
             Err(error) if is_full(&error) && !is_new && !is_cut => Some(error),
             Err(error) => return Err(errors.io("begin a new file")(error)),
         };
@@ -122,7 +123,7 @@ impl Core {
         Ok((core, display))
     }
 
-    /// Has all that was drawn in the files and synced, with a snapshot if there can be one.
+    /// Writes and syncs all records, and takes a snapshot if possible.
     pub(crate) fn finish(&self) -> Result<(), JournalError> {
         let failed = |why: String| JournalError::Failed { directory: self.directory.clone(), why };
         if let Some(failure) = self.syncer.failure() {

@@ -1,20 +1,18 @@
-//! Takes snapshots, and removes what they make superfluous.
+//! Takes snapshots, and removes superfluous files.
 
 use super::error::JournalError;
 use super::files::{Catalogue, journal_name, snapshot_name, write_snapshot};
 use super::format::{SnapshotHeader, Version};
+use super::lock::locked;
 use super::log::wall_clock;
+use super::manifest::KEPT;
 use super::shared::Core;
 use super::state;
-use super::sync::locked;
 use std::io;
 use tracing::{debug, warn};
 
-/// Snapshots that are kept: if the newest is damaged, there is another.
-pub(crate) const KEPT: usize = 2;
-
 impl Core {
-    /// Takes a snapshot. Drawing stops while the picture is copied, and for nothing else.
+    /// Takes a snapshot. Drawing only stops while the picture is copied.
     pub(crate) fn take_snapshot(&self) -> Result<(), JournalError> {
         let io = |what: &str| {
             let (directory, what) = (self.directory.clone(), what.to_owned());
@@ -23,7 +21,7 @@ impl Core {
         let size = locked(&self.log).owner().size;
         let mut picture = Vec::new();
         let bytes = u64::from(size.width) * u64::from(size.height) * 4;
-        // Its memory is allocated, and touched, before the log is locked.
+        // The memory is allocated and touched before the log is locked.
         usize::try_from(bytes)
             .ok()
             .and_then(|bytes| picture.try_reserve_exact(bytes).ok())
@@ -39,7 +37,7 @@ impl Core {
         let (owner, number) = (log.owner(), log.place.file);
         drop(log);
 
-        // The name of a snapshot says that all before it is synced.
+        // The name of a snapshot promises that all records before it are synced.
         self.syncer.sync().map_err(|why| JournalError::Failed {
             directory: self.directory.clone(),
             why: why.to_string(),
@@ -65,15 +63,15 @@ impl Core {
         self.ledger.add_snapshot(number, oldest).map_err(io("write the manifest"))
     }
 
-    /// Removes what neither of the newest snapshots needs, and returns the number of the oldest that is left. Whatever fails is tried
-    /// again after the next.
+    /// Removes files that none of the kept snapshots needs, and returns the number of the oldest kept one. Failures are
+    /// retried after the next snapshot.
     fn remove_old(&self) -> io::Result<u64> {
         let catalogue = Catalogue::list(&*self.storage)?;
         let Some(&oldest) = catalogue.snapshots.iter().rev().nth(KEPT - 1) else { return Ok(0) };
         let old = |numbers: &[u64], name: fn(u64) -> String| {
             numbers.iter().filter(|&&number| number < oldest).map(|&number| name(number)).collect::<Vec<_>>()
         };
-        // A snapshot goes before the journal that it needs.
+        // A snapshot is removed before the journal file that it needs.
         for name in
             old(&catalogue.snapshots, snapshot_name).iter().chain(&old(&catalogue.journals, journal_name))
         {
@@ -82,7 +80,7 @@ impl Core {
         Ok(oldest)
     }
 
-    /// After one that failed: not at once, since the next may fail as well, and not never.
+    /// Delays the next attempt after a failed snapshot.
     pub(crate) fn retry_snapshot_soon(&self) {
         let mut log = locked(&self.log);
         log.since = self.snapshot_after - self.snapshot_after / 8;

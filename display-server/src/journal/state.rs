@@ -1,4 +1,4 @@
-//! The state in a snapshot: what is kept beside the picture.
+//! The state in a snapshot: everything except the picture.
 
 use super::format::{Fields, Version};
 use super::kinds::{self, SESSIONS_SECTION};
@@ -24,10 +24,10 @@ pub(crate) fn encode(visit: impl FnOnce(&mut dyn FnMut(Id, &Session))) -> Vec<u8
     out
 }
 
-/// Reads the state of a snapshot of `version`, and gives each session to `visit`.
+/// Reads the state of a snapshot of `version`, and passes each session to `visit`.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// Describes the damage.
 pub(crate) fn decode(
     version: Version,
     state: &[u8],

@@ -1,44 +1,45 @@
-//! Where a journal is kept: a directory of files that only grow. On a disk in `directory.rs`, in memory for tests.
+//! The storage of a journal: a directory of files that are only appended to. On a disk in `directory.rs`, in memory for
+//! tests.
 
 use std::fmt::Debug;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// A directory of files. What is done to it survives a loss of power only after [`Storage::sync_directory`].
+/// A directory of files. Changes to it survive a loss of power only after [`Storage::sync_directory`].
 pub(crate) trait Storage: Debug + Send + Sync {
-    /// The names of all files, in no order.
+    /// Returns the names of all files, in any order.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// Opens a file that is there.
+    /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
-    /// Makes an empty file where there was none.
+    /// Creates an empty file, which must not exist.
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
-    /// Gives a file another name, and takes it from the file that had it.
+    /// Renames a file, and replaces an existing file of the new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes all that was done to the directory durable.
+    /// Makes all changes to the directory durable.
     fn sync_directory(&self) -> io::Result<()>;
-    /// Fails if the directory is no longer where it was opened, or another server may have come in: what is written to it then may
-    /// be lost, however well it is synced. Says which of them. Cheap: it is called before each sync.
+    /// Fails if the directory was moved or removed since it was opened, or if another server may have opened it: then
+    /// even synced records may be lost. The error says which. Cheap enough to be called for each sync.
     fn check(&self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// A file. What is appended survives the end of the process, and a loss of power only after [`StoredFile::sync`].
+/// A file. Appended bytes survive the end of the process, and a loss of power only after [`StoredFile::sync`].
 pub(crate) trait StoredFile: Debug + Send + Sync {
     fn length(&self) -> io::Result<u64>;
-    /// Reads what is there from `offset` on; nothing at the end.
+    /// Reads from `offset`; returns 0 bytes at the end.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Appends some of `bytes`, and returns how many.
+    /// Appends some of `bytes`, and returns their number.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Sets space aside, so that appending `bytes` to the `length` that there are does not fail for want of it.
-    /// [`io::ErrorKind::Unsupported`] where that cannot be had; [`io::ErrorKind::FileTooLarge`], there too, if this process must
-    /// not write so much, and would end if it did.
+    /// Reserves space, so that appending `bytes` to the existing `length` cannot fail on a full disk.
+    /// [`io::ErrorKind::Unsupported`] if the file system cannot reserve; [`io::ErrorKind::FileTooLarge`] if that
+    /// exceeds the file size limit of this process, which a write beyond it would end.
     fn reserve(&self, length: u64, bytes: u64) -> io::Result<()>;
-    /// Cuts off what is behind `length`, and gives back what was reserved.
+    /// Truncates the file to `length`, and releases reserved space.
     fn truncate(&self, length: u64) -> io::Result<()>;
-    /// Makes all that was appended durable. After an error it is unknown what is durable: the system forgets what it could not
-    /// write, and a second call would say that all is well.
+    /// Makes all appended bytes durable. After an error it is unknown which are: the system discards bytes that it
+    /// could not write, and a second call would succeed.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -55,8 +56,8 @@ pub(crate) fn append_all(file: &dyn StoredFile, mut bytes: &[u8]) -> io::Result<
     Ok(())
 }
 
-/// Sets space for so many bytes aside in an empty file, where that can be had. Then a write does not fail half way, and a
-/// limit of this process, beyond which a write would end it, is an error like any other.
+/// Reserves space for `bytes` in an empty file, if the file system can. Then a write does not fail midway, and
+/// exceeding the file size limit of this process is an ordinary error.
 pub(crate) fn set_aside(file: &dyn StoredFile, bytes: u64) -> io::Result<()> {
     match file.reserve(0, bytes) {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
@@ -64,12 +65,12 @@ pub(crate) fn set_aside(file: &dyn StoredFile, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Gives back what was set aside for a file that has `length` bytes and gets no more. It is only room.
+/// Releases the space reserved for a file of `length` bytes that is complete. Errors are ignored: only space is lost.
 pub(crate) fn give_back(file: &dyn StoredFile, length: u64) {
     _ = file.truncate(length);
 }
 
-/// Whether there is no room for more, on the disk, for this user or in a file: what may end by itself.
+/// Returns whether the error is a full disk, an exceeded quota or file size limit, from which the journal can recover.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
@@ -79,9 +80,9 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct FileReader {
     file: Arc<dyn StoredFile>,
-    /// Where in the file the unread part of `buffer` begins.
+    /// The offset in the file of the unread part of `buffer`.
     offset: u64,
-    /// How long the file was when it was opened: what comes later is not read.
+    /// The length of the file when it was opened. Bytes that are appended later are not read.
     length: u64,
     buffer: Vec<u8>,
     start: usize,
@@ -100,12 +101,12 @@ impl FileReader {
         self.offset
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes left.
     pub(crate) fn left(&self) -> u64 {
         self.length.saturating_sub(self.offset)
     }
 
-    /// The next `n` bytes, or fewer at the end of the file. Memory is taken for bytes that are there, not for `n`.
+    /// Returns the next `n` bytes, or fewer at the end of the file. Memory is allocated for existing bytes only.
     pub(crate) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
         let n = n.min(usize::try_from(self.left()).unwrap_or(usize::MAX));
         if self.buffer.len() - self.start < n {
@@ -116,7 +117,7 @@ impl FileReader {
             self.buffer.resize(wanted.max(filled), 0);
             while filled < wanted {
                 match self.file.read_at(&mut self.buffer[filled..wanted], self.offset + filled as u64) {
-                    // It was cut while it was read.
+                    // The file was truncated while it was read.
                     Ok(0) => break,
                     Ok(read) => filled += read,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -132,7 +133,7 @@ impl FileReader {
         Ok(&self.buffer[self.start..end])
     }
 
-    /// Passes over `n` bytes that were peeked.
+    /// Skips `n` bytes that were peeked.
     pub(crate) fn advance(&mut self, n: usize) {
         let n = n.min(self.buffer.len() - self.start);
         self.start += n;

@@ -1,45 +1,41 @@
-//! Makes durable what was written: one sync for all that came while the last one ran.
+//! Syncs written records: one sync for all records that were written while the last one ran.
 
+use super::lock::locked;
 use super::manifest::Ledger;
 use super::storage::{Storage, StoredFile};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// A lock whose holder panicked is as good as any: what it guards is whole between any two statements.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What waits to be synced, and how far that is.
+/// The records that wait for a sync, and the progress of syncing.
 #[derive(Debug)]
 pub(crate) struct Syncer {
     storage: Arc<dyn Storage>,
     ledger: Arc<Ledger>,
-    /// Held for a moment; `one` may be held around it, never the other way.
+    /// Locked for a short time. `one` may be locked before it, never after.
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Held while a sync runs. The system tells of a failure only once, so there is one at a time.
+    /// Locked while a sync runs. The system reports a failure only once, so only one sync runs at a time.
     one: Mutex<()>,
     durable: watch::Sender<u64>,
-    /// The same, to be had without a lock.
+    /// The same number, readable without a lock.
     durable_now: AtomicU64,
     failure: watch::Sender<Option<Arc<str>>>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Those that have something unsynced, oldest first.
+    /// Files with unsynced records, oldest first.
     files: Vec<Arc<dyn StoredFile>>,
-    /// The numbers of journals that are new.
+    /// The numbers of new journal files.
     new: Vec<u64>,
     written: u64,
     is_closed: bool,
 }
 
 impl Syncer {
-    /// Everything up to `durable` is synced.
+    /// Creates a syncer; all records up to `durable` are synced.
     pub(crate) fn new(storage: Arc<dyn Storage>, ledger: Arc<Ledger>, durable: u64) -> Syncer {
         Syncer {
             storage,
@@ -69,11 +65,12 @@ impl Syncer {
         self.failure.borrow().clone()
     }
 
-    /// Everything up to `written` has been written, the last of it to `file`, which is a new journal if it has a number.
+    /// Requests a sync of all records up to `written`, the last of which are in `file`. `new` is the number of the file
+    /// if it is new.
     pub(crate) fn want(&self, file: &Arc<dyn StoredFile>, written: u64, new: Option<u64>) {
         let mut queue = locked(&self.queue);
         if written <= queue.written && new.is_none() {
-            // A turn that was refused wants nothing of a disk that may be sick.
+            // A refused turn does not sync, since the disk may be failing.
             return;
         }
         if queue.files.last().is_none_or(|last| !Arc::ptr_eq(last, file)) {
@@ -85,7 +82,7 @@ impl Syncer {
         self.changed.notify_one();
     }
 
-    /// Syncs all that waits, unless a sync has failed before: what that one lost, no other brings back.
+    /// Syncs all waiting records, unless a sync has failed before: no later sync can restore what that one lost.
     pub(crate) fn sync(&self) -> Result<(), Arc<str>> {
         let _one = locked(&self.one);
         if let Some(failure) = self.failure() {
@@ -98,10 +95,11 @@ impl Syncer {
         let synced = files.iter().try_for_each(|file| file.sync());
         let synced =
             synced.and_then(|()| if new.is_empty() { Ok(()) } else { self.storage.sync_directory() });
-        // Before anything in a new journal is durable, that there is one is.
+        // The manifest names a new journal file before any of its records is reported as durable.
         let synced = synced.and_then(|()| self.ledger.add_journals(&new, written));
         synced.map_err(|error| self.fail(&format!("a sync to its disk failed ({error})")))?;
-        // After the sync, not before: a server that started meanwhile has not reported this as durable.
+        // Checked after the sync: another server that started meanwhile may have missed these records, which are not
+        // reported as durable yet.
         self.storage.check().map_err(|error| self.fail(&error.to_string()))?;
         self.durable_now.store(written, Release);
         self.durable.send_if_modified(|durable| std::mem::replace(durable, written) != written);
@@ -118,7 +116,7 @@ impl Syncer {
         why
     }
 
-    /// Syncs whenever there is something to sync, until it is closed and all is synced, or a sync fails.
+    /// Syncs whenever records wait, until it is closed and all are synced, or a sync fails.
     pub(crate) fn run(&self) {
         loop {
             let queue = locked(&self.queue);

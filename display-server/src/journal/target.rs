@@ -1,4 +1,4 @@
-//! What the journal knows of a display: how it is rebuilt, and what a snapshot of it is taken of.
+//! The traits by which the journal knows a display: how it is rebuilt, and how a snapshot is taken.
 
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Color, Request, Size};
@@ -6,10 +6,10 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// Rebuilds a display from what was recorded of it: an empty display or the rows and sessions of a snapshot, and then the entries behind
+/// Rebuilds a display: from an empty display, or the rows and sessions of a snapshot, and then from the entries behind
 /// that, in order.
 pub(crate) trait Replay: Sized {
-    /// The display when all of it is rebuilt.
+    /// The rebuilt display.
     type Rebuilt: Recorded;
 
     /// Begins with an empty display. Sizes are from 1x1 to 65,535x65,535.
@@ -27,11 +27,11 @@ pub(crate) trait Replay: Sized {
     fn finish(self) -> Arc<Self::Rebuilt>;
 }
 
-/// A display that is recorded: what a snapshot is taken of. Called while nothing is drawn.
+/// A display that is recorded, for taking snapshots. Its methods are called while nothing is drawn.
 pub(crate) trait Recorded: Debug + Send + Sync + 'static {
     /// Copies the picture, 4 bytes a pixel, rows from the top.
     fn copy_picture(&self, out: &mut [u8]);
-    /// Calls `visit` with each session, as far as the last entry.
+    /// Calls `visit` with each session, in the state of the last entry.
     fn sessions(&self, visit: &mut dyn FnMut(Id, &Session));
 }
 

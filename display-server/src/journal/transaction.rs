@@ -1,10 +1,10 @@
-//! What a connection records while no other does.
+//! Records the calls of a connection, while no other connection records.
 
 use super::Recorder;
+use super::lock::locked;
 use super::log::{Log, wall_clock};
 use super::record::Entry;
 use super::shared::Core;
-use super::sync::locked;
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Code, Fault, JournalUse, Request};
 use std::io;
@@ -12,12 +12,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard};
 use tracing::{error, info};
 
-/// The calls that a connection records in a turn. The first drawing call takes the log, and the end releases it: by then all that was
-/// recorded is in the file, which is before a client is told; or [`Transaction::end`] returns that it is not.
+/// The calls that a connection records in a turn. The first drawing call locks the log, and the end releases it. By
+/// then all records are in the file, before a client is answered, or [`Transaction::end`] returns that they are not.
 pub(crate) struct Transaction<'a> {
     journal: Option<&'a Recorder>,
     log: Option<MutexGuard<'a, Log>>,
-    /// A client will be told of what is in the log: a call was recorded, or a question asked about pixels.
+    /// The client will be told of the contents of the log: a call was recorded, or pixels are read.
     is_told: bool,
     /// See [`Transaction::last`].
     last: Option<u64>,
@@ -29,21 +29,20 @@ impl<'a> Transaction<'a> {
         Transaction { journal, log: None, is_told: false, last: None }
     }
 
-    /// Returns the number of the last record that has to be durable for what was done in this transaction to be durable: its own last one, or
-    /// the last of all if it had to do with more than that. Returns `None` if it had to do with none.
+    /// Returns the number of the last record on which the answers of this transaction depend: its own last record, or
+    /// the last of all records if it read pixels. Returns `None` if they depend on none.
     pub(crate) fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// Records `request`, which is to be drawn then, before the transaction ends, and returns the number of the record.
+    /// Records `request`, and returns the number of the record. The caller must draw it before the transaction ends.
     ///
-    /// A question is not recorded. One about pixels waits for the transactions of others, so that what it answers is in the file;
-    /// `sync_durable` waits so that all that was drawn is. What the display keeps of the call is to be there when the transaction
-    /// ends, too.
+    /// Reads are not recorded. A read of pixels waits for the transactions of other connections, so that the pixels are
+    /// in the file; `sync_durable` waits in the same way. The caller must also update the session before the
+    /// transaction ends.
     ///
     /// # Errors
-    /// What is wrong with the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync
-    /// has failed.
+    /// Those of the request; [`Code::NoSpace`] if it cannot be written; [`Code::ShuttingDown`] after a sync has failed.
     #[inline]
     pub(crate) fn record(
         &mut self,
@@ -56,11 +55,12 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Records the state of a session that a connection has taken up, and returns the number of the record, if there is a journal.
+    /// Records the state of a session that a connection has begun or resumed, and returns the number of the record, if
+    /// there is a journal.
     ///
     /// # Errors
     /// [`Code::NoSpace`] if it cannot be written.
-    pub(crate) fn take_up(&mut self, id: Id, session: &Session) -> Result<Option<u64>, Fault> {
+    pub(crate) fn record_session(&mut self, id: Id, session: &Session) -> Result<Option<u64>, Fault> {
         let Some(journal) = self.journal else { return Ok(None) };
         let core = journal.core();
         let log = self.log.get_or_insert_with(|| {
@@ -69,7 +69,7 @@ impl<'a> Transaction<'a> {
             log
         });
         self.is_told = true;
-        // What connections before this one did in the session is before it.
+        // The calls of earlier connections of the session are recorded before.
         self.last = Some(log.place.next - 1);
         let entry = Entry::Session { id, session };
         let number = core.append(log, &entry)?;
@@ -117,8 +117,9 @@ impl<'a> Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Ends the transaction. Returns the last number if what was recorded, by this transaction or an earlier one, is not in the file,
-    /// since a write into reserved room has failed: no client may be told of it before that record is on the disk.
+    /// Ends the transaction. Returns the last number if records of this or an earlier transaction are not in the file,
+    /// because a write into reserved space has failed. Then no client may be answered before that record is on the
+    /// disk.
     #[inline]
     pub(crate) fn end(mut self) -> Option<u64> {
         self.finish()
@@ -154,7 +155,7 @@ impl Core {
         })
     }
 
-    /// Tries again to write what could not be written when its transaction ended.
+    /// Retries a write that failed at the end of a transaction.
     pub(crate) fn write_again(&self) {
         let mut log = locked(&self.log);
         if log.written().is_none() {
@@ -162,7 +163,7 @@ impl Core {
         }
     }
 
-    /// Writes all that was appended to the file.
+    /// Writes all appended records to the file.
     fn flush(&self, log: &mut Log) -> Result<(), Fault> {
         let flushed = log.flush();
         self.say(log, flushed.as_ref().err());
@@ -173,9 +174,9 @@ impl Core {
         })
     }
 
-    /// Writes what a transaction has appended. Returns whether it is time for a snapshot.
+    /// Writes the records of a transaction. Returns whether a snapshot is due.
     pub(crate) fn end_transaction(&self, log: &mut Log) -> bool {
-        // If it cannot be written it stays in memory, and nothing more is taken before it is.
+        // Records that cannot be written stay in memory, and no further record is accepted before they are written.
         let flushed = log.flush();
         self.say(log, flushed.as_ref().err());
         if let (Some(written), Some(file)) = (log.written(), &log.file) {

@@ -1,14 +1,14 @@
-//! Plays the conversations of SPEC.md against this server: what the display says in each is exactly what SPEC.md shows.
+//! Plays the conversations of SPEC.md against this server, whose bytes must be exactly those of SPEC.md.
 
 mod codes;
 mod read;
 mod refusals;
 
-use super::{Seat, Server, ServerOptions};
+use super::{Server, ServerOptions, Slot};
 use crate::Journal;
+use crate::canvas::display::Display;
+use crate::canvas::framebuffer::Framebuffer;
 use crate::clock::now;
-use crate::display::Display;
-use crate::framebuffer::Framebuffer;
 use crate::journal;
 use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Color, Position, Scan, Size, limits};
@@ -82,8 +82,16 @@ impl Scene {
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|&is_stopped| is_stopped).await };
             let machine = (|| server.machine(), Some(nonce));
-            let seat = Seat::new(now());
-            server.serve_with(crate::connection::plain(theirs), "SPEC.md", machine, &seat, stopped).await;
+            let slot = Slot::new(now());
+            server
+                .serve_with(
+                    crate::transport::peer_state::unprobed(theirs),
+                    "SPEC.md",
+                    machine,
+                    &slot,
+                    stopped,
+                )
+                .await;
         });
         Line { stream: ours, task, requests: 0, heard: Vec::new() }
     }

@@ -1,10 +1,10 @@
-//! The connection that has a session. `fuzz/interleavings/sessions.rs` runs it in every order.
+//! Notifies the connection that has a session. `fuzz/interleavings/sessions.rs` runs it in every order.
 
 use crate::sync::{AtomicBool, AtomicWaker};
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 
-/// How a connection hears that another one wants its session.
+/// Notifies a connection that another one claims its session.
 #[derive(Default)]
 pub(crate) struct Holder {
     is_wanted: AtomicBool,
@@ -12,10 +12,10 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
-    /// Whether another connection wants the session. Until then the task of `cx` is woken when one does.
+    /// Returns whether another connection claims the session. If not, the task of `cx` is woken when one does.
     pub(crate) fn is_wanted(&self, cx: &Context<'_>) -> bool {
         self.waker.register(cx.waker());
-        // Behind that: whatever came before a `wake` that finds no waker is seen after `register`.
+        // Loaded after `register`, which makes visible what happened before a `wake` that found no waker.
         self.is_wanted.load(Relaxed)
     }
 

@@ -1,4 +1,4 @@
-//! The sessions as a journal will bring them back.
+//! The sessions as a journal will restore them.
 
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Answer, Fault, limits};
@@ -6,26 +6,28 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Sessions that are forgotten here a little after they are gone: never fewer than this.
+/// Expired sessions are removed from the mirror in batches. It keeps at least this many sessions.
 const FEW: usize = 64;
 
-/// Sessions that are kept while a journal is read, at most: a journal of before does not say which of them are gone.
+/// The most sessions that are kept while a journal is read: journals of version 1 do not record which of them have
+/// expired.
 const MOST: usize = 2 * limits::SESSIONS_RESTORED;
 
-/// What is known of each session by what is in the journal: no more, so that it is the same whether it is kept while calls
-/// are drawn or found when they are drawn again. The sessions themselves belong to their connections.
+/// The state of each session as far as the journal has recorded it, so that it is the same after drawing and after a
+/// replay. The sessions themselves belong to their connections.
 #[derive(Default)]
 pub(crate) struct SessionMirror {
-    /// Changed only while the log of the journal is held, so it is as far as that. Nothing is called meanwhile.
+    /// Changed only while the log of the journal is locked, so it corresponds to the log. Nothing is called while it is
+    /// locked.
     known: Mutex<Known>,
 }
 
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) sessions: HashMap<Id, Session>,
-    /// Bytes of all of them, about.
+    /// The memory of all sessions in bytes, approximately.
     pub(super) memory: usize,
-    /// Bytes of those that were left when those that are gone were forgotten.
+    /// The memory of the sessions that were left after the last removal.
     left: usize,
 }
 
@@ -37,7 +39,7 @@ impl Known {
         }
     }
 
-    /// Forgets those of which `is_kept` says so, and returns them.
+    /// Removes and returns the sessions for which `is_kept` returns false.
     fn forget(&mut self, is_kept: impl Fn(&Id, &Session) -> bool) -> Vec<(Id, Session)> {
         let gone: Vec<_> = self.sessions.extract_if(|id, session| !is_kept(id, session)).collect();
         self.memory -= gone.iter().map(|(_, session)| session.memory()).sum::<usize>();
@@ -45,11 +47,12 @@ impl Known {
         gone
     }
 
-    /// While a journal is read: of too many those stay that are not ended, and for which the most was executed.
+    /// Adds a session that is read from a journal. If there are too many, sessions that have not ended, and those with
+    /// the most executed calls, are kept.
     fn read(&mut self, id: Id, session: Session) {
         self.insert(id, session);
         if self.sessions.len() > MOST {
-            // Of several for which as much was executed any may go: a map has no order of its own.
+            // Ties are broken by the order of the map, which is arbitrary.
             let by_work = |(at, (id, session)): (usize, (&Id, &Session))| {
                 ((!session.is_ended(), session.requests(), at), *id)
             };
@@ -72,9 +75,9 @@ impl SessionMirror {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection has taken a session up. When there are many others, in number or in bytes, only those of them are kept that are
-    /// still `known`. The others are returned, as the journal is to have them.
-    pub(crate) fn taken_up(
+    /// Records that a connection has begun or resumed a session. If there are many others, in number or in bytes, only
+    /// those for which `is_known` returns true are kept. The others are returned in their ended state, for the journal.
+    pub(crate) fn record(
         &self,
         id: Id,
         session: Session,
@@ -91,10 +94,10 @@ impl SessionMirror {
         gone.filter(|(_, session)| !session.is_ended()).map(|(id, session)| (id, session.ended())).collect()
     }
 
-    /// A call of a session is journaled, and this came of it.
+    /// Records the result of a journaled call of a session.
     pub(crate) fn drawn(&self, stamp: Stamp, result: &Result<Answer, Fault>) {
         let mut known = self.lock();
-        // One that is not known began when the journal could not be written. It is not brought back.
+        // An unknown session began while the journal could not be written. It is not restored.
         if let Some(session) = known.sessions.get_mut(&stamp.session) {
             let response = result.as_ref().err().map(|fault| fault.to_response(stamp.number));
             let before = session.memory();
@@ -104,12 +107,12 @@ impl SessionMirror {
         }
     }
 
-    /// Adds a session that is read from a journal. Of too many some are forgotten.
+    /// Adds a session that is read from a journal. If there are too many, some are removed.
     pub(crate) fn read(&self, id: Id, session: Session) {
         self.lock().read(id, session);
     }
 
-    /// Calls `visit` with each session. Nothing changes meanwhile.
+    /// Calls `visit` with each session. No session changes meanwhile.
     pub(crate) fn visit(&self, visit: &mut dyn FnMut(Id, &Session)) {
         self.lock().sessions.iter().for_each(|(id, session)| visit(*id, session));
     }

@@ -1,4 +1,4 @@
-//! Sessions that a journal brings back.
+//! Tests sessions that a journal restores.
 
 use super::*;
 use draw_protocol::session::Stamp;
@@ -55,7 +55,7 @@ fn sessions_left_after_a_restart_push_out_none_that_the_journal_brought_back() {
         let mirror = SessionMirror::default();
         // Other clients were there too; and how much they have executed says nothing of whose they are.
         for n in 0..100 {
-            mirror.taken_up(id(n), begun(n, u64::from(n)), |_| true, 100);
+            mirror.record(id(n), begun(n, u64::from(n)), |_| true, 100);
         }
         let sessions = Sessions::restored((HERE, 2), &mirror);
         for n in 1_000..5_200_u32 {
@@ -86,7 +86,7 @@ fn what_was_gone_before_a_restart_does_not_come_back() {
         let session = begun(n, if n == 0 { 1 } else { 20 });
         read(&after, n, &session);
         // What the connection writes behind that.
-        for (gone, ended) in written.taken_up(id(n), session, is_there, 1) {
+        for (gone, ended) in written.record(id(n), session, is_there, 1) {
             let [a, b, c, d, ..] = gone.0;
             read(&after, u32::from_be_bytes([a, b, c, d]), &ended);
         }
@@ -119,7 +119,7 @@ fn sessions_that_are_gone_take_no_memory() {
     let fault = Err(Fault::new(draw_protocol::Code::OutOfBounds, "x".repeat(1 << 20)));
     let mut most = 0;
     for n in 0..200 {
-        mirror.taken_up(id(n), begun(n, 0), |known| known == id(n), 1_000);
+        mirror.record(id(n), begun(n, 0), |known| known == id(n), 1_000);
         for number in 1..=10 {
             mirror.drawn(Stamp { session: id(n), number, ack: 0, digest: 7 }, &fault);
         }

@@ -1,10 +1,10 @@
 //! Handles the events of all windows.
 
 use super::layout::shrunk;
-use super::thread::Waker;
 use super::view::View;
+use super::waker::Waker;
 use super::{End, Present, Window};
-use crate::display::Display;
+use crate::canvas::display::Display;
 use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::Instant;

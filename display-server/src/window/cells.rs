@@ -7,7 +7,7 @@
 
 use super::compositing::rgba_row;
 use super::layout::Layout;
-use crate::framebuffer::Framebuffer;
+use crate::canvas::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use std::ops::Range;
 

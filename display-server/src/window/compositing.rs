@@ -3,7 +3,7 @@
 //! A display stores alpha, and a window has none. Each channel is shown as `colour * alpha / 255`, rounded to the nearest whole
 //! number. All presenters use it, so that all show the same colours.
 
-use crate::framebuffer::Framebuffer;
+use crate::canvas::framebuffer::Framebuffer;
 
 /// The grey of the border. It is not the default background, and is rarely drawn.
 pub(super) const BORDER: u8 = 0x30;

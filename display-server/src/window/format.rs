@@ -172,7 +172,7 @@ pub(super) fn write_rows(
 mod tests {
     use super::super::layout::Layout;
     use super::*;
-    use crate::framebuffer::Framebuffer;
+    use crate::canvas::framebuffer::Framebuffer;
     use draw_protocol::{Color, Size};
 
     fn visual(class: VisualClass, masks: [u32; 3]) -> Visualtype {

@@ -4,8 +4,8 @@
 use super::cells::Cells;
 use super::compositing::BORDER;
 use super::layout::Layout;
-use super::presenter::{Frame, Outcome, Presenter};
-use crate::framebuffer::Framebuffer;
+use super::presenter::{Frame, Presented, Presenter};
+use crate::canvas::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use pixels::wgpu::{self, SurfaceError};
 use pixels::{Pixels, PixelsBuilder, SurfaceTexture};
@@ -127,7 +127,7 @@ impl Gpu {
 }
 
 impl Presenter for Gpu {
-    fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
+    fn present(&mut self, frame: &Frame<'_>) -> Result<Presented, String> {
         if self.layout != Some(*frame.layout) {
             self.place(frame.layout)?;
         }
@@ -160,12 +160,12 @@ impl Presenter for Gpu {
             Ok(())
         });
         match (rendered, self.take_complaint()) {
-            (Ok(()), None) => Ok(Outcome::Shown),
+            (Ok(()), None) => Ok(Presented::Shown),
             (_, Some(complaint)) => Err(complaint),
             // The window has changed its size since the last event, or its monitor is slow.
             (Err(pixels::Error::Surface(SurfaceError::Timeout | SurfaceError::Outdated)), None) => {
                 self.layout = None;
-                Ok(Outcome::Later)
+                Ok(Presented::Later)
             }
             (Err(error), None) => Err(describe(&error)),
         }

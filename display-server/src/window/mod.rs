@@ -39,6 +39,8 @@ mod cells;
 #[cfg(feature = "window")]
 mod compositing;
 #[cfg(feature = "window")]
+mod fallback;
+#[cfg(feature = "window")]
 mod format;
 #[cfg(feature = "gpu")]
 mod gpu;
@@ -62,9 +64,11 @@ mod view;
 #[cfg(feature = "window")]
 mod wake_coalescer;
 #[cfg(feature = "window")]
+mod waker;
+#[cfg(feature = "window")]
 mod x11;
 
-use crate::display::Display;
+use crate::canvas::display::Display;
 use progress::{Progress, Step, Teller};
 use std::fmt;
 use std::str::FromStr;
@@ -74,6 +78,10 @@ use tracing::warn;
 
 #[cfg(not(feature = "window"))]
 use absent as thread;
+#[cfg(not(feature = "window"))]
+use absent::Waker;
+#[cfg(feature = "window")]
+use waker::Waker;
 
 /// How a display is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -156,7 +164,7 @@ pub struct Window {
 /// The open windows of the process. Clones are the same windows.
 #[derive(Debug, Clone)]
 pub struct Windows {
-    waker: Arc<thread::Waker>,
+    waker: Arc<Waker>,
     progress: Arc<Progress>,
 }
 

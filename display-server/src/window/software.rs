@@ -4,10 +4,10 @@
 use super::cells::Cells;
 use super::compositing::{BORDER, pack, packed};
 use super::layout::Layout;
-use super::presenter::{Frame, Outcome, Presenter};
+use super::presenter::{Frame, Presented, Presenter};
 use super::x11::{self, X11};
-use crate::damage::Damage;
-use crate::framebuffer::Framebuffer;
+use crate::canvas::damage::Damage;
+use crate::canvas::framebuffer::Framebuffer;
 use draw_protocol::Size;
 use rustix::fs::{FallocateFlags, Mode};
 use rustix::io::Errno;
@@ -51,7 +51,7 @@ struct OnX {
 }
 
 impl Presenter for OnX {
-    fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
+    fn present(&mut self, frame: &Frame<'_>) -> Result<Presented, String> {
         if let Some(mapped) = &mut self.mapped {
             match mapped.present(frame) {
                 Ok(outcome) => return Ok(outcome),
@@ -188,8 +188,8 @@ fn try_files(bytes: u64) -> io::Result<()> {
 }
 
 impl Presenter for Software {
-    fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
-        self.try_present(frame).map(|()| Outcome::Shown)
+    fn present(&mut self, frame: &Frame<'_>) -> Result<Presented, String> {
+        self.try_present(frame).map(|()| Presented::Shown)
     }
 
     fn name(&self) -> String {

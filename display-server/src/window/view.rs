@@ -1,11 +1,12 @@
 //! One window and what it shows.
 
+use super::fallback::Presenters;
 use super::layout::Layout;
 use super::pace::Pace;
-use super::presenter::{Frame, Outcome, Presenters};
+use super::presenter::{Frame, Presented};
 use super::{Present, Window};
-use crate::display::Display;
-use crate::framebuffer::Subscription;
+use crate::canvas::display::Display;
+use crate::canvas::framebuffer::Subscription;
 use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -175,11 +176,11 @@ impl View {
         let outcome = self.presenters.present(&frame);
         self.pace.presented(Instant::now());
         match outcome {
-            Some(Outcome::Shown) => {
+            Some(Presented::Shown) => {
                 self.frames += 1;
                 return Ok(true);
             }
-            Some(Outcome::Later) => self.is_lost = true,
+            Some(Presented::Later) => self.is_lost = true,
             // Presenting in a window that another program has destroyed fails before the event says so.
             None if self.failed.get_or_insert_with(Instant::now).elapsed() < GRACE => self.is_lost = true,
             None => return Err(self.presenters.reason().to_owned()),

@@ -8,7 +8,7 @@
 use super::cells::Cells;
 use super::format::{Format, write_rows};
 use super::layout::Layout;
-use super::presenter::{Frame, Outcome, Presenter};
+use super::presenter::{Frame, Presented, Presenter};
 use super::segment::Segment;
 use draw_protocol::Size;
 use std::io;
@@ -300,8 +300,8 @@ impl X11 {
 }
 
 impl Presenter for X11 {
-    fn present(&mut self, frame: &Frame<'_>) -> Result<Outcome, String> {
-        self.try_present(frame).map(|()| Outcome::Shown).map_err(|failure| match failure {
+    fn present(&mut self, frame: &Frame<'_>) -> Result<Presented, String> {
+        self.try_present(frame).map(|()| Presented::Shown).map_err(|failure| match failure {
             Failure::Memory(error) => error.to_string(),
             Failure::Connection(sentence) => sentence,
         })

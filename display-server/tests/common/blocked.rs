@@ -1,4 +1,4 @@
-//! Places to write to that nobody reads.
+//! Pipes and terminals whose other end is never read.
 #![allow(dead_code, reason = "each test uses its part")]
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};

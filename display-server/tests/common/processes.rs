@@ -1,4 +1,4 @@
-//! The display as a process of its own, and what a test needs around it.
+//! Runs the display as a process of its own, and helps to test it.
 #![allow(dead_code, reason = "each test uses its part")]
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};

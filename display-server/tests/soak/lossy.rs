@@ -1,4 +1,4 @@
-//! A network that loses every connection sooner or later, in the middle of whatever it carries.
+//! A network that breaks every connection after a while, at any byte.
 
 use crate::processes::Dice;
 use std::io;

@@ -1,5 +1,5 @@
-//! Displays in use for long, as processes of their own: by clients whose connections are lost all the time, and among clients
-//! that mean harm. What they need of memory is looked at all the time, and how long they take is only printed.
+//! Runs displays for a long time, as processes of their own: with clients whose connections break all the time, and
+//! among hostile clients. Memory is checked continuously; times are only printed.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 

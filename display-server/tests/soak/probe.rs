@@ -1,4 +1,4 @@
-//! Sessions that are known, so that it can be asked what has become of them.
+//! Sessions with known ids, to check later whether they still exist.
 
 use draw_protocol::client::Connection;
 use draw_protocol::session::{Id, Standing};

@@ -1,4 +1,4 @@
-//! Whether what a display shows can have come of what a client was answered.
+//! Checks whether the picture of a display is consistent with the answers of a client.
 //!
 //! A display executes the calls of a session in their order and without a gap. So there is a number up to which every
 //! call was executed once, unless it was rejected, and after which none was; and no call after that number was answered

@@ -1,4 +1,4 @@
-//! A client that is a process of its own, to be killed like one: this test program once more.
+//! A client as a process of its own, which can be killed: this test program, started again.
 
 use crate::history::{Answer, CELLS, Call, Made, Pen};
 use crate::processes::{Dice, PATIENCE};

@@ -1,5 +1,5 @@
-//! A display whose disk has no room: calls are rejected and never executed, questions are answered, and when there is room
-//! everybody goes on, also after a kill.
+//! Tests a display with a full disk: calls are rejected and never executed, reads are answered, and all clients
+//! continue once there is room, also after a kill.
 
 use crate::check_row;
 use crate::client::{Connected, Remembering};

@@ -1,4 +1,4 @@
-//! What a client has made and what it was answered, written so that a kill at any moment leaves it readable.
+//! Records the calls and answers of a client, in a file that stays readable after a kill at any moment.
 //!
 //! A call is a line that is written before the call is made. An answer is a line that is written after it came; answers
 //! come in the order of the calls, so they need no number. A line that the kill has cut off was never written: the call

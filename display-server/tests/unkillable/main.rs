@@ -1,4 +1,4 @@
-//! Displays with `--journal` and their clients are killed, stopped and refused by their disk: every call is executed
+//! Kills and stops displays with `--journal` and their clients, and fills their disk: every call is executed exactly
 //! once.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 

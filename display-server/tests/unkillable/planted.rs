@@ -1,4 +1,4 @@
-//! The checker finds what is wrong: histories with planted faults, each of them found.
+//! Tests the checker with histories that contain planted faults.
 
 use crate::checker::check;
 use crate::history::Answer::{Ok as Done, Read, Rejected, Unknown};

@@ -1,5 +1,5 @@
-//! The process of a display, or of its clients, stands for longer than a call may take, and goes on: what was given up as
-//! unknown is executed once, the truth of it is told late, and everybody goes on.
+//! Stops the process of a display, or of its clients, for longer than the deadline of a call, and continues it: calls
+//! with unknown results are executed once, their results are reported late, and all clients continue.
 
 use crate::check_row;
 use crate::client::{Client, Connected, Remembering};

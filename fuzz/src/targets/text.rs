@@ -1,6 +1,6 @@
+use display_server::arg_parsers::{parse_moment, parse_size};
 use display_server::journal::inspect::Moment;
 use display_server::limits;
-use display_server::typed::{parse_moment, parse_size};
 use draw_client::parse_address;
 use draw_examples::parse_duration;
 use draw_protocol::{Color, Digest};

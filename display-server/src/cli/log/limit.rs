@@ -1,8 +1,8 @@
-//! Bounds how often the log says the same.
+//! Limits how often the log repeats lines of the same kind.
 //!
-//! Whoever can connect can make the display log a line, thousands of times a second. Of each kind of line the first
-//! [`SHOWN`] of [`WINDOW`] are written, and the others are counted and told in one. Each kind has a budget of its own, so
-//! that what bad peers cause takes nothing from what there is to say of the display.
+//! Any client can make the display log a line, thousands of times a second. Of each kind of line, the first [`SHOWN`]
+//! of each [`WINDOW`] are written, and the others are counted and reported in one line. Each kind has its own limit, so
+//! that lines caused by hostile clients do not suppress others.
 
 use draw_protocol::text::excerpt;
 use std::collections::HashMap;
@@ -13,33 +13,33 @@ use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, error, info, warn};
 
-/// Lines of a kind in [`WINDOW`]: enough to see what a peer does, and from where.
+/// Lines of a kind in each [`WINDOW`]: enough to see what a peer does, and its address.
 pub(super) const SHOWN: u64 = 10;
 
-/// How long one account of a kind is: at most some ten lines a second, of all kinds that a peer can cause together.
+/// The period of the limit, with which all kinds of lines that a peer can cause are at most some ten lines a second.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Kinds that are told apart. A program has fewer places that log, and a display fewer codes of faults.
+/// The most kinds that are tracked. The program has fewer callsites and fault codes.
 const KINDS: usize = 1_000;
 
-/// Characters of a line by which the others of its kind are told.
+/// Characters of the first line that are quoted in the report.
 const EXCERPT: usize = 300;
 
-/// The target of the lines that tell what was left out, which are not bounded themselves.
+/// The target of the reports, which are not limited themselves.
 const TARGET: &str = "display_server::left_out";
 
-/// The accounts of all kinds.
+/// The counts of all kinds.
 #[derive(Default)]
 pub(super) struct Kinds {
-    /// A leaf: nothing is logged meanwhile.
+    /// Nothing is logged while it is locked.
     state: Mutex<State>,
-    /// A line was left out, and none had been.
+    /// Notified when a first line was left out.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// By the place that logs and the code of the fault.
+    /// By the callsite and the code of the fault.
     kinds: HashMap<(Identifier, String), Kind>,
     has_thread: bool,
 }
@@ -49,11 +49,11 @@ struct Kind {
     since: Instant,
     shown: u64,
     left_out: u64,
-    /// The first that was shown.
+    /// The first line that was written.
     text: String,
 }
 
-/// What is told of a kind.
+/// The report of a kind.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LeftOut {
     pub(super) level: Level,
@@ -67,7 +67,8 @@ impl Kind {
         Kind { level, since: now, shown: 0, left_out: 0, text: String::new() }
     }
 
-    /// Whether one more is shown. What was left out before has to be told first.
+    /// Counts a line. Returns whether it is written. Lines that were left out must be reported before a new period
+    /// begins.
     fn admit(&mut self, now: Instant) -> bool {
         if self.left_out == 0 && now.saturating_duration_since(self.since) >= WINDOW {
             (self.since, self.shown) = (now, 0);
@@ -77,7 +78,7 @@ impl Kind {
         is_shown
     }
 
-    /// What there is to tell at `now`; a new account begins with it.
+    /// Returns the report that is due at `now`, if any, and begins a new period.
     fn take(&mut self, now: Instant, is_early: bool) -> Option<LeftOut> {
         let time = now.saturating_duration_since(self.since);
         if self.left_out == 0 || !(is_early || time >= WINDOW) {
@@ -94,7 +95,7 @@ impl Kinds {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is room for an event. Those below `info` are not bounded: whoever asks for them wants everything.
+    /// Returns whether an event is written. Levels below `info` are not limited.
     pub(super) fn admit(kinds: &Arc<Kinds>, event: &Event<'_>) -> bool {
         let metadata = event.metadata();
         if *metadata.level() > Level::INFO || metadata.target() == TARGET {
@@ -106,7 +107,7 @@ impl Kinds {
         let mut state = kinds.lock();
         let State { kinds: all, has_thread } = &mut *state;
         if all.len() >= KINDS {
-            // None has that many that are all alive.
+            // Kinds without recent lines are removed.
             all.retain(|_, kind| kind.left_out > 0 || now.saturating_duration_since(kind.since) < WINDOW);
         }
         let kind = all.entry((metadata.callsite(), code.0));
@@ -122,7 +123,7 @@ impl Kinds {
         if kind.left_out == 1 {
             if !*has_thread {
                 let kinds = Arc::clone(kinds);
-                // Without it the rest is told at the end.
+                // Without the thread, all reports are written at the end.
                 *has_thread = thread::Builder::new().name("log".into()).spawn(move || kinds.run()).is_ok();
             }
             kinds.changed.notify_one();
@@ -130,7 +131,7 @@ impl Kinds {
         false
     }
 
-    /// The body of the thread that tells what was left out, when it is time.
+    /// Runs the thread that writes the reports when they are due.
     fn run(&self) {
         loop {
             let mut state = self.lock();
@@ -143,7 +144,7 @@ impl Kinds {
             };
             let now = Instant::now();
             if now < due {
-                // Whatever is left out meanwhile is due later.
+                // Lines that are left out meanwhile are due later.
                 drop(state);
                 thread::sleep(due - now);
                 continue;
@@ -154,7 +155,7 @@ impl Kinds {
         }
     }
 
-    /// Tells everything that was left out, at the end.
+    /// Writes all reports, at the end of the program.
     pub(super) fn tell_all(&self) {
         let told = take(&mut self.lock(), Instant::now(), true);
         told.iter().for_each(LeftOut::tell);
@@ -210,7 +211,7 @@ fn thousands(n: u64) -> String {
     groups.join(",")
 }
 
-/// Admits so many lines at once, and returns what is told of them before and after their time, and after that once more.
+/// Counts `lines` lines at once, and returns the reports before the end of the period, after it, and one period later.
 #[cfg(test)]
 pub(super) fn account_for_tests(lines: u64) -> [Option<LeftOut>; 3] {
     let began = Instant::now();

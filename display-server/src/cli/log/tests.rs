@@ -1,4 +1,4 @@
-//! What a line looks like, and how many there are.
+//! Tests the format and the limits of log lines.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use super::limit::{Kinds, LeftOut, SHOWN, WINDOW};

@@ -1,21 +1,21 @@
-//! Pixels that are drawn together: one request, and one record of the journal.
+//! Collects pixels that are drawn together, as one request and one record of the journal.
 
 use crate::canvas::Turn;
 use draw_protocol::{Answer, Color, Fault, Pixel, Pixels, Request};
 
-/// Pixels of a batch at most.
+/// The most pixels of a batch.
 const BATCH: usize = 4096;
 
-/// Memory of a batch at most.
+/// The most memory of a batch.
 pub(super) const MOST: usize = BATCH * Pixel::SIZE;
 
 /// Bytes of the shortest line that draws a pixel: `PX 0 0 00` and its end.
 const SHORTEST: usize = 10;
 
-/// Neighbouring pixels of a turn, all of them inside the display, in order.
+/// Successive pixels of a turn, in order. All of them lie inside the display.
 pub(super) struct Batch {
     records: Vec<[u8; Pixel::SIZE]>,
-    /// Places that are in the batch, kept from the first blended pixel of the turn on.
+    /// The positions in the batch. Tracked from the first blended pixel of the turn on.
     places: Option<Places>,
     /// Pixels that could not be drawn, and why the last of them could not.
     pub(super) refused: u64,
@@ -23,13 +23,13 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Returns an empty batch for what so many bytes of lines can draw.
+    /// Creates an empty batch with room for the pixels of `bytes` bytes of lines.
     pub(super) fn new(bytes: usize) -> Batch {
         let pixels = BATCH.min(bytes / SHORTEST + 1);
         Batch { records: Vec::with_capacity(pixels), places: None, refused: 0, fault: None }
     }
 
-    /// Adds a pixel that replaces what is there.
+    /// Adds a pixel that replaces the one below.
     #[inline]
     pub(super) fn store(&mut self, turn: &mut Turn<'_, '_>, x: u16, y: u16, color: Color) {
         if self.records.len() == self.records.capacity() {
@@ -41,10 +41,10 @@ impl Batch {
         self.records.push(Pixel::new(x, y, color).to_bytes());
     }
 
-    /// Adds a pixel that is blended with what is there.
+    /// Adds a pixel that is blended with the one below.
     ///
-    /// What is there is read now. Without a journal, what another connection draws at this place until the batch is drawn is lost, as if
-    /// it had come before.
+    /// The pixel below is read now. Without a journal, a pixel that another connection draws at this position before
+    /// the batch is drawn is overwritten, as if it had been drawn earlier.
     pub(super) fn blend(&mut self, turn: &mut Turn<'_, '_>, x: u16, y: u16, color: Color) {
         let may_have_it = self.places.as_ref().is_none_or(|places| places.may_have(x, y));
         if may_have_it {
@@ -57,7 +57,7 @@ impl Batch {
         }
     }
 
-    /// Returns the colour of a place, when all pixels of the batch are drawn that may be there.
+    /// Draws the batch, and returns the colour at a position.
     pub(super) fn get(&mut self, turn: &mut Turn<'_, '_>, x: u16, y: u16) -> Option<Color> {
         self.draw(turn);
         self.read(turn, x, y).map_err(|fault| self.refuse(1, fault)).ok()
@@ -70,7 +70,7 @@ impl Batch {
         }
     }
 
-    /// Draws all of it, and empties it.
+    /// Draws the batch, and empties it.
     pub(super) fn draw(&mut self, turn: &mut Turn<'_, '_>) {
         if self.records.is_empty() {
             return;
@@ -143,8 +143,8 @@ fn mix(above: u8, below: u8, alpha: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canvas::display::Display;
     use crate::canvas::{Caller, Canvas};
-    use crate::display::Display;
     use draw_protocol::Size;
 
     #[test]

@@ -1,20 +1,21 @@
-//! Executes the lines that were read, up to a turn's worth.
+//! Executes the lines that were read, up to the work of one turn.
 
+use super::Connection;
 use super::batch::{Batch, shown};
 use super::parser::Command;
-use super::{Connection, Turn};
-use crate::buffers::ReadBuffer;
-use crate::fairness::CALL;
+use crate::doors::TurnEnd;
+use crate::resources::buffers::ReadBuffer;
+use crate::resources::fairness::CALL;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use tracing::debug;
 
 impl<S> Connection<'_, S> {
-    /// Executes what has arrived, as far as the turn and the replies have room, and publishes what was drawn.
-    pub(super) fn execute(&mut self, now: Instant) -> Turn {
-        let most = self.work.may_do(now);
+    /// Executes received lines, up to the work of one turn and while the replies have room, and publishes the damage.
+    pub(super) fn execute(&mut self, now: Instant) -> TurnEnd {
+        let most = self.work.allowance(now);
         if most == 0 {
-            return Turn::Queue;
+            return TurnEnd::Queue;
         }
         let Connection { caller, parser, offset, input, replies, peer, .. } = self;
         let display = caller.canvas().display();
@@ -28,21 +29,21 @@ impl<S> Connection<'_, S> {
             x.zip(y)
         };
         let mut rest = input.as_ref().map_or(&[][..], ReadBuffer::unread);
-        // The work is counted in bytes. A byte of a line costs about as much as a pixel of a rectangle does.
+        // Work is counted in bytes: a byte of a line costs about as much as filling a pixel.
         let (mut done, mut executed, mut failed) = (0, 0, 0);
         let mut drawing = caller.turn();
         let mut batch = Batch::new(rest.len());
         let turn = loop {
             if done >= most {
-                break Turn::Yield;
+                break TurnEnd::Yield;
             }
             if replies.is_full() {
-                break Turn::Over;
+                break TurnEnd::Idle;
             }
             let before = rest.len();
             let command = parser.next(&mut rest);
             done += (before - rest.len()) as u64;
-            let Some(command) = command else { break Turn::Over };
+            let Some(command) = command else { break TurnEnd::Idle };
             executed += 1;
             match command {
                 Command::Draw { x, y, color } => match (inside(x, y, *offset), color.to_bytes()[3]) {
@@ -81,7 +82,7 @@ impl<S> Connection<'_, S> {
             }
         };
         batch.draw(&mut drawing);
-        // No session is taken up here, which is all that a receipt tells of.
+        // The receipt is about sessions, which Pixelflut does not have.
         _ = drawing.end();
         if let Some(fault) = &batch.fault {
             debug!(peer, "{} pixels were not drawn: {fault}", batch.refused);
@@ -102,6 +103,6 @@ impl<S> Connection<'_, S> {
             counters.unheard_faults.fetch_add(failed, Relaxed);
         }
         self.settle();
-        if self.work.did(done) && turn == Turn::Over { Turn::Yield } else { turn }
+        if self.work.charge(done) && turn == TurnEnd::Idle { TurnEnd::Yield } else { turn }
     }
 }

@@ -1,8 +1,9 @@
-//! Reads lines of Pixelflut. Takes bytes, split anywhere, and returns commands; does no I/O.
+//! Parses lines of Pixelflut. Takes bytes, split anywhere, and returns commands. Does no I/O.
 
 use draw_protocol::Color;
 
-/// Bytes of the longest line that is read, without its end. The longest that a client needs has 36; a longer one is skipped.
+/// The longest line that is parsed, in bytes without its end. Longer lines are skipped; no command needs more than 36
+/// bytes.
 pub const LINE: usize = 128;
 
 /// A line of a client.
@@ -10,7 +11,7 @@ pub const LINE: usize = 128;
 pub enum Command {
     /// `PX x y rrggbb`, `PX x y rrggbbaa` or `PX x y gg`: draws a pixel.
     Draw {
-        /// Column, before the offset is added. A number that does not fit is the nearest that does.
+        /// Column, before the offset is added. A number that does not fit is clamped.
         x: i32,
         /// Row, likewise.
         y: i32,
@@ -21,31 +22,31 @@ pub enum Command {
     Read {
         /// Column, before the offset is added.
         x: i32,
-        /// Row, likewise.
+        /// Row, in the same way.
         y: i32,
     },
     /// `SIZE`: asks for the size of the display.
     Size,
     /// `OFFSET x y`: moves the origin of later coordinates.
     Offset {
-        /// The column that 0 stands for.
+        /// The column of coordinate 0.
         x: i32,
-        /// The row that 0 stands for.
+        /// The row of coordinate 0.
         y: i32,
     },
     /// `HELP`: asks for the commands.
     Help,
-    /// A line that is none of these, or is longer than [`LINE`].
+    /// Any other line, or one that is longer than [`LINE`].
     Unknown,
 }
 
-/// Finds the commands in the bytes of one client. Holds at most one unfinished line.
+/// Parses the bytes of one client. Holds at most one unfinished line.
 #[derive(Debug, Clone)]
 pub struct Parser {
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line whose end was not received yet.
     line: [u8; LINE],
     length: usize,
-    /// The line is too long, and is skipped up to its end.
+    /// The line is too long, and is skipped.
     is_skipping: bool,
 }
 
@@ -56,11 +57,11 @@ impl Default for Parser {
 }
 
 impl Parser {
-    /// Returns the next command, and takes its bytes from `input`. Without a whole line in `input`, takes all of it and returns
-    /// `None`: the rest of the line is to be in the next call. Empty lines are no commands.
+    /// Returns the next command, and takes its bytes from `input`. If `input` has no complete line, takes all of it and
+    /// returns `None`; the next call continues the line. Empty lines are skipped.
     #[inline]
     pub fn next(&mut self, input: &mut &[u8]) -> Option<Command> {
-        // Nearly all lines are of this form, and most of them are whole.
+        // Nearly all lines are complete and of this form.
         if self.length == 0
             && !self.is_skipping
             && let Some((command, rest)) = usual_draw(input)
@@ -71,7 +72,7 @@ impl Parser {
         self.next_line(input)
     }
 
-    /// Returns whether a line has begun and not ended.
+    /// Returns whether there is an unfinished line.
     pub fn is_mid_line(&self) -> bool {
         self.length > 0 || self.is_skipping
     }
@@ -102,7 +103,7 @@ impl Parser {
         }
     }
 
-    /// Keeps a part of a line, or begins to skip the line if that makes it too long.
+    /// Stores a part of a line, or begins to skip the line if it is too long.
     fn keep(&mut self, part: &[u8]) {
         match self.line[self.length..].get_mut(..part.len()) {
             Some(room) if !self.is_skipping => {
@@ -114,8 +115,8 @@ impl Parser {
     }
 }
 
-/// Reads a `Draw` as programs write it: single spaces, short numbers, no sign. Returns it and what follows the line. Every line
-/// that it does not read is left to [`parse`], which reads the same ones in the same way.
+/// Parses a `Draw` in its usual form: single spaces, short numbers, no sign. Returns the command and the input behind
+/// the line. All other lines are left to [`parse`], which accepts these lines too, with the same result.
 #[inline]
 fn usual_draw(input: &[u8]) -> Option<(Command, &[u8])> {
     let (x, rest) = short_number(input.strip_prefix(b"PX ")?)?;
@@ -130,7 +131,7 @@ fn usual_draw(input: &[u8]) -> Option<(Command, &[u8])> {
     Some((Command::Draw { x, y, color: Color::from_u32(rgb << 8 | alpha) }, rest))
 }
 
-/// Reads up to five digits and the space behind them.
+/// Parses up to five digits and the space behind them.
 #[inline]
 fn short_number(input: &[u8]) -> Option<(i32, &[u8])> {
     let mut number = 0;
@@ -144,7 +145,7 @@ fn short_number(input: &[u8]) -> Option<(i32, &[u8])> {
     None
 }
 
-/// Reads a line without its end. Returns `None` if it is empty.
+/// Parses a line without its end. Returns `None` if it is empty.
 fn parse(line: &[u8]) -> Option<Command> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut words = line.split(|&byte| byte == b' ' || byte == b'\t').filter(|word| !word.is_empty());
@@ -153,7 +154,7 @@ fn parse(line: &[u8]) -> Option<Command> {
     Some(command(name, arguments).unwrap_or(Command::Unknown))
 }
 
-/// Finds the command of that name and those arguments; the last of them is one too many for any.
+/// Returns the command with this name and these arguments. No command has four arguments.
 fn command(name: &[u8], arguments: [Option<&[u8]>; 4]) -> Option<Command> {
     let is = |command: &str| name.eq_ignore_ascii_case(command.as_bytes());
     match arguments {
@@ -168,7 +169,7 @@ fn command(name: &[u8], arguments: [Option<&[u8]>; 4]) -> Option<Command> {
     }
 }
 
-/// Reads a decimal number with or without a sign. One that does not fit is the nearest that does.
+/// Parses a decimal number with or without a sign. A number that does not fit is clamped.
 fn number(word: &[u8]) -> Option<i32> {
     let (sign, digits) = match word {
         [b'-', digits @ ..] => (-1, digits),
@@ -184,7 +185,7 @@ fn number(word: &[u8]) -> Option<i32> {
     })
 }
 
-/// Reads `rrggbb`, `rrggbbaa` or `gg`.
+/// Parses `rrggbb`, `rrggbbaa` or `gg`.
 fn color(word: &[u8]) -> Option<Color> {
     let color = match word.len() {
         8 => hex(word)?,
@@ -195,7 +196,7 @@ fn color(word: &[u8]) -> Option<Color> {
     Some(Color::from_u32(color))
 }
 
-/// Reads at most eight hexadecimal digits.
+/// Parses at most eight hexadecimal digits.
 #[inline]
 fn hex(digits: &[u8]) -> Option<u32> {
     let (mut number, mut wrong) = (0, 0);
@@ -207,7 +208,7 @@ fn hex(digits: &[u8]) -> Option<u32> {
     (wrong < 0x10).then_some(number)
 }
 
-/// The value of each digit, and `0xff` for what is none: one look for each costs a third of comparing.
+/// The value of each digit, and `0xff` for other bytes. A lookup costs a third of comparing ranges.
 const HEX: [u8; 256] = {
     let mut table = [0xff; 256];
     let mut i = 0;

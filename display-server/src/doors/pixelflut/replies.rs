@@ -1,11 +1,12 @@
-//! What a client is still to be sent.
+//! The unsent replies of a client.
 
-use crate::farewell::Outgoing;
+use crate::transport::lingering_close::Outgoing;
 use std::fmt;
 use std::io::Write;
 use std::time::Instant;
 
-/// Unsent bytes from which on a client's lines are not executed: it is to read first. What one line adds may exceed it.
+/// Once a client has this many unsent bytes, its lines are not executed until it reads. The reply to one line may
+/// exceed it.
 const FULL: usize = 32 << 10;
 
 /// The commands, as `HELP` lists them.
@@ -20,14 +21,14 @@ OFFSET x y: adds x and y to the coordinates of all PX that follow on this connec
 Pixels outside the display, and lines that are none of these, are ignored.
 ";
 
-/// The most that all replies of one client take.
+/// The most memory of the replies of one client.
 pub(super) const MOST: usize = FULL + 2 * HELP.len();
 
-/// Replies in the order of their questions.
+/// Replies, in the order of their commands.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     bytes: Vec<u8>,
-    /// How many of the bytes are sent.
+    /// The number of bytes that were sent.
     sent: usize,
 }
 
@@ -36,17 +37,17 @@ impl Replies {
         self.bytes.is_empty()
     }
 
-    /// Returns whether there are so many that the client has to read first.
+    /// Returns whether the client has to read before more lines are executed.
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() >= FULL
     }
 
-    /// Bytes of memory that they take.
+    /// Returns the bytes of memory that the replies take.
     pub(super) fn memory(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Frees the memory if all is sent.
+    /// Frees the memory if all replies were sent.
     pub(super) fn shrink(&mut self) {
         if self.is_empty() {
             self.bytes = Vec::new();
@@ -55,12 +56,12 @@ impl Replies {
 
     pub(super) fn push(&mut self, reply: fmt::Arguments<'_>) {
         if self.bytes.capacity() == 0 {
-            // A small one for a client that asks little. Further on it doubles, up to `MOST`.
+            // Small at first, for clients with few commands. It doubles up to `MOST`.
             self.bytes.reserve(64);
         } else if self.bytes.len() > self.bytes.capacity() / 2 {
             self.bytes.reserve_exact(MOST.min(2 * self.bytes.capacity()).saturating_sub(self.bytes.len()));
         }
-        // A Vec takes everything.
+        // Writing to a `Vec` never fails.
         _ = self.bytes.write_fmt(reply);
     }
 

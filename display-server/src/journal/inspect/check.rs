@@ -1,14 +1,14 @@
-//! Reads everything, and says whether a server would start with it and what is not as it was written.
+//! Checks a whole journal: whether a server would start with it, and what is damaged.
 
 use super::{no_snapshot, time, with};
 use crate::journal::error::{Damage, JournalError};
 use crate::journal::files::{Catalogue, NoSnapshot, journal_name, read_snapshot, snapshot_name};
 use crate::journal::format::SnapshotHeader;
+use crate::journal::manifest::KEPT;
 use crate::journal::record::Entry;
 use crate::journal::recover::{Unfounded, unfounded};
 use crate::journal::recovery_point::{Errors, Found, find_recovery_point, read_header, restore};
 use crate::journal::replay::{Owner, Place, Step, walk};
-use crate::journal::snapshots::KEPT;
 use crate::journal::storage::Storage;
 use std::collections::HashSet;
 use std::io;
@@ -16,34 +16,34 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What a journal has in it, whether a server starts with it, and whether all of it is as it was written.
+/// The contents of a journal, whether a server starts with it, and its damage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     /// Drawing calls.
     pub records: u64,
-    /// The numbers of the first and the last of them.
+    /// The numbers of the first and the last drawing call.
     pub numbers: Option<(u64, u64)>,
-    /// When they were drawn.
+    /// The times of the first and the last drawing call.
     pub times: Option<(SystemTime, SystemTime)>,
-    /// Sessions that made them.
+    /// The sessions that made the calls.
     pub sessions: u64,
     /// Bytes of all files.
     pub bytes: u64,
-    /// Snapshots that are whole, and journal files.
+    /// The numbers of intact snapshots, and of journal files.
     pub files: (u64, u64),
-    /// An end that was being written, and how many bytes it has: a server that starts cuts it off.
+    /// A torn end, and its size in bytes: a server that starts cuts it off.
     pub torn: Option<(Damage, u64)>,
-    /// Why a server refuses to start with it, in the server's words; `None` if it starts.
+    /// Why a server refuses to start, in the server's words; `None` if it starts.
     pub damage: Option<Damage>,
-    /// What else is not as it was written: nothing that keeps a server from starting, which warns of what it notices.
+    /// Other damage, with which a server starts.
     pub warnings: Vec<Damage>,
 }
 
-/// Reads all of the journal in `directory`. `progress` is told how many bytes of how many have been read.
+/// Checks the whole journal in `directory`. `progress` is called with the bytes read so far, and with their total.
 ///
 /// # Errors
-/// If there is no journal or it cannot be read. Damage is no error here but in the report.
+/// If there is no journal, or it cannot be read. Damage is part of the report, not an error.
 pub fn check(directory: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, JournalError> {
     with(directory, |storage, catalogue, errors| examine(storage, catalogue, errors, progress))
 }
@@ -59,14 +59,14 @@ pub(in crate::journal) fn examine(
     report.damage = refusal(storage, catalogue, errors)?;
     if let Some(damage) = &report.damage {
         found.retain(|other| (&other.file, other.record) != (&damage.file, damage.record));
-        // Nothing is cut off before a loss is accepted.
+        // No part is cut off before a loss is accepted.
         report.torn = None;
     }
     report.warnings = found;
     Ok(report)
 }
 
-/// Why a server would not start, by the same steps in the same order as `recover`.
+/// Returns why a server would not start, by the same steps in the same order as `recover`.
 fn refusal(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -97,7 +97,7 @@ fn refusal(
     })
 }
 
-/// Reads all of a journal from its oldest file on: what there is, and whatever is not as it was written.
+/// Reads all of a journal from its oldest file on: its contents, and its damage.
 fn read(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -115,7 +115,7 @@ fn read(
     for &number in &catalogue.snapshots {
         match read_snapshot::<()>(storage, number) {
             Ok(snapshot) => snapshots.push((number, snapshot.header)),
-            // One that is gone was just removed by a server, and what is left is looked at anew.
+            // A file that is missing now was just removed by a server, so the check is repeated.
             Err(NoSnapshot::Io(error)) if error.kind() != io::ErrorKind::NotFound => {
                 let what = format!("it cannot be read: {error}");
                 found.push(Damage { file: snapshot_name(number), offset: 0, record: 0, what });
@@ -198,8 +198,8 @@ fn read(
     Ok((report, found))
 }
 
-/// Whose files there are, and where the oldest one begins that is needed. (Removing others may have been interrupted,
-/// in any order.)
+/// Returns the owner of the files, and the start of the oldest necessary one. (The removal of other files may have been
+/// interrupted, in any order.)
 pub(super) fn start(
     storage: &dyn Storage,
     catalogue: &Catalogue,
@@ -216,11 +216,11 @@ pub(super) fn start(
         });
         return Ok(found.map_err(|what| Damage { file: journal_name(first), offset: 0, record: 0, what }));
     }
-    // The journal behind that snapshot is missing. If there are later ones, the walk says so.
+    // The journal file behind that snapshot is missing. If there are later ones, the walk reports it.
     Ok(Ok(snapshots.iter().find(|(number, _)| *number == needed).map(|(_, header)| behind(needed, header))))
 }
 
-/// Where the journal behind a snapshot begins.
+/// Returns the start of the journal file behind a snapshot.
 fn behind(number: u64, header: &SnapshotHeader) -> (Owner, Place) {
     let owner = Owner { instance: header.instance, size: header.size };
     let (next, checksum) = (header.sequence + 1, header.checksum);

@@ -1,4 +1,4 @@
-//! What a check calls damaged is what a server refuses, and what a server only warns of is a warning of the check.
+//! Tests that a check reports damage exactly if a server refuses to start, and warnings exactly if a server warns.
 
 use super::gone::lived;
 use super::memory::{Dice, Memory};

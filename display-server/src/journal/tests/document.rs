@@ -1,4 +1,4 @@
-//! The examples of `JOURNAL.md` are what is written and read.
+//! Tests the examples of `JOURNAL.md` against the code.
 
 use crate::journal::format::*;
 use crate::journal::record::*;

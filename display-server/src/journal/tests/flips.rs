@@ -1,4 +1,4 @@
-//! Files that somebody, or the disk, has changed.
+//! Tests files whose bytes were changed.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
@@ -189,15 +189,15 @@ fn a_loss_that_is_accepted_makes_a_new_instance() {
 
     let accept = Options { accept_loss: true, ..Options::default() };
     let world = open_with(&damaged, &accept).unwrap_or_else(|error| panic!("{error}"));
-    let instance = crate::journal::sync::locked(&world.core.log).owner().instance;
+    let instance = crate::journal::lock::locked(&world.core.log).owner().instance;
     assert!(instance != old.instance && picture(&world.core) == pictures[2]);
-    assert_eq!(crate::journal::sync::locked(&world.core.log).place.boot, 1);
+    assert_eq!(crate::journal::lock::locked(&world.core.log).place.boot, 1);
     let (more, _) = world.turn(&mut Dice::new(1), 2);
     world.core.finish().expect("a disk in order");
 
     let again = open(&damaged).expect("the loss was accepted");
     assert!(Some(&picture(&again.core)) == more.last());
-    let log = crate::journal::sync::locked(&again.core.log);
+    let log = crate::journal::lock::locked(&again.core.log);
     assert_eq!((log.owner().instance, log.place.boot), (instance, 2));
 }
 

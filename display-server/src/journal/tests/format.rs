@@ -1,4 +1,4 @@
-//! The bytes of records and headers.
+//! Tests the bytes of records and headers.
 
 use crate::journal::format::*;
 use crate::journal::kinds;

@@ -1,11 +1,12 @@
-//! Files that are gone, or are of another time: what was promised is missed, and a loss of power alone is never taken for it.
+//! Tests missing and outdated files: the loss of acknowledged calls is detected, and a loss of power alone is never
+//! reported as one.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::lock::locked;
 use crate::journal::manifest::MANIFEST;
 use crate::journal::storage::{Storage, append_all};
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};
 
 /// A display that was started so many times, with six synced calls in each life, and a snapshot at the end of each if it was ended.

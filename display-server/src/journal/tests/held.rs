@@ -1,4 +1,4 @@
-//! What a client is told that waits for the disk: on a disk that takes its time, and on one that fails.
+//! Tests the answers to clients that wait for the disk, with a slow disk and with a failing one.
 
 use super::memory::{Memory, Trouble};
 use super::served::{Client, DEADLINE, journal, server};

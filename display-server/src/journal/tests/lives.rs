@@ -1,9 +1,9 @@
-//! Lives of a display with calls, syncs, snapshots and restarts, in which every single operation of the disk fails
-//! once, or is the last before the power is gone.
+//! Tests displays with calls, syncs, snapshots and restarts, in which each operation of the disk fails once, or is the
+//! last one before a loss of power.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
-use crate::journal::sync::locked;
+use crate::journal::lock::locked;
 use std::io::ErrorKind;
 
 /// How a life ended.

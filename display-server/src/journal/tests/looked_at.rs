@@ -1,4 +1,4 @@
-//! A journal on a real disk, and what is seen of it from outside.
+//! Tests the inspection of a journal on a real disk.
 
 use super::world::*;
 use crate::Journal;
@@ -7,8 +7,8 @@ use crate::journal::files::Catalogue;
 use crate::journal::files::{snapshot_name, write_snapshot};
 use crate::journal::format::{SnapshotHeader, Version};
 use crate::journal::inspect::{Moment, check, info};
+use crate::journal::lock::locked;
 use crate::journal::record::Entry;
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options, Transaction};
 use draw_protocol::{Color, Request};
 use std::fs;

@@ -1,7 +1,7 @@
-//! A directory in memory that fails, and that loses what a loss of power may take.
+//! A directory in memory that can fail, and that simulates a loss of power.
 
+use crate::journal::lock::locked;
 use crate::journal::storage::{Storage, StoredFile};
-use crate::journal::sync::locked;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

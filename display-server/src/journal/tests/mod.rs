@@ -1,4 +1,4 @@
-//! Whatever happens to the disk, the picture is one that there was.
+//! Tests that a recovered picture is always one that existed.
 
 mod agreed;
 mod document;

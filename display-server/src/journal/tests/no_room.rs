@@ -1,11 +1,11 @@
-//! Starts on a disk that is full: all that there was is shown, nothing is taken, and when there is room it goes on as if
-//! there had always been.
+//! Tests starts with a full disk: the picture is shown, no call is accepted, and the display continues normally once
+//! there is room.
 
 use super::memory::{Dice, Full, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::lock::locked;
 use crate::journal::storage::Storage;
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options};
 use std::io::ErrorKind;
 

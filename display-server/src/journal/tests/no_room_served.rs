@@ -1,4 +1,4 @@
-//! What clients see of a display that was started on a full disk.
+//! Tests what clients see of a display that was started with a full disk.
 
 use super::memory::{Full, Memory};
 use super::returning::{DEADLINE, Running, add, connect, soon};

@@ -1,4 +1,5 @@
-//! Clients that come back to a display whose disk has failed: nothing is executed twice, and nobody believes what is not so.
+//! Tests clients that reconnect to a display whose disk has failed: no call is executed twice, and no client gets a
+//! wrong answer.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::{SIZE, open};
@@ -47,7 +48,7 @@ impl Running {
 
     /// Everything that was written is on the disk.
     async fn durable(&self) -> u64 {
-        let last = crate::journal::sync::locked(&self.journal.recorder().core().log).place.next - 1;
+        let last = crate::journal::lock::locked(&self.journal.recorder().core().log).place.next - 1;
         let mut durable = self.journal.durable();
         soon(durable.wait_for(|durable| *durable >= last)).await.expect("it is open");
         last

@@ -1,4 +1,4 @@
-//! What clients see of a journal: served over a pipe, on a disk that fails.
+//! Tests what clients see of a display whose journal is on a failing disk.
 
 use super::memory::{Memory, Trouble};
 use super::world::SIZE;

@@ -1,15 +1,15 @@
-//! Journals of version 1, and of programs with other limits or kinds of records than this one.
+//! Tests journals of version 1, and of programs with other limits or kinds of records.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
-use crate::apply::replay;
+use crate::canvas::apply::replay;
 use crate::journal::files::{BARRIER, Catalogue, journal_name, snapshot_name};
 use crate::journal::format::{Header, Version};
 use crate::journal::inspect::examine;
+use crate::journal::lock::locked;
 use crate::journal::record::{Entry, Frame};
 use crate::journal::recovery_point::Errors;
 use crate::journal::storage::{Storage, append_all};
-use crate::journal::sync::locked;
 use crate::journal::tests::format::sealed_behind;
 use crate::journal::{JournalError, Options};
 use draw_protocol::session::{Id, Stamp};

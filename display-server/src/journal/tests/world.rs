@@ -1,11 +1,11 @@
-//! A display on a disk in memory, and the pictures that it had.
+//! A display with a journal in memory, and all pictures that it had.
 
 use super::memory::{Dice, Memory};
-use crate::apply::{apply, replay};
-use crate::display::Display;
+use crate::canvas::apply::{apply, replay};
+use crate::canvas::display::Display;
+use crate::journal::lock::locked;
 use crate::journal::record::Entry;
 use crate::journal::shared::Core;
-use crate::journal::sync::locked;
 use crate::journal::{JournalError, Options, Recorded, Replay};
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Color, Pixel, Request, Size};

@@ -1,4 +1,4 @@
-//! Makes the display say each code, and sees whether the connection goes on, as SPEC.md's table says.
+//! Provokes each error code, and checks whether the connection continues, against the table of SPEC.md.
 
 use super::read::SPEC;
 use super::refusals::{confirm, hello, said_to, say};

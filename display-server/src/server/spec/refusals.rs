@@ -1,4 +1,4 @@
-//! What becomes of a greeting, and of what is said in an unusual order: each as SPEC.md's sentences have it.
+//! Tests refused and unusual sequences of messages, as SPEC.md describes them.
 
 use super::codes::table;
 use super::{INSTANCE, Scene, nonce, soon};
