@@ -22,10 +22,6 @@ MEDIAN, LONGEST = 200, 600
 
 # Circles that are known, by crate, each as its modules. One that is no longer there fails this check, so that it is removed here.
 KNOWN = {
-    "draw-client": [
-        "error late scope status",
-        "blocking builder debug display driver pace reply shared",
-    ],
     "display-server": [
         "apply display error framebuffer journal sessions",
         "journal::base journal::files journal::log journal::manifest journal::mend journal::recover journal::replay journal::shared"

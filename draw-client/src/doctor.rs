@@ -19,14 +19,14 @@ pub(crate) use choice::open;
 pub use diagnosis::{Cure, Diagnosis, Finding, Site};
 pub(crate) use text::print;
 
+use crate::doctor::sites::{SiteId, Sites};
+use crate::doctor::span::Span;
+use crate::doctor::waiting::Waiting;
 use crate::error::Error;
 use draw_protocol::client::Place;
 use draw_protocol::{Color, Method, Request};
-use sites::{SiteId, Sites};
-use span::Span;
 use std::collections::VecDeque;
 use std::time::Instant;
-use waiting::Waiting;
 
 /// Whose calls are accounted for: the advice speaks of what that client can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

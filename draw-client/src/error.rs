@@ -1,13 +1,19 @@
 //! Errors: what went wrong, and what it means for the call.
 
+mod late;
+mod picture;
 mod reason;
+mod status;
 
+pub(crate) use late::Told;
+pub use late::{FailedCall, LateError};
+pub use picture::Picture;
 pub use reason::DisconnectReason;
 pub(crate) use reason::Lost;
+pub use status::Status;
+pub(crate) use status::StatusCallback;
 
-use crate::late::LateError;
 use crate::limits;
-use crate::status::Picture;
 use draw_protocol::{Code, Fault};
 use std::fmt;
 use std::io::{self, ErrorKind};

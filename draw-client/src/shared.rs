@@ -7,9 +7,7 @@
 mod account;
 mod admission;
 mod batch_delay;
-mod call_numbering;
 mod completion;
-mod credit_queue;
 mod deadlines;
 mod deferred;
 mod dispatch;
@@ -18,34 +16,28 @@ mod end;
 mod errors;
 mod guard;
 mod input;
-mod last_dropped;
 mod lifetime;
 mod offline;
-mod offline_queue;
-mod reply_state;
 mod results;
-mod tags;
 
 pub use account::Stats;
 pub(crate) use guard::Guard;
-pub(crate) use reply_state::ReplyState;
 
+use crate::admission::{Admission, Admitted, Offline};
+use crate::clock::now;
+use crate::completion::{Caller, Completion, LastDropped, Left, ReplyState, Scope, current_span, is_traced};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::process::{Inside, Mark, Owner};
-use crate::reconnect::{self, NEVER};
-use crate::scope::{Caller, Scope, current_span, is_traced};
-use crate::writer::Writer;
-use account::Account;
-use admission::{Admission, Admitted};
-use completion::Completion;
+use crate::reconnect;
+use crate::reconnect::NEVER;
+use crate::shared::account::Account;
+use crate::shared::errors::ErrorDelivery;
+use crate::shared::guard::StandIns;
+use crate::shared::lifetime::Lifetime;
+use crate::transport::Writer;
 use draw_protocol::client::Connection;
 use draw_protocol::reconnect::Reconnect;
 use draw_protocol::{Hello, Request};
-use errors::ErrorDelivery;
-use guard::StandIns;
-use last_dropped::{LastDropped, Left};
-use lifetime::Lifetime;
-use offline::Offline;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -86,11 +78,6 @@ pub(crate) struct Wait {
     pub(crate) turn: Option<(u64, Instant)>,
     /// Whether it has let others run.
     has_yielded: bool,
-}
-
-/// Returns the time by the clock of the runtime, which a test may stop, or by the system's.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl fmt::Debug for Shared {
@@ -203,7 +190,7 @@ impl Shared {
         }
         let Wait { turn, has_yielded } = wait;
         // The clock is read under the lock, so that deadlines rise with the numbers of calls and of turns.
-        let at = state.admission.pace.clock(turn.is_some());
+        let at = state.admission.batching.clock(turn.is_some());
         if self.owner.is_other() {
             self.leave(Guard::of(inside, state));
             return Poll::Ready(Err(self.owner.refuse(Outcome::Rejected)));
@@ -252,7 +239,7 @@ impl Shared {
         } else {
             // While others wait for credit, each call has to take its turn.
             if state.admission.credit.is_empty() {
-                state.admission.pace.accepted();
+                state.admission.batching.accepted();
             }
             self.send(inside, state);
         }
@@ -264,7 +251,7 @@ impl Shared {
     #[inline(always)]
     fn send(&self, inside: Inside, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
-            && !state.admission.pace.is_fast()
+            && !state.admission.batching.is_fast()
             && let Ok(mut writer) = self.writer.try_lock()
             && writer.is_empty()
         {
@@ -275,7 +262,7 @@ impl Shared {
             let written = writer.poll_write(&mut Context::from_waker(Waker::noop()));
             drop(writer);
             let mut state = self.lock();
-            state.admission.pace.caller_wrote();
+            state.admission.batching.caller_wrote();
             // On a new connection, what goes before the call was taken alone.
             if !matches!(written, Poll::Ready(Ok(()))) || state.machine.unsent() > 0 {
                 state.wake_driver();

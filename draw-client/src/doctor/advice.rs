@@ -1,8 +1,8 @@
 //! What follows from the numbers, and only from them.
 
 use super::Client;
-use super::diagnosis::{Cure, Diagnosis, Finding, Site};
-use super::text::{about, seconds, thousands};
+use crate::doctor::diagnosis::{Cure, Diagnosis, Finding, Site};
+use crate::doctor::text::{about, seconds, thousands};
 use draw_protocol::Method;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! An account for each line of the program that makes calls.
 
-use super::diagnosis::Site;
-use super::span::Span;
+use crate::doctor::diagnosis::Site;
+use crate::doctor::span::Span;
 use crate::error::{Error, Outcome};
 use draw_protocol::client::Place;
 use draw_protocol::{Color, Method};

@@ -1,7 +1,7 @@
 //! What the doctor says, word for word, at times that were made up.
 
-use super::sites::Sites;
 use super::*;
+use crate::doctor::sites::Sites;
 use crate::error::{Lost, Outcome};
 use draw_protocol::{Color, Pixel};
 use std::panic::Location;

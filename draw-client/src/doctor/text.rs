@@ -1,12 +1,12 @@
 //! How a diagnosis reads.
 
-use super::diagnosis::{Diagnosis, Finding, Site};
+use crate::doctor::diagnosis::{Diagnosis, Finding, Site};
 use std::fmt;
 use std::time::Duration;
 
 /// Prints on standard error, whole, as [`say`](crate::say::say) does.
 pub(crate) fn print(text: &impl fmt::Display) {
-    crate::say::say(&text.to_string());
+    crate::stderr::print(&text.to_string());
 }
 
 /// One finding each, a line or two, as `DRAW_DOCTOR` prints them.

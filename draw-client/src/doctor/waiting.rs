@@ -1,7 +1,7 @@
 //! Who waits at the moment.
 
 use super::Wait;
-use super::sites::SiteId;
+use crate::doctor::sites::SiteId;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -44,8 +44,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sites::Sites;
     use super::*;
+    use crate::doctor::sites::Sites;
     use draw_protocol::Method;
     use std::panic::Location;
 

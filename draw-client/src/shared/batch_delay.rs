@@ -8,14 +8,14 @@ impl State {
     pub(crate) fn may_delay(&self) -> bool {
         let nothing_waits = self.admission.credit.is_empty() && self.completion.waiters.is_empty();
         let unsent = self.machine.unsent();
-        nothing_waits && self.lifetime.goes_on() && unsent > 0 && self.admission.pace.is_filling(unsent)
+        nothing_waits && self.lifetime.goes_on() && unsent > 0 && self.admission.batching.is_filling(unsent)
     }
 
     /// Begins a delay. The driver comes back by itself: it need not be woken.
     pub(crate) fn begin_delay(&mut self, driver: Thread) {
         self.admission.driver.delaying = Some(driver);
         if !std::mem::replace(&mut self.admission.driver.is_woken, true) {
-            self.admission.pace.driver_woken();
+            self.admission.batching.driver_woken();
         }
     }
 

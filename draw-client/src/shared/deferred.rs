@@ -1,9 +1,8 @@
 //! Work that is deferred until the lock of the state is free.
 
 use super::{Guard, State};
+use crate::completion::{Tag, Telling, is_traced};
 use crate::error::Late;
-use crate::late::Telling;
-use crate::scope::{Tag, is_traced};
 
 /// Work that runs code of the program or of a `tracing` subscriber, which may call the display. Usually there is none. Code that may have
 /// added some gives the lock back with [`State::release`].

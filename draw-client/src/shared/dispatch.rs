@@ -1,9 +1,8 @@
 //! Dispatches late errors: to a callback on the thread for callbacks, or to the next `sync` or `close`.
 
 use super::{Shared, State, end};
-use crate::late::{Callback, Failed, LateError, Telling, Work};
-use crate::scope::Scope;
-use crate::status::{Status, StatusCallback};
+use crate::completion::{Callback, Failed, Scope, Telling, Work};
+use crate::error::{LateError, Status, StatusCallback};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -83,14 +82,14 @@ impl Shared {
 
     /// Runs the callbacks: the body of their thread.
     fn run_callbacks(&self, inbox: &Receiver<Work>) {
-        crate::late::enter_callback_of(self.address());
+        crate::completion::enter_callback_of(self.address());
         let mut watcher = None;
         for work in inbox {
             match work {
                 Work::Watch(callback) => watcher = Some(callback),
                 Work::Status(status) => invoke(&mut watcher, status),
                 Work::Tell(listener, telling) => self.tell_now(&listener, telling),
-                Work::Dispose(callback) => crate::scope::drop_quietly(callback),
+                Work::Dispose(callback) => crate::completion::drop_quietly(callback),
                 Work::Over => break,
             }
         }

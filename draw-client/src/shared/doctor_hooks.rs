@@ -1,6 +1,7 @@
 //! Reports to the doctor, if there is one.
 
-use super::{Shared, State, now};
+use super::{Shared, State};
+use crate::clock::now;
 use crate::doctor::{self, Diagnosis, Wait};
 use crate::error::Error;
 use draw_protocol::Request;

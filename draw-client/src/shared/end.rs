@@ -1,12 +1,11 @@
 //! The end of a connection: by `close`, with its last handle, or because it is lost.
 
-use super::{ReplyState, Shared, State, now};
-use crate::blocking::wait::wait_until;
-use crate::error::{Error, Late, Lost, Outcome, Result};
-use crate::late::{Failed, LateError, Telling};
-use crate::limits;
-use crate::say;
-use crate::scope::Scope;
+use super::{Shared, State};
+use crate::block_on::block_on_until;
+use crate::clock::now;
+use crate::completion::{Failed, ReplyState, Scope, Telling};
+use crate::error::{Error, Late, LateError, Lost, Outcome, Result};
+use crate::{limits, stderr};
 use draw_protocol::client::{GivenUp, Made};
 use draw_protocol::text::excerpt;
 use std::collections::HashMap;
@@ -129,7 +128,7 @@ impl Shared {
 
     /// Returns whether this is the thread of this connection's callbacks.
     pub(crate) fn is_callback(&self) -> bool {
-        crate::late::is_callback_of(self.address())
+        crate::completion::is_callback_of(self.address())
     }
 }
 
@@ -141,7 +140,7 @@ pub(super) fn report_unheard(state: &mut State) {
         // A program that `sync` has told of the loss knows what it means for the calls before.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
         if !(state.errors.is_loss_told && late.errors().iter().all(is_loss)) {
-            say::say(&untold(&late));
+            stderr::print(&untold(&late));
         }
         state.errors.deferred.report_unheard(late);
     }
@@ -179,7 +178,7 @@ impl Shared {
         self.end(Lost::DriverGone);
         if is_last && !self.is_callback() {
             let deadline = Instant::now() + limits::FAREWELL;
-            if wait_until(poll_fn(|cx| self.poll_told(cx)), deadline).is_none() {
+            if block_on_until(poll_fn(|cx| self.poll_told(cx)), deadline).is_none() {
                 self.report_undelivered();
             }
         }
@@ -189,7 +188,7 @@ impl Shared {
     #[cold]
     pub(crate) fn tell_unseen(&self, calls: u64) {
         let forked = self.owner.forked();
-        say::say(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
+        stderr::print(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
     }
 
     /// Prints that an error callback does not return, and is no longer waited for.
@@ -197,7 +196,7 @@ impl Shared {
     pub(crate) fn report_undelivered(&self) {
         let calls = self.lock().errors.late.undelivered();
         if calls > 0 {
-            say::say(&format!(
+            stderr::print(&format!(
                 "draw-client: an error callback has not come to its end; it was to hear of {calls} calls that failed\n"
             ));
         }
@@ -220,7 +219,7 @@ impl State {
     pub(crate) fn close(&mut self, now: Instant) {
         self.lifetime.closing.get_or_insert(now);
         self.say_last_words(now);
-        self.admission.pace.check_next();
+        self.admission.batching.check_next();
         self.admission.credit.wake_all();
         self.wake_driver();
         self.end_delay();

@@ -177,11 +177,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now;
     use crate::error::DisconnectReason;
     use crate::process::Owner;
-    use crate::reconnect::{self, NEVER};
-    use crate::shared::now;
-    use crate::writer::Writer;
+    use crate::reconnect;
+    use crate::reconnect::NEVER;
+    use crate::transport::Writer;
     use draw_printer::Printer;
     use draw_protocol::Hello;
     use draw_protocol::client::Connection;

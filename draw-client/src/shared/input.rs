@@ -1,9 +1,9 @@
 //! Handles what the display sends: results, and the end of an outage.
 
-use super::{ReplyState, Shared, State, now};
-use crate::error::{Error, Lost};
-use crate::late::Failed;
-use crate::status::{Picture, Status};
+use super::{Shared, State};
+use crate::clock::now;
+use crate::completion::{Failed, ReplyState};
+use crate::error::{Error, Lost, Picture, Status};
 use draw_protocol::client::Event;
 use std::time::Instant;
 

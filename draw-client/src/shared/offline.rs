@@ -4,56 +4,17 @@
 //! cannot be taken back, and it may be full of what was sent before. They go on to it in order, when there is another connection or
 //! credit. Until all of them have, no other call is made, so that none overtakes them.
 
-use super::admission::Admitted;
-use super::offline_queue::{OfflineQueue, Waiting};
-use super::{Guard, ReplyState, Shared, State, now};
-use crate::error::{Error, Result};
-use crate::late::{Dropped, Failed, FailedCall, is_callback_of};
-use crate::options::WhileOffline;
-use crate::scope::{Caller, Tag};
-use crate::status::Status;
+use super::{Guard, Shared, State};
+use crate::admission::{Admitted, Waiting, WhileOffline};
+use crate::clock::now;
+use crate::completion::{Caller, Failed, ReplyState, Tag, is_callback_of};
+use crate::error::{Error, FailedCall, Result};
 use draw_protocol::Request;
 use draw_protocol::client::Made;
 use draw_protocol::reconnect::Progress;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Span;
-
-/// The calls that the machine has not been given, and what was dropped of them. The numbers in `queue` are above those of all calls of
-/// the machine. `dropped` and `dropped_calls` are reported before anything that ends the outage.
-#[derive(Default)]
-pub(crate) struct Offline {
-    /// What happens to calls during an outage.
-    pub(crate) policy: WhileOffline,
-    pub(super) queue: OfflineQueue,
-    /// How many calls were dropped since the connection was lost, and those that become late errors.
-    dropped_calls: u64,
-    dropped: Dropped,
-    /// A display that was behind has caught up, and the program has not been told what was dropped meanwhile.
-    has_caught_up: bool,
-    /// There is another connection, and the program has not been told.
-    pub(super) resumed: Option<Status>,
-}
-
-impl Offline {
-    /// Returns what the program is told of the calls that were dropped.
-    pub(crate) fn take_dropped(&mut self) -> Option<Status> {
-        self.has_caught_up = false;
-        let calls = std::mem::take(&mut self.dropped_calls);
-        (calls > 0).then_some(Status::Dropped { calls })
-    }
-
-    /// Returns whether an outage, or the time of a display that was behind, is over and the program has not been told.
-    pub(crate) fn has_news(&self) -> bool {
-        self.has_caught_up || self.resumed.is_some()
-    }
-
-    /// Returns what the program is told then, in order: what was dropped, and that there is another connection.
-    pub(crate) fn take_news(&mut self) -> [Option<Status>; 2] {
-        let resumed = self.resumed.take();
-        [self.take_dropped(), resumed]
-    }
-}
 
 impl Shared {
     /// Accepts a call into the offline queue, and returns its number. Older ones may be dropped for it.
@@ -100,7 +61,7 @@ impl Shared {
             let tag = &oldest.tag;
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
             let last = state.last_number();
-            let call = || FailedCall::new(oldest.made(), last, tag, now());
+            let call = || FailedCall::new(oldest.made(), last, tag.path(), now());
             state.offline.dropped.add(listener, tag.span.as_ref(), call);
             state.errors.deferred.drop(oldest.tag);
             return;
@@ -224,7 +185,7 @@ impl State {
 
     /// Notes that the connection is lost, and that there may be another.
     pub(crate) fn handle_outage(&mut self) {
-        self.admission.pace.check_next();
+        self.admission.batching.check_next();
         if self.offline.policy != WhileOffline::Wait {
             // Those that wait for credit need not wait any longer.
             self.admission.credit.wake_all();
@@ -247,9 +208,9 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::completion::Scope;
     use crate::error::{DisconnectReason, Lost};
     use crate::reconnect;
-    use crate::scope::Scope;
     use draw_protocol::client::Connection;
     use draw_protocol::reconnect::Policy;
     use draw_protocol::{Color, Hello};

@@ -1,9 +1,10 @@
 //! Results of replies, from when they are awaited until they are dropped.
 
-use super::{ReplyState, Shared, State, now};
+use super::{Shared, State};
+use crate::clock::now;
+use crate::completion::{Failed, ReplyState};
 use crate::doctor;
 use crate::error::{Error, Outcome, Result};
-use crate::late::Failed;
 use draw_protocol::Answer;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -22,7 +23,7 @@ impl Shared {
         if let Some(error) = state.stands_in() {
             return Poll::Ready(Err(error));
         }
-        state.admission.pace.answer_waited_for();
+        state.admission.batching.answer_waited_for();
         if state.completion.is_done(number) {
             state.completion.waiters.remove(number);
             state.note_answered(number);

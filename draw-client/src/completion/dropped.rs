@@ -1,0 +1,60 @@
+//! Calls that were dropped while the display was gone or behind, and whose late error is still to be told.
+
+use super::{Scope, Telling};
+use crate::error::{Error, FailedCall, LateError};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tracing::Span;
+
+/// How many of one outage are told by name; the others are counted. Millions may be dropped in a second, each would take some
+/// 200 bytes, and a person reads the first few.
+const NAMED: u64 = 100;
+
+/// Those of one outage. Each callback is told once, when it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    tellings: Vec<(Option<Arc<Scope>>, Calls)>,
+    /// The index in `tellings` by the address of the callback's scope; `None` for the next `sync` or `close`.
+    places: HashMap<Option<usize>, usize>,
+    named: u64,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    named: Vec<FailedCall>,
+    spans: Vec<Option<Arc<Span>>>,
+    more: u64,
+}
+
+impl Dropped {
+    /// One more, whose error is for the callback of `listener`. `call` is asked for if it will be named.
+    pub(crate) fn add(
+        &mut self,
+        listener: Option<&Arc<Scope>>,
+        span: Option<&Arc<Span>>,
+        call: impl FnOnce() -> FailedCall,
+    ) {
+        let place =
+            *self.places.entry(listener.map(|scope| Arc::as_ptr(scope).addr())).or_insert_with(|| {
+                self.tellings.push((listener.cloned(), Calls::default()));
+                self.tellings.len() - 1
+            });
+        let calls = &mut self.tellings[place].1;
+        // Every callback is told of one at least.
+        if self.named < NAMED || calls.named.is_empty() {
+            self.named += 1;
+            calls.named.push(call());
+            calls.spans.push(span.cloned());
+        } else {
+            calls.more += 1;
+        }
+    }
+
+    /// All of them, for whom they are. It is empty then.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (Option<Arc<Scope>>, Telling)> + use<> {
+        let Dropped { tellings, .. } = std::mem::take(self);
+        tellings.into_iter().map(|(listener, Calls { named, spans, more })| {
+            (listener, Telling::new(LateError::dropped(named, more, Error::Dropped), spans))
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! Scopes, parts of a program with error callbacks of their own; and the caller of a call.
+
+use super::{Callback, Work};
+use crate::error::LateError;
+use draw_protocol::client::Place;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+
+/// A part of the program, or all of it, with its callback if it has one.
+///
+/// Only the connection's thread for callbacks runs and drops a callback. So that happens under no lock, in no call and not on
+/// the connection's task, whatever the callback holds and wherever the scope is dropped.
+pub(crate) struct Scope {
+    /// Its name behind those of the scopes around it; empty for the display's own.
+    path: Arc<str>,
+    outer: Option<Arc<Scope>>,
+    /// Held to take something out or to put it in, never while a callback runs or is dropped.
+    listener: Mutex<Listener>,
+}
+
+enum Listener {
+    /// Errors are for the scope around this one.
+    None,
+    /// A callback, and where it goes in the end.
+    Waits(Callback, Sender<Work>),
+    /// Its thread has it.
+    Runs,
+}
+
+impl Scope {
+    /// The display's own.
+    pub(crate) fn outermost() -> Scope {
+        Scope { path: "".into(), outer: None, listener: Mutex::new(Listener::None) }
+    }
+
+    pub(crate) fn within(outer: &Arc<Scope>, name: &str) -> Scope {
+        let path = if outer.path.is_empty() { name.into() } else { format!("{}/{name}", outer.path).into() };
+        Scope { path, outer: Some(Arc::clone(outer)), listener: Mutex::new(Listener::None) }
+    }
+
+    pub(crate) fn is_outermost(&self) -> bool {
+        self.outer.is_none()
+    }
+
+    pub(crate) fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
+    /// The nearest with a callback: this one, or one around it.
+    pub(crate) fn listener(self: &Arc<Scope>) -> Option<&Arc<Scope>> {
+        let mut scope = self;
+        while let Listener::None = *scope.lock() {
+            scope = scope.outer.as_ref()?;
+        }
+        Some(scope)
+    }
+
+    /// From now on this callback hears, in place of any other. `end` leads to the thread that runs it.
+    pub(crate) fn listen(&self, callback: Callback, end: Sender<Work>) {
+        let old = std::mem::replace(&mut *self.lock(), Listener::Waits(callback, end));
+        dispose(old);
+    }
+
+    /// Runs the callback, and returns whether it ended without a panic. Called by the thread for callbacks.
+    pub(crate) fn invoke(&self, error: LateError) -> bool {
+        let Listener::Waits(mut callback, end) = std::mem::replace(&mut *self.lock(), Listener::Runs) else {
+            return true;
+        };
+        let is_well = catch_unwind(AssertUnwindSafe(|| callback(error))).is_ok();
+        let mut listener = self.lock();
+        if let Listener::Runs = *listener {
+            *listener = Listener::Waits(callback, end);
+            return is_well;
+        }
+        // There is another by now, which it may have set itself.
+        drop(listener);
+        drop_quietly(callback);
+        is_well
+    }
+
+    /// There is nothing more to hear. Called by the thread for callbacks.
+    pub(crate) fn fall_silent(&self) {
+        if let Listener::Waits(callback, _) = std::mem::replace(&mut *self.lock(), Listener::None) {
+            drop_quietly(callback);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Listener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        // Not locked: no other thread has it, except one that does not exist in a forked process.
+        let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
+        dispose(std::mem::replace(listener, Listener::None));
+        // One by one: scopes may lie within each other deeper than the stack is.
+        let mut outer = self.outer.take();
+        while let Some(mut scope) = outer.and_then(Arc::into_inner) {
+            outer = scope.outer.take();
+        }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scope").field(&self.path).finish()
+    }
+}
+
+/// Hands a callback that is not needed any more to the thread that ran it.
+fn dispose(listener: Listener) {
+    if let Listener::Waits(callback, end) = listener {
+        // Should that thread have ended at this very moment, it is dropped here: no lock is held.
+        _ = end.send(Work::Dispose(callback));
+    }
+}
+
+/// Drops what belongs to the program, on a thread that has to go on.
+pub(crate) fn drop_quietly(callback: Callback) {
+    if catch_unwind(AssertUnwindSafe(|| drop(callback))).is_err() {
+        tracing::error!("what an error callback held panicked when it was dropped");
+    }
+}
+
+/// The caller of a call: a line of the program, in a scope.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'d> {
+    pub(crate) place: Place,
+    pub(crate) scope: &'d Arc<Scope>,
+}
+
+/// Whether anybody may hear of late errors as events: if not, no span need be found.
+#[inline]
+pub(crate) fn is_traced() -> bool {
+    LevelFilter::current() >= LevelFilter::WARN
+}
+
+#[cold]
+pub(crate) fn current_span() -> Option<Arc<Span>> {
+    let span = Span::current();
+    (!span.is_none()).then(|| Arc::new(span))
+}
+
+/// What is kept of a call's caller, beside its line, until the call is done.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tag {
+    /// Nothing is the display's own.
+    pub(crate) scope: Option<Arc<Scope>>,
+    pub(crate) span: Option<Arc<Span>>,
+}
+
+impl Tag {
+    /// Returns the path of the scope. `None` for the display's own.
+    pub(crate) fn path(&self) -> Option<&Arc<str>> {
+        self.scope.as_ref().map(|scope| scope.path())
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.scope.is_none() && self.span.is_none()
+    }
+}
+
+impl PartialEq for Tag {
+    fn eq(&self, other: &Tag) -> bool {
+        self.scope.as_ref().map(Arc::as_ptr) == other.scope.as_ref().map(Arc::as_ptr)
+            && self.span == other.span
+    }
+}
