@@ -8,7 +8,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How long a thread sleeps at most before it checks its deadline itself, since the thread that would wake it may be gone.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Waits until the future is ready. A future that is ready at once, as of nearly all drawing calls, costs no more than a poll.
 #[inline]
@@ -28,7 +28,7 @@ fn sleep<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park_timeout(LOOK),
+            Poll::Pending => std::thread::park_timeout(POLL_INTERVAL),
         }
     }
 }
@@ -43,7 +43,7 @@ pub(crate) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<
             return Some(output);
         }
         let left = deadline.checked_duration_since(Instant::now())?;
-        std::thread::park_timeout(left.min(LOOK));
+        std::thread::park_timeout(left.min(POLL_INTERVAL));
     }
 }
 

@@ -20,6 +20,6 @@ pub(crate) use in_flight::Completion;
 pub(crate) use last_dropped::{LastDropped, Left};
 pub(crate) use late_queue::{Callback, Failed, LateQueue, Work, enter_callback_of, is_callback_of};
 pub(crate) use reply_state::ReplyState;
-pub(crate) use report::Telling;
+pub(crate) use report::LateReport;
 pub(crate) use scope::{Caller, Scope, Tag, current_span, drop_quietly, is_traced};
 pub(crate) use waiters::Waiters;

@@ -112,7 +112,7 @@ impl Doctor {
         Doctor {
             client,
             began: now,
-            sites: Sites::new(sites::MOST_SITES),
+            sites: Sites::new(sites::MAX_SITES),
             last_made: 0,
             under_way: VecDeque::new(),
             waits: Waiting::default(),
@@ -135,7 +135,7 @@ impl Doctor {
     #[inline]
     pub(crate) fn made(&mut self, number: u64, request: &Request<'_>, place: Place, at: Option<Instant>) {
         let site = self.count(place, request);
-        self.set_out(number, site, at);
+        self.sent(number, site, at);
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl Doctor {
     }
 
     #[inline]
-    fn set_out(&mut self, number: u64, site: SiteId, at: Option<Instant>) {
+    fn sent(&mut self, number: u64, site: SiteId, at: Option<Instant>) {
         if self.under_way.back().is_none_or(|&(_, last)| last != site) {
             self.under_way.push_back((number, site));
         }
@@ -160,15 +160,15 @@ impl Doctor {
         }
     }
 
-    /// A call was accepted that is not made yet: it may [go on](Doctor::goes_on), or be dropped.
+    /// A call was accepted that is not made yet: it may [go on](Doctor::dequeued), or be dropped.
     pub(crate) fn accepted(&mut self, request: &Request<'_>, place: Place) {
         self.count(place, request);
     }
 
     /// A call that was accepted before is made.
-    pub(crate) fn goes_on(&mut self, number: u64, method: Method, place: Place, now: Instant) {
+    pub(crate) fn dequeued(&mut self, number: u64, method: Method, place: Place, now: Instant) {
         let site = self.sites.find(place, method);
-        self.set_out(number, site, Some(now));
+        self.sent(number, site, Some(now));
     }
 
     /// Every call up to this number is done.
@@ -197,7 +197,7 @@ impl Doctor {
     }
 
     /// A call that was made has to wait for its answer.
-    pub(crate) fn answer_waited_for(&mut self, number: u64, now: Instant) {
+    pub(crate) fn answer_awaited(&mut self, number: u64, now: Instant) {
         // It is not known if it was made before there was a doctor.
         let row = self.under_way.partition_point(|&(first, _)| first <= number);
         if let Some(&(_, site)) = row.checked_sub(1).and_then(|row| self.under_way.get(row)) {
@@ -206,13 +206,7 @@ impl Doctor {
     }
 
     /// The same of a call that was accepted and is not made yet.
-    pub(crate) fn answer_of_aside_waited_for(
-        &mut self,
-        number: u64,
-        method: Method,
-        place: Place,
-        now: Instant,
-    ) {
+    pub(crate) fn queued_answer_awaited(&mut self, number: u64, method: Method, place: Place, now: Instant) {
         let site = self.sites.find(place, method);
         self.wait_for_answer(number, site, now);
     }
@@ -223,7 +217,7 @@ impl Doctor {
     }
 
     /// A call has to wait for credit before it can be made.
-    pub(crate) fn credit_waited_for(&mut self, turn: u64, method: Method, place: Place, now: Instant) {
+    pub(crate) fn credit_awaited(&mut self, turn: u64, method: Method, place: Place, now: Instant) {
         let site = self.sites.find(place, method);
         self.begin(site, None, now);
         self.short_of_credit.begin(now);
@@ -287,7 +281,7 @@ impl Doctor {
     }
 
     /// So many calls failed, nobody was told, and nobody is left.
-    pub(crate) fn nobody_told(&mut self, calls: u64) {
+    pub(crate) fn unclaimed(&mut self, calls: u64) {
         self.untold += calls;
     }
 
@@ -317,7 +311,7 @@ impl Doctor {
     }
 
     /// The last one, once: for whoever prints it.
-    pub(crate) fn last_words(&mut self, now: Instant) -> Option<Diagnosis> {
+    pub(crate) fn last_diagnosis(&mut self, now: Instant) -> Option<Diagnosis> {
         (!std::mem::replace(&mut self.is_over, true)).then(|| self.diagnosis(0, now))
     }
 }

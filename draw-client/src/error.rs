@@ -5,7 +5,7 @@ mod picture;
 mod reason;
 mod status;
 
-pub(crate) use late::Told;
+pub(crate) use late::Described;
 pub use late::{FailedCall, LateError};
 pub use picture::Picture;
 pub use reason::DisconnectReason;

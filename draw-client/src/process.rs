@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How often a lock is tried that may never become free.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The process that made a connection.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +111,7 @@ impl Outer {
         let began = Instant::now();
         loop {
             match try_lock(lock) {
-                None if began.elapsed() < most => std::thread::sleep(LOOK),
+                None if began.elapsed() < most => std::thread::sleep(POLL_INTERVAL),
                 locked => return locked,
             }
         }

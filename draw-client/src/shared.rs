@@ -192,7 +192,7 @@ impl Shared {
         // The clock is read under the lock, so that deadlines rise with the numbers of calls and of turns.
         let at = state.admission.batching.clock(turn.is_some());
         if self.owner.is_other() {
-            self.leave(Guard::of(inside, state));
+            self.detach(Guard::of(inside, state));
             return Poll::Ready(Err(self.owner.refuse(Outcome::Rejected)));
         }
         if !*has_yielded && state.must_yield(at) {
@@ -208,7 +208,13 @@ impl Shared {
                 if let Some((id, _)) = turn.take() {
                     state.leave_queue(id);
                 }
-                return Poll::Ready(self.set_aside(Guard::of(inside, state), request, at, caller, span));
+                return Poll::Ready(self.enqueue_offline(
+                    Guard::of(inside, state),
+                    request,
+                    at,
+                    caller,
+                    span,
+                ));
             }
             Ok(Admitted::Wait) => {
                 let now = now();

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// How long the program waits for standard error. A stopped terminal, or a pipe that is not read, delays its end by no more.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Standard error was not written in time. The program does not wait for it again.
 static IS_UNREAD: AtomicBool = AtomicBool::new(false);
@@ -14,7 +14,7 @@ static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 /// Prints whole lines within a bounded time. If standard error cannot be written, they are lost.
 pub(crate) fn print(text: &str) {
     stderr().push(text.as_bytes(), Rank::Important);
-    if !IS_UNREAD.load(Relaxed) && !stderr().finish(PATIENCE) {
+    if !IS_UNREAD.load(Relaxed) && !stderr().finish(FLUSH_TIMEOUT) {
         IS_UNREAD.store(true, Relaxed);
     }
 }

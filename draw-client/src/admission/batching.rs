@@ -54,7 +54,7 @@ impl Batching {
     }
 
     /// An answer is waited for.
-    pub(crate) fn answer_waited_for(&mut self) {
+    pub(crate) fn answer_awaited(&mut self) {
         self.has_waited = true;
     }
 
@@ -86,17 +86,17 @@ impl Batching {
 
     /// Whether one more call may go ahead as the last one did, unchecked and at the same time.
     #[inline]
-    pub(crate) fn is_same(&self) -> bool {
+    pub(crate) fn may_join(&self) -> bool {
         self.left > 0
     }
 
     #[inline]
-    pub(crate) fn take_same(&mut self) {
+    pub(crate) fn join(&mut self) {
         self.left -= 1;
     }
 
     /// What the last call was checked for is not so any more.
-    pub(crate) fn check_next(&mut self) {
+    pub(crate) fn stop_joining(&mut self) {
         self.left = 0;
     }
 

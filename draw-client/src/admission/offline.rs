@@ -29,12 +29,12 @@ impl Offline {
     }
 
     /// Returns whether an outage, or the time of a display that was behind, is over and the program has not been told.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn has_status(&self) -> bool {
         self.has_caught_up || self.resumed.is_some()
     }
 
     /// Returns what the program is told then, in order: what was dropped, and that there is another connection.
-    pub(crate) fn take_news(&mut self) -> [Option<Status>; 2] {
+    pub(crate) fn take_status(&mut self) -> [Option<Status>; 2] {
         let resumed = self.resumed.take();
         [self.take_dropped(), resumed]
     }

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 /// How many calls that may be dropped can wait, and how many others: as many as requests may be under way. Each takes some 150 bytes
 /// besides its data.
-const MOST: usize = limits::CREDIT_CALLS as usize;
+const MAX_CALLS: usize = limits::CREDIT_CALLS as usize;
 /// Bytes of data of the calls that may be dropped: an image of 1920x1080. A single call may have more, and then waits alone.
-const MOST_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// Calls that have a number and that the machine has not been given. No part of them was sent, so certainly none was executed.
 #[derive(Debug, Default)]
@@ -107,9 +107,9 @@ impl OfflineQueue {
     /// own.
     pub(crate) fn has_place(&self, request: &Request<'_>) -> bool {
         if !request.method().may_be_dropped() {
-            return self.lasting.len() < MOST;
+            return self.lasting.len() < MAX_CALLS;
         }
-        self.droppable.len() < MOST && self.bytes < MOST_BYTES
+        self.droppable.len() < MAX_CALLS && self.bytes < MAX_BYTES
     }
 
     /// Adds a call. Its number is higher than those of all calls before it.
@@ -127,7 +127,7 @@ impl OfflineQueue {
 
     /// Takes out the oldest call that may be dropped if there are more than may wait. The newest stays, however large it is.
     pub(crate) fn overflow(&mut self) -> Option<Waiting> {
-        let is_over = self.droppable.len() > MOST || self.bytes > MOST_BYTES;
+        let is_over = self.droppable.len() > MAX_CALLS || self.bytes > MAX_BYTES;
         if is_over && self.droppable.len() > 1 { self.pop_drawing() } else { None }
     }
 

@@ -150,7 +150,7 @@ impl Inner {
             // What no display could execute was not sent.
             if self.stats.calls > before {
                 let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
-                let ended_at = if was_given_up { Instant::now() } else { link.heard_at };
+                let ended_at = if was_given_up { Instant::now() } else { link.received_at };
                 doctor.called(request, place, link.called_at, ended_at);
             }
             if let Err(error) = &result {
@@ -164,8 +164,9 @@ impl Inner {
         result
     }
 
-    fn say_last_words(&mut self) {
-        if let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_words(Instant::now())) {
+    fn print_last_diagnosis(&mut self) {
+        if let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_diagnosis(Instant::now()))
+        {
             doctor::print(&diagnosis);
         }
     }
@@ -179,7 +180,7 @@ impl Drop for Own {
             return;
         }
         let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inner.say_last_words();
+        inner.print_last_diagnosis();
         if let Ok(link) = &mut inner.link {
             link.finish();
         }
@@ -241,7 +242,7 @@ impl Display {
     /// [`Error::Disconnected`] if the connection was lost before, or belongs to the process that this one was forked from.
     pub fn close(&self) -> Result<()> {
         let mut inner = self.lock_here()?;
-        inner.say_last_words();
+        inner.print_last_diagnosis();
         match std::mem::replace(&mut inner.link, Err(DisconnectReason::Closed { unanswered_for: None })) {
             Ok(mut link) => {
                 link.finish();

@@ -47,7 +47,8 @@ impl ConnectOptions {
         let trace = debug::open(&format!("to {address}"));
         let dialer = tcp::dialer(host, port, self.connect_timeout);
         let greeting = (checks, display);
-        let (display, driver) = self.greet(stream.into(), Some(dialer), greeting, trace, deadline).await?;
+        let (display, driver) =
+            self.handshake(stream.into(), Some(dialer), greeting, trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -82,7 +83,7 @@ impl ConnectOptions {
     {
         let deadline = now() + self.connect_timeout;
         let (trace, checks) = (debug::open("over a stream"), self.checksums.unwrap_or(false));
-        self.greet(Halves::split(stream), None, (checks, None), trace, deadline).await
+        self.handshake(Halves::split(stream), None, (checks, None), trace, deadline).await
     }
 
     /// Connects a [`Display`] over streams that `connect` opens: the first, and another when one is lost. With it the client
@@ -111,13 +112,13 @@ impl ConnectOptions {
         };
         let checks = self.checksums.unwrap_or(false);
         let (display, driver) = self
-            .greet(Halves::split(stream), Some(Dialer::new(again)), (checks, None), trace, deadline)
+            .handshake(Halves::split(stream), Some(Dialer::new(again)), (checks, None), trace, deadline)
             .await?;
         tokio::spawn(driver);
         Ok(display)
     }
 
-    async fn greet(
+    async fn handshake(
         self,
         stream: Halves,
         dialer: Option<Dialer>,

@@ -65,8 +65,8 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Some(unseen @ 1..) = self.shared.leave_if_forked() {
-            self.shared.tell_unseen(unseen);
+        if let Some(unseen @ 1..) = self.shared.detach_if_forked() {
+            self.shared.report_unseen_calls(unseen);
         }
         let mut state = self.shared.lock();
         state.abandon(now());
@@ -182,7 +182,7 @@ impl Display {
     /// connection was lost before, or belongs to the process that this one was forked from; [`Error::Timeout`] if the display, or the callback, does not come to an end.
     pub async fn close(&self) -> Result<()> {
         let shared = &self.handle.shared;
-        shared.leave_if_forked();
+        shared.detach_if_forked();
         shared.lock().close(now());
         // The driver bounds the wait for the display. This bounds the wait for the callback, where there is a clock:
         // elsewhere than on a runtime the caller has chosen to wait. The callback does not wait for itself.
@@ -205,7 +205,7 @@ impl Display {
         .await;
         if request.method().is_barrier() {
             let mut state = self.handle.shared.lock();
-            state.errors.is_loss_told |= matches!(answer, Err(Error::Disconnected { .. }));
+            state.errors.is_loss_reported |= matches!(answer, Err(Error::Disconnected { .. }));
             if answer.is_ok()
                 && let Some(late) = state.errors.late.take_kept()
             {

@@ -205,7 +205,7 @@ impl Pipeline {
     /// [`Error::Timeout`](crate::Error::Timeout) if the display, or the callback, does not come to an end.
     pub fn close(&self) -> Result<()> {
         let shared = &self.last.shared;
-        shared.leave_if_forked();
+        shared.detach_if_forked();
         shared.lock().close(Instant::now());
         let deadline = Instant::now() + shared.longest_close();
         let closed = block_on_until(poll_fn(|cx| shared.poll_closed(cx)), deadline);

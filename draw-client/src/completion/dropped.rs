@@ -1,6 +1,6 @@
 //! Calls that were dropped while the display was gone or behind, and whose late error is still to be told.
 
-use super::{Scope, Telling};
+use super::{LateReport, Scope};
 use crate::error::{Error, FailedCall, LateError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const NAMED: u64 = 100;
 /// Those of one outage. Each callback is told once, when it is over.
 #[derive(Debug, Default)]
 pub(crate) struct Dropped {
-    tellings: Vec<(Option<Arc<Scope>>, Calls)>,
+    reports: Vec<(Option<Arc<Scope>>, Calls)>,
     /// The index in `tellings` by the address of the callback's scope; `None` for the next `sync` or `close`.
     places: HashMap<Option<usize>, usize>,
     named: u64,
@@ -36,10 +36,10 @@ impl Dropped {
     ) {
         let place =
             *self.places.entry(listener.map(|scope| Arc::as_ptr(scope).addr())).or_insert_with(|| {
-                self.tellings.push((listener.cloned(), Calls::default()));
-                self.tellings.len() - 1
+                self.reports.push((listener.cloned(), Calls::default()));
+                self.reports.len() - 1
             });
-        let calls = &mut self.tellings[place].1;
+        let calls = &mut self.reports[place].1;
         // Every callback is told of one at least.
         if self.named < NAMED || calls.named.is_empty() {
             self.named += 1;
@@ -51,10 +51,10 @@ impl Dropped {
     }
 
     /// All of them, for whom they are. It is empty then.
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = (Option<Arc<Scope>>, Telling)> + use<> {
-        let Dropped { tellings, .. } = std::mem::take(self);
-        tellings.into_iter().map(|(listener, Calls { named, spans, more })| {
-            (listener, Telling::new(LateError::dropped(named, more, Error::Dropped), spans))
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (Option<Arc<Scope>>, LateReport)> + use<> {
+        let Dropped { reports, .. } = std::mem::take(self);
+        reports.into_iter().map(|(listener, Calls { named, spans, more })| {
+            (listener, LateReport::new(LateError::dropped(named, more, Error::Dropped), spans))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The queue of late errors on their way to callbacks.
 
-use super::{Scope, Tag, Telling};
+use super::{LateReport, Scope, Tag};
 use crate::error::{Error, FailedCall, Late, LateError, Status, StatusCallback};
 use crate::limits;
 use std::io;
@@ -21,11 +21,11 @@ pub(crate) type Callback = Box<dyn FnMut(LateError) + Send>;
 /// What the thread for callbacks is given to do. It does it in order.
 pub(crate) enum Work {
     /// Tells this scope's callback.
-    Tell(Arc<Scope>, Telling),
+    Deliver(Arc<Scope>, LateReport),
     /// Drops a callback that is not needed any more.
     Dispose(Callback),
     /// From now on this callback hears of the connection.
-    Watch(StatusCallback),
+    SetStatusCallback(StatusCallback),
     /// Tells it.
     Status(Status),
     /// The connection has ended, and there is nothing more to tell.
@@ -38,7 +38,7 @@ pub(crate) struct LateQueue {
     /// To the thread for callbacks, once there is one.
     thread: Option<Sender<Work>>,
     /// Somebody hears of the connection.
-    is_watched: bool,
+    has_status_callback: bool,
     /// Every scope that has had a callback, to be told when the connection has ended. Some are gone.
     listeners: Vec<Weak<Scope>>,
     /// They were told, or there was none.
@@ -53,7 +53,7 @@ pub(crate) struct LateQueue {
 impl LateQueue {
     /// From now on this callback hears for that scope. It is handed back if there is nothing more to hear, and if it is
     /// the first and `start` finds no thread for it.
-    pub(crate) fn listen(
+    pub(crate) fn set_callback(
         &mut self,
         scope: &Arc<Scope>,
         callback: Callback,
@@ -67,7 +67,7 @@ impl LateQueue {
             Ok(thread) => thread.clone(),
             Err(error) => return Err((callback, error)),
         };
-        scope.listen(callback, thread);
+        scope.set_callback(callback, thread);
         if self.listeners.len() == self.listeners.capacity() {
             // Of scopes that come and go, a few times as many are kept here as there are at a time.
             self.listeners.retain(|scope| scope.strong_count() > 0);
@@ -78,19 +78,19 @@ impl LateQueue {
     }
 
     /// From now on this callback hears of the connection.
-    pub(crate) fn watch(
+    pub(crate) fn set_status_callback(
         &mut self,
         callback: StatusCallback,
         start: impl FnOnce(Receiver<Work>) -> io::Result<()>,
     ) -> io::Result<()> {
-        _ = self.thread(start)?.send(Work::Watch(callback));
-        self.is_watched = true;
+        _ = self.thread(start)?.send(Work::SetStatusCallback(callback));
+        self.has_status_callback = true;
         Ok(())
     }
 
     /// What has become of the connection: for its callback, if there is one.
-    pub(crate) fn tell_status(&self, status: Status) {
-        if let (true, Some(thread)) = (self.is_watched, &self.thread) {
+    pub(crate) fn report_status(&self, status: Status) {
+        if let (true, Some(thread)) = (self.has_status_callback, &self.thread) {
             _ = thread.send(Work::Status(status));
         }
     }
@@ -105,14 +105,14 @@ impl LateQueue {
     }
 
     /// To the callback of this scope, which has one.
-    pub(crate) fn pass_on(&mut self, listener: Arc<Scope>, telling: Telling) {
-        let calls = telling.error().calls().len() as u64;
+    pub(crate) fn pass_on(&mut self, listener: Arc<Scope>, report: LateReport) {
+        let calls = report.error().calls().len() as u64;
         self.undelivered += calls;
         // It runs until `finish` says that nothing more comes.
         let Some(thread) = &self.thread else { return };
-        if let Err(SendError(Work::Tell(_, telling))) = thread.send(Work::Tell(listener, telling)) {
+        if let Err(SendError(Work::Deliver(_, report))) = thread.send(Work::Deliver(listener, report)) {
             self.undelivered -= calls;
-            self.keep(telling.error());
+            self.keep(report.error());
         }
     }
 
@@ -149,7 +149,7 @@ impl LateQueue {
     }
 
     /// How many failed calls are kept for want of a callback.
-    pub(crate) fn untaken(&self) -> u64 {
+    pub(crate) fn kept_calls(&self) -> u64 {
         self.total
     }
 

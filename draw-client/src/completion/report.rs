@@ -1,24 +1,24 @@
 //! Late errors as `tracing` events, inside the span that was current at the call.
 
-use crate::error::{Error, FailedCall, LateError, Told};
+use crate::error::{Described, Error, FailedCall, LateError};
 use std::sync::Arc;
 use tracing::{Level, Span, dispatcher};
 
 /// A late error on its way, with the span of each of its calls.
 #[derive(Debug)]
-pub(crate) struct Telling {
+pub(crate) struct LateReport {
     error: LateError,
     /// Empty if there is none at all.
     spans: Vec<Option<Arc<Span>>>,
 }
 
-impl Telling {
+impl LateReport {
     /// `spans` are those of the error's calls, in order, or nothing.
-    pub(crate) fn new(error: LateError, mut spans: Vec<Option<Arc<Span>>>) -> Telling {
+    pub(crate) fn new(error: LateError, mut spans: Vec<Option<Arc<Span>>>) -> LateReport {
         if spans.iter().all(Option::is_none) {
             spans = Vec::new();
         }
-        Telling { error, spans }
+        LateReport { error, spans }
     }
 
     pub(crate) fn error(&self) -> &LateError {
@@ -72,6 +72,6 @@ fn event(call: &FailedCall, error: &Error, span: Option<&tracing::Id>) {
         fault = fault.map(|fault| &*fault.message),
         outcome = %error.outcome(),
         "{}",
-        Told(call, error)
+        Described(call, error)
     );
 }

@@ -26,9 +26,9 @@ enum Listener {
     /// Errors are for the scope around this one.
     None,
     /// A callback, and where it goes in the end.
-    Waits(Callback, Sender<Work>),
+    Idle(Callback, Sender<Work>),
     /// Its thread has it.
-    Runs,
+    Running,
 }
 
 impl Scope {
@@ -60,20 +60,21 @@ impl Scope {
     }
 
     /// From now on this callback hears, in place of any other. `end` leads to the thread that runs it.
-    pub(crate) fn listen(&self, callback: Callback, end: Sender<Work>) {
-        let old = std::mem::replace(&mut *self.lock(), Listener::Waits(callback, end));
+    pub(crate) fn set_callback(&self, callback: Callback, end: Sender<Work>) {
+        let old = std::mem::replace(&mut *self.lock(), Listener::Idle(callback, end));
         dispose(old);
     }
 
     /// Runs the callback, and returns whether it ended without a panic. Called by the thread for callbacks.
     pub(crate) fn invoke(&self, error: LateError) -> bool {
-        let Listener::Waits(mut callback, end) = std::mem::replace(&mut *self.lock(), Listener::Runs) else {
+        let Listener::Idle(mut callback, end) = std::mem::replace(&mut *self.lock(), Listener::Running)
+        else {
             return true;
         };
         let is_well = catch_unwind(AssertUnwindSafe(|| callback(error))).is_ok();
         let mut listener = self.lock();
-        if let Listener::Runs = *listener {
-            *listener = Listener::Waits(callback, end);
+        if let Listener::Running = *listener {
+            *listener = Listener::Idle(callback, end);
             return is_well;
         }
         // There is another by now, which it may have set itself.
@@ -83,8 +84,8 @@ impl Scope {
     }
 
     /// There is nothing more to hear. Called by the thread for callbacks.
-    pub(crate) fn fall_silent(&self) {
-        if let Listener::Waits(callback, _) = std::mem::replace(&mut *self.lock(), Listener::None) {
+    pub(crate) fn remove_callback(&self) {
+        if let Listener::Idle(callback, _) = std::mem::replace(&mut *self.lock(), Listener::None) {
             drop_quietly(callback);
         }
     }
@@ -115,7 +116,7 @@ impl fmt::Debug for Scope {
 
 /// Hands a callback that is not needed any more to the thread that ran it.
 fn dispose(listener: Listener) {
-    if let Listener::Waits(callback, end) = listener {
+    if let Listener::Idle(callback, end) = listener {
         // Should that thread have ended at this very moment, it is dropped here: no lock is held.
         _ = end.send(Work::Dispose(callback));
     }

@@ -17,7 +17,7 @@ pub(crate) struct Tags {
 }
 
 /// No scope has this address.
-const NOBODY: usize = 0;
+const NO_SCOPE: usize = 0;
 
 fn address(scope: &Arc<Scope>) -> usize {
     Arc::as_ptr(scope).addr()
@@ -42,7 +42,7 @@ impl Tags {
         let tag = Tag { scope: inner, span: span.cloned() };
         if self.runs.back().is_none_or(|(_, last)| *last != tag) {
             self.runs.push_back((call, tag));
-            self.last = if span.is_some() { NOBODY } else { address(scope) };
+            self.last = if span.is_some() { NO_SCOPE } else { address(scope) };
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// How many sites have an account of their own. A program with more lines that draw was made by another, and nobody reads
 /// that many; the others share one account.
-pub(super) const MOST_SITES: usize = 1_000;
+pub(super) const MAX_SITES: usize = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SiteId(u32);

@@ -50,7 +50,7 @@ impl Patient {
     }
 
     fn wait(&mut self, number: u64) {
-        self.doctor.answer_waited_for(number, self.now);
+        self.doctor.answer_awaited(number, self.now);
     }
 
     fn answered(&mut self, number: u64) {
@@ -332,7 +332,7 @@ fn waiting_for_credit_says_who_is_slow() {
     let mut patient = Patient::new(Client::Asynchronous);
     let place = here();
     for turn in 0..3 {
-        patient.doctor.credit_waited_for(turn, Method::DrawPixel, place, patient.now);
+        patient.doctor.credit_awaited(turn, Method::DrawPixel, place, patient.now);
     }
     patient.passes(600_000);
     for turn in 0..3 {
@@ -361,7 +361,7 @@ fn errors_that_nobody_took_and_idle_time_are_told() {
         "doctor: nothing to cure: 1 call in 60 s, and none waited.\n\
          doctor: the connection was idle 99 % of its 60 s: the time goes elsewhere in the program.\n",
     );
-    patient.doctor.nobody_told(1);
+    patient.doctor.unclaimed(1);
     assert_eq!(
         patient.doctor.diagnosis(2, patient.began + Duration::from_millis(310)).to_string(),
         "doctor: 3 calls failed and nobody was told: an error callback would hear of it, and so would a sync or close.\n"
@@ -400,12 +400,12 @@ fn whoever_waits_when_the_connection_ends_has_waited_until_then() {
     patient.doctor.ended(number, patient.now);
     patient.passes(500_000);
     patient.answered(number);
-    let diagnosis = patient.doctor.last_words(patient.now).unwrap();
+    let diagnosis = patient.doctor.last_diagnosis(patient.now).unwrap();
     assert_eq!(
         (diagnosis.held, diagnosis.sites[0].waited),
         (Duration::from_millis(100), Duration::from_millis(100))
     );
-    assert!(patient.doctor.last_words(patient.now).is_none(), "it is printed once");
+    assert!(patient.doctor.last_diagnosis(patient.now).is_none(), "it is printed once");
 }
 
 fn gone(outcome: Outcome) -> Error {
@@ -509,7 +509,7 @@ fn what_is_under_way_takes_an_entry_for_each_row_of_calls() {
     assert!(patient.doctor.under_way.is_empty());
     assert_eq!(patient.diagnosis().sites[0].location, Some(rects));
     // One that was made before there was a doctor.
-    patient.doctor.answer_waited_for(5, patient.now);
+    patient.doctor.answer_awaited(5, patient.now);
     assert_eq!(patient.diagnosis().waits, 1);
 }
 

@@ -202,11 +202,11 @@ impl LateError {
 }
 
 /// One call and what became of it, in one line.
-pub(crate) struct Told<'a>(pub(crate) &'a FailedCall, pub(crate) &'a Error);
+pub(crate) struct Described<'a>(pub(crate) &'a FailedCall, pub(crate) &'a Error);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Described<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told(call, error) = self;
+        let Described(call, error) = self;
         match error {
             Error::Fault(fault) => {
                 write!(f, "{call}: {}{}", fault.beside(&call.made.call), executed(call, fault, error))?;
@@ -224,7 +224,7 @@ impl fmt::Display for LateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut calls = self.calls();
         match (self.total(), calls.next()) {
-            (1, Some(call)) => Told(call, &self.error).fmt(f),
+            (1, Some(call)) => Described(call, &self.error).fmt(f),
             (count, first) => {
                 match self.calls {
                     Calls::Dropped(..) => write!(

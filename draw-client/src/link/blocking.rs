@@ -43,7 +43,7 @@ pub(crate) struct Link {
     /// When the last call was made, and when anything came last. The doctor uses these: two more readings of the clock would cost
     /// more than all that it does.
     pub(crate) called_at: Instant,
-    pub(crate) heard_at: Instant,
+    pub(crate) received_at: Instant,
     /// When the socket's timeout for reads was set to less than `timeout`, if it is.
     pub(crate) limited: Option<Instant>,
     pub(crate) trace: Printer,
@@ -53,7 +53,7 @@ pub(crate) struct Link {
 }
 
 /// How long a read may take at least.
-pub(crate) const LEAST: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST_READ: Duration = Duration::from_millis(1);
 
 /// Why waiting for an event ended without it.
 pub(crate) enum Failed {
@@ -85,7 +85,7 @@ impl Link {
             buffer: vec![0; limits::READ],
             timeout: peer.connect_timeout,
             called_at: Instant::now(),
-            heard_at: Instant::now(),
+            received_at: Instant::now(),
             limited: Some(Instant::now()),
             trace,
             peer,
@@ -120,8 +120,8 @@ impl Link {
                 self.dial_again(deadline)?;
             }
             let result = match self.reconnect.is_connected() {
-                true => self.talk(deadline, lent, &mut wanted).map(Some),
-                false => self.greet(deadline, &mut wanted),
+                true => self.exchange(deadline, lent, &mut wanted).map(Some),
+                false => self.handshake(deadline, &mut wanted),
             };
             let now = Instant::now();
             match result {
@@ -187,7 +187,7 @@ impl Link {
     }
 
     /// Waits for the answer to `hello`. What comes with it may be what is `wanted` already.
-    fn greet<T>(
+    fn handshake<T>(
         &mut self,
         deadline: Instant,
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
@@ -195,11 +195,11 @@ impl Link {
         let until = self.reconnect.poll_timeout().unwrap_or(deadline).min(deadline);
         // What has come while no call was made is read, however late it is.
         let now = Instant::now();
-        let until = until.max(now + LEAST);
+        let until = until.max(now + SHORTEST_READ);
         limit_reads(&self.stream, until - now)?;
         self.limited = Some(now);
         let mut found = None;
-        self.talk(until, &mut Lent::default(), &mut |event, machine: &Connection| {
+        self.exchange(until, &mut Lent::default(), &mut |event, machine: &Connection| {
             let is_greeted = match &event {
                 Some(Event::Welcome) => Some(()),
                 Some(Event::Resumed(standing, lost)) => {

@@ -24,7 +24,7 @@ const READS_PER_TURN: usize = 16;
 
 /// How long a stream that takes no more bytes is still read. What the display sent last is here already, but a runtime under load may
 /// take a while to notice.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a driver with a thread of its own delays a write while callers call again and again. A write then carries some 3,000
 /// calls instead of 300, which doubles the rate. The last call leaves so much later at most, unless its result is waited for;
@@ -171,8 +171,8 @@ impl Driver {
     fn poll_timer(&mut self, mut now: Instant, is_written: bool, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             let mut state = self.shared.lock();
-            let farewell = state.lifetime.farewell(self.shared.timeout);
-            if is_written && farewell.is_some() && state.is_idle() {
+            let shutdown_deadline = state.lifetime.shutdown_deadline(self.shared.timeout);
+            if is_written && shutdown_deadline.is_some() && state.is_idle() {
                 state.reconnect.give_up(Lost::Closed);
                 return Poll::Ready(Turn::Again);
             }
@@ -188,10 +188,10 @@ impl Driver {
                     return Poll::Ready(Turn::Lost(lost));
                 }
             }
-            if state.offline.has_news() {
-                let news = state.offline.take_news();
+            if state.offline.has_status() {
+                let news = state.offline.take_status();
                 drop(state);
-                news.into_iter().flatten().for_each(|status| self.shared.tell_status(status));
+                news.into_iter().flatten().for_each(|status| self.shared.report_status(status));
                 continue;
             }
             let attempt = state.reconnect.poll_timeout();
@@ -200,17 +200,17 @@ impl Driver {
                 state.reconnect.handle_timeout(now);
                 return Poll::Ready(if is_lost { Turn::TimedOut } else { Turn::Again });
             }
-            let last_words = self.broken.as_ref().map(|(_, until)| *until);
-            if let Some((end, after)) = farewell
+            let drain_until = self.broken.as_ref().map(|(_, until)| *until);
+            if let Some((end, after)) = shutdown_deadline
                 && end <= now
             {
                 let is_idle = state.is_idle();
                 state.reconnect.give_up(if is_idle { Lost::Closed } else { Lost::Unfinished { after } });
                 return Poll::Ready(Turn::Again);
             }
-            let farewell = farewell.map(|(end, _)| end);
+            let shutdown_deadline = shutdown_deadline.map(|(end, _)| end);
             let message = state.machine.poll_timeout();
-            let next = [state.next_deadline(), farewell, last_words, attempt, message];
+            let next = [state.next_deadline(), shutdown_deadline, drain_until, attempt, message];
             let next = next.into_iter().flatten().min();
             state.admission.driver.alarm = next;
             drop(state);
@@ -273,7 +273,7 @@ impl Driver {
                 Poll::Ready(Ok(())) => is_written = true,
                 // The other side may have said why it went.
                 Poll::Ready(Err(error)) => {
-                    self.broken = Some((Lost::io(error), now + LAST_WORDS));
+                    self.broken = Some((Lost::io(error), now + DRAIN_TIMEOUT));
                 }
                 Poll::Pending => {}
             }
@@ -321,7 +321,7 @@ impl Future for Driver {
         let this = self.get_mut();
         let mut now = now();
         if this.shared.is_forked() {
-            this.leave();
+            this.detach();
             return Poll::Ready(());
         }
         let end = loop {
@@ -340,7 +340,7 @@ impl Future for Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         if self.shared.is_forked() {
-            return self.leave();
+            return self.detach();
         }
         // Handles may live on; the other side is not to wait for them.
         let mut cx = Context::from_waker(Waker::noop());

@@ -24,12 +24,12 @@ impl State {
         wait: &Wait,
     ) -> Option<u64> {
         // (One that has a turn takes that, or those behind it would wait for it.)
-        if wait.turn.is_some() || !self.admission.batching.is_same() {
+        if wait.turn.is_some() || !self.admission.batching.may_join() {
             return None;
         }
         let made = self.machine.join(request, Some(caller.place))?;
         let number = self.completion.newest(made);
-        self.admission.batching.take_same();
+        self.admission.batching.join();
         self.accepted(number, caller, span);
         self.note_call(number, request, Some(caller.place), None);
         Some(number)
@@ -107,7 +107,7 @@ impl State {
     /// Gives a call a place in the queue for credit.
     pub(super) fn queue(&mut self, deadline: Instant, waker: &Waker) -> (u64, Instant) {
         self.account.stats.waits += 1;
-        self.admission.batching.check_next();
+        self.admission.batching.stop_joining();
         self.admission.credit.push(deadline, waker)
     }
 

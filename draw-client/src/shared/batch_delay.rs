@@ -8,7 +8,7 @@ impl State {
     pub(crate) fn may_delay(&self) -> bool {
         let nothing_waits = self.admission.credit.is_empty() && self.completion.waiters.is_empty();
         let unsent = self.machine.unsent();
-        nothing_waits && self.lifetime.goes_on() && unsent > 0 && self.admission.batching.is_filling(unsent)
+        nothing_waits && self.lifetime.is_in_use() && unsent > 0 && self.admission.batching.is_filling(unsent)
     }
 
     /// Begins a delay. The driver comes back by itself: it need not be woken.

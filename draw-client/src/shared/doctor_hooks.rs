@@ -13,7 +13,7 @@ impl Shared {
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         let state = self.lock();
         let doctor = state.account.doctor.as_ref()?;
-        Some(doctor.diagnosis(state.errors.late.untaken(), now()))
+        Some(doctor.diagnosis(state.errors.late.kept_calls(), now()))
     }
 }
 
@@ -28,30 +28,30 @@ impl State {
         at: Option<Instant>,
     ) {
         if self.account.doctor.is_some() {
-            self.tell_call(number, request, place, at);
+            self.record_call(number, request, place, at);
         }
     }
 
     /// Kept out of the path of every call, which then costs only a branch.
     #[cold]
     #[inline(never)]
-    fn tell_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
+    fn record_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, place) {
             doctor.made(number, request, place, at);
         }
     }
 
     /// Notes that a call was accepted into the offline queue.
-    pub(super) fn note_aside(&mut self, request: &Request<'_>, place: Place) {
+    pub(super) fn note_queued(&mut self, request: &Request<'_>, place: Place) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.accepted(request, place);
         }
     }
 
     /// Notes that a call of the offline queue is made now.
-    pub(super) fn note_goes_on(&mut self, made: &Made, now: Instant) {
+    pub(super) fn note_dequeued(&mut self, made: &Made, now: Instant) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
-            doctor.goes_on(made.number, made.call.method(), place, now);
+            doctor.dequeued(made.number, made.call.method(), place, now);
         }
     }
 
@@ -81,8 +81,8 @@ impl State {
     pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             match self.offline.queue.get_mut(number) {
-                Some(aside) => doctor.answer_of_aside_waited_for(number, aside.method(), aside.place, now),
-                None => doctor.answer_waited_for(number, now),
+                Some(queued) => doctor.queued_answer_awaited(number, queued.method(), queued.place, now),
+                None => doctor.answer_awaited(number, now),
             }
         }
     }
@@ -90,7 +90,7 @@ impl State {
     /// Notes that a wait for credit begins.
     pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: Place, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
-            doctor.credit_waited_for(turn, request.method(), place, now);
+            doctor.credit_awaited(turn, request.method(), place, now);
         }
     }
 
@@ -111,9 +111,9 @@ impl State {
     }
 
     /// Notes that late errors are about to be dropped, since the program has dropped everything that could take them.
-    pub(super) fn note_untold(&mut self) {
+    pub(super) fn note_unclaimed(&mut self) {
         if let Some(doctor) = &mut self.account.doctor {
-            doctor.nobody_told(self.errors.late.untaken());
+            doctor.unclaimed(self.errors.late.kept_calls());
         }
     }
 
@@ -122,15 +122,16 @@ impl State {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.ended(self.completion.last_settled(), now);
         }
-        self.say_last_words(now);
+        self.print_last_diagnosis(now);
     }
 
     /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done before `close` or
     /// the drop of the last handle returns, since the process may end then.
-    pub(super) fn say_last_words(&mut self, now: Instant) {
+    pub(super) fn print_last_diagnosis(&mut self, now: Instant) {
         if self.lifetime.ended.is_some()
             && (self.lifetime.closing.is_some() || self.lifetime.abandoned.is_some())
-            && let Some(diagnosis) = self.account.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
+            && let Some(diagnosis) =
+                self.account.doctor.as_mut().and_then(|doctor| doctor.last_diagnosis(now))
         {
             doctor::print(&diagnosis);
         }

@@ -3,7 +3,7 @@
 use super::{Shared, State};
 use crate::block_on::block_on_until;
 use crate::clock::now;
-use crate::completion::{Failed, ReplyState, Scope, Telling};
+use crate::completion::{Failed, LateReport, ReplyState, Scope};
 use crate::error::{Error, Late, LateError, Lost, Outcome, Result};
 use crate::{limits, stderr};
 use draw_protocol::client::{GivenUp, Made};
@@ -37,15 +37,15 @@ impl Shared {
         let begun = self.give_up(state, begun, &unknown, now);
         let mut unsent = self.give_up(state, unsent, &rejected, now);
         state.settle();
-        self.tell_lost(state, begun, &unknown);
-        self.tell_dropped(state);
-        unsent.extend(self.give_up_aside(state, &rejected, now));
-        self.tell_lost(state, unsent, &rejected);
+        self.report_lost(state, begun, &unknown);
+        self.report_dropped(state);
+        unsent.extend(self.give_up_queued(state, &rejected, now));
+        self.report_lost(state, unsent, &rejected);
         // Not before: errors that nothing is left to take are then printed together.
         state.lifetime.ended = Some(reason);
         self.keep_results(state);
         if state.lifetime.abandoned.is_some() {
-            report_unheard(state);
+            report_unclaimed(state);
         }
         state.note_end(now);
         state.take_waiting().for_each(Waker::wake);
@@ -77,20 +77,20 @@ impl Shared {
     }
 
     /// Reports calls that have failed with the connection. Each callback is called once, with all of its calls.
-    pub(super) fn tell_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
-        let (mut places, mut tellings) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
+    pub(super) fn report_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
+        let (mut places, mut reports) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
         for Failed { call, tag, .. } in lost {
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
             let place = *places.entry(listener.map(Arc::as_ptr)).or_insert_with(|| {
-                tellings.push((listener.cloned(), Vec::new(), Vec::new()));
-                tellings.len() - 1
+                reports.push((listener.cloned(), Vec::new(), Vec::new()));
+                reports.len() - 1
             });
-            tellings[place].1.push(call);
-            tellings[place].2.push(tag.span.clone());
+            reports[place].1.push(call);
+            reports[place].2.push(tag.span.clone());
             state.errors.deferred.drop(tag);
         }
-        for (listener, calls, spans) in tellings {
-            self.pass_on(state, listener, Telling::new(LateError::lost(calls, error.clone()), spans));
+        for (listener, calls, spans) in reports {
+            self.pass_on(state, listener, LateReport::new(LateError::lost(calls, error.clone()), spans));
         }
     }
 
@@ -98,7 +98,7 @@ impl Shared {
     /// itself does not wait for that.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
-        if let Some(error) = state.stands_in() {
+        if let Some(error) = state.stand_in_error() {
             return Poll::Ready(Err(error));
         }
         if let Some(reason) = state.lifetime.ended.clone()
@@ -112,7 +112,7 @@ impl Shared {
                 }
             });
         }
-        state.lifetime.add_bystander(cx.waker());
+        state.lifetime.add_close_waiter(cx.waker());
         Poll::Pending
     }
 
@@ -134,15 +134,15 @@ impl Shared {
 
 /// Prints the late errors that nothing is left to take, and reports them as an event. The program may end as soon as the last handle is
 /// dropped, so this is done before.
-pub(super) fn report_unheard(state: &mut State) {
-    state.note_untold();
+pub(super) fn report_unclaimed(state: &mut State) {
+    state.note_unclaimed();
     if let Some(late) = state.errors.late.take_kept() {
         // A program that `sync` has told of the loss knows what it means for the calls before.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
-        if !(state.errors.is_loss_told && late.errors().iter().all(is_loss)) {
+        if !(state.errors.is_loss_reported && late.errors().iter().all(is_loss)) {
             stderr::print(&untold(&late));
         }
-        state.errors.deferred.report_unheard(late);
+        state.errors.deferred.report_unclaimed(late);
     }
 }
 
@@ -159,12 +159,12 @@ fn untold(late: &Late) -> String {
 
 impl Shared {
     /// Is ready when the callbacks have been called with everything.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_delivered(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.errors.late.undelivered() == 0 {
             return Poll::Ready(());
         }
-        state.lifetime.add_bystander(cx.waker());
+        state.lifetime.add_close_waiter(cx.waker());
         Poll::Pending
     }
 
@@ -178,7 +178,7 @@ impl Shared {
         self.end(Lost::DriverGone);
         if is_last && !self.is_callback() {
             let deadline = Instant::now() + limits::FAREWELL;
-            if block_on_until(poll_fn(|cx| self.poll_told(cx)), deadline).is_none() {
+            if block_on_until(poll_fn(|cx| self.poll_delivered(cx)), deadline).is_none() {
                 self.report_undelivered();
             }
         }
@@ -186,7 +186,7 @@ impl Shared {
 
     /// Prints that calls were made after a fork and not drawn, whose callers were not told.
     #[cold]
-    pub(crate) fn tell_unseen(&self, calls: u64) {
+    pub(crate) fn report_unseen_calls(&self, calls: u64) {
         let forked = self.owner.forked();
         stderr::print(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
     }
@@ -208,9 +208,9 @@ impl State {
     pub(crate) fn abandon(&mut self, now: Instant) {
         self.lifetime.abandoned = Some(now);
         if self.lifetime.ended.is_some() {
-            report_unheard(self);
+            report_unclaimed(self);
         }
-        self.say_last_words(now);
+        self.print_last_diagnosis(now);
         self.wake_driver();
         self.end_delay();
     }
@@ -218,8 +218,8 @@ impl State {
     /// Begins to close: no call is accepted from now on, not even one that waits for credit.
     pub(crate) fn close(&mut self, now: Instant) {
         self.lifetime.closing.get_or_insert(now);
-        self.say_last_words(now);
-        self.admission.batching.check_next();
+        self.print_last_diagnosis(now);
+        self.admission.batching.stop_joining();
         self.admission.credit.wake_all();
         self.wake_driver();
         self.end_delay();
@@ -228,6 +228,6 @@ impl State {
     /// Takes everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
     pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waker> {
         let (credit, waiters) = (self.admission.credit.wakers(), self.completion.waiters.drain());
-        credit.chain(waiters).chain(self.lifetime.bystanders.drain(..))
+        credit.chain(waiters).chain(self.lifetime.close_waiters.drain(..))
     }
 }

@@ -10,7 +10,7 @@ pub(crate) struct ErrorDelivery {
     pub(crate) late: LateQueue,
     pub(super) deferred: Deferred,
     /// Whether a `sync` has returned that the connection is lost.
-    pub(crate) is_loss_told: bool,
+    pub(crate) is_loss_reported: bool,
 }
 
 impl ErrorDelivery {

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// How long a thread that is inside of another connection waits for the lock of this one. The lock is held for microseconds, and
 /// longer only if threads wait for each other.
-const STUCK: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often locking the state is tried in a process that was forked, where the thread that holds it may not exist.
-const TRIES: usize = 1_000;
+const LOCK_TRIES: usize = 1_000;
 
 /// The locked state. The lock is given back before the thread counts as outside, so a signal in between finds it free.
 pub(crate) struct Guard<'a> {
@@ -105,7 +105,7 @@ impl Shared {
         if self.owner.is_other() {
             return self.stand_ins.forked.lock(&self.owner.forked());
         }
-        let Some(mut state) = outer.wait_for(&self.state, self.mark, STUCK) else {
+        let Some(mut state) = outer.wait_for(&self.state, self.mark, LOCK_TIMEOUT) else {
             return self.stand_ins.reentrant.lock(&Lost::Reentrant);
         };
         self.note_dropped(&mut state);
@@ -118,11 +118,11 @@ impl Shared {
     }
 
     /// Abandons the state, if this process was forked and has not noticed before. Returns how many calls it may have made since.
-    pub(crate) fn leave_if_forked(&self) -> Option<u64> {
+    pub(crate) fn detach_if_forked(&self) -> Option<u64> {
         if !self.is_forked() || self.stand_ins.forked.is_used() {
             return None;
         }
-        let state = (0..TRIES).find_map(|_| {
+        let state = (0..LOCK_TRIES).find_map(|_| {
             let inside = Inside::enter(self.mark);
             let state = try_lock(&self.state);
             if state.is_none() {
@@ -130,13 +130,13 @@ impl Shared {
             }
             state.map(|state| Guard::of(inside, state))
         });
-        Some(state.map_or(0, |state| self.leave(state)))
+        Some(state.map_or(0, |state| self.detach(state)))
     }
 
     /// Abandons the state in a process that was forked: its lock is never given back. Wakers are kept for the driver. Returns how many
     /// calls may have been made since the fork.
     #[cold]
-    pub(super) fn leave(&self, state: Guard<'_>) -> u64 {
+    pub(super) fn detach(&self, state: Guard<'_>) -> u64 {
         let Guard { mut state, _inside } = state;
         self.stand_ins
             .forked
@@ -152,8 +152,8 @@ impl Shared {
 
     /// Abandons the state with the driver, in a process that was forked, and wakes everything that waits.
     #[cold]
-    pub(crate) fn leave_with_driver(&self) {
-        self.leave_if_forked();
+    pub(crate) fn detach_with_driver(&self) {
+        self.detach_if_forked();
         let woken =
             std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).completion.waiters.woken);
         woken.into_iter().for_each(Waker::wake);
@@ -163,7 +163,7 @@ impl Shared {
 impl State {
     /// Returns the error of a call that was made before, if this is a stand-in.
     #[inline]
-    pub(super) fn stands_in(&self) -> Option<Error> {
+    pub(super) fn stand_in_error(&self) -> Option<Error> {
         match &self.lifetime.ended {
             Some(Lost::Reentrant) => Some(Error::WouldDeadlock { in_callback: false }),
             Some(reason @ Lost::Forked { .. }) => {
@@ -211,13 +211,13 @@ mod tests {
             let own = shared.lock();
             let first = shared.lock();
             let second = shared.lock();
-            let told = [own.stands_in(), first.stands_in(), second.stands_in()];
+            let told = [own.stand_in_error(), first.stand_in_error(), second.stand_in_error()];
             assert!(
                 matches!(told, [None, Some(Error::WouldDeadlock { .. }), Some(Error::WouldDeadlock { .. })]),
                 "{told:?}"
             );
             drop((second, first, own));
-            assert!(shared.lock().stands_in().is_none(), "it goes on");
+            assert!(shared.lock().stand_in_error().is_none(), "it goes on");
         });
     }
 
@@ -226,11 +226,11 @@ mod tests {
         soon(|| {
             let mut shared = shared();
             shared.owner = Owner::elsewhere();
-            assert_eq!(shared.leave_if_forked(), Some(0));
-            assert_eq!(shared.leave_if_forked(), None, "it is known");
+            assert_eq!(shared.detach_if_forked(), Some(0));
+            assert_eq!(shared.detach_if_forked(), None, "it is known");
             let (first, second) = (shared.lock(), shared.lock());
             for state in [&first, &second] {
-                let told = state.stands_in();
+                let told = state.stand_in_error();
                 assert!(
                     matches!(told, Some(Error::Disconnected { reason: DisconnectReason::Forked { .. }, .. })),
                     "{told:?}"
@@ -249,7 +249,7 @@ mod tests {
                 scope.spawn(|| {
                     let _inside = a.lock();
                     tell.send(()).expect("it is waited for");
-                    assert!(b.lock().stands_in().is_none());
+                    assert!(b.lock().stand_in_error().is_none());
                 });
                 told.recv().expect("the other thread is inside");
                 drop(held);

@@ -19,7 +19,7 @@ use tracing::Span;
 impl Shared {
     /// Accepts a call into the offline queue, and returns its number. Older ones may be dropped for it.
     #[cold]
-    pub(super) fn set_aside(
+    pub(super) fn enqueue_offline(
         &self,
         mut state: Guard<'_>,
         request: &Request<'_>,
@@ -42,7 +42,7 @@ impl Shared {
             Tag { scope: inner, span: span.cloned() },
         );
         state.account.stats.calls += 1;
-        state.note_aside(request, caller.place);
+        state.note_queued(request, caller.place);
         while let Some(oldest) = state.offline.queue.overflow() {
             self.drop_call(&mut state, oldest);
         }
@@ -85,25 +85,25 @@ impl Shared {
     }
 
     /// Reports the late errors of calls that were dropped: the outage is over, or the display has caught up.
-    pub(super) fn tell_dropped(&self, state: &mut State) {
-        for (listener, telling) in state.offline.dropped.take() {
-            self.pass_on(state, listener, telling);
+    pub(super) fn report_dropped(&self, state: &mut State) {
+        for (listener, report) in state.offline.dropped.take() {
+            self.pass_on(state, listener, report);
         }
     }
 
     /// Makes calls of the offline queue, as far as there is credit.
     #[inline]
-    pub(super) fn go_on(&self, state: &mut State) {
+    pub(super) fn drain_offline_queue(&self, state: &mut State) {
         if !state.offline.queue.is_empty()
             && state.reconnect.outage().is_none()
             && state.lifetime.ended.is_none()
         {
-            self.empty_queue(state);
+            self.send_queued(state);
         }
     }
 
     #[cold]
-    fn empty_queue(&self, state: &mut State) {
+    fn send_queued(&self, state: &mut State) {
         let now = now();
         loop {
             let undelivered = state.errors.undelivered();
@@ -116,14 +116,14 @@ impl Shared {
             let Some(first) = state.offline.queue.pop() else { break };
             if first.method().is_barrier() {
                 // It returns what failed before it.
-                self.tell_dropped(state);
+                self.report_dropped(state);
             }
             match made {
                 Ok(made) => {
                     let (number, reply, span) = (first.number, first.reply, first.tag.span.as_ref());
                     let scope = first.tag.scope.as_ref().unwrap_or(&self.outermost);
                     state.completion.accept_numbered(made, number, reply, scope, span);
-                    state.note_goes_on(&first.made(), now);
+                    state.note_dequeued(&first.made(), now);
                     state.errors.deferred.drop(first.tag);
                 }
                 Err(fault) => {
@@ -132,7 +132,7 @@ impl Shared {
             }
         }
         if state.offline.queue.is_empty() {
-            self.tell_dropped(state);
+            self.report_dropped(state);
             state.offline.has_caught_up = state.offline.dropped_calls > 0;
             // What follows has the next number, although this one's call may never have been made.
             let next = state.machine.last_call() + 1;
@@ -144,7 +144,7 @@ impl Shared {
     }
 
     /// Fails the calls of the offline queue, since there will be no other connection. They have certainly not been sent.
-    pub(super) fn give_up_aside(&self, state: &mut State, error: &Error, now: Instant) -> Vec<Failed> {
+    pub(super) fn give_up_queued(&self, state: &mut State, error: &Error, now: Instant) -> Vec<Failed> {
         let mut dropped = Vec::new();
         while let Some(waiting) = state.offline.queue.pop() {
             let made = waiting.made();
@@ -185,7 +185,7 @@ impl State {
 
     /// Notes that the connection is lost, and that there may be another.
     pub(crate) fn handle_outage(&mut self) {
-        self.admission.batching.check_next();
+        self.admission.batching.stop_joining();
         if self.offline.policy != WhileOffline::Wait {
             // Those that wait for credit need not wait any longer.
             self.admission.credit.wake_all();
@@ -200,7 +200,7 @@ impl State {
     /// Returns what the connection has achieved, and whether another would have anything to do.
     pub(crate) fn progress(&self, timeout: Duration) -> Progress {
         let (is_busy, is_needed) =
-            (!self.is_idle(), !self.is_idle() || self.lifetime.farewell(timeout).is_none());
+            (!self.is_idle(), !self.is_idle() || self.lifetime.shutdown_deadline(timeout).is_none());
         Progress { is_busy, is_needed, ..self.machine.progress() }
     }
 }

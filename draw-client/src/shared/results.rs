@@ -20,10 +20,10 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
-        if let Some(error) = state.stands_in() {
+        if let Some(error) = state.stand_in_error() {
             return Poll::Ready(Err(error));
         }
-        state.admission.batching.answer_waited_for();
+        state.admission.batching.answer_awaited();
         if state.completion.is_done(number) {
             state.completion.waiters.remove(number);
             state.note_answered(number);
@@ -37,7 +37,7 @@ impl Shared {
         }
         let now = now();
         if deadline.is_none() && self.owner.is_other() {
-            self.leave(state);
+            self.detach(state);
             return Poll::Ready(Err(self.owner.refuse(Outcome::Unknown)));
         }
         let until = match *deadline {

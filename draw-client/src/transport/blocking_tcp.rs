@@ -51,14 +51,14 @@ pub(crate) fn limit_reads(stream: &TcpStream, left: Duration) -> io::Result<()> 
 const LATE: Duration = Duration::from_millis(10);
 
 /// Reads that end by the deadline, however slowly the bytes trickle in.
-pub(crate) struct Until<'a> {
+pub(crate) struct DeadlineReader<'a> {
     pub(crate) stream: &'a TcpStream,
     pub(crate) deadline: Instant,
     /// When the socket's timeout was set last for this deadline.
     pub(crate) limited: &'a mut Option<Instant>,
 }
 
-impl Until<'_> {
+impl DeadlineReader<'_> {
     /// Sets that the next read ends by the deadline.
     pub(crate) fn limit(&mut self) -> io::Result<()> {
         let now = Instant::now();
@@ -74,7 +74,7 @@ impl Until<'_> {
     }
 }
 
-impl Read for Until<'_> {
+impl Read for DeadlineReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.limit()?;
         self.stream.read(buffer)

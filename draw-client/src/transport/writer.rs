@@ -56,7 +56,7 @@ impl Writer {
     }
 
     /// The stream is another process's: it is neither used nor closed, which would end it there.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn detach(&mut self) {
         std::mem::forget(std::mem::replace(&mut self.stream, Box::new(tokio::io::sink())));
         (self.bytes, self.sent, self.is_held_back) = (Vec::new(), 0, false);
     }

@@ -19,7 +19,7 @@ impl Model {
 
     fn overflow(&mut self) -> Option<u64> {
         let (count, bytes) = self.droppable().fold((0, 0), |(n, sum), (_, _, bytes)| (n + 1, sum + bytes));
-        if (count <= MOST && bytes <= MOST_BYTES) || count == 1 {
+        if (count <= MAX_CALLS && bytes <= MAX_BYTES) || count == 1 {
             return None;
         }
         let oldest = self.waiting.iter().position(|(_, is_droppable, _)| *is_droppable)?;
@@ -91,7 +91,7 @@ fn it_holds_what_a_list_of_all_calls_would_hold() {
 fn of_many_small_calls_the_newest_stay_and_questions_take_no_place_from_them() {
     let mut room = OfflineQueue::default();
     let mut dropped = 0;
-    for number in 1..=3 * MOST as u64 {
+    for number in 1..=3 * MAX_CALLS as u64 {
         if number % 3 == 0 {
             assert!(room.has_place(&Request::Sync {}));
             come(&mut room, number, &Request::Sync {});
@@ -100,14 +100,14 @@ fn of_many_small_calls_the_newest_stay_and_questions_take_no_place_from_them() {
             dropped += std::iter::from_fn(|| room.overflow()).count();
         }
     }
-    assert_eq!((dropped, room.droppable.len(), room.lasting.len()), (MOST, MOST, MOST));
+    assert_eq!((dropped, room.droppable.len(), room.lasting.len()), (MAX_CALLS, MAX_CALLS, MAX_CALLS));
     assert!(!room.has_place(&Request::Sync {}), "questions that do not fit wait elsewhere");
     assert!(!room.has_place(&Request::Clear { color: Color::RED }));
 }
 
 #[test]
 fn a_single_call_may_have_more_than_all_others_together() {
-    let (mut room, image) = (OfflineQueue::default(), vec![1; MOST_BYTES + 4]);
+    let (mut room, image) = (OfflineQueue::default(), vec![1; MAX_BYTES + 4]);
     come(&mut room, 1, &Request::Clear { color: Color::RED });
     let width = image.len() as u32 / 4;
     come(&mut room, 2, &Request::PutImage { x: 0, y: 0, width, height: 1, rgba: &image });

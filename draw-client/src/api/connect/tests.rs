@@ -114,7 +114,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
             }
         });
     // No timer of the driver is to help it out before the test has failed.
-    let greeted = options.greet(
+    let greeted = options.handshake(
         staged(first, None, None, Some(end)),
         Some(Dialer::new(again)),
         (false, None),

@@ -1,8 +1,8 @@
 //! Writes and reads of a synchronous call, within its deadline.
 
-use super::{Failed, LEAST, Link};
+use super::{Failed, Link, SHORTEST_READ};
 use crate::error::Lost;
-use crate::transport::blocking_tcp::{Until, would_block};
+use crate::transport::blocking_tcp::{DeadlineReader, would_block};
 use draw_protocol::client::{Connection, Event, Lent};
 use draw_protocol::limits;
 use draw_protocol::trace::Direction;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 impl Link {
     /// Sends and reads on the present connection, until `wanted` finds what it wants.
-    pub(super) fn talk<T>(
+    pub(super) fn exchange<T>(
         &mut self,
         deadline: Instant,
         lent: &mut Lent<'_>,
@@ -33,7 +33,7 @@ impl Link {
                         Err(error) if would_block(&error) => 0,
                         read => read?,
                     };
-                    if let Some(found) = self.take_in(n, wanted)? {
+                    if let Some(found) = self.handle_received(n, wanted)? {
                         return Ok(found);
                     }
                 }
@@ -46,14 +46,14 @@ impl Link {
                 return Err(Failed::TimedOut);
             }
         }
-        let mut until = self.read_until(deadline);
+        let mut until = self.read_deadline(deadline);
         is_usual &= self.machine.poll_timeout().is_none();
         let result = loop {
             let read = match std::mem::take(&mut is_usual) {
                 true => self.read_some(until),
                 false => {
                     let limited = &mut self.limited;
-                    let limited = Until { stream: &self.stream, deadline: until, limited }.limit();
+                    let limited = DeadlineReader { stream: &self.stream, deadline: until, limited }.limit();
                     limited.and_then(|()| self.read_some(until))
                 }
             };
@@ -62,13 +62,13 @@ impl Link {
                     self.trace.end(Direction::ToClient);
                     break Err(Failed::Lost(Lost::Eof));
                 }
-                Ok(Some(n)) => match self.take_in(n, wanted) {
+                Ok(Some(n)) => match self.handle_received(n, wanted) {
                     Ok(Some(found)) => break Ok(found),
                     Ok(None) => {}
                     Err(failed) => break Err(failed),
                 },
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if would_block(&error) => match self.wait_on(deadline) {
+                Err(error) if would_block(&error) => match self.handle_read_timeout(deadline) {
                     Ok(later) => until = later,
                     Err(failed) => break Err(failed),
                 },
@@ -88,18 +88,18 @@ impl Link {
     }
 
     /// Returns until when a read may take, of a call that has this deadline.
-    fn read_until(&self, deadline: Instant) -> Instant {
+    fn read_deadline(&self, deadline: Instant) -> Instant {
         if !self.machine.is_checked() {
             return deadline;
         }
         let now = Instant::now();
         let look = self.machine.poll_timeout().unwrap_or(now + limits::DEAD_NETWORK);
         // What has come meanwhile is read, however late it is.
-        deadline.min(look.max(now + LEAST))
+        deadline.min(look.max(now + SHORTEST_READ))
     }
 
     /// Handles that nothing has come for as long as a read may take. Returns until when the next may.
-    fn wait_on(&mut self, deadline: Instant) -> Result<Instant, Failed> {
+    fn handle_read_timeout(&mut self, deadline: Instant) -> Result<Instant, Failed> {
         let now = Instant::now();
         if now >= deadline {
             return Err(Failed::TimedOut);
@@ -108,7 +108,7 @@ impl Link {
         if let Err(ended) = self.machine.handle_input(&mut &[][..], now) {
             return Err(Failed::Lost(Lost::Protocol(ended)));
         }
-        Ok(self.read_until(deadline))
+        Ok(self.read_deadline(deadline))
     }
 
     /// Writes once. Returns how many bytes.
@@ -143,7 +143,7 @@ impl Link {
         let before = body.len();
         // (Reads of 64 KiB take 60 system calls for a frame instead of 311. That was 6 % faster on one core, and 18 % slower on
         // two: a reader of that much falls asleep more often, and waking it costs the display.)
-        let until = Until { stream: &self.stream, deadline, limited: &mut self.limited };
+        let until = DeadlineReader { stream: &self.stream, deadline, limited: &mut self.limited };
         let read = until.take(room as u64).read_to_end(body);
         self.trace.pass(Direction::ToClient, &body[before..]);
         let n = read?;
@@ -151,13 +151,13 @@ impl Link {
     }
 
     /// Handles the first `n` bytes of the buffer.
-    fn take_in<T>(
+    fn handle_received<T>(
         &mut self,
         n: usize,
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
         let (mut input, now) = (&self.buffer[..n], Instant::now());
-        self.heard_at = now;
+        self.received_at = now;
         self.trace.pass(Direction::ToClient, input);
         let mut found = None;
         loop {
@@ -180,7 +180,7 @@ impl Link {
 
     fn read_goodbye<T>(&mut self, error: io::Error) -> Result<T, Failed> {
         if let Ok(n @ 1..) = self.stream.read(&mut self.buffer) {
-            self.take_in::<T>(n, &mut |_, _| None)?;
+            self.handle_received::<T>(n, &mut |_, _| None)?;
         }
         Err(error.into())
     }

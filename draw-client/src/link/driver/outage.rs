@@ -28,7 +28,7 @@ impl Driver {
         }
         let retry = self.shared.lock().reconnect.poll_retry();
         if let Some(retry) = retry {
-            self.shared.tell_status(reconnect::status(retry, at));
+            self.shared.report_status(reconnect::status(retry, at));
         }
     }
 
@@ -92,10 +92,10 @@ impl Driver {
     pub(super) fn end(&mut self, end: &End<Lost>, cx: &mut Context<'_>) {
         let lost = reconnect::lost(end);
         let dropped = self.shared.lock().offline.take_dropped();
-        dropped.into_iter().for_each(|status| self.shared.tell_status(status));
+        dropped.into_iter().for_each(|status| self.shared.report_status(status));
         // `connect` itself says that there never was a connection.
         if !matches!((end, &lost), (End::NeverConnected, _) | (_, Lost::Closed)) {
-            self.shared.tell_status(Status::Disconnected(lost.clone().into()));
+            self.shared.report_status(Status::Disconnected(lost.clone().into()));
         }
         // The other side reads all that was sent before it sees the end; there is nothing to wait for.
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,12 +114,12 @@ impl Driver {
 
     /// Leaves the connection to the process that this one was forked from. It is neither used nor closed here, which would end it
     /// there. (The runtime shares what it waits with, too: if a stream were dropped, the other process would never hear of it again.)
-    pub(super) fn leave(&mut self) {
+    pub(super) fn detach(&mut self) {
         std::mem::forget(std::mem::replace(&mut self.reader, Box::new(tokio::io::empty())));
         std::mem::forget(self.dialer.take());
         if let Ok(mut writer) = self.shared.writer.try_lock() {
-            writer.leave();
+            writer.detach();
         }
-        self.shared.leave_with_driver();
+        self.shared.detach_with_driver();
     }
 }
