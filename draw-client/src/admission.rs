@@ -32,7 +32,7 @@ pub(crate) struct Admission {
 #[derive(Default)]
 pub(crate) struct DriverWake {
     pub(crate) waker: Option<Waker>,
-    /// Whether it was told that there is something to do.
+    /// Whether it was woken since it last ran.
     pub(crate) is_woken: bool,
     /// Its thread, while it delays a write: see `batch_delay.rs`.
     pub(crate) delaying: Option<Thread>,
@@ -40,7 +40,7 @@ pub(crate) struct DriverWake {
     pub(crate) alarm: Option<Instant>,
 }
 
-/// What happens to a call.
+/// What happens to a call that asks to be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admitted {
     /// It is made now.

@@ -4,36 +4,36 @@ use super::{OfflineQueue, WhileOffline};
 use crate::completion::Dropped;
 use crate::error::Status;
 
-/// The calls that the machine has not been given, and what was dropped of them. The numbers in `queue` are above those of all calls of
-/// the machine. `dropped` and `dropped_calls` are reported before anything that ends the outage.
+/// Calls that the machine has not been given, and those that were dropped. The numbers in `queue` are above those of
+/// all calls of the machine. `dropped` and `dropped_calls` are reported before anything that ends the outage.
 #[derive(Default)]
 pub(crate) struct Offline {
     /// What happens to calls during an outage.
     pub(crate) policy: WhileOffline,
     pub(crate) queue: OfflineQueue,
-    /// How many calls were dropped since the connection was lost, and those that become late errors.
+    /// How many calls were dropped since the connection was lost, and those of them that become late errors.
     pub(crate) dropped_calls: u64,
     pub(crate) dropped: Dropped,
-    /// A display that was behind has caught up, and the program has not been told what was dropped meanwhile.
+    /// Whether a display that was behind has caught up, and dropped calls are not reported yet.
     pub(crate) has_caught_up: bool,
-    /// There is another connection, and the program has not been told.
+    /// The status of a new connection, if it is not reported yet.
     pub(crate) resumed: Option<Status>,
 }
 
 impl Offline {
-    /// Returns what the program is told of the calls that were dropped.
+    /// Takes the status that reports dropped calls, if there are some.
     pub(crate) fn take_dropped(&mut self) -> Option<Status> {
         self.has_caught_up = false;
         let calls = std::mem::take(&mut self.dropped_calls);
         (calls > 0).then_some(Status::Dropped { calls })
     }
 
-    /// Returns whether an outage, or the time of a display that was behind, is over and the program has not been told.
+    /// Returns whether a status is to be reported: an outage is over, or a display that was behind has caught up.
     pub(crate) fn has_status(&self) -> bool {
         self.has_caught_up || self.resumed.is_some()
     }
 
-    /// Returns what the program is told then, in order: what was dropped, and that there is another connection.
+    /// Takes the status to report, in order: dropped calls, then the new connection.
     pub(crate) fn take_status(&mut self) -> [Option<Status>; 2] {
         let resumed = self.resumed.take();
         [self.take_dropped(), resumed]

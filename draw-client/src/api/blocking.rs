@@ -74,11 +74,11 @@ struct Own {
     /// The process that has connected.
     owner: Owner,
     timeout: Duration,
-    /// What the server calls the display.
+    /// The name of the display on its server.
     name: Option<String>,
 }
 
-/// The connection, for one call. It is given back before the thread counts as outside.
+/// The connection, locked for one call. The lock is given back before the thread counts as outside.
 struct Held<'a> {
     inner: MutexGuard<'a, Inner>,
     _inside: Inside,
@@ -88,9 +88,9 @@ struct Inner {
     /// The connection, or why no further call can succeed.
     link: Result<Link, DisconnectReason>,
     stats: Stats,
-    /// Accounts for the waits, if that was asked for.
+    /// Accounts for the waits, if the program or the environment asks for it.
     doctor: Option<Box<Doctor>>,
-    /// For a pipeline that is made of it.
+    /// The settings of a pipeline that is made of this display.
     settings: Settings,
 }
 
@@ -141,13 +141,13 @@ impl From<ConnectOptions> for Settings {
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Inner {
-    /// `owner` is the process that has connected.
+    /// Makes a call. `owner` is the process that has connected.
     fn call(&mut self, request: &Request<'_>, place: Place, owner: Owner) -> Result<Answer> {
         let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
         let before = self.stats.calls;
         let result = link.call(request, &mut self.stats, owner);
         if let Some(doctor) = &mut self.doctor {
-            // What no display could execute was not sent.
+            // A request that fails the check is not sent.
             if self.stats.calls > before {
                 let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
                 let ended_at = if was_given_up { Instant::now() } else { link.received_at };
@@ -158,7 +158,7 @@ impl Inner {
             }
         }
         if let Err(Error::Disconnected { reason, .. }) = &result {
-            // It stays lost.
+            // The connection stays lost.
             self.link = Err(reason.clone());
         }
         result
@@ -172,10 +172,10 @@ impl Inner {
     }
 }
 
-/// What `close` does, where it was not called.
+/// Does what `close` does, if it was not called.
 impl Drop for Own {
     fn drop(&mut self) {
-        // In a process that was forked the connection is closed here and goes on there: nothing is said.
+        // The connection belongs to the other process: nothing is printed or sent here.
         if self.owner.is_other() {
             return;
         }
@@ -187,7 +187,7 @@ impl Drop for Own {
     }
 }
 
-/// The error of a call after the end.
+/// Returns the error of a call after the end.
 fn unsent(reason: &DisconnectReason) -> Error {
     Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected }
 }
@@ -287,17 +287,18 @@ impl Display {
         }
     }
 
-    /// Held for one call: clones take turns.
+    /// Locks the connection for one call: clones take turns.
     ///
     /// # Errors
-    /// A thread that has it already does not wait for itself, nor a process that was forked for a thread that is not there.
+    /// [`Error::WouldDeadlock`] if this thread holds the lock already, [`Error::Disconnected`] in a process that was
+    /// forked while another thread held it.
     fn lock(&self) -> Result<Held<'_>> {
         let Own { inner, mark, owner, timeout, .. } = &*self.own;
         let inside = Inside::enter(*mark);
         let inner = match try_lock(inner) {
             Some(inner) => inner,
             None if owner.is_other() => return Err(owner.refuse(Outcome::Rejected)),
-            // Whoever has it may be waiting for an answer.
+            // The holder may be waiting for an answer.
             None => inside
                 .outer()
                 .wait_for(inner, *mark, *timeout)
@@ -306,7 +307,7 @@ impl Display {
         Ok(Held { inner, _inside: inside })
     }
 
-    /// The same, if this process has connected.
+    /// Does the same if this process has connected.
     fn lock_here(&self) -> Result<Held<'_>> {
         let owner = self.own.owner;
         if owner.is_other() { Err(owner.refuse(Outcome::Rejected)) } else { self.lock() }

@@ -1,9 +1,9 @@
-//! The digest of a picture that the program has itself.
+//! Computes the digest of a picture that the program has in memory.
 
 use draw_protocol::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// What `get_digest` answers while the display shows `rgba`: pixels as bytes R, G, B, A, rows from the top.
+/// Returns what `get_digest` returns while the display shows `rgba`: pixels as bytes R, G, B, A, rows from the top.
 ///
 /// ```no_run
 /// use draw_client::{blocking::Display, digest_of_image};

@@ -51,15 +51,15 @@ use std::task::Poll;
 #[derive(Clone)]
 pub struct Display {
     handle: Arc<Handle>,
-    /// Whose calls this handle makes.
+    /// The scope of the calls that this handle makes.
     scope: Arc<Scope>,
 }
 
-/// Gone with the last clone of the display.
+/// Dropped with the last clone of the display.
 struct Handle {
     shared: Arc<Shared>,
     size: Size,
-    /// What the server calls the display.
+    /// The name of the display on its server.
     name: Option<String>,
 }
 
@@ -107,7 +107,7 @@ impl Display {
         &self.handle.shared
     }
 
-    /// The line at `place`, with this handle.
+    /// Returns the caller at `place`, with the scope of this handle.
     #[inline]
     pub(crate) fn caller(&self, place: Place) -> Caller<'_> {
         Caller { place, scope: &self.scope }

@@ -1,4 +1,4 @@
-//! Helpers of the macros that generate the clients' methods from the table of calls.
+//! Helps the macros that generate the clients' methods from the table of calls.
 
 /// The type of a parameter in the signature of a method.
 macro_rules! argument {

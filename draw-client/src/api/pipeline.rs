@@ -1,4 +1,4 @@
-//! The asynchronous display without a runtime.
+//! The pipeline: the asynchronous display without a runtime.
 
 use super::ConnectOptions;
 use crate::block_on::{block_on, block_on_until};
@@ -51,12 +51,12 @@ use std::time::Instant;
 /// used in signal handlers: see [forks](crate#forks-and-signal-handlers).
 #[derive(Clone)]
 pub struct Pipeline {
-    /// Let go of before `last`, whose end waits for it.
+    /// Dropped before `last`, which waits for its end.
     display: crate::Display,
     last: Arc<Last>,
 }
 
-/// Gone with the last clone.
+/// Dropped with the last clone.
 struct Last {
     shared: Arc<Shared>,
 }
@@ -64,7 +64,7 @@ struct Last {
 impl Drop for Last {
     fn drop(&mut self) {
         if !self.shared.is_callback() {
-            // The driver bounds the wait for the display, and this what the callback takes.
+            // The driver bounds the wait for the display; this deadline also bounds the wait for the callback.
             let deadline = Instant::now() + 2 * limits::FAREWELL;
             if block_on_until(poll_fn(|cx| self.shared.poll_closed(cx)), deadline).is_none() {
                 self.shared.report_undelivered();
@@ -81,8 +81,8 @@ impl Drop for Last {
 /// | [`reply.wait()?`](Reply::wait) | `Ok` | the error, here and only here |
 /// | [`reply.ignore()`](Reply::ignore) | nothing | nothing |
 ///
-/// While it lives, its error waits for it. Dropping it loses nothing: an error that it has not told goes to the error
-/// callback, and without one to the next `sync()` or `close()`.
+/// While it lives, it keeps the error of its call. Dropping it loses nothing: an error that it has not returned goes to
+/// the error callback, and without one to the next `sync()` or `close()`.
 #[derive(Debug)]
 pub struct Reply<'d> {
     inner: crate::Reply<'d>,
@@ -97,17 +97,17 @@ impl Reply<'_> {
         block_on(self.inner)
     }
 
-    /// The number of the call on its connection, which late errors name.
+    /// Returns the number of the call on its connection, which late errors name.
     pub fn number(&self) -> u64 {
         self.inner.number()
     }
 
-    /// A reply that does not borrow the pipeline, to be kept or sent to another thread.
+    /// Converts to a reply that does not borrow the pipeline, to keep it or send it to another thread.
     pub fn into_owned(self) -> Reply<'static> {
         Reply { inner: self.inner.into_owned() }
     }
 
-    /// Nobody wants to know whether it failed, not the error callback either.
+    /// Discards the result. An error goes nowhere, not to the error callback either.
     pub fn ignore(self) {
         self.inner.ignore();
     }
@@ -120,7 +120,8 @@ impl fmt::Debug for Pipeline {
 }
 
 impl Pipeline {
-    /// Connects to the display at `host`, `host:port` or `[ipv6]:port`, and returns when it has greeted back.
+    /// Connects with the default options to the display at `host`, `host:port`, `[ipv6]:port` or a port of this
+    /// machine.
     ///
     /// # Errors
     /// Those of [`ConnectOptions::connect_pipeline`].
@@ -141,7 +142,7 @@ impl Pipeline {
         Pipeline { display, last }
     }
 
-    /// Width and height, as the display told them when the connection was made.
+    /// Returns the width and height of the display.
     pub fn size(&self) -> Size {
         self.display.size()
     }
@@ -151,19 +152,19 @@ impl Pipeline {
         self.display.name()
     }
 
-    /// What this connection has done so far.
+    /// Returns counters of this connection.
     pub fn stats(&self) -> Stats {
         self.display.stats()
     }
 
-    /// Which lines have waited for the display so far, and what would cure that: see [`Diagnosis`]. Nothing where the
-    /// doctor is not on: [`ConnectOptions::doctor`].
+    /// Returns which lines have waited for the display so far, and what would avoid that: see [`Diagnosis`]. Returns
+    /// `None` if the doctor is off: [`ConnectOptions::doctor`].
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         self.display.diagnosis()
     }
 
-    /// What a `Draw` does when it is polled, without the moves from one future and one result into the next, which take a
-    /// third of a call's time. This one is never given up half-way.
+    /// Does what a polled `Draw` does, without moving one future and one result into the next, which takes a third of a
+    /// call's time. This call is never given up half-way.
     #[track_caller]
     #[inline]
     fn draw(&self, request: &Request<'_>) -> Result<Reply<'_>> {
@@ -173,7 +174,8 @@ impl Pipeline {
         Ok(Reply { inner: crate::Reply::new(shared, number) })
     }
 
-    /// A part of the program whose late errors are told apart: see [`Display::scope`](crate::Display::scope).
+    /// Returns a handle of the same connection for a part of the program, whose late errors name it: see
+    /// [`Display::scope`](crate::Display::scope).
     ///
     /// ```no_run
     /// use draw_client::{Color, blocking::Pipeline};
@@ -188,14 +190,14 @@ impl Pipeline {
         Pipeline { display: self.display.scope(name), last: Arc::clone(&self.last) }
     }
 
-    /// Who hears of failed calls of this handle's scope, of the pipeline's own for a handle of none, that nobody waits
-    /// for: see [`Display::on_error`](crate::Display::on_error).
+    /// Sets the error callback of this handle's scope; for a handle outside of scopes, that of the pipeline: see
+    /// [`Display::on_error`](crate::Display::on_error).
     pub fn on_error(self, callback: impl FnMut(LateError) + Send + 'static) -> Pipeline {
         Pipeline { display: self.display.on_error(callback), last: self.last }
     }
 
-    /// Ends the connection, for all clones: no further call is accepted, and it returns when everything that was accepted
-    /// is done and the error callback has heard of what failed. The thread of the connection then ends by itself.
+    /// Closes the connection, for all clones. No further call is accepted. It returns when everything that was accepted
+    /// is done and the error callbacks have run. The thread of the connection then ends by itself.
     ///
     /// Called by the error callback itself, it does not wait for the callback.
     ///

@@ -1,4 +1,4 @@
-//! The two futures of a drawing call: on its way to be accepted, and on its way to be done.
+//! The two futures of a drawing call: one until the call is accepted, one until it is done.
 
 use crate::completion::{Caller, ReplyState};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl<'d> Reply<'d> {
         }
     }
 
-    /// The same for a question: its answer is awaited by [`Pending`].
+    /// Converts to the future of an answer.
     pub(crate) fn into_pending(mut self) -> Option<Pending<'d>> {
         self.pending.take()
     }
@@ -112,23 +112,23 @@ impl Future for Reply<'_> {
     }
 }
 
-/// A call that was accepted; gives up its claim to the result when dropped.
+/// A call that was accepted. It gives up its claim to the result when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pending<'d> {
     shared: Handle<'d>,
     number: u64,
-    /// Until when it waits, once it has to, and whether a timeout is over already. (Nearly all are made and dropped at once:
-    /// each byte more is moved for every call.)
+    /// The deadline, once it has to wait, and whether a timeout has passed already. (Nearly all are created and dropped
+    /// at once: each byte more is moved for every call.)
     deadline: Option<Instant>,
     is_again: bool,
-    /// The result was told, or the claim to it has gone elsewhere.
+    /// The result was returned, or the claim to it has moved elsewhere.
     is_over: bool,
 }
 
 impl Pending<'_> {
     pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         let result = ready!(self.shared.poll_result(self.number, &mut self.deadline, &mut self.is_again, cx));
-        // Deferred a timeout the true result may still come, and is not lost then.
+        // The true result may still come after a timeout, and is not lost then.
         self.is_over = !matches!(result, Err(Error::Timeout { .. }));
         Poll::Ready(result)
     }
@@ -149,7 +149,7 @@ impl Pending<'_> {
         if !std::mem::replace(&mut self.is_over, true) {
             match reply {
                 ReplyState::Dropped if self.is_again => self.shared.forget(self.number, ReplyState::TimedOut),
-                // One that has waited is to be known as not waiting any more.
+                // The list of waiters has to be updated for a reply that has waited.
                 ReplyState::Dropped if self.deadline.is_none() => self.shared.drop_reply(self.number),
                 reply => self.shared.forget(self.number, reply),
             }

@@ -1,4 +1,4 @@
-//! Calls that were dropped while the display was gone or behind, and whose late error is still to be told.
+//! Calls that were dropped while the display was offline or behind, and whose late error is not reported yet.
 
 use super::{LateReport, Scope};
 use crate::error::{Error, FailedCall, LateError};
@@ -6,15 +6,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tracing::Span;
 
-/// How many of one outage are told by name; the others are counted. Millions may be dropped in a second, each would take some
-/// 200 bytes, and a person reads the first few.
+/// How many calls of one outage are listed; the others are counted. Millions may be dropped in a second, each would
+/// take some 200 bytes, and a person reads the first few.
 const NAMED: u64 = 100;
 
-/// Those of one outage. Each callback is told once, when it is over.
+/// The dropped calls of one outage. Each callback is called once, when the outage is over.
 #[derive(Debug, Default)]
 pub(crate) struct Dropped {
     reports: Vec<(Option<Arc<Scope>>, Calls)>,
-    /// The index in `tellings` by the address of the callback's scope; `None` for the next `sync` or `close`.
+    /// The index in `reports` by the address of the callback's scope; `None` for the next `sync` or `close`.
     places: HashMap<Option<usize>, usize>,
     named: u64,
 }
@@ -27,7 +27,7 @@ struct Calls {
 }
 
 impl Dropped {
-    /// One more, whose error is for the callback of `listener`. `call` is asked for if it will be named.
+    /// Adds a call whose error is for the callback of `listener`. `call` is evaluated only if the call is listed.
     pub(crate) fn add(
         &mut self,
         listener: Option<&Arc<Scope>>,
@@ -40,7 +40,7 @@ impl Dropped {
                 self.reports.len() - 1
             });
         let calls = &mut self.reports[place].1;
-        // Every callback is told of one at least.
+        // Every callback receives at least one call.
         if self.named < NAMED || calls.named.is_empty() {
             self.named += 1;
             calls.named.push(call());
@@ -50,7 +50,7 @@ impl Dropped {
         }
     }
 
-    /// All of them, for whom they are. It is empty then.
+    /// Takes all of them, each report with the scope whose callback receives it.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = (Option<Arc<Scope>>, LateReport)> + use<> {
         let Dropped { reports, .. } = std::mem::take(self);
         reports.into_iter().map(|(listener, Calls { named, spans, more })| {

@@ -1,4 +1,4 @@
-//! Calls under way: what happens to the result of each, and who waits for it.
+//! Calls under way, with what happens to the result of each.
 //!
 //! The program numbers all calls that were accepted, the machine those that it was given; see [`CallNumbering`]. A call is **settled**
 //! when it is done and its event has been handled. It then has no [`ReplyState`]: either its reply was dropped, or it returns `Ok`, or
@@ -26,7 +26,7 @@ pub(crate) struct Completion {
     first: u64,
     numbering: CallNumbering,
     results: HashMap<u64, Result<Answer, Failed>>,
-    /// Which scope and span each call came from that is not settled.
+    /// The scope and the span of each call that is not settled.
     tags: tags::Tags,
     pub(crate) waiters: Waiters,
 }
@@ -163,7 +163,7 @@ impl Completion {
         self.results.remove(&number)
     }
 
-    /// Moves the wakers of those whose call is settled to the ones that are woken when the lock is free.
+    /// Moves the wakers of settled calls to those that are woken when the lock is free.
     pub(crate) fn wake_settled(&mut self) {
         self.waiters.wake_up_to(self.numbering.number(self.settled));
     }

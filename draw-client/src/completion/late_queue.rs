@@ -1,4 +1,4 @@
-//! The queue of late errors on their way to callbacks.
+//! The queue of late errors for the thread that runs the callbacks.
 
 use super::{LateReport, Scope, Tag};
 use crate::error::{Error, FailedCall, Late, LateError, Status, StatusCallback};
@@ -7,7 +7,7 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::sync::{Arc, Weak};
 
-/// A call that failed, with all that is kept of it until somebody hears of it.
+/// A call that failed, with everything that is kept of it until its error is reported.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) call: FailedCall,
@@ -15,51 +15,51 @@ pub(crate) struct Failed {
     pub(crate) tag: Tag,
 }
 
-/// What an error callback is.
+/// An error callback.
 pub(crate) type Callback = Box<dyn FnMut(LateError) + Send>;
 
-/// What the thread for callbacks is given to do. It does it in order.
+/// Work of the thread for callbacks, which does it in order.
 pub(crate) enum Work {
-    /// Tells this scope's callback.
+    /// Calls the callback of this scope.
     Deliver(Arc<Scope>, LateReport),
     /// Drops a callback that is not needed any more.
     Dispose(Callback),
-    /// From now on this callback hears of the connection.
+    /// Sets the status callback.
     SetStatusCallback(StatusCallback),
-    /// Tells it.
+    /// Calls the status callback.
     Status(Status),
-    /// The connection has ended, and there is nothing more to tell.
+    /// The connection has ended, and nothing more follows.
     Over,
 }
 
 /// The thread for callbacks, and the errors that are not delivered yet. Protected by the connection's lock.
 #[derive(Debug, Default)]
 pub(crate) struct LateQueue {
-    /// To the thread for callbacks, once there is one.
+    /// The sender to the thread for callbacks, once there is one.
     thread: Option<Sender<Work>>,
-    /// Somebody hears of the connection.
+    /// Whether there is a status callback.
     has_status_callback: bool,
-    /// Every scope that has had a callback, to be told when the connection has ended. Some are gone.
+    /// Every scope that has had a callback, which is removed when the connection has ended. Some are dropped already.
     listeners: Vec<Weak<Scope>>,
-    /// They were told, or there was none.
+    /// The thread was told to end, or there was none.
     is_over: bool,
     /// Calls whose error a callback has not finished with. They count against credit.
     undelivered: u64,
-    /// For want of a callback: the first errors, and how many calls they and those beyond them were.
+    /// Errors without a callback: the first of them, and how many calls all of them are about.
     kept: Vec<LateError>,
     total: u64,
 }
 
 impl LateQueue {
-    /// From now on this callback hears for that scope. It is handed back if there is nothing more to hear, and if it is
-    /// the first and `start` finds no thread for it.
+    /// Sets the callback of a scope. It is handed back if nothing more follows, or if it is the first and `start` finds
+    /// no thread for it.
     pub(crate) fn set_callback(
         &mut self,
         scope: &Arc<Scope>,
         callback: Callback,
         start: impl FnOnce(Receiver<Work>) -> io::Result<()>,
     ) -> Result<Option<Callback>, (Callback, io::Error)> {
-        // What has come up before the end may still be on its way to this scope.
+        // Errors from before the end may still be on their way to this scope.
         if self.is_over && self.undelivered == 0 {
             return Ok(Some(callback));
         }
@@ -69,7 +69,8 @@ impl LateQueue {
         };
         scope.set_callback(callback, thread);
         if self.listeners.len() == self.listeners.capacity() {
-            // Of scopes that come and go, a few times as many are kept here as there are at a time.
+            // If scopes are created and dropped again and again, this list has at most a few times as many as there are
+            // at a time.
             self.listeners.retain(|scope| scope.strong_count() > 0);
             self.listeners.reserve(self.listeners.len() + 1);
         }
@@ -77,7 +78,7 @@ impl LateQueue {
         Ok(None)
     }
 
-    /// From now on this callback hears of the connection.
+    /// Sets the status callback.
     pub(crate) fn set_status_callback(
         &mut self,
         callback: StatusCallback,
@@ -88,7 +89,7 @@ impl LateQueue {
         Ok(())
     }
 
-    /// What has become of the connection: for its callback, if there is one.
+    /// Passes a status to the status callback, if there is one.
     pub(crate) fn report_status(&self, status: Status) {
         if let (true, Some(thread)) = (self.has_status_callback, &self.thread) {
             _ = thread.send(Work::Status(status));
@@ -104,11 +105,11 @@ impl LateQueue {
         self.thread.as_ref().ok_or_else(|| io::Error::other("there is no thread"))
     }
 
-    /// To the callback of this scope, which has one.
+    /// Passes an error to the callback of this scope, which has one.
     pub(crate) fn pass_on(&mut self, listener: Arc<Scope>, report: LateReport) {
         let calls = report.error().calls().len() as u64;
         self.undelivered += calls;
-        // It runs until `finish` says that nothing more comes.
+        // The thread runs until `finish`.
         let Some(thread) = &self.thread else { return };
         if let Err(SendError(Work::Deliver(_, report))) = thread.send(Work::Deliver(listener, report)) {
             self.undelivered -= calls;
@@ -116,7 +117,7 @@ impl LateQueue {
         }
     }
 
-    /// There is no callback for it.
+    /// Keeps an error without a callback for the next `sync` or `close`.
     pub(crate) fn keep(&mut self, error: &LateError) {
         self.total += error.total();
         if self.kept.len() < limits::KEPT_ERRORS {
@@ -124,17 +125,17 @@ impl LateQueue {
         }
     }
 
-    /// Calls that a callback has not been told of yet.
+    /// Returns how many calls callbacks have not been called with yet.
     pub(crate) fn undelivered(&self) -> u64 {
         self.undelivered
     }
 
-    /// A callback has been told of so many calls.
+    /// Notes that a callback was called with this many calls.
     pub(crate) fn delivered(&mut self, calls: u64) {
         self.undelivered -= calls;
     }
 
-    /// Nothing will be passed on any more.
+    /// Ends the thread: no further error follows.
     pub(crate) fn finish(&mut self) {
         if !std::mem::replace(&mut self.is_over, true)
             && let Some(thread) = &self.thread
@@ -143,17 +144,17 @@ impl LateQueue {
         }
     }
 
-    /// Every scope that may have a callback.
+    /// Takes every scope that may have a callback.
     pub(crate) fn take_listeners(&mut self) -> Vec<Arc<Scope>> {
         self.listeners.drain(..).filter_map(|scope| scope.upgrade()).collect()
     }
 
-    /// How many failed calls are kept for want of a callback.
+    /// Returns how many failed calls are kept for `sync` and `close`.
     pub(crate) fn kept_calls(&self) -> u64 {
         self.total
     }
 
-    /// What was kept for want of a callback; it is forgotten.
+    /// Takes the errors that were kept for `sync` and `close`.
     pub(crate) fn take_kept(&mut self) -> Option<Late> {
         if self.total == 0 {
             return None;
@@ -168,12 +169,12 @@ thread_local! {
     static CALLBACKS_OF: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// From now on this thread runs the callbacks of `connection`, which is told by its address.
+/// Marks this thread as the one that runs the callbacks of `connection`, an address.
 pub(crate) fn enter_callback_of(connection: usize) {
     CALLBACKS_OF.set(connection);
 }
 
-/// Whether this is the thread that runs the callbacks of `connection`.
+/// Returns whether this thread runs the callbacks of `connection`.
 pub(crate) fn is_callback_of(connection: usize) -> bool {
     CALLBACKS_OF.get() == connection
 }

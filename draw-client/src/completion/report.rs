@@ -1,10 +1,10 @@
-//! Late errors as `tracing` events, inside the span that was current at the call.
+//! Late errors as `tracing` events, in the span that was current at the call.
 
 use crate::error::{Described, Error, FailedCall, LateError};
 use std::sync::Arc;
 use tracing::{Level, Span, dispatcher};
 
-/// A late error on its way, with the span of each of its calls.
+/// A late error on its way to a callback, with the span of each of its calls.
 #[derive(Debug)]
 pub(crate) struct LateReport {
     error: LateError,
@@ -13,7 +13,7 @@ pub(crate) struct LateReport {
 }
 
 impl LateReport {
-    /// `spans` are those of the error's calls, in order, or nothing.
+    /// Creates a report. `spans` has the span of each call of the error, in order, or is empty.
     pub(crate) fn new(error: LateError, mut spans: Vec<Option<Arc<Span>>>) -> LateReport {
         if spans.iter().all(Option::is_none) {
             spans = Vec::new();
@@ -33,14 +33,14 @@ impl LateReport {
         !self.spans.is_empty()
     }
 
-    /// An event for each call that is named, and one for the others. Runs code of a subscriber: never under a lock.
+    /// Emits an event for each listed call, and one for the others. It runs code of a subscriber: no lock may be held.
     pub(crate) fn report(&self) {
         let mut spans = self.spans.iter();
         for call in self.error.calls() {
             let span = spans.next().and_then(Option::as_deref);
             let done = span.and_then(|span| {
                 span.with_subscriber(|(id, subscriber)| {
-                    // That of the program's thread, which need not be that of this one.
+                    // The subscriber of the program's thread, which may differ from that of this thread.
                     dispatcher::with_default(subscriber, || event(call, self.error.error(), Some(id)));
                 })
             });

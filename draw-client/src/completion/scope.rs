@@ -1,4 +1,4 @@
-//! Scopes, parts of a program with error callbacks of their own; and the caller of a call.
+//! Scopes: parts of a program with error callbacks of their own. The caller and the tag of a call.
 
 use super::{Callback, Work};
 use crate::error::LateError;
@@ -12,27 +12,27 @@ use tracing::level_filters::LevelFilter;
 
 /// A part of the program, or all of it, with its callback if it has one.
 ///
-/// Only the connection's thread for callbacks runs and drops a callback. So that happens under no lock, in no call and not on
-/// the connection's task, whatever the callback holds and wherever the scope is dropped.
+/// Only the connection's thread for callbacks runs and drops a callback. So that happens under no lock, in no call and
+/// not in the connection's task, whatever the callback captures and wherever the scope is dropped.
 pub(crate) struct Scope {
-    /// Its name behind those of the scopes around it; empty for the display's own.
+    /// The names of the scopes around it and its own; empty for the display's own scope.
     path: Arc<str>,
     outer: Option<Arc<Scope>>,
-    /// Held to take something out or to put it in, never while a callback runs or is dropped.
+    /// Held only to take the callback out or put it in, never while a callback runs or is dropped.
     listener: Mutex<Listener>,
 }
 
 enum Listener {
-    /// Errors are for the scope around this one.
+    /// There is none: errors are for the scope around this one.
     None,
-    /// A callback, and where it goes in the end.
+    /// A callback that does not run, and the sender to the thread that drops it.
     Idle(Callback, Sender<Work>),
-    /// Its thread has it.
+    /// The callback is running.
     Running,
 }
 
 impl Scope {
-    /// The display's own.
+    /// Creates the display's own scope.
     pub(crate) fn outermost() -> Scope {
         Scope { path: "".into(), outer: None, listener: Mutex::new(Listener::None) }
     }
@@ -50,7 +50,7 @@ impl Scope {
         &self.path
     }
 
-    /// The nearest with a callback: this one, or one around it.
+    /// Returns the nearest scope with a callback: this one, or one around it.
     pub(crate) fn listener(self: &Arc<Scope>) -> Option<&Arc<Scope>> {
         let mut scope = self;
         while let Listener::None = *scope.lock() {
@@ -59,7 +59,7 @@ impl Scope {
         Some(scope)
     }
 
-    /// From now on this callback hears, in place of any other. `end` leads to the thread that runs it.
+    /// Sets the callback, in place of any other. `end` leads to the thread that runs it.
     pub(crate) fn set_callback(&self, callback: Callback, end: Sender<Work>) {
         let old = std::mem::replace(&mut *self.lock(), Listener::Idle(callback, end));
         dispose(old);
@@ -77,13 +77,13 @@ impl Scope {
             *listener = Listener::Idle(callback, end);
             return is_well;
         }
-        // There is another by now, which it may have set itself.
+        // Another callback was set meanwhile, perhaps by this one.
         drop(listener);
         drop_quietly(callback);
         is_well
     }
 
-    /// There is nothing more to hear. Called by the thread for callbacks.
+    /// Drops the callback: nothing more follows. Called by the thread for callbacks.
     pub(crate) fn remove_callback(&self) {
         if let Listener::Idle(callback, _) = std::mem::replace(&mut *self.lock(), Listener::None) {
             drop_quietly(callback);
@@ -97,10 +97,10 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        // Not locked: no other thread has it, except one that does not exist in a forked process.
+        // No lock is needed: no other thread has it, except one that does not exist in a forked process.
         let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
         dispose(std::mem::replace(listener, Listener::None));
-        // One by one: scopes may lie within each other deeper than the stack is.
+        // One by one: scopes may nest deeper than the stack.
         let mut outer = self.outer.take();
         while let Some(mut scope) = outer.and_then(Arc::into_inner) {
             outer = scope.outer.take();
@@ -114,15 +114,15 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// Hands a callback that is not needed any more to the thread that ran it.
+/// Passes a callback that is not needed any more to the thread that ran it.
 fn dispose(listener: Listener) {
     if let Listener::Idle(callback, end) = listener {
-        // Should that thread have ended at this very moment, it is dropped here: no lock is held.
+        // If that thread has just ended, the callback is dropped here: no lock is held.
         _ = end.send(Work::Dispose(callback));
     }
 }
 
-/// Drops what belongs to the program, on a thread that has to go on.
+/// Drops a callback, and catches a panic of its destructor.
 pub(crate) fn drop_quietly(callback: Callback) {
     if catch_unwind(AssertUnwindSafe(|| drop(callback))).is_err() {
         tracing::error!("what an error callback held panicked when it was dropped");
@@ -136,7 +136,7 @@ pub(crate) struct Caller<'d> {
     pub(crate) scope: &'d Arc<Scope>,
 }
 
-/// Whether anybody may hear of late errors as events: if not, no span need be found.
+/// Returns whether a subscriber may take late errors as events. If not, spans are not looked up.
 #[inline]
 pub(crate) fn is_traced() -> bool {
     LevelFilter::current() >= LevelFilter::WARN
@@ -148,10 +148,10 @@ pub(crate) fn current_span() -> Option<Arc<Span>> {
     (!span.is_none()).then(|| Arc::new(span))
 }
 
-/// What is kept of a call's caller, beside its line, until the call is done.
+/// What is kept of the caller of a call, beside its line, until the call is done.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tag {
-    /// Nothing is the display's own.
+    /// `None` is the display's own.
     pub(crate) scope: Option<Arc<Scope>>,
     pub(crate) span: Option<Arc<Span>>,
 }

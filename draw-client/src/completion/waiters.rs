@@ -1,21 +1,21 @@
-//! Who waits for results, and until when.
+//! Tasks that wait for results, and their deadlines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 use std::time::Instant;
 
-/// Those who wait for the result of a call. Each call is in one of the maps at most.
+/// Wakers of tasks that wait for the result of a call. Each call is in at most one of the maps.
 #[derive(Default)]
 pub(crate) struct Waiters {
     /// By the number of the call. The timeout is the same for all, so deadlines rise with the numbers.
     first: BTreeMap<u64, (Waker, Instant)>,
-    /// Those whose timeout is over and who wait again.
+    /// Replies that are awaited again after their timeout.
     again: Again,
-    /// Those whose call is done. They are woken when the lock is free, since they take it at once.
+    /// Wakers of calls that are done. They are woken when the lock is free, since they take it at once.
     pub(crate) woken: Vec<Waker>,
 }
 
-/// Those who wait again. Their deadlines do not rise with the numbers of their calls.
+/// Replies that are awaited again. Their deadlines do not rise with the numbers of their calls.
 #[derive(Debug, Default)]
 struct Again {
     wakers: BTreeMap<u64, (Waker, Instant)>,
@@ -35,7 +35,7 @@ impl Again {
         Some(waker)
     }
 
-    /// Takes out one that waits for a call up to this number.
+    /// Takes out one waker of a call up to this number.
     fn pop_up_to(&mut self, number: u64) -> Option<Waker> {
         let first = *self.wakers.first_key_value()?.0;
         if first <= number { self.remove(first) } else { None }
@@ -52,7 +52,7 @@ impl Waiters {
         self.first.is_empty() && self.again.wakers.is_empty()
     }
 
-    /// Adds one who waits for this call, or takes its latest waker.
+    /// Adds the waker of this call, or replaces it by its latest.
     pub(crate) fn insert(&mut self, number: u64, waker: &Waker, deadline: Instant, is_again: bool) {
         if is_again {
             self.again.insert(number, waker, deadline);
@@ -63,13 +63,13 @@ impl Waiters {
         }
     }
 
-    /// Takes out who waits for this call.
+    /// Takes out the waker of this call.
     pub(crate) fn remove(&mut self, number: u64) -> Option<Waker> {
         let first = self.first.remove(&number).map(|(waker, _)| waker);
         if self.again.wakers.is_empty() { first } else { self.again.remove(number).or(first) }
     }
 
-    /// Moves those who wait for a call up to this number to `woken`.
+    /// Moves the wakers of calls up to this number to `woken`.
     pub(crate) fn wake_up_to(&mut self, number: u64) {
         while let Some(first) = self.first.first_entry() {
             if *first.key() > number {
@@ -82,7 +82,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes those whose deadline has passed.
+    /// Wakes the tasks whose deadline has passed.
     pub(crate) fn wake_overdue(&mut self, now: Instant) {
         while let Some(first) = self.first.first_entry() {
             if first.get().1 > now {
@@ -102,7 +102,7 @@ impl Waiters {
         first.into_iter().chain(again).min()
     }
 
-    /// Takes out everybody.
+    /// Takes out all wakers.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Waker> + '_ {
         let first = std::mem::take(&mut self.first).into_values().map(|(waker, _)| waker);
         let again = std::iter::from_fn(|| self.again.pop_up_to(u64::MAX));

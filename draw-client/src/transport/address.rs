@@ -1,5 +1,5 @@
-//! Where a display is: `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or `port`, which is one of this machine; each with `/NAME` behind it
-//! for a display of that name.
+//! Addresses of displays: `host`, `host:port`, `[ipv6]`, `[ipv6]:port`, or `port`, which is one of this machine. Each
+//! may be followed by `/NAME` for a display of that name.
 
 use crate::error::{Error, Result};
 use draw_protocol::{DisplayName, limits};
@@ -9,11 +9,11 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The environment variable that names the display for programs that name none.
+/// The environment variable that names the display for programs that are not given one.
 pub const DRAW_DISPLAY: &str = "DRAW_DISPLAY";
 
-/// The address that `open` uses: that of `DRAW_DISPLAY`, or `localhost:3729` where that is not set. One that is set to nothing
-/// is no address, as `connect` then says.
+/// Returns the address that `open` uses: that of `DRAW_DISPLAY`, or `localhost:3729` if it is not set. An empty one is
+/// not an address, and `connect` reports that.
 pub fn default_address() -> String {
     match std::env::var_os(DRAW_DISPLAY) {
         Some(address) => address.to_string_lossy().into_owned(),
@@ -21,14 +21,14 @@ pub fn default_address() -> String {
     }
 }
 
-/// Where a display is.
+/// The address of a display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// A name or an IP address, without brackets.
     pub host: String,
     /// The port of the server.
     pub port: u16,
-    /// Which of the server's displays it is. `None` is the first.
+    /// The name of the display on the server. `None` is the first.
     pub display: Option<DisplayName>,
 }
 
@@ -42,10 +42,10 @@ impl fmt::Display for Address {
     }
 }
 
-/// Reads an address; the port is [`limits::PORT`] unless given.
+/// Parses an address. The port is [`limits::PORT`] unless given.
 ///
 /// # Errors
-/// [`Error::Address`], saying what is wrong with it.
+/// [`Error::Address`] with what is wrong with it.
 pub fn parse(whole: &str) -> Result<Address> {
     let wrong = |problem| Err(Error::Address { text: whole.chars().take(100).collect(), problem });
     let text = whole;
@@ -73,7 +73,7 @@ pub fn parse(whole: &str) -> Result<Address> {
         return wrong("no name of a host has such a character");
     }
     let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    // No host has such a name, and the resolver would take it for an address: 4100 for 0.0.16.4.
+    // No host has a number as its name, and the resolver would take it for an address: 4100 for 0.0.16.4.
     if is_number(text) && !text.is_empty() {
         return match text.parse() {
             Ok(port @ 1..) => Ok(Address { host: "localhost".to_owned(), port, display }),
@@ -108,13 +108,13 @@ pub fn parse(whole: &str) -> Result<Address> {
     Ok(Address { host: host.to_owned(), port, display })
 }
 
-/// Whether it is an IPv6 address, perhaps with a zone behind: `fe80::1%eth0`.
+/// Returns whether it is an IPv6 address, perhaps with a zone: `fe80::1%eth0`.
 fn is_ipv6(host: &str) -> bool {
     let (address, zone) = host.split_once('%').unwrap_or((host, "0"));
     address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty()
 }
 
-/// How errors write an address.
+/// Formats an address as errors print it.
 pub(crate) fn show(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -125,7 +125,7 @@ pub(crate) fn share(deadline: Instant, now: Instant, addresses_left: usize) -> D
     (deadline.saturating_duration_since(now) / addresses_left.max(1) as u32).max(Duration::from_millis(1))
 }
 
-/// No address could be connected to.
+/// Returns the error for a name none of whose addresses could be connected to.
 pub(crate) fn unreachable(address: &str, last: Option<io::Error>) -> Error {
     let source = last.unwrap_or_else(|| io::Error::other("the name has no address"));
     Error::Connect { address: address.to_owned(), source: Arc::new(source) }

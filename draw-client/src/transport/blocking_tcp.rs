@@ -1,4 +1,4 @@
-//! The sockets of a synchronous client: how they are connected, and reads that end in time.
+//! Blocking TCP connections, and reads with a deadline.
 
 use super::{address, socket};
 use crate::error::Result;
@@ -7,10 +7,11 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// After a write has taken so long, what has come is read. Otherwise both sides could wait for ever for the other to read first.
+/// After a write has blocked for this long, the client reads what has arrived. Otherwise both sides could wait for ever
+/// for the other to read first.
 const WRITE_SLICE: Duration = Duration::from_millis(100);
 
-/// Connects a socket and sets it up as calls need it.
+/// Connects a socket and sets its options.
 pub(crate) fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Option<io::Error>> {
     let found: Vec<_> = (host, port).to_socket_addrs().map_err(Some)?.collect();
     let mut last = None;
@@ -31,35 +32,35 @@ pub(crate) fn dial(host: &str, port: u16, deadline: Instant) -> Result<TcpStream
     Err(last)
 }
 
-/// Whether a read or write ended because its time was over.
+/// Returns whether a read or write ended because its timeout has passed.
 pub(crate) fn would_block(error: &io::Error) -> bool {
     match error.kind() {
         ErrorKind::WouldBlock => true,
-        // Windows says it so. Where another system does, the network is dead.
+        // Windows reports a timeout like this. Where another system does, the network is dead.
         ErrorKind::TimedOut => cfg!(windows) || error.raw_os_error().is_none(),
         _ => false,
     }
 }
 
-/// Sets that a read which blocks ends after `left`.
+/// Sets the timeout of reads to `left`.
 pub(crate) fn limit_reads(stream: &TcpStream, left: Duration) -> io::Result<()> {
-    // The system takes a timeout of zero for none.
+    // The system takes a timeout of zero for no timeout.
     stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
 }
 
-/// How late reads may end. Setting the system's timeout for each read of an image takes a tenth of its time.
+/// How late reads may end. Setting the system's timeout for each read of an image takes a tenth of the time.
 const LATE: Duration = Duration::from_millis(10);
 
-/// Reads that end by the deadline, however slowly the bytes trickle in.
+/// Reads until a deadline, however slowly the bytes arrive.
 pub(crate) struct DeadlineReader<'a> {
     pub(crate) stream: &'a TcpStream,
     pub(crate) deadline: Instant,
-    /// When the socket's timeout was set last for this deadline.
+    /// When the socket's timeout was last set for this deadline.
     pub(crate) limited: &'a mut Option<Instant>,
 }
 
 impl DeadlineReader<'_> {
-    /// Sets that the next read ends by the deadline.
+    /// Sets the timeout so that the next read ends by the deadline.
     pub(crate) fn limit(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let left = self.deadline.saturating_duration_since(now);
@@ -93,7 +94,7 @@ mod tests {
         let deadline = Instant::now() + limits::CONNECT_TIMEOUT;
         let stream = dial("127.0.0.1", port, deadline).expect("it listens");
         socket::check((&stream).into());
-        // What the system says then ends the connection; what a read says whose time is up does not.
+        // A dead network ends the connection; a read whose timeout has passed does not.
         let timed_out = io::Error::from_raw_os_error(110);
         assert!(timed_out.kind() == ErrorKind::TimedOut && !would_block(&timed_out));
         limit_reads(&stream, Duration::from_millis(1)).expect("an option");

@@ -1,13 +1,14 @@
-//! Whether what crosses the network is looked at for bytes that were altered on their way.
+//! Whether messages are checked for bytes that were altered on the way.
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Whether a connection to this address is to have checksums, unless the program says so itself.
+/// Returns whether a connection to this address uses checksums, if the program has not decided.
 ///
-/// What goes to this very machine never leaves its memory. TCP's own checksum has 16 bits, and boxes on the way write it anew.
+/// Bytes to this machine never leave its memory. TCP's own checksum has 16 bits, and devices on the way may compute it
+/// anew.
 pub(crate) fn are_wanted(asked: Option<bool>, peer: io::Result<SocketAddr>) -> bool {
-    // A connection whose other side is not known is broken already.
+    // A connection whose peer is not known is broken already.
     asked.unwrap_or_else(|| !peer.is_ok_and(|address| address.ip().to_canonical().is_loopback()))
 }
 

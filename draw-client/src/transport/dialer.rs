@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 type Dialing = Pin<Box<dyn Future<Output = io::Result<Halves>> + Send>>;
 
-/// Makes the connections of a driver, one at a time, when the reconnect machine says so.
+/// Opens the connections of a driver, one at a time, when the reconnect machine says so.
 pub(crate) struct Dialer {
     connect: Box<dyn FnMut() -> Dialing + Send>,
     dialing: Option<Dialing>,

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// A stream, in halves that two tasks can have.
+/// A stream in halves, which two tasks can own.
 pub(crate) struct Halves {
     pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
     pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
@@ -11,7 +11,7 @@ pub(crate) struct Halves {
 
 impl From<TcpStream> for Halves {
     fn from(stream: TcpStream) -> Halves {
-        // These need no lock between them.
+        // These halves need no lock between them.
         let (reader, writer) = stream.into_split();
         Halves { reader: Box::new(reader), writer: Box::new(writer) }
     }

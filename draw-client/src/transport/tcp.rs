@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Returns what makes TCP connections to one address anew.
+/// Returns a dialer of TCP connections to one address.
 pub(crate) fn dialer(host: String, port: u16, attempt: Duration) -> Dialer {
     let connect = move || {
         let host = host.clone();

@@ -1,4 +1,4 @@
-//! The side of the stream that is written to.
+//! The writing half of a stream.
 
 use draw_printer::Printer;
 use draw_protocol::client::Connection;
@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
-/// The half of the stream that is written to, and what it has not taken yet.
+/// The half of the stream that is written to, and the bytes that it has not taken yet.
 pub(crate) struct Writer {
     stream: Box<dyn AsyncWrite + Send + Unpin>,
-    /// It is the machine's, which gets it back when all of it is sent.
+    /// The machine's send buffer, which it gets back when all of it is sent.
     bytes: Vec<u8>,
     sent: usize,
-    /// The stream has taken bytes that it may still hold back, as a buffer or TLS does.
+    /// The stream has taken bytes that it may still buffer, as TLS does.
     is_held_back: bool,
     trace: Printer,
 }
@@ -27,15 +27,15 @@ impl Writer {
         self.sent == self.bytes.len()
     }
 
-    /// Takes over what the machine has to send. To be called when empty.
+    /// Takes over what the machine has to send. Must be called when empty.
     pub(crate) fn refill(&mut self, machine: &mut Connection) {
         self.bytes = machine.swap_transmit(std::mem::take(&mut self.bytes));
         self.sent = 0;
-        // Before they are written: another thread may read the answer as soon as they are.
+        // The trace precedes the write: another thread may read the answer as soon as the bytes are written.
         self.trace.pass(Direction::ToDisplay, &self.bytes);
     }
 
-    /// The stream is lost. Answers what was taken over from the machine last, sent or not.
+    /// Drops a stream that is lost. Returns the bytes that were taken over from the machine last, sent or not.
     pub(crate) fn disconnect(&mut self, cx: &mut Context<'_>) -> Vec<u8> {
         let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.stream = Box::new(tokio::io::sink());
@@ -43,25 +43,26 @@ impl Writer {
         std::mem::take(&mut self.bytes)
     }
 
-    /// There is another stream.
+    /// Continues with another stream.
     pub(crate) fn connect(&mut self, stream: Box<dyn AsyncWrite + Send + Unpin>) {
         self.stream = stream;
     }
 
-    /// Tells the other side that nothing more comes, and lets go of the stream although handles may live on.
+    /// Shuts the stream down and drops it, although handles may live on.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
         let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
         std::mem::take(&mut self.trace).end(Direction::ToDisplay);
         self.stream = Box::new(tokio::io::sink());
     }
 
-    /// The stream is another process's: it is neither used nor closed, which would end it there.
+    /// Leaves the stream to the process that this one was forked from. It is neither used nor closed, which would end
+    /// it there.
     pub(crate) fn detach(&mut self) {
         std::mem::forget(std::mem::replace(&mut self.stream, Box::new(tokio::io::sink())));
         (self.bytes, self.sent, self.is_held_back) = (Vec::new(), 0, false);
     }
 
-    /// Writes until all is gone, out of the stream too, or the stream takes no more.
+    /// Writes until everything is written and flushed, or the stream takes no more.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         while !self.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.bytes[self.sent..]) {

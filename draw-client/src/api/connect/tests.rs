@@ -1,4 +1,4 @@
-//! What a connection is made of, and one that is resumed at the worst moment.
+//! A connection that is resumed while a caller is writing.
 
 use super::*;
 use crate::transport::Halves;
@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 /// Fails a test that hangs.
 const HANGS: Duration = Duration::from_secs(10);
 
-/// One half of a connection. It does something before it reads for the first time, or when it has written for the first
-/// time, and it is at an end when it is told so.
+/// One half of a connection. It runs a hook before it reads for the first time, or when it has written for the first
+/// time, and ends when `end` says so.
 struct Staged<S> {
     stream: S,
     first: Option<Box<dyn FnOnce() + Send>>,
@@ -32,7 +32,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Staged<S> {
     ) -> Poll<io::Result<()>> {
         if let Some(first) = self.first.take() {
             first();
-            // The driver was about to write, and would find out more if it read as well.
+            // The driver was about to write. If it read as well, it would learn more.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -58,7 +58,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Staged<S> {
     }
 }
 
-/// A connection whose halves do this.
+/// Returns the halves of a connection with these hooks.
 fn staged(
     stream: TcpStream,
     read: Option<Box<dyn FnOnce() + Send>>,
@@ -72,15 +72,15 @@ fn staged(
     }
 }
 
-/// Says that it is there, and waits for the others.
+/// Meets another thread: sends to it, and waits until it has sent.
 fn meet(here: &Sender<()>, there: &Receiver<()>) {
     here.send(()).expect("the others are there");
     there.recv_timeout(HANGS).expect("the others come");
 }
 
-/// A caller that finds nobody writing takes to the stream whatever there is, here the greeting on another connection. What
-/// is to be sent again is known only when that is answered, perhaps while the caller is still writing: then the driver
-/// cannot write, and the caller does not know that there is more.
+/// A caller that finds the writer free writes whatever there is to the stream, here `hello` on another connection. What
+/// is to be sent again is known only when `hello` is answered, perhaps while the caller is still writing: then the
+/// driver cannot write, and the caller does not know that there is more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_that_was_known() {
     let screen = Screen::new(Size { width: 8, height: 8 }, Color::BLACK).expect("it is small");
@@ -89,8 +89,8 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { server.run(listener, std::future::pending()).await });
 
-    // On the second connection the driver's first read lets the caller write, and waits until it does. The caller writes
-    // until the program is told that the session is resumed, which is when the driver has looked whether it can write.
+    // On the second connection the driver's first read lets the caller write, and waits until it does. The caller
+    // writes until the program learns that the session is resumed. By then the driver has tried to write.
     let (reads, has_read) = channel();
     let (holds, held) = channel();
     let (resumed, lets_go) = channel();
@@ -113,7 +113,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
                 resumed.send(()).expect("the caller waits for it");
             }
         });
-    // No timer of the driver is to help it out before the test has failed.
+    // No timer of the driver may help before the test has failed.
     let greeted = options.handshake(
         staged(first, None, None, Some(end)),
         Some(Dialer::new(again)),
@@ -125,7 +125,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
     tokio::spawn(driver);
     cut.send(()).expect("it is connected");
 
-    // Nobody waits for the call: it goes by itself, or not at all.
+    // Nothing waits for the call: it is sent by itself, or not at all.
     let (caller, runtime) = (display.clone(), tokio::runtime::Handle::current());
     let calling = tokio::task::spawn_blocking(move || {
         has_read.recv_timeout(HANGS).expect("there is another connection");
