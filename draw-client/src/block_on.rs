@@ -1,4 +1,4 @@
-//! Waits for a future in a plain thread, without a runtime.
+//! Blocks a plain thread on a future, without a runtime.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -7,10 +7,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long a thread sleeps at most before it checks its deadline itself, since the thread that would wake it may be gone.
+/// How long a thread sleeps at most before it checks its deadline itself, since the thread that would wake it may have
+/// ended.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits until the future is ready. A future that is ready at once, as of nearly all drawing calls, costs no more than a poll.
+/// Blocks until the future is ready. A future that is ready at once, as those of nearly all drawing calls, costs one
+/// poll.
 #[inline]
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
@@ -33,7 +35,7 @@ fn sleep<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     }
 }
 
-/// Waits until the future is ready, or the deadline has passed.
+/// Blocks until the future is ready or the deadline has passed.
 pub(crate) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
     let mut future = pin!(future);
     let waker = waker();

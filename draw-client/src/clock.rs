@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// Returns the time by the clock of the runtime, which a test may stop, or by the system's.
+/// Returns the time of the runtime's clock, which a test may pause, or of the system's.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,4 +1,4 @@
-//! What both clients add to the [`Reconnect`] machine: their reasons, the `hello` of a new client, and how a driver dials.
+//! The clients' side of the [`Reconnect`] machine: their reasons, and the `hello` of a new client.
 
 use crate::error::{Lost, Status};
 use draw_protocol::Hello;
@@ -24,7 +24,7 @@ pub(crate) fn hello(is_durable: bool, checks: bool) -> Hello {
 /// Creates the reconnect machine of a client that has to be connected by `deadline`.
 pub(crate) fn machine(policy: Policy, deadline: Instant, now: Instant) -> Reconnect<Lost> {
     let mut seed = [0; 8];
-    // Without random bytes, clients may come back at the same moment. That is all that happens.
+    // Without random bytes, clients may reconnect at the same moment. That is the only effect.
     _ = getrandom::fill(&mut seed);
     Reconnect::new(policy, u64::from_ne_bytes(seed), deadline, now)
 }
@@ -72,7 +72,7 @@ impl Lost {
     }
 }
 
-/// Returns why there will be no other connection.
+/// Returns why the client does not connect again.
 pub(crate) fn lost(end: &End<Lost>) -> Lost {
     match end {
         End::Final(lost) => lost.clone(),
@@ -81,12 +81,12 @@ pub(crate) fn lost(end: &End<Lost>) -> Lost {
     }
 }
 
-/// Returns what the program is told of a loss or a failed attempt.
+/// Returns the status for a loss or a failed attempt.
 pub(crate) fn status(retry: Retry<Lost>, now: Instant) -> Status {
     Status::Reconnecting { reason: retry.reason.into(), next: retry.next.saturating_duration_since(now) }
 }
 
-/// What is left of the policy of a client that cannot dial: its first connection is its last.
+/// The policy of a client that cannot dial: its first connection is its last.
 pub(crate) const NEVER: Policy =
     Policy { window: Duration::ZERO, attempt: Duration::ZERO, accepts_loss: false };
 

@@ -1,8 +1,12 @@
-//! What the handles of one asynchronous connection share with its driver, and the locks around it.
+//! The state that the handles of one asynchronous connection share with its driver, and the locks around it.
 //!
-//! [`State`] is behind one mutex, held for short and never across an await or a callback. The [`Writer`] has a mutex
-//! of its own, because the driver holds it during system calls. The order is writer, then state; a caller that holds
-//! the state may only *try* to get the writer.
+//! This folder composes `admission`, `completion`, the protocol's machines and the writer of `transport`. Every method
+//! that needs more than one of them is here. It may use those, `doctor`, `error` and `process`, and nothing of `link`
+//! and `api`.
+//!
+//! [`State`] is behind one mutex, held for short and never across an await or a callback. The [`Writer`] has a mutex of
+//! its own, because the driver holds it during system calls. The order is writer, then state: a thread that holds the
+//! state may only *try* to lock the writer.
 
 mod account;
 mod admission;
@@ -57,8 +61,8 @@ pub(crate) struct Shared {
     pub(crate) timeout: Duration,
 }
 
-/// Everything that calls, replies, the driver and the thread for callbacks change. Each part keeps an invariant of its own, which its
-/// file states.
+/// Everything that calls, replies, the driver and the thread for callbacks change. Each part keeps an invariant of its
+/// own, which its file states.
 pub(crate) struct State {
     pub(crate) machine: Connection,
     /// Whether there is a connection, and when there may be another.
@@ -71,12 +75,12 @@ pub(crate) struct State {
     pub(crate) account: Account,
 }
 
-/// How far a call is that is not accepted yet.
+/// The progress of a call that is not accepted yet.
 #[derive(Debug, Default)]
 pub(crate) struct Wait {
-    /// Its place in the queue for credit, and until when it waits there.
+    /// Its place in the queue for credit, and the deadline there.
     pub(crate) turn: Option<(u64, Instant)>,
-    /// Whether it has let others run.
+    /// Whether it has yielded to other tasks.
     has_yielded: bool,
 }
 
@@ -169,12 +173,12 @@ impl Shared {
         wait: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
-        // Found and dropped outside of the lock.
+        // The span is looked up and dropped outside of the lock.
         let span = current_span();
         self.poll_call_within(span.as_ref(), request, caller, wait, cx)
     }
 
-    // Compiled twice: in the usual call, of which there are millions, it is known that there is no span.
+    // Compiled twice: the usual call, of which there are millions, has no span at compile time.
     #[inline(always)]
     fn poll_call_within(
         &self,
@@ -243,7 +247,7 @@ impl Shared {
         if let Err(error) = &result {
             state.note_refused(request, caller.place, error);
         } else {
-            // While others wait for credit, each call has to take its turn.
+            // While calls wait for credit, each call has to take its turn.
             if state.admission.credit.is_empty() {
                 state.admission.batching.accepted();
             }
@@ -252,8 +256,8 @@ impl Shared {
         Poll::Ready(result)
     }
 
-    /// Sends what was just queued: at once if it comes alone, else through the driver, which will find more. (On one processor an answer
-    /// may be there before the next call of a loop, so that no call is in flight does not mean that it comes alone.)
+    /// Sends the call: at once if it is alone, else through the driver, which will find more. (On one processor an
+    /// answer may arrive before the next call of a loop, so that no call in flight does not mean that a call is alone.)
     #[inline(always)]
     fn send(&self, inside: Inside, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
@@ -269,7 +273,7 @@ impl Shared {
             drop(writer);
             let mut state = self.lock();
             state.admission.batching.caller_wrote();
-            // On a new connection, what goes before the call was taken alone.
+            // On a new connection, only what precedes the call was taken.
             if !matches!(written, Poll::Ready(Ok(()))) || state.machine.unsent() > 0 {
                 state.wake_driver();
             }

@@ -1,14 +1,15 @@
-//! Prints errors on standard error that can no longer be delivered.
+//! Prints on standard error within a bounded time.
 
 use draw_printer::{Rank, stderr};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// How long the program waits for standard error. A stopped terminal, or a pipe that is not read, delays its end by no more.
+/// How long the program waits for standard error. A stopped terminal, or a pipe that is not read, delays the end of the
+/// program by no more.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Standard error was not written in time. The program does not wait for it again.
+/// Whether standard error was not written in time. The program does not wait for it again.
 static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Prints whole lines within a bounded time. If standard error cannot be written, they are lost.

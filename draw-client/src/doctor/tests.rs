@@ -1,4 +1,4 @@
-//! What the doctor says, word for word, at times that were made up.
+//! The texts of the doctor, word for word, at made-up times.
 
 use super::*;
 use crate::doctor::sites::Sites;
@@ -16,7 +16,7 @@ const PIXEL: Request<'_> = Request::DrawPixel { x: 1, y: 2, color: Color::RED };
 const RECT: Request<'_> = Request::FillRect { x: 0, y: 0, width: 9, height: 9, color: Color::RED };
 const SYNC: Request<'_> = Request::Sync {};
 
-/// A doctor, and the clock that it is told.
+/// A doctor and its clock.
 struct Patient {
     doctor: Doctor,
     began: Instant,
@@ -70,7 +70,7 @@ impl Patient {
         self.doctor.diagnosis(0, self.now)
     }
 
-    /// What is printed at the end, which comes so long after the beginning.
+    /// Compares the text at the end, this long after the beginning.
     #[track_caller]
     fn says(&mut self, ms: u64, expected: &str) {
         self.now = self.began + Duration::from_millis(ms);

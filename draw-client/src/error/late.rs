@@ -1,4 +1,4 @@
-//! Late errors: those of calls whose reply was dropped.
+//! Late errors: errors of calls whose reply was dropped.
 
 use super::{Error, Outcome};
 use draw_protocol::client::Made;
@@ -29,9 +29,9 @@ pub struct LateError {
 #[derive(Debug, Clone)]
 enum Calls {
     One(FailedCall),
-    /// All that a lost connection left unanswered, or all that it left unsent.
+    /// All calls that a lost connection left unanswered, or all that it left unsent.
     Many(Arc<[FailedCall]>),
-    /// Dropped while the display was gone or behind: the first, and how many more.
+    /// Calls that were dropped while the display was offline or behind: the first of them, and how many more.
     Dropped(Arc<[FailedCall]>, u64),
 }
 
@@ -45,13 +45,13 @@ pub struct FailedCall {
 }
 
 impl FailedCall {
-    /// `last` is the number of the call that was made last.
+    /// Creates the description. `last` is the number of the call that was made last.
     pub(crate) fn new(made: Made, last: u64, scope: Option<&Arc<str>>, now: Instant) -> FailedCall {
         FailedCall {
             made,
             age: now.saturating_duration_since(made.at),
             calls_since: last.saturating_sub(made.number),
-            // Not the scope itself: an error that is kept does not keep the callback.
+            // The scope itself is not kept: an error must not keep a callback alive.
             scope: scope.cloned(),
         }
     }
@@ -121,7 +121,7 @@ impl fmt::Display for Parameters {
     }
 }
 
-/// What a fault means for the picture, where its text does not say so.
+/// Returns what a fault means for the picture, where its text does not say so.
 fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
     match (call.made.call, &fault.code) {
         (call, _) if !call.method().draws() => "; not answered",
@@ -129,7 +129,7 @@ fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
         (Call::FillRect { .. } | Call::PutImage { .. }, Code::OutOfBounds) => "",
         (Call::DrawPixels { pixels: Count(of) } | Call::AddPixels { pixels: Count(of) }, _) => {
             match fault.rejected_pixels() {
-                // The text counts them.
+                // The text of the fault counts them.
                 1.. if fault.size().is_none() => "",
                 some if (1..u64::from(of)).contains(&some) => "; the others were drawn",
                 _ => "; not drawn",
@@ -139,7 +139,7 @@ fn executed(call: &FailedCall, fault: &Fault, error: &Error) -> &'static str {
     }
 }
 
-/// A time as a person reads it: `3.1 ms`.
+/// Formats a time for people: `3.1 ms`.
 struct Age(Duration);
 
 impl fmt::Display for Age {
@@ -157,12 +157,12 @@ impl LateError {
         LateError { calls: Calls::One(call), error }
     }
 
-    /// `calls` must not be empty.
+    /// Creates the error of calls that a lost connection has failed. `calls` must not be empty.
     pub(crate) fn lost(calls: Vec<FailedCall>, error: Error) -> LateError {
         LateError { calls: Calls::Many(calls.into()), error }
     }
 
-    /// `named` must not be empty; so many more were dropped after them.
+    /// Creates the error of dropped calls: those in `named`, which must not be empty, and `more` after them.
     pub(crate) fn dropped(named: Vec<FailedCall>, more: u64, error: Error) -> LateError {
         LateError { calls: Calls::Dropped(named.into(), more), error }
     }
@@ -201,7 +201,7 @@ impl LateError {
     }
 }
 
-/// One call and what became of it, in one line.
+/// Formats one call and its error in one line.
 pub(crate) struct Described<'a>(pub(crate) &'a FailedCall, pub(crate) &'a Error);
 
 impl fmt::Display for Described<'_> {

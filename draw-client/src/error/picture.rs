@@ -15,7 +15,7 @@ pub enum Picture {
 }
 
 impl Picture {
-    /// What a session's standing says of the picture, if the session is lost.
+    /// Returns what is left of the picture, if the standing says that the session is lost.
     pub(crate) fn of(standing: Standing, is_restarted: bool) -> Option<Picture> {
         match standing {
             Standing::Fresh | Standing::Resumed => None,

@@ -1,4 +1,4 @@
-//! What a program may want to know of its connection.
+//! The status of a connection.
 
 use super::{DisconnectReason, Picture};
 use std::fmt;
@@ -31,7 +31,8 @@ pub enum Status {
     /// [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest) says. It is reported once, when that time is over: draw
     /// again what has to be there.
     Dropped {
-        /// How many. Each has failed with [`Error::Dropped`](crate::Error::Dropped), and was certainly not drawn.
+        /// The number of calls. Each has failed with [`Error::Dropped`](crate::Error::Dropped), and was certainly not
+        /// drawn.
         calls: u64,
     },
     /// The connection is gone for good. The client does not try again.
@@ -42,7 +43,8 @@ pub enum Status {
 pub(crate) type StatusCallback = Box<dyn FnMut(Status) + Send>;
 
 impl Status {
-    /// The client has reconnected to a display that has kept this of its session, and of so many calls the outcome is unknown.
+    /// Returns the status after a reconnect: `lost` is what is left of the picture if the session was lost, and the
+    /// outcome of `unknown` calls is unknown.
     pub(crate) fn reconnected(lost: Option<Picture>, unknown: usize) -> Status {
         lost.map_or(Status::Resumed, |picture| Status::SessionLost { picture, unknown })
     }

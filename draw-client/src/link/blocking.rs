@@ -1,5 +1,5 @@
-//! The connection of a synchronous client: writes and reads in the caller's thread. When to connect anew is decided by the
-//! [`Reconnect`] machine.
+//! The connection of a blocking client: the caller's thread writes and reads. The [`Reconnect`] machine decides when to
+//! connect again.
 
 mod exchange;
 
@@ -19,19 +19,19 @@ use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Where a connection goes, and how.
+/// The peer of a connection, and its options.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// The display that is asked for by its name.
+    /// The name of the display on the server.
     pub(crate) display: Option<DisplayName>,
     pub(crate) connect_timeout: Duration,
-    /// How long a lost connection is made anew.
+    /// How long the client tries to reconnect.
     pub(crate) reconnect: Duration,
     /// Whether a call is done only when it is on the display's disk.
     pub(crate) is_durable: bool,
-    /// Whether messages have checks. Unset, that depends on the address.
+    /// Whether messages have checksums. If `None`, that depends on the address.
     pub(crate) checksums: Option<bool>,
 }
 
@@ -40,11 +40,11 @@ pub(crate) struct Link {
     pub(crate) machine: Connection,
     pub(crate) buffer: Vec<u8>,
     pub(crate) timeout: Duration,
-    /// When the last call was made, and when anything came last. The doctor uses these: two more readings of the clock would cost
-    /// more than all that it does.
+    /// When the last call was made, and when anything was received last. The doctor uses these: two more readings of
+    /// the clock would cost more than everything else that it does.
     pub(crate) called_at: Instant,
     pub(crate) received_at: Instant,
-    /// When the socket's timeout for reads was set to less than `timeout`, if it is.
+    /// When the socket's timeout for reads was set to less than `timeout`, if it was.
     pub(crate) limited: Option<Instant>,
     pub(crate) trace: Printer,
     pub(crate) peer: Peer,
@@ -52,7 +52,7 @@ pub(crate) struct Link {
     pub(crate) reconnect: Reconnect<Lost>,
 }
 
-/// How long a read may take at least.
+/// The shortest timeout of a read.
 pub(crate) const SHORTEST_READ: Duration = Duration::from_millis(1);
 
 /// Why waiting for an event ended without it.
@@ -95,7 +95,7 @@ impl Link {
             matches!(event, Some(Event::Welcome)).then_some(())
         });
         welcomed.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
-        // That confirms the welcome. What is not sent of it goes before the first call.
+        // This confirms the welcome. What is not written of it precedes the first call.
         _ = link.write_some(&mut Lent::default());
         link.timeout = timeout;
         let limited = link.stream.set_read_timeout(Some(link.usual_timeout()));
@@ -107,8 +107,8 @@ impl Link {
         self.machine.welcome().map_or(Size { width: 0, height: 0 }, Welcome::size)
     }
 
-    /// Sends what waits and what was lent, and reads until `wanted` finds what it wants in an event or in how far the calls are
-    /// done. Connects anew when the connection is lost meanwhile.
+    /// Sends what is unsent and the borrowed data, and reads until `wanted` finds what it wants in an event or in how
+    /// far the calls are done. Reconnects when the connection is lost meanwhile.
     fn run<T>(
         &mut self,
         deadline: Instant,
@@ -139,7 +139,7 @@ impl Link {
             if let Some(end) = self.reconnect.end() {
                 return Err(Failed::Lost(reconnect::lost(end)));
             }
-            // What was lent may have to be sent once more, in its place among the rest.
+            // Borrowed data may have to be sent once more, in its place among the rest.
             self.machine.keep(std::mem::take(lent));
             self.trace.end(Direction::ToClient);
             self.machine.handle_disconnected(Vec::new());
@@ -147,7 +147,7 @@ impl Link {
         }
     }
 
-    /// Connects anew, within the deadline of the call that waits for it.
+    /// Reconnects, within the deadline of the call that waits for it.
     fn dial_again(&mut self, deadline: Instant) -> Result<(), Failed> {
         while !self.reconnect.has_connection() {
             let now = Instant::now();
@@ -186,14 +186,14 @@ impl Link {
         }
     }
 
-    /// Waits for the answer to `hello`. What comes with it may be what is `wanted` already.
+    /// Waits for the answer to `hello`. What arrives with it may be what is `wanted` already.
     fn handshake<T>(
         &mut self,
         deadline: Instant,
         wanted: &mut impl FnMut(Option<Event>, &Connection) -> Option<T>,
     ) -> Result<Option<T>, Failed> {
         let until = self.reconnect.poll_timeout().unwrap_or(deadline).min(deadline);
-        // What has come while no call was made is read, however late it is.
+        // What has arrived while no call was made is read, however late it is.
         let now = Instant::now();
         let until = until.max(now + SHORTEST_READ);
         limit_reads(&self.stream, until - now)?;
@@ -218,12 +218,12 @@ impl Link {
         Ok(found)
     }
 
-    /// Ends the session, which the display then need not keep.
+    /// Ends the session, so that the display need not keep it.
     pub(crate) fn finish(&mut self) {
         self.trace.end(Direction::ToDisplay);
         if self.reconnect.has_connection() && self.machine.in_flight() == 0 {
             self.machine.end_session();
-            // Where this cannot be sent, the display forgets the client by itself.
+            // If this cannot be sent, the session expires by itself.
             while let Ok(n @ 1..) = self.stream.write(self.machine.poll_transmit()) {
                 self.machine.handle_transmitted(n);
             }
@@ -245,7 +245,7 @@ impl Link {
             });
             waited.map_err(|failed| self.fail(failed, Outcome::Rejected))?;
         }
-        // An image is sent from where the caller has it.
+        // An image is sent from the caller's memory.
         let (number, mut lent) = self.machine.call_lending(request, now)?;
         self.called_at = now;
         stats.calls += 1;
@@ -266,7 +266,7 @@ impl Link {
                 (machine.done() >= number && !request.method().has_answer()).then_some(Ok(Answer::Done(())))
             }
         });
-        // If the deadline passes before the call is done, what is missing of it is sent before the next call.
+        // If the deadline passes before the call is done, the rest of it is sent before the next call.
         self.machine.keep(lent);
         done.unwrap_or_else(|failed| {
             let outcome = self.outcome(number, &failed);
@@ -277,7 +277,7 @@ impl Link {
     /// Returns the outcome of a call that was made and is not done.
     fn outcome(&mut self, number: u64, failed: &Failed) -> Outcome {
         match failed {
-            // It continues, and what is not sent of it may be.
+            // The call continues, and what is not sent of it may still be sent.
             Failed::TimedOut => Outcome::Unknown,
             Failed::Lost(_) if self.machine.give_up().unsent.iter().any(|made| made.number == number) => {
                 Outcome::Rejected
@@ -286,7 +286,7 @@ impl Link {
         }
     }
 
-    /// Returns what the caller is told.
+    /// Returns the error for the caller.
     fn fail(&self, failed: Failed, outcome: Outcome) -> Error {
         match failed {
             Failed::TimedOut => Error::Timeout { after: self.timeout, outcome },

@@ -1,4 +1,4 @@
-//! The task that carries bytes between the stream and the state machine, and keeps the deadlines.
+//! The task that moves bytes between the stream and the state machine, and keeps the deadlines.
 
 mod outage;
 
@@ -19,19 +19,19 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Sleep;
 
-/// How many reads one turn may make before others get theirs.
+/// How many reads one turn may make before other tasks run.
 const READS_PER_TURN: usize = 16;
 
-/// How long a stream that takes no more bytes is still read. What the display sent last is here already, but a runtime under load may
-/// take a while to notice.
+/// How long a stream that takes no more bytes is still read. What the display sent last has arrived already, but a
+/// runtime under load may take a while to notice.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a driver with a thread of its own delays a write while callers call again and again. A write then carries some 3,000
-/// calls instead of 300, which doubles the rate. The last call leaves so much later at most, unless its result is waited for;
-/// waking a thread on a busy machine takes as long.
+/// How long a driver with a thread of its own delays a write while calls follow each other closely. A write then
+/// carries some 3,000 calls instead of 300, which doubles the rate. The last call is delayed by as much at most, unless
+/// its result is waited for; waking a thread on a busy machine takes as long.
 const BATCH_DELAY: Duration = Duration::from_micros(100);
 
-/// Carries the bytes of one connection, when it is polled. It is ready when the connection has ended.
+/// Carries the bytes of one connection while it is polled. It is ready when the connection has ended.
 ///
 /// [`ConnectOptions::connect`](crate::ConnectOptions::connect) and [`ConnectOptions::over`](crate::ConnectOptions::over) spawn it
 /// on the current tokio runtime; [`over_with_driver`](crate::ConnectOptions::over_with_driver) returns it.
@@ -40,7 +40,7 @@ pub struct Driver {
     shared: Arc<Shared>,
     reader: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
-    /// Memory for the wakers that the state hands over.
+    /// Memory for the wakers that the state passes on.
     woken: Vec<Waker>,
     callers: Callers,
     /// Whether callers have run once more before a write that is not full, so that it carries the calls of all of them.
@@ -49,12 +49,12 @@ pub struct Driver {
     timer_at: Option<Instant>,
     /// Why nothing can be written any more, and until when the stream is still read.
     broken: Option<(Lost, Instant)>,
-    /// Makes other connections, if that is possible.
+    /// Opens further connections, if that is possible.
     dialer: Option<Dialer>,
     trace: Printer,
 }
 
-/// What the driver shares a processor with, and so how it lets callers run.
+/// What the driver shares a processor with, which decides how it lets callers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callers {
     /// Tasks of its runtime.
@@ -93,7 +93,7 @@ impl Driver {
         }
     }
 
-    /// Reads, and handles what has come. `Ready` means that the connection is lost.
+    /// Reads, and handles what has arrived. `Ready` means that the connection is lost.
     fn poll_read(&mut self, next: Next, cx: &mut Context<'_>) -> Poll<Lost> {
         let lost = ready!(self.poll_read_some(next, cx));
         if let Lost::Eof = lost {
@@ -110,7 +110,8 @@ impl Driver {
                     next = Next::of(&mut state);
                     continue;
                 };
-                // A long answer is read straight to its place. The stream never blocks, so the lock is held for short.
+                // A long answer is read straight into its place. The stream never blocks, so the lock is held for a
+                // short time.
                 let before = body.len();
                 let mut room = (&mut *body).limit(room);
                 let read = ready!(pin!(self.reader.read_buf(&mut room)).poll(cx));
@@ -141,7 +142,7 @@ impl Driver {
             next = Next::of(&mut state);
             wake_done(state, &mut self.woken);
         }
-        // There may be more, but others have waited long enough.
+        // There may be more to read, but other tasks have waited long enough.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -150,7 +151,7 @@ impl Driver {
     fn poll_write(&mut self, must_write: bool, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         let mut writer = match self.shared.writer.try_lock() {
             Ok(writer) => writer,
-            // A caller is writing a lone call, and says so if it does not all go.
+            // A caller is writing a single call, and wakes the driver if some bytes remain.
             Err(TryLockError::WouldBlock) if !must_write => return Poll::Ready(Ok(())),
             Err(_) => self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner),
         };
@@ -254,7 +255,7 @@ impl Driver {
         if self.callers == Callers::Threads && state.may_delay() {
             state = self.delay(state);
         }
-        // One that was woken and is to come back need not be woken again meanwhile.
+        // A driver that polls itself again need not be woken meanwhile.
         state.admission.driver.is_woken &= must_yield;
         let next = Next::of(&mut state);
         drop(state);
@@ -271,7 +272,7 @@ impl Driver {
             self.has_yielded = false;
             match self.poll_write(must_write, cx) {
                 Poll::Ready(Ok(())) => is_written = true,
-                // The other side may have said why it went.
+                // The other side may have sent its reason before.
                 Poll::Ready(Err(error)) => {
                     self.broken = Some((Lost::io(error), now + DRAIN_TIMEOUT));
                 }
@@ -282,12 +283,12 @@ impl Driver {
     }
 }
 
-/// What is read next. A call that is made meanwhile changes only how much is best read at once.
+/// What is read next. A call that is made meanwhile changes only how many bytes are best read at once.
 #[derive(Debug, Clone, Copy)]
 enum Next {
-    /// More of a long answer, straight to its place.
+    /// More of a long answer, straight into its place.
     Body,
-    /// At most so many bytes of anything else.
+    /// At most this many bytes of anything else.
     Message(usize),
 }
 
@@ -297,7 +298,7 @@ impl Next {
     }
 }
 
-/// Gives the lock back, and wakes those whose call is done. `spare` is memory for that.
+/// Gives the lock back, and wakes the waiters of calls that are done. `spare` is memory for that.
 fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
     std::mem::swap(&mut state.completion.waiters.woken, spare);
     State::release(state);
@@ -306,7 +307,7 @@ fn wake_done(mut state: Guard<'_>, spare: &mut Vec<Waker>) {
 
 /// Why a turn of the driver came to an end.
 enum Turn {
-    /// The reconnect machine has moved on, or is to.
+    /// The reconnect machine has changed its phase, or has to.
     Again,
     /// The display has not answered `hello` in time.
     TimedOut,
@@ -342,7 +343,7 @@ impl Drop for Driver {
         if self.shared.is_forked() {
             return self.detach();
         }
-        // Handles may live on; the other side is not to wait for them.
+        // Handles may outlive the driver; the other side must not wait for them.
         let mut cx = Context::from_waker(Waker::noop());
         self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).close(&mut cx);
         self.shared.end_with_driver();

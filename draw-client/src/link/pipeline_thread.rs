@@ -1,4 +1,4 @@
-//! The thread that carries the bytes of a pipeline: the asynchronous client's driver on a runtime of its own.
+//! The thread of a pipeline: the asynchronous client's driver on a runtime of its own.
 
 use super::{Callers, Driver};
 use crate::admission::WhileOffline;
@@ -15,7 +15,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Settings of a pipeline that a synchronous display does not have.
+/// The settings of a pipeline that a blocking display does not have.
 #[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) error: Option<Callback>,
@@ -35,7 +35,7 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Hands the connection to a thread of its own, which ends with the connection.
+/// Passes the connection to a thread of its own, which ends with the connection.
 pub(crate) fn start(
     link: Link,
     stats: Stats,
@@ -52,7 +52,7 @@ pub(crate) fn start(
         Ok(runtime) => runtime.block_on(async {
             match take_over(link, stats, doctor, timeout, settings).await {
                 Ok((shared, size, driver)) => {
-                    // It is waited for below, and nothing in between can fail.
+                    // The receiver below waits for it, and nothing in between can fail.
                     _ = tell.send(Ok((shared, size)));
                     driver.await;
                 }

@@ -1,4 +1,4 @@
-//! When a call is accepted, and when the driver is woken for it.
+//! Accepts calls, and wakes the driver for them.
 
 use super::{State, Wait};
 use crate::admission::{Admitted, Batching, WhileOffline};
@@ -13,8 +13,8 @@ use std::time::Instant;
 use tracing::Span;
 
 impl State {
-    /// Makes a call as the last one was made, if it may: unchecked, and at the same time. The driver knows already that there is
-    /// something to send.
+    /// Makes a call as the last one was made, if it may: without checks, and with the same time. The driver knows
+    /// already that there is something to send.
     #[inline(always)]
     pub(super) fn join(
         &mut self,
@@ -23,7 +23,7 @@ impl State {
         caller: &Caller<'_>,
         wait: &Wait,
     ) -> Option<u64> {
-        // (One that has a turn takes that, or those behind it would wait for it.)
+        // (A call in the queue for credit takes its turn, or those behind it would wait for it.)
         if wait.turn.is_some() || !self.admission.batching.may_join() {
             return None;
         }
@@ -57,7 +57,7 @@ impl State {
             return Ok(Admitted::Queue);
         }
         if crate::completion::is_callback_of(shared) {
-            // Waiting for credit here could wait for ever: it is this callback that gives it back.
+            // Waiting for credit here could last for ever: it is this callback that frees it.
             let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
             let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
             return if is_within {
@@ -92,14 +92,14 @@ impl State {
         self.account.stats.calls += 1;
     }
 
-    /// Returns whether a caller lets others run before it goes on: the driver has something to write, and a write full of it, or has
-    /// waited for long. A loop of calls that are always ready would never stop otherwise. (To write in the caller's own time
-    /// instead, while the bytes are in the cache, was no faster with few connections and a quarter slower with 512.)
+    /// Returns whether a caller yields before it continues: the driver has a full write, or has waited for long.
+    /// Otherwise a loop of calls that are always ready would never stop. (Writing in the caller's own time instead,
+    /// while the bytes are in the cache, was no faster with few connections and a quarter slower with 512.)
     pub(super) fn must_yield(&mut self, now: Instant) -> bool {
         self.admission.driver.is_woken && self.admission.batching.must_yield(self.machine.unsent(), now)
     }
 
-    /// Returns whether nothing is gained by waiting for more to send.
+    /// Returns whether the unsent bytes fill a write.
     pub(crate) fn has_full_write(&self) -> bool {
         Batching::is_full(self.machine.unsent())
     }
@@ -111,13 +111,13 @@ impl State {
         self.admission.credit.push(deadline, waker)
     }
 
-    /// Gives a place in the queue for credit up. The call that is first then may go on.
+    /// Gives up a place in the queue for credit. The call that is first then may proceed.
     pub(crate) fn leave_queue(&mut self, id: u64) {
         self.admission.credit.remove(id);
         self.note_wait_ended(doctor::Wait::Credit(id));
     }
 
-    /// Notes that the driver is about to take all that is unsent. It is in the process that has connected.
+    /// Notes that the driver takes all that is unsent. It runs in the process that has connected.
     pub(crate) fn driver_ran(&mut self) {
         self.account.confirm();
         self.admission.batching.driver_ran();

@@ -15,7 +15,7 @@ struct Work {
     tags: Vec<Tag>,
     /// Late errors that were kept, to be reported as events.
     reports: Vec<LateReport>,
-    /// Late errors that nothing is left to take.
+    /// Late errors that the program can no longer take.
     unclaimed: Option<Late>,
 }
 

@@ -24,7 +24,8 @@ impl Shared {
         let Some(listener) = listener else {
             state.errors.late.keep(report.error());
             state.errors.deferred.report(report);
-            // Errors that other replies still have may become late errors too, and are then reported together: see `check_over`.
+            // Errors that other replies still have may become late errors too, and are then reported together: see
+            // `check_over`.
             if state.lifetime.ended.is_some()
                 && state.lifetime.abandoned.is_some()
                 && !state.completion.has_results()

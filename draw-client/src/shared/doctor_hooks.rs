@@ -9,7 +9,7 @@ use draw_protocol::client::{Made, Place};
 use std::time::Instant;
 
 impl Shared {
-    /// Returns what the doctor has found by now.
+    /// Returns the diagnosis so far.
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         let state = self.lock();
         let doctor = state.account.doctor.as_ref()?;
@@ -32,7 +32,7 @@ impl State {
         }
     }
 
-    /// Kept out of the path of every call, which then costs only a branch.
+    /// Separate from the path of every call, which then costs only a branch.
     #[cold]
     #[inline(never)]
     fn record_call(&mut self, number: u64, request: &Request<'_>, place: Option<Place>, at: Option<Instant>) {
@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// Notes that late errors are about to be dropped, since the program has dropped everything that could take them.
+    /// Notes that late errors are about to be dropped: the program has dropped every handle that could take them.
     pub(super) fn note_unclaimed(&mut self) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.unclaimed(self.errors.late.kept_calls());
@@ -125,8 +125,8 @@ impl State {
         self.print_last_diagnosis(now);
     }
 
-    /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done before `close` or
-    /// the drop of the last handle returns, since the process may end then.
+    /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done
+    /// before `close` or the drop of the last handle returns, since the process may end then.
     pub(super) fn print_last_diagnosis(&mut self, now: Instant) {
         if self.lifetime.ended.is_some()
             && (self.lifetime.closing.is_some() || self.lifetime.abandoned.is_some())

@@ -41,7 +41,7 @@ impl Shared {
         self.report_dropped(state);
         unsent.extend(self.give_up_queued(state, &rejected, now));
         self.report_lost(state, unsent, &rejected);
-        // Not before: errors that nothing is left to take are then printed together.
+        // Set only now: errors that the program can no longer take are then printed together.
         state.lifetime.ended = Some(reason);
         self.keep_results(state);
         if state.lifetime.abandoned.is_some() {
@@ -132,12 +132,12 @@ impl Shared {
     }
 }
 
-/// Prints the late errors that nothing is left to take, and reports them as an event. The program may end as soon as the last handle is
-/// dropped, so this is done before.
+/// Prints the late errors that the program can no longer take, and emits them as an event. The program may end as soon
+/// as the last handle is dropped, so this is done before.
 pub(super) fn report_unclaimed(state: &mut State) {
     state.note_unclaimed();
     if let Some(late) = state.errors.late.take_kept() {
-        // A program that `sync` has told of the loss knows what it means for the calls before.
+        // A `sync` has returned that the connection is lost: the program knows what that means for the calls before.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
         if !(state.errors.is_loss_reported && late.errors().iter().all(is_loss)) {
             stderr::print(&untold(&late));
@@ -168,8 +168,8 @@ impl Shared {
         Poll::Pending
     }
 
-    /// Ends the connection because its driver was dropped. The process may be about to end too, so callbacks that nothing else waits
-    /// for are given time to run.
+    /// Ends the connection because its driver was dropped. The process may be about to end too, so callbacks that
+    /// nothing else waits for get time to run.
     pub(crate) fn end_with_driver(&self) {
         let is_last = {
             let state = self.lock();
@@ -184,7 +184,7 @@ impl Shared {
         }
     }
 
-    /// Prints that calls were made after a fork and not drawn, whose callers were not told.
+    /// Prints that calls were made after a fork and not drawn, and that no error was returned for them.
     #[cold]
     pub(crate) fn report_unseen_calls(&self, calls: u64) {
         let forked = self.owner.forked();
@@ -225,7 +225,8 @@ impl State {
         self.end_delay();
     }
 
-    /// Takes everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
+    /// Takes the wakers of everything that waits. Calls in the queue for credit keep their places, and give them up
+    /// themselves.
     pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waker> {
         let (credit, waiters) = (self.admission.credit.wakers(), self.completion.waiters.drain());
         credit.chain(waiters).chain(self.lifetime.close_waiters.drain(..))

@@ -1,4 +1,4 @@
-//! The lock of the state, and stand-ins where the state may not be used.
+//! The lock of the state, and stand-ins where the state must not be used.
 
 use super::{Shared, State};
 use crate::error::{Error, Lost, Outcome};
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// longer only if threads wait for each other.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often locking the state is tried in a process that was forked, where the thread that holds it may not exist.
+/// How often locking the state is tried in a forked process, where the thread that holds it may not exist.
 const LOCK_TRIES: usize = 1_000;
 
 /// The locked state. The lock is given back before the thread counts as outside, so a signal in between finds it free.
@@ -44,12 +44,12 @@ impl DerefMut for Guard<'_> {
     }
 }
 
-/// Stand-ins for the state where it may not be used.
+/// Stand-ins for the state where it must not be used.
 #[derive(Default)]
 pub(super) struct StandIns {
-    /// For a process that was forked, where the thread that held the lock may not exist.
+    /// For a forked process, where the thread that held the lock may not exist.
     forked: StandIn,
-    /// For a thread that has the lock already.
+    /// For a thread that holds the lock already.
     reentrant: StandIn,
 }
 
@@ -117,7 +117,8 @@ impl Shared {
         self.owner.is_other()
     }
 
-    /// Abandons the state, if this process was forked and has not noticed before. Returns how many calls it may have made since.
+    /// Detaches from the state, if this process was forked and has not noticed before. Returns how many calls it may
+    /// have made since.
     pub(crate) fn detach_if_forked(&self) -> Option<u64> {
         if !self.is_forked() || self.stand_ins.forked.is_used() {
             return None;
@@ -133,8 +134,8 @@ impl Shared {
         Some(state.map_or(0, |state| self.detach(state)))
     }
 
-    /// Abandons the state in a process that was forked: its lock is never given back. Wakers are kept for the driver. Returns how many
-    /// calls may have been made since the fork.
+    /// Detaches from the state in a forked process: its lock is never given back. Wakers are kept for the driver.
+    /// Returns how many calls may have been made since the fork.
     #[cold]
     pub(super) fn detach(&self, state: Guard<'_>) -> u64 {
         let Guard { mut state, _inside } = state;
@@ -150,7 +151,7 @@ impl Shared {
         unseen
     }
 
-    /// Abandons the state with the driver, in a process that was forked, and wakes everything that waits.
+    /// Detaches the driver in a forked process, and wakes everything that waits.
     #[cold]
     pub(crate) fn detach_with_driver(&self) {
         self.detach_if_forked();
@@ -194,7 +195,7 @@ mod tests {
         Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1), reconnect)
     }
 
-    /// Does this on a thread of its own, which is to come to its end.
+    /// Runs this on a thread of its own, and fails if it does not end.
     fn soon(what: impl FnOnce() + Send + 'static) {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Whether calls can be made, and who waits for the end.
+//! The life of a connection: whether calls can be made, and what waits for its end.
 
 use crate::error::{Error, Lost, Outcome};
 use crate::limits;
@@ -14,7 +14,7 @@ pub(crate) struct Lifetime {
     pub(super) closing: Option<Instant>,
     /// When the last handle was dropped.
     pub(super) abandoned: Option<Instant>,
-    /// Who waits in `close` for the end, and for the callbacks to have been called.
+    /// Wakers of `close`, which waits for the end and for the callbacks.
     pub(super) close_waiters: Vec<Waker>,
 }
 
@@ -37,7 +37,7 @@ impl Lifetime {
         self.closing.is_none() && self.abandoned.is_none()
     }
 
-    /// Returns whether this side wants the connection to end, when it must at the latest, and how long that is.
+    /// Returns the deadline by which the connection must end and how long that is, if this side wants it to end.
     pub(crate) fn shutdown_deadline(&self, timeout: Duration) -> Option<(Instant, Duration)> {
         let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
         let closing = self.closing.map(|since| (since + timeout, timeout));
@@ -45,7 +45,7 @@ impl Lifetime {
     }
 
     pub(super) fn add_close_waiter(&mut self, waker: &Waker) {
-        // Polled again and again beside something else, it still waits once.
+        // A task that polls `close` again and again is in the list once.
         if !self.close_waiters.iter().any(|waiter| waiter.will_wake(waker)) {
             self.close_waiters.push(waker.clone());
         }

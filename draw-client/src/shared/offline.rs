@@ -1,8 +1,9 @@
-//! Calls that are made during an outage or, where the oldest are dropped, while the display is behind.
+//! Accepts calls during an outage or, with [`WhileOffline::DropOldest`], while the display is behind, and sends them
+//! later.
 //!
-//! Where the oldest are dropped, calls wait in the [`OfflineQueue`] and not in the machine: what the machine has numbered for the display
-//! cannot be taken back, and it may be full of what was sent before. They go on to it in order, when there is another connection or
-//! credit. Until all of them have, no other call is made, so that none overtakes them.
+//! With that policy, calls wait in the offline queue and not in the machine: what the machine has numbered for the
+//! display cannot be taken back, and it may be full of what was sent before. They are sent in order, when there is
+//! another connection or credit. Until all of them are, no other call is made, so that none overtakes them.
 
 use super::{Guard, Shared, State};
 use crate::admission::{Admitted, Waiting, WhileOffline};
@@ -115,7 +116,7 @@ impl Shared {
             };
             let Some(first) = state.offline.queue.pop() else { break };
             if first.method().is_barrier() {
-                // It returns what failed before it.
+                // A barrier returns what failed before it.
                 self.report_dropped(state);
             }
             match made {
@@ -134,7 +135,7 @@ impl Shared {
         if state.offline.queue.is_empty() {
             self.report_dropped(state);
             state.offline.has_caught_up = state.offline.dropped_calls > 0;
-            // What follows has the next number, although this one's call may never have been made.
+            // The next call has the next number, although the last one may never have been made.
             let next = state.machine.last_call() + 1;
             let number = state.offline.queue.last_number() + 1;
             state.completion.continue_at(next, number);
@@ -143,7 +144,8 @@ impl Shared {
         state.wake_driver();
     }
 
-    /// Fails the calls of the offline queue, since there will be no other connection. They have certainly not been sent.
+    /// Fails the calls of the offline queue, since there will be no other connection. They have certainly not been
+    /// sent.
     pub(super) fn give_up_queued(&self, state: &mut State, error: &Error, now: Instant) -> Vec<Failed> {
         let mut dropped = Vec::new();
         while let Some(waiting) = state.offline.queue.pop() {
@@ -187,7 +189,7 @@ impl State {
     pub(crate) fn handle_outage(&mut self) {
         self.admission.batching.stop_joining();
         if self.offline.policy != WhileOffline::Wait {
-            // Those that wait for credit need not wait any longer.
+            // Calls that wait for credit need not wait any longer.
             self.admission.credit.wake_all();
         }
     }

@@ -77,7 +77,7 @@ impl Shared {
     /// Does the same for a call that is done, or was dropped.
     pub(super) fn forget_result(&self, state: &mut State, number: u64, reply: ReplyState) {
         match self.take_result(state, number) {
-            // It has returned that the outcome is unknown: see `ReplyState::TimedOut`.
+            // The reply has returned that the outcome is unknown: see `ReplyState::TimedOut`.
             Some(Err(failed))
                 if reply == ReplyState::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
             {

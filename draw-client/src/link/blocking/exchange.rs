@@ -1,4 +1,4 @@
-//! Writes and reads of a synchronous call, within its deadline.
+//! Writes and reads of a blocking call, within its deadline.
 
 use super::{Failed, Link, SHORTEST_READ};
 use crate::error::Lost;
@@ -37,7 +37,7 @@ impl Link {
                         return Ok(found);
                     }
                 }
-                // What the display sent last may say why.
+                // The display may have sent its reason before.
                 Err(error) => return self.read_goodbye(error),
             }
             is_usual &= self.machine.poll_transmit().is_empty() && lent.is_empty();
@@ -83,22 +83,22 @@ impl Link {
 
     /// Returns the socket's timeout for reads while no other is needed.
     pub(super) fn usual_timeout(&self) -> Duration {
-        // With checks, a message that does not come to its end is noticed before the call is over.
+        // With checksums, a message that does not arrive completely is noticed before the call is over.
         if self.machine.is_checked() { self.timeout.min(limits::DEAD_NETWORK) } else { self.timeout }
     }
 
-    /// Returns until when a read may take, of a call that has this deadline.
+    /// Returns the deadline of a read, for a call that has this deadline.
     fn read_deadline(&self, deadline: Instant) -> Instant {
         if !self.machine.is_checked() {
             return deadline;
         }
         let now = Instant::now();
         let look = self.machine.poll_timeout().unwrap_or(now + limits::DEAD_NETWORK);
-        // What has come meanwhile is read, however late it is.
+        // What has arrived meanwhile is read, however late it is.
         deadline.min(look.max(now + SHORTEST_READ))
     }
 
-    /// Handles that nothing has come for as long as a read may take. Returns until when the next may.
+    /// Handles that nothing has arrived until the deadline of a read. Returns the deadline of the next.
     fn handle_read_timeout(&mut self, deadline: Instant) -> Result<Instant, Failed> {
         let now = Instant::now();
         if now >= deadline {
@@ -132,8 +132,8 @@ impl Link {
         Ok(n)
     }
 
-    /// Reads once. Returns how many bytes of the buffer are to be handled; a long answer goes straight to its place. `None` means
-    /// that the other side has closed the connection.
+    /// Reads once. Returns how many bytes of the buffer are to be handled; a long answer is read straight into its
+    /// place. `None` means that the other side has closed the connection.
     fn read_some(&mut self, deadline: Instant) -> io::Result<Option<usize>> {
         let Some((body, room)) = self.machine.body() else {
             let length = self.machine.read_length();
@@ -141,8 +141,8 @@ impl Link {
             return Ok((n > 0).then_some(n));
         };
         let before = body.len();
-        // (Reads of 64 KiB take 60 system calls for a frame instead of 311. That was 6 % faster on one core, and 18 % slower on
-        // two: a reader of that much falls asleep more often, and waking it costs the display.)
+        // (Reads of 64 KiB take 60 system calls for a frame instead of 311. That was 6 % faster on one core, and 18 %
+        // slower on two: a reader of that much sleeps more often, and waking it costs the display.)
         let until = DeadlineReader { stream: &self.stream, deadline, limited: &mut self.limited };
         let read = until.take(room as u64).read_to_end(body);
         self.trace.pass(Direction::ToClient, &body[before..]);

@@ -32,14 +32,14 @@ impl Driver {
         }
     }
 
-    /// Lets go of a connection that is lost. There may be another.
+    /// Drops a connection that is lost. Another may follow.
     fn disconnect(&mut self, cx: &mut Context<'_>) {
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.shared.lock();
         state.machine.handle_disconnected(writer.disconnect(cx));
         state.handle_outage();
         drop((state, writer));
-        // The other side is to see at once that nothing is read any more.
+        // The other side sees at once that nothing is read any more.
         self.reader = Box::new(tokio::io::empty());
         (self.broken, self.has_yielded) = (None, false);
     }
@@ -69,7 +69,7 @@ impl Driver {
             return Poll::Ready(turn);
         }
         let Some(dialer) = self.dialer.as_mut().filter(|_| is_dialing) else { return Poll::Pending };
-        // The lock is not held: what dials may be the program's own.
+        // The lock is not held: the dialer may be code of the program.
         match ready!(dialer.poll(cx)) {
             Ok(halves) => {
                 let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,14 +93,14 @@ impl Driver {
         let lost = reconnect::lost(end);
         let dropped = self.shared.lock().offline.take_dropped();
         dropped.into_iter().for_each(|status| self.shared.report_status(status));
-        // `connect` itself says that there never was a connection.
+        // `connect` itself returns that there never was a connection.
         if !matches!((end, &lost), (End::NeverConnected, _) | (_, Lost::Closed)) {
             self.shared.report_status(Status::Disconnected(lost.clone().into()));
         }
-        // The other side reads all that was sent before it sees the end; there is nothing to wait for.
+        // The other side reads everything before it sees the end; there is nothing to wait for.
         let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(lost, Lost::Closed) && writer.is_empty() {
-            // The display need not keep the session. Where this cannot be sent, the display forgets the client by itself.
+            // The display need not keep the session. If this cannot be sent, the session expires by itself.
             self.shared.lock().machine.end_session();
             while writer.is_empty() && self.shared.lock().machine.unsent() > 0 {
                 writer.refill(&mut self.shared.lock().machine);
@@ -112,8 +112,9 @@ impl Driver {
         self.shared.end(lost);
     }
 
-    /// Leaves the connection to the process that this one was forked from. It is neither used nor closed here, which would end it
-    /// there. (The runtime shares what it waits with, too: if a stream were dropped, the other process would never hear of it again.)
+    /// Leaves the connection to the process that this one was forked from. It is neither used nor closed, which would
+    /// end it there. (The processes share the runtime's epoll instance: dropping a stream here would unregister it for
+    /// the other process.)
     pub(super) fn detach(&mut self) {
         std::mem::forget(std::mem::replace(&mut self.reader, Box::new(tokio::io::empty())));
         std::mem::forget(self.dialer.take());
