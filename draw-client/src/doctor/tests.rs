@@ -351,7 +351,7 @@ fn waiting_for_credit_says_who_is_slow() {
 }
 
 #[test]
-fn errors_that_nobody_took_and_idle_time_are_told() {
+fn errors_that_were_not_reported_and_idle_time_are_told() {
     let mut patient = Patient::new(Client::Asynchronous);
     let number = patient.make(here(), &PIXEL);
     patient.passes(300_000);
@@ -364,7 +364,7 @@ fn errors_that_nobody_took_and_idle_time_are_told() {
     patient.doctor.unclaimed(1);
     assert_eq!(
         patient.doctor.diagnosis(2, patient.began + Duration::from_millis(310)).to_string(),
-        "doctor: 3 calls failed and nobody was told: an error callback would hear of it, and so would a sync or close.\n"
+        "doctor: 3 calls failed and were not reported: an error callback would receive the errors, and so would a sync or close.\n"
     );
 }
 
@@ -487,7 +487,7 @@ fn sites_beyond_the_most_are_counted_together() {
     diagnosis.findings = vec![Finding::Waits { site, of: Duration::from_secs(4), cure: None }];
     assert_eq!(
         diagnosis.to_string(),
-        "doctor: 30 calls waited for their answer at places beyond those that are told apart, 100 ms each, 3 s of the \
+        "doctor: 30 calls waited for their answer at lines beyond the first 1,000, 100 ms each, 3 s of the \
          program's 4 s.\n"
     );
 }

@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
             Finding::Invisible { site } => {
                 write!(
                     f,
-                    "{} at {} drew with alpha 0, which nobody sees",
+                    "{} at {} drew with alpha 0, which is invisible",
                     count(site.invisible),
                     Where(site)
                 )?;
@@ -80,8 +80,9 @@ impl fmt::Display for Finding {
             }
             Finding::Untold { calls } => write!(
                 f,
-                "{} failed and nobody was told: an error callback would hear of it, and so would a sync or close.",
-                count(*calls)
+                "{} failed and {} not reported: an error callback would receive the errors, and so would a sync or close.",
+                count(*calls),
+                plural(*calls, "was", "were")
             ),
             Finding::Idle { idle, of } => write!(
                 f,
@@ -115,7 +116,7 @@ impl fmt::Display for Where<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.location, self.0.method) {
             (Some(location), Some(method)) => write!(f, "{location} {}", method.name()),
-            _ => f.write_str("places beyond those that are told apart"),
+            _ => f.write_str("lines beyond the first 1,000"),
         }
     }
 }

@@ -57,6 +57,6 @@ impl State {
 fn do_it(work: Work) {
     work.reports.iter().for_each(LateReport::report);
     if let Some(late) = work.unclaimed {
-        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
+        tracing::warn!(calls = late.total(), "late errors that were not reported: {late}");
     }
 }

@@ -148,12 +148,12 @@ pub(super) fn report_unclaimed(state: &mut State) {
 
 fn untold(late: &Late) -> String {
     let (total, first) = (late.total(), late.errors().first());
-    let calls = if total == 1 { "call" } else { "calls" };
+    let calls = if total == 1 { "call failed and was" } else { "calls failed and were" };
     let first = first.map(|first| excerpt(&first.to_string(), LONGEST)).unwrap_or_default();
     let which = if total == 1 { "" } else { "the first: " };
     format!(
-        "draw-client: {total} {calls} failed and nobody was told: {which}{first}\n\
-         draw-client: to hear of it, set `on_error` of `ConnectOptions`, or call `sync` or `close` before the display is dropped\n"
+        "draw-client: {total} {calls} not reported: {which}{first}\n\
+         draw-client: to receive such errors, set `on_error` of `ConnectOptions`, or call `sync` or `close` before the display is dropped\n"
     )
 }
 
@@ -197,7 +197,7 @@ impl Shared {
         let calls = self.lock().errors.late.undelivered();
         if calls > 0 {
             stderr::print(&format!(
-                "draw-client: an error callback has not come to its end; it was to hear of {calls} calls that failed\n"
+                "draw-client: an error callback has not returned; the errors of {calls} calls are not reported\n"
             ));
         }
     }

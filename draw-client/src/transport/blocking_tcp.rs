@@ -98,6 +98,6 @@ mod tests {
         let timed_out = io::Error::from_raw_os_error(110);
         assert!(timed_out.kind() == ErrorKind::TimedOut && !would_block(&timed_out));
         limit_reads(&stream, Duration::from_millis(1)).expect("an option");
-        assert!(would_block(&(&stream).read(&mut [0]).expect_err("nobody writes")));
+        assert!(would_block(&(&stream).read(&mut [0]).expect_err("nothing is written")));
     }
 }

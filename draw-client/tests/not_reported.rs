@@ -1,4 +1,4 @@
-//! Errors that nobody is left to be told of: they are printed, once, and nothing is where somebody was told.
+//! Late errors that the program can no longer take are printed, once. Errors that were reported are not.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -10,7 +10,7 @@ use draw_client::{Color, ConnectOptions};
 use std::io::Write;
 use std::sync::mpsc;
 
-const TEST: &str = "what_nobody_is_told_of_is_printed_once_and_nothing_else_is";
+const TEST: &str = "errors_that_were_not_reported_are_printed_once_and_others_are_not";
 
 /// How a program ends a pipeline on which eleven calls fail.
 fn pipeline(role: &str, address: &str) {
@@ -63,7 +63,7 @@ fn asynchronous(role: &str, address: &str) {
 }
 
 #[test]
-fn what_nobody_is_told_of_is_printed_once_and_nothing_else_is() {
+fn errors_that_were_not_reported_are_printed_once_and_others_are_not() {
     if let Some((role, address)) = program::role() {
         return if role.starts_with("asynchronous") {
             asynchronous(&role, &address);
@@ -77,13 +77,13 @@ fn what_nobody_is_told_of_is_printed_once_and_nothing_else_is() {
         let (_, complained) = said(&output);
         (output.status.success(), complained)
     };
-    let here = "draw-client/tests/told_nobody.rs:";
+    let here = "draw-client/tests/not_reported.rs:";
     for (role, calls) in [("dropped", 11), ("panic", 11), ("kept", 11), ("scope", 12)] {
         let (is_success, complained) = run(role);
         assert_eq!(is_success, role != "panic", "{role}: {complained}");
-        let first = format!("draw-client: {calls} calls failed and nobody was told: the first: {here}");
+        let first = format!("draw-client: {calls} calls failed and were not reported: the first: {here}");
         assert_eq!(complained.matches(&first).count(), 1, "{role}: {complained}");
-        assert_eq!(complained.matches("nobody was told").count(), 1, "{role}: {complained}");
+        assert_eq!(complained.matches("not reported").count(), 1, "{role}: {complained}");
         let call = " draw_pixel(64, 0, #ff0000ff): out of bounds: the display is 64x48; not drawn (";
         assert!(complained.contains(call), "{role}: {complained}");
         assert!(
@@ -103,7 +103,7 @@ fn what_nobody_is_told_of_is_printed_once_and_nothing_else_is() {
     let told = complained.split_once("draw-client: ").unwrap().1;
     let calls: u64 = told.split_once(' ').unwrap().0.parse().unwrap();
     assert!(is_success && (639..=640).contains(&calls), "{complained}");
-    assert!(told.contains(" calls failed and nobody was told") && told.contains(here), "{complained}");
+    assert!(told.contains(" calls failed and were not reported") && told.contains(here), "{complained}");
     assert!(told.contains("call `close().await` before it does"), "{complained}");
     let (is_success, complained) = run("asynchronous with a callback");
     assert!(is_success && !complained.contains("draw-client: "), "{complained}");
@@ -111,7 +111,7 @@ fn what_nobody_is_told_of_is_printed_once_and_nothing_else_is() {
     assert!((639..=640).contains(&heard.sum::<u64>()), "{complained}");
 }
 
-/// Of a terminal that was stopped, or a pipe that nobody reads.
+/// A terminal that was stopped, or a pipe that is not read.
 #[cfg(unix)]
 #[test]
 fn a_standard_error_that_takes_nothing_holds_up_no_program() {
