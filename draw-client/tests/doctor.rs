@@ -1,5 +1,5 @@
-//! The round-trip doctor, as somebody meets it who runs a program that draws: lines, methods and counts are exact, and
-//! the times of the text are replaced.
+//! The round-trip doctor in a program that draws: lines, methods and counts are exact, and the times of the text are
+//! replaced.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,4 +1,4 @@
-//! What is no display, or is nowhere: what a user is told who has named the wrong address.
+//! Addresses where there is no display: the errors that a user gets.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,4 +1,4 @@
-//! Displays that are not there, are none, say nothing, or stop in the middle.
+//! Displays that are absent, are something else, are silent, or stop in the middle.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
