@@ -42,7 +42,7 @@ impl Client {
     /// Handles the bytes of the server. Returns how many events they were.
     ///
     /// # Panics
-    /// If the bytes are not those of a client, or if more answers are unsent than a server allows.
+    /// If the bytes are not those of a server.
     #[inline]
     pub fn take(&mut self, mut input: &[u8]) -> usize {
         let mut events = 0;
@@ -81,10 +81,10 @@ impl Server {
         Server { machine: server::Connection::new(config, now), now }
     }
 
-    /// Takes in what the client sent, and executes it.
+    /// Handles and executes the bytes of the client.
     ///
     /// # Panics
-    /// If it is not what a client sends, or if more answers are unsent than a server lets wait.
+    /// If the bytes are not those of a client, or if more answers are unsent than a server allows.
     #[inline]
     pub fn take(&mut self, mut input: &[u8], mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) {
         loop {

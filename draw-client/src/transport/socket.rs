@@ -39,8 +39,9 @@ fn send_unpaced(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_congestion(b"reno")
 }
 
-/// Sets that a network which has died silently is noticed. While nothing is under way, keep-alive probes the other side; while something
-/// is, only the time for which it stays unacknowledged tells, which is a quarter of an hour on most systems.
+/// Sets that a network which has died silently is noticed. While nothing is under way, keep-alive probes the other
+/// side. While something is, only the time for which it stays unacknowledged shows that the network is dead, which is a
+/// quarter of an hour on most systems.
 fn notice_dead_network(socket: &SockRef<'_>) -> io::Result<()> {
     let keep_alive = TcpKeepalive::new().with_time(limits::KEEP_ALIVE);
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", windows))]

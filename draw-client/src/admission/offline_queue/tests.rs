@@ -1,4 +1,4 @@
-//! The room against a list that anybody understands.
+//! The offline queue against a plain list.
 
 use super::*;
 use crate::completion::Tag;
