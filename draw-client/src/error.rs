@@ -87,7 +87,7 @@ pub enum Error {
         picture: Picture,
     },
     /// The connection is lost for the moment, and [`WhileOffline::Fail`](crate::WhileOffline::Fail) is set. The call was not
-    /// sent; make it again when [`Status`](crate::Status) reports the connection, or later.
+    /// sent; make it again when [`Status`] reports the connection, or later.
     #[error("the display is gone for the moment ({reason}); this call was not sent")]
     Offline {
         /// Why the connection was lost, or why the last attempt to reconnect failed.

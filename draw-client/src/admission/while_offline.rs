@@ -25,7 +25,7 @@ pub enum WhileOffline {
     /// Order is kept, and calls that were accepted before the connection was lost continue. A dropped call is certainly not
     /// drawn: its reply returns [`Error::Dropped`](crate::Error::Dropped). If the reply was dropped too, the error callback
     /// is called when the time offline is over, once for all such calls, the first hundred by name; without a callback the next
-    /// `sync` or `close` returns them. [`Status::Dropped`] has their number.
+    /// `sync` or `close` returns them. [`Status::Dropped`](crate::Status::Dropped) has their number.
     ///
     /// Questions, `get_...` and `sync`, are never dropped: they wait for the display, each for as long as the timeout says, in
     /// their place among the calls of the queue.

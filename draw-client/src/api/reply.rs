@@ -62,7 +62,7 @@ impl Drop for Draw<'_, '_> {
 /// While it lives, it keeps the error of its call. Dropping it at any point loses nothing: an error that it has not returned goes
 /// to the error callback, and without one to the next `sync()` or `close()`.
 ///
-/// After [`Error::Timeout`](crate::Error::Timeout) it may be awaited again, if it was awaited by reference: it waits for as long once
+/// After [`Error::Timeout`] it may be awaited again, if it was awaited by reference: it waits for as long once
 /// more. If it is dropped then, a later fault of the call goes to the error callback; a lost connection does not, since the
 /// timeout has said already that the outcome is unknown.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use tracing::Span;
 pub(crate) struct Tags {
     /// The first call of each run, and the tag of the run. Neighbours differ, and the first is not plain.
     runs: VecDeque<(u64, Tag)>,
-    /// The address of the last run's scope, which lives as long as the run, if the run has no span; else [`NOBODY`].
+    /// The address of the last run's scope, which lives as long as the run, if the run has no span; else [`NO_SCOPE`].
     last: usize,
     /// The address of the display's own scope, which outlives all.
     outermost: usize,
