@@ -24,23 +24,25 @@
 //! | errors are returned by | the call itself | the [`Reply`], the error callback, or the next `sync` or `close` |
 //! | threads | none | one for each connection, and one for callbacks |
 
+mod connection;
+
 pub use super::pipeline::{Pipeline, Reply};
-use crate::link::blocking::{Link, Peer};
-use crate::link::pipeline_thread::{self, Settings};
 
 use super::ConnectOptions;
 use crate::doctor::{self, Client, Diagnosis, Doctor};
 use crate::error::{DisconnectReason, Error, Outcome, Result};
+use crate::link::blocking::{Link, Peer};
 use crate::link::debug;
-use crate::process::{Inside, Mark, Owner, try_lock};
+use crate::link::pipeline_thread::{self, Settings};
+use crate::process::{Mark, Owner};
 use crate::shared::Stats;
 use crate::transport::address::{self, Address};
+use connection::{Inner, Own, unsent};
 use draw_protocol::client::Place;
 use draw_protocol::{Answer, Color, Digest, Position, Request, Size};
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A display on another machine, drawn on by synchronous remote procedure calls.
@@ -66,32 +68,6 @@ use std::time::{Duration, Instant};
 pub struct Display {
     own: Arc<Own>,
     size: Size,
-}
-
-struct Own {
-    inner: Mutex<Inner>,
-    mark: Mark,
-    /// The process that has connected.
-    owner: Owner,
-    timeout: Duration,
-    /// The name of the display on its server.
-    name: Option<String>,
-}
-
-/// The connection, locked for one call. The lock is given back before the thread counts as outside.
-struct Held<'a> {
-    inner: MutexGuard<'a, Inner>,
-    _inside: Inside,
-}
-
-struct Inner {
-    /// The connection, or why no further call can succeed.
-    link: Result<Link, DisconnectReason>,
-    stats: Stats,
-    /// Accounts for the waits, if the program or the environment asks for it.
-    doctor: Option<Box<Doctor>>,
-    /// The settings of a pipeline that is made of this display.
-    settings: Settings,
 }
 
 impl ConnectOptions {
@@ -140,58 +116,6 @@ impl From<ConnectOptions> for Settings {
 /// The shortest time that a call waits.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-impl Inner {
-    /// Makes a call. `owner` is the process that has connected.
-    fn call(&mut self, request: &Request<'_>, place: Place, owner: Owner) -> Result<Answer> {
-        let link = self.link.as_mut().map_err(|reason| unsent(reason))?;
-        let before = self.stats.calls;
-        let result = link.call(request, &mut self.stats, owner);
-        if let Some(doctor) = &mut self.doctor {
-            // A request that fails the check is not sent.
-            if self.stats.calls > before {
-                let was_given_up = matches!(result, Err(Error::Timeout { .. } | Error::Disconnected { .. }));
-                let ended_at = if was_given_up { Instant::now() } else { link.received_at };
-                doctor.called(request, place, link.called_at, ended_at);
-            }
-            if let Err(error) = &result {
-                doctor.failed(request.method(), place, error);
-            }
-        }
-        if let Err(Error::Disconnected { reason, .. }) = &result {
-            // The connection stays lost.
-            self.link = Err(reason.clone());
-        }
-        result
-    }
-
-    fn print_last_diagnosis(&mut self) {
-        if let Some(diagnosis) = self.doctor.as_mut().and_then(|doctor| doctor.last_diagnosis(Instant::now()))
-        {
-            doctor::print(&diagnosis);
-        }
-    }
-}
-
-/// Does what `close` does, if it was not called.
-impl Drop for Own {
-    fn drop(&mut self) {
-        // The connection belongs to the other process: nothing is printed or sent here.
-        if self.owner.is_other() {
-            return;
-        }
-        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inner.print_last_diagnosis();
-        if let Ok(link) = &mut inner.link {
-            link.finish();
-        }
-    }
-}
-
-/// Returns the error of a call after the end.
-fn unsent(reason: &DisconnectReason) -> Error {
-    Error::Disconnected { reason: reason.clone(), outcome: Outcome::Rejected }
-}
-
 impl fmt::Debug for Display {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("blocking::Display").field("size", &self.size).finish_non_exhaustive()
@@ -227,13 +151,13 @@ impl Display {
 
     /// Returns counters of this connection.
     pub fn stats(&self) -> Stats {
-        self.lock().map_or(Stats::default(), |inner| inner.stats)
+        self.own.lock().map_or(Stats::default(), |inner| inner.stats)
     }
 
     /// Returns which lines have waited for the display so far, and what would avoid that: see [`Diagnosis`]. Returns `None` if the
     /// doctor is off ([`ConnectOptions::doctor`]), or a [`Pipeline`] has the connection.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
-        self.lock().ok()?.doctor.as_ref().map(|doctor| doctor.diagnosis(0, Instant::now()))
+        self.own.lock().ok()?.doctor.as_ref().map(|doctor| doctor.diagnosis(0, Instant::now()))
     }
 
     /// Closes the connection, for all clones. Every call has been answered or given up, so there is nothing to wait for.
@@ -241,7 +165,7 @@ impl Display {
     /// # Errors
     /// [`Error::Disconnected`] if the connection was lost before, or belongs to the process that this one was forked from.
     pub fn close(&self) -> Result<()> {
-        let mut inner = self.lock_here()?;
+        let mut inner = self.own.lock_here()?;
         inner.print_last_diagnosis();
         match std::mem::replace(&mut inner.link, Err(DisconnectReason::Closed { unanswered_for: None })) {
             Ok(mut link) => {
@@ -271,7 +195,7 @@ impl Display {
 
     /// Takes the connection out, for a pipeline.
     fn take(&self) -> Result<(Link, Stats, Option<Box<Doctor>>, Settings)> {
-        let mut inner = self.lock_here()?;
+        let mut inner = self.own.lock_here()?;
         let inner = &mut *inner.inner;
         match std::mem::replace(&mut inner.link, Err(DisconnectReason::Pipelined)) {
             Ok(link) => {
@@ -287,48 +211,8 @@ impl Display {
         }
     }
 
-    /// Locks the connection for one call: clones take turns.
-    ///
-    /// # Errors
-    /// [`Error::WouldDeadlock`] if this thread holds the lock already, [`Error::Disconnected`] in a process that was
-    /// forked while another thread held it.
-    fn lock(&self) -> Result<Held<'_>> {
-        let Own { inner, mark, owner, timeout, .. } = &*self.own;
-        let inside = Inside::enter(*mark);
-        let inner = match try_lock(inner) {
-            Some(inner) => inner,
-            None if owner.is_other() => return Err(owner.refuse(Outcome::Rejected)),
-            // The holder may be waiting for an answer.
-            None => inside
-                .outer()
-                .wait_for(inner, *mark, *timeout)
-                .ok_or(Error::WouldDeadlock { in_callback: false })?,
-        };
-        Ok(Held { inner, _inside: inside })
-    }
-
-    /// Does the same if this process has connected.
-    fn lock_here(&self) -> Result<Held<'_>> {
-        let owner = self.own.owner;
-        if owner.is_other() { Err(owner.refuse(Outcome::Rejected)) } else { self.lock() }
-    }
-
     fn ask(&self, request: Request<'_>, place: Place) -> Result<Answer> {
-        self.lock()?.inner.call(&request, place, self.own.owner)
-    }
-}
-
-impl Deref for Held<'_> {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.inner
-    }
-}
-
-impl DerefMut for Held<'_> {
-    fn deref_mut(&mut self) -> &mut Inner {
-        &mut self.inner
+        self.own.lock()?.inner.call(&request, place, self.own.owner)
     }
 }
 
