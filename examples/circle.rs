@@ -1,8 +1,8 @@
 //! Draws the lecture's circle on a display, pixel by pixel with synchronous calls, with asynchronous calls, and in
-//! batches, and says what each costs.
+//! batches, and prints what each costs.
 //!
-//! `cargo run --release --example circle` needs nothing else: if no display is running it opens its own, in a window
-//! where there is a screen.
+//! `cargo run --release --example circle` needs nothing else: if no display runs, it opens its own, in a window if
+//! there is a screen.
 
 use clap::{Parser, ValueEnum};
 use display_server::arg_parsers::number;
@@ -84,7 +84,7 @@ impl fmt::Display for Mode {
 }
 
 impl Mode {
-    /// The calls that it makes of the library, in words.
+    /// Returns the calls of the library that it makes, in words.
     fn calls(self, pixels: &str) -> String {
         match self {
             Mode::Sync => format!("{pixels} draw_pixel"),
@@ -94,7 +94,7 @@ impl Mode {
     }
 }
 
-/// The example round trip of the comparison's last column.
+/// The round trip of the comparison's last column.
 const FAR: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
@@ -232,7 +232,7 @@ fn resolve(address: &str) -> Result<SocketAddr> {
     answering.ok_or_else(|| format!("nothing answers at {with_port}").into())
 }
 
-/// What is drawn, and where.
+/// The drawing, and where it is.
 struct Circle {
     pixels: Vec<Pixel>,
     corner: (i32, i32),
@@ -275,7 +275,7 @@ impl Circle {
     }
 }
 
-/// What one mode took.
+/// The cost of one mode.
 struct Done {
     began: Instant,
     time: Duration,
@@ -283,7 +283,7 @@ struct Done {
 }
 
 impl Done {
-    /// What it would take at a round trip of `far`, measured at one of `near`.
+    /// Returns the time at a round trip of `far`, from the one measured at `near`.
     fn at(&self, far: Duration, near: Duration) -> Duration {
         let waits = u32::try_from(self.waits).unwrap_or(u32::MAX);
         self.time.saturating_sub(near.saturating_mul(waits)) + far.saturating_mul(waits)
@@ -297,7 +297,7 @@ struct Work {
 }
 
 impl Work {
-    /// From here on a signal says how far this mode is.
+    /// From now on a signal prints the progress of this mode.
     fn begins(&self, mode: Mode, circle: &Circle) {
         let (drawn, all) = (Arc::clone(&self.drawn), circle.pixels.len() as u64);
         drawn.store(0, Relaxed);
@@ -323,7 +323,7 @@ impl Work {
         done
     }
 
-    /// The lecture's first program: every call waits for its answer.
+    /// Draws as the lecture's first program: every call waits for its answer.
     fn synchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display = blocking::Display::connect(address)?;
         let began = Instant::now();
@@ -335,7 +335,7 @@ impl Work {
         Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
     }
 
-    /// The general remedy: no call waits, and errors come to a callback.
+    /// Draws with the general remedy: no call waits, and errors go to a callback.
     async fn asynchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display =
             ConnectOptions::new().on_error(|late| eprintln!("circle: {late}")).connect(address).await?;
@@ -356,7 +356,7 @@ impl Work {
         Ok(done)
     }
 
-    /// The specific remedy: one call takes them all.
+    /// Draws with the specific remedy: one call draws all pixels.
     fn batch(&self, circle: &Circle, address: &str) -> Result<Done> {
         let display = blocking::Display::connect(address)?;
         let began = Instant::now();
@@ -376,7 +376,7 @@ impl Work {
     }
 }
 
-/// What is certain of a circle that is not done.
+/// Returns what is certain of a circle that is not complete.
 fn how_far(mode: Mode, drawn: u64, all: u64) -> String {
     let (drawn, all) = (thousands(drawn), thousands(all));
     match mode {

@@ -1,6 +1,6 @@
-//! Counts where a strange attractor passes, by several clients at once: `density [--display ADDR] [--clients N]
-//! [--points N]`. That no count gets lost between them is what the digest of the display proves. Without a display it opens
-//! its own, and leaves density.png.
+//! Counts where a strange attractor passes, with several clients at once: `density [--display ADDR] [--clients N]
+//! [--points N]`. The digest of the display proves that no count is lost between them. Without a display it opens its
+//! own, and writes density.png.
 
 use clap::Parser;
 use display_server::arg_parsers::number;
@@ -17,9 +17,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Columns and rows of the picture, unless the display is smaller.
 const SIDE: u32 = 600;
-/// What counts one: the lowest byte is alpha, which stays 255, so the counting can be watched.
+/// The summand that counts one: the lowest byte is alpha, which stays 255, so the counting is visible.
 const ONE: u32 = 1 << 8;
-/// What is above alpha counts to this.
+/// The largest count above alpha.
 const MOST: u64 = (1 << 24) - 1;
 /// Points that a client sends at a time.
 const BATCH: usize = 1000;
@@ -100,7 +100,7 @@ fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
     Ok(())
 }
 
-/// Lets all clients count at once. Answers how often each pixel was hit, rows from the top.
+/// Runs all clients. Returns how often each pixel was hit, rows from the top.
 fn count(args: &Args, address: &str, side: u32) -> Result<Vec<u32>> {
     let clients = args.clients as u64;
     std::thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn client(index: u64, points: u64, address: &str, side: u32) -> Result<Vec<u32>>
     Ok(counts)
 }
 
-/// The next point of an attractor of Clifford Pickover's: it stays within 2 of the middle.
+/// Returns the next point of an attractor of Clifford Pickover's: it stays within 2 of the middle.
 fn step((x, y): (f64, f64)) -> (f64, f64) {
     const A: f64 = -1.4;
     const B: f64 = 1.6;
@@ -155,15 +155,15 @@ fn step((x, y): (f64, f64)) -> (f64, f64) {
     ((A * y).sin() + C * (A * x).cos(), (B * x).sin() + D * (B * y).cos())
 }
 
-/// The pixel of a point.
+/// Returns the pixel of a point.
 fn place((x, y): (f64, f64), side: u32) -> (u16, u16) {
     // The edge at 2 belongs to the last pixel.
     let pixel = |n: f64| (((n + 2.0) / 4.0 * f64::from(side)) as u32).min(side - 1) as u16;
     (pixel(x), pixel(y))
 }
 
-/// Counts as colours, from black through red to white, by their logarithm: a few places are hit a thousand times as often as
-/// most.
+/// Returns the counts as colours, from black through red to white, by their logarithm: a few places are hit a thousand
+/// times as often as most.
 fn picture(counts: &[u32]) -> Vec<u8> {
     let most = counts.iter().max().map_or(1.0, |&n| f64::from(n).ln_1p());
     let color = |n: u32| {

@@ -1,6 +1,6 @@
-//! Shows what any client and any display say to each other, one line per message: `draw_wire --display ADDR` stands between
-//! them and forwards every byte as it is. Without a display it opens one of its own, draws a little on it through itself, and
-//! checks both the picture and the lines.
+//! Prints the messages between any client and any display, one line each: `draw_wire --display ADDR` is a relay between
+//! them and forwards every byte unchanged. Without a display it opens one of its own, draws a little on it through
+//! itself, and checks both the picture and the lines.
 
 use clap::Parser;
 use display_server::signals::Endings;
@@ -81,7 +81,7 @@ fn run(args: &Args) -> Result<()> {
     })?
 }
 
-/// Stands between clients and the display until Ctrl-C, SIGTERM or SIGHUP.
+/// Relays between clients and the display until Ctrl-C, SIGTERM or SIGHUP.
 async fn relay(listen: &str, wire: Wire<Paper>) -> Result<()> {
     let listener = TcpListener::from_std(bind(listen, false)?)?;
     let mut endings = Endings::listen()?;
@@ -95,12 +95,12 @@ async fn relay(listen: &str, wire: Wire<Paper>) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line behind those of the trace. That nobody reads them holds up neither the relay nor its end.
+/// Prints a line after those of the trace. If they are not read, that delays neither the relay nor its end.
 fn say(line: &str) {
     stdout().push(format!("{line}\n").as_bytes(), Rank::Important);
 }
 
-/// A little of everything, by the simple client and by the one that does not wait.
+/// Draws a little of everything, with the blocking client and with the asynchronous one.
 async fn draw(address: &str) -> Result<()> {
     let to = address.to_owned();
     tokio::task::spawn_blocking(move || {
@@ -122,7 +122,7 @@ async fn draw(address: &str) -> Result<()> {
     Ok(())
 }
 
-/// Standard output, and where it is asked for a copy of what was printed there.
+/// Standard output, and a copy of it where that is needed.
 #[derive(Debug, Clone, Default)]
 struct Paper {
     copy: Option<Arc<Mutex<Vec<u8>>>>,

@@ -1,6 +1,6 @@
-//! Plays a film: whole pictures one after the other, as `film [--display ADDR] [--rate N] [--seconds S]`. Without a display
-//! it opens its own, in a window where there is a screen. It says how many pictures a second were drawn, and compares what
-//! the display has at the end with the last one.
+//! Plays a film: whole pictures one after the other, as `film [--display ADDR] [--rate N] [--seconds S]`. Without a
+//! display it opens its own, in a window if there is a screen. It prints how many pictures a second were drawn, and
+//! compares the display's picture at the end with the last one.
 
 use clap::Parser;
 use display_server::{Options, with_display};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Pictures until the film begins again.
+/// Pictures before the film repeats.
 const LENGTH: usize = 12;
 
 /// Plays a film on a display.
@@ -109,7 +109,7 @@ fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() ->
     })
 }
 
-/// Rings around the middle that move outwards: all of them have moved by one when `phase` is 1.
+/// Returns rings around the middle that move outwards: each has moved by one when `phase` is 1.
 fn rings(width: u32, height: u32, phase: f64) -> Vec<u8> {
     let (middle_x, middle_y) = (f64::from(width) / 2.0, f64::from(height) / 2.0);
     let wave = |turns: f64| (127.5 + 127.5 * (turns * std::f64::consts::TAU).cos()) as u8;

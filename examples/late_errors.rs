@@ -1,5 +1,5 @@
-//! Draws partly outside of the display, and shows to whom an error goes: to whoever awaits it, else to the callback of the
-//! scope, else to that of the display, else to the next `sync`.
+//! Draws partly outside of the display, and shows where each error goes: to the reply if it is awaited, else to the
+//! callback of the scope, else to that of the display, else to the next `sync`.
 
 use clap::Parser;
 use display_server::{Options, Present, with_display};
@@ -25,7 +25,7 @@ fn run() -> std::result::Result<(), Anything> {
     with_display(options, |own| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(draw(&own.address().to_string()))?;
-        // What lay inside was drawn all the same.
+        // The part inside was drawn.
         let shown = |x, y| own.display().framebuffer().get_pixel(x, y);
         assert_eq!(shown(639, 10), Some(Color::GREEN));
         assert_eq!(shown(0, 479), Some(Color::BLUE));
@@ -43,12 +43,12 @@ async fn draw(address: &str) -> Result<()> {
         .connect(address)
         .await?;
 
-    // Nobody waits for these replies: the callback hears of the two calls that fail.
+    // These replies are dropped: the callback receives the errors of the two calls that fail.
     for x in 638..642 {
         display.draw_pixel(x, 10, Color::GREEN).await?;
     }
 
-    // A part of the program with a callback of its own: the calls through this handle are its calls.
+    // A part of the program with a callback of its own: it receives the errors of calls through this handle.
     let (tell, told_legend) = mpsc::channel();
     let legend = display.scope("legend").on_error(move |late| {
         println!("the legend hears:      {late}");
@@ -56,13 +56,13 @@ async fn draw(address: &str) -> Result<()> {
     });
     legend.fill_rect(630, 470, 20, 20, Color::BLUE).await?;
 
-    // Somebody waits for this one: the error is here, and only here.
+    // This reply is awaited: it returns the error, and the callback does not receive it.
     let pixels = [Pixel::new(0, 479, Color::BLUE), Pixel::new(0, 480, Color::BLUE)];
     let error = display.draw_pixels(&pixels).await?.await.expect_err("the second pixel is outside");
     println!("whoever awaits hears:  {error}");
     assert_eq!(error.fault().map(|fault| fault.rejected_pixels()), Some(1));
 
-    // Nobody wants to know about this one.
+    // The result of this call is discarded.
     display.draw_pixel(-1, -1, Color::RED).await?.ignore();
     display.close().await?;
 
@@ -72,7 +72,7 @@ async fn draw(address: &str) -> Result<()> {
     let late = told_legend.iter().next().expect("its rectangle is not all inside");
     assert_eq!(late.calls().next().and_then(|call| call.scope()), Some("legend"));
 
-    // Without a callback the next sync says what failed before it.
+    // Without a callback the next sync returns what failed before it.
     let display = Display::connect(address).await?;
     display.draw_pixel(700, 10, Color::RED).await?;
     let Err(Error::Late(late)) = display.sync().await else { panic!("sync tells of late errors") };

@@ -1,5 +1,6 @@
-//! Paints where the pointer is: `mouse [--display ADDR]`. Without a display it opens its own, and paints until its window
-//! is closed or Ctrl-C. Where there is no screen it moves the pointer itself, along a circle, and checks what it painted.
+//! Paints where the pointer is: `mouse [--display ADDR]`. Without a display it opens its own, and paints until its
+//! window is closed or Ctrl-C. If there is no screen it moves the pointer itself, along a circle, and checks what it
+//! painted.
 
 use clap::Parser;
 use display_server::{Handle, Options, Position, with_display};
@@ -13,7 +14,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Pixels across the brush.
 const BRUSH: u32 = 7;
-/// Between two questions where the pointer is: more often than a monitor shows a picture.
+/// The time between two `get_mouse`: shorter than a monitor shows a picture.
 const PAUSE: Duration = Duration::from_millis(8);
 
 /// Paints where the pointer is.
@@ -86,7 +87,7 @@ impl Painter {
         Ok(())
     }
 
-    /// Asks where the pointer is, and paints from where it was last to there.
+    /// Reads the pointer's position, and paints from its last position to there.
     fn paint(&mut self) -> Result<()> {
         let Some(to) = self.display.get_mouse()? else { return Ok(()) };
         let from = self.last.replace(to);
@@ -105,7 +106,7 @@ impl Painter {
     }
 }
 
-/// The places from one to the other, each beside the one before.
+/// Returns the pixels from one position to the other, each next to the one before.
 fn stroke(from: Position, to: Position) -> impl Iterator<Item = (i32, i32)> {
     let (dx, dy) = (i64::from(to.x) - i64::from(from.x), i64::from(to.y) - i64::from(from.y));
     let steps = dx.abs().max(dy.abs()).max(1);

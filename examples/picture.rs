@@ -1,5 +1,6 @@
-//! Sends a PNG file to a display: `picture [--display ADDR] [FILE.png]`, where `-` is standard input. Without a file it sends the one that comes with
-//! it; without a display it opens its own, compares what is shown with the file, and leaves picture.png.
+//! Sends a PNG file to a display: `picture [--display ADDR] [FILE.png]`, where `-` is standard input. Without a file it
+//! sends a built-in picture; without a display it opens its own, compares its picture with the file, and writes
+//! picture.png.
 
 use clap::Parser;
 use display_server::{Options, Present, with_display};
@@ -60,7 +61,7 @@ fn run(args: &Args) -> Result<()> {
     })?
 }
 
-/// Sends it, and sees that what the display shows is what was sent.
+/// Sends it, and checks that the display shows what was sent.
 fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) -> Result<()> {
     let to = address.to_owned();
     interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));

@@ -21,7 +21,7 @@ const WARM: usize = 20;
 /// Threads of the multi-thread runtime, beside the one that draws.
 pub(crate) const WORKERS: usize = 2;
 
-/// How long they have to start.
+/// The time that they have to start.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The synchronous client.
@@ -80,7 +80,7 @@ impl Pipelined {
     }
 }
 
-/// A runtime, and all threads in which its tasks and whoever blocks on it run.
+/// A runtime, and all threads in which its tasks and those that block on it run.
 pub(crate) struct Client {
     pub(crate) runtime: Runtime,
     pub(crate) side: Side,
@@ -171,7 +171,7 @@ impl Asynchronous {
         })
     }
 
-    /// The same with batches, all of them as often as `passes` says.
+    /// Does the same with batches, all of them as often as `passes` says.
     pub(crate) fn batches(
         &self,
         watch: &mut Watch<'_>,

@@ -1,9 +1,9 @@
 //! File descriptors: both ends of many connections are in this process, and many systems allow 1,024 unless asked.
 
-/// What all connections of all placements need, those of the idle ones included, and some more.
+/// The descriptors of all connections of all placements, with the idle ones and a reserve.
 const NEEDED: u64 = 8_192;
 
-/// Sees to it that many connections can be open, or says why not.
+/// Raises the limit so that many connections can be open, or returns why it cannot.
 #[cfg(target_os = "linux")]
 pub(crate) fn allow() -> Result<(), String> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

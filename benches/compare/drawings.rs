@@ -1,4 +1,4 @@
-//! What is drawn: pixels and images, in other colours each turn.
+//! Pixels and images, in other colours each turn.
 
 use crate::failure::{Failure, Result};
 use crate::wire::FRAME;

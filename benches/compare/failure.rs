@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A sentence that says what went wrong.
+/// A sentence about the failure.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 

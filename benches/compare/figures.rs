@@ -7,14 +7,14 @@ use benches::stats::{median, median_ratio, percentile};
 use benches::table::number;
 use std::fmt;
 
-/// What became of a target.
+/// The result of a target.
 pub(crate) struct Verdict {
     pub(crate) reached: Option<f64>,
     pub(crate) is_met: Option<bool>,
 }
 
 impl Target {
-    /// Nothing is said if one of the rows did not run.
+    /// There is no result if one of the rows did not run.
     pub(crate) fn verdict(self, row: &Row, group: &Group) -> Verdict {
         let beside = self.beside().and_then(|name| group.row(name)).unwrap_or(row);
         let reached = match self {
@@ -68,7 +68,7 @@ pub(crate) fn all(row: &Row) -> Vec<f64> {
     row.sections.iter().flat_map(|section| &section.values).map(|&value| row.unit.shown(value)).collect()
 }
 
-/// How often one row's time is as long as another's, within each round, in the median.
+/// Returns the median ratio of one row's time to another's, within each round.
 pub(crate) fn ratio(row: &Row, beside: &Row, of: fn(&[f64]) -> Option<f64>) -> Option<f64> {
     median_ratio(&per_round(row, of), &per_round(beside, of))
 }
@@ -89,7 +89,7 @@ fn per_round(row: &Row, of: fn(&[f64]) -> Option<f64>) -> Vec<f64> {
     row.sections.iter().filter_map(|Section { values, .. }| of(values)).collect()
 }
 
-/// Whether a ratio is better when it is larger, as a reader expects of rates.
+/// Returns whether a larger ratio is better, as a reader expects of rates.
 pub(crate) fn shown_ratio(unit: Unit, ratio: Option<f64>) -> Option<f64> {
     if unit.is_rate() { ratio.map(|ratio| 1.0 / ratio) } else { ratio }
 }

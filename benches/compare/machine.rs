@@ -1,4 +1,4 @@
-//! The circumstances, without which no figure means anything.
+//! The machine and its load, without which figures mean nothing.
 
 use crate::clients::WORKERS;
 use crate::report;
@@ -8,13 +8,13 @@ use std::fs;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How much else runs, as the system counts it.
+/// Returns the load of the system.
 pub(crate) fn load() -> String {
     let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     averages.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
 }
 
-/// What stands above the table. `before` is the load when the run began.
+/// Returns the text above the table. `before` is the load when the run began.
 pub(crate) fn describe(before: &str, stands: &[Stand], mut notes: Vec<String>) -> String {
     notes
         .extend(report::not_counted(stands).map(|reason| format!("system calls were not counted: {reason}")));
@@ -87,7 +87,7 @@ fn today() -> String {
     u32::try_from(days).map_or_else(|_| "date unknown".into(), date::civil)
 }
 
-/// What sockets have here that ask for nothing.
+/// Returns the defaults of sockets.
 fn usual_congestion() -> String {
     let name = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
     if name.trim().is_empty() { "unknown".into() } else { name.trim().into() }

@@ -56,7 +56,7 @@ struct Args {
     /// How many rounds [default: 30, or 4 with --quick].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// What cargo adds. Without it nothing is measured.
+    /// The argument that cargo adds. Without it nothing is measured.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -125,7 +125,7 @@ fn stands(places: &[placement::Place], scale: &Scale, filter: Option<&str>) -> R
     }
 }
 
-/// What is being done, for who looks on.
+/// Prints the progress.
 fn progress(what: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{what:<40}");

@@ -1,4 +1,4 @@
-//! What one section of a row measures.
+//! The measurements of one section of a row.
 
 use crate::failure::Result;
 use crate::syscalls::Counters;
@@ -16,7 +16,7 @@ pub(crate) const LINE_BITS: u64 = 100_000_000;
 /// How long the far end has to fall asleep after its last answer, which is when the system has counted its time.
 const SETTLED: Duration = Duration::from_micros(200);
 
-/// What a row's figures are.
+/// The unit of a row's figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Microseconds of each call.
@@ -48,12 +48,12 @@ impl Unit {
         }
     }
 
-    /// Whether more is better.
+    /// Returns whether more is better.
     pub(crate) fn is_rate(self) -> bool {
         matches!(self, Unit::Calls | Unit::Pixels | Unit::Line)
     }
 
-    /// What a row has measured, in this unit.
+    /// Formats the figure of a row, in this unit.
     pub(crate) fn shown(self, value: f64) -> f64 {
         match self {
             Unit::Latency => value / 1e3,
@@ -66,7 +66,7 @@ impl Unit {
     }
 }
 
-/// What a row does in a section.
+/// The work of a row in a section.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) calls: usize,
@@ -74,7 +74,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// What a rate of this unit counts.
+    /// Returns what a rate of this unit counts.
     fn amount(self, unit: Unit) -> usize {
         match unit {
             Unit::Latency | Unit::Calls | Unit::RoundTrips => self.calls,
@@ -92,10 +92,10 @@ pub(crate) struct Ends {
     pub(crate) wire: Wire,
 }
 
-/// How many bytes travel.
+/// The bytes on the wire.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Wire {
-    /// None, or nobody knows.
+    /// None, or unknown.
     #[default]
     Unknown,
     /// As many for each pixel, by the format.
@@ -121,7 +121,7 @@ impl Wire {
     }
 }
 
-/// What a row did in one turn.
+/// The result of one turn of a row.
 #[derive(Debug)]
 pub(crate) struct Section {
     /// Nanoseconds of each call, of the mean call or pixel, or of everything, as the unit says; or bytes of memory.
@@ -136,7 +136,7 @@ pub(crate) struct Section {
 /// System calls of both ends for a thousand calls.
 pub(crate) type Counted = [Option<f64>; 2];
 
-/// What is to be found out: the time, or the system calls, whose counting takes time.
+/// The quantity to measure: the time, or the system calls, whose counting takes time.
 pub(crate) enum Mode {
     Time,
     SystemCalls,

@@ -1,5 +1,5 @@
-//! What a connection costs the server that has drawn and is idle now: measured before anything else, since a process
-//! gives back little of what it once had.
+//! The memory of a connection of a server that has drawn and is idle now: measured before anything else, since a
+//! process gives back little of its memory.
 
 use crate::descriptors;
 use crate::failure::{Context, Failure, Result};
@@ -33,7 +33,7 @@ const QUIET: Duration = Duration::from_millis(50);
 pub(crate) struct Memory {
     /// By what the process has in memory. The client's end of a connection is a bare socket, which has nothing there.
     pub(crate) resident: Result<f64, String>,
-    /// By what the server says its buffers hold.
+    /// The bytes of its buffers, by the server's own count.
     pub(crate) accounted: Result<f64, String>,
 }
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-/// A display and who serves it.
+/// A display and its server.
 pub(crate) struct Ours {
     pub(crate) display: display_server::Display,
     pub(crate) address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Which core each end runs on. Nothing decides a round trip more.
+//! The core of each end, which decides a round trip more than anything else.
 
 use crate::failure::{Context, Failure, Result};
 use std::fmt;
@@ -41,7 +41,7 @@ impl Place {
         }
     }
 
-    /// Which cores, in words.
+    /// Returns the cores, in words.
     pub(crate) fn describe(self) -> String {
         match self {
             Place::OneCore(core) => format!("one core: client and server both pinned to core {core}"),
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-/// The placements that this machine allows, and what is to be said about the others.
+/// Returns the placements that this machine allows, and a note about the others.
 pub(crate) fn places() -> Result<(Vec<Place>, Vec<String>)> {
     let cores = match allowed().and_then(|cores| {
         // Tried here and now, since a sandbox may show its cores and refuse the choice.

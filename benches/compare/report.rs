@@ -27,7 +27,7 @@ const HEADER: [&str; 17] = [
     "samples",
 ];
 
-/// What the columns mean.
+/// The meaning of the columns.
 pub(crate) const LEGEND: [&str; 5] = [
     "median, min, p99: in the unit; min of a rate is that of the slowest section",
     "ratio: to the first row of the group, the median of the ratios within each round; of times for us, ms and round \

@@ -1,6 +1,6 @@
-//! How much is measured: in full, or quickly.
+//! The amount of work: in full, or quick.
 
-/// How much each row does in a round.
+/// The work of each row in a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
     pub(crate) rounds: u32,

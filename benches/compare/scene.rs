@@ -1,4 +1,4 @@
-//! What all rows of one placement share.
+//! Shared by all rows of one placement.
 
 use crate::clients::Client;
 use crate::failure::Result;
@@ -24,7 +24,7 @@ pub(crate) struct Scene {
     pub(crate) multi: Rc<Client>,
     pub(crate) peers: Peers,
     pub(crate) congestion: Option<String>,
-    /// What idle connections cost: found once, and shown with the first placement.
+    /// The cost of idle connections: measured once, and shown with the first placement.
     pub(crate) memory: Option<Memory>,
     /// Whether what does not depend on the placement is to be measured here: the far path.
     pub(crate) is_last: bool,

@@ -1,4 +1,4 @@
-//! Sockets as all programs of the comparison have them.
+//! The socket options of all programs of the comparison.
 
 use crate::failure::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Bytes of one write of a stream, and of one read: what our client and server use.
 pub(crate) const BLOCK: usize = 64 << 10;
 
-/// A peer that says nothing for so long is broken.
+/// A peer that is silent for this long is broken.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Listens, for connections that send unpaced as those of our own display do: what is accepted has the congestion control of the

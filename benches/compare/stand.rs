@@ -1,4 +1,4 @@
-//! All rows of one placement, and how they take turns.
+//! All rows of one placement, and the order of their turns.
 
 use crate::failure::{Failure, Result};
 use crate::groups;

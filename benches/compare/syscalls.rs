@@ -1,5 +1,4 @@
-//! How many system calls threads make: the kernel counts passes of its tracepoint at the entrance, so nothing has to
-//! be stopped or attached to.
+//! Counts the system calls of threads by the kernel's tracepoint, so that no thread has to be stopped or attached to.
 
 use crate::threads::Id;
 
@@ -20,7 +19,7 @@ impl Counters {
         self.0.iter_mut().for_each(imp::stop);
     }
 
-    /// The system calls between start and stop; none if nobody was counted.
+    /// The system calls between start and stop; `None` if they were not counted.
     pub(crate) fn count(&mut self) -> Option<u64> {
         if self.0.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! What a row is to reach.
+//! The target of a row.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ pub(crate) enum Target {
     /// In the row's unit.
     AtMost(f64),
     AtLeast(f64),
-    /// So many times the other row's time.
+    /// This many times the other row's time.
     TimesTheTime(f64, &'static str),
     /// The same of the 99th percentiles.
     TimesTheP99(f64, &'static str),
-    /// So many times the other row's rate.
+    /// This many times the other row's rate.
     TimesTheRate(f64, &'static str),
     /// So much, in the row's unit, above the other row.
     Above(f64, &'static str),

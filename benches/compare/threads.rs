@@ -43,7 +43,7 @@ impl Side {
     }
 }
 
-/// Starts a thread that first enters its place, and answers its number if the system has one.
+/// Starts a thread that first moves to its core. Returns its number if the system has one.
 pub(crate) fn start(
     name: &str,
     enter: impl FnOnce() -> Result<()> + Send + 'static,
@@ -64,7 +64,7 @@ pub(crate) fn start(
     entered.recv().context(format_args!("the thread {name} has ended"))?
 }
 
-/// The threads of this process that were not there before `work`, beside what it answers.
+/// Returns the threads of this process that `work` has started, and its result.
 pub(crate) fn started_by<T>(work: impl FnOnce() -> T) -> (T, Vec<Id>) {
     let all =
         || Id::try_from(std::process::id()).map_or_else(|_| Vec::new(), |id| Side::of_process(id).ids());

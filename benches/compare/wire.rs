@@ -1,5 +1,5 @@
-//! How many bytes a call and its acknowledgement have: counted in a conversation of the two state machines, since they
-//! write what the clients and the server send.
+//! The bytes of a call and of its acknowledgement: counted in a conversation of the two state machines, which write
+//! what the clients and the server send.
 
 use crate::failure::{Failure, Result};
 use benches::conversation::{Conversation, draw_nothing};
@@ -9,7 +9,7 @@ use draw_protocol::{Pixel, Request, Size};
 /// The display for whole frames.
 pub(crate) const FRAME: Size = Size { width: 1280, height: 720 };
 
-/// What a row sends, as our client would.
+/// The calls of a row, as our client would send them.
 #[derive(Debug, Clone)]
 pub(crate) struct Messages {
     /// Messages that draw, one after the other, each of `size` bytes.
@@ -38,7 +38,7 @@ fn after(calls: u32, request: &Request<'_>) -> Conversation {
     conversation
 }
 
-/// Makes a call, and answers its bytes and how many its acknowledgement has.
+/// Makes a call. Returns its bytes and those of its acknowledgement.
 fn call(conversation: &mut Conversation, request: &Request<'_>) -> (Vec<u8>, usize) {
     conversation.client.call(request);
     let sent = conversation.client.unsent().to_vec();

@@ -1,5 +1,5 @@
-//! The other end of a client's connection: a server in the same thread, which has answered whatever was written before
-//! the write returns.
+//! The other end of a client's connection: a server in the same thread, which has answered a write before the write
+//! returns.
 
 use benches::conversation::{Server, draw_nothing};
 use draw_protocol::Request;
@@ -23,7 +23,7 @@ pub(crate) struct Far {
 }
 
 impl Far {
-    /// And where it counts the pixels that it was told to draw.
+    /// The counter of the pixels to draw.
     pub(crate) fn new() -> (Far, Arc<AtomicU64>) {
         let drawn = Arc::new(AtomicU64::new(0));
         let (server, counted) = (Server::new(), Arc::clone(&drawn));
@@ -43,7 +43,7 @@ fn far_end(far: &mut Far, bytes: &[u8]) {
     server.send(|bytes| answers.extend_from_slice(bytes));
 }
 
-/// How many pixels a request draws, as far as works here draw any.
+/// Returns how many pixels a request draws, as far as works here draw any.
 fn pixels_of(request: &Request<'_>) -> u64 {
     match request {
         Request::DrawPixel { .. } => 1,

@@ -17,7 +17,7 @@ pub(crate) const MOST_ROUNDS: u64 = 10;
 /// Calls of a round, where the unit is a call.
 const CALLS: usize = 80 * AT_ONCE;
 
-/// Calls between two writes: what tokio lets a loop make before others run, so about what the asynchronous client
+/// Calls between two writes: what tokio lets a loop make before other tasks run, so about what the asynchronous client
 /// writes at once.
 const AT_ONCE: usize = 128;
 
@@ -27,14 +27,14 @@ const BATCHES: usize = 20;
 /// The rectangle of a round, within a larger display.
 const AREA: Size = Size { width: 320, height: 240 };
 
-/// What is counted of a work.
+/// The part of a work that is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     /// Everything.
     All,
-    /// What is done outside of [`far`](crate::far)'s `far_end`: by the client.
+    /// The part outside of [`far`](crate::far)'s `far_end`: the client.
     Near,
-    /// What is done inside of it: by the server.
+    /// The part inside of it: the server.
     Far,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Work {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) part: Part,
-    /// Does so many rounds, and answers how many units that were.
+    /// Does this many rounds. Returns how many units they were.
     pub(crate) run: fn(u64) -> u64,
 }
 
@@ -100,13 +100,13 @@ fn draw_pixels(pixels: &[Pixel]) -> Request<'_> {
     Request::DrawPixels { pixels: pixels.into() }
 }
 
-/// How often something is done in `rounds` rounds of `each`.
+/// Returns how often something is done in `rounds` rounds of `each`.
 fn times(rounds: u64, each: usize) -> usize {
     rounds as usize * each
 }
 
-/// What a client sends in each round if it makes these calls over and over, `each` of them to a round, and each a
-/// message of its own.
+/// Returns what a client sends in each round if it makes these calls again and again, `each` of them in a round, and
+/// each in a message of its own.
 fn sent<'r>(each: usize, requests: &[Request<'r>]) -> Vec<Vec<u8>> {
     sent_by(Conversation::new().client, each, requests)
 }
@@ -190,7 +190,7 @@ fn draw_run(rounds: u64) -> u64 {
     (batches * BATCH) as u64
 }
 
-/// Does something to a rectangle once a round, and answers how many pixels that were.
+/// Does something to a rectangle once a round. Returns how many pixels that was.
 fn areas(rounds: u64, mut once: impl FnMut(&mut Screen, Area)) -> u64 {
     let mut screen = Screen::new();
     let Size { width, height } = AREA;
@@ -303,7 +303,7 @@ fn server_machine_batches_session(rounds: u64) -> u64 {
     served_by(Conversation::in_session().server, &sent[..rounds as usize], draw_nothing)
 }
 
-/// Draws `pixels` pixels through the asynchronous client, and answers how many that were.
+/// Draws `pixels` pixels through the asynchronous client. Returns how many.
 fn client(pixels: usize, draw: impl AsyncFnOnce(&Display) -> draw_client::Result<()>) -> u64 {
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (far, drawn) = Far::new();

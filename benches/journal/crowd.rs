@@ -1,4 +1,4 @@
-//! Several clients that draw at once, and one that asks beside them.
+//! Several clients that draw at once, and one that asks questions beside them.
 
 use super::{BATCH, BATCHES, Outcome, micros, open, serve};
 use benches::pictures;

@@ -27,13 +27,13 @@ use tokio::task::JoinHandle;
 /// Batches of a run: 64 MiB of pixels.
 const BATCHES: usize = (64 << 20) / (BATCH * Pixel::SIZE);
 
-/// Runs of which the median is told.
+/// Runs whose median is printed.
 const ROUNDS: usize = 7;
 
-/// How many clients draw at once.
+/// The number of clients that draw at once.
 const CROWDS: [usize; 3] = [1, 2, 6];
 
-/// Calls and syncs of which the median is told.
+/// Calls and syncs whose median is printed.
 const CALLS: usize = 300;
 
 /// Bytes of the journal that is recovered.
@@ -43,7 +43,7 @@ const RECOVERED: u64 = 512 << 20;
 struct Args {
     /// A directory on the disk that is to be measured
     directory: Option<PathBuf>,
-    /// What cargo adds. Without it nothing is measured.
+    /// The argument that cargo adds. Without it nothing is measured.
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -140,7 +140,7 @@ fn measure(directory: &Path) -> Outcome {
     Ok(())
 }
 
-/// Writes as much as a run sends, in pieces as a display reads them, until it is on the disk; answers the rate.
+/// Writes as much as a run sends, in pieces as a display reads them, until it is on the disk. Returns the rate.
 fn written(path: &Path) -> Outcome<f64> {
     let (piece, total) = (vec![7; limits::STREAM_READ], BATCHES * BATCH * Pixel::SIZE);
     let mut file = File::create(path)?;
@@ -154,7 +154,7 @@ fn written(path: &Path) -> Outcome<f64> {
     Ok(rate)
 }
 
-/// Prints the median rate, and which part of `of` it is; answers it.
+/// Prints the median rate, and which part of `of` it is. Returns it.
 fn tell(name: &str, rates: Vec<f64>, of: f64) -> f64 {
     let (least, most) = rates.iter().fold((f64::MAX, 0.0_f64), |(a, b), &rate| (a.min(rate), b.max(rate)));
     let rate = middle(&rates);
@@ -227,7 +227,7 @@ fn micros(time: Duration) -> f64 {
 /// Microseconds of single things.
 #[derive(Default)]
 struct Calls {
-    /// What the disk takes for the least that can be asked of it.
+    /// The time of the smallest sync of the disk.
     synced: Vec<f64>,
     /// A call of a client that does not wait for the disk, until it is answered, and until it is durable.
     answered: Vec<f64>,

@@ -69,7 +69,8 @@ fn requests(c: &mut Criterion) {
     }
 }
 
-/// A client that has asked for an image, and the server that has heard of the first band. (Each band is a request.)
+/// Returns a client that has asked for an image, and the server that has received the first band. (Each band is a
+/// request.)
 fn asked() -> Conversation {
     let mut conversation = Conversation::new();
     let Conversation { client, server } = &mut conversation;

@@ -3,7 +3,7 @@
 use crate::table::number;
 use std::fmt::Write;
 
-/// What a picture shows.
+/// The content of a picture.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
     /// Stands above everything.
@@ -19,9 +19,9 @@ pub struct Chart {
 /// Bars with a scale of their own.
 #[derive(Debug, Clone)]
 pub struct Panel {
-    /// What is done.
+    /// The work.
     pub title: String,
-    /// What the numbers are.
+    /// The unit of the numbers.
     pub unit: String,
     /// Else less.
     pub is_more_better: bool,
@@ -36,7 +36,7 @@ pub struct Bars {
     pub name: String,
     /// Decides the colour.
     pub kind: Kind,
-    /// How long the bars are; a series that lacks one has nothing to show.
+    /// The lengths of the bars; a series without one has no bar.
     pub values: Vec<Option<f64>>,
     /// Where they are to reach, or not to exceed.
     pub bounds: Vec<Option<f64>>,
@@ -116,7 +116,7 @@ impl Chart {
     }
 }
 
-/// What was drawn so far, and how far down.
+/// The drawing so far, and its height.
 struct Page {
     body: String,
     y: f64,
@@ -153,7 +153,7 @@ impl Page {
         self.text(class, MARGIN, self.y - 4.0, text);
     }
 
-    /// What colours, tones and marks mean.
+    /// The legend of colours, tones and marks.
     fn legend(&mut self, series: &[String]) {
         self.y += LINE + 6.0;
         let (y, mut x) = (self.y - BAR - 4.0, MARGIN);

@@ -1,5 +1,5 @@
-//! The two state machines of the protocol without a network in between: whatever the benchmarks need to know of how a
-//! machine is driven.
+//! The two state machines of the protocol without a network between them: everything that the benchmarks need to drive
+//! a machine.
 //!
 //! Both ends are honest, so whatever one of them finds wrong is a defect, and panics.
 
@@ -25,7 +25,7 @@ impl Client {
         self.machine.call(request, self.now).expect("a call that is in order");
     }
 
-    /// What it has to send.
+    /// The bytes that it has to send.
     pub fn unsent(&mut self) -> &[u8] {
         self.machine.poll_transmit()
     }
@@ -39,10 +39,10 @@ impl Client {
         self.machine.handle_transmitted(sent);
     }
 
-    /// Takes in what the server sent, and answers how many events that were.
+    /// Handles the bytes of the server. Returns how many events they were.
     ///
     /// # Panics
-    /// If it is not what a server sends.
+    /// If the bytes are not those of a server.
     #[inline]
     pub fn take(&mut self, mut input: &[u8]) -> usize {
         let mut events = 0;
@@ -66,7 +66,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// One that nobody has greeted yet, of a display of [`SIZE`].
+    /// Creates one before the handshake, of a display of [`SIZE`].
     pub fn new() -> Server {
         let now = Instant::now();
         let config = server::Config {
@@ -81,10 +81,10 @@ impl Server {
         Server { machine: server::Connection::new(config, now), now }
     }
 
-    /// Takes in what the client sent, and executes it.
+    /// Handles and executes the bytes of the client.
     ///
     /// # Panics
-    /// If it is not what a client sends, or if more answers are unsent than a server lets wait.
+    /// If the bytes are not those of a client, or if more answers are unsent than a server allows.
     #[inline]
     pub fn take(&mut self, mut input: &[u8], mut execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) {
         loop {
@@ -157,7 +157,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// One in which nothing was called yet, without a session.
+    /// Creates one in which no call was made yet, without a session.
     pub fn new() -> Conversation {
         Conversation::greeting(&Hello::new("benches"))
     }
@@ -180,7 +180,7 @@ impl Conversation {
         new
     }
 
-    /// Hands over what the client has to say, executed by `execute`, and then the answers: as many bytes as it returns.
+    /// Passes the bytes of the client, executed by `execute`, and then the answers. Returns how many bytes they were.
     #[inline]
     pub fn carry(&mut self, execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) -> usize {
         let Conversation { client, server } = self;

@@ -1,5 +1,5 @@
-//! What the benchmarks share: what they compute and print (statistics, a table, a chart, a date), what they draw, and the
-//! two state machines of the protocol without a network in between.
+//! Shared by the benchmarks: what they compute and print (statistics, a table, a chart, a date), their drawings, and
+//! the two state machines of the protocol without a network between them.
 
 pub mod chart;
 pub mod conversation;

@@ -1,4 +1,4 @@
-//! What the benchmarks draw, the same in every run.
+//! The drawings of the benchmarks, the same in every run.
 
 use draw_protocol::{Color, Pixel, Size};
 

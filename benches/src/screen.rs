@@ -1,15 +1,15 @@
-//! A display without a server: what requests are executed on.
+//! A display without a server, on which requests are executed.
 
 use crate::pictures::SIZE;
 use display_server::{Damage, Framebuffer, Pointer, apply};
 use draw_protocol::{Answer, Color, Fault, Request};
 
-/// Pixels, a pointer, and the damage of the one who draws.
+/// Pixels, a pointer, and the damage of the drawing side.
 #[derive(Debug)]
 pub struct Screen {
-    /// What is drawn on.
+    /// The framebuffer.
     pub framebuffer: Framebuffer,
-    /// What was drawn and not published yet.
+    /// Damage that is not published yet.
     pub damage: Damage,
     pointer: Pointer,
 }
@@ -27,7 +27,7 @@ impl Screen {
     /// Executes a request.
     ///
     /// # Errors
-    /// What [`apply`](apply()) finds.
+    /// The error of [`apply`](apply()).
     #[inline]
     pub fn execute(&mut self, request: &Request<'_>) -> Result<Answer, Fault> {
         apply(request, &self.framebuffer, &self.pointer, &mut self.damage)

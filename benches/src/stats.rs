@@ -1,4 +1,4 @@
-//! Statistics of measured values. None of nothing.
+//! Statistics of measured values. Of no values there is none.
 
 /// The middle of the values in order; of an even number of them, the mean of the middle two.
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -21,7 +21,7 @@ pub fn min(values: &[f64]) -> Option<f64> {
     values.iter().copied().min_by(f64::total_cmp)
 }
 
-/// How often `values` is as large as `beside`, pair by pair, in the median: what slows both at once leaves it alone.
+/// Returns the median ratio of `values` to `beside`, pair by pair: what slows both at once does not change it.
 pub fn median_ratio(values: &[f64], beside: &[f64]) -> Option<f64> {
     let ratios: Vec<_> = values.iter().zip(beside).map(|(value, beside)| value / beside).collect();
     median(&ratios)

@@ -2,7 +2,7 @@
 
 use std::iter;
 
-/// What stands in a cell that has no value.
+/// The text of a cell without a value.
 pub const NOTHING: &str = "-";
 
 /// A table. The first `texts` columns are texts and begin at the left, the others are numbers and end at the right.

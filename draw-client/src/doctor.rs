@@ -1,8 +1,8 @@
-//! The round-trip doctor: which lines of a program wait for the display, and what would cure that.
+//! The round-trip doctor: finds the lines of a program that wait for the display, and what would avoid that.
 //!
-//! This is pure accounting. It has no clock: every instant is an argument, so that each text can be tested with times
-//! that were made up. [`sites`] keeps an account for each line that makes calls, [`diagnosis`] is what is handed out,
-//! [`advice`] what it concludes from its numbers, [`text`] how it reads.
+//! This folder contains pure accounting. It has no clock: every instant is an argument, so that each text can be tested
+//! with made-up times. [`sites`] keeps an account for each line that makes calls, [`diagnosis`] is the result,
+//! [`advice`] its conclusions, [`text`] its words. It may use `error` and `stderr`.
 
 mod advice;
 mod choice;
@@ -19,16 +19,16 @@ pub(crate) use choice::open;
 pub use diagnosis::{Cure, Diagnosis, Finding, Site};
 pub(crate) use text::print;
 
+use crate::doctor::sites::{SiteId, Sites};
+use crate::doctor::span::Span;
+use crate::doctor::waiting::Waiting;
 use crate::error::Error;
 use draw_protocol::client::CallSite;
 use draw_protocol::{Color, Method, Request};
-use sites::{SiteId, Sites};
-use span::Span;
 use std::collections::VecDeque;
 use std::time::Instant;
-use waiting::Waiting;
 
-/// Whose calls are accounted for: the advice speaks of what that client can do.
+/// The client whose calls are counted: the advice names what that client can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
     Blocking,
@@ -39,9 +39,9 @@ pub(crate) enum Client {
 /// What a call may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Wait {
-    /// For its answer: the number of the call.
+    /// Its answer: the number of the call.
     Answer(u64),
-    /// For credit: its place in the queue.
+    /// Credit: its place in the queue.
     Credit(u64),
 }
 
@@ -51,33 +51,33 @@ pub(crate) struct Doctor {
     client: Client,
     began: Instant,
     sites: Sites,
-    /// Number of the last call made.
+    /// The number of the last call made.
     last_made: u64,
-    /// Who made the calls that are not done: the first number of each row of calls of one site. Not longer than what is
-    /// under way, and a loop is one entry.
+    /// The sites of the calls that are not done: the first number of each run of calls of one site. It is not longer
+    /// than what is under way, and a loop is one entry.
     under_way: VecDeque<(u64, SiteId)>,
-    /// Who waits at the moment.
+    /// The waits that have not ended.
     waits: Waiting,
-    /// The call that was waited for last, if nothing was called since it was made: one that follows it could have been
-    /// called together with it.
+    /// The call that was waited for last, if no other was made since: a call that follows it could have been made
+    /// together with it.
     previous: Option<(u64, SiteId)>,
-    /// When anybody waited, when anybody waited for credit, and when any call was under way.
+    /// When any call waited, when any waited for credit, and when any was under way.
     waited: Span,
     short_of_credit: Span,
     busy: Span,
-    /// When anything was heard last.
+    /// When anything was received last.
     heard: Option<Instant>,
-    /// Failed calls that nobody was told of, when there was nobody left to tell.
+    /// Failed calls whose errors the program can no longer take.
     untold: u64,
-    /// The last diagnosis was printed.
+    /// Whether the last diagnosis was printed.
     is_over: bool,
 }
 
-/// Bytes of a request beside its data, about.
+/// Approximate bytes of a request besides its data.
 const HEAD: u64 = 32;
 
-/// How many bytes a call takes on the wire, with the data of its answer, about. A single pixel counts as one of a batch,
-/// since it is asked what a batch would take.
+/// Returns the approximate bytes of a call on the wire, with the data of its answer. A single pixel counts as one of a
+/// batch, since the question is what a batch would take.
 fn weight(request: &Request<'_>) -> u64 {
     let pixel = draw_protocol::Pixel::SIZE as u64;
     match *request {
@@ -91,10 +91,10 @@ fn weight(request: &Request<'_>) -> u64 {
     }
 }
 
-/// Pixels of a batch that are looked at: a program that has its colours wrong has the first of them wrong.
+/// Pixels of a batch that are checked: if the colours of a program are wrong, the first are.
 const LOOKED_AT: usize = 8;
 
-/// What may have been meant, where a call draws what nobody sees.
+/// Returns the colour that was probably meant, if a call draws invisible pixels.
 fn invisible(request: &Request<'_>) -> Option<Color> {
     match *request {
         Request::DrawPixel { color, .. } | Request::FillRect { color, .. } | Request::Clear { color } => {
@@ -112,7 +112,7 @@ impl Doctor {
         Doctor {
             client,
             began: now,
-            sites: Sites::new(sites::MOST_SITES),
+            sites: Sites::new(sites::MAX_SITES),
             last_made: 0,
             under_way: VecDeque::new(),
             waits: Waiting::default(),
@@ -126,16 +126,16 @@ impl Doctor {
         }
     }
 
-    /// The connection goes on with another client.
+    /// Notes that another client continues the connection.
     pub(crate) fn handed_to(&mut self, client: Client) {
         self.client = client;
     }
 
-    /// A call was made; at what time need not be said while others are under way.
+    /// Notes that a call was made. Its time may be missing while others are under way.
     #[inline]
     pub(crate) fn made(&mut self, number: u64, request: &Request<'_>, place: CallSite, at: Option<Instant>) {
         let site = self.count(place, request);
-        self.set_out(number, site, at);
+        self.sent(number, site, at);
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl Doctor {
     }
 
     #[inline]
-    fn set_out(&mut self, number: u64, site: SiteId, at: Option<Instant>) {
+    fn sent(&mut self, number: u64, site: SiteId, at: Option<Instant>) {
         if self.under_way.back().is_none_or(|&(_, last)| last != site) {
             self.under_way.push_back((number, site));
         }
@@ -160,18 +160,18 @@ impl Doctor {
         }
     }
 
-    /// A call was accepted that is not made yet: it may [go on](Doctor::goes_on), or be dropped.
+    /// Notes that a call was accepted and is not made yet: it may be [made later](Doctor::dequeued), or dropped.
     pub(crate) fn accepted(&mut self, request: &Request<'_>, place: CallSite) {
         self.count(place, request);
     }
 
-    /// A call that was accepted before is made.
-    pub(crate) fn goes_on(&mut self, number: u64, method: Method, place: CallSite, now: Instant) {
+    /// Notes that a call that was accepted before is made.
+    pub(crate) fn dequeued(&mut self, number: u64, method: Method, place: CallSite, now: Instant) {
         let site = self.sites.find(place, method);
-        self.set_out(number, site, Some(now));
+        self.sent(number, site, Some(now));
     }
 
-    /// Every call up to this number is done.
+    /// Notes that every call up to this number is done.
     pub(crate) fn done(&mut self, number: u64, now: Instant) {
         self.heard = Some(now);
         if number >= self.last_made {
@@ -179,13 +179,13 @@ impl Doctor {
             self.busy.end(now);
             return;
         }
-        // A row goes on to where the next begins.
+        // A run ends where the next begins.
         while self.under_way.get(1).is_some_and(|&(first, _)| first <= number + 1) {
             self.under_way.pop_front();
         }
     }
 
-    /// The whole of a synchronous call: made at one time, answered at another.
+    /// Notes a whole blocking call: made at one time, answered at another.
     #[inline]
     pub(crate) fn called(&mut self, request: &Request<'_>, place: CallSite, at: Instant, now: Instant) {
         let site = self.count(place, request);
@@ -196,17 +196,17 @@ impl Doctor {
         self.busy.end(now);
     }
 
-    /// A call that was made has to wait for its answer.
-    pub(crate) fn answer_waited_for(&mut self, number: u64, now: Instant) {
-        // It is not known if it was made before there was a doctor.
+    /// Notes that a call waits for its answer.
+    pub(crate) fn answer_awaited(&mut self, number: u64, now: Instant) {
+        // The call is unknown if it was made before there was a doctor.
         let row = self.under_way.partition_point(|&(first, _)| first <= number);
         if let Some(&(_, site)) = row.checked_sub(1).and_then(|row| self.under_way.get(row)) {
             self.wait_for_answer(number, site, now);
         }
     }
 
-    /// The same of a call that was accepted and is not made yet.
-    pub(crate) fn answer_of_aside_waited_for(
+    /// Notes that a call waits for its answer that was accepted and is not made yet.
+    pub(crate) fn queued_answer_awaited(
         &mut self,
         number: u64,
         method: Method,
@@ -222,15 +222,16 @@ impl Doctor {
         self.waits.insert(Wait::Answer(number), (site, now));
     }
 
-    /// A call has to wait for credit before it can be made.
-    pub(crate) fn credit_waited_for(&mut self, turn: u64, method: Method, place: CallSite, now: Instant) {
+    /// Notes that a call waits for credit.
+    pub(crate) fn credit_awaited(&mut self, turn: u64, method: Method, place: CallSite, now: Instant) {
         let site = self.sites.find(place, method);
         self.begin(site, None, now);
         self.short_of_credit.begin(now);
         self.waits.insert(Wait::Credit(turn), (site, now));
     }
 
-    /// Whoever waited for this answer has it, if anybody did. The wait was over when it was heard: no clock is read for that.
+    /// Notes that this answer was taken, and ends the wait for it, if there was one. The wait ended when the answer was
+    /// received: the clock is not read for that.
     #[inline]
     pub(crate) fn answered(&mut self, number: u64) {
         if let Some((site, since)) = self.waits.remove(Wait::Answer(number)) {
@@ -239,9 +240,9 @@ impl Doctor {
         }
     }
 
-    /// That wait is over, if there was one.
+    /// Ends a wait, if there was one.
     pub(crate) fn wait_ended(&mut self, wait: Wait, now: impl FnOnce() -> Instant) {
-        // Most answers are there before they are asked for: the clock is not read for them.
+        // Most answers arrive before they are awaited: the clock is not read for them.
         if let Some((site, since)) = self.waits.remove(wait) {
             self.end(wait, site, since, now());
         }
@@ -272,7 +273,7 @@ impl Doctor {
         }
     }
 
-    /// The connection has ended: everything is done, up to this number, and nobody waits any more.
+    /// Notes that the connection has ended: everything up to this number is done, and nothing waits any more.
     pub(crate) fn ended(&mut self, number: u64, now: Instant) {
         for (wait, (site, since)) in self.waits.take() {
             self.end(wait, site, since, now);
@@ -280,21 +281,21 @@ impl Doctor {
         self.done(number, now);
     }
 
-    /// A call has failed, or could not be made.
+    /// Notes that a call has failed, or could not be made.
     pub(crate) fn failed(&mut self, method: Method, place: CallSite, error: &Error) {
         let site = self.sites.find(place, method);
         self.sites[site].failed(error);
     }
 
-    /// So many calls failed, nobody was told, and nobody is left.
-    pub(crate) fn nobody_told(&mut self, calls: u64) {
+    /// Notes that calls have failed and the program can no longer take their errors.
+    pub(crate) fn unclaimed(&mut self, calls: u64) {
         self.untold += calls;
     }
 
-    /// What is known by now. `untold` failed calls are kept for somebody to ask.
+    /// Returns the diagnosis so far. The errors of `untold` failed calls are kept for a `sync` or `close`.
     pub(crate) fn diagnosis(&self, untold: u64, now: Instant) -> Diagnosis {
         let mut sites: Vec<_> = self.sites.iter().map(|account| account.site(now)).collect();
-        // The sort is stable: those that are equal stay in the order in which they were first met.
+        // The sort is stable: equal sites stay in the order of their first calls.
         sites.sort_by_key(|site| std::cmp::Reverse((site.held, site.credit_waited)));
         let lasted = now.saturating_duration_since(self.began);
         let mut diagnosis = Diagnosis {
@@ -316,8 +317,8 @@ impl Doctor {
         diagnosis
     }
 
-    /// The last one, once: for whoever prints it.
-    pub(crate) fn last_words(&mut self, now: Instant) -> Option<Diagnosis> {
+    /// Returns the last diagnosis, once, to print it.
+    pub(crate) fn last_diagnosis(&mut self, now: Instant) -> Option<Diagnosis> {
         (!std::mem::replace(&mut self.is_over, true)).then(|| self.diagnosis(0, now))
     }
 }

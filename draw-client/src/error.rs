@@ -1,20 +1,29 @@
-//! Errors: what went wrong, and what it means for the call.
+//! Errors of calls and connections, and the status of a connection: what a program is told.
+//!
+//! This folder contains types and their sentences. It may use `limits` and `draw_protocol`, and knows no scope, no
+//! callback and no state of a connection.
 
+mod late;
+mod picture;
 mod reason;
+mod status;
 
+pub(crate) use late::Described;
+pub use late::{FailedCall, LateError};
+pub use picture::Picture;
 pub use reason::DisconnectReason;
 pub(crate) use reason::Lost;
+pub use status::Status;
+pub(crate) use status::StatusCallback;
 
-use crate::late::LateError;
 use crate::limits;
-use crate::status::Picture;
 use draw_protocol::{Code, Fault};
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Shorthand for results of this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call, or connecting, failed.
@@ -33,7 +42,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The text is not an address. Correct it: `host` or `host:port`.
     #[error(
-        "{text:?} is no address of a display: {problem}; write host or host:port, as in localhost:3729, and IPv6 as [::1]:3729; /NAME behind it is a display of that name"
+        "{text:?} is not an address of a display: {problem}; write host or host:port, as in localhost:3729, IPv6 as [::1]:3729, and /NAME behind it for a display of that name"
     )]
     Address {
         /// The text.
@@ -78,7 +87,7 @@ pub enum Error {
         picture: Picture,
     },
     /// The connection is lost for the moment, and [`WhileOffline::Fail`](crate::WhileOffline::Fail) is set. The call was not
-    /// sent; make it again when [`Status`](crate::Status) reports the connection, or later.
+    /// sent; make it again when [`Status`] reports the connection, or later.
     #[error("the display is gone for the moment ({reason}); this call was not sent")]
     Offline {
         /// Why the connection was lost, or why the last attempt to reconnect failed.
@@ -208,7 +217,7 @@ impl Error {
         }
     }
 
-    /// The error of a call after `close`.
+    /// Returns the error of a call after `close`.
     pub(crate) fn closed() -> Error {
         Error::Disconnected {
             reason: DisconnectReason::Closed { unanswered_for: None },
@@ -237,15 +246,15 @@ fn deadlock(in_callback: bool) -> String {
         .to_owned()
 }
 
-/// The system's reason without its number: "connection refused". An error without a number has a text of its own, as the
-/// resolver's "failed to lookup address information: Name or service not known".
+/// Returns the system's reason without its number: "connection refused". An error without a number has a text of its
+/// own, as the resolver's "failed to lookup address information: Name or service not known".
 fn cause(error: &io::Error) -> String {
     let kind = error.kind().to_string();
-    // Kinds without a stable name print as "uncategorized error"; the system's own words say more.
+    // Kinds without a stable name print as "uncategorized error"; the system's own text says more.
     if error.raw_os_error().is_none() || kind.contains("uncategorized") { error.to_string() } else { kind }
 }
 
-/// What to do about a display that cannot be reached.
+/// Returns what to do about a display that cannot be reached.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::ConnectionRefused => ": start one with `display-server`, or set DRAW_DISPLAY",
@@ -265,7 +274,8 @@ fn hint(error: &io::Error) -> &'static str {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
             ": something there takes connections and ends them; check the address"
         }
-        // Whoever hands in streams knows what their errors mean. The resolver's have no kind with a name.
+        // The meaning of an error of the program's own streams is unknown. The resolver's errors have no kind with a
+        // name.
         _ if error.to_string().contains("lookup") || error.to_string().contains("no address") => {
             ": check the name, or write the address in numbers"
         }
@@ -273,7 +283,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// What precedes a reason in a sentence.
+/// Returns what precedes a reason in a sentence.
 fn lost(reason: &DisconnectReason) -> &'static str {
     match reason {
         // There never was a connection, or the reason names it.
@@ -285,7 +295,7 @@ fn lost(reason: &DisconnectReason) -> &'static str {
     }
 }
 
-/// What a reason means for the call.
+/// Returns what a reason means for the call.
 fn lost_call(reason: &DisconnectReason, outcome: Outcome) -> &'static str {
     match reason {
         DisconnectReason::NotADisplay(_) if outcome == Outcome::Rejected => {

@@ -68,52 +68,34 @@
 //! | `DRAW_DEBUG=1` | every message, with its time; `full` adds the bytes. [`draw_protocol::trace`] describes the lines. |
 //! | `DRAW_DOCTOR=1` | when a connection ends, the lines of the program that waited for the display, and what would avoid that: [`Diagnosis`] |
 
-#[macro_use]
-mod methods;
-
-mod address;
-pub mod blocking;
-mod builder;
-mod checksums;
-mod debug;
-mod digest;
-mod display;
+mod admission;
+mod api;
+mod block_on;
+mod clock;
+mod completion;
 mod doctor;
-mod driver;
-mod durability;
 mod error;
-mod late;
 pub mod limits;
-mod options;
-mod pace;
+mod link;
 mod process;
 mod reconnect;
-mod reply;
-mod say;
-mod scope;
 mod shared;
-mod socket;
-mod status;
+mod stderr;
 mod sync;
-mod writer;
+mod transport;
 
-/// Not part of the interface: a fuzz target reads and writes addresses without connecting to them.
-#[doc(hidden)]
-pub use address::{Address, parse as parse_address};
-pub use address::{DRAW_DISPLAY, default_address};
-pub use digest::digest_of_image;
-pub use display::Display;
+pub use admission::WhileOffline;
+pub use api::{ConnectOptions, Display, Draw, Durability, Reply, blocking, digest_of_image};
 pub use doctor::{Cure, DRAW_DOCTOR, Diagnosis, Finding, Site};
 pub use draw_protocol::{
     Call, Code, Color, Count, Digest, DisplayName, Fault, Method, ParseColorError, ParseDigestError, Pixel,
     Position, Range, Size,
 };
-pub use driver::Driver;
-pub use durability::Durability;
-pub use error::{DisconnectReason, Error, Late, Outcome, Result};
-pub use late::{FailedCall, LateError};
+pub use error::{DisconnectReason, Error, FailedCall, Late, LateError, Outcome, Picture, Result, Status};
 pub use limits::PORT;
-pub use options::{ConnectOptions, WhileOffline};
-pub use reply::{Draw, Reply};
+pub use link::Driver;
 pub use shared::Stats;
-pub use status::{Picture, Status};
+/// Not part of the interface: a fuzz target reads and writes addresses without connecting to them.
+#[doc(hidden)]
+pub use transport::address::{Address, parse as parse_address};
+pub use transport::address::{DRAW_DISPLAY, default_address};

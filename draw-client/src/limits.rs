@@ -1,35 +1,35 @@
-//! What the client library decides, each number with its reason. Those of the wire and of the state machines are
-//! [`draw_protocol::limits`], which are here as well.
+//! The limits of the client library, each with its reason. Those of the wire and of the state machines are
+//! [`draw_protocol::limits`], which this module re-exports.
 
 pub use draw_protocol::limits::*;
 use std::time::Duration;
 
-/// Late errors kept for `sync` and `close` when there is no callback; beyond it they are only counted.
+/// Late errors that are kept for `sync` and `close` if there is no callback. Further errors are only counted.
 pub const KEPT_ERRORS: usize = 1_000;
 
-/// Calls that an error callback may make although the credit is used up, before they fail with "busy".
-/// Waiting there could wait for itself: the callback is what frees the credit.
+/// Calls that an error callback may make although the credit is used up, before they fail with "busy". A callback that
+/// waits for credit could wait for itself, since its end frees the credit.
 pub const CALLBACK_CALLS: u32 = 1_024;
 
-/// Bytes of requests that go with [`CALLBACK_CALLS`].
+/// Bytes of the requests of [`CALLBACK_CALLS`].
 pub const CALLBACK_BYTES: u32 = 8 << 20;
 
-/// How long nothing comes before a client has its system ask the other side's whether it is still there ...
+/// Time without a byte from the other side before the system sends a keep-alive probe.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
-/// ... how long that may take before it is asked again ...
+/// Time between keep-alive probes.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(4);
 
-/// ... and how often it is asked. All together is [`DEAD_NETWORK`].
+/// Unanswered probes before the connection is lost. All together take [`DEAD_NETWORK`].
 pub const KEEP_ALIVE_PROBES: u32 = 3;
 
 /// How long a client waits for an answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a closing side goes on sending what it had accepted.
+/// How long a closing side continues to send what it has accepted.
 pub const FAREWELL: Duration = Duration::from_secs(5);
 
-// What the numbers of the protocol and these say of each other.
+// Relations between the numbers of the protocol and these.
 const _: () = {
     assert!(
         RECONNECT.as_secs() == ANSWER_TIMEOUT.as_secs(),

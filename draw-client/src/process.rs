@@ -1,8 +1,8 @@
 //! The process that a connection belongs to, and the connections that a thread is inside of.
 //!
-//! A forked process has a copy of the memory and the same socket, but only the thread that forked. Writing there would mix two streams
-//! of calls, reading would take the other process's answers, and the threads that carry a pipeline do not exist. So calls there fail,
-//! and say that the process has to connect itself.
+//! A forked process has a copy of the memory and the same socket, but only the thread that called `fork`. Writing there
+//! would mix two streams of calls, reading would take the other process's answers, and the threads of a pipeline do not
+//! exist. So calls there fail, and their error says that the process has to connect itself.
 
 use crate::error::{Error, Lost, Outcome};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// How often a lock is tried that may never become free.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The process that made a connection.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ thread_local! {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outer(u64);
 
-/// Lives from when a thread asks for the lock of a connection until it has given it back.
+/// Marks a thread as inside a connection, from before it locks the connection until it has given the lock back.
 #[derive(Debug)]
 pub(crate) struct Inside {
     outer: Outer,
@@ -111,7 +111,7 @@ impl Outer {
         let began = Instant::now();
         loop {
             match try_lock(lock) {
-                None if began.elapsed() < most => std::thread::sleep(LOOK),
+                None if began.elapsed() < most => std::thread::sleep(POLL_INTERVAL),
                 locked => return locked,
             }
         }

@@ -1,47 +1,19 @@
-//! What both clients add to the [`Reconnect`] machine: their reasons, the `hello` of a new client, and how a driver dials.
+//! The clients' side of the [`Reconnect`] machine: their reasons, and the `hello` of a new client.
 
-use crate::durability::Durability;
-use crate::error::Lost;
-use crate::status::Status;
+use crate::error::{Lost, Status};
 use draw_protocol::Hello;
 use draw_protocol::client::Connection;
 use draw_protocol::reconnect::{End, Kind, Policy, Reason, Reconnect, Retry};
 use draw_protocol::session::Id;
-use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-
-/// A stream, in halves that two tasks can have.
-pub(crate) struct Halves {
-    pub(crate) reader: Box<dyn AsyncRead + Send + Unpin>,
-    pub(crate) writer: Box<dyn AsyncWrite + Send + Unpin>,
-}
-
-impl From<TcpStream> for Halves {
-    fn from(stream: TcpStream) -> Halves {
-        // These need no lock between them.
-        let (reader, writer) = stream.into_split();
-        Halves { reader: Box::new(reader), writer: Box::new(writer) }
-    }
-}
-
-impl Halves {
-    pub(crate) fn split<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Halves {
-        let (reader, writer) = tokio::io::split(stream);
-        Halves { reader: Box::new(reader), writer: Box::new(writer) }
-    }
-}
 
 /// Returns the `hello` of a new client. If the system gives no random bytes, the client has no session and lives as long as its
 /// connection.
-pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
+pub(crate) fn hello(is_durable: bool, checks: bool) -> Hello {
     let hello = Hello::new(concat!("draw-client ", env!("CARGO_PKG_VERSION")));
-    let hello = hello.with_durability(durability.is_durable()).with_checks(checks);
+    let hello = hello.with_durability(is_durable).with_checks(checks);
     let mut session = [0; 16];
     match getrandom::fill(&mut session) {
         Ok(()) => hello.with_session(Id(session)),
@@ -52,7 +24,7 @@ pub(crate) fn hello(durability: Durability, checks: bool) -> Hello {
 /// Creates the reconnect machine of a client that has to be connected by `deadline`.
 pub(crate) fn machine(policy: Policy, deadline: Instant, now: Instant) -> Reconnect<Lost> {
     let mut seed = [0; 8];
-    // Without random bytes, clients may come back at the same moment. That is all that happens.
+    // Without random bytes, clients may reconnect at the same moment. That is the only effect.
     _ = getrandom::fill(&mut seed);
     Reconnect::new(policy, u64::from_ne_bytes(seed), deadline, now)
 }
@@ -100,7 +72,7 @@ impl Lost {
     }
 }
 
-/// Returns why there will be no other connection.
+/// Returns why the client does not connect again.
 pub(crate) fn lost(end: &End<Lost>) -> Lost {
     match end {
         End::Final(lost) => lost.clone(),
@@ -109,47 +81,14 @@ pub(crate) fn lost(end: &End<Lost>) -> Lost {
     }
 }
 
-/// Returns what the program is told of a loss or a failed attempt.
+/// Returns the status for a loss or a failed attempt.
 pub(crate) fn status(retry: Retry<Lost>, now: Instant) -> Status {
     Status::Reconnecting { reason: retry.reason.into(), next: retry.next.saturating_duration_since(now) }
 }
 
-/// What is left of the policy of a client that cannot dial: its first connection is its last.
+/// The policy of a client that cannot dial: its first connection is its last.
 pub(crate) const NEVER: Policy =
     Policy { window: Duration::ZERO, attempt: Duration::ZERO, accepts_loss: false };
-
-type Dialing = Pin<Box<dyn Future<Output = io::Result<Halves>> + Send>>;
-
-/// Makes the connections of a driver, one at a time, when the reconnect machine says so.
-pub(crate) struct Dialer {
-    connect: Box<dyn FnMut() -> Dialing + Send>,
-    dialing: Option<Dialing>,
-}
-
-impl Dialer {
-    pub(crate) fn new<C, F>(mut connect: C) -> Dialer
-    where
-        C: FnMut() -> F + Send + 'static,
-        F: Future<Output = io::Result<Halves>> + Send + 'static,
-    {
-        Dialer { connect: Box::new(move || Box::pin(connect())), dialing: None }
-    }
-
-    /// Drops the attempt under way, if there is one.
-    pub(crate) fn stop(&mut self) {
-        self.dialing = None;
-    }
-
-    /// Polls the attempt under way. Starts one if there is none.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Halves>> {
-        let dialing = self.dialing.get_or_insert_with(&mut self.connect);
-        let polled = dialing.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.dialing = None;
-        }
-        polled
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,15 +1,17 @@
-//! What the handles of one asynchronous connection share with its driver, and the locks around it.
+//! The state that the handles of one asynchronous connection share with its driver, and the locks around it.
 //!
-//! [`State`] is behind one mutex, held for short and never across an await or a callback. The [`Writer`] has a mutex
-//! of its own, because the driver holds it during system calls. The order is writer, then state; a caller that holds
-//! the state may only *try* to get the writer.
+//! This folder composes `admission`, `completion`, the protocol's machines and the writer of `transport`. Every method
+//! that needs more than one of them is here. It may use those, `doctor`, `error` and `process`, and nothing of `link`
+//! and `api`.
+//!
+//! [`State`] is behind one mutex, held for short and never across an await or a callback. The [`Writer`] has a mutex of
+//! its own, because the driver holds it during system calls. The order is writer, then state: a thread that holds the
+//! state may only *try* to lock the writer.
 
 mod account;
 mod admission;
 mod batch_delay;
-mod call_numbering;
 mod completion;
-mod credit_queue;
 mod deadlines;
 mod deferred;
 mod dispatch;
@@ -18,34 +20,28 @@ mod end;
 mod errors;
 mod guard;
 mod input;
-mod last_dropped;
 mod lifetime;
 mod offline;
-mod offline_queue;
-mod reply_state;
 mod results;
-mod tags;
 
 pub use account::Stats;
 pub(crate) use guard::Guard;
-pub(crate) use reply_state::ReplyState;
 
+use crate::admission::{Admission, Admitted, Offline};
+use crate::clock::now;
+use crate::completion::{Caller, Completion, LastDropped, Left, ReplyState, Scope, current_span, is_traced};
 use crate::error::{Error, Lost, Outcome, Result};
 use crate::process::{Inside, Mark, Owner};
-use crate::reconnect::{self, NEVER};
-use crate::scope::{Caller, Scope, current_span, is_traced};
-use crate::writer::Writer;
-use account::Account;
-use admission::{Admission, Admitted};
-use completion::Completion;
+use crate::reconnect;
+use crate::reconnect::NEVER;
+use crate::shared::account::Account;
+use crate::shared::errors::ErrorDelivery;
+use crate::shared::guard::StandIns;
+use crate::shared::lifetime::Lifetime;
+use crate::transport::Writer;
 use draw_protocol::client::Connection;
 use draw_protocol::reconnect::Reconnect;
 use draw_protocol::{Hello, Request};
-use errors::ErrorDelivery;
-use guard::StandIns;
-use last_dropped::{LastDropped, Left};
-use lifetime::Lifetime;
-use offline::Offline;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -65,8 +61,8 @@ pub(crate) struct Shared {
     pub(crate) timeout: Duration,
 }
 
-/// Everything that calls, replies, the driver and the thread for callbacks change. Each part keeps an invariant of its own, which its
-/// file states.
+/// Everything that calls, replies, the driver and the thread for callbacks change. Each part keeps an invariant of its
+/// own, which its file states.
 pub(crate) struct State {
     pub(crate) machine: Connection,
     /// Whether there is a connection, and when there may be another.
@@ -79,18 +75,13 @@ pub(crate) struct State {
     pub(crate) account: Account,
 }
 
-/// How far a call is that is not accepted yet.
+/// The progress of a call that is not accepted yet.
 #[derive(Debug, Default)]
 pub(crate) struct Wait {
-    /// Its place in the queue for credit, and until when it waits there.
+    /// Its place in the queue for credit, and the deadline there.
     pub(crate) turn: Option<(u64, Instant)>,
-    /// Whether it has let others run.
+    /// Whether it has yielded to other tasks.
     has_yielded: bool,
-}
-
-/// Returns the time by the clock of the runtime, which a test may stop, or by the system's.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 impl fmt::Debug for Shared {
@@ -182,12 +173,12 @@ impl Shared {
         wait: &mut Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64>> {
-        // Found and dropped outside of the lock.
+        // The span is looked up and dropped outside of the lock.
         let span = current_span();
         self.poll_call_within(span.as_ref(), request, caller, wait, cx)
     }
 
-    // Compiled twice: in the usual call, of which there are millions, it is known that there is no span.
+    // Compiled twice: the usual call, of which there are millions, has no span at compile time.
     #[inline(always)]
     fn poll_call_within(
         &self,
@@ -203,9 +194,9 @@ impl Shared {
         }
         let Wait { turn, has_yielded } = wait;
         // The clock is read under the lock, so that deadlines rise with the numbers of calls and of turns.
-        let at = state.admission.pace.clock(turn.is_some());
+        let at = state.admission.batching.clock(turn.is_some());
         if self.owner.is_other() {
-            self.leave(Guard::of(inside, state));
+            self.detach(Guard::of(inside, state));
             return Poll::Ready(Err(self.owner.refuse(Outcome::Rejected)));
         }
         if !*has_yielded && state.must_yield(at) {
@@ -221,7 +212,13 @@ impl Shared {
                 if let Some((id, _)) = turn.take() {
                     state.leave_queue(id);
                 }
-                return Poll::Ready(self.set_aside(Guard::of(inside, state), request, at, caller, span));
+                return Poll::Ready(self.enqueue_offline(
+                    Guard::of(inside, state),
+                    request,
+                    at,
+                    caller,
+                    span,
+                ));
             }
             Ok(Admitted::Wait) => {
                 let now = now();
@@ -250,21 +247,21 @@ impl Shared {
         if let Err(error) = &result {
             state.note_refused(request, caller.place, error);
         } else {
-            // While others wait for credit, each call has to take its turn.
+            // While calls wait for credit, each call has to take its turn.
             if state.admission.credit.is_empty() {
-                state.admission.pace.accepted();
+                state.admission.batching.accepted();
             }
             self.send(inside, state);
         }
         Poll::Ready(result)
     }
 
-    /// Sends what was just queued: at once if it comes alone, else through the driver, which will find more. (On one processor an answer
-    /// may be there before the next call of a loop, so that no call is in flight does not mean that it comes alone.)
+    /// Sends the call: at once if it is alone, else through the driver, which will find more. (On one processor an
+    /// answer may arrive before the next call of a loop, so that no call in flight does not mean that a call is alone.)
     #[inline(always)]
     fn send(&self, inside: Inside, mut state: MutexGuard<'_, State>) {
         if state.machine.in_flight() == 1
-            && !state.admission.pace.is_fast()
+            && !state.admission.batching.is_fast()
             && let Ok(mut writer) = self.writer.try_lock()
             && writer.is_empty()
         {
@@ -275,8 +272,8 @@ impl Shared {
             let written = writer.poll_write(&mut Context::from_waker(Waker::noop()));
             drop(writer);
             let mut state = self.lock();
-            state.admission.pace.caller_wrote();
-            // On a new connection, what goes before the call was taken alone.
+            state.admission.batching.caller_wrote();
+            // On a new connection, only what precedes the call was taken.
             if !matches!(written, Poll::Ready(Ok(()))) || state.machine.unsent() > 0 {
                 state.wake_driver();
             }

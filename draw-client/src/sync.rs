@@ -1,4 +1,4 @@
-//! What threads share without a lock, imported from here by the files that `fuzz/interleavings/` runs in every order, with
-//! loom's models in place of these.
+//! Atomics that threads share without a lock. The files that `fuzz/interleavings/` runs in every order import them from
+//! here; loom's models take their place there.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};

@@ -1,5 +1,5 @@
-//! A network that alters what it carries, and a program that does not notice: with checksums every call is executed once, as it was
-//! made, and every answer is the one that was given.
+//! A network that alters bytes, and a program that does not notice: with checksums every call is executed once, as it
+//! was made, and every answer is the display's.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

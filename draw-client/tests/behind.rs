@@ -1,4 +1,4 @@
-//! A live picture on a display that is connected and does not keep up, or has stopped answering: no drawing call waits.
+//! A live picture on a display that is connected and behind, or has stopped answering: no drawing call waits.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

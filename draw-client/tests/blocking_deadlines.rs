@@ -1,4 +1,4 @@
-//! The blocking client's promise that a call ends by its deadline, against displays that do their worst.
+//! A call of the blocking client ends by its deadline, against hostile displays.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,4 +1,4 @@
-//! What all clients promise, by one test body over each.
+//! The contract of all clients: each test body runs over each client.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

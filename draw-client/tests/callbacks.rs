@@ -1,5 +1,5 @@
-//! Error callbacks that behave badly, and those that use the display: nothing deadlocks, the connection goes on, and the
-//! other errors still arrive.
+//! Error callbacks that panic, block or use the display: nothing deadlocks, the connection continues, and the other
+//! errors still arrive.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

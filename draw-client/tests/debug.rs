@@ -1,4 +1,4 @@
-//! `DRAW_DEBUG`, as somebody meets it who runs a program that draws: this test runs itself once more as that program.
+//! `DRAW_DEBUG` in a program that draws: this test runs itself once more as that program.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use display_server::{Options, Present, with_display};

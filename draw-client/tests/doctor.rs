@@ -1,5 +1,5 @@
-//! The round-trip doctor, as somebody meets it who runs a program that draws: lines, methods and counts are exact, and
-//! the times of the text are replaced.
+//! The round-trip doctor in a program that draws: lines, methods and counts are exact, and the times of the text are
+//! replaced.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -293,7 +293,7 @@ async fn late_errors_are_told_until_somebody_takes_them() {
     served(&mut peer, display.get_pixel(1, 1)).await.unwrap();
     let diagnosis = display.diagnosis().unwrap();
     assert_eq!(diagnosis.untold, 1);
-    let told = "doctor: 1 call failed and nobody was told: an error callback would hear of it, and so would a sync or close.\n";
+    let told = "doctor: 1 call failed and was not reported: an error callback would receive the errors, and so would a sync or close.\n";
     assert!(diagnosis.to_string().contains(told), "{diagnosis}");
     served(&mut peer, display.sync()).await.unwrap_err();
     assert_eq!(display.diagnosis().unwrap().untold, 0);
@@ -415,7 +415,7 @@ fn late_errors_of_a_program_that_just_ends_are_told() {
     let last = text.lines().last().unwrap();
     assert_eq!(
         last,
-        "doctor: 1 call failed and nobody was told: an error callback would hear of it, and so would a sync or close."
+        "doctor: 1 call failed and was not reported: an error callback would receive the errors, and so would a sync or close."
     );
 }
 

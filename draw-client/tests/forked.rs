@@ -1,5 +1,5 @@
-//! A program that forks with a display in its hands: the child is told at once to connect itself, whatever it calls, and the
-//! parent goes on as if nothing had happened.
+//! A program that forks with a connected display: every call of the child fails at once and says that it has to connect
+//! itself, and the parent continues undisturbed.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]

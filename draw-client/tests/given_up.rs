@@ -1,4 +1,5 @@
-//! A display that goes away and does not come back: calls that were sent may have been executed, those that never left were not.
+//! A display that disappears for good: calls that were sent may have been executed, those that were never sent were
+//! not.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

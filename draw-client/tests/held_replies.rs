@@ -1,5 +1,5 @@
-//! A reply that is held when the connection is lost for good: the error is its own, and goes to the callback only if it is dropped
-//! unread.
+//! A reply that is alive when the connection is lost for good returns the error; the callback receives it only if the
+//! reply is dropped unread.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,4 +1,4 @@
-//! A colour of six digits where eight are meant draws what nobody sees: the doctor and the trace say so, of no other.
+//! A colour of six digits where eight are meant is invisible: the doctor and the trace report it, and no other colour.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -26,7 +26,7 @@ fn the_doctor_names_the_line_and_what_was_meant() {
     display.sync().unwrap();
     let text = display.diagnosis().unwrap().to_string();
     let told = format!(
-        "doctor: 3 calls at draw-client/tests/invisible.rs:{line}:17 draw_pixel drew with alpha 0, which nobody sees: did you mean \
+        "doctor: 3 calls at draw-client/tests/invisible.rs:{line}:17 draw_pixel drew with alpha 0, which is invisible: did you mean \
          0xff0000ff? Colours are 0xRRGGBBAA.\n"
     );
     assert!(text.contains(&told) && text.matches("alpha").count() == 1, "{text}");

@@ -1,4 +1,5 @@
-//! The rule: an error goes to whoever waits for it, else to the callback, else to the next sync or close.
+//! The rule for errors: an error goes to the reply that awaits it, else to the callback, else to the next sync or
+//! close.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,4 +1,4 @@
-//! What late errors say, word by word, and the same as fields.
+//! The texts of late errors, word by word, and the same as fields.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

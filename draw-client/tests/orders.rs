@@ -1,8 +1,8 @@
-//! Waiting for credit, in every order in which the tasks of a program, the driver and the display can come.
+//! Waiting for credit, in every order in which the tasks of a program, the driver and the display can run.
 //!
-//! The client's state has one lock, and whoever polls a call, or the driver, holds it for as long as it looks and changes
-//! things. So the orders in which tasks are polled are all the orders that there are; what has no lock is in
-//! `fuzz/interleavings/`. A task is polled only when it was woken: one that nobody wakes is found.
+//! The client's state has one lock, which is held for as long as a call or the driver is polled. So the orders in which
+//! tasks are polled are all the orders that there are; what has no lock is in `fuzz/interleavings/`. A task is polled
+//! only when it was woken, so a missing wake-up is found.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

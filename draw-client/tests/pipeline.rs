@@ -1,4 +1,4 @@
-//! The asynchronous client of a plain program: who hears of errors, how it begins and how it ends.
+//! The asynchronous client of a program without a runtime: where errors go, how it begins and how it ends.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

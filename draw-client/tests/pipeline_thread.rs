@@ -1,5 +1,5 @@
-//! What a pipeline's own thread does, seen from outside: nothing for a lone call, and it ends with its connection. Apart
-//! from other tests, whose threads have the same name.
+//! The thread of a pipeline, seen from outside: it does nothing for a single call, and ends with its connection. It is
+//! apart from other tests, whose threads have the same name.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]

@@ -1,5 +1,5 @@
-//! A thread that draws while it is inside of the same display, as a signal handler would: it is told so, and does not wait for
-//! itself. A waker and a `tracing` subscriber stand for the handler, for both are called where a handler may come.
+//! A thread that draws inside a call of the same display, as a signal handler would: the call fails and does not wait
+//! for itself. A waker and a `tracing` subscriber stand for the handler, since both run where a handler may.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

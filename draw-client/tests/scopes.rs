@@ -1,4 +1,4 @@
-//! Scopes: whose callback hears of an error, when the callback is let go of, and what a lost connection says.
+//! Scopes: which callback receives an error, when the callback is dropped, and the text of a lost connection.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

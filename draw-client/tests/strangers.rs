@@ -1,4 +1,4 @@
-//! What is no display, or is nowhere: what a user is told who has named the wrong address.
+//! Addresses where there is no display: the errors that a user gets.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -96,13 +96,13 @@ fn an_address_that_is_none_says_what_one_looks_like() {
         let began = Instant::now();
         for error in errors(address, None) {
             let text = error.to_string();
-            assert!(text.starts_with(&format!("{address:?} is no address of a display: ")), "{text}");
+            assert!(text.starts_with(&format!("{address:?} is not an address of a display: ")), "{text}");
             assert!(
-                text.contains("write host or host:port, as in localhost:3729, and IPv6 as [::1]:3729"),
+                text.contains("write host or host:port, as in localhost:3729, IPv6 as [::1]:3729, and"),
                 "{text}"
             );
         }
-        assert!(began.elapsed() < Duration::from_secs(10), "nobody is asked");
+        assert!(began.elapsed() < Duration::from_secs(10), "no resolver is asked");
     }
 }
 
@@ -136,5 +136,5 @@ fn a_main_that_returns_an_error_prints_the_sentence() {
     let mut command = program::command(TEST, "empty", &free);
     let output = command.env("DRAW_DISPLAY", "").output().unwrap();
     let (_, complained) = said(&output);
-    assert!(complained.contains("Error: \"\" is no address of a display: it is empty"), "{complained}");
+    assert!(complained.contains("Error: \"\" is not an address of a display: it is empty"), "{complained}");
 }

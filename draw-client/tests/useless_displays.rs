@@ -1,5 +1,5 @@
-//! Displays that can be connected to and are of no use: they reset each connection, or send without end what does nothing. A client
-//! does not ask them ever more often, and gives up in the end.
+//! Displays that accept connections and are of no use: they reset each connection, or send without end what does
+//! nothing. A client does not retry ever more often, and gives up in the end.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,4 +1,4 @@
-//! Programs that neither wait nor fail while their display is gone: of what they draw meanwhile the oldest is dropped.
+//! Programs that neither wait nor fail while their display is offline: the oldest of their calls are dropped.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

@@ -1,6 +1,6 @@
 //! The pixels of a filled circle.
 
-/// The pixels of a filled circle, row by row from the top, each row from the left.
+/// Returns the pixels of a filled circle, row by row from the top, each row from the left.
 ///
 /// A pixel belongs to it if the pixel's centre, half a pixel right of and below its corner, lies within the circle.
 /// An odd diameter has its centre in the middle of the pixel `center`, an even one at the top left corner of that

@@ -1,4 +1,4 @@
-//! A network that is far away, in the same process: a TCP relay that holds back every byte.
+//! A distant network within the process: a TCP relay that delays every byte.
 
 #[cfg(test)]
 mod tests;
@@ -16,51 +16,52 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// The longest round trip that can be asked for. Radio to Mars takes 45 minutes at most.
+/// The longest round trip. Radio to Mars takes 45 minutes at most.
 pub const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Bytes under way in one direction of one connection before the sender is held back. Twice what a drawing client may
-/// have unanswered (8 MiB), so that the line holds back none; at 25 ms one way it lets 670 MB/s pass.
+/// Bytes under way in one direction of one connection before the sender has to wait. Twice what a drawing client may
+/// have unanswered (8 MiB), so that the line never limits it; at 25 ms one way it allows 670 MB/s.
 const UNDER_WAY: usize = 16 << 20;
 
-/// What a chunk costs beside its bytes (its place in the queue and its allocation), so that a flood of tiny ones is bounded too.
+/// The cost of a chunk besides its bytes (its place in the queue and its allocation), so that a flood of tiny chunks is
+/// bounded too.
 const CHUNK: usize = 64;
 
 /// Bytes read at once: the size at which system calls no longer dominate.
 const READ: usize = 64 << 10;
 
-/// How much time the bytes that are read at once may take on a line with a rate: the granularity of tokio's timers, so
-/// that the first of them is not kept for the last.
+/// How much time the bytes of one read may take on a line with a rate: the granularity of tokio's timers, so that the
+/// first of them is not delayed until the last.
 const PIECE: Duration = Duration::from_millis(1);
 
-/// How long to wait when no connection can be accepted, for instance for want of file descriptors.
+/// The pause after a connection could not be accepted, for instance for want of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// Where on a line bytes are seen.
+/// Where on a line bytes are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// The line has taken them from their sender.
     Sent,
-    /// The line is about to hand them to their receiver, who cannot have answered them yet.
+    /// The line is about to deliver them: the receiver cannot have answered them yet.
     Arrived,
 }
 
-/// Is told what passes a [`DelayLine`], on the line's own thread: whatever takes its time holds up the line.
+/// Observes the bytes of a [`DelayLine`], on the line's own thread: a slow observer delays the line.
 pub trait Tap: Send + Sync + 'static {
     /// `bytes` of a connection are at `point`. Connections are numbered from 0 as they are accepted.
     fn pass(&self, connection: u64, direction: Direction, point: Point, bytes: &[u8]);
 }
 
-/// A relay on its own thread between clients and one server that puts half a round trip on every byte, each way.
+/// A relay on its own thread between clients and one server that adds half a round trip to every byte, each way.
 ///
-/// Bytes keep their order and are not limited in rate, unless that is asked for: all that was sent at one moment arrives
-/// together, half a round trip later, as it would over a long fast line. Up to 16 MiB are under way in each direction of a connection;
-/// beyond it the sender is held back. The end of a stream travels as its bytes do, so one direction may end
-/// while the other goes on; a connection that breaks on one side is closed on the other. A server that refuses shows as
-/// a connection that is closed at once.
+/// Bytes keep their order and are not limited in rate, unless a rate is given: all bytes sent at one moment arrive
+/// together, half a round trip later, as they would over a long fast line. Up to 16 MiB are under way in each direction
+/// of a connection; then the sender waits. The end of a stream is delayed like its bytes, so one direction may end
+/// before the other; a connection that breaks on one side is closed on the other. A server that refuses appears as a
+/// connection that is closed at once.
 ///
-/// The delay is never shorter than asked. It may be longer by up to 1 ms each way, the granularity of tokio's timers:
-/// a round trip below 2 ms is not imitated well. Connecting itself is not delayed.
+/// The delay is never shorter than given. It may be longer by up to 1 ms each way, the granularity of tokio's timers: a
+/// round trip below 2 ms is imitated badly. Connecting itself is not delayed.
 ///
 /// It ends, with every connection, when it is dropped.
 ///
@@ -86,7 +87,7 @@ pub trait Tap: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct DelayLine {
     address: SocketAddr,
-    /// Taken by drop; its end is what the thread waits for.
+    /// Taken by `drop`; the thread waits for its end.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -95,13 +96,14 @@ impl DelayLine {
     /// Listens on a free port of 127.0.0.1 and relays each connection to `target`.
     ///
     /// # Errors
-    /// What the system says when there is no port, thread or poller to be had; [`io::ErrorKind::InvalidInput`] for a
-    /// round trip above [`LONGEST`].
+    /// The system's error if there is no port, thread or poller; [`io::ErrorKind::InvalidInput`] for a round trip above
+    /// [`LONGEST`].
     pub fn start(target: SocketAddr, rtt: Duration) -> io::Result<DelayLine> {
         DelayLine::start_line(Line { target, path: Path::new(rtt, None), tap: None })
     }
 
-    /// The same, and `tap` is told of every byte, when it was sent and when it arrives. The round trip may be zero.
+    /// Does the same, and calls `tap` with every byte, when it was sent and when it arrives. The round trip may be
+    /// zero.
     ///
     /// # Errors
     /// See [`DelayLine::start`].
@@ -109,8 +111,8 @@ impl DelayLine {
         DelayLine::start_line(Line { target, path: Path::new(rtt, None), tap: Some(tap) })
     }
 
-    /// The same over a line that carries so many bits a second, in each direction of each connection: bytes leave one
-    /// after the other, and wait for those before them.
+    /// Does the same over a line that carries this many bits a second, in each direction of each connection: bytes
+    /// leave one after the other.
     ///
     /// # Errors
     /// See [`DelayLine::start`]; [`io::ErrorKind::InvalidInput`] also for a rate of zero.
@@ -133,7 +135,7 @@ impl DelayLine {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        // A runtime of its own, made on the thread that owns it: callers may be async or not, and may block.
+        // The runtime is created on the thread that owns it: callers may be async or not, and may block.
         let (started, has_started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new().name("delay-line".into()).spawn(move || {
@@ -146,7 +148,7 @@ impl DelayLine {
                     Ok(listener) => listener,
                     Err(error) => return drop(started.send(Err(error))),
                 };
-                // Nobody waits for it only if the caller is gone; then `stop` is gone as well.
+                // The receiver is dropped only with the caller; then `stop` is dropped as well.
                 drop(started.send(Ok(())));
                 tokio::select! {
                     _ = stopped => {}
@@ -159,7 +161,7 @@ impl DelayLine {
         Ok(line)
     }
 
-    /// Where clients connect to.
+    /// Returns the address that clients connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -252,10 +254,10 @@ struct Due {
     what: io::Result<Vec<u8>>,
 }
 
-/// Carries one direction to its end. An error is that of the sender's side: it ends the whole connection.
+/// Carries one direction to its end. An error is one of the sender's side: it ends the whole connection.
 ///
-/// When the receiver's side breaks, nothing more is carried but the connection stays: the receiver's last words, which
-/// may be under way in the other direction, are delivered first, and then that direction ends it.
+/// When the receiver's side breaks, nothing more is carried but the connection stays: the last bytes of the receiver,
+/// which may be under way in the other direction, are delivered first, and then that direction ends the connection.
 async fn carry(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,

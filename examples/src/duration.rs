@@ -1,11 +1,11 @@
-//! Times on the command line.
+//! Durations on the command line.
 
 use std::time::Duration;
 
-/// Reads a time with its unit: `50ms`, `2s`, `1.5s`, `200us`. Made for clap's `value_parser`.
+/// Parses a duration with its unit: `50ms`, `2s`, `1.5s`, `200us`. For clap's `value_parser`.
 ///
 /// # Errors
-/// A sentence that says what was written, what is wrong with it, and how times are written.
+/// A sentence with the text, what is wrong with it, and how durations are written.
 ///
 /// ```
 /// use draw_examples::parse_duration;

@@ -1,15 +1,15 @@
-//! How numbers and times are printed.
+//! Formats numbers and times.
 
 use std::time::Duration;
 
-/// A whole number with a comma before every three digits: `7,860`.
+/// Formats a whole number with a comma before every three digits: `7,860`.
 pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")
 }
 
-/// A time in the unit that suits it: `468 us`, `50.5 ms`, `1.6 s`, `6 min 33 s`.
+/// Formats a time in the unit that suits it: `468 us`, `50.5 ms`, `1.6 s`, `6 min 33 s`.
 pub fn seconds(time: Duration) -> String {
     match time.as_secs_f64() {
         s if s < 0.001 => format!("{:.0} us", s * 1e6),

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, and SIGHUP when the terminal goes: each asks the program to stop, and if it does not stop soon, ends it.
+//! Handles Ctrl-C, SIGTERM, and SIGHUP: each asks the program to stop, and ends it if it does not stop soon.
 
 use display_server::Handle;
 use display_server::signals::{Ending, Endings};
@@ -10,10 +10,10 @@ use std::process::exit;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// How long a program may take to stop by itself. With what is then said on standard error it has ended within a second.
+/// How long a program may take to stop by itself. With the message on standard error it has ended within a second.
 const GRACE: Duration = Duration::from_millis(600);
 
-/// Whether the program was asked to end, by which signal, and what it is doing. Clones are the same.
+/// Whether the program was asked to end, by which signal, and what it is doing. Clones share this.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     inner: Arc<Inner>,
@@ -26,15 +26,15 @@ struct Inner {
     doing: Mutex<Doing>,
 }
 
-/// What a program that is ended has to say.
+/// What a program prints when a signal ends it.
 #[derive(Default)]
 enum Doing {
-    /// Nothing is to be lost by its end, or it stops by itself in any case.
+    /// Nothing is lost by its end, or it stops by itself in any case.
     #[default]
     Nothing,
-    /// It is in the middle of this, which may take long.
+    /// It is doing this, which may take long.
     Work(Box<dyn Fn() -> String + Send>),
-    /// All is done but to close the window.
+    /// Only the window is left to close.
     Closing,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Interrupt {
     }
 }
 
-/// Ended by a signal. Not an error, but not success either.
+/// The program was ended by a signal. That is neither an error nor success.
 #[derive(Debug)]
 pub struct Interrupted {
     by: Ending,
@@ -52,7 +52,7 @@ pub struct Interrupted {
 }
 
 impl Interrupted {
-    /// What a shell reports of a program that the signal ended.
+    /// Returns the status that a shell reports for a program that the signal ended.
     pub fn status(&self) -> u8 {
         self.by.status()
     }
@@ -67,7 +67,7 @@ impl fmt::Display for Interrupted {
 impl Error for Interrupted {}
 
 impl Interrupt {
-    /// From now on the first of these signals is only noted; a Ctrl-C after that ends the program at once. A SIGHUP that was
+    /// Handles these signals: the first is only noted; a Ctrl-C after that ends the program at once. A SIGHUP that was
     /// ignored at the start, as by `nohup`, stays ignored.
     ///
     /// # Errors
@@ -76,8 +76,8 @@ impl Interrupt {
         Interrupt::start(None)
     }
 
-    /// The same; and a program of this name that has not stopped by itself soon after the signal is ended, whatever it waits for.
-    /// What it was [doing](Interrupt::is_doing) is said then.
+    /// Does the same, and ends the program of this name if it has not stopped by itself soon after the signal. It then
+    /// prints what it was [doing](Interrupt::is_doing).
     ///
     /// # Errors
     /// If the system refuses the thread or the signal.
@@ -113,7 +113,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Whether a signal has come.
+    /// Returns whether a signal has arrived.
     pub fn is_pressed(&self) -> bool {
         self.inner.pressed.get().is_some()
     }
@@ -126,20 +126,21 @@ impl Interrupt {
         self.inner.pressed.get().map_or(Ok(()), |&by| Err(Interrupted { by, what: what() }))
     }
 
-    /// From now on the program is in the middle of something that may take long; `what` says so, and what is not certain to be done.
+    /// Notes that the program is doing something that may take long. `what` describes it, and what is not certain to be
+    /// done.
     pub fn is_doing(&self, what: impl Fn() -> String + Send + 'static) {
         *self.inner.doing() = Doing::Work(Box::new(what));
     }
 
-    /// From now on nothing is left to be done but to close the window, so that being ended is no failure.
+    /// Notes that only the window is left to close, so that a signal is no failure.
     pub fn is_closing(&self) {
         *self.inner.doing() = Doing::Closing;
     }
 
-    /// From now on Ctrl-C also closes this display, so that whoever waits for its window is woken.
+    /// Closes this display too on a signal, which wakes a program that waits for its window.
     pub fn closes(&self, own: &Handle) {
         _ = self.inner.to_stop.set(own.clone());
-        // Pressed before that it found nothing to close.
+        // A signal before that found nothing to close.
         if self.is_pressed() {
             own.stop();
         }

@@ -1,5 +1,5 @@
-//! What the examples share: the lecture's circle, a network that is far away, Ctrl-C, how a time is written, a relay
-//! that prints what passes, a picture of it, and the files that they read and leave.
+//! Shared by the examples: the lecture's circle, a distant network, Ctrl-C, durations, a relay that prints messages, a
+//! picture of them, and the files that examples read and write.
 
 pub mod circle;
 pub mod delay;
@@ -19,7 +19,7 @@ pub use duration::parse_duration;
 pub use interrupt::{Interrupt, Interrupted};
 pub use saved::{finish, parse_output, save, unreachable};
 
-/// README's programs are compiled like this crate's own examples.
+/// Compiles README's programs like this crate's own examples.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

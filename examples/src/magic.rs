@@ -1,6 +1,6 @@
-//! Tells files by how they begin.
+//! Recognises files by their first bytes.
 
-/// What a file is, with its article, by its first bytes; `None` if that is not known.
+/// Returns the kind of a file, with its article, by its first bytes; `None` if it is unknown.
 pub fn kind_of(bytes: &[u8]) -> Option<&'static str> {
     let starts = |start: &[u8]| bytes.starts_with(start);
     let has = |at: usize, part: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(part));

@@ -1,4 +1,4 @@
-//! Reads a PNG picture, and says of what is none what it is and what to do.
+//! Reads a PNG picture. For another file, the error says what it is and what to do.
 
 use crate::magic::kind_of;
 use display_server::limits::SIDE;
@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
-/// Bytes by which a file is told.
+/// Bytes that identify a file.
 const HEAD: u64 = 1024;
 
 /// Bytes of a file, at most: those of the pixels of the largest display.
 const MOST: u64 = (SIDE as u64) * (SIDE as u64) * 4;
 
-/// A picture as the wire has it: bytes R, G, B, A, rows from the top.
+/// A picture as it crosses the wire: bytes R, G, B, A, rows from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Width and height.
@@ -47,7 +47,7 @@ impl Picture {
             read.map_err(|error| unreadable(&error))?;
             Ok::<_, String>(bytes.len() as u64)
         };
-        // What is no picture may have no end.
+        // Standard input may have no end.
         more(HEAD)?;
         let is_larger = more(MOST)? > MOST;
         match kind_of(&bytes) {
@@ -72,7 +72,7 @@ impl Picture {
     }
 }
 
-/// What the system says when a file cannot be read, and what to do.
+/// Returns the system's error for a file that cannot be read, and what to do.
 fn unreadable(error: &io::Error) -> String {
     let hint = match error.kind() {
         ErrorKind::NotFound => "check the name and the directory",
@@ -86,7 +86,7 @@ fn unreadable(error: &io::Error) -> String {
     format!("{error}: {hint}")
 }
 
-/// Refuses what no display has room for before any memory is taken for it.
+/// Refuses a picture that no display has room for before memory is allocated for it.
 fn check_size(bytes: &[u8]) -> Result<(), String> {
     let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     // Behind the signature, the length and the name of the first chunk, which is of no other kind.

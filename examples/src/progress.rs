@@ -1,4 +1,4 @@
-//! A progress bar for work that turns out to be long.
+//! A progress bar for long work.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Arc;
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-/// Work that is done sooner needs no bar.
+/// Shorter work needs no bar.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often the bar looks at the count.
+/// How often the bar reads the count.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the end waits until the bar is gone from the terminal.
+/// How long the end waits until the bar is removed from the terminal.
 const CLEAR: Duration = Duration::from_millis(200);
 
 /// A bar on standard error, if that is a terminal, from two seconds after the start until it is dropped.
 #[derive(Debug)]
 pub struct Bar {
-    /// Dropped to say that the work is done.
+    /// Dropped when the work is done.
     done: Option<Sender<()>>,
-    /// Ready when the bar is gone.
+    /// Ready when the bar is removed.
     cleared: Receiver<()>,
 }
 
@@ -29,7 +29,7 @@ impl Bar {
     pub fn start(name: &str, total: u64, count: Arc<AtomicU64>) -> Bar {
         let ((done, wait), (clear, cleared)) = (channel(), channel());
         let name = name.to_owned();
-        // Without a thread there is no bar; the work goes on.
+        // Without a thread there is no bar; the work continues.
         _ = std::thread::Builder::new().name("progress".into()).spawn(move || {
             watch(name, total, &count, &wait);
             _ = clear.send(());

@@ -1,4 +1,4 @@
-//! The picture that an example leaves, and how an example ends.
+//! Saves the picture of an example, and ends the example.
 
 use crate::Interrupted;
 use display_server::{Framebuffer, snapshot};
@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Reads the name of the file that a picture goes to. Made for clap's `value_parser`.
+/// Parses the name of the picture's file. For clap's `value_parser`.
 ///
 /// # Errors
-/// If it stands for standard output, which has what the example says.
+/// If it is standard output, which has the text of the example.
 pub fn parse_output(name: &str) -> Result<PathBuf, String> {
     match name {
         "-" => Err("standard output has what this program says: name a file".into()),
@@ -19,7 +19,7 @@ pub fn parse_output(name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Leaves the picture of a display in a file. `done` says what was achieved all the same if that fails.
+/// Saves the picture of a display in a file. If that fails, the error begins with `done`, which was achieved.
 ///
 /// # Errors
 /// The file as an absolute path, why it could not be written, and how to choose another.
@@ -29,7 +29,7 @@ pub fn save(framebuffer: &Framebuffer, path: &Path, done: &str) -> Result<(), St
         .map_err(|error| format!("{done}, but the picture is not saved: {error}, with --output FILE.png"))
 }
 
-/// Names the display that did not greet, which the library's error for that does not.
+/// Returns the error with the name of a display that did not answer `hello`, which the library's error does not have.
 pub fn unreachable(address: &str, error: draw_client::Error) -> Box<dyn Error + Send + Sync> {
     match error {
         draw_client::Error::Timeout { after, .. } => format!(
@@ -41,8 +41,8 @@ pub fn unreachable(address: &str, error: draw_client::Error) -> Box<dyn Error + 
     }
 }
 
-/// Says on standard error what went wrong, if anything did, and returns the status of the process: that of a program that a signal
-/// ended if the error is [`Interrupted`], else 1.
+/// Prints an error on standard error, if there is one, and returns the status of the process: that of a program that a
+/// signal ended if the error is [`Interrupted`], else 1.
 pub fn finish(name: &str, outcome: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     // Its terminal may be gone.

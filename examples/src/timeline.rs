@@ -1,7 +1,7 @@
 //! The lecture's diagram of a run: a line for the client, a line for the server, and every message between them as an
 //! arrow from when it was sent to when it arrived.
 //!
-//! A [`Recorder`] listens to a [`DelayLine`](crate::DelayLine) and hands out a [`Recorded`] for each connection; a
+//! A [`Recorder`] observes a [`DelayLine`](crate::DelayLine) and makes a [`Recorded`] for each connection; a
 //! [`Timeline`] of these becomes a picture. Everything after the recorder is a function of its input.
 
 mod file;
@@ -20,41 +20,41 @@ pub use record::Recorder;
 
 use std::time::Duration;
 
-/// What is drawn.
+/// The content of the picture.
 #[derive(Debug, Clone)]
 pub struct Timeline {
-    /// Stands above everything.
+    /// The title.
     pub title: String,
-    /// Small print below the title: where it was measured.
+    /// The subtitle: where it was measured.
     pub place: String,
-    /// The round trip that was put in between.
+    /// The round trip of the delay line.
     pub rtt: Duration,
-    /// From the top.
+    /// The runs, from the top.
     pub runs: Vec<Run>,
 }
 
 /// One way to do the work.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The calls that the program made.
     pub calls: String,
     /// How often the program waited for an answer.
     pub waits: u64,
-    /// What the program took, by its own clock.
+    /// The duration of the program, by its own clock.
     pub time: Duration,
-    /// What crossed the wire.
+    /// The messages.
     pub recorded: Recorded,
 }
 
 impl Timeline {
-    /// The picture as the text of an SVG file, of less than 300 kB however many messages there were.
+    /// Returns the picture as the text of an SVG file, of less than 300 kB however many messages there were.
     pub fn svg(&self) -> String {
         svg::document(&layout::picture(self))
     }
 
-    /// The picture in a page that needs no other file, with a slider that magnifies it.
+    /// Returns the picture in a page that needs no other file, with a slider that magnifies it.
     pub fn html(&self) -> String {
         svg::page(&layout::picture(self))
     }

@@ -1,4 +1,4 @@
-//! A relay that prints what passes: any client on one side, any display on the other.
+//! A relay that prints the messages between any client and any display.
 
 use draw_printer::{Detail, Printer};
 use draw_protocol::limits::{PORT, READ};
@@ -14,13 +14,13 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// How long to wait when no connection can be accepted, for instance for want of file descriptors.
+/// The pause after a connection could not be accepted, for instance for want of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// Stands between clients and a display. Clones are the same.
+/// A relay between clients and a display. Clones share it.
 ///
-/// Every byte is forwarded as it is, in both directions, also where it is not understood. Either side may end its
-/// direction while the other goes on.
+/// Every byte is forwarded unchanged, in both directions, even if it cannot be parsed. One direction may end before the
+/// other.
 #[derive(Debug, Clone)]
 pub struct Wire<W> {
     display: String,
@@ -29,7 +29,7 @@ pub struct Wire<W> {
     seen: Arc<Seen>,
 }
 
-/// What has passed, of all connections together.
+/// Counters of all connections together.
 #[derive(Debug, Default)]
 struct Seen {
     connections: AtomicU64,
@@ -43,7 +43,7 @@ struct Counts {
     bytes: AtomicU64,
 }
 
-/// The address with the port that a display has when none is said: `host`, `host:port` or `[ipv6]:port`.
+/// Returns the address with the default port if it has none: `host`, `host:port` or `[ipv6]:port`.
 pub fn with_port(address: &str) -> String {
     let has_port = match address.rsplit_once(':') {
         Some((host, port)) => {
@@ -59,12 +59,12 @@ pub fn with_port(address: &str) -> String {
 }
 
 impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
-    /// A relay to the display at `display` that prints on `to`.
+    /// Creates a relay to the display at `display` that prints on `to`.
     pub fn new(display: &str, detail: Detail, to: W) -> Wire<W> {
         Wire { display: with_port(display), detail, to, seen: Arc::default() }
     }
 
-    /// Relays whoever comes to `listener`, until it is dropped; then everybody is cut off.
+    /// Relays the clients of `listener` until it is dropped; then all connections are closed.
     pub async fn run(&self, listener: TcpListener) -> Infallible {
         let mut connections = JoinSet::new();
         loop {
@@ -81,7 +81,7 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
         }
     }
 
-    /// One line about all that has passed.
+    /// Returns one line about everything that has passed.
     pub fn summary(&self) -> String {
         let Seen { connections, to_display, to_client } = &*self.seen;
         let says = |counts: &Counts| {
@@ -109,7 +109,7 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
                 return;
             }
         };
-        // What is small and waited for is not held back, here as little as by those who sent it.
+        // Small messages are sent at once, as their senders do.
         _ = client.set_nodelay(true).and_then(|()| display.set_nodelay(true));
         let (from_client, to_client) = client.split();
         let (from_display, to_display) = display.split();
@@ -122,10 +122,10 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
         }
     }
 
-    /// Carries one direction to its end. An error is that of the sender's side: it ends the whole connection.
+    /// Carries one direction to its end. An error is one of the sender's side: it ends the whole connection.
     ///
-    /// When the receiver's side breaks, nothing more is carried but the connection stays: the receiver's last words
-    /// may still be under way in the other direction.
+    /// When the receiver's side breaks, nothing more is carried but the connection stays: the last bytes of the
+    /// receiver may still be under way in the other direction.
     async fn carry(
         &self,
         printer: &Printer,
@@ -145,7 +145,7 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
                 _ = to.shutdown().await;
                 return Ok(());
             }
-            // Before they are forwarded, so that no answer is printed before its request.
+            // They are printed before they are forwarded, so that no answer is printed before its request.
             let messages = printer.pass(direction, &buffer[..n]);
             counts.messages.fetch_add(messages as u64, Relaxed);
             counts.bytes.fetch_add(n as u64, Relaxed);

@@ -1,4 +1,4 @@
-//! The round-trip doctor of a program that knows nothing of it: the lecture's circle, as it is.
+//! The round-trip doctor of a program that does not mention it: the lecture's circle.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

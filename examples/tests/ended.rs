@@ -1,4 +1,4 @@
-//! An example that is asked to end does so soon, whatever it waits for, and says what is not certain to be done.
+//! An example that is asked to end does so soon, whatever it waits for, and prints what is not certain to be done.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};
@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What does not happen within this time does not happen any more.
+/// The deadline of everything that a test waits for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// It is to be a second; a machine may be busy. Waiting for the display takes longer.
+/// A second is enough; a machine may be busy. Waiting for the display takes longer.
 const SOON: Duration = Duration::from_secs(3);
 
 /// Bytes of a connection that reach the display.
@@ -30,7 +30,7 @@ fn example(name: &str, args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Takes connections, and never says a word. Tells when one has come.
+/// Accepts connections, and never sends anything. Reports each connection.
 fn silent() -> (SocketAddr, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -45,7 +45,7 @@ fn silent() -> (SocketAddr, Receiver<()>) {
     (address, told)
 }
 
-/// Stands in front of a display, and of each connection lets only the first bytes through to it. Tells when more have come.
+/// A relay to a display that forwards only the first bytes of each connection. Reports when more have arrived.
 fn held(display: SocketAddr) -> (SocketAddr, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -71,7 +71,7 @@ fn pass(mut client: TcpStream, mut display: TcpStream, tell: &Sender<()>) {
     while left > 0 {
         match client.read(&mut bytes[..left]) {
             Ok(n) if n > 0 && display.write_all(&bytes[..n]).is_ok() => left -= n,
-            // The end of one that has said little.
+            // The connection has ended before that.
             _ => return,
         }
     }
@@ -82,7 +82,7 @@ fn pass(mut client: TcpStream, mut display: TcpStream, tell: &Sender<()>) {
     }
 }
 
-/// Ends it by a signal, and returns its status and what it says, if it ends soon.
+/// Ends it by a signal. Returns its status and its errors, if it ends soon.
 fn ended(name: &str, mut child: Child, signal: Signal) -> (i32, String) {
     kill_process(Pid::from_child(&child), signal).unwrap();
     let began = Instant::now();

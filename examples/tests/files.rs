@@ -1,4 +1,4 @@
-//! The files that the examples read and leave, and what they are told on the command line.
+//! The files that the examples read and write, and their command lines.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use std::fs;

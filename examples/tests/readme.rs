@@ -1,4 +1,4 @@
-//! README says what the code does: the lines of programs that it names, and the numbers of limits.
+//! README agrees with the code: the lines of programs that it names, and the numbers of limits.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

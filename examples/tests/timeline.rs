@@ -1,4 +1,4 @@
-//! `circle --timeline`, as somebody meets it who runs it: the arrows are the messages that crossed the wire.
+//! `circle --timeline` as a user runs it: the arrows are the messages that crossed the wire.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};

@@ -1,4 +1,4 @@
-//! The demonstration is run as a user runs it: what it says, what it draws, and that it leaves no process behind.
+//! The demonstration as a user runs it: its output, its picture, and that it leaves no process behind.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

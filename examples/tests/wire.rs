@@ -1,4 +1,4 @@
-//! The relay that prints: what goes in on one side comes out on the other, whatever it is.
+//! The relay that prints messages forwards every byte unchanged, whatever it is.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};

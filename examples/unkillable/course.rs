@@ -1,8 +1,8 @@
-//! How far the drawing is, known to the clients and to who kills their display.
+//! The progress of the drawing, which the clients and the killer of their display share.
 //!
-//! The drawing has one part more than there are kills. Kill number k comes somewhere in part k (they are counted from 0),
-//! and no client leaves that part before it, so every kill comes before the drawing is done. What a client has called is not what
-//! the display has executed: it may be ahead by as many calls as may be unanswered.
+//! The drawing has one part more than there are kills. Kill k happens during part k (counted from 0), and no client
+//! leaves that part before it, so every kill happens before the drawing is done. A client may be ahead of the display
+//! by as many calls as may be unanswered.
 
 use crate::Result;
 use draw_client::Status;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// What takes longer than this does not happen any more. It is more than the longest pause between two tries to connect.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often Ctrl-C is looked for.
+/// How often Ctrl-C is checked.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// What a signal leaves.
@@ -41,10 +41,10 @@ struct State {
     failure: Option<String>,
 }
 
-/// What one client has said of its connection.
+/// The state of one client's connection.
 #[derive(Debug, Clone, Copy)]
 struct Link {
-    /// It has no connection: not yet, or not since the display was killed.
+    /// It has no connection yet, or none since the display was killed.
     is_gone: bool,
     has_noticed: bool,
     has_ended: bool,
@@ -65,12 +65,12 @@ impl Course {
         })
     }
 
-    /// How many parts there are.
+    /// The number of parts.
     pub(crate) fn parts(&self) -> u64 {
         self.kills + 1
     }
 
-    /// Of this client in this part of the drawing: so many calls.
+    /// Returns how many calls this client makes in this part.
     pub(crate) fn share(&self, client: usize, part: u64) -> u64 {
         let clients = self.clients;
         let all = self.calls / clients + u64::from((client as u64) < self.calls % clients);
@@ -79,7 +79,7 @@ impl Course {
 
     // What the clients say -------------------------------------------------------------------------------------------
 
-    /// They have made some calls more.
+    /// Notes that a client has made some more calls.
     pub(crate) fn advance(&self, calls: u64) {
         self.change(|state| state.made += calls);
     }
@@ -90,12 +90,12 @@ impl Course {
         drop(self.changed.wait_while(state, |state| state.killed < part));
     }
 
-    /// A client has its first connection.
+    /// Notes that a client has its first connection.
     pub(crate) fn connect(&self, client: usize) {
         self.change(|state| state.clients[client].is_gone = false);
     }
 
-    /// A connection has changed.
+    /// Notes that a connection has changed.
     pub(crate) fn hear(&self, client: usize, status: &Status) {
         self.change(|state| match status {
             Status::Reconnecting { .. } => state.clients[client].has_noticed = true,
@@ -108,7 +108,7 @@ impl Course {
         });
     }
 
-    /// A client is done.
+    /// Notes that a client is done.
     pub(crate) fn end(&self, client: usize, outcome: draw_client::Result<()>) {
         self.change(|state| match outcome {
             Ok(()) => state.clients[client].has_ended = true,
@@ -116,22 +116,22 @@ impl Course {
         });
     }
 
-    /// Something went wrong that nothing may go wrong with.
+    /// Notes a failure, which ends the demonstration.
     pub(crate) fn fail(&self, failure: String) {
         self.change(|state| state.fail(failure));
     }
 
     // What the killer does -------------------------------------------------------------------------------------------
 
-    /// Waits until it is time for this kill, at no particular moment of its part.
+    /// Waits for the moment of this kill, a pseudo-random one of its part.
     pub(crate) fn wait_for_moment(&self, kill: u64, interrupt: &Interrupt) -> Result<()> {
-        // Knuth's multiplicative hash: as good as chance, and the same in each run. It spreads them over half of the part.
+        // Knuth's multiplicative hash: the same in each run. It spreads the kills over half of the part.
         let chance = (kill.wrapping_mul(2_654_435_761) >> 8) % 500;
         let moment = self.calls * (1_000 * kill + chance) / (1_000 * self.parts());
         self.wait("the clients to draw on", interrupt, |state| state.made >= moment).map(drop)
     }
 
-    /// From now on clients lose their connections. Answers how many calls they have made.
+    /// Notes that clients lose their connections from now on. Returns how many calls they have made.
     pub(crate) fn expect_loss(&self) -> u64 {
         let mut state = self.locked();
         for link in &mut state.clients {
@@ -144,7 +144,7 @@ impl Course {
         self.change(|state| state.killed = kill);
     }
 
-    /// Waits until all clients have their connections. Answers how many had lost theirs, and when the last came.
+    /// Waits until all clients have their connections. Returns how many had lost theirs, and when the last returned.
     pub(crate) fn wait_for_clients(&self, interrupt: &Interrupt) -> Result<(usize, Instant)> {
         let are_back = |state: &State| state.clients.iter().all(|link| !link.is_gone || link.has_ended);
         let state = self.wait("the clients to come back", interrupt, are_back)?;
@@ -152,14 +152,14 @@ impl Course {
         Ok((lost, state.last_resumed.unwrap_or_else(Instant::now)))
     }
 
-    /// Waits until everything is drawn. Answers how many connections the clients have made.
+    /// Waits until everything is drawn. Returns how many connections the clients have made.
     pub(crate) fn wait_for_end(&self, interrupt: &Interrupt) -> Result<u64> {
         let have_ended = |state: &State| state.clients.iter().all(|link| link.has_ended);
         let state = self.wait("the clients to end", interrupt, have_ended)?;
         Ok(state.resumed + self.clients)
     }
 
-    /// Waits until `is_so`. What takes long is no failure as long as the clients draw.
+    /// Waits until `is_so`. Slow progress is no failure as long as the clients draw.
     fn wait(
         &self,
         what: &str,
@@ -193,7 +193,7 @@ impl Course {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done by who panics.
+        // A panic leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

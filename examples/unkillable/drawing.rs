@@ -1,8 +1,8 @@
-//! What is drawn: calls each of which changes the picture if it is executed twice, or not, or out of order.
+//! The drawing: each call changes the picture if it is executed twice, not at all, or out of order.
 //!
-//! Three clients count where a strange attractor passes, each one in a colour of its own and slightly different, on the
+//! Three clients count where a strange attractor passes, each in a colour of its own and slightly different, on the
 //! same pixels: they add, so each call counts. The fourth draws a chain of balls that cover each other: there the order
-//! is what counts.
+//! matters.
 
 use crate::course::Course;
 use display_server::{Framebuffer, Size};
@@ -14,15 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const SIZE: Size = Size { width: WIDTH, height: HEIGHT + 64 };
-/// Of the attractor. Below it is the chain.
+/// The height of the attractor. The chain is below it.
 const WIDTH: u32 = 300;
 const HEIGHT: u32 = 240;
 
 pub(crate) const CLIENTS: usize = 4;
 
-/// Longer than any display is away here, and than a loaded machine takes to start one.
+/// Longer than any outage here, and than a loaded machine takes to start a display.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Calls after which a client says how far it is.
+/// Calls after which a client reports its progress.
 const STRIDE: u64 = 64;
 
 enum Call {
@@ -31,7 +31,7 @@ enum Call {
     Fill { x: i32, y: i32, side: u32, color: Color },
 }
 
-/// Draws what this client has to draw, on the display and on the model.
+/// Draws the part of this client, on the display and on the model.
 pub(crate) fn client(client: usize, address: SocketAddr, course: &Arc<Course>, model: &Framebuffer) {
     course.end(client, draw(client, address, course, model));
 }
@@ -76,7 +76,7 @@ fn draw(client: usize, address: SocketAddr, course: &Arc<Course>, model: &Frameb
     display.close()
 }
 
-/// What a client calls, without end.
+/// The calls of a client, without end.
 fn calls(client: usize) -> Box<dyn Iterator<Item = Call>> {
     match client {
         0 => Box::new(attractor([-1.4, 1.6, 1.0, 0.70], 24)),
@@ -87,7 +87,7 @@ fn calls(client: usize) -> Box<dyn Iterator<Item = Call>> {
 }
 
 /// An attractor of Clifford Pickover's, in the colour channel whose lowest bit is `bit` of a pixel's number. A channel
-/// that is full is left alone, for it would run over into the next.
+/// that is full is skipped, since it would overflow into the next.
 fn attractor([a, b, c, d]: [f64; 4], bit: u32) -> impl Iterator<Item = Call> {
     let mut levels = vec![0u8; (WIDTH * HEIGHT) as usize];
     let mut point = (0.1, 0.1);
@@ -98,7 +98,7 @@ fn attractor([a, b, c, d]: [f64; 4], bit: u32) -> impl Iterator<Item = Call> {
             let (x, y) = (column(point.0), row(point.1));
             let level = &mut levels[(y * WIDTH + x) as usize];
             if *level < u8::MAX {
-                // The brighter it is the less is added, so that faint places can be seen.
+                // The brighter it is, the less is added, so that faint places are visible.
                 let amount = ((u8::MAX - *level) / 24).max(1);
                 *level += amount;
                 return Some(Call::Add { x: x as i32, y: y as i32, amount: u32::from(amount) << bit });
@@ -135,7 +135,7 @@ fn chain() -> impl Iterator<Item = Call> {
     })
 }
 
-/// A colour of the wheel, which has one turn, at this brightness from 0 to 1.
+/// Returns a colour of the wheel, which has one turn, at this brightness from 0 to 1.
 fn hue(turn: f64, light: f64) -> Color {
     let channel = |shift: f64| {
         let strength = 0.5 + 0.5 * (TAU * (turn + shift)).cos();

@@ -1,5 +1,5 @@
-//! Kills a display with `kill -9`, again and again, while four clients draw on it, and shows beside it the same drawing
-//! on a display that nobody disturbed.
+//! Kills a display with `kill -9`, again and again, while four clients draw on it, and compares it with the same
+//! drawing on an undisturbed display.
 //!
 //! `cargo run --release --example unkillable` needs nothing else: the display that is killed is this same program, started
 //! as a process of its own, with a journal in a temporary directory.
@@ -73,7 +73,7 @@ fn run(args: &Args) -> Result<()> {
     let model = Arc::new(Framebuffer::new(drawing::SIZE, Color::BLACK)?);
     let began = Instant::now();
     let course = Course::new(args.calls, args.kills, drawing::CLIENTS);
-    // Left alone if this function ends early: they end with the program.
+    // They end with the program if this function returns early.
     let clients: Vec<_> = (0..drawing::CLIENTS)
         .map(|client| {
             let (course, model) = (Arc::clone(&course), Arc::clone(&model));
@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
     if args.kills > 0 {
         println!("kill  calls made   clients lost it   it runs again   all draw again");
     }
-    // A client that has never been connected does not come back.
+    // A client that has never been connected does not reconnect.
     course.wait_for_clients(&interrupt)?;
     for kill in 1..=args.kills {
         course.wait_for_moment(kill, &interrupt)?;
@@ -119,7 +119,7 @@ fn run(args: &Args) -> Result<()> {
         if args.kills == 1 { "" } else { "s" },
         seconds(began.elapsed())
     );
-    // Asked on a thread, so that a signal is noticed meanwhile.
+    // The digest is read on a thread, so that a signal is noticed meanwhile.
     let asking = std::thread::spawn(move || shown(&address.to_string()));
     while !asking.is_finished() {
         interrupt.check(nothing_left)?;
@@ -129,7 +129,7 @@ fn run(args: &Args) -> Result<()> {
     compare(digest, &shown, &model, &args.output)
 }
 
-/// The digest and the pixels of what the display shows.
+/// Returns the digest and the pixels of the display's picture.
 fn shown(address: &str) -> draw_client::Result<(Digest, Vec<u8>)> {
     let Size { width, height } = drawing::SIZE;
     let display = Display::connect(address)?;
@@ -139,7 +139,7 @@ fn shown(address: &str) -> draw_client::Result<(Digest, Vec<u8>)> {
     Ok((digest, shown))
 }
 
-/// Compares what the display shows with the model, and leaves both as a picture.
+/// Compares the display's picture with the model, and saves both as a picture.
 fn compare(digest: Digest, shown: &[u8], model: &Framebuffer, output: &Path) -> Result<()> {
     let Size { width, height } = drawing::SIZE;
     let mut meant = Vec::new();

@@ -1,4 +1,4 @@
-//! The display that is killed: this program once more, as a process of its own.
+//! The display that is killed: this program, started once more as a process of its own.
 
 use crate::Result;
 use crate::course::{TICK, nothing_left};
@@ -13,20 +13,20 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// It has started after this time, or it never will.
+/// The longest time that it may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Small, so that kills also hit a display that replaces its journal by a snapshot.
 const SNAPSHOT_AFTER: u64 = 4 << 20;
-/// Below those that a system gives to connections by itself. One of those could be taken while the display is away, even
-/// by a client that tries to connect to it.
+/// Below the ephemeral ports of a system. One of those could be taken while the display is down, even by a client that
+/// tries to connect to it.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// An address on this machine that is free, and stays the same however often the display is killed: clients come back
-/// to where they know it.
+/// Returns a free address on this machine, which stays the same however often the display is killed: clients reconnect
+/// to the address they know.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let start = PORTS.start + (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
     let free = (start..PORTS.end).chain(PORTS.start..start).find_map(|port| {
-        // Given back at once, for the display to listen there.
+        // The port is freed at once, for the display.
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?.local_addr().ok()
     });
     free.ok_or_else(|| format!("no port from {} to {} is free", PORTS.start, PORTS.end - 1).into())
@@ -39,7 +39,7 @@ impl Directory {
     pub(crate) fn new() -> Result<Directory> {
         for n in 0..100 {
             let path = std::env::temp_dir().join(format!("unkillable-{}-{n}", std::process::id()));
-            // A new one and no other: what somebody else has put there is not to be used, nor removed.
+            // The directory must be new: one that exists belongs to another program and is neither used nor removed.
             match std::fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
@@ -65,12 +65,12 @@ impl Drop for Directory {
 /// A display in a process of its own, killed when it is dropped.
 pub(crate) struct Server {
     process: Child,
-    /// The display ends when this does: also with a parent that was killed itself.
+    /// The display ends when this does, even if its parent was killed.
     _alive: Option<ChildStdin>,
 }
 
 impl Server {
-    /// Starts it, and returns when it listens.
+    /// Starts it. Returns when it listens.
     pub(crate) fn start(journal: &Path, address: SocketAddr, interrupt: &Interrupt) -> Result<Server> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--serve")
@@ -78,7 +78,7 @@ impl Server {
             .args(["--listen", &address.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Ctrl-C is for its parent, which knows what to do then.
+            // Ctrl-C is for its parent, which handles it.
             .process_group(0)
             .spawn()
             .map_err(|error| format!("cannot start the display: {error}"))?;
@@ -110,7 +110,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Kills it with SIGKILL, wherever it is; returns when it is gone.
+    /// Kills it with SIGKILL at any moment. Returns when it has ended.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
         let status = self.process.wait()?;

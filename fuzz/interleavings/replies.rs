@@ -1,6 +1,6 @@
 //! How the state of a client hears of replies that were dropped.
 
-#[path = "../../draw-client/src/shared/last_dropped.rs"]
+#[path = "../../draw-client/src/completion/last_dropped.rs"]
 mod last_dropped;
 
 use super::explore;

@@ -1,4 +1,4 @@
-//! Whether a client gets its turn while another streams as fast as it can.
+//! Whether a client gets its turn while another streams at full rate.
 
 use crate::clients::{Blocking, Client};
 use crate::drawings::{BATCH, display, painted};
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How long the other client has to get under way, or to end.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Batches that it has drawn before anybody asks.
+/// Batches that it has drawn before the first question.
 const UNDER_WAY: usize = 100;
 
 pub(super) fn group(scene: &Scene) -> Result<Group> {

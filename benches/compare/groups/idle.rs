@@ -1,4 +1,4 @@
-//! What a connection costs that has nothing to do.
+//! The cost of an idle connection.
 
 use crate::measure::{Ends, Load, Unit};
 use crate::memory::CONNECTIONS;

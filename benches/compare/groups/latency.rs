@@ -1,4 +1,4 @@
-//! One pixel, drawn before the next: what a synchronous call costs.
+//! The cost of a synchronous call: one pixel, drawn before the next.
 
 use super::{EARLY, drawing, ping};
 use crate::clients::{Asynchronous, Blocking, Client};

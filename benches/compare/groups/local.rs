@@ -103,7 +103,7 @@ fn group(
     )
 }
 
-/// A row that fills with one value after the other, and answers what the last pixel is then.
+/// Returns a row that fills with one value after the other. The work returns the last pixel.
 fn filling(name: &str, load: Load, mut fill: impl FnMut(u32) -> u32 + 'static) -> Row {
     let ends = Ends { near: Side::of_threads(threads::current()), ..Ends::default() };
     Row::new(name, Unit::Pixels, load, ends, move |watch: &mut Watch<'_>, salt| -> Result<()> {

@@ -1,4 +1,4 @@
-//! What is measured: groups of rows, each beside a raw connection that does the same work.
+//! The groups of rows, each beside a raw connection that does the same work.
 
 mod batches;
 mod circle;

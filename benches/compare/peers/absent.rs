@@ -1,4 +1,4 @@
-//! What stands for the peers that this program was built without.
+//! Stands for the peers that this program was built without.
 
 use crate::failure::Result;
 use crate::measure::Load;
@@ -7,7 +7,7 @@ use crate::row::Row;
 use draw_client::Pixel;
 use std::rc::Rc;
 
-/// A peer that nobody has.
+/// A peer that does not exist.
 pub(super) enum Absent {}
 
 impl Absent {

@@ -1,4 +1,4 @@
-//! What others offer for the same work. A peer that is not here is named in the table, with the reason.
+//! Other programs that do the same work. A peer that is not here is named in the table, with the reason.
 
 #[cfg(not(feature = "peers"))]
 mod absent;
@@ -48,7 +48,7 @@ impl Peers {
         }
     }
 
-    /// One pixel, drawn before the next.
+    /// Draws one pixel and waits for it before the next.
     pub(crate) fn calls(&self, pixels: &Rc<[Pixel]>) -> Vec<Row> {
         let unit = Unit::Latency;
         vec![

@@ -33,7 +33,7 @@ const WARM: usize = 20;
 
 #[tarpc::service]
 trait Drawing {
-    /// Stores one pixel, and answers whether it lies inside.
+    /// Stores one pixel. Returns whether it lies inside.
     async fn draw_pixel(x: i32, y: i32, color: u32) -> bool;
 }
 

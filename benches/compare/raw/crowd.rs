@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
-/// What the far ends have stored.
+/// The pixels that the far ends have stored.
 type Stored = Arc<Mutex<Vec<u32>>>;
 
 /// The near ends, on a runtime of the caller's.
@@ -32,7 +32,7 @@ pub(crate) struct Crowd {
     far: Side,
 }
 
-/// What a far end knows of the messages.
+/// The format of the messages that a far end reads.
 #[derive(Clone, Copy)]
 struct Format {
     size: usize,

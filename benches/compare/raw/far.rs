@@ -7,7 +7,7 @@ use draw_protocol::{Color, Pixel};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// What the far end is to take in.
+/// The messages of the far end.
 pub(super) struct Job {
     pub(super) messages: usize,
     /// Bytes of each.
@@ -17,7 +17,7 @@ pub(super) struct Job {
     pub(super) work: Work,
 }
 
-/// What is done with a message.
+/// The treatment of a message.
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
     /// Nothing.
@@ -26,7 +26,7 @@ pub(crate) enum Work {
     Store { head: usize },
     /// After so many bytes comes an image, which is copied.
     Copy { head: usize },
-    /// So many bytes of the image are the answer, in place of an acknowledgement.
+    /// The answer is this many bytes of the image, in place of an acknowledgement.
     Send { bytes: usize },
 }
 

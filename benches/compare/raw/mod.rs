@@ -1,4 +1,4 @@
-//! The unit of everything: TCP connections with nothing on top, std::net and blocking at both ends.
+//! The unit of all ratios: TCP connections with nothing on top, std::net and blocking at both ends.
 
 pub(crate) mod crowd;
 mod far;
@@ -29,11 +29,11 @@ const WARM: usize = 20;
 pub(crate) struct Raw {
     links: Vec<Link>,
     far: Side,
-    /// What is between the ends, if anything.
+    /// The line between the ends, if there is one.
     _line: Option<DelayLine>,
 }
 
-/// One connection, and the way to tell its far end what comes.
+/// One connection, and the means to announce the next messages to its far end.
 struct Link {
     stream: TcpStream,
     jobs: Sender<Job>,

@@ -1,29 +1,30 @@
-//! What follows from the numbers, and only from them.
+//! Conclusions from the numbers of a diagnosis.
 
 use super::Client;
-use super::diagnosis::{Cure, Diagnosis, Finding, Site};
-use super::text::{about, seconds, thousands};
+use crate::doctor::diagnosis::{Cure, Diagnosis, Finding, Site};
+use crate::doctor::text::{about, seconds, thousands};
 use draw_protocol::Method;
 use std::time::Duration;
 
-/// What is less than this share of the program's time is not told of: without it the program would be 5 % faster, which
-/// nobody sees, and one run differs from the next by as much.
+/// Waits of less than this share of the program's time are not reported: without them the program would be 5 % faster,
+/// which is not noticeable, and one run differs from the next by as much.
 const SHARE: f64 = 0.05;
 /// Fewer waits than this get no advice. A program has a few as it begins and ends, and one slow answer among them (a
-/// machine that was busy) is more than all the round trips that could be saved.
+/// busy machine) is more than all the round trips that could be saved.
 const FEW: u64 = 10;
-/// Nor are so few told of at all unless they are longer than this, which a person notices.
+/// So few are not reported at all unless they are longer than this, which a person notices.
 const NOTICED: Duration = Duration::from_millis(100);
-/// Advice is given for what is at least so many times faster: an estimate from the shortest wait may be wrong by half.
+/// Advice is given for what is at least this many times faster: an estimate from the shortest wait may be wrong by
+/// half.
 const FASTER: f64 = 2.0;
-/// How many sites are told of at most, worst first: a list that nobody reads to its end helps nobody.
+/// How many sites are reported at most, worst first: a longer list is not read to its end.
 const TOLD: usize = 5;
-/// A connection is idle if nothing was under way for this share of its time, and told so if it lasted long enough for a
-/// person to wonder.
+/// A connection is idle if nothing was under way for this share of its time. That is reported if it lasted long enough
+/// for a person to wonder.
 const IDLE: f64 = 0.9;
 const LONG: Duration = Duration::from_secs(1);
-/// What a path is taken to carry, in bytes a second: 100 Mbit/s. What one really carries is not known from calls that wait
-/// for each other, which never fill it. Most carry more, and then the estimate is too long.
+/// The assumed rate of a path in bytes a second: 100 Mbit/s. Its real rate is unknown from calls that wait for each
+/// other, which never fill it. Most paths are faster, and then the estimate is too long.
 const RATE: f64 = 12.5e6;
 
 pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
@@ -31,7 +32,7 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
     let matters = |time: Duration| !time.is_zero() && time.as_secs_f64() >= SHARE * of.as_secs_f64();
     let waiting: Vec<_> = diagnosis.sites.iter().filter(|site| site.waits > 0).collect();
     let counts = |waits: u64, held: Duration| matters(held) && (waits >= FEW || held >= NOTICED);
-    // Many that are each too short may be long together: then the worst of them are told of.
+    // Many short waits may be long together: then the worst of them are reported.
     let is_spread = !waiting.iter().any(|site| counts(site.waits, site.held))
         && counts(diagnosis.waits, diagnosis.held.saturating_sub(diagnosis.held_by_credit));
     let (told, others): (Vec<_>, Vec<_>) = waiting
@@ -75,7 +76,7 @@ pub(super) fn findings(diagnosis: &Diagnosis, client: Client) -> Vec<Finding> {
     findings
 }
 
-/// Which sites' calls have failed, those with most of them first.
+/// Adds the sites whose calls have failed, those with most failures first.
 fn failed(diagnosis: &Diagnosis, findings: &mut Vec<Finding>) {
     let mut sites: Vec<_> = diagnosis.sites.iter().filter(|site| site.failed() > 0).collect();
     sites.sort_by_key(|site| std::cmp::Reverse((site.failed(), site.unknown)));
@@ -90,26 +91,26 @@ fn failed(diagnosis: &Diagnosis, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What so many calls of a site would take that are made one after the other, each with its share of what all carry: a
-/// round trip each, for which the site's shortest wait stands, and the time that the bytes of all take.
+/// Estimates how long this many calls of a site would take one after the other, each with its share of all bytes: a
+/// round trip each, for which the site's shortest wait stands, and the time of all bytes.
 fn estimate(site: &Site, calls: u64) -> Duration {
     let round_trip = site.shortest.unwrap_or_default().as_secs_f64();
     seconds(calls as f64 * round_trip + site.bytes_waited_for() / RATE)
 }
 
 impl Site {
-    /// The bytes of those calls that waited, if all carried the same.
+    /// Returns the bytes of the calls that waited, if all calls carried the same.
     fn bytes_waited_for(&self) -> f64 {
         self.bytes as f64 * (self.waits as f64 / self.calls.max(1) as f64).min(1.0)
     }
 
-    /// How many waits make up a row, on average.
+    /// Returns how many waits make up a row, on average.
     fn in_a_row(&self) -> u64 {
         (self.waits as f64 / self.rows.max(1) as f64).round() as u64
     }
 }
 
-/// The advice for one site, if its numbers support any.
+/// Returns the advice for one site, if its numbers support any.
 fn cure(site: &Site, diagnosis: &Diagnosis, client: Client) -> Option<Cure> {
     let method = site.method?;
     if site.waits < FEW {
@@ -117,7 +118,7 @@ fn cure(site: &Site, diagnosis: &Diagnosis, client: Client) -> Option<Cure> {
     }
     let pays =
         |estimate: Duration| (estimate.as_secs_f64() * FASTER <= site.held.as_secs_f64()).then_some(estimate);
-    // Every row as one call; nothing to be gained where rows are of one.
+    // Each row as one call. There is nothing to gain where rows have one call.
     let in_rows = pays(estimate(site, site.rows.max(1)));
     let cure = match method {
         method if method.is_barrier() => sync(site, diagnosis, pays(estimate(site, 1))?),
@@ -131,7 +132,7 @@ fn cure(site: &Site, diagnosis: &Diagnosis, client: Client) -> Option<Cure> {
     Some(cure)
 }
 
-/// Drawing calls need not wait, and those of a row could be one call.
+/// Advises on drawing calls: they need not wait, and those of a row could be one call.
 fn drawing(
     site: &Site,
     method: Method,
@@ -160,7 +161,7 @@ fn drawing(
     Some(Cure { text, about: Some(apart) })
 }
 
-/// Questions have to wait, but those of a row could wait together.
+/// Advises on questions: they have to wait, but those of a row could wait together.
 fn question(site: &Site, method: Method, client: Client, in_rows: Option<Duration>) -> Cure {
     let together = match (method, client) {
         (Method::GetPixel, Client::Asynchronous) => {
@@ -169,7 +170,7 @@ fn question(site: &Site, method: Method, client: Client, in_rows: Option<Duratio
         (Method::GetPixel, _) => "by one get_image of their rectangle",
         (Method::GetImage, Client::Asynchronous) => "by futures::join!",
         (Method::GetImage, _) => "by the asynchronous Display and futures::join!",
-        // The pointer is where it is now: to ask for it several times at once tells nothing more.
+        // The pointer's position is the present one: asking for it several times at once gains nothing.
         _ => "",
     };
     let Some(estimate) = in_rows.filter(|_| !together.is_empty()) else {
@@ -184,7 +185,7 @@ fn question(site: &Site, method: Method, client: Client, in_rows: Option<Duratio
     Cure { text, about: Some(estimate) }
 }
 
-/// A sync tells that everything before it is done; often that is asked for more often than anybody wants to know.
+/// Advises on barriers: often a program makes more of them than it needs.
 fn sync(site: &Site, diagnosis: &Diagnosis, once: Duration) -> Cure {
     let others = (diagnosis.calls - site.calls) as f64 / site.calls.max(1) as f64;
     let every = match others.round() as u64 {

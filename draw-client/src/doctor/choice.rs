@@ -1,4 +1,4 @@
-//! Whether there is a doctor: the builder says so, else the environment.
+//! Decides whether there is a doctor: the options do, else the environment.
 
 use super::{Client, Doctor};
 use std::ffi::OsStr;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 /// The environment variable that turns the round-trip doctor on, for every program that draws: `1`. With `0`, empty or
-/// unset it is off. A builder that says either itself wins.
+/// unset it is off. [`ConnectOptions::doctor`](crate::ConnectOptions::doctor) takes precedence.
 pub const DRAW_DOCTOR: &str = "DRAW_DOCTOR";
 
-/// The doctor of a connection that was made `now`, if there is to be one.
+/// Returns the doctor of a connection that was made `now`, if there is one.
 pub(crate) fn open(chosen: Option<bool>, client: Client, now: Instant) -> Option<Box<Doctor>> {
     let is_on = chosen.unwrap_or_else(|| {
         static HAS_WARNED: AtomicBool = AtomicBool::new(false);
@@ -23,7 +23,7 @@ pub(crate) fn open(chosen: Option<bool>, client: Client, now: Instant) -> Option
     is_on.then(|| Box::new(Doctor::new(client, now)))
 }
 
-/// What the environment says; of a value that is not known, a warning.
+/// Parses the value of the variable. Returns a warning for an unknown value.
 fn is_asked_for(value: Option<&OsStr>) -> Result<bool, String> {
     let Some(value) = value else { return Ok(false) };
     match value.to_str() {

@@ -1,7 +1,7 @@
 //! An account for each line of the program that makes calls.
 
-use super::diagnosis::Site;
-use super::span::Span;
+use crate::doctor::diagnosis::Site;
+use crate::doctor::span::Span;
 use crate::error::{Error, Outcome};
 use draw_protocol::client::CallSite;
 use draw_protocol::{Color, Method};
@@ -9,23 +9,23 @@ use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 use std::time::{Duration, Instant};
 
-/// How many sites have an account of their own. A program with more lines that draw was made by another, and nobody reads
-/// that many; the others share one account.
-pub(super) const MOST_SITES: usize = 1_000;
+/// How many sites have an account of their own. A program with more lines that draw was generated, and a list of that
+/// many is not read; the others share one account.
+pub(super) const MAX_SITES: usize = 1_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SiteId(u32);
 
-/// A line and a method, told by where in memory the line's description is.
+/// A line and a method, identified by the address of the line's description.
 type Address = (usize, Method);
-/// The same, told by its text.
+/// The same, identified by its text.
 type Line = (&'static str, u32, u32, Method);
 
-/// One line may have several addresses, one for each unit of code that the compiler made of it. So the text decides, and
-/// the address, which costs less to look up, is remembered. The usual call comes from where the last one came from.
+/// One line may have several addresses, one for each codegen unit. So the text decides, and the address, which costs
+/// less to look up, is cached. The usual call comes from the same line as the one before.
 #[derive(Debug)]
 pub(super) struct Sites {
-    /// How many have an account of their own; behind them comes that of all others.
+    /// How many have an account of their own; the account after them is that of all others.
     most: usize,
     accounts: Vec<Account>,
     last: Option<(Address, SiteId)>,
@@ -112,10 +112,10 @@ impl IndexMut<SiteId> for Sites {
     }
 }
 
-/// What is known of one site: see [`Site`].
+/// The counters of one site: see [`Site`].
 #[derive(Debug)]
 pub(super) struct Account {
-    /// Nothing for the account that the sites beyond [`MOST_SITES`] share.
+    /// `None` for the account that the sites beyond [`MAX_SITES`] share.
     of: Option<(CallSite, Method)>,
     calls: u64,
     bytes: u64,
@@ -129,7 +129,7 @@ pub(super) struct Account {
     rejected: u64,
     dropped: u64,
     unknown: u64,
-    /// How many calls drew what nobody sees, and what the first of them may have meant.
+    /// How many calls drew invisible pixels, and the colour that the first of them may have meant.
     invisible: u64,
     meant: Option<Color>,
 }
@@ -155,14 +155,14 @@ impl Account {
         }
     }
 
-    /// A call drew with alpha 0, and this may have been meant.
+    /// Notes that a call drew with alpha 0, and the colour that was probably meant.
     #[cold]
     pub(super) fn drew_invisibly(&mut self, meant: Color) {
         self.invisible += 1;
         self.meant.get_or_insert(meant);
     }
 
-    /// A call waits for its answer; whether that follows at once upon another wait of this site.
+    /// Notes that a call waits for its answer, and whether that directly follows another wait of this site.
     #[inline]
     pub(super) fn wait_began(&mut self, follows: bool, now: Instant) {
         self.rows += u64::from(!follows);
@@ -177,13 +177,13 @@ impl Account {
         self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
     }
 
-    /// A call has waited for credit.
+    /// Notes that a call has waited for credit.
     pub(super) fn had_no_credit(&mut self, took: Duration) {
         self.credit_waits += 1;
         self.credit_waited = self.credit_waited.saturating_add(took);
     }
 
-    /// A call has failed.
+    /// Notes that a call has failed.
     pub(super) fn failed(&mut self, error: &Error) {
         match error.outcome() {
             Outcome::Unknown => self.unknown += 1,

@@ -1,11 +1,11 @@
-//! Time during which at least one of several things goes on.
+//! The time during which at least one of several things lasts.
 
 use std::time::{Duration, Instant};
 
-/// The union of intervals that may overlap: what two do at the same time counts once.
+/// The union of intervals that may overlap: time in which two overlap counts once.
 #[derive(Debug, Default)]
 pub(super) struct Span {
-    /// How many go on, and since when any does.
+    /// How many intervals are open, and since when any is.
     open: usize,
     since: Option<Instant>,
     total: Duration,
@@ -18,7 +18,7 @@ impl Span {
         self.since.get_or_insert(now);
     }
 
-    /// One of them ends. Where none goes on, nothing does.
+    /// Ends one of them, if any is open.
     #[inline]
     pub(super) fn end(&mut self, now: Instant) {
         self.open = self.open.saturating_sub(1);
@@ -33,7 +33,7 @@ impl Span {
         self.open > 0
     }
 
-    /// So far, with what goes on.
+    /// Returns the time so far, with that of open intervals.
     pub(super) fn total(&self, now: Instant) -> Duration {
         self.total + self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
@@ -56,7 +56,7 @@ mod tests {
         span.end(at(50));
         assert_eq!(span.total(at(60)), Duration::from_millis(30));
         span.begin(at(60));
-        // A clock that was read before the lock was had may be behind.
+        // A clock that was read before the lock was taken may be behind.
         span.end(at(55));
         assert_eq!(span.total(at(70)), Duration::from_millis(30));
     }

@@ -1,7 +1,7 @@
-//! What the doctor says, word for word, at times that were made up.
+//! The texts of the doctor, word for word, at made-up times.
 
-use super::sites::Sites;
 use super::*;
+use crate::doctor::sites::Sites;
 use crate::error::{Lost, Outcome};
 use draw_protocol::{Color, Pixel};
 use std::panic::Location;
@@ -16,7 +16,7 @@ const PIXEL: Request<'_> = Request::DrawPixel { x: 1, y: 2, color: Color::RED };
 const RECT: Request<'_> = Request::FillRect { x: 0, y: 0, width: 9, height: 9, color: Color::RED };
 const SYNC: Request<'_> = Request::Sync {};
 
-/// A doctor, and the clock that it is told.
+/// A doctor and its clock.
 struct Patient {
     doctor: Doctor,
     began: Instant,
@@ -50,7 +50,7 @@ impl Patient {
     }
 
     fn wait(&mut self, number: u64) {
-        self.doctor.answer_waited_for(number, self.now);
+        self.doctor.answer_awaited(number, self.now);
     }
 
     fn answered(&mut self, number: u64) {
@@ -70,7 +70,7 @@ impl Patient {
         self.doctor.diagnosis(0, self.now)
     }
 
-    /// What is printed at the end, which comes so long after the beginning.
+    /// Compares the text at the end, this long after the beginning.
     #[track_caller]
     fn says(&mut self, ms: u64, expected: &str) {
         self.now = self.began + Duration::from_millis(ms);
@@ -332,7 +332,7 @@ fn waiting_for_credit_says_who_is_slow() {
     let mut patient = Patient::new(Client::Asynchronous);
     let place = here();
     for turn in 0..3 {
-        patient.doctor.credit_waited_for(turn, Method::DrawPixel, place, patient.now);
+        patient.doctor.credit_awaited(turn, Method::DrawPixel, place, patient.now);
     }
     patient.passes(600_000);
     for turn in 0..3 {
@@ -351,7 +351,7 @@ fn waiting_for_credit_says_who_is_slow() {
 }
 
 #[test]
-fn errors_that_nobody_took_and_idle_time_are_told() {
+fn errors_that_were_not_reported_and_idle_time_are_told() {
     let mut patient = Patient::new(Client::Asynchronous);
     let number = patient.make(here(), &PIXEL);
     patient.passes(300_000);
@@ -361,10 +361,10 @@ fn errors_that_nobody_took_and_idle_time_are_told() {
         "doctor: nothing to cure: 1 call in 60 s, and none waited.\n\
          doctor: the connection was idle 99 % of its 60 s: the time goes elsewhere in the program.\n",
     );
-    patient.doctor.nobody_told(1);
+    patient.doctor.unclaimed(1);
     assert_eq!(
         patient.doctor.diagnosis(2, patient.began + Duration::from_millis(310)).to_string(),
-        "doctor: 3 calls failed and nobody was told: an error callback would hear of it, and so would a sync or close.\n"
+        "doctor: 3 calls failed and were not reported: an error callback would receive the errors, and so would a sync or close.\n"
     );
 }
 
@@ -400,12 +400,12 @@ fn whoever_waits_when_the_connection_ends_has_waited_until_then() {
     patient.doctor.ended(number, patient.now);
     patient.passes(500_000);
     patient.answered(number);
-    let diagnosis = patient.doctor.last_words(patient.now).unwrap();
+    let diagnosis = patient.doctor.last_diagnosis(patient.now).unwrap();
     assert_eq!(
         (diagnosis.held, diagnosis.sites[0].waited),
         (Duration::from_millis(100), Duration::from_millis(100))
     );
-    assert!(patient.doctor.last_words(patient.now).is_none(), "it is printed once");
+    assert!(patient.doctor.last_diagnosis(patient.now).is_none(), "it is printed once");
 }
 
 fn gone(outcome: Outcome) -> Error {
@@ -487,7 +487,7 @@ fn sites_beyond_the_most_are_counted_together() {
     diagnosis.findings = vec![Finding::Waits { site, of: Duration::from_secs(4), cure: None }];
     assert_eq!(
         diagnosis.to_string(),
-        "doctor: 30 calls waited for their answer at places beyond those that are told apart, 100 ms each, 3 s of the \
+        "doctor: 30 calls waited for their answer at lines beyond the first 1,000, 100 ms each, 3 s of the \
          program's 4 s.\n"
     );
 }
@@ -509,7 +509,7 @@ fn what_is_under_way_takes_an_entry_for_each_row_of_calls() {
     assert!(patient.doctor.under_way.is_empty());
     assert_eq!(patient.diagnosis().sites[0].location, Some(rects));
     // One that was made before there was a doctor.
-    patient.doctor.answer_waited_for(5, patient.now);
+    patient.doctor.answer_awaited(5, patient.now);
     assert_eq!(patient.diagnosis().waits, 1);
 }
 

@@ -1,15 +1,15 @@
-//! How a diagnosis reads.
+//! The text of a diagnosis.
 
-use super::diagnosis::{Diagnosis, Finding, Site};
+use crate::doctor::diagnosis::{Diagnosis, Finding, Site};
 use std::fmt;
 use std::time::Duration;
 
-/// Prints on standard error, whole, as [`say`](crate::say::say) does.
+/// Prints on standard error within a bounded time, as [`stderr::print`](crate::stderr::print) does.
 pub(crate) fn print(text: &impl fmt::Display) {
-    crate::say::say(&text.to_string());
+    crate::stderr::print(&text.to_string());
 }
 
-/// One finding each, a line or two, as `DRAW_DOCTOR` prints them.
+/// Prints each finding in a line or two, as `DRAW_DOCTOR` does.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.findings.iter().try_for_each(|finding| {
@@ -18,7 +18,7 @@ impl fmt::Display for Diagnosis {
     }
 }
 
-/// One sentence, and its cure on a line of its own.
+/// Prints one sentence, and its cure on a line of its own.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
             Finding::Invisible { site } => {
                 write!(
                     f,
-                    "{} at {} drew with alpha 0, which nobody sees",
+                    "{} at {} drew with alpha 0, which is invisible",
                     count(site.invisible),
                     Where(site)
                 )?;
@@ -80,8 +80,9 @@ impl fmt::Display for Finding {
             }
             Finding::Untold { calls } => write!(
                 f,
-                "{} failed and nobody was told: an error callback would hear of it, and so would a sync or close.",
-                count(*calls)
+                "{} failed and {} not reported: an error callback would receive the errors, and so would a sync or close.",
+                count(*calls),
+                plural(*calls, "was", "were")
             ),
             Finding::Idle { idle, of } => write!(
                 f,
@@ -115,12 +116,12 @@ impl fmt::Display for Where<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0.location, self.0.method) {
             (Some(location), Some(method)) => write!(f, "{location} {}", method.name()),
-            _ => f.write_str("places beyond those that are told apart"),
+            _ => f.write_str("lines beyond the first 1,000"),
         }
     }
 }
 
-/// What became of calls that did not succeed.
+/// Writes how many calls failed and with which outcome.
 fn failed(f: &mut fmt::Formatter<'_>, rejected: u64, unknown: u64, at: &dyn fmt::Display) -> fmt::Result {
     let were = |n| plural(n, "was", "were");
     if rejected == 0 {
@@ -145,7 +146,7 @@ fn waited(calls: u64) -> String {
     format!("{} waited", count(calls))
 }
 
-/// `7,500`.
+/// Formats a number with commas: `7,500`.
 pub(super) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
@@ -156,12 +157,12 @@ pub(super) fn mean(sum: Duration, count: u64) -> Duration {
     if count == 0 { Duration::ZERO } else { seconds(sum.as_secs_f64() / count as f64) }
 }
 
-/// A duration of so many seconds; the longest if there is none that long.
+/// Returns a duration of this many seconds, or the longest if it does not fit.
 pub(super) fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// With two digits or three: `8.2 s`, `427 ms`, `6 min 33 s`.
+/// Formats a duration with two digits or three: `8.2 s`, `427 ms`, `6 min 33 s`.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds >= 119.5 {
@@ -177,7 +178,7 @@ pub(super) fn time(time: Duration) -> String {
     format!("{} {unit}", digits.strip_suffix(".0").unwrap_or(&digits))
 }
 
-/// What is estimated is said with one digit, or two where the first is a 1.
+/// Formats an estimate with one digit, or two where the first is a 1.
 pub(super) fn about(estimate: Duration) -> String {
     let exact = estimate.as_secs_f64();
     if exact == 0.0 {

@@ -1,14 +1,14 @@
-//! Who waits at the moment.
+//! The waits that have not ended.
 
 use super::Wait;
-use super::sites::SiteId;
+use crate::doctor::sites::SiteId;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// For which site, and since when.
+/// The site that waits, and since when.
 pub(super) type Since = (SiteId, Instant);
 
-/// Mostly there is one that waits, or none: that one is found without hashing, which takes as long as all the rest.
+/// Usually there is one wait, or none: that one is found without hashing, which takes as long as all the rest.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     first: Option<(Wait, Since)>,
@@ -35,7 +35,7 @@ impl Waiting {
         }
     }
 
-    /// All of them; then nobody waits.
+    /// Takes all of them.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (Wait, Since)> + use<> {
         let Waiting { first, others } = std::mem::take(self);
         first.into_iter().chain(others)
@@ -44,8 +44,8 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sites::Sites;
     use super::*;
+    use crate::doctor::sites::Sites;
     use draw_protocol::Method;
     use std::panic::Location;
 

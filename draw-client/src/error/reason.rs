@@ -1,4 +1,4 @@
-//! Why a connection is gone: what a program is told, and what the client knows.
+//! Reasons why a connection is lost: the public one, and the one that the client decides by.
 
 use super::cause;
 use draw_protocol::Fault;
@@ -16,11 +16,11 @@ pub enum DisconnectReason {
     /// [`UnexpectedEof`](ErrorKind::UnexpectedEof). Check the network, and whether the display runs.
     #[error("{}", cause(.0))]
     Network(#[source] Arc<io::Error>),
-    /// What answered is not a display; the text names the protocol that it speaks. Check the address.
+    /// The peer is not a display; the text names the protocol that it speaks. Check the address.
     #[error("not a display: it answered {0}")]
     NotADisplay(String),
-    /// What came was not as the protocol says, or was altered on the way. The text says what. If it happens again, the network
-    /// or the display is defective.
+    /// The peer broke the protocol, or bytes were altered on the way. The text says how. If it happens again, the
+    /// network or the display is defective.
     #[error("{0}")]
     Protocol(String),
     /// The display refused the handshake, for instance because it keeps no journal
@@ -40,7 +40,7 @@ pub enum DisconnectReason {
     /// The client could not reconnect in time: see [`ConnectOptions::reconnect`](crate::ConnectOptions::reconnect).
     #[error("the display was gone for {:.1} s: {last}", after.as_secs_f64())]
     GaveUp {
-        /// For how long it tried.
+        /// How long it tried.
         after: Duration,
         /// Why the last attempt failed.
         last: Box<DisconnectReason>,
@@ -135,7 +135,7 @@ impl From<Lost> for DisconnectReason {
             Lost::Closed => DisconnectReason::Closed { unanswered_for: None },
             Lost::Gone { after, last } => DisconnectReason::GaveUp { after, last: Box::new((*last).into()) },
             Lost::Forked { connected, used } => DisconnectReason::Forked { connected, used },
-            // Calls are told `WouldDeadlock` before this is looked at.
+            // Calls return `WouldDeadlock` before this is reached.
             Lost::Reentrant => DisconnectReason::Protocol("this thread is inside another call".to_owned()),
         }
     }

@@ -1,8 +1,8 @@
-//! What a connection has done, for the program and for the doctor.
+//! Counters of a connection, for the program and for the doctor.
 
 use crate::doctor::Doctor;
 
-/// What a connection has done so far.
+/// Counters of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -1,62 +1,20 @@
-//! When a call is accepted, and when the driver is woken for it.
+//! Accepts calls, and wakes the driver for them.
 
-use super::credit_queue::CreditQueue;
 use super::{State, Wait};
-use crate::doctor;
+use crate::admission::{Admitted, Batching, WhileOffline};
+use crate::completion::Caller;
 use crate::error::{Error, Result};
-use crate::limits;
-use crate::options::WhileOffline;
-use crate::pace::Pace;
-use crate::scope::Caller;
-use crate::shared::now;
+use crate::{doctor, limits};
 use draw_protocol::Request;
 use draw_protocol::client::Origin;
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread::Thread;
 use std::time::Instant;
 use tracing::Span;
 
-/// Credit and batching. While calls wait for credit no other call is accepted, and whenever something is unsent the driver has been
-/// woken, or a caller is writing it.
-pub(crate) struct Admission {
-    pub(super) credit: CreditQueue,
-    pub(super) pace: Pace,
-    pub(crate) driver: DriverWake,
-}
-
-/// How the driver is woken.
-#[derive(Default)]
-pub(crate) struct DriverWake {
-    waker: Option<Waker>,
-    /// Whether it was told that there is something to do.
-    pub(crate) is_woken: bool,
-    /// Its thread, while it delays a write: see `batch_delay.rs`.
-    pub(crate) delaying: Option<Thread>,
-    /// When it will look for passed deadlines.
-    pub(crate) alarm: Option<Instant>,
-}
-
-/// What happens to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admitted {
-    /// It is made now.
-    Now,
-    /// It waits for its turn, or for credit.
-    Wait,
-    /// It is accepted and goes into the offline queue.
-    Queue,
-}
-
-impl Default for Admission {
-    fn default() -> Admission {
-        Admission { credit: CreditQueue::default(), pace: Pace::new(now()), driver: DriverWake::default() }
-    }
-}
-
 impl State {
-    /// Makes a call as the last one was made, if it may: unchecked, and at the same time. The driver knows already that there is
-    /// something to send.
+    /// Makes a call as the last one was made, if it may: without checks, and with the same time. The driver knows
+    /// already that there is something to send.
     #[inline(always)]
     pub(super) fn join(
         &mut self,
@@ -65,13 +23,13 @@ impl State {
         caller: &Caller<'_>,
         wait: &Wait,
     ) -> Option<u64> {
-        // (One that has a turn takes that, or those behind it would wait for it.)
-        if wait.turn.is_some() || !self.admission.pace.is_same() {
+        // (A call in the queue for credit takes its turn, or those behind it would wait for it.)
+        if wait.turn.is_some() || !self.admission.batching.may_join() {
             return None;
         }
         let made = self.machine.join(request, Some(caller.place))?;
         let number = self.completion.newest(made);
-        self.admission.pace.take_same();
+        self.admission.batching.join();
         self.accepted(number, caller, span);
         self.note_call(number, request, Some(caller.place), None);
         Some(number)
@@ -98,8 +56,8 @@ impl State {
         if self.offline.policy == WhileOffline::DropOldest && request.method().may_be_dropped() {
             return Ok(Admitted::Queue);
         }
-        if crate::late::is_callback_of(shared) {
-            // Waiting for credit here could wait for ever: it is this callback that gives it back.
+        if crate::completion::is_callback_of(shared) {
+            // Waiting for credit here could last for ever: it is this callback that frees it.
             let (calls, bytes) = (limits::CALLBACK_CALLS, limits::CALLBACK_BYTES);
             let is_within = self.machine.has_credit_beyond(request, undelivered, calls, bytes);
             return if is_within {
@@ -134,40 +92,40 @@ impl State {
         self.account.stats.calls += 1;
     }
 
-    /// Returns whether a caller lets others run before it goes on: the driver has something to write, and a write full of it, or has
-    /// waited for long. A loop of calls that are always ready would never stop otherwise. (To write in the caller's own time
-    /// instead, while the bytes are in the cache, was no faster with few connections and a quarter slower with 512.)
+    /// Returns whether a caller yields before it continues: the driver has a full write, or has waited for long.
+    /// Otherwise a loop of calls that are always ready would never stop. (Writing in the caller's own time instead,
+    /// while the bytes are in the cache, was no faster with few connections and a quarter slower with 512.)
     pub(super) fn must_yield(&mut self, now: Instant) -> bool {
-        self.admission.driver.is_woken && self.admission.pace.must_yield(self.machine.unsent(), now)
+        self.admission.driver.is_woken && self.admission.batching.must_yield(self.machine.unsent(), now)
     }
 
-    /// Returns whether nothing is gained by waiting for more to send.
+    /// Returns whether the unsent bytes fill a write.
     pub(crate) fn has_full_write(&self) -> bool {
-        Pace::is_full(self.machine.unsent())
+        Batching::is_full(self.machine.unsent())
     }
 
     /// Gives a call a place in the queue for credit.
     pub(super) fn queue(&mut self, deadline: Instant, waker: &Waker) -> (u64, Instant) {
         self.account.stats.waits += 1;
-        self.admission.pace.check_next();
+        self.admission.batching.stop_joining();
         self.admission.credit.push(deadline, waker)
     }
 
-    /// Gives a place in the queue for credit up. The call that is first then may go on.
+    /// Gives up a place in the queue for credit. The call that is first then may proceed.
     pub(crate) fn leave_queue(&mut self, id: u64) {
         self.admission.credit.remove(id);
         self.note_wait_ended(doctor::Wait::Credit(id));
     }
 
-    /// Notes that the driver is about to take all that is unsent. It is in the process that has connected.
+    /// Notes that the driver takes all that is unsent. It runs in the process that has connected.
     pub(crate) fn driver_ran(&mut self) {
         self.account.confirm();
-        self.admission.pace.driver_ran();
+        self.admission.batching.driver_ran();
     }
 
     pub(crate) fn wake_driver(&mut self) {
         if !std::mem::replace(&mut self.admission.driver.is_woken, true) {
-            self.admission.pace.driver_woken();
+            self.admission.batching.driver_woken();
             if let Some(driver) = &self.admission.driver.waker {
                 driver.wake_by_ref();
             }

@@ -1,176 +1,14 @@
-//! Calls under way: what happens to the result of each, and who waits for it.
-//!
-//! The program numbers all calls that were accepted, the machine those that it was given; see [`CallNumbering`]. A call is **settled**
-//! when it is done and its event has been handled. It then has no [`ReplyState`]: either its reply was dropped, or it returns `Ok`, or
-//! what it returns is among `results`.
+//! Calls that were accepted, wherever they are: under way, or in the offline queue.
 
-use super::call_numbering::CallNumbering;
-use super::deadlines::Waiters;
-use super::{ReplyState, State, tags};
-use crate::error::Result;
-use crate::late::{Failed, FailedCall};
-use crate::scope::{Scope, Tag};
-use draw_protocol::Answer;
-use draw_protocol::client::{Connection, IssuedCall};
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use super::State;
+use crate::completion::{ReplyState, Tag};
+use crate::error::FailedCall;
+use draw_protocol::client::IssuedCall;
 use std::time::Instant;
-use tracing::Span;
-
-/// No call has a number as high as this.
-const UNUSED: u64 = 1 << 63;
-
-/// The invariants: `states` has one entry for each call after `settled` that the machine was given, in order. `first` is the
-/// program's number of the first of them if the others follow one by one, else [`UNUSED`]. Every key of `results` is a call that is
-/// settled or was dropped, and whose reply lives.
-pub(crate) struct Completion {
-    states: VecDeque<ReplyState>,
-    /// The last call that is settled, as the machine numbers it. Outside of `Shared::handle_input` that is `machine.done()`.
-    settled: u64,
-    first: u64,
-    numbering: CallNumbering,
-    results: HashMap<u64, Result<Answer, Failed>>,
-    /// Which scope and span each call came from that is not settled.
-    tags: tags::Tags,
-    pub(crate) waiters: Waiters,
-}
-
-impl Completion {
-    /// Creates the state for a machine whose calls in flight have no replies.
-    pub(super) fn new(machine: &Connection, outermost: &Arc<Scope>) -> Completion {
-        Completion {
-            states: (0..machine.in_flight()).map(|_| ReplyState::Dropped).collect(),
-            settled: machine.done(),
-            first: machine.done() + 1,
-            numbering: CallNumbering::default(),
-            results: HashMap::new(),
-            tags: tags::Tags::new(outermost),
-            waiters: Waiters::default(),
-        }
-    }
-
-    /// Returns the program's number of a call that is not settled or was settled last.
-    #[inline]
-    pub(super) fn number(&self, made: u64) -> u64 {
-        self.numbering.number(made)
-    }
-
-    /// Returns the program's number of the call that the machine made last, or is about to make.
-    #[inline]
-    pub(super) fn newest(&self, made: u64) -> u64 {
-        self.numbering.newest(made)
-    }
-
-    /// Returns the program's number of the last call that is settled.
-    pub(super) fn last_settled(&self) -> u64 {
-        self.numbering.number(self.settled)
-    }
-
-    /// Returns whether this call and all before it are settled.
-    pub(super) fn is_settled(&self, number: u64) -> bool {
-        number <= self.last_settled()
-    }
-
-    /// Returns a call that the machine speaks of with the program's number.
-    pub(super) fn numbered(&self, made: IssuedCall) -> IssuedCall {
-        let mut numbered = made;
-        numbered.number = self.numbering.number(made.number);
-        numbered
-    }
-
-    /// Returns the tag of a call that is not settled.
-    pub(super) fn tag(&self, number: u64) -> Tag {
-        self.tags.of(number)
-    }
-
-    /// Returns the state of the reply of a call that is under way, if that takes no search.
-    #[inline]
-    pub(super) fn quick_reply(&mut self, number: u64) -> Option<&mut ReplyState> {
-        self.states.get_mut(number.wrapping_sub(self.first) as usize)
-    }
-
-    /// Returns the state of the reply of a call that the machine was given and that is not settled.
-    fn reply(&mut self, number: u64) -> Option<&mut ReplyState> {
-        let made = self.numbering.made(number)?;
-        self.states.get_mut(made.wrapping_sub(self.settled + 1) as usize)
-    }
-
-    /// Adds a call that the machine has made. Its number is [`Completion::newest`].
-    #[inline]
-    pub(super) fn accept(&mut self, number: u64, scope: &Arc<Scope>, span: Option<&Arc<Span>>) {
-        self.accept_in(ReplyState::Awaited, number, scope, span);
-    }
-
-    #[inline]
-    fn accept_in(&mut self, reply: ReplyState, number: u64, scope: &Arc<Scope>, span: Option<&Arc<Span>>) {
-        self.states.push_back(reply);
-        self.tags.note(number, scope, span);
-    }
-
-    /// Adds the call that the machine has made last and the program has numbered before: calls in between were dropped.
-    pub(super) fn accept_numbered(
-        &mut self,
-        made: u64,
-        number: u64,
-        reply: ReplyState,
-        scope: &Arc<Scope>,
-        span: Option<&Arc<Span>>,
-    ) {
-        self.numbering.begin(made, number);
-        self.accept_in(reply, number, scope, span);
-        self.find_first();
-    }
-
-    /// Sets that the call which the machine makes next, `made`, gets this number.
-    pub(super) fn continue_at(&mut self, made: u64, number: u64) {
-        self.numbering.begin(made, number);
-        self.find_first();
-    }
-
-    /// Settles the calls that the machine has done. Their events have been handled. Tags that only they had go to `freed`.
-    pub(super) fn settle(&mut self, machine: &Connection, freed: impl FnMut(Tag)) {
-        let done = machine.done();
-        self.states.drain(..(done - self.settled) as usize);
-        self.settled = done;
-        self.numbering.settle(done);
-        self.find_first();
-        let last = self.numbering.number(machine.last_call());
-        self.tags.settle(self.numbering.number(done), last, freed);
-    }
-
-    #[inline]
-    fn find_first(&mut self) {
-        self.first = self.numbering.only().map_or(UNUSED, |difference| self.settled + difference + 1);
-    }
-
-    /// Keeps what the reply of a call is to return.
-    pub(super) fn keep(&mut self, number: u64, result: Result<Answer, Failed>) {
-        self.results.insert(number, result);
-    }
-
-    pub(super) fn has_results(&self) -> bool {
-        !self.results.is_empty()
-    }
-
-    /// Returns whether this call has a result already, or never will have one but `Ok`.
-    pub(super) fn is_done(&self, number: u64) -> bool {
-        self.is_settled(number) || self.results.contains_key(&number)
-    }
-
-    /// Takes the result of a call that is done. `None` means that it succeeded.
-    pub(super) fn take(&mut self, number: u64) -> Option<Result<Answer, Failed>> {
-        self.results.remove(&number)
-    }
-
-    /// Moves the wakers of those whose call is settled to the ones that are woken when the lock is free.
-    pub(super) fn wake_settled(&mut self) {
-        self.waiters.wake_up_to(self.numbering.number(self.settled));
-    }
-}
 
 impl State {
     /// Returns what happens to the error of a call. `None` if it is settled or was dropped: then there is a result, or was.
-    pub(super) fn reply(&mut self, number: u64) -> Option<&mut ReplyState> {
+    pub(crate) fn reply(&mut self, number: u64) -> Option<&mut ReplyState> {
         match self.completion.reply(number) {
             Some(reply) => Some(reply),
             None => self.offline.queue.get_mut(number).map(|waiting| &mut waiting.reply),
@@ -178,13 +16,13 @@ impl State {
     }
 
     /// Returns the same for a call that the machine speaks of.
-    pub(super) fn reply_state(&mut self, number: u64) -> ReplyState {
+    pub(crate) fn reply_state(&mut self, number: u64) -> ReplyState {
         self.reply(number).map_or(ReplyState::Ignored, |reply| *reply)
     }
 
     /// Returns when a call was made that is not done.
-    pub(super) fn made_at(&mut self, number: u64) -> Option<Instant> {
-        let made = self.completion.numbering.made(number).and_then(|made| self.machine.made_at(made));
+    pub(crate) fn made_at(&mut self, number: u64) -> Option<Instant> {
+        let made = self.completion.made(number).and_then(|made| self.machine.made_at(made));
         made.or_else(|| self.offline.queue.get_mut(number).map(|waiting| waiting.at))
     }
 
@@ -194,19 +32,19 @@ impl State {
     }
 
     /// Returns the number of the call that was accepted last.
-    pub(super) fn last_number(&self) -> u64 {
+    pub(crate) fn last_number(&self) -> u64 {
         if self.offline.queue.is_empty() {
             return self.completion.newest(self.machine.last_call());
         }
         self.offline.queue.last_number()
     }
 
-    pub(super) fn failed_call(&self, made: IssuedCall, tag: &Tag, now: Instant) -> FailedCall {
-        FailedCall::new(made, self.last_number(), tag, now)
+    pub(crate) fn failed_call(&self, made: IssuedCall, tag: &Tag, now: Instant) -> FailedCall {
+        FailedCall::new(made, self.last_number(), tag.path(), now)
     }
 
     /// Settles the calls that the machine has done. Their events have been handled.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.completion.settle(&self.machine, |tag| self.errors.deferred.drop(tag));
     }
 }

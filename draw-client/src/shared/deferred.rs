@@ -1,9 +1,8 @@
 //! Work that is deferred until the lock of the state is free.
 
 use super::{Guard, State};
+use crate::completion::{LateReport, Tag, is_traced};
 use crate::error::Late;
-use crate::late::Telling;
-use crate::scope::{Tag, is_traced};
 
 /// Work that runs code of the program or of a `tracing` subscriber, which may call the display. Usually there is none. Code that may have
 /// added some gives the lock back with [`State::release`].
@@ -15,9 +14,9 @@ struct Work {
     /// Tags to drop: they may be the last to hold a span or a scope.
     tags: Vec<Tag>,
     /// Late errors that were kept, to be reported as events.
-    reports: Vec<Telling>,
-    /// Late errors that nothing is left to take.
-    unheard: Option<Late>,
+    reports: Vec<LateReport>,
+    /// Late errors that the program can no longer take.
+    unclaimed: Option<Late>,
 }
 
 impl Deferred {
@@ -31,14 +30,14 @@ impl Deferred {
         }
     }
 
-    pub(super) fn report(&mut self, telling: Telling) {
-        if is_traced() || telling.has_spans() {
-            self.work().reports.push(telling);
+    pub(super) fn report(&mut self, report: LateReport) {
+        if is_traced() || report.has_spans() {
+            self.work().reports.push(report);
         }
     }
 
-    pub(super) fn report_unheard(&mut self, late: Late) {
-        self.work().unheard = Some(late);
+    pub(super) fn report_unclaimed(&mut self, late: Late) {
+        self.work().unclaimed = Some(late);
     }
 }
 
@@ -56,8 +55,8 @@ impl State {
 
 #[cold]
 fn do_it(work: Work) {
-    work.reports.iter().for_each(Telling::report);
-    if let Some(late) = work.unheard {
-        tracing::warn!(calls = late.total(), "late errors that nobody asked for: {late}");
+    work.reports.iter().for_each(LateReport::report);
+    if let Some(late) = work.unclaimed {
+        tracing::warn!(calls = late.total(), "late errors that were not reported: {late}");
     }
 }

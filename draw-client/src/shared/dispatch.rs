@@ -1,9 +1,8 @@
 //! Dispatches late errors: to a callback on the thread for callbacks, or to the next `sync` or `close`.
 
 use super::{Shared, State, end};
-use crate::late::{Callback, Failed, LateError, Telling, Work};
-use crate::scope::Scope;
-use crate::status::{Status, StatusCallback};
+use crate::completion::{Callback, Failed, LateReport, Scope, Work};
+use crate::error::{LateError, Status, StatusCallback};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,34 +13,35 @@ impl Shared {
     pub(super) fn dispatch(&self, state: &mut State, failed: Failed) {
         let Failed { call, error, tag } = failed;
         let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener().cloned();
-        let telling =
-            Telling::new(LateError::one(call, error), tag.span.clone().into_iter().map(Some).collect());
+        let report =
+            LateReport::new(LateError::one(call, error), tag.span.clone().into_iter().map(Some).collect());
         state.errors.deferred.drop(tag);
-        self.pass_on(state, listener, telling);
+        self.pass_on(state, listener, report);
     }
 
     /// Passes an error on to the callback of that scope, or keeps it.
-    pub(super) fn pass_on(&self, state: &mut State, listener: Option<Arc<Scope>>, telling: Telling) {
+    pub(super) fn pass_on(&self, state: &mut State, listener: Option<Arc<Scope>>, report: LateReport) {
         let Some(listener) = listener else {
-            state.errors.late.keep(telling.error());
-            state.errors.deferred.report(telling);
-            // Errors that other replies still have may become late errors too, and are then reported together: see `check_over`.
+            state.errors.late.keep(report.error());
+            state.errors.deferred.report(report);
+            // Errors that other replies still have may become late errors too, and are then reported together: see
+            // `check_over`.
             if state.lifetime.ended.is_some()
                 && state.lifetime.abandoned.is_some()
                 && !state.completion.has_results()
             {
-                end::report_unheard(state);
+                end::report_unclaimed(state);
             }
             return;
         };
-        state.errors.late.pass_on(listener, telling);
+        state.errors.late.pass_on(listener, report);
     }
 
     /// Sets the callback for the errors of a scope, and of the scopes within it that have none of their own. The first callback starts
     /// the thread that runs them all.
     pub(crate) fn set_callback(self: &Arc<Self>, scope: &Arc<Scope>, callback: Callback) -> io::Result<()> {
         let mut state = self.lock();
-        let refused = state.errors.late.listen(scope, callback, |inbox| self.start(inbox));
+        let refused = state.errors.late.set_callback(scope, callback, |inbox| self.start(inbox));
         // Dropping the program's callback may lock the state.
         drop(state);
         match refused {
@@ -58,13 +58,13 @@ impl Shared {
     pub(crate) fn set_callbacks(
         self: &Arc<Self>,
         callback: Option<Callback>,
-        watcher: Option<StatusCallback>,
+        status_callback: Option<StatusCallback>,
     ) -> io::Result<()> {
         if let Some(callback) = callback {
             self.set_callback(&self.outermost, callback)?;
         }
-        if let Some(watcher) = watcher {
-            self.lock().errors.late.watch(watcher, |inbox| self.start(inbox))?;
+        if let Some(status_callback) = status_callback {
+            self.lock().errors.late.set_status_callback(status_callback, |inbox| self.start(inbox))?;
         }
         Ok(())
     }
@@ -76,32 +76,32 @@ impl Shared {
     }
 
     /// Reports the status of the connection. No lock may be held.
-    pub(crate) fn tell_status(&self, status: Status) {
+    pub(crate) fn report_status(&self, status: Status) {
         status.report();
-        self.lock().errors.late.tell_status(status);
+        self.lock().errors.late.report_status(status);
     }
 
     /// Runs the callbacks: the body of their thread.
     fn run_callbacks(&self, inbox: &Receiver<Work>) {
-        crate::late::enter_callback_of(self.address());
-        let mut watcher = None;
+        crate::completion::enter_callback_of(self.address());
+        let mut status_callback = None;
         for work in inbox {
             match work {
-                Work::Watch(callback) => watcher = Some(callback),
-                Work::Status(status) => invoke(&mut watcher, status),
-                Work::Tell(listener, telling) => self.tell_now(&listener, telling),
-                Work::Dispose(callback) => crate::scope::drop_quietly(callback),
+                Work::SetStatusCallback(callback) => status_callback = Some(callback),
+                Work::Status(status) => invoke(&mut status_callback, status),
+                Work::Deliver(listener, report) => self.deliver(&listener, report),
+                Work::Dispose(callback) => crate::completion::drop_quietly(callback),
                 Work::Over => break,
             }
         }
         // A thread that waits for a callback to be dropped waits until the end of the connection at most.
         let listeners = self.lock().errors.late.take_listeners();
-        listeners.iter().for_each(|scope| scope.fall_silent());
+        listeners.iter().for_each(|scope| scope.remove_callback());
     }
 
-    fn tell_now(&self, listener: &Scope, telling: Telling) {
-        telling.report();
-        let error = telling.into_error();
+    fn deliver(&self, listener: &Scope, report: LateReport) {
+        report.report();
+        let error = report.into_error();
         let (calls, copy) = (error.calls().len() as u64, error.clone());
         // After a callback has panicked, it is still called with later errors.
         if !listener.invoke(error) {
@@ -109,10 +109,10 @@ impl Shared {
         }
         let mut state = self.lock();
         state.errors.late.delivered(calls);
-        self.go_on(&mut state);
+        self.drain_offline_queue(&mut state);
         state.admission.credit.wake_first();
         if state.errors.late.undelivered() == 0 {
-            state.lifetime.wake_bystanders();
+            state.lifetime.wake_close_waiters();
         }
         State::release(state);
     }
@@ -121,7 +121,7 @@ impl Shared {
     pub(super) fn check_over(&self, state: &mut State) {
         if state.lifetime.ended.is_some() && !state.completion.has_results() {
             if state.lifetime.abandoned.is_some() {
-                end::report_unheard(state);
+                end::report_unclaimed(state);
             }
             state.errors.late.finish();
         }
@@ -129,8 +129,8 @@ impl Shared {
 }
 
 /// Calls the status callback. One that panics is called again with the next status.
-fn invoke(watcher: &mut Option<StatusCallback>, status: Status) {
-    if let Some(callback) = watcher
+fn invoke(status_callback: &mut Option<StatusCallback>, status: Status) {
+    if let Some(callback) = status_callback
         && catch_unwind(AssertUnwindSafe(|| callback(status.clone()))).is_err()
     {
         tracing::error!(status = status.to_string(), "the status callback panicked");

@@ -1,6 +1,7 @@
 //! Reports to the doctor, if there is one.
 
-use super::{Shared, State, now};
+use super::{Shared, State};
+use crate::clock::now;
 use crate::doctor::{self, Diagnosis, Wait};
 use crate::error::Error;
 use draw_protocol::Request;
@@ -8,11 +9,11 @@ use draw_protocol::client::{CallSite, IssuedCall};
 use std::time::Instant;
 
 impl Shared {
-    /// Returns what the doctor has found by now.
+    /// Returns the diagnosis so far.
     pub(crate) fn diagnosis(&self) -> Option<Diagnosis> {
         let state = self.lock();
         let doctor = state.account.doctor.as_ref()?;
-        Some(doctor.diagnosis(state.errors.late.untaken(), now()))
+        Some(doctor.diagnosis(state.errors.late.kept_calls(), now()))
     }
 }
 
@@ -27,14 +28,14 @@ impl State {
         at: Option<Instant>,
     ) {
         if self.account.doctor.is_some() {
-            self.tell_call(number, request, place, at);
+            self.record_call(number, request, place, at);
         }
     }
 
-    /// Kept out of the path of every call, which then costs only a branch.
+    /// Separate from the path of every call, which then costs only a branch.
     #[cold]
     #[inline(never)]
-    fn tell_call(
+    fn record_call(
         &mut self,
         number: u64,
         request: &Request<'_>,
@@ -47,16 +48,16 @@ impl State {
     }
 
     /// Notes that a call was accepted into the offline queue.
-    pub(super) fn note_aside(&mut self, request: &Request<'_>, place: CallSite) {
+    pub(super) fn note_queued(&mut self, request: &Request<'_>, place: CallSite) {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.accepted(request, place);
         }
     }
 
     /// Notes that a call of the offline queue is made now.
-    pub(super) fn note_goes_on(&mut self, made: &IssuedCall, now: Instant) {
+    pub(super) fn note_dequeued(&mut self, made: &IssuedCall, now: Instant) {
         if let (Some(doctor), Some(place)) = (&mut self.account.doctor, made.place) {
-            doctor.goes_on(made.number, made.call.method(), place, now);
+            doctor.dequeued(made.number, made.call.method(), place, now);
         }
     }
 
@@ -86,8 +87,8 @@ impl State {
     pub(super) fn note_wait(&mut self, number: u64, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
             match self.offline.queue.get_mut(number) {
-                Some(aside) => doctor.answer_of_aside_waited_for(number, aside.method(), aside.place, now),
-                None => doctor.answer_waited_for(number, now),
+                Some(queued) => doctor.queued_answer_awaited(number, queued.method(), queued.place, now),
+                None => doctor.answer_awaited(number, now),
             }
         }
     }
@@ -95,7 +96,7 @@ impl State {
     /// Notes that a wait for credit begins.
     pub(super) fn note_turn(&mut self, turn: u64, request: &Request<'_>, place: CallSite, now: Instant) {
         if let Some(doctor) = &mut self.account.doctor {
-            doctor.credit_waited_for(turn, request.method(), place, now);
+            doctor.credit_awaited(turn, request.method(), place, now);
         }
     }
 
@@ -115,10 +116,10 @@ impl State {
         }
     }
 
-    /// Notes that late errors are about to be dropped, since the program has dropped everything that could take them.
-    pub(super) fn note_untold(&mut self) {
+    /// Notes that late errors are about to be dropped: the program has dropped every handle that could take them.
+    pub(super) fn note_unclaimed(&mut self) {
         if let Some(doctor) = &mut self.account.doctor {
-            doctor.nobody_told(self.errors.late.untaken());
+            doctor.unclaimed(self.errors.late.kept_calls());
         }
     }
 
@@ -127,15 +128,16 @@ impl State {
         if let Some(doctor) = &mut self.account.doctor {
             doctor.ended(self.completion.last_settled(), now);
         }
-        self.say_last_words(now);
+        self.print_last_diagnosis(now);
     }
 
-    /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done before `close` or
-    /// the drop of the last handle returns, since the process may end then.
-    pub(super) fn say_last_words(&mut self, now: Instant) {
+    /// Prints the last diagnosis, if the connection has ended and the program has closed or dropped it. This is done
+    /// before `close` or the drop of the last handle returns, since the process may end then.
+    pub(super) fn print_last_diagnosis(&mut self, now: Instant) {
         if self.lifetime.ended.is_some()
             && (self.lifetime.closing.is_some() || self.lifetime.abandoned.is_some())
-            && let Some(diagnosis) = self.account.doctor.as_mut().and_then(|doctor| doctor.last_words(now))
+            && let Some(diagnosis) =
+                self.account.doctor.as_mut().and_then(|doctor| doctor.last_diagnosis(now))
         {
             doctor::print(&diagnosis);
         }

@@ -1,12 +1,11 @@
 //! The end of a connection: by `close`, with its last handle, or because it is lost.
 
-use super::{ReplyState, Shared, State, now};
-use crate::blocking::wait::wait_until;
-use crate::error::{Error, Late, Lost, Outcome, Result};
-use crate::late::{Failed, LateError, Telling};
-use crate::limits;
-use crate::say;
-use crate::scope::Scope;
+use super::{Shared, State};
+use crate::block_on::block_on_until;
+use crate::clock::now;
+use crate::completion::{Failed, LateReport, ReplyState, Scope};
+use crate::error::{Error, Late, LateError, Lost, Outcome, Result};
+use crate::{limits, stderr};
 use draw_protocol::client::{GivenUp, IssuedCall};
 use draw_protocol::text::excerpt;
 use std::collections::HashMap;
@@ -38,15 +37,15 @@ impl Shared {
         let begun = self.give_up(state, begun, &unknown, now);
         let mut unsent = self.give_up(state, unsent, &rejected, now);
         state.settle();
-        self.tell_lost(state, begun, &unknown);
-        self.tell_dropped(state);
-        unsent.extend(self.give_up_aside(state, &rejected, now));
-        self.tell_lost(state, unsent, &rejected);
-        // Not before: errors that nothing is left to take are then printed together.
+        self.report_lost(state, begun, &unknown);
+        self.report_dropped(state);
+        unsent.extend(self.give_up_queued(state, &rejected, now));
+        self.report_lost(state, unsent, &rejected);
+        // Set only now: errors that the program can no longer take are then printed together.
         state.lifetime.ended = Some(reason);
         self.keep_results(state);
         if state.lifetime.abandoned.is_some() {
-            report_unheard(state);
+            report_unclaimed(state);
         }
         state.note_end(now);
         state.take_waiting().for_each(Waker::wake);
@@ -78,20 +77,20 @@ impl Shared {
     }
 
     /// Reports calls that have failed with the connection. Each callback is called once, with all of its calls.
-    pub(super) fn tell_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
-        let (mut places, mut tellings) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
+    pub(super) fn report_lost(&self, state: &mut State, lost: Vec<Failed>, error: &Error) {
+        let (mut places, mut reports) = (HashMap::new(), Vec::<(Option<Arc<Scope>>, Vec<_>, Vec<_>)>::new());
         for Failed { call, tag, .. } in lost {
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
             let place = *places.entry(listener.map(Arc::as_ptr)).or_insert_with(|| {
-                tellings.push((listener.cloned(), Vec::new(), Vec::new()));
-                tellings.len() - 1
+                reports.push((listener.cloned(), Vec::new(), Vec::new()));
+                reports.len() - 1
             });
-            tellings[place].1.push(call);
-            tellings[place].2.push(tag.span.clone());
+            reports[place].1.push(call);
+            reports[place].2.push(tag.span.clone());
             state.errors.deferred.drop(tag);
         }
-        for (listener, calls, spans) in tellings {
-            self.pass_on(state, listener, Telling::new(LateError::lost(calls, error.clone()), spans));
+        for (listener, calls, spans) in reports {
+            self.pass_on(state, listener, LateReport::new(LateError::lost(calls, error.clone()), spans));
         }
     }
 
@@ -99,7 +98,7 @@ impl Shared {
     /// itself does not wait for that.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let mut state = self.lock();
-        if let Some(error) = state.stands_in() {
+        if let Some(error) = state.stand_in_error() {
             return Poll::Ready(Err(error));
         }
         if let Some(reason) = state.lifetime.ended.clone()
@@ -113,7 +112,7 @@ impl Shared {
                 }
             });
         }
-        state.lifetime.add_bystander(cx.waker());
+        state.lifetime.add_close_waiter(cx.waker());
         Poll::Pending
     }
 
@@ -129,48 +128,48 @@ impl Shared {
 
     /// Returns whether this is the thread of this connection's callbacks.
     pub(crate) fn is_callback(&self) -> bool {
-        crate::late::is_callback_of(self.address())
+        crate::completion::is_callback_of(self.address())
     }
 }
 
-/// Prints the late errors that nothing is left to take, and reports them as an event. The program may end as soon as the last handle is
-/// dropped, so this is done before.
-pub(super) fn report_unheard(state: &mut State) {
-    state.note_untold();
+/// Prints the late errors that the program can no longer take, and emits them as an event. The program may end as soon
+/// as the last handle is dropped, so this is done before.
+pub(super) fn report_unclaimed(state: &mut State) {
+    state.note_unclaimed();
     if let Some(late) = state.errors.late.take_kept() {
-        // A program that `sync` has told of the loss knows what it means for the calls before.
+        // A `sync` has returned that the connection is lost: the program knows what that means for the calls before.
         let is_loss = |late: &LateError| matches!(late.error(), Error::Disconnected { .. });
-        if !(state.errors.is_loss_told && late.errors().iter().all(is_loss)) {
-            say::say(&untold(&late));
+        if !(state.errors.is_loss_reported && late.errors().iter().all(is_loss)) {
+            stderr::print(&untold(&late));
         }
-        state.errors.deferred.report_unheard(late);
+        state.errors.deferred.report_unclaimed(late);
     }
 }
 
 fn untold(late: &Late) -> String {
     let (total, first) = (late.total(), late.errors().first());
-    let calls = if total == 1 { "call" } else { "calls" };
+    let calls = if total == 1 { "call failed and was" } else { "calls failed and were" };
     let first = first.map(|first| excerpt(&first.to_string(), LONGEST)).unwrap_or_default();
     let which = if total == 1 { "" } else { "the first: " };
     format!(
-        "draw-client: {total} {calls} failed and nobody was told: {which}{first}\n\
-         draw-client: to hear of it, set `on_error` of `ConnectOptions`, or call `sync` or `close` before the display is dropped\n"
+        "draw-client: {total} {calls} not reported: {which}{first}\n\
+         draw-client: to receive such errors, set `on_error` of `ConnectOptions`, or call `sync` or `close` before the display is dropped\n"
     )
 }
 
 impl Shared {
     /// Is ready when the callbacks have been called with everything.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_delivered(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if state.errors.late.undelivered() == 0 {
             return Poll::Ready(());
         }
-        state.lifetime.add_bystander(cx.waker());
+        state.lifetime.add_close_waiter(cx.waker());
         Poll::Pending
     }
 
-    /// Ends the connection because its driver was dropped. The process may be about to end too, so callbacks that nothing else waits
-    /// for are given time to run.
+    /// Ends the connection because its driver was dropped. The process may be about to end too, so callbacks that
+    /// nothing else waits for get time to run.
     pub(crate) fn end_with_driver(&self) {
         let is_last = {
             let state = self.lock();
@@ -179,17 +178,17 @@ impl Shared {
         self.end(Lost::DriverGone);
         if is_last && !self.is_callback() {
             let deadline = Instant::now() + limits::FAREWELL;
-            if wait_until(poll_fn(|cx| self.poll_told(cx)), deadline).is_none() {
+            if block_on_until(poll_fn(|cx| self.poll_delivered(cx)), deadline).is_none() {
                 self.report_undelivered();
             }
         }
     }
 
-    /// Prints that calls were made after a fork and not drawn, whose callers were not told.
+    /// Prints that calls were made after a fork and not drawn, and that no error was returned for them.
     #[cold]
-    pub(crate) fn tell_unseen(&self, calls: u64) {
+    pub(crate) fn report_unseen_calls(&self, calls: u64) {
         let forked = self.owner.forked();
-        say::say(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
+        stderr::print(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
     }
 
     /// Prints that an error callback does not return, and is no longer waited for.
@@ -197,8 +196,8 @@ impl Shared {
     pub(crate) fn report_undelivered(&self) {
         let calls = self.lock().errors.late.undelivered();
         if calls > 0 {
-            say::say(&format!(
-                "draw-client: an error callback has not come to its end; it was to hear of {calls} calls that failed\n"
+            stderr::print(&format!(
+                "draw-client: an error callback has not returned; the errors of {calls} calls are not reported\n"
             ));
         }
     }
@@ -209,9 +208,9 @@ impl State {
     pub(crate) fn abandon(&mut self, now: Instant) {
         self.lifetime.abandoned = Some(now);
         if self.lifetime.ended.is_some() {
-            report_unheard(self);
+            report_unclaimed(self);
         }
-        self.say_last_words(now);
+        self.print_last_diagnosis(now);
         self.wake_driver();
         self.end_delay();
     }
@@ -219,16 +218,17 @@ impl State {
     /// Begins to close: no call is accepted from now on, not even one that waits for credit.
     pub(crate) fn close(&mut self, now: Instant) {
         self.lifetime.closing.get_or_insert(now);
-        self.say_last_words(now);
-        self.admission.pace.check_next();
+        self.print_last_diagnosis(now);
+        self.admission.batching.stop_joining();
         self.admission.credit.wake_all();
         self.wake_driver();
         self.end_delay();
     }
 
-    /// Takes everybody who waits for anything. Those in the queue for credit keep their places, and give them up themselves.
+    /// Takes the wakers of everything that waits. Calls in the queue for credit keep their places, and give them up
+    /// themselves.
     pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waker> {
         let (credit, waiters) = (self.admission.credit.wakers(), self.completion.waiters.drain());
-        credit.chain(waiters).chain(self.lifetime.bystanders.drain(..))
+        credit.chain(waiters).chain(self.lifetime.close_waiters.drain(..))
     }
 }

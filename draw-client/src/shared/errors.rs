@@ -1,7 +1,7 @@
 //! Delivery of errors that no reply returns.
 
 use super::deferred::Deferred;
-use crate::late::LateQueue;
+use crate::completion::LateQueue;
 
 /// Late errors, from when a call has failed until a callback, `sync` or `close` has reported it. An error is in `late` or has been
 /// reported; code of the program never runs while the lock is held, but is put into `deferred`, which `State::release` runs.
@@ -10,7 +10,7 @@ pub(crate) struct ErrorDelivery {
     pub(crate) late: LateQueue,
     pub(super) deferred: Deferred,
     /// Whether a `sync` has returned that the connection is lost.
-    pub(crate) is_loss_told: bool,
+    pub(crate) is_loss_reported: bool,
 }
 
 impl ErrorDelivery {

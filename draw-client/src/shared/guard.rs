@@ -1,4 +1,4 @@
-//! The lock of the state, and stand-ins where the state may not be used.
+//! The lock of the state, and stand-ins where the state must not be used.
 
 use super::{Shared, State};
 use crate::error::{Error, Lost, Outcome};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 /// How long a thread that is inside of another connection waits for the lock of this one. The lock is held for microseconds, and
 /// longer only if threads wait for each other.
-const STUCK: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often locking the state is tried in a process that was forked, where the thread that holds it may not exist.
-const TRIES: usize = 1_000;
+/// How often locking the state is tried in a forked process, where the thread that holds it may not exist.
+const LOCK_TRIES: usize = 1_000;
 
 /// The locked state. The lock is given back before the thread counts as outside, so a signal in between finds it free.
 pub(crate) struct Guard<'a> {
@@ -44,12 +44,12 @@ impl DerefMut for Guard<'_> {
     }
 }
 
-/// Stand-ins for the state where it may not be used.
+/// Stand-ins for the state where it must not be used.
 #[derive(Default)]
 pub(super) struct StandIns {
-    /// For a process that was forked, where the thread that held the lock may not exist.
+    /// For a forked process, where the thread that held the lock may not exist.
     forked: StandIn,
-    /// For a thread that has the lock already.
+    /// For a thread that holds the lock already.
     reentrant: StandIn,
 }
 
@@ -105,7 +105,7 @@ impl Shared {
         if self.owner.is_other() {
             return self.stand_ins.forked.lock(&self.owner.forked());
         }
-        let Some(mut state) = outer.wait_for(&self.state, self.mark, STUCK) else {
+        let Some(mut state) = outer.wait_for(&self.state, self.mark, LOCK_TIMEOUT) else {
             return self.stand_ins.reentrant.lock(&Lost::Reentrant);
         };
         self.note_dropped(&mut state);
@@ -117,12 +117,13 @@ impl Shared {
         self.owner.is_other()
     }
 
-    /// Abandons the state, if this process was forked and has not noticed before. Returns how many calls it may have made since.
-    pub(crate) fn leave_if_forked(&self) -> Option<u64> {
+    /// Detaches from the state, if this process was forked and has not noticed before. Returns how many calls it may
+    /// have made since.
+    pub(crate) fn detach_if_forked(&self) -> Option<u64> {
         if !self.is_forked() || self.stand_ins.forked.is_used() {
             return None;
         }
-        let state = (0..TRIES).find_map(|_| {
+        let state = (0..LOCK_TRIES).find_map(|_| {
             let inside = Inside::enter(self.mark);
             let state = try_lock(&self.state);
             if state.is_none() {
@@ -130,13 +131,13 @@ impl Shared {
             }
             state.map(|state| Guard::of(inside, state))
         });
-        Some(state.map_or(0, |state| self.leave(state)))
+        Some(state.map_or(0, |state| self.detach(state)))
     }
 
-    /// Abandons the state in a process that was forked: its lock is never given back. Wakers are kept for the driver. Returns how many
-    /// calls may have been made since the fork.
+    /// Detaches from the state in a forked process: its lock is never given back. Wakers are kept for the driver.
+    /// Returns how many calls may have been made since the fork.
     #[cold]
-    pub(super) fn leave(&self, state: Guard<'_>) -> u64 {
+    pub(super) fn detach(&self, state: Guard<'_>) -> u64 {
         let Guard { mut state, _inside } = state;
         self.stand_ins
             .forked
@@ -150,10 +151,10 @@ impl Shared {
         unseen
     }
 
-    /// Abandons the state with the driver, in a process that was forked, and wakes everything that waits.
+    /// Detaches the driver in a forked process, and wakes everything that waits.
     #[cold]
-    pub(crate) fn leave_with_driver(&self) {
-        self.leave_if_forked();
+    pub(crate) fn detach_with_driver(&self) {
+        self.detach_if_forked();
         let woken =
             std::mem::take(&mut self.stand_ins.forked.lock(&self.owner.forked()).completion.waiters.woken);
         woken.into_iter().for_each(Waker::wake);
@@ -163,7 +164,7 @@ impl Shared {
 impl State {
     /// Returns the error of a call that was made before, if this is a stand-in.
     #[inline]
-    pub(super) fn stands_in(&self) -> Option<Error> {
+    pub(super) fn stand_in_error(&self) -> Option<Error> {
         match &self.lifetime.ended {
             Some(Lost::Reentrant) => Some(Error::WouldDeadlock { in_callback: false }),
             Some(reason @ Lost::Forked { .. }) => {
@@ -177,11 +178,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now;
     use crate::error::DisconnectReason;
     use crate::process::Owner;
-    use crate::reconnect::{self, NEVER};
-    use crate::shared::now;
-    use crate::writer::Writer;
+    use crate::reconnect;
+    use crate::reconnect::NEVER;
+    use crate::transport::Writer;
     use draw_printer::Printer;
     use draw_protocol::Hello;
     use draw_protocol::client::Connection;
@@ -193,7 +195,7 @@ mod tests {
         Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1), reconnect)
     }
 
-    /// Does this on a thread of its own, which is to come to its end.
+    /// Runs this on a thread of its own, and fails if it does not end.
     fn soon(what: impl FnOnce() + Send + 'static) {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
@@ -210,13 +212,13 @@ mod tests {
             let own = shared.lock();
             let first = shared.lock();
             let second = shared.lock();
-            let told = [own.stands_in(), first.stands_in(), second.stands_in()];
+            let told = [own.stand_in_error(), first.stand_in_error(), second.stand_in_error()];
             assert!(
                 matches!(told, [None, Some(Error::WouldDeadlock { .. }), Some(Error::WouldDeadlock { .. })]),
                 "{told:?}"
             );
             drop((second, first, own));
-            assert!(shared.lock().stands_in().is_none(), "it goes on");
+            assert!(shared.lock().stand_in_error().is_none(), "it goes on");
         });
     }
 
@@ -225,11 +227,11 @@ mod tests {
         soon(|| {
             let mut shared = shared();
             shared.owner = Owner::elsewhere();
-            assert_eq!(shared.leave_if_forked(), Some(0));
-            assert_eq!(shared.leave_if_forked(), None, "it is known");
+            assert_eq!(shared.detach_if_forked(), Some(0));
+            assert_eq!(shared.detach_if_forked(), None, "it is known");
             let (first, second) = (shared.lock(), shared.lock());
             for state in [&first, &second] {
-                let told = state.stands_in();
+                let told = state.stand_in_error();
                 assert!(
                     matches!(told, Some(Error::Disconnected { reason: DisconnectReason::Forked { .. }, .. })),
                     "{told:?}"
@@ -248,7 +250,7 @@ mod tests {
                 scope.spawn(|| {
                     let _inside = a.lock();
                     tell.send(()).expect("it is waited for");
-                    assert!(b.lock().stands_in().is_none());
+                    assert!(b.lock().stand_in_error().is_none());
                 });
                 told.recv().expect("the other thread is inside");
                 drop(held);

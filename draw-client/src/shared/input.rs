@@ -1,9 +1,9 @@
 //! Handles what the display sends: results, and the end of an outage.
 
-use super::{ReplyState, Shared, State, now};
-use crate::error::{Error, Lost};
-use crate::late::Failed;
-use crate::status::{Picture, Status};
+use super::{Shared, State};
+use crate::clock::now;
+use crate::completion::{Failed, ReplyState};
+use crate::error::{Error, Lost, Picture, Status};
 use draw_protocol::client::Event;
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ impl Shared {
         };
         state.settle();
         state.note_done(now);
-        self.go_on(state);
+        self.drain_offline_queue(state);
         self.keep_results(state);
         state.completion.wake_settled();
         state.admission.credit.wake_first();
@@ -56,8 +56,8 @@ impl Shared {
                 // A session that is resumed has lost no call.
                 let error = Error::SessionLost { picture: picture.unwrap_or(Picture::Kept) };
                 let dropped = self.give_up(state, lost, &error, now);
-                self.tell_lost(state, dropped, &error);
-                self.tell_dropped(state);
+                self.report_lost(state, dropped, &error);
+                self.report_dropped(state);
             }
             // `connect` looks for it itself, unless the first `hello` was sent more than once.
             Event::Welcome if state.handle_connected(now) => state.offline.resumed = Some(Status::Resumed),

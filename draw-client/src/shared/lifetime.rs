@@ -1,4 +1,4 @@
-//! Whether calls can be made, and who waits for the end.
+//! The life of a connection: whether calls can be made, and what waits for its end.
 
 use crate::error::{Error, Lost, Outcome};
 use crate::limits;
@@ -14,8 +14,8 @@ pub(crate) struct Lifetime {
     pub(super) closing: Option<Instant>,
     /// When the last handle was dropped.
     pub(super) abandoned: Option<Instant>,
-    /// Who waits in `close` for the end, and for the callbacks to have been called.
-    pub(super) bystanders: Vec<Waker>,
+    /// Wakers of `close`, which waits for the end and for the callbacks.
+    pub(super) close_waiters: Vec<Waker>,
 }
 
 impl Lifetime {
@@ -33,25 +33,25 @@ impl Lifetime {
     }
 
     /// Returns whether the program still uses the display.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(super) fn is_in_use(&self) -> bool {
         self.closing.is_none() && self.abandoned.is_none()
     }
 
-    /// Returns whether this side wants the connection to end, when it must at the latest, and how long that is.
-    pub(crate) fn farewell(&self, timeout: Duration) -> Option<(Instant, Duration)> {
+    /// Returns the deadline by which the connection must end and how long that is, if this side wants it to end.
+    pub(crate) fn shutdown_deadline(&self, timeout: Duration) -> Option<(Instant, Duration)> {
         let abandoned = self.abandoned.map(|since| (since + limits::FAREWELL, limits::FAREWELL));
         let closing = self.closing.map(|since| (since + timeout, timeout));
         abandoned.into_iter().chain(closing).min()
     }
 
-    pub(super) fn add_bystander(&mut self, waker: &Waker) {
-        // Polled again and again beside something else, it still waits once.
-        if !self.bystanders.iter().any(|bystander| bystander.will_wake(waker)) {
-            self.bystanders.push(waker.clone());
+    pub(super) fn add_close_waiter(&mut self, waker: &Waker) {
+        // A task that polls `close` again and again is in the list once.
+        if !self.close_waiters.iter().any(|waiter| waiter.will_wake(waker)) {
+            self.close_waiters.push(waker.clone());
         }
     }
 
-    pub(super) fn wake_bystanders(&mut self) {
-        self.bystanders.drain(..).for_each(Waker::wake);
+    pub(super) fn wake_close_waiters(&mut self) {
+        self.close_waiters.drain(..).for_each(Waker::wake);
     }
 }

@@ -1,17 +1,15 @@
-//! Calls that are made during an outage or, where the oldest are dropped, while the display is behind.
+//! Accepts calls during an outage or, with [`WhileOffline::DropOldest`], while the display is behind, and sends them
+//! later.
 //!
-//! Where the oldest are dropped, calls wait in the [`OfflineQueue`] and not in the machine: what the machine has numbered for the display
-//! cannot be taken back, and it may be full of what was sent before. They go on to it in order, when there is another connection or
-//! credit. Until all of them have, no other call is made, so that none overtakes them.
+//! With that policy, calls wait in the offline queue and not in the machine: what the machine has numbered for the
+//! display cannot be taken back, and it may be full of what was sent before. They are sent in order, when there is
+//! another connection or credit. Until all of them are, no other call is made, so that none overtakes them.
 
-use super::admission::Admitted;
-use super::offline_queue::{OfflineQueue, Waiting};
-use super::{Guard, ReplyState, Shared, State, now};
-use crate::error::{Error, Result};
-use crate::late::{Dropped, Failed, FailedCall, is_callback_of};
-use crate::options::WhileOffline;
-use crate::scope::{Caller, Tag};
-use crate::status::Status;
+use super::{Guard, Shared, State};
+use crate::admission::{Admitted, Waiting, WhileOffline};
+use crate::clock::now;
+use crate::completion::{Caller, Failed, ReplyState, Tag, is_callback_of};
+use crate::error::{Error, FailedCall, Result};
 use draw_protocol::Request;
 use draw_protocol::client::IssuedCall;
 use draw_protocol::reconnect::Progress;
@@ -19,46 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Span;
 
-/// The calls that the machine has not been given, and what was dropped of them. The numbers in `queue` are above those of all calls of
-/// the machine. `dropped` and `dropped_calls` are reported before anything that ends the outage.
-#[derive(Default)]
-pub(crate) struct Offline {
-    /// What happens to calls during an outage.
-    pub(crate) policy: WhileOffline,
-    pub(super) queue: OfflineQueue,
-    /// How many calls were dropped since the connection was lost, and those that become late errors.
-    dropped_calls: u64,
-    dropped: Dropped,
-    /// A display that was behind has caught up, and the program has not been told what was dropped meanwhile.
-    has_caught_up: bool,
-    /// There is another connection, and the program has not been told.
-    pub(super) resumed: Option<Status>,
-}
-
-impl Offline {
-    /// Returns what the program is told of the calls that were dropped.
-    pub(crate) fn take_dropped(&mut self) -> Option<Status> {
-        self.has_caught_up = false;
-        let calls = std::mem::take(&mut self.dropped_calls);
-        (calls > 0).then_some(Status::Dropped { calls })
-    }
-
-    /// Returns whether an outage, or the time of a display that was behind, is over and the program has not been told.
-    pub(crate) fn has_news(&self) -> bool {
-        self.has_caught_up || self.resumed.is_some()
-    }
-
-    /// Returns what the program is told then, in order: what was dropped, and that there is another connection.
-    pub(crate) fn take_news(&mut self) -> [Option<Status>; 2] {
-        let resumed = self.resumed.take();
-        [self.take_dropped(), resumed]
-    }
-}
-
 impl Shared {
     /// Accepts a call into the offline queue, and returns its number. Older ones may be dropped for it.
     #[cold]
-    pub(super) fn set_aside(
+    pub(super) fn enqueue_offline(
         &self,
         mut state: Guard<'_>,
         request: &Request<'_>,
@@ -81,7 +43,7 @@ impl Shared {
             Tag { scope: inner, span: span.cloned() },
         );
         state.account.stats.calls += 1;
-        state.note_aside(request, caller.place);
+        state.note_queued(request, caller.place);
         while let Some(oldest) = state.offline.queue.overflow() {
             self.drop_call(&mut state, oldest);
         }
@@ -100,7 +62,7 @@ impl Shared {
             let tag = &oldest.tag;
             let listener = tag.scope.as_ref().unwrap_or(&self.outermost).listener();
             let last = state.last_number();
-            let call = || FailedCall::new(oldest.made(), last, tag, now());
+            let call = || FailedCall::new(oldest.made(), last, tag.path(), now());
             state.offline.dropped.add(listener, tag.span.as_ref(), call);
             state.errors.deferred.drop(oldest.tag);
             return;
@@ -132,25 +94,25 @@ impl Shared {
     }
 
     /// Reports the late errors of calls that were dropped: the outage is over, or the display has caught up.
-    pub(super) fn tell_dropped(&self, state: &mut State) {
-        for (listener, telling) in state.offline.dropped.take() {
-            self.pass_on(state, listener, telling);
+    pub(super) fn report_dropped(&self, state: &mut State) {
+        for (listener, report) in state.offline.dropped.take() {
+            self.pass_on(state, listener, report);
         }
     }
 
     /// Makes calls of the offline queue, as far as there is credit.
     #[inline]
-    pub(super) fn go_on(&self, state: &mut State) {
+    pub(super) fn drain_offline_queue(&self, state: &mut State) {
         if !state.offline.queue.is_empty()
             && state.reconnect.outage().is_none()
             && state.lifetime.ended.is_none()
         {
-            self.empty_queue(state);
+            self.send_queued(state);
         }
     }
 
     #[cold]
-    fn empty_queue(&self, state: &mut State) {
+    fn send_queued(&self, state: &mut State) {
         let now = now();
         loop {
             let undelivered = state.errors.undelivered();
@@ -162,15 +124,15 @@ impl Shared {
             };
             let Some(first) = state.offline.queue.pop() else { break };
             if first.method().is_barrier() {
-                // It returns what failed before it.
-                self.tell_dropped(state);
+                // A barrier returns what failed before it.
+                self.report_dropped(state);
             }
             match made {
                 Ok(made) => {
                     let (number, reply, span) = (first.number, first.reply, first.tag.span.as_ref());
                     let scope = first.tag.scope.as_ref().unwrap_or(&self.outermost);
                     state.completion.accept_numbered(made, number, reply, scope, span);
-                    state.note_goes_on(&first.made(), now);
+                    state.note_dequeued(&first.made(), now);
                     state.errors.deferred.drop(first.tag);
                 }
                 Err(fault) => {
@@ -179,9 +141,9 @@ impl Shared {
             }
         }
         if state.offline.queue.is_empty() {
-            self.tell_dropped(state);
+            self.report_dropped(state);
             state.offline.has_caught_up = state.offline.dropped_calls > 0;
-            // What follows has the next number, although this one's call may never have been made.
+            // The next call has the next number, although the last one may never have been made.
             let next = state.machine.last_call() + 1;
             let number = state.offline.queue.last_number() + 1;
             state.completion.continue_at(next, number);
@@ -190,8 +152,9 @@ impl Shared {
         state.wake_driver();
     }
 
-    /// Fails the calls of the offline queue, since there will be no other connection. They have certainly not been sent.
-    pub(super) fn give_up_aside(&self, state: &mut State, error: &Error, now: Instant) -> Vec<Failed> {
+    /// Fails the calls of the offline queue, since there will be no other connection. They have certainly not been
+    /// sent.
+    pub(super) fn give_up_queued(&self, state: &mut State, error: &Error, now: Instant) -> Vec<Failed> {
         let mut dropped = Vec::new();
         while let Some(waiting) = state.offline.queue.pop() {
             let made = waiting.made();
@@ -232,9 +195,9 @@ impl State {
 
     /// Notes that the connection is lost, and that there may be another.
     pub(crate) fn handle_outage(&mut self) {
-        self.admission.pace.check_next();
+        self.admission.batching.stop_joining();
         if self.offline.policy != WhileOffline::Wait {
-            // Those that wait for credit need not wait any longer.
+            // Calls that wait for credit need not wait any longer.
             self.admission.credit.wake_all();
         }
     }
@@ -247,7 +210,7 @@ impl State {
     /// Returns what the connection has achieved, and whether another would have anything to do.
     pub(crate) fn progress(&self, timeout: Duration) -> Progress {
         let (is_busy, is_needed) =
-            (!self.is_idle(), !self.is_idle() || self.lifetime.farewell(timeout).is_none());
+            (!self.is_idle(), !self.is_idle() || self.lifetime.shutdown_deadline(timeout).is_none());
         Progress { is_busy, is_needed, ..self.machine.progress() }
     }
 }
@@ -255,9 +218,9 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::completion::Scope;
     use crate::error::{DisconnectReason, Lost};
     use crate::reconnect;
-    use crate::scope::Scope;
     use draw_protocol::client::Connection;
     use draw_protocol::reconnect::Policy;
     use draw_protocol::{Color, Hello};

@@ -1,9 +1,10 @@
 //! Results of replies, from when they are awaited until they are dropped.
 
-use super::{ReplyState, Shared, State, now};
+use super::{Shared, State};
+use crate::clock::now;
+use crate::completion::{Failed, ReplyState};
 use crate::doctor;
 use crate::error::{Error, Outcome, Result};
-use crate::late::Failed;
 use draw_protocol::Answer;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -19,10 +20,10 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
         let mut state = self.lock();
-        if let Some(error) = state.stands_in() {
+        if let Some(error) = state.stand_in_error() {
             return Poll::Ready(Err(error));
         }
-        state.admission.pace.answer_waited_for();
+        state.admission.batching.answer_awaited();
         if state.completion.is_done(number) {
             state.completion.waiters.remove(number);
             state.note_answered(number);
@@ -36,7 +37,7 @@ impl Shared {
         }
         let now = now();
         if deadline.is_none() && self.owner.is_other() {
-            self.leave(state);
+            self.detach(state);
             return Poll::Ready(Err(self.owner.refuse(Outcome::Unknown)));
         }
         let until = match *deadline {
@@ -76,7 +77,7 @@ impl Shared {
     /// Does the same for a call that is done, or was dropped.
     pub(super) fn forget_result(&self, state: &mut State, number: u64, reply: ReplyState) {
         match self.take_result(state, number) {
-            // It has returned that the outcome is unknown: see `ReplyState::TimedOut`.
+            // The reply has returned that the outcome is unknown: see `ReplyState::TimedOut`.
             Some(Err(failed))
                 if reply == ReplyState::TimedOut && matches!(failed.error, Error::Disconnected { .. }) =>
             {

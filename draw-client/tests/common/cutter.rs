@@ -1,4 +1,4 @@
-//! A network that fails: a relay that cuts each connection after so many bytes.
+//! A relay that cuts each connection after a number of bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

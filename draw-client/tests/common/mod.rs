@@ -1,4 +1,4 @@
-//! What the tests of the clients share: a real server, and the clients behind one trait.
+//! Shared by the tests of the clients: a real server, and the clients behind one trait.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 

@@ -1,4 +1,4 @@
-//! Servers that are moved by hand, in memory and over real sockets.
+//! Servers that a test drives step by step, in memory and over real sockets.
 
 use draw_client::{Color, ConnectOptions, Display};
 use draw_protocol::server::{Config, Connection, Step};

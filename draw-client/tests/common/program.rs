@@ -1,4 +1,4 @@
-//! A test that runs itself as a program of its own: what it prints, and how it ends.
+//! Runs a test as a program of its own, and returns its output and status.
 
 use super::DEADLINE;
 use std::process::{Child, Command, Output, Stdio};

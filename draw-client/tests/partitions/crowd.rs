@@ -1,4 +1,4 @@
-//! Many programs at once, over a network that fails by chance: of a seed, which says everything that happens.
+//! Many programs at once, over a network that fails at random: a seed determines everything that happens.
 
 use crate::programs::{Ears, Told, assert_scribbled, scribble};
 use crate::world::{DISPLAY, End, Failure, Network, World};

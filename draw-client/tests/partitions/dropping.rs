@@ -1,4 +1,4 @@
-//! A program that draws on while its display is gone, and keeps what is newest.
+//! A program that continues to draw while its display is offline, and keeps the newest calls.
 
 use crate::programs::{COUNTS, Ears, ONE, Told, count_of};
 use crate::world::{DISPLAY, End, Failure, Network, World};

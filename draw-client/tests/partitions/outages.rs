@@ -1,4 +1,4 @@
-//! One program, and one outage of some length in the middle of what it does.
+//! One program, and one outage of some length in the middle of its calls.
 
 use crate::programs::{COUNTS, Ears, ONE, PROGRAMS, Program, SIDE, Told, assert_shown, count, run};
 use crate::world::{End, Failure, World};

@@ -1,4 +1,5 @@
-//! What programs do while the network fails, and what a display shows if each of their calls was executed once, in order.
+//! The calls that programs make while the network fails, and the picture of a display if each was executed once, in
+//! order.
 
 use crate::world::World;
 use display_server::Display as Screen;

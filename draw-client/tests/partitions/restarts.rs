@@ -1,4 +1,4 @@
-//! A display that ends without a word and begins anew, and a program that does not come back.
+//! A display that ends abruptly and is restarted, and a program that does not return.
 
 use crate::programs::{COUNTS, Ears, ONE, Told, count, scribble};
 use crate::world::{DISPLAY, End, Network, World};

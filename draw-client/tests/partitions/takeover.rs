@@ -1,4 +1,4 @@
-//! A connection that one end believes in while the other has another already.
+//! A connection that one end keeps while the other has another already.
 
 use crate::programs::{COUNTS, ONE, count};
 use crate::world::{End, Failure, World};

@@ -1,8 +1,8 @@
 //! A display, programs that draw on it, and a network between them that fails, all in one thread and in virtual time.
 //!
-//! The network is turmoil's. It loses packets without sending them again, so a connection that has lost one is dead for
-//! good, and neither end hears of it: what a system does about that, [`Network::give_up`] does. Calls must not be made in
-//! callbacks: these run on a thread of their own, where there is no such network.
+//! The network is turmoil's. It loses packets without sending them again, so a connection that has lost one is dead,
+//! and neither end learns of it: [`Network::give_up`] does what a system does about that. Calls must not be made in
+//! callbacks, which run on a thread of their own, where there is no such network.
 
 use display_server::{Display as Screen, Server, ServerOptions};
 use draw_client::{Color, Size};
