@@ -1,7 +1,7 @@
 //! The displays of a server, by name.
 //!
 //! The first message of a connection selects one of them. Displays share the resources of the server (places, memory,
-//! processor time, the thread for digests) and nothing else: each [`Canvas`] has its own framebuffer, pointer,
+//! processor time, the thread for digests) and nothing else: each `Canvas` has its own framebuffer, pointer,
 //! counters, sessions and journal. Uses the canvas and the windows.
 
 use crate::canvas::display::Display;

@@ -1,8 +1,8 @@
 //! The protocols that clients speak, each in a folder of its own.
 //!
-//! A door turns bytes into calls on a [canvas](crate::canvas): a parser or state machine without I/O, and one task for each connection. It
-//! draws through a [`Caller`](crate::canvas::Caller), asks the [`budget`](crate::resources::budget) before its buffers grow, does as much
-//! in a turn as [`fairness`](crate::resources::fairness) allows, and closes by way of the [`transport`](crate::transport). A door uses
+//! A door turns bytes into calls on a canvas: a parser or state machine without I/O, and one task for each connection. It
+//! draws through a `Caller`, asks the `budget` before its buffers grow, does as much
+//! in a turn as `fairness` allows, and closes by way of the `transport`. A door uses
 //! nothing of another door. [`Server`](crate::Server) accepts the clients of all doors and counts them together.
 
 pub(crate) mod native;

@@ -1,7 +1,7 @@
 //! Pixelflut: a line of text for each pixel, as many public drawing walls speak it.
 //!
 //! [`parser`] reads the lines. Each connection is a task that executes lines in turns, as a native connection does, and
-//! draws neighbouring pixels as one batch. A connection holds at most [`MOST`] bytes and a read buffer, which fits into
+//! draws neighbouring pixels as one batch. A connection holds at most `MOST` bytes and a read buffer, which fits into
 //! what every connection may hold without a grant; only a larger read buffer is asked for.
 //!
 //! Pixelflut has no sessions and no errors: wrong lines and pixels outside are counted and ignored. While a client does
