@@ -69,29 +69,31 @@ impl Connection {
     /// # Errors
     /// A fault, if certainly no display can execute it: see [`Request::check`]. Nothing is sent then.
     pub fn call(&mut self, request: &Request<'_>, origin: impl Into<Origin>) -> Result<u64, Fault> {
-        self.make(request, origin.into(), None)
+        let origin = origin.into();
+        let Some(pixel) = single(request) else { return self.make(request, origin, None) };
+        if self.session.welcome.is_none() {
+            return Err(not_welcomed());
+        }
+        let Origin { at: now, place } = origin;
+        // A call that is made later gets a request of its own: ages and deadlines are counted from its time.
+        let is_late = self.joining.began.is_some_and(|began| now > began + limits::JOIN_TIME);
+        if is_late || !self.joining.has_room() {
+            self.seal();
+            self.joining.began = Some(now);
+        }
+        self.joining.run.push(pixel, place);
+        self.calls.last += 1;
+        Ok(self.calls.last)
     }
 
+    /// Makes a call that is not a single pixel. The bytes of an image go to `lent`, if it is given, rather than into the requests.
     pub(super) fn make<'a>(
         &mut self,
         request: &Request<'a>,
         Origin { at: now, place }: Origin,
         mut lent: Option<&mut Lent<'a>>,
     ) -> Result<u64, Fault> {
-        let Some(welcome) = &self.session.welcome else {
-            return Err(Fault::new(Code::Malformed, "there was no greeting yet"));
-        };
-        if let Some(pixel) = single(request) {
-            // A call that is made later gets a request of its own: ages and deadlines are counted from its time.
-            let is_late = self.joining.began.is_some_and(|began| now > began + limits::JOIN_TIME);
-            if is_late || !self.joining.has_room() {
-                self.seal();
-                self.joining.began = Some(now);
-            }
-            self.joining.run.push(pixel, place);
-            self.calls.last += 1;
-            return Ok(self.calls.last);
-        }
+        let Some(welcome) = &self.session.welcome else { return Err(not_welcomed()) };
         let most = Limits::of(welcome);
         if let Request::GetImage { x, y, width, height } = *request
             && most.requests(request) > 1
@@ -180,6 +182,11 @@ impl Connection {
             self.flight.handle_sent(self.out.last_of_unsent(self.flight.last_number()));
         }
     }
+}
+
+#[cold]
+fn not_welcomed() -> Fault {
+    Fault::new(Code::Malformed, "there was no greeting yet")
 }
 
 /// Returns how many bytes of requests may be unanswered.

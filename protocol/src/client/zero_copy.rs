@@ -1,5 +1,6 @@
 //! Sends images from the program's memory, without a copy.
 
+use super::flight::single;
 use super::{Connection, Origin};
 use crate::codec::checksum;
 use crate::codec::envelope;
@@ -46,6 +47,9 @@ impl Connection {
         origin: impl Into<Origin>,
     ) -> Result<(u64, Lent<'a>), Fault> {
         let mut lent = Lent::default();
+        if single(request).is_some() {
+            return Ok((self.call(request, origin)?, lent));
+        }
         // What is lent lies between the bytes of one buffer.
         let is_one = !self.out.is_leading() && self.out.unsent().len() == self.out.unsent_len();
         let lending = (self.out.is_open() && is_one).then_some(&mut lent);
