@@ -180,21 +180,23 @@ impl Session {
         self.drawn = self.filter.applied();
     }
 
-    /// Records that the request that is being executed has failed or has an answer: `response` is the message. That it has
-    /// failed is kept, and why within a limit; of answers only some are.
-    pub fn responded(&mut self, response: &[u8], is_answer: bool) {
+    /// Records that the request that is being executed has failed or has an answer: `response` is the message.
+    ///
+    /// A request that may be repeated has changed nothing, and its answer is kept within a limit: without it the request is
+    /// executed again. Any other is never executed again: that it was is kept, and its response within a limit.
+    pub fn responded(&mut self, response: &[u8], may_be_repeated: bool) {
         self.filter.executed();
         self.executed += 1;
         self.filter.tell();
         let size = response.len() + RESPONSE;
-        if !is_answer {
+        if !may_be_repeated {
             self.drawn = self.filter.applied();
         }
-        let most = if is_answer { limits::SESSION_ANSWERS } else { limits::SESSION_RESPONSES };
+        let most = if may_be_repeated { limits::SESSION_ANSWERS } else { limits::SESSION_RESPONSES };
         let kept = match self.bytes + size <= most {
             true => response,
-            // That it has failed must not be forgotten: it would count as a success.
-            false if !is_answer => &[],
+            // That it was executed, or has failed, must not be forgotten.
+            false if !may_be_repeated => &[],
             false => return self.unkept.push_back(self.filter.applied()),
         };
         self.bytes += kept.len() + RESPONSE;

@@ -17,6 +17,7 @@ pub use generate::{Call, Method, Request};
 pub use pixels::{Pixel, Pixels};
 pub use values::Count;
 
+use crate::codec::envelope;
 use crate::types::{Color, Digest, Position, Size};
 use values::Returned;
 
@@ -38,6 +39,16 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Returns the message that answers request `number` with this answer.
+    pub fn to_response(&self, number: u64) -> Vec<u8> {
+        let mut message = Vec::new();
+        // On the wire a number is its low 32 bits.
+        envelope::write_response_head(&mut message, number as u32);
+        message.push(0xc0);
+        self.encode(&mut message);
+        message
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Answer::Done(()) => ().write(out),

@@ -99,7 +99,11 @@ impl SessionMirror {
         let mut known = self.lock();
         // An unknown session began while the journal could not be written. It is not restored.
         if let Some(session) = known.sessions.get_mut(&stamp.session) {
-            let response = result.as_ref().err().map(|fault| fault.to_response(stamp.number));
+            let response = match result {
+                Ok(Answer::Done(())) => None,
+                Ok(answer) => Some(answer.to_response(stamp.number)),
+                Err(fault) => Some(fault.to_response(stamp.number)),
+            };
             let before = session.memory();
             session.replay(stamp, response.as_deref());
             let after = session.memory();

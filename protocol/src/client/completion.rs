@@ -49,7 +49,12 @@ impl Connection {
     /// Completes the first request in flight, a question whose answer the server has not kept.
     fn complete_lost(&mut self) {
         let request = self.flight.pop().expect("the caller has seen it");
-        let text = "the answer was lost with the connection; ask again";
+        let text = match &request.load {
+            Load::Part(part) if !part.call.method().may_be_repeated() => {
+                "the answer was lost with the connection; the call was executed"
+            }
+            _ => "the answer was lost with the connection; ask again",
+        };
         self.complete(request, Some(Fault::new(Code::AnswerLost, text)), Answer::Done(()));
     }
 

@@ -36,6 +36,7 @@ impl ConnectionState {
                 if result.is_err() {
                     self.stats.faults += 1;
                 }
+                let may_be_repeated = result.is_ok() && method.may_be_repeated();
                 if self.handshake.phase == Phase::Greeted && !method.has_answer() && result.is_ok() {
                     self.progress.applied += 1;
                     if let Some((_, session)) = &mut self.session {
@@ -43,12 +44,12 @@ impl ConnectionState {
                     }
                 } else if method == Method::SyncDurable && result.is_ok() {
                     self.close_gate();
-                    self.respond(msgid, result);
+                    self.respond(msgid, result, may_be_repeated);
                     if let Some((_, session)) = &mut self.session {
                         session.note_sync_durable();
                     }
                 } else {
-                    self.respond(msgid, result);
+                    self.respond(msgid, result, may_be_repeated);
                 }
             }
             Executing::Notification => self.stats.unheard_faults += u64::from(result.is_err()),
@@ -110,9 +111,8 @@ impl ConnectionState {
         self.sending.owed -= self.sending.out.bytes.len() - body;
     }
 
-    /// Writes a response.
-    pub(super) fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>) {
-        let is_answer = result.is_ok();
+    /// Writes a response: to a request that is executed again if its response is not kept, or to one that never is.
+    pub(super) fn respond(&mut self, msgid: u32, result: Result<Answer, Fault>, may_be_repeated: bool) {
         let message = match result {
             Ok(answer) => self.say(|out| {
                 envelope::write_response_head(out, msgid);
@@ -121,7 +121,7 @@ impl ConnectionState {
             }),
             Err(fault) => self.write_fault(msgid, &fault, self.handshake.phase == Phase::Greeted),
         };
-        self.responded(message, is_answer);
+        self.responded(message, may_be_repeated);
     }
 
     /// Writes a message, with a check in front if checks are agreed. Returns where the message begins, behind its check.
@@ -130,13 +130,13 @@ impl ConnectionState {
     }
 
     /// Records that a response was written. After `hello` a response is also progress: everything before it is done.
-    fn responded(&mut self, message: usize, is_answer: bool) {
+    fn responded(&mut self, message: usize, may_be_repeated: bool) {
         if self.handshake.phase == Phase::Greeted {
             self.progress.applied += 1;
             self.progress.reported = self.progress.applied;
         }
         if let Some((_, session)) = &mut self.session {
-            session.responded(&self.sending.out.bytes[message..], is_answer);
+            session.responded(&self.sending.out.bytes[message..], may_be_repeated);
         }
     }
 

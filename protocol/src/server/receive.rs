@@ -147,7 +147,7 @@ impl ConnectionState {
                         let method = request.method();
                         if method == Method::SyncDurable && !self.has_journal() {
                             self.stats.faults += 1;
-                            self.respond(msgid, Err(no_journal()));
+                            self.respond(msgid, Err(no_journal()), false);
                             return Step::Continue;
                         }
                         self.progress.executing = Some(Executing::Request { msgid, method });
@@ -156,7 +156,7 @@ impl ConnectionState {
                     }
                     Err(fault) => {
                         if self.count_malformed(Some(msgid), now) {
-                            self.respond(msgid, Err(fault));
+                            self.respond(msgid, Err(fault), false);
                         }
                         Step::Continue
                     }

@@ -178,6 +178,20 @@ fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     );
 }
 
+/// A call that draws and has an answer is one that may not be repeated, as a refused one is not.
+#[test]
+fn only_what_may_be_repeated_is_executed_again_when_its_answer_is_not_kept() {
+    let large = vec![7; limits::SESSION_RESPONSES + 1];
+    for (may_be_repeated, applied) in [(true, 0), (false, 1)] {
+        let mut session = Session::new(0);
+        session.handle_request(1, b"message").unwrap();
+        session.responded(&large, may_be_repeated);
+        assert_eq!(session.filter.applied(), 1);
+        session.unanswer();
+        assert_eq!(session.filter.applied(), applied, "{may_be_repeated}");
+    }
+}
+
 #[test]
 fn a_session_is_its_bytes_and_other_bytes_are_none() {
     let mut session = begun(9).unwrap();
