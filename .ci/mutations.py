@@ -1,173 +1,341 @@
-"""Breaks the sessions and checks of draw-protocol, and what threads share without a lock, in one place at a time, in a copy,
-and sees that a test fails each time.
+"""Breaks functions of draw-protocol, and what threads share without a lock, in one place at a time, in a copy, and sees that a
+test fails each time.
 
-    python3 .ci/mutations.py          all of them, about a minute
-    python3 .ci/mutations.py WORD     only those whose description contains WORD
+    python3 .ci/mutations.py                  all of them, some minutes
+    python3 .ci/mutations.py WORD...          only those of functions whose path contains one of the words
+    python3 .ci/mutations.py --list WORD...   which there are, without trying them
 
-The standard library of Python 3.11 and cargo. A place that is not there any more is an error: the list is to follow the code.
+The mutants are found in the source: see mutants.py. What is listed here are functions, by their paths, and the mutants of them
+that no test can find. A function that is not there, one without a mutant, and an entry that excuses nothing are errors.
+
+All mutants of a package are built at once: each function has all of its bodies, and a variable in the environment, MUTANT,
+decides which is run. So a mutant takes as long as the tests that find it, and there can be hundreds. The standard library of
+Python 3.11 and cargo.
 """
+import difflib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-TEST = "cargo test --locked --offline -q -p"
+from mutants import Source, check, mutants
 
-# What is wrong, in which file, what stands there, and what is put in its place.
-SESSIONS = [
-    ("what is acknowledged is looked up", "session/filter.rs", "if number <= self.ack {", "if number < self.ack {"),
-    ("the window is one shorter", "session/filter.rs", "self.ack <= limits::SESSION_WINDOW", "self.ack < limits::SESSION_WINDOW"),
-    ("contents are not compared", "session/filter.rs", "known_digest == digest || known_digest == ANY;", "known_digest == digest || true;"),
-    ("what is executed is not counted", "session/filter.rs", "self.applied += 1;", "self.applied += u64::from(self.applied < 3);"),
-    ("what was never told may be acknowledged", "session/filter.rs", "if ack > self.told {", "if ack > self.applied {"),
-    ("nothing is ever told", "server/answer.rs", "                session.tell();", ""),
-    ("responses are not kept", "session.rs", "self.responses.push_back((self.filter.applied(), kept.into()));", ""),
-    ("nothing is interrupted", "server.rs", "        session.interrupt();", ""),
-    ("a connection without its session executes", "server.rs", "self.talk.end(None, Fault::new(Code::Superseded, text));", "_ = text;"),
-    ("a session is granted twice", "session/table.rs", "if matches!(self.slots.get(&id), Some(Slot::Held { .. })) {", "if false {"),
-    ("a lease is a little longer", "session/quota.rs", ">= self.limits.lease", "> self.limits.lease"),
-    ("numbers before the last are taken for later ones", "session.rs", "as i32;", "as i32 & i32::MAX;"),
-    ("a beginning nobody heard of is gone on with", "session.rs", "|session| session.born == known", "|_| true"),
-    ("a late hello is taken", "session.rs", "attempt <= session.attempt", "attempt < session.attempt"),
-    ("what was sent counts as not sent", "client/flight.rs", "self.sent = self.sent.max(number);", "self.sent = self.applied.min(number);"),
-    ("it is sent again from the wrong byte", "client/send_buffer.rs", "all.split_off(all.len() - size)", "all.split_off(all.len() - size / 2)"),
-    ("a part is sent twice", "client/send_buffer.rs", "sent.truncate(std::mem::take(&mut self.sent));", "self.sent = 0;"),
-    (
-        "what is not reported is not kept",
-        "client/resume.rs",
-        "self.out.rewind(self.flight.bytes(), self.flight.bytes_after(applied), applied);",
-        "self.out.rewind(self.flight.bytes_after(applied), self.flight.bytes_after(applied), applied);",
-    ),
-    ("an acknowledgement is left behind", "client/send.rs", "self.out.bytes.truncate(start);", "_ = start;"),
-    ("a display does not compare", "check.rs", "(Some(digest), None) if digest == xxh3_64(message)", "(Some(digest), None) if digest == digest"),
-    ("a message without a check is executed", "check.rs", "(None, None) if self.is_agreed =>", "(None, None) if false =>"),
-    ("what was altered is executed", "server.rs", "Err(altered) => talk.end_altered(altered.to_string()),", "Err(_) => return talk.handle_message(self.inbox.message(found), now),"),
-    ("what was altered is believed", "client/receive.rs", "Err(altered) => Err(self.altered(&altered.to_string())),", "Err(_) => self.handle_message(message).map(|()| Arrived::Message),"),
-    ("a hello without its check is taken", "server/greeting.rs", "(Ok((Hello { checks: true, .. },)), false) => {", "(Ok((Hello { checks: true, .. },)), false) if false => {"),
-    ("bytes that are no message are the client's fault", "server/answer.rs", "match self.arriving.is_known() {", "match false {"),
-    ("what seems longer than it is is waited for", "client/corruption.rs", "self.receive.message_began?.checked_add", "None::<()>?; self.receive.message_began?.checked_add"),
-    ("a broken check is nobody's", "server.rs", "if method == hello::CHECK.as_bytes() {", "if false {"),
-    ("what is said again has no check", "server/greeting.rs", "session.write_responses(self.arriving.is_agreed(), ", "session.write_responses(false, "),
-    ("what is put in place of what is too large has none", "client/resume.rs", "&Request::DrawPixels { pixels: Pixels::of_run(&[]) }, is_checked)", "&Request::DrawPixels { pixels: Pixels::of_run(&[]) }, false)"),
-    ("a lost answer is a success", "client/resume.rs", "self.session.resumed_to = applied;", "self.session.resumed_to = 0;"),
-    ("what comes before the confirmation is executed", "server.rs", "if self.unconfirmed.is_some()\n            && let", "if false\n            && let"),
-    ("any number confirms", "server/greeting.rs", "confirmed.map(i128::from) == wanted", "wanted.is_some()"),
-    ("a confirmation is asked of those who promise none", "server/greeting.rs", "nonce.filter(|_| asked.confirms)", "*nonce"),
-    ("a client does not confirm", "client/resume.rs", "self.out.lead(bytes);", "drop(bytes);"),
-    ("a confirmation goes behind the requests", "client/send_buffer.rs", "_ if self.is_greeting || self.is_leading() =>", "_ if self.is_greeting =>"),
-    ("what waits behind a confirmation counts as sent", "client/send.rs", "if self.out.is_open() && !self.out.is_leading() {", "if self.out.is_open() {"),
-    ("a client confirms unasked", "client/resume.rs", "self.session.hello.confirms && standing.is_some()", "standing.is_some()"),
-    ("a session is known by its first hello", "session.rs", "asked.incarnation.unwrap_or(born);", "born;"),
-    ("a session begins with its hello, not with its welcome", "session.rs", "nonce.map_or(asked.attempt, Nonce::get)", "nonce.map_or(asked.attempt, |_| asked.attempt)"),
-    ("a client does not say with which welcome it began", "client/resume.rs", "(self.session.hello.attempt, nonce);", "(self.session.hello.attempt, None);"),
-    ("an older hello disturbs who has the session", "session/table.rs", "Some(Slot::Held { attempt, .. }) => Some(*attempt),", "Some(Slot::Held { .. }) => None,"),
-    ("a late hello takes up what waits", "session/table.rs", "Some(Slot::Parked(session, _)) => Some(session.attempt()),", "Some(Slot::Parked(..)) => None,"),
-    ("who was there is forgotten", "session/table.rs", "None => self.tombstones.get(&id).map(|(attempt, _)| *attempt),", "None => None,"),
-    ("those that are ended leave nothing", "session/table.rs", "self.bury(id, &session, peer, now);\n        } else", "_ = peer;\n        } else"),
-    ("a new session makes forget the one before", "session/table.rs", "attempt.max(*before)", "attempt.min(*before)"),
-    ("those that did the most go first", "session/quota.rs", "self.by_work.first()", "self.by_work.last()"),
-    ("of different addresses those that did the most go first", "session/quota.rs", "(executed, Reverse(amount), since, id)", "(Reverse(executed), Reverse(amount), since, id)"),
-    ("the smallest go first", "session/quota.rs", "self.by_size.first()", "self.by_size.last()"),
-    ("who has the least loses its sessions", "session/quota.rs", "(executed, Reverse(amount), since, id)", "(executed, amount, since, id)"),
-    ("an age counts before what others have", "session/quota.rs", "(executed, Reverse(amount), since, id)", "(executed, since, Reverse(amount), id)"),
-    ("nobody keeps anything", "session/quota.rs", "limit / (2 * self.peers.len())", "limit / (2 * self.peers.len()) / limit"),
-    ("everybody keeps a whole share", "session/quota.rs", "limit / (2 * self.peers.len())", "limit / self.peers.len()"),
-    ("half a share and one is lost", "session/quota.rs", "self.0.range(kept + 1..)", "self.0.range(kept..)"),
-    ("who has gone still counts", "session/quota.rs", "            peers.remove(&peer);\n", "            _ = peers;\n"),
-    ("what was read back is counted with the rest", "session/table.rs", "if peer.is_restored() { &mut self.restored }", "if false { &mut self.restored }"),
-    ("what was read back is of one address", "session/table.rs", "self.wait(id, session, Peer::restored(id), now);", "self.wait(id, session, Peer::restored(Id([0; 16])), now);"),
-    ("what was read back is of no address", "session/table.rs", "self.wait(id, session, Peer::restored(id), now);", "self.wait(id, session, Peer::default(), now);"),
-    ("what was read back waits for ever", "session/table.rs", ".or_else(|| self.restored.next_to_go(now))", ""),
-    ("each that was read back has a share of what is remembered", "session/quota.rs", "Peer(Kind::Gone)", "self"),
-    ("a journal brings back all faults", "session.rs", "let kept = if fits { response } else { &[] };", "let kept = if fits { response } else { response };"),
-    ("what is gone is not ended", "session.rs", "is_ended: true, ..Session::new(self.filter.applied())", "is_ended: false, ..Session::new(self.filter.applied())"),
-    ("all addresses are one", "session/quota.rs", "address => address,", "_ => Ipv6Addr::UNSPECIFIED.into(),"),
-]
-TRACE = [
-    ("only what is as long as an id is hidden", "trace/secret.rs", "None => 0..end,", "None => end..end,"),
-    ("what is longer than an id is hidden in part", "trace/secret.rs", "range.start..range.end.max(end)", "range"),
-    ("a key is known by one way to write it", "trace/secret.rs", "            | [.., 0xda | 0xc5, 0, LENGTH]\n", ""),
-    ("a wrong id is printed as it is", "trace/show.rs", "if is_session && !secret::is_standing(reader.rest()) {", "if is_session && reader.rest().first() == Some(&0xc4) {"),
-    ("how a session stands is hidden", "trace/secret.rs", "name.is_ok_and(", "name.is_err_and(|_| false) && Reader::new(bytes).bytes().is_ok_and("),
-]
-DAMAGE = [
-    ("a mark comes without its pixel", "handoff.rs", "take(word), Release);", "take(word), Relaxed);"),
-    ("damage comes behind its wake", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Acquire)"),
-    ("a subscriber that has just come is not woken", "handoff.rs", "self.is_dirty.swap(true, AcqRel)", "self.is_dirty.swap(true, Release)"),
-    ("who has just come is not told of", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Acquire)"),
-    ("the words are taken before the flag is cleared", "handoff.rs", "self.is_dirty.fetch_and(false, AcqRel)", "self.is_dirty.fetch_and(false, Release)"),
-    (
-        "who takes is awake until it has taken",
-        "handoff.rs",
-        "self.waker.is_woken.fetch_and(false, Relaxed);\n        let mut pending = self.handoff.lock();\n        self.handoff.collect(&mut pending);\n",
-        "let mut pending = self.handoff.lock();\n        self.handoff.collect(&mut pending);\n        self.waker.is_woken.fetch_and(false, Relaxed);\n",
-    ),
-    ("who is awake has nothing collected for it", "handoff.rs", "for (_, words) in &mut pending.by_subscriber {", "for (_, words) in pending.by_subscriber.iter_mut().take(1) {"),
-]
-REPLIES = [
-    ("results are looked for before a reply is dropped", "last_dropped.rs", "(0, number, SeqCst, Relaxed)", "(0, number, std::sync::atomic::Ordering::AcqRel, Relaxed)"),
-    ("who was dropped is looked for before results are told of", "last_dropped.rs", "store(has_results, SeqCst)", "store(has_results, std::sync::atomic::Ordering::Release)"),
-]
-# Where the files are, what is tested, and with what.
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+# Functions by module, one module on a line. The tests are binaries with the words that filter their tests; the first ones are
+# tried first. `root` is the file of the crate in which the functions are compiled.
+Suite = namedtuple("Suite", "root source kinds tests functions")
+
+SESSIONS, CHECKSUMS = ("sessions", ""), ("checksums", "")
+LYING_SERVER, SIMULATION = ("lying_server", ""), ("simulation", "seeds")
+
+
+def unit(module):
+    return ("draw_protocol", module)
+
+
+LIBRARY, SOURCE = "protocol/src/lib.rs", "protocol/src"
+
 SUITES = [
-    ("protocol/src", SESSIONS, f"{TEST} draw-protocol --lib --test sessions --test lying_server --test checksums --test simulation"),
-    ("protocol/src", TRACE, f"{TEST} draw-protocol --lib --test trace secret"),
-    ("display-server/src/framebuffer", DAMAGE, f"{TEST} interleavings damage"),
-    ("draw-client/src/shared", REPLIES, f"{TEST} interleavings replies"),
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::tests"), SESSIONS, SIMULATION], """
+        session::filter: Filter::handle_request Filter::handle_other Filter::executed Filter::interrupt
+        session: Session::begin Session::ended number_near
+    """),
+    Suite(LIBRARY, SOURCE, ["logic"], [SESSIONS, unit("session::table"), SIMULATION], """
+        session::table: Sessions::claim Sessions::restore Sessions::waiting
+    """),
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("client"), SESSIONS, CHECKSUMS, SIMULATION, LYING_SERVER], """
+        client::flight: Flight::handle_sent Flight::pop
+        client::send_buffer: SendBuffer::unsent
+        client::send: Connection::prepare_to_send
+    """),
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("check"), CHECKSUMS, SESSIONS, SIMULATION], """
+        check: Arriving::is_known Arriving::take Arriving::compare
+    """),
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("secret"), ("trace", "secret")], """
+        trace::secret: is_standing is_key
+    """),
 ]
+SHARED = [
+    ("display-server/src/framebuffer", "damage::", """
+        handoff: Handoff::publish Handoff::collect Subscriber::take
+    """),
+    ("display-server/src/sessions", "sessions::", "holder: Holder::want"),
+    ("display-server/src/window", "window::", "wake_coalescer: WakeCoalescer::wake WakeCoalescer::woken"),
+    ("draw-client/src/shared", "replies::", "last_dropped: LastDropped::leave LastDropped::take LastDropped::set_results"),
+]
+SUITES += [
+    Suite("fuzz/interleavings/main.rs", source, ["orderings", "order"], [("interleavings", model)], functions)
+    for source, model, functions in SHARED
+]
+
+# Mutants that no test can find: of which function, what is changed in it and in how many places, and why that is as good.
+Excuse = namedtuple("Excuse", "name label count reason")
+EXCUSED = [
+    Excuse("check::Arriving::take", "a condition of `if` is false", 1, "It is a shorter way to what `compare` returns then."),
+    Excuse(
+        "handoff::Subscriber::take",
+        "`self.waker.is_woken.fetch_and` behind `let mut pending`",
+        1,
+        "The flag is cleared before the words are collected all the same.",
+    ),
+]
+
+PACKAGES = ["draw-protocol", "interleavings"]
+SWITCH = """
+/// Which mutant runs: 0 for none.
+#[doc(hidden)]
+pub fn mutant() -> u32 {
+    static MUTANT: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *MUTANT.get_or_init(|| std::env::var("MUTANT").map_or(0, |number| number.parse().expect("a number")))
+}
+"""
+# What is built once is run hundreds of times.
+PROFILE = ["--config", "profile.dev.debug=false"]
+for package in ("draw-protocol", "xxhash-rust", "rmp"):
+    PROFILE += ["--config", f"profile.dev.package.{package}.opt-level=1"]
+# Enough to find what only the simulation finds.
+SEEDS = "300"
+MEMORY_KIB = 8 << 20
+# A test that waits for ever uses no time of the processor.
+DEADLINE = 300
+
+
+class Changed:
+    """One mutant of one function, by its number."""
+
+    def __init__(self, number, suite, path, name, source, function, mutant):
+        self.number, self.suite, self.path, self.name = number, suite, path, name
+        self.source, self.function, self.label = source, function, mutant.label
+        self.line = source.line(mutant.start)
+        self.text = source.text[: mutant.start] + mutant.text + source.text[mutant.end :]
+        start, end = source.body(function)
+        self.body = source.text[start : mutant.start] + mutant.text + source.text[mutant.end : end]
+
+    def diff(self):
+        lines = difflib.unified_diff(self.source.text.splitlines(), self.text.splitlines(), lineterm="", n=1)
+        return "\n".join(f"      {line}" for line in list(lines)[3:])
+
+    def __str__(self):
+        return f"{self.path}:{self.line}: {self.name}: {self.label}"
 
 
 def fail(sentence):
     sys.exit(f"mutations.py: {sentence}")
 
 
-def passes(tree, tests):
-    """Whether these tests do, in this tree. Those that do not compile are a mistake of this list."""
+def module_path(source, module):
+    """The file of a module, relative to the root."""
+    stem = os.path.join(source, *module.split("::"))
+    for path in (f"{stem}.rs", os.path.join(stem, "mod.rs")):
+        if os.path.exists(os.path.join(ROOT, path)):
+            return path
+    fail(f"there is no module {module} in {source}: is it called otherwise now?")
+
+
+def find(words):
+    """Returns all mutants of the functions that are chosen."""
+    found = []
+    sources = {}
+    for suite in SUITES:
+        module = None
+        for word in suite.functions.split():
+            if word.endswith(":"):
+                module = word[:-1]
+                continue
+            name = f"{module}::{word}"
+            path = module_path(suite.source, module)
+            if words and not any(part in name for part in words):
+                continue
+            if path not in sources:
+                with open(os.path.join(ROOT, path)) as file:
+                    sources[path] = Source(file.read())
+            source = sources[path]
+            functions = source.functions.get(word, [])
+            if len(functions) != 1:
+                fail(f"{path} has {len(functions) or 'no'} functions {word}: is it called otherwise now?")
+            if functions[0].is_const:
+                fail(f"{path}: {word} is const: a mutant of it cannot be chosen at run time")
+            of_it = mutants(source, functions[0], suite.kinds)
+            if not of_it:
+                fail(f"{path}: there is nothing to change in {word}: it need not be listed")
+            for mutant in of_it:
+                found.append(Changed(len(found) + 1, suite, path, name, source, functions[0], mutant))
+    if not found:
+        fail("there is no such function in the list")
+    return found
+
+
+def write_tree(tree, all_mutants):
+    """Writes each file with all of these mutants. Returns which mutant each line belongs to."""
+    owners = {}
+    for path in {mutant.path for mutant in all_mutants}:
+        own = [mutant for mutant in all_mutants if mutant.path == path]
+        source = own[0].source
+        out, done = [], 0
+        for function in sorted({mutant.function for mutant in own}):
+            start, end = source.body(function)
+            out.append(source.text[done:start])
+            out.append("{ match crate::mutant() {\n")
+            for mutant in own:
+                if mutant.function == function:
+                    first = sum(text.count("\n") for text in out) + 1
+                    out.append(f"{mutant.number} => {mutant.body}\n")
+                    owners |= {(path, first + i): mutant.number for i in range(out[-1].count("\n"))}
+            out.append(f"_ => {source.text[start:end]}\n}} }}")
+            done = end
+        out.append(source.text[done:])
+        with open(os.path.join(tree, path), "w") as file:
+            file.write("".join(out))
+    return owners
+
+
+def cargo(tree, *arguments):
+    """Runs cargo there, and returns what it says."""
     # What is built goes where nothing else is built: cargo would take a copy for the original.
-    environment = os.environ | {"CARGO_TARGET_DIR": os.path.join(tree, "target"), "RUST_BACKTRACE": "0"}
-    environment.setdefault("SEEDS", "300")
-    # It is built dozens of times, each time with one line changed.
-    environment["CARGO_INCREMENTAL"] = "1"
-    built = subprocess.run(tests.split() + ["--no-run"], cwd=tree, env=environment, capture_output=True, text=True)
-    if built.returncode != 0:
-        fail(f"it does not compile:\n{built.stderr}")
-    try:
-        done = subprocess.run(tests.split(), cwd=tree, env=environment, capture_output=True, timeout=300)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+    environment = os.environ | {"CARGO_TARGET_DIR": f"{tree}-target", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "--cap-lints=allow"}
+    command = ["cargo", *arguments, *PROFILE, "--locked", "--message-format=json"]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return done.returncode == 0, messages, done.stderr
+
+
+def leave_out_what_does_not_compile(tree, all_mutants):
+    """Returns the mutants that do; those are what is in the tree."""
+    while True:
+        owners = write_tree(tree, all_mutants)
+        chosen = [option for package in PACKAGES for option in ("-p", package)]
+        is_built, messages, stderr = cargo(tree, "check", *chosen, "--lib", "--test", "interleavings")
+        if is_built:
+            return all_mutants
+        errors = [m["message"] for m in messages if m["reason"] == "compiler-message" and m["message"]["level"] == "error"]
+        wrong = set()
+        for error in errors:
+            spans = error["spans"] + [span for child in error["children"] for span in child["spans"]]
+            for span in sorted(spans, key=lambda span: not span["is_primary"]):
+                path = os.path.normpath(os.path.join(tree, span["file_name"]))
+                owner = owners.get((os.path.relpath(path, tree), span["line_start"]))
+                if owner:
+                    wrong.add(owner)
+                    break
+        if not wrong:
+            fail("it does not compile:\n" + "\n".join(error["rendered"] for error in errors) + stderr)
+        all_mutants = [mutant for mutant in all_mutants if mutant.number not in wrong]
+
+
+def build(tree, suites):
+    """Builds the tests. Returns the binary of each, and where it is to be run."""
+    names = {name for suite in suites for name, _ in suite.tests}
+    options = ["-p", "interleavings"] if "interleavings" in names else []
+    options += ["-p", "draw-protocol", "--lib"] if names - {"interleavings"} else []
+    for name in sorted(names - {"draw_protocol"}):
+        options += ["--test", name]
+    is_built, messages, stderr = cargo(tree, "test", "--no-run", *options)
+    if not is_built:
+        fail("the tests do not compile:\n" + stderr)
+    return {
+        m["target"]["name"]: (m["executable"], os.path.dirname(m["manifest_path"]))
+        for m in messages
+        if m["reason"] == "compiler-artifact" and m["profile"]["test"] and m["executable"]
+    }
+
+
+class Tests:
+    """The binaries of the tests, and how long each takes when nothing is wrong."""
+
+    def __init__(self, binaries):
+        self.binaries = binaries
+        self.seconds = {}
+
+    def run(self, test, number):
+        """Whether it passes with this mutant, and how much time of the processor it took."""
+        name, words = test
+        binary, directory = self.binaries[name]
+        limit = int(10 * self.seconds.get(test, 60)) + 5
+        shell = f"ulimit -c 0 -t {limit} -v {MEMORY_KIB}; exec \"$0\" \"$@\""
+        environment = os.environ | {"MUTANT": str(number), "SEEDS": SEEDS, "RUST_BACKTRACE": "0", "RUST_TEST_THREADS": "1"}
+        command = ["bash", "-c", shell, binary, "-q", *words.split()]
+        with open(os.devnull, "wb") as nowhere:
+            process = subprocess.Popen(command, cwd=directory, env=environment, stdout=nowhere, stderr=nowhere)
+            killer = threading.Timer(DEADLINE, process.kill)
+            killer.start()
+            _, status, usage = os.wait4(process.pid, 0)
+            killer.cancel()
+            process.returncode = status
+        return status == 0, usage.ru_utime + usage.ru_stime
+
+    def measure(self, suites):
+        for test in dict.fromkeys(test for suite in suites for test in suite.tests):
+            passes, self.seconds[test] = self.run(test, 0)
+            print(f"  {' '.join(test).strip()}: {self.seconds[test]:.1f} s", flush=True)
+            if not passes:
+                fail(f"{' '.join(test)} fails without a mutant")
+
+    def find(self, mutant):
+        """The test that finds a mutant, and how much time that took."""
+        took = 0
+        for test in mutant.suite.tests:
+            passes, seconds = self.run(test, mutant.number)
+            took += seconds
+            if not passes:
+                return test[0], took
+        return None, took
 
 
 def main(words):
-    chosen = [
-        (os.path.join(source, name), what, old, new, tests)
-        for source, mutations, tests in SUITES
-        for what, name, old, new in mutations
-        if all(word in what for word in words)
-    ]
-    if not chosen:
-        fail("there is no such mutation")
-    survivors = []
+    is_list = words[:1] == ["--list"]
+    words = words[is_list:]
+    wrong = check()
+    if wrong:
+        fail(f"mutants.py is wrong: {wrong}")
+    all_mutants = find(words)
+    if is_list:
+        print("\n".join(map(str, all_mutants)))
+        return
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         tree = os.path.join(scratch, "tree")
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("target", ".git"))
-        for name, what, old, new, tests in chosen:
-            path = os.path.join(tree, name)
-            with open(path) as file:
-                source = file.read()
-            if source.count(old) < 1:
-                fail(f"{name} has no '{old}' any more")
-            with open(path, "w") as file:
-                file.write(source.replace(old, new, 1))
-            is_found = not passes(tree, tests)
-            print(f"  {what}: {'found' if is_found else 'NOT FOUND'}", flush=True)
-            survivors += [] if is_found else [what]
-            with open(path, "w") as file:
-                file.write(source)
-    if survivors:
-        fail(f"no test fails when {'; or when '.join(survivors)}")
+        for root in {mutant.suite.root for mutant in all_mutants}:
+            with open(os.path.join(tree, root), "a") as file:
+                file.write(SWITCH)
+        tried = leave_out_what_does_not_compile(tree, all_mutants)
+        lost = {mutant.name for mutant in all_mutants} - {mutant.name for mutant in tried}
+        suites = [suite for suite in SUITES if any(mutant.suite is suite for mutant in tried)]
+        tests = Tests(build(tree, suites))
+        print(f"{len(tried)} mutants compile, of {len(all_mutants)}; built after {time.monotonic() - began:.0f} s", flush=True)
+        tests.measure(suites)
+        survivors = []
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            pending = {pool.submit(tests.find, mutant): mutant for mutant in tried}
+            for done in as_completed(pending):
+                mutant, (test, seconds) = pending[done], done.result()
+                print(f"  {mutant}: {test or 'NOT FOUND'}, {seconds:.1f} s", flush=True)
+                survivors += [] if test else [mutant]
+        survivors.sort(key=lambda mutant: mutant.number)
+    mistakes = [f"no mutant of {name} compiles: it need not be listed" for name in sorted(lost)]
+    excused = 0
+    for name, label, count, _ in EXCUSED:
+        if words and not any(word in name for word in words):
+            continue
+        of_it = [mutant for mutant in survivors if (mutant.name, mutant.label) == (name, label)]
+        if len(of_it) == count:
+            survivors = [mutant for mutant in survivors if mutant not in of_it]
+            excused += count
+        else:
+            mistakes.append(f"{count} mutants are excused of {name}: {label}; {len(of_it)} were not found")
+    for mutant in survivors:
+        print(f"no test fails with {mutant}\n{mutant.diff()}")
+    print("\n".join(mistakes))
+    if survivors or mistakes:
+        fail(f"{len(survivors)} mutants were not found, and the list has {len(mistakes)} mistakes")
+    print(f"{len(tried) - excused} mutants found, {excused} excused, in {time.monotonic() - began:.0f} s")
 
 
 main(sys.argv[1:])

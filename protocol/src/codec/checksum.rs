@@ -263,4 +263,14 @@ mod tests {
             assert_eq!(after(&right, &right), Err(Corruption::Twice));
         }
     }
+
+    #[test]
+    fn only_a_message_that_a_check_preceded_counts_as_checked() {
+        let mut arriving = Arriving::new(false);
+        for plain in [MESSAGE, &[0x90; LENGTH]] {
+            assert_eq!(arriving.take(&bytes(xxh3_64(MESSAGE))), Ok(Arrived::Check));
+            assert_eq!((arriving.take(MESSAGE), arriving.was_checked()), (Ok(Arrived::Message), true));
+            assert_eq!((arriving.take(plain), arriving.was_checked()), (Ok(Arrived::Message), false));
+        }
+    }
 }

@@ -165,4 +165,22 @@ mod tests {
             assert!(bytes.ends_with(&[0xab, 0xab, 0xab, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{head:?}");
         }
     }
+
+    #[test]
+    fn a_key_is_found_behind_every_header_of_its_length() {
+        for header in [
+            &b"\xa7"[..],
+            b"\xd9\x07",
+            b"\xc4\x07",
+            b"\xda\0\x07",
+            b"\xc5\0\x07",
+            b"\xdb\0\0\0\x07",
+            b"\xc6\0\0\0\x07",
+        ] {
+            assert!(is_key(header), "{header:02x?}");
+            let mut other = header.to_vec();
+            *other.last_mut().unwrap() ^= 1;
+            assert!(!is_key(&other), "{other:02x?}");
+        }
+    }
 }
