@@ -266,11 +266,11 @@ mod tests {
 
     #[test]
     fn only_a_message_that_a_check_preceded_counts_as_checked() {
-        let mut arriving = Arriving::new(false);
+        let mut verifier = Verifier::new(false);
         for plain in [MESSAGE, &[0x90; LENGTH]] {
-            assert_eq!(arriving.take(&bytes(xxh3_64(MESSAGE))), Ok(Arrived::Check));
-            assert_eq!((arriving.take(MESSAGE), arriving.was_checked()), (Ok(Arrived::Message), true));
-            assert_eq!((arriving.take(plain), arriving.was_checked()), (Ok(Arrived::Message), false));
+            assert_eq!(verifier.verify(&bytes(xxh3_64(MESSAGE))), Ok(Verified::Check));
+            assert_eq!((verifier.verify(MESSAGE), verifier.was_checked()), (Ok(Verified::Message), true));
+            assert_eq!((verifier.verify(plain), verifier.was_checked()), (Ok(Verified::Message), false));
         }
     }
 }

@@ -121,8 +121,7 @@ impl Ranking {
     fn first_above(&self, kept: usize) -> Option<Id> {
         // No more steps than there are different amounts: of counts there are less than a hundred.
         let firsts = self.0.range(kept + 1..).filter_map(|(amount, works)| Some((amount, works.first()?)));
-        let first =
-            firsts.min_by_key(|&(amount, &(executed, since, id))| (executed, Reverse(amount), since, id));
+        let first = firsts.min_by_key(|&(amount, &(executed, ..))| (executed, Reverse(amount)));
         first.map(|(_, &(.., id))| id)
     }
 }

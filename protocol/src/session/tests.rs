@@ -178,6 +178,35 @@ fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     );
 }
 
+#[test]
+fn what_is_executed_again_has_left_nothing_behind() {
+    let (small, large) = ([7; 100], vec![7; limits::SESSION_ANSWERS + 1]);
+    let mut session = Session::new(0);
+    let respond = |session: &mut Session, number, response: &[u8]| {
+        session.handle_request(number, b"message").unwrap();
+        session.responded(response, true);
+    };
+    // The answer to 2 cannot be had again: 3 has drawn since. Those to 4 and 6 can.
+    respond(&mut session, 1, &small);
+    respond(&mut session, 2, &large);
+    session.handle_request(3, b"message").unwrap();
+    session.executed();
+    let (responses, memory) = (session.responses.clone(), session.bytes);
+    respond(&mut session, 4, &large);
+    respond(&mut session, 5, &small);
+    respond(&mut session, 6, &large);
+    assert_eq!((session.filter.applied(), session.responses.len(), session.unkept.len()), (6, 2, 3));
+    session.unanswer();
+    assert_eq!((session.filter.applied(), &session.responses, session.bytes), (3, &responses, memory));
+    assert_eq!(session.unkept, [2]);
+    // An answer that was kept before stays.
+    respond(&mut session, 4, &small);
+    respond(&mut session, 5, &large);
+    session.unanswer();
+    assert_eq!((session.filter.applied(), session.responses.len()), (4, 2));
+    assert!(session.write_response(4, false, &mut Vec::new()));
+}
+
 /// A call that draws and has an answer is one that may not be repeated, as a refused one is not.
 #[test]
 fn only_what_may_be_repeated_is_executed_again_when_its_answer_is_not_kept() {

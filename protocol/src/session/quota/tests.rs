@@ -163,3 +163,38 @@ fn a_session_that_was_read_back_is_nobodys() {
     assert!(!one.of_tombstone().is_restored() && one.of_tombstone() != Peer::default());
     assert!(!Peer::default().is_restored() && peer(1).of_tombstone() == peer(1));
 }
+
+fn entry(name: u64, since: Instant, bytes: usize) -> Entry {
+    Entry { peer: peer(name), since, executed: 1, bytes }
+}
+
+#[test]
+fn the_first_whose_lease_is_over_goes_and_no_other() {
+    let (start, second) = (Instant::now(), Duration::from_secs(1));
+    let mut quota = Quota::new(Limits { lease: LEASE, count: 9, bytes: None });
+    for n in 1..=3 {
+        quota.insert(Id([n; 16]), &entry(1, start + u32::from(n) * second, 0));
+    }
+    assert_eq!(quota.next_to_go(start + LEASE), None);
+    assert_eq!(quota.next_to_go(start + second + LEASE), Some(Id([1; 16])));
+}
+
+#[test]
+fn of_two_that_count_the_same_the_older_goes_whatever_its_id() {
+    let (start, second) = (Instant::now(), Duration::from_secs(1));
+    let mut quota = Quota::new(Limits { lease: LEASE, count: 1, bytes: None });
+    quota.insert(Id([9; 16]), &entry(1, start, 0));
+    quota.insert(Id([2; 16]), &entry(2, start + second, 0));
+    assert_eq!(quota.next_to_go(start + second), Some(Id([9; 16])));
+}
+
+#[test]
+fn as_many_bytes_as_there_may_be_are_not_too_many() {
+    let start = Instant::now();
+    let mut quota = Quota::new(Limits { lease: LEASE, count: 9, bytes: Some(100) });
+    quota.insert(Id([1; 16]), &entry(1, start, 60));
+    quota.insert(Id([2; 16]), &entry(1, start, 40));
+    assert_eq!(quota.next_to_go(start), None);
+    quota.insert(Id([3; 16]), &entry(1, start, 1));
+    assert!(quota.next_to_go(start).is_some());
+}
