@@ -181,7 +181,9 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
             match saving::beside(path, name) {
                 Some(path) => snapshot::check_writable(&path)?,
                 None => {
-                    warn!("no snapshot is written of the display {name}: --snapshot names no regular file");
+                    warn!(
+                        "no snapshot of the display {name} is written, because --snapshot is not a regular file: name a regular file"
+                    );
                 }
             }
         }
@@ -255,7 +257,7 @@ fn server(args: &Args) -> Result<Server, Error> {
         }
         if let Ok(info) = journaling::inspect::info(&directory) {
             warn!(
-                "the journal in {} is of the display {name}, which was not added and is not served: add it with --add \
+                "the journal in {} belongs to the display {name}, which is not served: serve it with --add \
                  {name}={}",
                 directory.display(),
                 info.size
@@ -293,7 +295,7 @@ async fn serve(
         tokio::select! {
             () = signalled => {}
             // A window that failed drops the sender without sending: then only signals end the display.
-            Ok(()) = closed => info!("the window was closed: the display ends"),
+            Ok(()) = closed => info!("the window was closed: shutting down"),
         }
         _ = ends.set(Instant::now());
         if let Some(window) = window {

@@ -64,7 +64,7 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
         else {
             panic!("{:?}", told.statuses);
         };
-        let text = "the display was started anew, and is empty; whether this call was executed is unknown";
+        let text = "the display was restarted and is empty; whether this call was executed is unknown";
         for error in &told.errors {
             assert_eq!((error.to_string().as_str(), error.outcome()), (text, Outcome::Unknown));
         }
