@@ -123,7 +123,7 @@ pub fn hint(error: &io::Error) -> &'static str {
             "the disk quota of this user is used up: remove something, or name a file on another disk"
         }
         ErrorKind::FileTooLarge => {
-            "the file would exceed the limit of file sizes: raise it (`ulimit -f`), or name a file on another disk"
+            "the file would exceed the limit of file sizes: raise the limit (`ulimit -f`), or name a file on another disk"
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory => "name a file in a directory that exists",
         ErrorKind::IsADirectory => "name a file in that directory",

@@ -88,14 +88,14 @@ pub enum Error {
     },
     /// The connection is lost for the moment, and [`WhileOffline::Fail`](crate::WhileOffline::Fail) is set. The call was not
     /// sent; make it again when [`Status`] reports the connection, or later.
-    #[error("the display is gone for the moment ({reason}); this call was not sent")]
+    #[error("the display is offline ({reason}); this call was not sent")]
     Offline {
         /// Why the connection was lost, or why the last attempt to reconnect failed.
         reason: DisconnectReason,
     },
     /// The call was dropped for newer ones while the connection was lost or the display did not keep up, as
     /// [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest) says. It was not drawn.
-    #[error("dropped for newer calls while the display was gone or behind; this call was not drawn")]
+    #[error("dropped for newer calls while the display was offline or behind; this call was not drawn")]
     Dropped,
     /// The call would have to wait for itself. It was not sent.
     ///
@@ -229,7 +229,7 @@ impl Error {
 fn forgotten(picture: Picture) -> &'static str {
     match picture {
         Picture::Empty => "the display was restarted and is empty",
-        Picture::Kept | Picture::Stale => "the display has forgotten this client",
+        Picture::Kept | Picture::Stale => "the session of this client has expired on the display",
     }
 }
 

@@ -167,7 +167,7 @@ fn calls_that_failed_are_told_by_their_line_whoever_heard_of_them() {
     let text = diagnosis.to_string();
     let expected = format!(
         "doctor: 65,538 calls at {FILE}:{dropped}:17 clear were rejected; 2 of those rejected were dropped while the \
-         display was gone or behind.\n\
+         display was offline or behind.\n\
          doctor: 3 calls at {FILE}:{wrong}:17 draw_pixel were rejected.\n\
          doctor: 1 call at {FILE}:{awaited}:13 fill_rect was rejected.\n\
          doctor: 1 call at {FILE}:{question}:13 get_pixel was rejected.\n"

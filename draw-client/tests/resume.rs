@@ -358,7 +358,7 @@ fn calls_fail_at_once_while_it_is_gone_if_that_is_wanted() {
             tokio::task::yield_now().await;
         };
         assert!(matches!(error, Error::Offline { .. }), "{error}");
-        assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
+        assert!(error.to_string().starts_with("the display is offline ("), "{error}");
         assert!(!error.is_disconnected());
         cutter.admit();
         // What was accepted is drawn after all.
@@ -398,7 +398,7 @@ fn a_display_that_does_not_come_back_is_given_up() {
         assert!(error.is_disconnected(), "{error}");
         let text = error.to_string();
         assert!(
-            text.starts_with("the connection to the display is lost: the display was gone for 0."),
+            text.starts_with("the connection to the display is lost: the display was offline for 0."),
             "{text}"
         );
     }

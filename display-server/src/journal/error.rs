@@ -120,7 +120,7 @@ fn hint(source: &io::Error) -> &'static str {
         QuotaExceeded => {
             ": the disk quota of this user is used up; remove something, or name a directory on another disk"
         }
-        FileTooLarge => ": the file would exceed the limit of file sizes; raise it (`ulimit -f`)",
+        FileTooLarge => ": the file would exceed the limit of file sizes; raise the limit (`ulimit -f`)",
         _ => "",
     }
 }

@@ -438,8 +438,8 @@ fn sites_whose_calls_failed_are_told_with_their_outcomes_worst_first_and_the_oth
         900,
         &format!(
             "doctor: 2,003 calls at {} were rejected, and it is unknown whether 5 more were executed; 3 of those rejected were \
-             dropped while the display was gone or behind.\n\
-             doctor: 7 calls at {} were rejected: dropped while the display was gone or behind.\n\
+             dropped while the display was offline or behind.\n\
+             doctor: 7 calls at {} were rejected: dropped while the display was offline or behind.\n\
              doctor: it is unknown whether 3 calls at {} were executed.\n\
              doctor: it is unknown whether 1 call at {} was executed.\n\
              doctor: it is unknown whether 1 call at {} was executed.\n\

@@ -50,10 +50,12 @@ impl fmt::Display for Finding {
                 failed(f, site.rejected, site.unknown, &Where(site))?;
                 match site.dropped {
                     0 => f.write_str("."),
-                    n if n == site.failed() => f.write_str(": dropped while the display was gone or behind."),
+                    n if n == site.failed() => {
+                        f.write_str(": dropped while the display was offline or behind.")
+                    }
                     n => write!(
                         f,
-                        "; {} of those rejected {} dropped while the display was gone or behind.",
+                        "; {} of those rejected {} dropped while the display was offline or behind.",
                         thousands(n),
                         plural(n, "was", "were")
                     ),

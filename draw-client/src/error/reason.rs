@@ -38,7 +38,7 @@ pub enum DisconnectReason {
         unanswered_for: Option<Duration>,
     },
     /// The client could not reconnect in time: see [`ConnectOptions::reconnect`](crate::ConnectOptions::reconnect).
-    #[error("the display was gone for {:.1} s: {last}", after.as_secs_f64())]
+    #[error("the display was offline for {:.1} s: {last}", after.as_secs_f64())]
     GaveUp {
         /// How long it tried.
         after: Duration,
@@ -175,7 +175,7 @@ mod tests {
         );
         let second = Duration::from_secs(1);
         let gone = DisconnectReason::from(Lost::Gone { after: second, last: Box::new(Lost::Eof) });
-        assert_eq!(gone.to_string(), "the display was gone for 1.0 s: the other side closed it");
+        assert_eq!(gone.to_string(), "the display was offline for 1.0 s: the other side closed it");
         assert_eq!((gone.fault(), ended(Ended::Refused(fault())).fault()), (None, Some(&fault())));
     }
 }

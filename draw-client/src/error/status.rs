@@ -81,12 +81,12 @@ impl fmt::Display for Status {
                 }
             }
             Status::Dropped { calls: 1 } => f.write_str(
-                "1 call that was made while the display was gone or behind was dropped for newer ones",
+                "1 call that was made while the display was offline or behind was dropped for newer ones",
             ),
             Status::Dropped { calls } => {
                 write!(
                     f,
-                    "{calls} calls that were made while the display was gone or behind were dropped for newer ones"
+                    "{calls} calls that were made while the display was offline or behind were dropped for newer ones"
                 )
             }
             Status::Disconnected(reason) => {

@@ -95,7 +95,7 @@ fn calls_fail_at_once_while_the_display_is_gone_if_that_is_wanted() {
                 Ok(_) => drawn += 1,
                 Err(error) => {
                     assert!(matches!(error, Error::Offline { .. }), "{error}");
-                    assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
+                    assert!(error.to_string().starts_with("the display is offline ("), "{error}");
                     assert!(error.to_string().ends_with("); this call was not sent"), "{error}");
                     assert_eq!(error.outcome(), Outcome::Rejected);
                     refused += 1;

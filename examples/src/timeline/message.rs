@@ -81,7 +81,7 @@ impl Side {
         first.chain(&mut self.spread).chain(&mut self.last)
     }
 
-    /// Nothing was left out of `first`.
+    /// Returns whether nothing was left out of `first`.
     pub fn is_complete(&self) -> bool {
         self.first.len() as u64 == self.count
     }

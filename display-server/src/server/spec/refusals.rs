@@ -24,7 +24,7 @@ pub(super) fn confirm(connection: u64) -> Vec<u8> {
     say((2, "confirm", (nonce(connection).get(),)))
 }
 
-/// Says these bytes, each on a connection of its own, and then `get_size` with this number. Returns what the display says on
+/// Sends each of `connections` on a connection of its own, then `get_size` with this number. Returns what the display sends on
 /// the last connection, and whether it answers that.
 ///
 /// What is said on a connection is executed, and its first answer read, before that breaks.
