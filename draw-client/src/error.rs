@@ -42,7 +42,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The text is not an address. Correct it: `host` or `host:port`.
     #[error(
-        "{text:?} is not an address of a display: {problem}; write host or host:port, as in localhost:3729, IPv6 as [::1]:3729, followed by /NAME for a display of that name"
+        "{text:?} is not an address of a display: {problem}; write host or host:port, as in localhost:3729, IPv6 as [::1]:3729, and add /NAME for a display of that name"
     )]
     Address {
         /// The text.

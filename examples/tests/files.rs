@@ -132,7 +132,7 @@ fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
             "missing.png",
             "missing.png: No such file or directory (os error 2): check the name and the directory",
         ),
-        ("/dev/zero", "/dev/zero: this is no picture that is known"),
+        ("/dev/zero", "/dev/zero: the picture format is not known"),
         ("page/x", "page/x: Not a directory (os error 20): a part of the name is a file"),
     ] {
         let (output, _, errors) = run("picture", &directory.0, &[name]);
