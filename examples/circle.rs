@@ -132,7 +132,7 @@ fn run(args: &Args) -> Result<()> {
 
 fn connecting(interrupt: &Interrupt, address: &str) {
     let address = address.to_owned();
-    interrupt.is_doing(move || format!("{address} had not answered as a display, and nothing was drawn"));
+    interrupt.is_doing(move || format!("{address} did not answer as a display, and nothing was drawn"));
 }
 
 fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
@@ -268,10 +268,8 @@ impl Circle {
             return Ok(());
         }
         let wrong = shown.chunks(4).zip(self.picture.chunks(4)).filter(|(a, b)| a != b).count();
-        Err(format!(
-            "{mode}: {wrong} pixels are shown otherwise than they were drawn; does somebody else draw there?"
-        )
-        .into())
+        Err(format!("{mode}: {wrong} pixels differ from what was drawn; does another client draw there?")
+            .into())
     }
 }
 

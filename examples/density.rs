@@ -66,7 +66,7 @@ fn run(args: &Args) -> Result<()> {
 
 fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
     let to = address.to_owned();
-    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was counted"));
+    interrupt.is_doing(move || format!("{to} did not answer as a display, and nothing was counted"));
     let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
     let Size { width, height } = display.size();
     let side = width.min(height).min(SIDE);
@@ -83,7 +83,9 @@ fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
     let sums: Vec<u8> = counts.iter().flat_map(|n| (Color::BLACK.to_u32() + n * ONE).to_be_bytes()).collect();
     let digest = display.get_digest(0, 0, side, side)?;
     if digest != digest_of_image(&sums) {
-        return Err("the display has other counts than were added; does somebody else draw there?".into());
+        return Err(
+            "the counts on the display differ from what was added; does another client draw there?".into()
+        );
     }
     println!("the display has every one of them: its digest is the one of our copy, {digest}");
     let image = display.get_image(0, 0, side, side)?;
@@ -94,7 +96,7 @@ fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
     let picture = picture(&counts);
     display.put_image(0, 0, side, side, &picture)?;
     if display.get_digest(0, 0, side, side)? != digest_of_image(&picture) {
-        return Err("the display shows another picture; does somebody else draw there?".into());
+        return Err("the display shows another picture; does another client draw there?".into());
     }
     display.close()?;
     Ok(())

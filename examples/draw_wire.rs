@@ -46,7 +46,7 @@ fn run(args: &Args) -> Result<()> {
         // What is no address is said at once, and not when the first client comes.
         if let Some(name) = draw_client::parse_address(display)?.display {
             return Err(format!(
-                "the wire goes to a server, and each client asks for its display itself: leave out /{name} here, and have the \
+                "the wire goes to a server, and each client asks for its display itself: omit /{name} here, and let the \
                  clients connect to {}/{name}",
                 args.listen
             )
@@ -142,7 +142,7 @@ impl Write for Paper {
 }
 
 impl Paper {
-    /// What was drawn can be read in what was printed, in the order in which it happened.
+    /// Checks that what was printed names what was drawn, in the same order.
     fn check(&self) {
         let copy =
             self.copy.iter().flat_map(|copy| copy.lock().unwrap_or_else(PoisonError::into_inner).clone());

@@ -65,7 +65,7 @@ fn run(args: &Args) -> Result<()> {
 
 fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() -> bool) -> Result<()> {
     let to = address.to_owned();
-    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));
+    interrupt.is_doing(move || format!("{to} did not answer as a display, and nothing was drawn"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let display = Display::connect(address).await.map_err(|error| unreachable(address, error))?;
@@ -93,7 +93,7 @@ fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() ->
         display.sync().await?;
         let took = began.elapsed().as_secs_f64();
         if drawn > 0 && display.get_image(0, 0, width, height).await? != pictures[(drawn - 1) % LENGTH] {
-            return Err("the display does not show the last picture; does somebody else draw there?".into());
+            return Err("the display does not show the last picture; does another client draw there?".into());
         }
         if drawn == 0 {
             println!("no picture was drawn in {took:.1} s");

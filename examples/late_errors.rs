@@ -59,7 +59,7 @@ async fn draw(address: &str) -> Result<()> {
     // This reply is awaited: it returns the error, and the callback does not receive it.
     let pixels = [Pixel::new(0, 479, Color::BLUE), Pixel::new(0, 480, Color::BLUE)];
     let error = display.draw_pixels(&pixels).await?.await.expect_err("the second pixel is outside");
-    println!("whoever awaits hears:  {error}");
+    println!("the caller hears:      {error}");
     assert_eq!(error.fault().map(|fault| fault.rejected_pixels()), Some(1));
 
     // The result of this call is discarded.

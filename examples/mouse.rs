@@ -67,7 +67,7 @@ struct Painter {
 impl Painter {
     fn new(address: &str, color: Color, interrupt: &Interrupt) -> Result<Painter> {
         let to = address.to_owned();
-        interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was painted"));
+        interrupt.is_doing(move || format!("{to} did not answer as a display, and nothing was painted"));
         let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
         let to = address.to_owned();
         interrupt.is_doing(move || format!("{to} had not answered the last call; what was painted stays"));

@@ -64,14 +64,14 @@ fn run(args: &Args) -> Result<()> {
 /// Sends it, and checks that the display shows what was sent.
 fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) -> Result<()> {
     let to = address.to_owned();
-    interrupt.is_doing(move || format!("{to} had not answered as a display, and nothing was drawn"));
+    interrupt.is_doing(move || format!("{to} did not answer as a display, and nothing was drawn"));
     let display = Display::connect(address).map_err(|error| unreachable(address, error))?;
     let to = address.to_owned();
     interrupt.is_doing(move || format!("{to} had not answered that it shows all of the picture"));
     let Size { width, height } = picture.size;
     display.put_image(args.x, args.y, width, height, &picture.rgba)?;
     if display.get_image(args.x, args.y, width, height)? != picture.rgba {
-        return Err("the display shows something else than was sent; does somebody else draw there?".into());
+        return Err("the display shows another picture than was sent; does another client draw there?".into());
     }
     println!("sent {} to {address}: {} bytes, shown as they were sent", picture.size, picture.rgba.len());
     display.close()?;

@@ -94,12 +94,12 @@ def memory(program, _):
     few = ["bash", "-c", 'ulimit -f 1000 && exec "$0" "$@"']
 
     def usual(screen):
-        large(program, screen, "1 MiB in /dev/shm", "has no room in /dev/shm", room("1m"))
+        large(program, screen, "1 MiB in /dev/shm", "not enough room in /dev/shm", room("1m"))
         large(program, screen, "room in /dev/shm for the display alone", "presenting with", room("22m"),
-              "is sent to the X server, not mapped into it")
+              "no memory is shared with the X server")
         large(program, screen, "files of at most 1 MB (ulimit -f)", "the limit of file sizes (ulimit -f)", few)
     with_screen(usual, 2200, 2200)
-    with_screen(lambda screen: large(program, screen, "an X server without MIT-SHM", "lacks the extension MIT-SHM"),
+    with_screen(lambda screen: large(program, screen, "an X server without MIT-SHM", "does not have the extension MIT-SHM"),
                 2200, 2200, 24, "-extension", "MIT-SHM")
 
 

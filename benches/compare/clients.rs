@@ -98,7 +98,7 @@ impl Client {
     pub(crate) fn multi_thread(place: Place) -> Result<Client> {
         let (outbox, started) = channel();
         let enter = move || {
-            // Whoever waits for it may have given up.
+            // The receiver may have given up.
             _ = outbox.send(place.enter_near().map(|()| threads::current()));
         };
         let mut builder = Builder::new_multi_thread();
@@ -129,7 +129,7 @@ impl Asynchronous {
         Asynchronous::connect_through(ours, ours.address, client, connections)
     }
 
-    /// Where something stands between it and the display.
+    /// Connects through a relay between it and the display.
     pub(crate) fn connect_through(
         ours: &Ours,
         address: SocketAddr,

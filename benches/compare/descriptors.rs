@@ -17,5 +17,5 @@ pub(crate) fn allow() -> Result<(), String> {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn allow() -> Result<(), String> {
-    Err(format!("nobody has tried to raise the limit of file descriptors to {NEEDED} here"))
+    Err(format!("raising the limit of file descriptors to {NEEDED} is not supported on this system"))
 }

@@ -25,7 +25,7 @@ pub(crate) fn scattered() -> Rc<[Pixel]> {
     pictures::scattered().into()
 }
 
-/// The same pixels in the colours of this turn.
+/// Returns the same pixels in the colours of this turn.
 pub(crate) fn painted(pixels: &[Pixel], salt: u32) -> Vec<Pixel> {
     let paint = |(i, pixel): (usize, &Pixel)| Pixel { color: color(salt, i), ..*pixel };
     pixels.iter().enumerate().map(paint).collect()

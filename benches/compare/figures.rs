@@ -34,7 +34,7 @@ impl Target {
         Verdict { reached, is_met }
     }
 
-    /// Where the bound lies in the row's unit, if the row that it refers to ran.
+    /// Returns the bound in the row's unit, if the row that it refers to ran.
     pub(crate) fn bound(self, group: &Group) -> Option<f64> {
         let beside = || figure(group.row(self.beside()?)?);
         match self {

@@ -50,7 +50,7 @@ pub(crate) fn table(stands: &[Stand]) -> String {
     markdown(&HEADER, 5, &rows)
 }
 
-/// Why system calls were not counted, if so.
+/// Returns why system calls were not counted, if so.
 pub(crate) fn not_counted(stands: &[Stand]) -> Option<&str> {
     let mut rows = stands.iter().flat_map(|stand| &stand.groups).flat_map(|group| &group.rows);
     rows.find_map(|row| row.counted.as_ref().err()).map(String::as_str)

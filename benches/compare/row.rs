@@ -20,7 +20,7 @@ pub(crate) struct Row {
 }
 
 /// Does the work of a section, and sees to it that the work was really done. The number is another one each time: what
-/// is drawn depends on it, so that nobody lives on what was drawn before.
+/// is drawn depends on it, so that no result relies on what was drawn before.
 pub(crate) type Run = Box<dyn FnMut(&mut Watch<'_>, u32) -> Result<()>>;
 
 impl Row {
@@ -54,7 +54,7 @@ impl Row {
         self
     }
 
-    /// Why it was not run, if so.
+    /// Returns why it was not run, if so.
     pub(crate) fn reason(&self) -> Option<&str> {
         self.run.as_ref().err().map(String::as_str)
     }

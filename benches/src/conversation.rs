@@ -138,7 +138,7 @@ impl Default for Server {
     }
 }
 
-/// Answers every request as if it had been drawn: what is left are the machines.
+/// Answers every request as if it had been drawn, so that only the state machines are measured.
 ///
 /// # Errors
 /// None.
@@ -162,12 +162,12 @@ impl Conversation {
         Conversation::greeting(&Hello::new("benches"))
     }
 
-    /// The same with a session.
+    /// Returns the same conversation with a session.
     pub fn in_session() -> Conversation {
         Conversation::greeting(&Hello::new("benches").with_session(Id([1; 16])))
     }
 
-    /// The same without a session, and with a check before each message.
+    /// Returns the same conversation without a session, and with a checksum before each message.
     pub fn with_checks() -> Conversation {
         Conversation::greeting(&Hello::new("benches").with_checks(true))
     }

@@ -58,7 +58,8 @@ pub fn parse_moment(text: &str) -> Result<Moment, String> {
         return before.map(Moment::Before).map_err(|error| format!("{error}: write -10s, or -1h30m"));
     }
     seconds().or_else(|| humantime::parse_rfc3339_weak(text).ok()).map(Moment::At).ok_or_else(|| {
-        "write 2026-01-31T12:00:00Z, the seconds since 1970, or -10s for so long before the last call".into()
+        "write 2026-01-31T12:00:00Z, the seconds since 1970, or -10s for 10 seconds before the last call"
+            .into()
     })
 }
 

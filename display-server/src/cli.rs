@@ -19,6 +19,7 @@ use display_server::{
     snapshot,
 };
 use saving::Snapshots;
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::Signal;
 use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
@@ -66,14 +68,14 @@ pub(crate) struct Args {
     ///
     /// The first display, with --size, is named main; clients that name none get it. NAME has 1 to 32 characters, each
     /// of a-z, 0-9 or -.
-    #[arg(long, value_name = "NAME=WxH", value_parser = parse_added)]
+    #[arg(long, value_name = "NAME=WxH", value_parser = parse_added, allow_hyphen_values = true)]
     add: Vec<(DisplayName, Size)>,
 
     /// How to show the display in a window: with a GPU, by software, or not at all; auto chooses
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
     present: Present,
 
-    /// The number of windows, each with the whole picture. Closing the last one ends the display
+    /// The number of windows of each display, each with the whole picture. Closing the last one ends the display
     #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
           conflicts_with = "headless")]
     windows: u8,
@@ -181,7 +183,9 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
             match saving::beside(path, name) {
                 Some(path) => snapshot::check_writable(&path)?,
                 None => {
-                    warn!("no snapshot is written of the display {name}: --snapshot names no regular file");
+                    warn!(
+                        "no snapshot of the display {name} is written, because --snapshot is not a regular file: name a regular file"
+                    );
                 }
             }
         }
@@ -190,6 +194,11 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     if let Some(address) = &args.pixelflut {
         listeners.push((bind_or(address, pixelflut::PORT, false)?, Door::Pixelflut));
     }
+    // Before a journal is read, which may take long: a signal that comes meanwhile is handled as soon as the display serves.
+    let signals = {
+        let _entered = runtime.enter();
+        (signals::snapshots().map_err(Error::Start)?, signals::stop().map_err(Error::Start)?)
+    };
     let server = server(&args)?;
     let address = listeners[0].0.local_addr().map_err(Error::Start)?;
     let (close, closed) = oneshot::channel();
@@ -205,7 +214,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
         let listeners =
             listeners.into_iter().map(|(listener, door)| Ok((TcpListener::from_std(listener)?, door)));
         let listeners = listeners.collect::<io::Result<_>>().map_err(Error::Start)?;
-        serve(listeners, &server, args.snapshot.as_deref(), (window.as_ref(), closed)).await
+        serve(listeners, &server, args.snapshot.as_deref(), (window.as_ref(), closed), signals).await
     });
     // An aborted connection may still be executing a long request.
     runtime.shutdown_background();
@@ -250,12 +259,12 @@ fn server(args: &Args) -> Result<Server, Error> {
     })?;
     for name in journals_in(directory) {
         let directory = journal_directory(directory, &name);
-        if args.add.iter().any(|(added, _)| *added == name) {
+        if name == DisplayName::main() || args.add.iter().any(|(added, _)| *added == name) {
             continue;
         }
         if let Ok(info) = journaling::inspect::info(&directory) {
             warn!(
-                "the journal in {} is of the display {name}, which was not added and is not served: add it with --add \
+                "the journal in {} belongs to the display {name}, which is not served: serve it with --add \
                  {name}={}",
                 directory.display(),
                 info.size
@@ -283,9 +292,8 @@ async fn serve(
     server: &Server,
     path: Option<&Path>,
     (window, closed): (Option<&Windows>, oneshot::Receiver<()>),
+    (mut wanted, signalled): (Signal, impl Future<Output = ()> + Send + 'static),
 ) -> Result<(), Error> {
-    let mut wanted = signals::snapshots().map_err(Error::Start)?;
-    let signalled = signals::stop().map_err(Error::Start)?;
     let window = window.cloned();
     let ending = Arc::new(OnceLock::new());
     let ends = Arc::clone(&ending);
@@ -293,7 +301,7 @@ async fn serve(
         tokio::select! {
             () = signalled => {}
             // A window that failed drops the sender without sending: then only signals end the display.
-            Ok(()) = closed => info!("the window was closed: the display ends"),
+            Ok(()) = closed => info!("the window was closed: shutting down"),
         }
         _ = ends.set(Instant::now());
         if let Some(window) = window {

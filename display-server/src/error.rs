@@ -11,10 +11,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A side of the display is 0 or longer than the wire can address.
-    #[error("a display of {0} is not possible: each side has from 1 to {SIDE_HARDEST} pixels")]
+    #[error("a display of {0} is not possible: width and height must be from 1 to {SIDE_HARDEST} pixels")]
     Size(Size),
     /// There is no memory for the pixels of the display.
-    #[error("there is no memory for a display of {size}, which takes {bytes} bytes: choose a smaller size")]
+    #[error("not enough memory for a display of {size}, which needs {bytes} bytes: choose a smaller size")]
     Memory {
         /// The requested size.
         size: Size,
@@ -22,7 +22,7 @@ pub enum Error {
         bytes: u64,
     },
     /// The name is not possible for a display of this server.
-    #[error("there can be no display {name:?} ({problem}): choose another name")]
+    #[error("invalid name {name:?} for a display ({problem}): choose another name")]
     Name {
         /// The given name.
         name: String,
@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// The address to listen on cannot be parsed.
     #[error(
-        "{address:?} is no address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
+        "{address:?} is not an address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
     )]
     Address {
         /// The given address.
@@ -82,7 +82,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The system gives no random bytes, which identify a display.
-    #[error("the system gives no random bytes: {0}")]
+    #[error("cannot get random bytes from the system: {0}")]
     Random(#[source] io::Error),
     /// The journal cannot be used.
     #[error(transparent)]

@@ -120,18 +120,18 @@ pub fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull => "the disk is full: make room there, or name a file on another disk",
         ErrorKind::QuotaExceeded => {
-            "what this user may have on the disk is used up: remove something, or name a file on another disk"
+            "the disk quota of this user is used up: remove something, or name a file on another disk"
         }
         ErrorKind::FileTooLarge => {
-            "it is larger than a file may be: raise the limit (`ulimit -f`), or name a file on another disk"
+            "the file would exceed the limit of file sizes: raise the limit (`ulimit -f`), or name a file on another disk"
         }
         ErrorKind::NotFound | ErrorKind::NotADirectory => "name a file in a directory that exists",
         ErrorKind::IsADirectory => "name a file in that directory",
         ErrorKind::PermissionDenied => "name a file in a directory that this user may write to",
-        ErrorKind::ReadOnlyFilesystem => "nothing can be written there: name a file on another disk",
-        ErrorKind::TimedOut => "the rest is lost. Let its reader take it sooner, or name a regular file",
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only: name a file on another disk",
+        ErrorKind::TimedOut => "the rest is lost. Let the reader read without pauses, or name a regular file",
         ErrorKind::BrokenPipe | ErrorKind::NotConnected => {
-            "start the program that reads it before this one writes, and let it read to the end"
+            "start the reading program before this one writes, and let it read to the end"
         }
         _ => "name another file",
     }
@@ -171,7 +171,7 @@ fn place(path: &Path) -> io::Result<Place> {
             if fs::canonicalize(&parent).is_ok_and(|parent| parent.starts_with("/proc")) {
                 // An open file rather than a name, as behind /dev/stdout.
                 return if fs::metadata(&target)?.file_type().is_block_device() {
-                    Err(refuse("it is a block device, and what is on it would be destroyed"))
+                    Err(refuse("it is a block device, whose contents would be destroyed"))
                 } else {
                     Ok(Place::Through(target))
                 };
@@ -186,7 +186,7 @@ fn place(path: &Path) -> io::Result<Place> {
         } else if kind.is_socket() {
             return Err(refuse("it is a socket"));
         } else {
-            return Err(refuse("it is a block device, and what is on it would be destroyed"));
+            return Err(refuse("it is a block device, whose contents would be destroyed"));
         }
     }
     Err(Errno::LOOP.into())
@@ -273,10 +273,10 @@ impl<'a> Patient<'a> {
         let taken = self.written;
         let what = match self.patience {
             Patience::EachWait(limit) => {
-                format!("its reader has taken nothing for {limit:?}, and {taken} bytes before")
+                format!("its reader has read nothing for {limit:?}, after {taken} bytes")
             }
             Patience::AllWaits(limit) => {
-                format!("its reader has taken {taken} bytes and kept the rest waiting for {limit:.1?}")
+                format!("its reader has read only {taken} bytes within {limit:.1?}")
             }
         };
         io::Error::new(ErrorKind::TimedOut, what)

@@ -191,7 +191,7 @@ impl Server {
             let address = listener.local_addr()?;
             if !address.ip().is_loopback() {
                 warn!(
-                    "any program that reaches {address} can draw on this display and read what is on it; to allow only \
+                    "any program that can reach {address} can draw on this display and read its pixels; to allow only \
                      programs of this machine, listen on 127.0.0.1"
                 );
             }
@@ -242,7 +242,7 @@ impl Server {
             }
         };
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
-            warn!("cut {} connections that did not end within {SHUTDOWN:?}", connections.len());
+            warn!("closed {} connections that did not finish within {SHUTDOWN:?}", connections.len());
         }
         info!("stopped serving");
         // Dropping the set aborts the remaining tasks, without waiting for them.
@@ -349,7 +349,7 @@ impl Server {
             info!(%peer, code = fault.code.as_str(), "closing the connection: {}", Printable(&fault.message));
         }
         if let Err(error) = told {
-            debug!(%peer, "a client that has no place was not told: {error}");
+            debug!(%peer, "cannot notify a client that was turned away: {error}");
         }
     }
 }

@@ -292,7 +292,7 @@ fn sigusr1_writes_a_snapshot_and_changes_nothing_else() {
     let without = Program::start(&[]);
     let address = without.address();
     without.signal(Signal::USR1);
-    without.logged("no snapshot is written: start the display with --snapshot FILE.png");
+    without.logged("no snapshot file is configured: start the server with --snapshot FILE.png");
     draw(&address);
 }
 
@@ -302,7 +302,7 @@ fn a_second_interrupt_ends_it_at_once() {
     let mut client = draw(&program.address());
     client.write_all(b"\x94\x00").unwrap();
     program.signal(Signal::INT);
-    program.logged("SIGINT from now on ends it at once");
+    program.logged("another SIGINT exits immediately");
     program.signal(Signal::INT);
     assert_eq!(program.status().code(), Some(130));
 }
@@ -369,7 +369,7 @@ fn without_headless_and_off_the_loopback_it_says_what_that_means() {
         said.contains("no window, serving without one: neither WAYLAND_DISPLAY nor DISPLAY is set"),
         "{said}"
     );
-    assert!(said.contains("can draw on this display and read what is on it"), "{said}");
+    assert!(said.contains("can draw on this display and read its pixels"), "{said}");
     let quiet = Program::start(&["--log", "warn"]);
     draw(&quiet.address());
     quiet.signal(Signal::TERM);

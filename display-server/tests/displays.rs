@@ -355,7 +355,7 @@ fn kill_9_and_a_restart_with_the_journals_of_two_displays_bring_both_back() {
 
     // One that is not added is not served, not touched, and spoken of.
     let server = Server::start(&["--log", "warn", "--journal", &journal, "--add", "text-2=16x16"]);
-    let line = server.logged("which was not added");
+    let line = server.logged("which is not served");
     assert!(line.contains("displays/plots") && line.contains("--add plots=8x4"), "{line}");
     assert!(Display::connect(&format!("{}/plots", server.address)).is_err());
     server.end();
@@ -377,11 +377,11 @@ fn a_display_that_cannot_be_added_is_refused_before_anything_starts() {
         (&["--add", "plots=0x4"], "each from 1 to 16384"),
         (
             &["--add", "main=8x4"],
-            "there can be no display \"main\" (it is the first display's, whose size is --size)",
+            "invalid name \"main\" for a display (it is the first display's, whose size is --size)",
         ),
         (
             &["--add", "a=8x4", "--add", "b=8x4", "--add", "a=9x9"],
-            "there can be no display \"a\" (it is taken)",
+            "invalid name \"a\" for a display (it is taken)",
         ),
         (&many, "a server has at most 32 displays"),
     ] {

@@ -269,7 +269,7 @@ fn a_directory_that_is_moved_or_removed_ends_its_server() {
         moved(journal);
         fs::create_dir(journal).unwrap();
     };
-    ends("guarded-other", replaced, "its directory was moved, and another is in its place");
+    ends("guarded-other", replaced, "its directory was moved and replaced by another");
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn bad_connections_are_told_ten_times_and_then_counted() {
     let most = 10 * (1 + took.as_secs() as usize / 10);
     let shown = log.iter().filter(closed).count();
     assert!((10..=most).contains(&shown), "{shown} in {took:?}: {log:#?}");
-    let more = log.iter().filter_map(|line| line.split_once(" more in the last "));
+    let more = log.iter().filter_map(|line| line.split_once(" more messages like this in the last "));
     let counted: usize =
         more.map(|(before, _)| before.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum();
     assert_eq!(shown + counted, BAD, "{log:#?}");

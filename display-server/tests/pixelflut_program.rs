@@ -129,7 +129,7 @@ fn pixelflut_is_off_unless_asked_for() {
 fn an_address_of_pixelflut_that_is_wrong_or_taken_is_refused_before_anything_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    for (address, says) in [("nonsense:x", "is no address to listen on"), (&*taken, "cannot listen on")] {
+    for (address, says) in [("nonsense:x", "is not an address to listen on"), (&*taken, "cannot listen on")] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
         let output =
             command.args(["--headless", "--listen", "127.0.0.1:0", "--pixelflut", address]).output().unwrap();

@@ -42,7 +42,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The text is not an address. Correct it: `host` or `host:port`.
     #[error(
-        "{text:?} is not an address of a display: {problem}; write host or host:port, as in localhost:3729, IPv6 as [::1]:3729, and /NAME behind it for a display of that name"
+        "{text:?} is not an address of a display: {problem}; write host or host:port, as in localhost:3729, IPv6 as [::1]:3729, and add /NAME for a display of that name"
     )]
     Address {
         /// The text.
@@ -88,14 +88,14 @@ pub enum Error {
     },
     /// The connection is lost for the moment, and [`WhileOffline::Fail`](crate::WhileOffline::Fail) is set. The call was not
     /// sent; make it again when [`Status`] reports the connection, or later.
-    #[error("the display is gone for the moment ({reason}); this call was not sent")]
+    #[error("the display is offline ({reason}); this call was not sent")]
     Offline {
         /// Why the connection was lost, or why the last attempt to reconnect failed.
         reason: DisconnectReason,
     },
     /// The call was dropped for newer ones while the connection was lost or the display did not keep up, as
     /// [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest) says. It was not drawn.
-    #[error("dropped for newer calls while the display was gone or behind; this call was not drawn")]
+    #[error("dropped for newer calls while the display was offline or behind; this call was not drawn")]
     Dropped,
     /// The call would have to wait for itself. It was not sent.
     ///
@@ -228,8 +228,8 @@ impl Error {
 
 fn forgotten(picture: Picture) -> &'static str {
     match picture {
-        Picture::Empty => "the display was started anew, and is empty",
-        Picture::Kept | Picture::Stale => "the display has forgotten this client",
+        Picture::Empty => "the display was restarted and is empty",
+        Picture::Kept | Picture::Stale => "the session of this client has expired on the display",
     }
 }
 
@@ -258,26 +258,24 @@ fn cause(error: &io::Error) -> String {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::ConnectionRefused => ": start one with `display-server`, or set DRAW_DISPLAY",
-        ErrorKind::TimedOut => {
-            ": nothing answers there; check the address, and whether a firewall is in between"
-        }
+        ErrorKind::TimedOut => ": nothing answers there; check the address, and whether a firewall blocks it",
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-            ": there is no way to that address from here; check it, and the network"
+            ": there is no route to that address; check the address and the network"
         }
         ErrorKind::NetworkDown => ": check the network of this machine",
         ErrorKind::AddrNotAvailable => {
             ": this machine has no address of that kind, or no free port; try the IPv4 address"
         }
         ErrorKind::PermissionDenied => {
-            ": the system does not allow it; check its firewall, and what this program may do"
+            ": the system does not allow it; check the firewall and the permissions of this program"
         }
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
-            ": something there takes connections and ends them; check the address"
+            ": the program there accepts connections and closes them; check the address"
         }
         // The meaning of an error of the program's own streams is unknown. The resolver's errors have no kind with a
         // name.
         _ if error.to_string().contains("lookup") || error.to_string().contains("no address") => {
-            ": check the name, or write the address in numbers"
+            ": check the name, or use a numeric address"
         }
         _ => "",
     }
@@ -299,7 +297,7 @@ fn lost(reason: &DisconnectReason) -> &'static str {
 fn lost_call(reason: &DisconnectReason, outcome: Outcome) -> &'static str {
     match reason {
         DisconnectReason::NotADisplay(_) if outcome == Outcome::Rejected => {
-            ". Check the address: that of a `display-server` has port 3729 unless it was told otherwise"
+            ". Check the address: the default port of a `display-server` is 3729"
         }
         _ => unsent(&outcome),
     }

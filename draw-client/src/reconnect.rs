@@ -125,7 +125,7 @@ mod tests {
     fn the_end_of_the_window_tells_how_long_the_display_was_gone_and_why() {
         let after = Duration::from_secs(30);
         let end = End::GaveUp { after, last: Lost::io(ErrorKind::ConnectionRefused) };
-        assert_eq!(lost(&end).to_string(), "the display was gone for 30.0 s: connection refused");
+        assert_eq!(lost(&end).to_string(), "the display was offline for 30.0 s: connection refused");
         assert_eq!(lost(&End::Final(Lost::Eof)).to_string(), Lost::Eof.to_string());
     }
 }

@@ -146,7 +146,10 @@ fn a_network_that_alters_the_same_each_time_is_given_up() {
             display.put_image(0, 0, 100, 40, &image()).unwrap().wait().unwrap_err()
         };
         let text = error.to_string();
-        assert!(text.contains("the display was gone for ") && text.contains("altered on its way"), "{text}");
+        assert!(
+            text.contains("the display was offline for ") && text.contains("altered on its way"),
+            "{text}"
+        );
         // The pauses grow, as they do where there is no display: 0.1 s, 0.2 s, 0.4 s and so on.
         assert!((4..8).contains(&cutter.connections()), "client {kind}: {}", cutter.connections());
         assert_eq!(server.screen.stats().executed, 0, "client {kind}");

@@ -71,7 +71,7 @@ fn a_pipeline_draws_on_while_a_connected_display_says_nothing_and_the_newest_are
     display.sync().unwrap();
     let status = statuses.recv_timeout(DEADLINE).unwrap();
     let Status::Dropped { calls: dropped } = status else { panic!("{status}") };
-    assert!(status.to_string().contains("gone or behind"), "{status}");
+    assert!(status.to_string().contains("offline or behind"), "{status}");
     display.close().unwrap();
     let drawn = u64::from(server.shown(0, 0).to_u32() - Color::BLACK.to_u32());
     assert_eq!(drawn + dropped, made, "each was drawn or dropped");

@@ -146,6 +146,6 @@ fn nothing_is_printed_unless_it_is_asked_for() {
     }
     assert_eq!(
         errors(Some("yes")),
-        "DRAW_DEBUG=\"yes\" is not known: 1 prints a line for each message, full its bytes too, 0 nothing\n"
+        "DRAW_DEBUG=\"yes\" is not a valid value: 1 prints a line for each message, full also its bytes, 0 nothing\n"
     );
 }

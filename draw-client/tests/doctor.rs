@@ -55,7 +55,7 @@ fn without_times(text: &str) -> String {
 
 /// A text without the last finding that a program may have had little to do: it is there if the machine was busy elsewhere for a second.
 fn without_idle(text: &str) -> &str {
-    let idle = "doctor: the connection was idle P of its T: the time goes elsewhere in the program.\n";
+    let idle = "doctor: the connection was idle P of its T: the program spends its time elsewhere.\n";
     text.strip_suffix(idle).unwrap_or(text)
 }
 
@@ -167,7 +167,7 @@ fn calls_that_failed_are_told_by_their_line_whoever_heard_of_them() {
     let text = diagnosis.to_string();
     let expected = format!(
         "doctor: 65,538 calls at {FILE}:{dropped}:17 clear were rejected; 2 of those rejected were dropped while the \
-         display was gone or behind.\n\
+         display was offline or behind.\n\
          doctor: 3 calls at {FILE}:{wrong}:17 draw_pixel were rejected.\n\
          doctor: 1 call at {FILE}:{awaited}:13 fill_rect was rejected.\n\
          doctor: 1 call at {FILE}:{question}:13 get_pixel was rejected.\n"
@@ -381,7 +381,7 @@ fn the_environment_turns_it_on_and_it_prints_once_at_the_end() {
         )
     };
     // Whether a loop of thirty takes enough of the program's time to be told of, and whether the advice pays, is for the machine to say.
-    let nothing = "doctor: nothing to cure: 30 calls, 30 waited, T of the program's T.\n";
+    let nothing = "doctor: nothing to improve: 30 calls, 30 waited, T of the program's T.\n";
     let check = |program: &str, is_told: &dyn Fn(&str) -> bool| {
         let text = printed(program, Some("1"));
         assert!(is_told(&text), "{program}: {text}");
@@ -394,7 +394,7 @@ fn the_environment_turns_it_on_and_it_prints_once_at_the_end() {
     // An answer that is there before it is awaited is no wait.
     let awaited = format!(" answer at {awaited} draw_pixel");
     check("pipeline, closed", &|text| {
-        text.contains(&awaited) || text.starts_with("doctor: nothing to cure: 30 calls")
+        text.contains(&awaited) || text.starts_with("doctor: nothing to improve: 30 calls")
     });
 }
 
@@ -403,7 +403,7 @@ fn a_program_that_never_waits_is_told_that_it_is_well() {
     for program in ["asynchronous, closed", "pipeline, dropped"] {
         assert_eq!(
             printed(program, Some("1")),
-            "doctor: nothing to cure: 30 calls in T, and none waited.\n",
+            "doctor: nothing to improve: 30 calls in T, and none waited.\n",
             "{program}"
         );
     }
@@ -428,6 +428,6 @@ fn it_is_off_unless_it_is_asked_for() {
     assert_eq!(printed("blocking, off", Some("1")), "", "the options win");
     assert_eq!(
         printed("pipeline, closed", Some("yes")),
-        "DRAW_DOCTOR=\"yes\" is not known: 1 prints which lines wait for the display, 0 nothing\n"
+        "DRAW_DOCTOR=\"yes\" is not a valid value: 1 prints which lines wait for the display, 0 prints nothing\n"
     );
 }

@@ -38,7 +38,7 @@ fn assert_told<T>(result: Result<T>) {
     let error = result.err().expect("a call in the child");
     assert!(matches!(error, Error::Disconnected { reason: DisconnectReason::Forked { .. }, .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("has connected this display, and process "), "{text}");
+    assert!(text.contains("connected this display, but process "), "{text}");
     assert!(text.contains("call `connect` in the process that draws"), "{text}");
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// For so long another connection is tried.
 const WITHIN: Duration = Duration::from_millis(600);
 /// What every text begins with that says why a call has failed, and how it may go on.
-const GONE: &str = "the connection to the display is lost: the display was gone for 0.";
+const GONE: &str = "the connection to the display is lost: the display was offline for 0.";
 const UNKNOWN: &str = "; whether this call was executed is unknown";
 const NOT_SENT: &str = "; this call was not sent";
 

@@ -399,7 +399,7 @@ fn a_runtime_that_ends_is_an_error_and_not_a_hang() {
     let display = first.block_on(soon(Display::connect(&server.address))).unwrap();
     drop(first);
     let error = runtime().block_on(soon(display.sync())).unwrap_err();
-    assert!(error.to_string().contains("call `close().await` before it does"), "{error}");
+    assert!(error.to_string().contains("call `close().await` before the runtime ends"), "{error}");
 }
 
 /// Futures dropped at whatever point they have reached: what was accepted happens, and each failure is told once, to

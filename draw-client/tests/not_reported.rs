@@ -104,7 +104,7 @@ fn errors_that_were_not_reported_are_printed_once_and_others_are_not() {
     let calls: u64 = told.split_once(' ').unwrap().0.parse().unwrap();
     assert!(is_success && (639..=640).contains(&calls), "{complained}");
     assert!(told.contains(" calls failed and were not reported") && told.contains(here), "{complained}");
-    assert!(told.contains("call `close().await` before it does"), "{complained}");
+    assert!(told.contains("call `close().await` before the runtime ends"), "{complained}");
     let (is_success, complained) = run("asynchronous with a callback");
     assert!(is_success && !complained.contains("draw-client: "), "{complained}");
     let heard = complained.lines().filter_map(|line| line.split_once("heard of ")?.1.parse::<u64>().ok());

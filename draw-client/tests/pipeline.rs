@@ -302,7 +302,7 @@ fn other_handles_of_the_synchronous_display_hear_where_their_connection_went() {
         error,
         Error::Disconnected { reason: DisconnectReason::Pipelined, outcome: Outcome::Rejected }
     ));
-    let want = "the connection to the display is lost: `pipelined` has given it to a `Pipeline`; this call was not sent";
+    let want = "the connection to the display is lost: `pipelined` moved it into a `Pipeline`; this call was not sent";
     assert_eq!(error.to_string(), want);
     assert!(clone.clone().pipelined().unwrap_err().is_disconnected());
     assert!(clone.close().unwrap_err().is_disconnected(), "it is not theirs to close");

@@ -188,7 +188,7 @@ fn a_display_that_was_started_anew_says_so_and_is_drawn_on() {
         }
     }
     assert!(moved.load(std::sync::atomic::Ordering::SeqCst), "there was a second connection");
-    let text = "the display was started anew, and is empty; whether this call was executed is unknown";
+    let text = "the display was restarted and is empty; whether this call was executed is unknown";
     assert_eq!(failed.iter().map(|(_, text)| &text[..]).collect::<Vec<_>>(), [text]);
     let at = failed[0].0;
     assert_eq!((second.shown(at - 1, 1), second.shown(at + 1, 1)), (Color::BLACK, Color::RED));
@@ -261,7 +261,7 @@ fn a_display_that_was_restarted_and_has_forgotten_the_client_does_not_say_that_i
     };
     let Status::SessionLost { picture: Picture::Stale, unknown } = status else { panic!("{status}") };
     let expected = format!(
-        "connected again; the display was restarted, and the last that it had executed may be lost; what became of \
+        "reconnected; the display was restarted, and the last calls that it executed may be lost; the outcome of \
          {unknown} calls is unknown"
     );
     assert_eq!(status.to_string(), expected);
@@ -309,7 +309,7 @@ fn the_program_hears_what_becomes_of_the_connection_and_may_draw_again_what_was_
     assert_eq!(
         status.to_string(),
         format!(
-            "connected again; the display was started anew, and is empty; what became of {unknown} calls is unknown"
+            "reconnected; the display was restarted and is empty; the outcome of {unknown} calls is unknown"
         )
     );
     // (On a busy machine all of those may have been sent before anybody knew of the loss.)
@@ -358,7 +358,7 @@ fn calls_fail_at_once_while_it_is_gone_if_that_is_wanted() {
             tokio::task::yield_now().await;
         };
         assert!(matches!(error, Error::Offline { .. }), "{error}");
-        assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
+        assert!(error.to_string().starts_with("the display is offline ("), "{error}");
         assert!(!error.is_disconnected());
         cutter.admit();
         // What was accepted is drawn after all.
@@ -398,7 +398,7 @@ fn a_display_that_does_not_come_back_is_given_up() {
         assert!(error.is_disconnected(), "{error}");
         let text = error.to_string();
         assert!(
-            text.starts_with("the connection to the display is lost: the display was gone for 0."),
+            text.starts_with("the connection to the display is lost: the display was offline for 0."),
             "{text}"
         );
     }

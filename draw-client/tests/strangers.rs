@@ -78,7 +78,7 @@ fn an_unknown_name_is_told_in_the_resolvers_words_and_only_a_refusal_says_to_sta
     for error in errors("nosuch.invalid", None) {
         let text = error.to_string();
         assert!(text.starts_with("no display at nosuch.invalid:3729 (failed to lookup address"), "{text}");
-        assert!(text.ends_with(": check the name, or write the address in numbers"), "{text}");
+        assert!(text.ends_with(": check the name, or use a numeric address"), "{text}");
         assert!(!text.contains("uncategorized") && !text.contains("start one"), "{text}");
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();

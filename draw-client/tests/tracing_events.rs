@@ -292,7 +292,7 @@ fn dropped_calls_are_an_event_each_as_far_as_they_are_named_and_the_others_are_o
     });
     let seen: Vec<_> = seen.try_iter().collect();
     assert_eq!(seen.len(), 101);
-    let text = "dropped for newer calls while the display was gone or behind; this call was not drawn";
+    let text = "dropped for newer calls while the display was offline or behind; this call was not drawn";
     let (span, [message, call, outcome]) = of(&seen[99]);
     assert_eq!((span, call, outcome), (None, "100", "rejected"));
     assert!(message.contains(&format!(" add_pixel(1, 1, 1): {text} (")), "{message}");

@@ -71,7 +71,7 @@ fn a_display_that_greets_and_resets_is_asked_ever_more_seldom_and_given_up() {
         let began = Instant::now();
         let display = connect(kind, &address, within).unwrap();
         let error = display.fill_rect(0, 0, 1, 1, Color::RED).unwrap_err();
-        assert!(error.to_string().contains("the display was gone for "), "client {kind}: {error}");
+        assert!(error.to_string().contains("the display was offline for "), "client {kind}: {error}");
         assert!(error.is_disconnected() && began.elapsed() >= within / 2, "client {kind}: {error}");
         // The pauses grow: 0.1 s, 0.2 s, 0.4 s and so on.
         let came = came.load(SeqCst);

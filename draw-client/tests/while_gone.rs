@@ -210,7 +210,7 @@ fn each_reply_of_a_dropped_call_says_so_at_once_and_the_others_when_they_are_dra
         }
         waits.await.unwrap();
         let error = told.recv().unwrap().unwrap_err();
-        let text = "dropped for newer calls while the display was gone or behind; this call was not drawn";
+        let text = "dropped for newer calls while the display was offline or behind; this call was not drawn";
         assert_eq!((error.to_string().as_str(), error.outcome()), (text, Outcome::Rejected));
         assert!(!error.is_disconnected());
         let kept = replies.split_off(more as usize - 1);
@@ -465,7 +465,7 @@ fn each_scope_hears_of_its_own_and_without_a_callback_the_next_sync_does() -> Re
     let line = late.errors()[0].calls().next().unwrap().location().unwrap().line();
     let text = late.errors()[0].to_string();
     let told = format!(
-        "2 calls were dropped for newer ones while the display was gone or behind, and were not drawn, from \
+        "2 calls were dropped for newer ones while the display was offline or behind, and were not drawn, from \
          {}:{line}:17 add_pixel(0, 47, 1) and 1 more",
         file!()
     );
@@ -492,6 +492,6 @@ fn a_single_dropped_call_is_told_as_any_other() {
     assert_eq!(ears.hear_end().0, 1);
     let late = ears.late.recv_timeout(common::DEADLINE).unwrap();
     let told = text(&late);
-    let end = "draw_pixel(1, 1, #ff0000ff): dropped for newer calls while the display was gone or behind; this call was not drawn";
+    let end = "draw_pixel(1, 1, #ff0000ff): dropped for newer calls while the display was offline or behind; this call was not drawn";
     assert!(told.ends_with(end), "{told}");
 }

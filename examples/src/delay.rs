@@ -236,7 +236,7 @@ impl Path {
         Path { delay: rtt / 2, rate }
     }
 
-    /// How long so many bytes take to leave.
+    /// Returns how long this number of bytes takes to leave.
     fn takes(self, bytes: usize) -> Duration {
         self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(8.0 * bytes as f64 / rate as f64))
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// ```
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is no time ({error}): write 50ms, 2s, 1.5s or 200us"))
+        .map_err(|error| format!("{text:?} is not a duration ({error}): write 50ms, 2s, 1.5s or 200us"))
 }
 
 #[cfg(test)]

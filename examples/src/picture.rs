@@ -55,12 +55,12 @@ impl Picture {
             Some("an empty file") => return Err("it is empty: name a file with a PNG picture in it".into()),
             Some(kind) => {
                 return Err(format!(
-                    "this is {kind}, and only PNG is read: convert it to PNG, as `magick` or any image editor does"
+                    "this is {kind}, and only PNG is supported: convert it to PNG with `magick` or an image editor"
                 ));
             }
             None => {
                 return Err(
-                    "this is no picture that is known, and only PNG is read: name a file with a PNG picture in it".into()
+                    "the picture format is not known, and only PNG is supported: name a file with a PNG picture in it".into()
                 );
             }
         }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 /// If it is standard output, which has the text of the example.
 pub fn parse_output(name: &str) -> Result<PathBuf, String> {
     match name {
-        "-" => Err("standard output has what this program says: name a file".into()),
+        "-" => Err("standard output is used for the messages of this program: name a file".into()),
         "" => Err("name a file".into()),
         name => Ok(name.into()),
     }
@@ -33,7 +33,7 @@ pub fn save(framebuffer: &Framebuffer, path: &Path, done: &str) -> Result<(), St
 pub fn unreachable(address: &str, error: draw_client::Error) -> Box<dyn Error + Send + Sync> {
     match error {
         draw_client::Error::Timeout { after, .. } => format!(
-            "what listens at {address} has not answered as a display for {after:?}: check the address, and whether that \
+            "the program at {address} did not answer as a display within {after:?}: check the address, and whether that \
              display is stopped or overloaded"
         )
         .into(),

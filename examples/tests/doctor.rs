@@ -15,7 +15,7 @@ fn program() -> PathBuf {
     program
 }
 
-/// What `circle` in this mode prints on standard error.
+/// Returns what `circle` prints on standard error in this mode.
 fn errors(mode: &str) -> String {
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
@@ -29,7 +29,7 @@ fn errors(mode: &str) -> String {
     .unwrap()
 }
 
-/// Where in the example the call of the synchronous mode stands: after the name of its function, found in its source.
+/// Returns the position of the call of the synchronous mode in the source of the example, after the name of its function.
 fn call(function: &str, text: &str) -> String {
     let source = include_str!("../circle.rs");
     let mut lines = source.lines().enumerate().skip_while(|(_, line)| !line.contains(function));
@@ -56,6 +56,6 @@ fn its_cures_do_not_wait_there() {
     for mode in ["async", "batch"] {
         let errors = errors(mode);
         assert!(!errors.contains(" draw_pixel,") && !errors.contains("would take about"), "{mode}: {errors}");
-        assert!(errors.contains("doctor: nothing to cure: "), "{mode}: {errors}");
+        assert!(errors.contains("doctor: nothing to improve: "), "{mode}: {errors}");
     }
 }

@@ -121,7 +121,7 @@ fn a_peer_that_stays_silent_keeps_no_example_alive() {
         has_come.recv_timeout(DEADLINE).unwrap();
         let (found, errors) = ended(name, child, signal);
         let says =
-            format!("{name}: stopped by {by}: {address} had not answered as a display, and nothing was ");
+            format!("{name}: stopped by {by}: {address} did not answer as a display, and nothing was ");
         assert!(found == status && errors.starts_with(&says), "{found}: {errors}");
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
@@ -132,7 +132,7 @@ fn a_peer_that_stays_silent_is_named_in_the_end() {
     let (address, _has_come) = silent();
     let output = example("mouse", &["--display", &address.to_string()]).wait_with_output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
-    let says = format!("mouse: what listens at {address} has not answered as a display for ");
+    let says = format!("mouse: the program at {address} did not answer as a display within ");
     assert!(output.status.code() == Some(1) && errors.starts_with(&says), "{errors}");
 }
 

@@ -67,14 +67,14 @@ fn what_cannot_be_meant_is_said_with_what_can_be() {
         ("circle", &["--diameter", "0"][..], "write a whole number from 1 to 10000"),
         ("circle", &["--diameter", "-5"], "'-5' for '--diameter <N>': write a whole number from 1 to 10000"),
         ("circle", &["--diameter", "many"], "write a whole number from 1 to 10000"),
-        ("circle", &["--rtt", "-5ms"], "'-5ms' for '--rtt <TIME>': \"-5ms\" is no time"),
+        ("circle", &["--rtt", "-5ms"], "'-5ms' for '--rtt <TIME>': \"-5ms\" is not a duration"),
         ("circle", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
         ("picture", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
         ("density", &["--output", "a.png", "--display", "a"], "cannot be used with '--display <ADDR>'"),
         ("density", &["--clients", "-1"], "'-1' for '--clients <N>': write a whole number from 1 to 64"),
         ("density", &["--points", "1e6"], "write a whole number from 1 to 16777215"),
         ("film", &["--rate", "-1"], "'-1' for '--rate <N>': write a number from 0 to 1000"),
-        ("film", &["--seconds", "-1s"], "'-1s' for '--seconds <TIME>': \"-1s\" is no time"),
+        ("film", &["--seconds", "-1s"], "'-1s' for '--seconds <TIME>': \"-1s\" is not a duration"),
         ("unkillable", &["--kills", "-1"], "'-1' for '--kills <N>': write a whole number from 0 to 1000"),
         ("unkillable", &["--calls", "1"], "write a whole number from 10000 to 2000000"),
     ] {
@@ -110,14 +110,14 @@ fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
     write("nameless.png", &[&rings[..12], b"IHDX", &rings[16..]].concat());
     write("altered.png", &sized(64, 63));
     for (name, says) in [
-        ("photo.jpg", "photo.jpg: this is a JPEG picture, and only PNG is read"),
-        ("photo.png", "photo.png: this is a JPEG picture, and only PNG is read"),
-        ("page", "page: this is no picture that is known, and only PNG is read"),
+        ("photo.jpg", "photo.jpg: this is a JPEG picture, and only PNG is supported"),
+        ("photo.png", "photo.png: this is a JPEG picture, and only PNG is supported"),
+        ("page", "page: the picture format is not known, and only PNG is supported"),
         ("half.png", &format!("half.png: this PNG picture is cut off after {} bytes: copy", rings.len() / 2)),
         ("end.png", &format!("end.png: this PNG picture is cut off after {} bytes: copy", rings.len() - 12)),
         ("start.png", "start.png: this PNG picture is cut off after 20 bytes: copy or save it again"),
         ("empty.png", "empty.png: it is empty: name a file with a PNG picture in it"),
-        ("text.png", "text.png: this is no picture that is known, and only PNG is read: name a file"),
+        ("text.png", "text.png: the picture format is not known, and only PNG is supported: name a file"),
         ("directory.png", "directory.png: Is a directory (os error 21): name a PNG file in it"),
         ("zero.png", "zero.png: it says that its size is 0x0, so it has no pixels: save it again"),
         ("flat.png", "flat.png: it says that its size is 5x0, so it has no pixels"),
@@ -132,7 +132,7 @@ fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
             "missing.png",
             "missing.png: No such file or directory (os error 2): check the name and the directory",
         ),
-        ("/dev/zero", "/dev/zero: this is no picture that is known"),
+        ("/dev/zero", "/dev/zero: the picture format is not known"),
         ("page/x", "page/x: Not a directory (os error 20): a part of the name is a file"),
     ] {
         let (output, _, errors) = run("picture", &directory.0, &[name]);

@@ -46,7 +46,7 @@ fn drawn(name: &str, file: &str, arguments: &[&str]) -> (String, Output) {
     (fs::read_to_string(path).unwrap(), output)
 }
 
-/// What is between the beginning and the end of a group.
+/// Returns the text between the beginning and the end of a group.
 fn group<'a>(svg: &'a str, id: &str) -> &'a str {
     let (_, rest) = svg.split_once(&format!("<g id=\"{id}\">")).unwrap_or_else(|| panic!("no {id}:\n{svg}"));
     rest.split_once("</g>").unwrap().0

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often Ctrl-C is checked.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// What a signal leaves.
+/// Returns the message after a signal: nothing is left of the display.
 pub(crate) fn nothing_left() -> String {
     "nothing is left of the display".into()
 }
@@ -181,7 +181,7 @@ impl Course {
                 made = state.made;
                 until = Instant::now() + PATIENCE;
             } else if Instant::now() > until {
-                return Err(format!("waited {} for {what}, in vain", seconds(PATIENCE)).into());
+                return Err(format!("waited {} for {what} without success", seconds(PATIENCE)).into());
             }
             state = self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -53,7 +53,7 @@ impl Picture {
 }
 
 impl Presenter {
-    /// What a presenter does when it is woken.
+    /// Does what a presenter does when it is woken.
     pub(crate) fn show(&mut self) {
         let taken = self.subscriber.take();
         let is_first = !std::mem::replace(&mut self.has_shown, true);

@@ -105,7 +105,7 @@ fn the_error_of_a_dropped_reply_is_told_once() {
         client.handle_fault(0);
         client.handle_fault(1);
         droppers.into_iter().for_each(|dropper| dropper.join().unwrap());
-        // Not by `Client::lock`: nobody else may ever come to write down what was left.
+        // Not by `Client::lock`: no other thread may ever write down what was left.
         assert_eq!(client.state.lock().unwrap().told, [1, 1]);
         assert_eq!(client.last_dropped.take(), 0, "what was written down is not emptied");
     });

@@ -10,7 +10,7 @@ use std::task::Waker;
 /// An atomic of loom's, made weaker in one way and stronger in another:
 ///
 /// - With loom, what changes a value does so where it stands in the source, and finds the newest value. So the order of two
-///   changes never depends on how they are ordered in the source. Here a change that nobody looks at the result of comes as
+///   changes never depends on how they are ordered in the source. Here a change whose result is unused comes as
 ///   late as its ordering allows: behind whatever follows in its thread, up to a release. (One that acquires does not: what
 ///   follows may not come before it.)
 /// - loom takes `SeqCst` for `AcqRel`. Here such a load also sees what such a store to the same place has stored before it.
@@ -116,14 +116,14 @@ atomic!(AtomicBool, bool);
 atomic!(AtomicU64, u64);
 
 impl AtomicBool {
-    /// Without a result, which nobody has looked at.
+    /// Without a result, which is unused.
     pub(crate) fn fetch_and(&self, value: bool, order: Ordering) {
         self.change_later(order, move |shared| _ = shared.fetch_and(value, order));
     }
 }
 
 impl AtomicU64 {
-    /// Without a result, which nobody has looked at.
+    /// Without a result, which is unused.
     pub(crate) fn fetch_or(&self, value: u64, order: Ordering) {
         self.change_later(order, move |shared| _ = shared.fetch_or(value, order));
     }
@@ -214,7 +214,7 @@ impl<T> Drop for MutexGuard<'_, T> {
 }
 
 /// That of the display server, and weaker than its lock: it loads a value that was replaced already, unless what replaced it is
-/// ordered before the load by something else. Whoever loads a value sees what came before it was stored.
+/// ordered before the load by something else. A load of a value sees everything before its store.
 pub(crate) struct Snapshot<T: ?Sized> {
     /// All that were ever stored.
     values: std::sync::Mutex<Vec<Arc<T>>>,

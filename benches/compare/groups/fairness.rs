@@ -79,13 +79,13 @@ struct Streamer {
 }
 
 impl Streamer {
-    /// Answers when it is under way.
+    /// Returns when it is under way.
     fn start(place: Place, ours: &Ours, pixels: Vec<Pixel>) -> Result<Streamer> {
         let (stop, pixels) = (Arc::new(AtomicBool::new(false)), Arc::<[Pixel]>::from(pixels));
         let (outbox, ended) = channel();
         let (is_stopped, drawn, address) = (Arc::clone(&stop), Arc::clone(&pixels), ours.address);
         let body = move || {
-            // Whoever waits for it may have given up.
+            // The receiver may have given up.
             _ = outbox.send(stream(&address.to_string(), &drawn, &is_stopped));
         };
         let executed = ours.display.stats().executed;

@@ -85,7 +85,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
 fn line(place: Place, target: SocketAddr) -> Result<DelayLine> {
     let (outbox, line) = channel();
     let start = move || {
-        // Whoever waits for it may have given up.
+        // The receiver may have given up.
         _ = outbox.send(DelayLine::start_limited(target, ROUND_TRIP, LINE_BITS));
     };
     threads::start("line", move || place.enter_far(), start)?;

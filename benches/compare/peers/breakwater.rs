@@ -101,7 +101,7 @@ fn check(client: &mut Client, pixels: &[Pixel]) -> Result<()> {
 }
 
 fn start(place: Place, program: &OsString) -> Result<Breakwater> {
-    // Nobody else is likely to take the port before breakwater does.
+    // Another process is unlikely to take the port before breakwater does.
     let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
     let address = listener.local_addr().context("looking for a free port")?;
     drop(listener);

@@ -59,7 +59,7 @@ impl Crowd {
         let stored = Stored::default();
         let storing = Arc::clone(&stored);
         let serve = move || {
-            // It ends when the near ends do, which is no error; whoever waits for an acknowledgement says what is one.
+            // It ends when the near ends do, which is no error. Errors are reported by the side that waits for an acknowledgement.
             _ = serve(far, format, &storing);
         };
         let thread = threads::start("raw crowd", move || place.enter_far(), serve)?;

@@ -44,7 +44,7 @@ impl Far {
         Far { stream, buffer: Vec::new(), filled: 0, pixels: Vec::new(), image: Vec::new() }
     }
 
-    /// Answers the bytes that were stored last, as the memory has them.
+    /// Returns the bytes that were stored last, as the memory has them.
     pub(super) fn run(&mut self, job: &Job) -> Result<Vec<u8>> {
         if job.acknowledgement < 8 {
             return Err(Failure::new("an acknowledgement has no room for a number"));
@@ -99,7 +99,7 @@ impl Far {
         Ok(self.image[self.image.len().saturating_sub(BLOCK)..].to_vec())
     }
 
-    /// Answers each message with the image.
+    /// Sends the image in answer to each message.
     fn send(&mut self, job: &Job, bytes: usize) -> Result<Vec<u8>> {
         self.buffer.resize(BLOCK.max(job.size), 0);
         self.image.resize(bytes, 7);

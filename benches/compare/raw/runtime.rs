@@ -31,7 +31,7 @@ impl TokioPing {
         let far = prepared(listener.accept().map(|(stream, _)| stream))?;
         let (size, acknowledgement) = (messages.size, messages.acknowledgement);
         let serve = move || {
-            // It ends when the near end does, which is no error, and says nothing of others: whoever waits says it.
+            // It ends when the near end does, which is no error. Other errors are reported by the waiting side.
             _ = echo(far, size, acknowledgement);
         };
         let thread = threads::start("tokio ping", move || place.enter_far(), serve)?;

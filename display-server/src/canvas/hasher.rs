@@ -60,7 +60,7 @@ fn start_thread() -> Option<Sender<Job>> {
     match started {
         Ok(_) => Some(jobs),
         Err(error) => {
-            error!("no thread for digests, so they delay other connections: {error}");
+            error!("cannot start a thread for digests, so computing them delays other connections: {error}");
             None
         }
     }
@@ -70,7 +70,7 @@ fn serve(jobs: &Receiver<Job>) {
     // On Linux this applies to the calling thread alone. Elsewhere it would apply to the whole process.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        debug!("digests are computed at the usual priority: {error}");
+        debug!("cannot lower the priority of the digest thread: {error}");
     }
     let mut queue = Queue::default();
     while let Ok(job) = jobs.recv() {
@@ -133,7 +133,7 @@ impl Job {
                 None
             }
             Err(_) => {
-                error!("computing a digest failed: the client is told");
+                error!("computing a digest failed; the client receives an error");
                 None
             }
         }

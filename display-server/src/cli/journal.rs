@@ -100,14 +100,19 @@ fn told(report: &Report) -> String {
         Some(damage) => line("damaged", damage.to_string()),
         None if report.warnings.is_empty() => line("whole", "yes".into()),
         None => {
-            line("whole", format!("yes, with {warnings}: a server starts, and does not need what is wrong"));
+            line(
+                "whole",
+                format!(
+                    "yes, with {warnings}: a server can start, because it does not need the damaged parts"
+                ),
+            );
         }
     }
     for warning in &report.warnings {
         line("warning", warning.to_string());
     }
     if let Some((damage, bytes)) = &report.torn {
-        line("torn", format!("{bytes} bytes at the end, which a server that starts cuts off: {damage}"));
+        line("torn", format!("{bytes} bytes at the end, which the server removes when it starts: {damage}"));
     }
     let numbers = report.numbers.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
     line("records", format!("{}{numbers}", report.records));
@@ -117,7 +122,7 @@ fn told(report: &Report) -> String {
     }
     line("sessions", report.sessions.to_string());
     let (snapshots, journals) = report.files;
-    line("files", format!("{snapshots} whole snapshots, {journals} journals, {} bytes", report.bytes));
+    line("files", format!("{snapshots} intact snapshots, {journals} journals, {} bytes", report.bytes));
     out
 }
 
@@ -128,7 +133,7 @@ fn described(info: &Info) -> String {
     let mut list = |files: &[FileInfo], what: &str| {
         for FileInfo { name, bytes, record, begun, damage, .. } in files {
             if let Some(damage) = damage {
-                _ = writeln!(out, "{name:27}{bytes:>14} bytes  damaged, and not needed: {damage}");
+                _ = writeln!(out, "{name:27}{bytes:>14} bytes  damaged, but not needed: {damage}");
                 continue;
             }
             _ = writeln!(

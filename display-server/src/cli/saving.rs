@@ -67,7 +67,9 @@ impl Snapshots {
         if !self.displays.is_empty() {
             self.writing = Some(self.spawn(Patience::AllWaits(PATIENCE)));
         } else {
-            warn!("SIGUSR1 came, but no snapshot is written: start the display with --snapshot FILE.png");
+            warn!(
+                "received SIGUSR1, but no snapshot file is configured: start the server with --snapshot FILE.png"
+            );
         }
     }
 
@@ -96,7 +98,7 @@ impl Snapshots {
         if self.is_writing() && output::has_reader(&path) {
             if tokio::time::timeout(left, self.written()).await.is_err() {
                 // The rest of it, followed by the new one, would not be a picture.
-                let what = "the reader has not taken the snapshot that SIGUSR1 asked for, so the last one is not written";
+                let what = "the reader has not read the snapshot requested by SIGUSR1, so the last snapshot is not written";
                 return Err(Error::Snapshot { path, source: io::Error::new(io::ErrorKind::TimedOut, what) });
             }
         } else if self.is_writing() {

@@ -12,12 +12,12 @@ use tracing::{debug, info};
 pub(super) fn stop() -> io::Result<impl Future<Output = ()>> {
     let mut endings = Endings::listen()?;
     if !endings.has_hangup() {
-        debug!("SIGHUP was ignored when the program was started, and is ignored further on");
+        debug!("SIGHUP was ignored when the program started and stays ignored");
     }
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(async move {
         let ending = endings.next().await;
-        info!("{ending} ends the display; SIGINT from now on ends it at once");
+        info!("received {ending}: shutting down; another SIGINT exits immediately");
         _ = stop.send(());
         endings.next_interrupt().await;
         std::process::exit(Ending::Interrupt.status().into());

@@ -82,7 +82,7 @@ pub(crate) async fn serve<S>(
         let is_shutdown = matches!(fault.code, Code::ShuttingDown | Code::WindowClosed);
         let client = connection.machine.client().unwrap_or("unnamed client");
         if is_shutdown {
-            debug!(peer, client, "told the client that the display ends");
+            debug!(peer, client, "notified the client of the shutdown");
         } else {
             connection.display().counters().closed_for_fault.fetch_add(1, Relaxed);
             info!(
@@ -207,7 +207,7 @@ impl<S> Connection<'_, S> {
         let Stats { executed, faults, unheard_faults, ignored_questions, malformed, .. } = machine.stats();
         let how = match result {
             Ok(()) if machine.is_mid_message() && machine.closing().is_none() => {
-                "the client ended in the middle of a message".to_owned()
+                "the client closed the connection in the middle of a message".to_owned()
             }
             Ok(()) => "ended".to_owned(),
             Err(error) => error.to_string(),
@@ -217,8 +217,8 @@ impl<S> Connection<'_, S> {
             info!(
                 peer,
                 display = self.label(),
-                "{unheard_faults} notifications of the client failed and {ignored_questions} asked a question; \
-                 the client was not told, because a notification has no answer: it should send requests"
+                "{unheard_faults} notifications of the client failed and {ignored_questions} asked for a reply; \
+                 a notification has no reply, so the client was not notified: it should send requests"
             );
         }
     }

@@ -129,7 +129,7 @@ pub(crate) fn refuse(stream: &TcpStream, peer: &SocketAddr, display: &Display, f
     if let Err(error) =
         lingering_close::send_and_close_now(stream, format!("ERROR {}\n", fault.message).as_bytes())
     {
-        debug!(%peer, "a client that has no place was not told: {error}");
+        debug!(%peer, "cannot notify a client that was turned away: {error}");
     }
 }
 
@@ -248,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         let Connection { peer, executed, failed, .. } = self;
         let how = match &result {
             Ok(End::Client) if self.parser.is_mid_line() => {
-                "the client ended in the middle of a line".to_owned()
+                "the client closed the connection in the middle of a line".to_owned()
             }
             Ok(End::Client) => "ended".to_owned(),
             Ok(End::Shutdown) => "the display ends".to_owned(),
@@ -266,8 +266,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         if failed > 0 {
             info!(
                 peer,
-                "{failed} lines of the client were no commands or named pixels that could not be drawn; Pixelflut has no errors, so \
-                 the client was not told"
+                "{failed} lines were invalid or named pixels outside the display; \
+                 Pixelflut has no error replies, so the client was not notified"
             );
         }
         debug!(peer, executed, failed, "disconnected: {how}");

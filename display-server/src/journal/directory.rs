@@ -76,7 +76,7 @@ impl Directory {
         flock(&new, FlockOperation::NonBlockingLockExclusive)?;
         *lock = new;
         warn!(
-            "the file `lock` of the journal in {} was removed, and is made again: nothing is to be removed from there while a \
+            "the file `lock` of the journal in {} was removed and has been created again: do not remove files from there while a \
              server runs",
             self.path.display()
         );
@@ -153,7 +153,7 @@ impl Storage for Directory {
         let opened = fstat(&self.opened)?;
         match stat(&self.path) {
             Ok(there) if is_same(&there, &opened) => {}
-            Ok(_) => return Err(io::Error::other("its directory was moved, and another is in its place")),
+            Ok(_) => return Err(io::Error::other("its directory was moved and replaced by another")),
             Err(error) => {
                 return Err(io::Error::other(format!(
                     "its directory was moved or removed ({})",
@@ -166,7 +166,9 @@ impl Storage for Directory {
         match statat(&self.opened, LOCK, AtFlags::empty()) {
             Ok(there) if is_same(&there, &fstat(&*lock)?) => Ok(()),
             Err(Errno::NOENT) => self.lock_again(&mut lock).map_err(|error| {
-                io::Error::other(format!("its file `lock` was removed, and cannot be made again ({error})"))
+                io::Error::other(format!(
+                    "its file `lock` was removed, and cannot be created again ({error})"
+                ))
             }),
             Ok(_) => Err(io::Error::other(
                 "its file `lock` was replaced, so another server may have written to it",

@@ -19,15 +19,15 @@ pub enum JournalError {
         source: io::Error,
     },
     /// Another server writes to the journal.
-    #[error("another server uses the journal in {}: end that one, or choose another directory", .0.display())]
+    #[error("another server uses the journal in {}: stop that server, or choose another directory", .0.display())]
     Locked(PathBuf),
     /// There is no journal.
     #[error("there is no journal in {}: name the directory that was given to --journal", .0.display())]
     Missing(PathBuf),
     /// A part of the journal was changed or is missing.
     #[error(
-        "the journal in {dir} is damaged: {damage}. `display-server journal check {dir}` has more; with `--accept-loss` \
-         the server drops that and all behind it, and goes on as a new instance",
+        "the journal in {dir} is damaged: {damage}. `display-server journal check {dir}` shows details; with `--accept-loss` \
+         the server drops the damaged record and everything after it, and continues as a new instance",
         dir = directory.display()
     )]
     Damaged {
@@ -38,7 +38,7 @@ pub enum JournalError {
     },
     /// The journal is of a display of another size.
     #[error(
-        "the journal in {} is of a display of {found}, not {wanted}: leave out --size (an added display has to be given its own size), or choose another directory",
+        "the journal in {} belongs to a display of {found}, not {wanted}: omit --size (for a display of --add, give that size), or choose another directory",
         directory.display()
     )]
     Size {
@@ -110,17 +110,17 @@ draw_protocol::debug_as_sentence!(
 fn hint(source: &io::Error) -> &'static str {
     use io::ErrorKind::*;
     match source.kind() {
-        PermissionDenied => ": run it as the user whom the directory belongs to, or name another directory",
+        PermissionDenied => ": run the server as the owner of the directory, or name another directory",
         NotADirectory | AlreadyExists => ": a file is in the way; name a directory",
-        NotFound => ": name a directory that exists, or one in a directory that does",
+        NotFound => ": name a directory whose parent exists",
         ReadOnlyFilesystem => {
-            ": its file system can only be read. `display-server journal export` has the picture; to draw, name another directory"
+            ": its file system is read-only. `display-server journal export` writes the picture; to draw, name another directory"
         }
         StorageFull => ": its disk is full; make room there, or name a directory on another disk",
         QuotaExceeded => {
-            ": what this user may have on its disk is used up; remove something, or name a directory on another disk"
+            ": the disk quota of this user is used up; remove something, or name a directory on another disk"
         }
-        FileTooLarge => ": that is more than a file may have; raise the limit (`ulimit -f`)",
+        FileTooLarge => ": the file would exceed the limit of file sizes; raise the limit (`ulimit -f`)",
         _ => "",
     }
 }

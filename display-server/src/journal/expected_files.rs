@@ -105,11 +105,11 @@ impl Catalogue {
             return None;
         }
         let what = if manifest.instance != owner.instance {
-            "it is of another display than the files".to_owned()
+            "it belongs to another display than the files".to_owned()
         } else if manifest.boot > end.boot {
-            format!("it is of start {}, and the files end with start {}", manifest.boot, end.boot)
+            format!("it was written by start {}, but the files end with start {}", manifest.boot, end.boot)
         } else if manifest.durable >= end.next {
-            format!("it says that record {} was synced, and the files end before it", manifest.durable)
+            format!("it says that record {} was synced, but the files end before it", manifest.durable)
         } else {
             return None;
         };

@@ -38,7 +38,7 @@ pub(crate) const HAS_MANIFEST: Color = Color::from_u32(0x4d41_4e00);
 /// Numbers of records and starts are smaller: counting on from others would overflow.
 pub(super) const MOST: u64 = 1 << 62;
 
-const IMPOSSIBLE: &str = "its header has numbers that cannot be";
+const IMPOSSIBLE: &str = "its header has invalid numbers";
 
 /// The version of the program that wrote a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
     /// Reads the magic and the version of the format, which is 1 or 2, or says what is there instead.
     pub(super) fn start(&mut self, magic: &[u8; 8], what: &str) -> Result<u32, String> {
         if self.take(8).is_none_or(|found| found != magic) {
-            return Err(format!("it does not start as a {what} does"));
+            return Err(format!("it does not start like a {what}"));
         }
         match self.u32() {
             Some(version @ (ONE | TWO)) => Ok(version),

@@ -246,7 +246,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// When the last record was written.
+/// Returns when the last record was written.
 fn last_time(storage: &dyn Storage, catalogue: &Catalogue, errors: &Errors<'_>) -> Result<u64, JournalError> {
     let point = find_recovery_point::<()>(storage, catalogue, errors, |_| true)?.point;
     let Some(point) = point else { return Ok(0) };

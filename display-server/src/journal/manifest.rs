@@ -78,7 +78,7 @@ impl Manifest {
                 boot < MOST && durable < MOST && files.all(|number| (1..NUMBERS).contains(number));
             (is_whole && is_possible).then_some(Manifest { instance, boot, durable, journals, snapshots })
         })();
-        read.ok_or_else(|| "it has numbers that cannot be".into())
+        read.ok_or_else(|| "it has invalid numbers".into())
     }
 
     /// Reads the manifest of a directory. `None` if there is none.
@@ -253,7 +253,7 @@ impl Ledger {
             Err(Unwritten { error, .. }) if was_stale => _ = error,
             Err(Unwritten { error, .. }) => {
                 warn!(
-                    "the manifest of the journal cannot be written ({error}): until it can, a file that is removed is not missed"
+                    "cannot write the manifest of the journal ({error}): until it is written, removed files are not detected"
                 );
             }
         }

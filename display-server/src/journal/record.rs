@@ -177,7 +177,7 @@ fn decode_first<'a>(fields: &mut Fields<'a>, slot: &'a mut Option<Session>) -> R
     if method == Method::Sync.name().as_bytes() {
         // A sync is not journaled. Version 1 writes a session as the exceptions of one.
         _ = Request::from_recorded(Method::Sync, parameters).map_err(|fault| fault.to_string())?;
-        let stamp = stamp.ok_or("it is of no session")?;
+        let stamp = stamp.ok_or("it belongs to no session")?;
         return session(stamp.session, exceptions, slot);
     }
     request(method, parameters, stamp)
@@ -191,7 +191,7 @@ fn stamp(fields: &mut Fields<'_>) -> Result<Stamp, Unreadable> {
     let stamp = stamp.ok_or(SHORT)?;
     let unacknowledged = stamp.number.checked_sub(stamp.ack);
     if unacknowledged.is_none_or(|unacknowledged| unacknowledged > UNACKNOWLEDGED) {
-        return Err("the numbers of its session cannot be".into());
+        return Err("the numbers of its session are invalid".into());
     }
     Ok(stamp)
 }

@@ -59,7 +59,7 @@ pub(crate) fn recover<R: Replay>(
     let catalogue = Catalogue::read(storage).map_err(errors.io("list it"))?;
     let Found { point, damaged } = find_recovery_point(storage, &catalogue, errors, |_| true)?;
     for (number, what) in &damaged {
-        warn!("{} is damaged and not used: {what}", snapshot_name(*number));
+        warn!("{} is damaged and is not used: {what}", snapshot_name(*number));
     }
     let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
     if let Some(damage) = wrong.as_ref().filter(|_| !options.accept_loss) {
@@ -93,19 +93,22 @@ pub(crate) fn recover<R: Replay>(
     let lost = if is_cut { Vec::new() } else { catalogue.lost(point.owner) };
     for name in lost {
         warn!(
-            "{name} is gone. The picture does not need it, but nothing is to be removed from {}",
+            "{name} is missing. The picture does not need it, but do not remove files from {}",
             errors.0.display()
         );
     }
     match end.broken {
         Some(broken) if is_cut && !options.accept_loss => return Err(errors.damaged(broken)),
         Some(Break { damage, bytes, .. }) if is_cut => {
-            warn!("dropping {bytes} bytes from record {} on, which were promised: {damage}", damage.record);
+            warn!(
+                "dropping {bytes} bytes from record {} on, some of which were acknowledged: {damage}",
+                damage.record
+            );
         }
         Some(broken) => {
             let Break { damage, bytes, .. } = &broken;
             info!(
-                "cutting off {bytes} bytes that nothing vouches for, from record {} on: {damage}",
+                "removing {bytes} bytes of unacknowledged records, from record {} on: {damage}",
                 damage.record
             );
             // A file with an unfinished header is begun again.
@@ -115,7 +118,7 @@ pub(crate) fn recover<R: Replay>(
         None => {}
     }
     if let Some(damage) = wrong {
-        warn!("going on as a new instance in spite of this: {damage}");
+        warn!("continuing as a new instance despite this damage: {damage}");
     }
     if is_cut {
         // Behind all files that exist or existed: the dropped files stay until newer snapshots replace them.
@@ -125,7 +128,7 @@ pub(crate) fn recover<R: Replay>(
     let cleanup = match cleanup.remove(storage) {
         Ok(()) => None,
         Err((what, error)) if is_full(&error) && !is_cut => {
-            warn!("cannot {what} ({error}): that is done when there is room");
+            warn!("cannot {what} ({error}): trying again when there is room");
             Some(cleanup)
         }
         Err((what, error)) => return Err(errors.io(what)(error)),
@@ -190,7 +193,7 @@ pub(crate) fn unfounded(
     }
     let first = catalogue.journals.first().copied().unwrap_or(1);
     let what = match damaged.first() {
-        Some((number, what)) => format!("no snapshot is whole ({}: {what})", snapshot_name(*number)),
+        Some((number, what)) => format!("no snapshot is intact ({}: {what})", snapshot_name(*number)),
         None if first == 1 => "its header is damaged".to_owned(),
         None => "there is no snapshot before it".to_owned(),
     };
@@ -208,7 +211,7 @@ fn no_recovery_point<R: Replay>(
     let broken = match unfounded(storage, catalogue, damaged).map_err(errors.io("read it"))? {
         Unfounded::Nothing => return Ok(None),
         Unfounded::Unbegun(broken) if !options.accept_loss => {
-            info!("the journal was never begun: removing {} bytes", broken.bytes);
+            info!("the journal was never started: removing {} bytes of an unfinished header", broken.bytes);
             let torn = Some((catalogue.journals.clone(), broken));
             let removed = Cleanup { torn, ..Cleanup::default() }.remove(storage);
             removed.map_err(|(what, error)| errors.io(what)(error))?;

@@ -168,7 +168,7 @@ fn walk_file(
                 }
             }
             Err(Unreadable::Damaged(what)) => {
-                let what = format!("it is whole and cannot be read: {what}");
+                let what = format!("its checksum is right, but it cannot be read: {what}");
                 return wrong(offset, place.next, what, Certainty::Written);
             }
             Err(Unreadable::Newer(what)) => return wrong(offset, place.next, what, Certainty::Newer),
@@ -182,7 +182,7 @@ fn walk_file(
 
 /// Returns whether a file with this header follows `place`.
 fn follows(header: &Header, owner: Owner, place: &Place) -> Result<(), String> {
-    let wrong = |what: &str| Err(format!("it does not continue the file before it: its {what} is another"));
+    let wrong = |what: &str| Err(format!("it does not continue the file before it: its {what} differs"));
     match header {
         header if header.size != owner.size => wrong("size"),
         header if header.instance != owner.instance => wrong("instance"),
@@ -199,7 +199,7 @@ fn next_record(
     place: &Place,
 ) -> io::Result<Result<(usize, u64, Frame), &'static str>> {
     let Some(length) = reader.peek(4)?.first_chunk().copied().and_then(record_length) else {
-        return Ok(Err("what should be the length of a record is none"));
+        return Ok(Err("the length of the record is invalid"));
     };
     let record = reader.peek(length)?;
     if record.len() < length {
@@ -212,7 +212,7 @@ fn next_record(
         Some(frame) if frame.sequence == place.next && frame.time >= place.time => {
             Ok(Ok((length, sum, frame)))
         }
-        _ => Ok(Err("the record has the number or the time of another")),
+        _ => Ok(Err("the number or the time of the record is wrong")),
     }
 }
 

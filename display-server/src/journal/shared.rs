@@ -70,7 +70,7 @@ impl Core {
         } = recovered;
         if is_new || is_cut {
             let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
-            random.map_err(errors.io("find a random number"))?;
+            random.map_err(errors.io("get random bytes"))?;
             place.boot = 0;
         }
         place.boot += 1;
@@ -82,7 +82,7 @@ impl Core {
             Ok(()) => None,
             // An existing picture can be shown, and clients can continue. A new journal needs its file first.
             Err(error) if is_full(&error) && !is_new && !is_cut => Some(error),
-            Err(error) => return Err(errors.io("begin a new file")(error)),
+            Err(error) => return Err(errors.io("create a new file")(error)),
         };
         let wants_snapshot = files >= FILES || bytes > options.snapshot_after;
         log.since =
@@ -106,18 +106,18 @@ impl Core {
             && full.is_none()
             && let Err(error) = core.take_snapshot()
         {
-            warn!("no snapshot was taken: {error}");
+            warn!("cannot take a snapshot: {error}");
         }
         let took = began.elapsed();
         let path = directory.display();
         if is_new {
-            info!("a new journal in {path}");
+            info!("created a journal in {path}");
         } else {
-            info!("{durable} calls are back from {path}: {bytes} bytes in {took:.1?}");
+            info!("recovered {durable} calls from {path}: {bytes} bytes in {took:.1?}");
         }
         if let Some(error) = full {
             error!(
-                "there is no room for the journal in {path} ({error}): the display is read-only until there is"
+                "no room for the journal in {path} ({error}): the display is read-only until there is room"
             );
         }
         Ok((core, display))
@@ -142,7 +142,7 @@ impl Core {
             log.since > 0
         };
         if is_new && let Err(error) = self.take_snapshot() {
-            warn!("no snapshot was taken, so the next start takes longer: {error}");
+            warn!("cannot take a snapshot, so the next start takes longer: {error}");
         }
         self.syncer.sync().map_err(|why| failed(why.to_string()))
     }

@@ -29,7 +29,7 @@ impl Core {
         picture.resize(picture.capacity(), 0);
 
         let mut log = locked(&self.log);
-        let (before, [old, new]) = log.rotate(self.syncer.durable()).map_err(io("begin a new file"))?;
+        let (before, [old, new]) = log.rotate(self.syncer.durable()).map_err(io("create a new file"))?;
         self.syncer.want(&old, before.next - 1, None);
         self.syncer.want(&new, before.next - 1, Some(log.place.file));
         self.display.copy_picture(&mut picture);

@@ -191,7 +191,7 @@ impl Core {
         if log.file.is_some() && self.is_read_only.load(Relaxed) {
             self.is_read_only.store(false, Relaxed);
             self.is_refusing.store(false, Relaxed);
-            info!("there is room for the journal in {path} again: the display goes on");
+            info!("there is room for the journal in {path} again: the display accepts drawing again");
         }
         match failed {
             Some(error) if !self.is_refusing.swap(true, Relaxed) => {
@@ -214,13 +214,13 @@ impl Core {
         let core = self.clone();
         let started = std::thread::Builder::new().name("journal-snapshot".into()).spawn(move || {
             if let Err(error) = core.take_snapshot() {
-                error!("no snapshot was taken, so the journal grows: {error}");
+                error!("cannot take a snapshot, so the journal grows: {error}");
                 core.retry_snapshot_soon();
             }
         });
         match started {
             Ok(started) => *snapshot = Some(started),
-            Err(error) => error!("no snapshot was taken: {error}"),
+            Err(error) => error!("cannot take a snapshot: {error}"),
         }
     }
 }

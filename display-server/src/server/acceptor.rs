@@ -61,7 +61,7 @@ impl Acceptor {
     pub(super) fn next_step(&mut self) -> Option<Decision<Incoming>> {
         let is_full = self.admission.is_full();
         if is_full && !self.is_full && self.admission.has_waiting() {
-            warn!("{} connections are open, which is the limit: the next client waits", self.connections);
+            warn!("all {} connections are in use: further clients wait until one ends", self.connections);
         }
         self.is_full = is_full && (self.is_full || self.admission.has_waiting());
         self.admission.next(now(), |(stream, ..)| has_spoken(stream))
@@ -96,7 +96,7 @@ impl Acceptor {
                 }
             }
             Err(error) => {
-                warn!("accepting a client failed, next try in {:?}: {error}", self.back_off);
+                warn!("cannot accept a client ({error}): trying again in {:?}", self.back_off);
                 self.pause = Some(Instant::now() + self.back_off);
                 self.back_off = (2 * self.back_off).min(LONGEST_BACK_OFF);
             }
@@ -156,7 +156,7 @@ pub(super) fn allowed_connections(wanted: usize) -> usize {
     if allowed < wanted {
         info!(
             "serving at most {allowed} connections at a time instead of {wanted}, because this process may open \
-             {descriptors} files: raise that with `ulimit -n`"
+             only {descriptors} files: raise the limit with `ulimit -n`"
         );
     }
     wanted.min(allowed)
@@ -165,6 +165,6 @@ pub(super) fn allowed_connections(wanted: usize) -> usize {
 pub(super) fn report(failure: Option<JoinError>) {
     // An evicted connection was cancelled.
     if let Some(failure) = failure.filter(|failure| !failure.is_cancelled()) {
-        error!("serving a connection failed, and the connection was cut: {failure}");
+        error!("a connection was closed because of an internal error: {failure}");
     }
 }

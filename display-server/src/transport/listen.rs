@@ -154,7 +154,7 @@ mod tests {
         ] {
             let error = bind(text, false).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains("127.0.0.1:3729"), "{error}");
-            assert!(error.starts_with(&format!("{text:?} is no address to listen on")), "{error}");
+            assert!(error.starts_with(&format!("{text:?} is not an address to listen on")), "{error}");
         }
     }
 

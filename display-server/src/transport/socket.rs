@@ -31,18 +31,18 @@ pub(crate) fn set_up(stream: &TcpStream, peer: SocketAddr) {
     let socket = SockRef::from(stream);
     // Answers are small packets that clients wait for.
     if let Err(error) = socket.set_tcp_nodelay(true) {
-        debug!(%peer, "no TCP_NODELAY: {error}");
+        debug!(%peer, "cannot set TCP_NODELAY: {error}");
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT) {
-        debug!(%peer, "no TCP_NOTSENT_LOWAT: {error}");
+        debug!(%peer, "cannot set TCP_NOTSENT_LOWAT: {error}");
     }
     if let Err(error) = socket.set_tcp_keepalive(&KEEP_ALIVE) {
-        debug!(%peer, "no TCP keep-alive: {error}");
+        debug!(%peer, "cannot enable TCP keep-alive: {error}");
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = socket.set_tcp_user_timeout(Some(VANISHED)) {
-        debug!(%peer, "no TCP_USER_TIMEOUT: {error}");
+        debug!(%peer, "cannot set TCP_USER_TIMEOUT: {error}");
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn send_unpaced(listener: &TcpListener, address: SocketAddr) {
     if address.ip().is_loopback()
         && let Err(error) = SockRef::from(listener).set_tcp_congestion(b"reno")
     {
-        debug!(%address, "the congestion control stays as it is: {error}");
+        debug!(%address, "cannot set the congestion control: {error}");
     }
 }
 

@@ -76,7 +76,7 @@ impl<F: FnOnce()> App<F> {
             let count = self.views.len();
             info!("a window was closed, {count} still open");
         }
-        debug!("the window has shown {} frames", view.frames());
+        debug!("presented {} frames in the window", view.frames());
     }
 
     /// Presents the damage of a window. Returns whether the window is still there.
@@ -89,7 +89,7 @@ impl<F: FnOnce()> App<F> {
                 true
             }
             Err(reason) => {
-                error!("nothing can be shown, serving without a window: {reason}");
+                error!("cannot present to the window, serving without one: {reason}");
                 self.remove(events, index, End::Failed);
                 false
             }
@@ -170,7 +170,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
 
     fn exiting(&mut self, _: &ActiveEventLoop) {
         for view in self.views.drain(..) {
-            debug!("the window has shown {} frames", view.frames());
+            debug!("presented {} frames in the window", view.frames());
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn event_loop() -> Result<EventLoop<()>, String> {
     match built {
         Ok(Ok(events)) => Ok(events),
         Ok(Err(winit::error::EventLoopError::RecreationAttempt)) => {
-            Err("this process has had its window already".to_owned())
+            Err("this process has already opened its windows once".to_owned())
         }
         // `Display` prints a line of winit's source; only `Debug` names the missing library.
         Ok(Err(error)) => Err(sentence(system, &place, &format!("{error:?}"))),
@@ -85,7 +85,7 @@ fn sentence(system: System, place: &str, text: &str) -> String {
         System::X11 => "libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0",
     };
     match library(text) {
-        Some(library) => format!("{library} cannot be loaded (on Debian it takes {packages})"),
+        Some(library) => format!("{library} cannot be loaded (on Debian, install {packages})"),
         None => format!("{place} does not answer"),
     }
 }

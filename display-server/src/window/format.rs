@@ -48,7 +48,7 @@ impl Format {
         let has_colors = matches!(visual.class, VisualClass::TRUE_COLOR | VisualClass::DIRECT_COLOR);
         if !has_colors || masks.contains(&0) {
             return Err(format!(
-                "the X screen of depth {depth} has a table of colours instead of true ones: \
+                "the X screen of depth {depth} has a color table instead of true color: \
                  use a screen of depth 15, 16, 24 or 30 (`Xvfb :1 -screen 0 1280x1024x24`)"
             ));
         }

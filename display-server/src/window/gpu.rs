@@ -63,7 +63,7 @@ impl Gpu {
         let longest = pixels.device().limits().max_texture_dimension_2d;
         if canvas.width > longest || canvas.height > longest {
             return Err(format!(
-                "{} takes at most {longest} pixels a side, the display has {canvas}",
+                "{} supports at most {longest} pixels per side, but the display has {canvas}",
                 info.name
             ));
         }

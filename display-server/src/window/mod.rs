@@ -200,7 +200,7 @@ impl Windows {
         self.close();
         let since = self.progress.close();
         if !self.progress.wait(CLOSING.saturating_sub(since.elapsed()), |step| step == Step::Ended) {
-            warn!("the screen does not answer: its window is left behind");
+            warn!("the screen does not answer: its window is not closed");
         }
     }
 }

@@ -29,7 +29,7 @@ impl Segment {
             .map_err(|error| error.to_string())?
             .is_none()
         {
-            return Err("it lacks the extension MIT-SHM".to_owned());
+            return Err("it does not have the extension MIT-SHM".to_owned());
         }
         let version = connection.shm_query_version().map_err(ReplyError::from).and_then(Cookie::reply);
         let version = version.map_err(|error| error.to_string())?;
@@ -38,7 +38,7 @@ impl Segment {
         }
         // A write beyond this limit would end the process.
         if getrlimit(Resource::Fsize).current.is_some_and(|limit| bytes > limit) {
-            return Err(format!("{bytes} bytes are more than the limit of file sizes"));
+            return Err(format!("{bytes} bytes exceed the limit of file sizes"));
         }
         // Not a file below /dev/shm: containers limit that to 64 MiB, less than a large screen takes.
         let memory = rustix::fs::memfd_create("draw-window", MemfdFlags::CLOEXEC)
@@ -50,7 +50,7 @@ impl Segment {
         let attached = connection.shm_attach_fd(id, OwnedFd::from(handed_over), true);
         attached.map_err(ReplyError::from).and_then(|cookie| cookie.check()).map_err(
             |error| match error {
-                ReplyError::X11Error(_) => "it is not on this machine, or may not".to_owned(),
+                ReplyError::X11Error(_) => "it is on another machine, or access is denied".to_owned(),
                 error => error.to_string(),
             },
         )?;

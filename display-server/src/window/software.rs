@@ -55,7 +55,9 @@ impl Presenter for OnX {
         if let Some(mapped) = &mut self.mapped {
             match mapped.present(frame) {
                 Ok(outcome) => return Ok(outcome),
-                Err(reason) => info!("the picture is sent to the X server, not mapped into it: {reason}"),
+                Err(reason) => {
+                    info!("no memory is shared with the X server, so the picture is sent to it: {reason}")
+                }
             }
             self.mapped = None;
         }
@@ -150,11 +152,11 @@ impl Room {
         // The library allocates a power of two of bytes, and counts them in an `i32`.
         let taken = bytes.next_power_of_two();
         if taken > 1 << 30 {
-            return Err(format!("a window of {window} is more than can be shared"));
+            return Err(format!("a window of {window} is too large for shared memory"));
         }
         if let Some(limit) = getrlimit(Resource::Fsize).current.filter(|&limit| taken + SPARE > limit) {
             return Err(format!(
-                "a window of {window} takes {taken} bytes of memory, the limit of file sizes (ulimit -f) is {limit}"
+                "a window of {window} needs {taken} bytes of shared memory, but the limit of file sizes (ulimit -f) is {limit}"
             ));
         }
         if let Room::Files { segment, written } = self {
@@ -162,8 +164,9 @@ impl Room {
                 (*segment, *written) = (taken, 0);
             }
             if bytes > *written {
-                try_files(bytes - *written + SPARE)
-                    .map_err(|error| format!("a window of {window} has no room in /dev/shm: {error}"))?;
+                try_files(bytes - *written + SPARE).map_err(|error| {
+                    format!("not enough room in /dev/shm for a window of {window}: {error}")
+                })?;
                 *written = bytes;
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn start<F: FnMut(Event) + Send + 'static>(
     });
     if let Err(error) = thread {
         // The teller was dropped with the closure, which reported the failure.
-        error!("no window, serving without one: no thread for it: {error}");
+        error!("no window, serving without one: cannot start its thread: {error}");
         return;
     }
     watch(Arc::clone(&opened.progress));
@@ -39,7 +39,7 @@ fn watch(progress: Arc<Progress>) {
         }
     });
     if let Err(error) = watch {
-        debug!("no thread watches whether the screen answers: {error}");
+        debug!("cannot start the thread that checks whether the screen answers: {error}");
     }
 }
 
@@ -64,11 +64,11 @@ fn show<F: FnMut(Event)>(
     match catch_unwind(AssertUnwindSafe(|| events.run_app(&mut app))) {
         Ok(Ok(())) => app.end(),
         Ok(Err(failure)) => {
-            error!("the window's events ended: {failure}");
+            error!("the event loop of the window failed, serving without a window: {failure}");
             End::Failed
         }
         Err(_) => {
-            error!("the window panicked: serving without it");
+            error!("the window panicked, serving without it");
             End::Failed
         }
     }

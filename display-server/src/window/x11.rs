@@ -73,7 +73,7 @@ enum Failure {
 
 impl From<ConnectionError> for Failure {
     fn from(error: ConnectionError) -> Failure {
-        Failure::Connection(format!("the connection to the X server is lost: {error}"))
+        Failure::Connection(format!("lost the connection to the X server: {error}"))
     }
 }
 
@@ -84,9 +84,9 @@ impl X11 {
     /// A sentence, if the X server does not answer, or its screen has a format that is not supported.
     pub(super) fn open(window: xproto::Window, canvas: Size) -> Result<X11, String> {
         let (connection, _) = RustConnection::connect(None)
-            .map_err(|error| format!("no connection to the X server: {error}"))?;
+            .map_err(|error| format!("cannot connect to the X server: {error}"))?;
         let (context, visual) = context(&connection, window)
-            .map_err(|error| format!("the X server refuses the window: {error}"))?;
+            .map_err(|error| format!("the X server refused the window: {error}"))?;
         let format = Format::of(connection.setup(), visual)?;
         let shared = match Segment::new(&connection, 1) {
             Ok(tried) => {
@@ -96,7 +96,7 @@ impl X11 {
             // On another machine, or without the extension. If the connection has ended, the first frame fails.
             Err(reason) => {
                 info!(
-                    "the X server shares no memory with this process ({reason}): pictures go through its socket"
+                    "the X server shares no memory with this process ({reason}): sending pictures over its socket"
                 );
                 None
             }
@@ -127,7 +127,7 @@ impl X11 {
         let room = if is_new { self.make_room(frame.layout) } else { Ok(()) };
         match room.and_then(|()| self.draw(frame, is_whole)) {
             Err(Failure::Memory(error)) => {
-                info!("no memory can be shared with the X server ({error}): pictures go through its socket");
+                info!("cannot share memory with the X server ({error}): sending pictures over its socket");
                 self.unshare()?;
                 self.draw(frame, true)?;
             }

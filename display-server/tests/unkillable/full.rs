@@ -112,7 +112,7 @@ fn started_while_full_it_shows_all_that_there_was_and_goes_on_when_there_is_room
 
     lift_limit(&server.process);
     call_as_ever(&mut client);
-    server.expect("the display goes on");
+    server.expect("the display accepts drawing again");
     let after = digest(&Display::connect(&address).unwrap());
     assert_ne!(after, before);
     drop(server);

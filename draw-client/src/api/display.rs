@@ -161,7 +161,7 @@ impl Display {
     /// spare, a `tracing` event reports it, and errors go where they went before.
     pub fn on_error(self, callback: impl FnMut(LateError) + Send + 'static) -> Display {
         if let Err(error) = self.handle.shared.set_callback(&self.scope, Box::new(callback)) {
-            tracing::error!("there is no thread for an error callback: {error}");
+            tracing::error!("cannot start the thread of an error callback: {error}");
         }
         self
     }

@@ -125,7 +125,7 @@ fn dispose(listener: Listener) {
 /// Drops a callback, and catches a panic of its destructor.
 pub(crate) fn drop_quietly(callback: Callback) {
     if catch_unwind(AssertUnwindSafe(|| drop(callback))).is_err() {
-        tracing::error!("what an error callback held panicked when it was dropped");
+        tracing::error!("a value captured by an error callback panicked when it was dropped");
     }
 }
 

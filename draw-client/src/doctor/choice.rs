@@ -30,7 +30,7 @@ fn is_asked_for(value: Option<&OsStr>) -> Result<bool, String> {
         Some("" | "0") => Ok(false),
         Some("1") => Ok(true),
         _ => Err(format!(
-            "{DRAW_DOCTOR}={value:?} is not known: 1 prints which lines wait for the display, 0 nothing\n"
+            "{DRAW_DOCTOR}={value:?} is not a valid value: 1 prints which lines wait for the display, 0 prints nothing\n"
         )),
     }
 }
@@ -46,7 +46,7 @@ mod tests {
         assert_eq!((said(""), said("0"), said("1")), (Ok(false), Ok(false), Ok(true)));
         assert_eq!(
             said("please").unwrap_err(),
-            "DRAW_DOCTOR=\"please\" is not known: 1 prints which lines wait for the display, 0 nothing\n"
+            "DRAW_DOCTOR=\"please\" is not a valid value: 1 prints which lines wait for the display, 0 prints nothing\n"
         );
     }
 

@@ -50,7 +50,7 @@ pub struct Diagnosis {
     pub untold: u64,
     /// Calls that were certainly not executed: see [`Site::rejected`].
     pub rejected: u64,
-    /// How many of these were dropped while the display was gone or behind.
+    /// How many of these were dropped while the display was offline or behind.
     pub dropped: u64,
     /// Calls whose outcome is unknown.
     pub unknown: u64,
@@ -93,7 +93,7 @@ pub struct Site {
     /// Calls that were certainly not executed, of a batch or an image some part: [`Outcome::Rejected`](crate::Outcome::Rejected).
     /// Those that could not be accepted are counted here, and not among `calls`.
     pub rejected: u64,
-    /// How many of these were dropped while the display was gone or behind: [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest).
+    /// How many of these were dropped while the display was offline or behind: [`WhileOffline::DropOldest`](crate::WhileOffline::DropOldest).
     pub dropped: u64,
     /// Calls whose outcome is unknown: [`Outcome::Unknown`](crate::Outcome::Unknown).
     pub unknown: u64,

@@ -314,17 +314,17 @@ fn many_short_waits_at_many_places_are_told_by_the_worst_of_them() {
 #[test]
 fn a_program_that_hardly_waits_is_told_that_it_is_well() {
     let mut patient = Patient::new(Client::Asynchronous);
-    patient.says(7, "doctor: nothing to cure: no call was made in 7 ms.\n");
+    patient.says(7, "doctor: nothing to improve: no call was made in 7 ms.\n");
     let place = here();
     (0..7_860).for_each(|_| _ = patient.make(place, &PIXEL));
-    patient.says(9, "doctor: nothing to cure: 7,860 calls in 9 ms, and none waited.\n");
+    patient.says(9, "doctor: nothing to improve: 7,860 calls in 9 ms, and none waited.\n");
     patient.call_and_wait(place, &SYNC, 400);
-    patient.says(900, "doctor: nothing to cure: 7,861 calls, 1 waited, 400 us of the program's 900 ms.\n");
+    patient.says(900, "doctor: nothing to improve: 7,861 calls, 1 waited, 400 us of the program's 900 ms.\n");
     // Nor is one wait of a short program worth a thought, whatever its share.
-    patient.says(9, "doctor: nothing to cure: 7,861 calls, 1 waited, 400 us of the program's 9 ms.\n");
+    patient.says(9, "doctor: nothing to improve: 7,861 calls, 1 waited, 400 us of the program's 9 ms.\n");
     let mut patient = Patient::new(Client::Asynchronous);
     patient.call_and_wait(place, &SYNC, 4_000);
-    patient.says(9, "doctor: nothing to cure: 1 call, 1 waited, 4 ms of the program's 9 ms.\n");
+    patient.says(9, "doctor: nothing to improve: 1 call, 1 waited, 4 ms of the program's 9 ms.\n");
 }
 
 #[test]
@@ -358,8 +358,8 @@ fn errors_that_were_not_reported_and_idle_time_are_told() {
     patient.answered(number);
     patient.says(
         60_000,
-        "doctor: nothing to cure: 1 call in 60 s, and none waited.\n\
-         doctor: the connection was idle 99 % of its 60 s: the time goes elsewhere in the program.\n",
+        "doctor: nothing to improve: 1 call in 60 s, and none waited.\n\
+         doctor: the connection was idle 99 % of its 60 s: the program spends its time elsewhere.\n",
     );
     patient.doctor.unclaimed(1);
     assert_eq!(
@@ -438,8 +438,8 @@ fn sites_whose_calls_failed_are_told_with_their_outcomes_worst_first_and_the_oth
         900,
         &format!(
             "doctor: 2,003 calls at {} were rejected, and it is unknown whether 5 more were executed; 3 of those rejected were \
-             dropped while the display was gone or behind.\n\
-             doctor: 7 calls at {} were rejected: dropped while the display was gone or behind.\n\
+             dropped while the display was offline or behind.\n\
+             doctor: 7 calls at {} were rejected: dropped while the display was offline or behind.\n\
              doctor: it is unknown whether 3 calls at {} were executed.\n\
              doctor: it is unknown whether 1 call at {} was executed.\n\
              doctor: it is unknown whether 1 call at {} was executed.\n\

@@ -50,10 +50,12 @@ impl fmt::Display for Finding {
                 failed(f, site.rejected, site.unknown, &Where(site))?;
                 match site.dropped {
                     0 => f.write_str("."),
-                    n if n == site.failed() => f.write_str(": dropped while the display was gone or behind."),
+                    n if n == site.failed() => {
+                        f.write_str(": dropped while the display was offline or behind.")
+                    }
                     n => write!(
                         f,
-                        "; {} of those rejected {} dropped while the display was gone or behind.",
+                        "; {} of those rejected {} dropped while the display was offline or behind.",
                         thousands(n),
                         plural(n, "was", "were")
                     ),
@@ -86,20 +88,20 @@ impl fmt::Display for Finding {
             ),
             Finding::Idle { idle, of } => write!(
                 f,
-                "the connection was idle {} % of its {}: the time goes elsewhere in the program.",
+                "the connection was idle {} % of its {}: the program spends its time elsewhere.",
                 // Rounded down: what is not all of it does not read as if it were.
                 (idle.as_secs_f64() / of.as_secs_f64() * 100.0).floor(),
                 time(*of)
             ),
             Finding::Healthy { calls: 0, of, .. } => {
-                write!(f, "nothing to cure: no call was made in {}.", time(*of))
+                write!(f, "nothing to improve: no call was made in {}.", time(*of))
             }
             Finding::Healthy { calls, waits: 0, of, .. } => {
-                write!(f, "nothing to cure: {} in {}, and none waited.", count(*calls), time(*of))
+                write!(f, "nothing to improve: {} in {}, and none waited.", count(*calls), time(*of))
             }
             Finding::Healthy { calls, waits, held, of } => write!(
                 f,
-                "nothing to cure: {}, {} waited, {} of the program's {}.",
+                "nothing to improve: {}, {} waited, {} of the program's {}.",
                 count(*calls),
                 thousands(*waits),
                 time(*held),

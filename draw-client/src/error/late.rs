@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The error of a call whose reply was dropped.
 ///
 /// It is about one call, or about all calls that a lost connection left unanswered (of unknown outcome), that it left unsent
-/// (rejected), or that were dropped while the display was gone or behind. Each callback receives those of its own scope.
+/// (rejected), or that were dropped while the display was offline or behind. Each callback receives those of its own scope.
 ///
 /// It prints as one line. The parts of the line are available as fields, here and from [`FailedCall`].
 ///
@@ -229,7 +229,7 @@ impl fmt::Display for LateError {
                 match self.calls {
                     Calls::Dropped(..) => write!(
                         f,
-                        "{count} calls were dropped for newer ones while the display was gone or behind, and were not drawn"
+                        "{count} calls were dropped for newer ones while the display was offline or behind, and were not drawn"
                     )?,
                     _ => match &self.error {
                         Error::Disconnected { reason, outcome: Outcome::Rejected } => write!(

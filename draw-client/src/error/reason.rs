@@ -38,7 +38,7 @@ pub enum DisconnectReason {
         unanswered_for: Option<Duration>,
     },
     /// The client could not reconnect in time: see [`ConnectOptions::reconnect`](crate::ConnectOptions::reconnect).
-    #[error("the display was gone for {:.1} s: {last}", after.as_secs_f64())]
+    #[error("the display was offline for {:.1} s: {last}", after.as_secs_f64())]
     GaveUp {
         /// How long it tried.
         after: Duration,
@@ -46,16 +46,16 @@ pub enum DisconnectReason {
         last: Box<DisconnectReason>,
     },
     /// The tokio runtime ended, or the [`Driver`](crate::Driver) was dropped. Call `close().await` before the runtime ends.
-    #[error("the runtime that drove it has ended; call `close().await` before it does")]
+    #[error("its Tokio runtime has ended; call `close().await` before the runtime ends")]
     RuntimeEnded,
     /// [`pipelined`](crate::blocking::Display::pipelined) has given the connection to a
     /// [`Pipeline`](crate::blocking::Pipeline). Draw through that.
-    #[error("`pipelined` has given it to a `Pipeline`")]
+    #[error("`pipelined` moved it into a `Pipeline`")]
     Pipelined,
     /// This process was forked from the one that has connected, and a connection belongs to one process. Connect in the process
     /// that draws.
     #[error(
-        "process {connected} has connected this display, and process {used} was forked from it: call `connect` in the process \
+        "process {connected} connected this display, but process {used} is a fork of it: call `connect` in the process \
          that draws"
     )]
     Forked {
@@ -175,7 +175,7 @@ mod tests {
         );
         let second = Duration::from_secs(1);
         let gone = DisconnectReason::from(Lost::Gone { after: second, last: Box::new(Lost::Eof) });
-        assert_eq!(gone.to_string(), "the display was gone for 1.0 s: the other side closed it");
+        assert_eq!(gone.to_string(), "the display was offline for 1.0 s: the other side closed it");
         assert_eq!((gone.fault(), ended(Ended::Refused(fault())).fault()), (None, Some(&fault())));
     }
 }

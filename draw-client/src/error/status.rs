@@ -65,28 +65,28 @@ impl fmt::Display for Status {
                 let next = next.as_secs_f64();
                 write!(f, "the connection to the display is lost: {reason}; next try in {next:.1} s")
             }
-            Status::Resumed => f.write_str("connected again; everything under way goes on"),
+            Status::Resumed => f.write_str("reconnected; all pending calls continue"),
             Status::SessionLost { picture, unknown } => {
                 f.write_str(match picture {
-                    Picture::Kept => "connected again; the display was out of reach for longer than it remembers",
+                    Picture::Kept => "reconnected; the outage was longer than the display keeps a session",
                     Picture::Stale => {
-                        "connected again; the display was restarted, and the last that it had executed may be lost"
+                        "reconnected; the display was restarted, and the last calls that it executed may be lost"
                     }
-                    Picture::Empty => "connected again; the display was started anew, and is empty",
+                    Picture::Empty => "reconnected; the display was restarted and is empty",
                 })?;
                 match unknown {
                     0 => Ok(()),
-                    1 => f.write_str("; what became of 1 call is unknown"),
-                    calls => write!(f, "; what became of {calls} calls is unknown"),
+                    1 => f.write_str("; the outcome of 1 call is unknown"),
+                    calls => write!(f, "; the outcome of {calls} calls is unknown"),
                 }
             }
             Status::Dropped { calls: 1 } => f.write_str(
-                "1 call that was made while the display was gone or behind was dropped for newer ones",
+                "1 call that was made while the display was offline or behind was dropped for newer ones",
             ),
             Status::Dropped { calls } => {
                 write!(
                     f,
-                    "{calls} calls that were made while the display was gone or behind were dropped for newer ones"
+                    "{calls} calls that were made while the display was offline or behind were dropped for newer ones"
                 )
             }
             Status::Disconnected(reason) => {

@@ -182,7 +182,7 @@ impl Link {
 
     fn report_retry(&mut self) {
         if let Some(Retry { reason, is_loss: true, .. }) = self.reconnect.poll_retry() {
-            tracing::warn!("the connection to the display is lost ({reason}); trying to make another");
+            tracing::warn!("the connection to the display is lost ({reason}); reconnecting");
         }
     }
 
@@ -203,11 +203,7 @@ impl Link {
             let is_greeted = match &event {
                 Some(Event::Welcome) => Some(()),
                 Some(Event::Resumed(standing, lost)) => {
-                    tracing::info!(
-                        lost = lost.len(),
-                        "connected again: the session is {}",
-                        standing.as_str()
-                    );
+                    tracing::info!(lost = lost.len(), "reconnected: the session is {}", standing.as_str());
                     Some(())
                 }
                 _ => None,

@@ -53,7 +53,7 @@ pub fn parse(whole: &str) -> Result<Address> {
         return wrong("it is empty (is a variable set to nothing?)");
     }
     if text.contains("://") {
-        return wrong("it is a URL; leave out what is before the host and behind the port");
+        return wrong("it is a URL; write only the host, the port, and /NAME for a display of that name");
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return wrong("it has a space or a control character in it");
@@ -64,13 +64,13 @@ pub fn parse(whole: &str) -> Result<Address> {
             Ok(name) => (server, Some(name)),
             Err(_) => {
                 return wrong(
-                    "behind the slash comes the name of a display, 1 to 32 characters of a-z, 0-9 and -",
+                    "the slash must be followed by the name of a display, 1 to 32 characters of a-z, 0-9 and -",
                 );
             }
         },
     };
     if text.contains(['\\', '@', '?', '#', ',']) {
-        return wrong("no name of a host has such a character");
+        return wrong("a host name cannot have such a character");
     }
     let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     // No host has a number as its name, and the resolver would take it for an address: 4100 for 0.0.16.4.
@@ -83,22 +83,22 @@ pub fn parse(whole: &str) -> Result<Address> {
     let (host, rest) = match text.strip_prefix('[') {
         Some(inner) => match inner.split_once(']') {
             Some((host, rest)) if is_ipv6(host) => (host, rest),
-            Some(_) => return wrong("what is in brackets is no IPv6 address"),
+            Some(_) => return wrong("the text in brackets is not an IPv6 address"),
             None => return wrong("the bracket is not closed"),
         },
         None if is_ipv6(text) => return wrong("an IPv6 address goes in brackets"),
         None if text.contains(['[', ']']) => {
-            return wrong("a bracket belongs to the beginning of an IPv6 address");
+            return wrong("brackets are only possible around an IPv6 address");
         }
         None if text.matches(':').count() > 1 => return wrong("it has more than one colon"),
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     if host.is_empty() {
-        return wrong("there is no host");
+        return wrong("the host is missing");
     }
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => limits::PORT,
-        None => return wrong("behind the bracket comes a colon and the port"),
+        None => return wrong("the bracket must be followed by a colon and the port"),
         Some(port) => match port.parse() {
             // `parse` would take a sign.
             Ok(port @ 1..) if is_number(&rest[1..]) => port,
@@ -155,21 +155,21 @@ mod tests {
         }
         for (text, says) in [
             ("", "it is empty"),
-            (":3729", "there is no host"),
+            (":3729", "the host is missing"),
             ("::1", "an IPv6 address goes in brackets"),
             ("a:b:3729", "it has more than one colon"),
             ("[::1", "the bracket is not closed"),
-            ("[host]:3729", "is no IPv6 address"),
-            ("[]:3729", "is no IPv6 address"),
-            ("::1]:3729", "a bracket belongs to the beginning"),
+            ("[host]:3729", "is not an IPv6 address"),
+            ("[]:3729", "is not an IPv6 address"),
+            ("::1]:3729", "brackets are only possible around"),
             ("http://host", "it is a URL"),
             ("https://host:3729/", "it is a URL"),
-            ("host/", "behind the slash comes the name of a display"),
-            ("host:80/Plots", "behind the slash comes the name of a display"),
-            ("host/a/b", "behind the slash comes the name of a display"),
-            ("host/../etc", "behind the slash comes the name of a display"),
-            ("[::1]/é", "behind the slash comes the name of a display"),
-            ("/plots", "there is no host"),
+            ("host/", "the slash must be followed by the name of a display"),
+            ("host:80/Plots", "the slash must be followed by the name of a display"),
+            ("host/a/b", "the slash must be followed by the name of a display"),
+            ("host/../etc", "the slash must be followed by the name of a display"),
+            ("[::1]/é", "the slash must be followed by the name of a display"),
+            ("/plots", "the host is missing"),
             ("::1/plots", "an IPv6 address goes in brackets"),
             ("host:/plots", "the port is a number"),
             ("host\\display", "such a character"),
@@ -180,7 +180,7 @@ mod tests {
             ("a host", "a space"),
             (" localhost", "a space"),
             ("localhost\n", "a space"),
-            ("[::1]3729", "comes a colon"),
+            ("[::1]3729", "followed by a colon"),
             ("host:", "the port is a number"),
             ("host:0", "the port is a number"),
             ("host:+5", "the port is a number"),

@@ -14,7 +14,7 @@ pub(crate) fn set_up(socket: SockRef<'_>) -> io::Result<()> {
     // A call is a few bytes whose answer is waited for: it is not held back to fill a packet.
     socket.set_tcp_nodelay(true)?;
     if let Err(error) = notice_dead_network(&socket) {
-        tracing::debug!("a network that dies is noticed late: {error}");
+        tracing::debug!("cannot set the timeouts that detect a dead network: {error}");
     }
     Ok(())
 }
@@ -26,7 +26,7 @@ pub(crate) fn open(peer: &SocketAddr) -> io::Result<Socket> {
     if peer.ip().is_loopback()
         && let Err(error) = send_unpaced(&socket)
     {
-        tracing::debug!("the congestion control stays as it is: {error}");
+        tracing::debug!("cannot set the congestion control: {error}");
     }
     Ok(socket)
 }

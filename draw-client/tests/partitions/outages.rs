@@ -152,7 +152,7 @@ fn a_display_that_is_gone_for_longer_than_the_patience_is_given_up() {
                     panic!("{:?}", told.statuses);
                 };
                 let gone =
-                    "the connection to the display is lost: the display was gone for 30.0 s: timed out";
+                    "the connection to the display is lost: the display was offline for 30.0 s: timed out";
                 let mut texts: Vec<_> = told.errors.iter().map(Error::to_string).collect();
                 texts.dedup();
                 let texts: Vec<_> =
@@ -187,7 +187,7 @@ fn a_session_that_both_ends_gave_up_is_forgotten_after_its_lease_and_later_calls
         let Some(Status::SessionLost { picture: Picture::Kept, unknown }) = told.statuses.last() else {
             panic!("{:?}", told.statuses)
         };
-        let text = "the display has forgotten this client; whether this call was executed is unknown";
+        let text = "the session of this client has expired on the display; whether this call was executed is unknown";
         assert_eq!(told.errors.iter().map(Error::to_string).collect::<Vec<_>>(), [text]);
         assert_eq!(told.errors[0].outcome(), Outcome::Unknown);
         assert_eq!(told.lost().len() + told.errors.len(), *unknown, "each is told once");

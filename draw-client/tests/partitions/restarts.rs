@@ -64,7 +64,7 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
         else {
             panic!("{:?}", told.statuses);
         };
-        let text = "the display was started anew, and is empty; whether this call was executed is unknown";
+        let text = "the display was restarted and is empty; whether this call was executed is unknown";
         for error in &told.errors {
             assert_eq!((error.to_string().as_str(), error.outcome()), (text, Outcome::Unknown));
         }
@@ -95,7 +95,7 @@ fn calls_fail_at_once_while_the_display_is_gone_if_that_is_wanted() {
                 Ok(_) => drawn += 1,
                 Err(error) => {
                     assert!(matches!(error, Error::Offline { .. }), "{error}");
-                    assert!(error.to_string().starts_with("the display is gone for the moment ("), "{error}");
+                    assert!(error.to_string().starts_with("the display is offline ("), "{error}");
                     assert!(error.to_string().ends_with("); this call was not sent"), "{error}");
                     assert_eq!(error.outcome(), Outcome::Rejected);
                     refused += 1;

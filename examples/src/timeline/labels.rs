@@ -10,7 +10,7 @@ const NEAR: f64 = 120.0;
 /// Messages this close to each other are one bundle of arrows.
 const CLOSE: f64 = 7.0;
 
-/// How wide a text is at most in units of its size. The programs that show it choose the font: the numbers are of
+/// Returns the maximum width of a text in units of its size. The programs that show it choose the font: the numbers are of
 /// DejaVu Sans, which is wider than what else is in use.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     let ems = |c: char| match c {

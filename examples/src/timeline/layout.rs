@@ -76,7 +76,7 @@ fn heading_whole(runs: &[Run]) -> &'static str {
     if runs.len() > 1 { "The whole, on one scale" } else { "The whole" }
 }
 
-/// How much of the time is to be magnified: what the short runs take, or where none is short, a few calls. Nothing if
+/// Returns the part of the time to magnify: that of the short runs, or if none is short, a few calls. Nothing if
 /// that is most of the time.
 fn beginning(runs: &[Run]) -> Option<Duration> {
     let longest = runs.iter().max_by_key(|run| run.recorded.end())?;
@@ -176,7 +176,7 @@ impl Page {
         self.y += 14.0;
     }
 
-    /// What the next section shows of the beginning, and that the one after it shows the same wider.
+    /// Shades the part of the time that the next section magnifies.
     fn window(&mut self, runs: usize, right: f64) {
         let band = SMALL.above + SMALL.between + SMALL.below;
         let (top, bottom) = (self.y + HEADING_HEIGHT, self.y + HEADING_HEIGHT + band * runs as f64);
@@ -286,7 +286,7 @@ impl Page {
         Drawn { each: None, count, drawn }
     }
 
-    /// When the last answer arrived, below the client's line, where nothing comes any more.
+    /// Draws the time of the last answer, below the end of the client's line.
     fn done(&mut self, end: Duration, scale: Scale, y: f64) {
         let (x, text) = (scale.x(end) + 10.0, format!("done: {}", seconds(end)));
         if end == Duration::ZERO || x + 1.15 * width(&text, DONE.size) > RIGHT {
@@ -347,7 +347,7 @@ fn tag(message: &Message, number: usize, scale: Scale) -> Tag<'_> {
     Tag { x: scale.x(message.flight.sent), text: &message.text, name: &message.name, number }
 }
 
-/// How many requests are drawn of how many, in two lines.
+/// Returns the number of drawn requests and of all requests, in two lines.
 fn share(some: u64, all: u64) -> [String; 2] {
     let noun = if all == 1 { "request" } else { "requests" };
     match some == all {

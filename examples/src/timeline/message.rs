@@ -81,7 +81,7 @@ impl Side {
         first.chain(&mut self.spread).chain(&mut self.last)
     }
 
-    /// Nothing was left out of `first`.
+    /// Returns whether nothing was left out of `first`.
     pub fn is_complete(&self) -> bool {
         self.first.len() as u64 == self.count
     }
@@ -97,7 +97,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// The same with times that count from `zero`. What was before it is at zero.
+    /// Returns the recording with times relative to `zero`. Earlier times become zero.
     pub(super) fn since(mut self, zero: Duration) -> Recorded {
         for flight in self.requests.flights().chain(self.answers.flights()) {
             flight.sent = flight.sent.saturating_sub(zero);
@@ -106,7 +106,7 @@ impl Recorded {
         self
     }
 
-    /// When the last message arrived.
+    /// Returns when the last message arrived.
     pub fn end(&self) -> Duration {
         let last = [&self.requests, &self.answers].into_iter().filter_map(|side| side.last);
         last.map(|flight| flight.arrived).max().unwrap_or_default()

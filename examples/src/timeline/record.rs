@@ -39,7 +39,7 @@ impl Recorder {
         self.lock().open = Some(Conversation::new(draws_pixels, Instant::now()));
     }
 
-    /// What was heard since [`Recorder::begin`], with its times since `zero`, when the program began its calls. Messages
+    /// Returns what was recorded since [`Recorder::begin`], with its times since `zero`, when the program began its calls. Messages
     /// that are still under way are not in it.
     pub fn take(&self, zero: Instant) -> Recorded {
         let mut state = self.lock();
@@ -131,7 +131,7 @@ impl Conversation {
                 let flight = Flight { sent, arrived: sent };
                 let lane = self.lane(direction);
                 lane.count += 1;
-                // Of the others nobody reads what they say.
+                // The text of the others is not shown.
                 match lane.count <= FIRST {
                     true => Message { flight, bytes: entry.length, ..self.read(&entry.said, calls) },
                     false => Message { flight, bytes: entry.length, ..Message::default() },
@@ -155,7 +155,7 @@ impl Conversation {
         }
     }
 
-    /// How many calls of the program this message makes, or says to be over.
+    /// Returns how many calls of the program this message makes or completes.
     fn calls(&mut self, entry: &Entry) -> u64 {
         match &entry.said {
             Said::Request { asked, .. } => {
@@ -221,7 +221,7 @@ impl Conversation {
     }
 }
 
-/// What is said for the sake of the connection, and is no call.
+/// Returns whether a message only serves the connection and is not a call.
 fn is_housekeeping(said: &Said) -> bool {
     match said {
         Said::Notification { asked } => [ACK, CONFIRM, END].contains(&&*asked.method),

@@ -24,7 +24,7 @@ impl Scale {
         self.span
     }
 
-    /// Where a time is; beyond the right end for times after it.
+    /// Returns the position of a time; beyond the right end for times after it.
     pub(super) fn x(self, time: Duration) -> f64 {
         self.left + (self.right - self.left) * time.as_secs_f64() / self.span.as_secs_f64()
     }

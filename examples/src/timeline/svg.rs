@@ -31,7 +31,7 @@ pub(super) enum Item {
         from: Point,
         to: Point,
     },
-    /// One message. Whoever points at it is told what it `says`.
+    /// One message. Hovering over it shows what it `says`.
     Arrow {
         class: &'static str,
         from: Point,

@@ -172,7 +172,7 @@ impl Record<'_> {
     }
 }
 
-/// What stands in front of the picture and the state in a `snapshot-N`: the same as a header, but for the order.
+/// Returns the bytes of a `snapshot-N` before its picture and state: those of a header, in another order.
 pub(crate) fn snapshot(header: &Header, taken: u64, picture: &[u8], state: &[u8]) -> Vec<u8> {
     let mut bytes = b"DRAWSNAP\0\0\0".to_vec();
     bytes.push(header.version as u8);

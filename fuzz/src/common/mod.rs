@@ -15,7 +15,7 @@ pub(crate) const SMALL: Size = Size { width: 16, height: 16 };
 /// What a client of a session has to confirm, on most connections.
 pub(crate) const NONCE: Nonce = Nonce::new(0x0bad_cafe);
 
-/// What confirms a nonce.
+/// Returns the message that confirms a nonce.
 pub(crate) fn confirmation(nonce: Nonce) -> Vec<u8> {
     [&b"\x93\x02\xa7confirm\x91\xcf"[..], &nonce.get().to_be_bytes()].concat()
 }
@@ -82,7 +82,7 @@ pub(crate) fn messages(mut bytes: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (messages, bytes)
 }
 
-/// The same bytes with a right check before each message, which no fuzzer would find.
+/// Returns the same bytes with a valid checksum before each message, which no fuzzer would find.
 pub(crate) fn checked(bytes: &[u8]) -> Vec<u8> {
     let (messages, rest) = messages(bytes);
     let mut checked = Vec::new();

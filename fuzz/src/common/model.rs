@@ -103,7 +103,7 @@ impl Model {
         self.each(pixels.iter(), new)
     }
 
-    /// Whether a rectangle lies inside: every pixel of it does.
+    /// Returns whether every pixel of a rectangle lies inside.
     fn holds(&self, (x, y, width, height): (i32, i32, u32, u32)) -> bool {
         let last = |from: i32, length: u32| i64::from(from) + i64::from(length) - 1;
         self.at(x.into(), y.into()).is_some() && self.at(last(x, width), last(y, height)).is_some()

@@ -16,7 +16,7 @@ pub fn client(data: &[u8]) {
     catch_lies(first, bytes);
 }
 
-/// What an honest display answers to the first greeting.
+/// Returns what an honest display answers to the first greeting.
 fn welcome(first: u8) -> Vec<u8> {
     let mut welcome = Welcome::new("fuzz", SMALL, limits::MESSAGE);
     if first & 2 > 0 {

@@ -155,7 +155,7 @@ impl World {
         self.links.push(Link { server, up, down, is_altered, sent, is_copy });
     }
 
-    /// What a connection has carried so far arrives on another.
+    /// Delivers what a connection has carried so far on another.
     fn copy(&mut self, number: usize) {
         if let Some(link) = self.links.get(number).filter(|link| !link.is_copy) {
             self.accept(link.sent.clone(), true);
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// The client gives its connection up, perhaps in the middle of a write of which nobody knows how far it came.
+    /// The client gives its connection up, perhaps in the middle of a write of unknown progress.
     fn leave(&mut self, most: usize) {
         let Some(link) = self.link.take() else { return };
         if most < 128 {

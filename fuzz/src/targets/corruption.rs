@@ -70,7 +70,7 @@ impl World {
         world
     }
 
-    /// Answers what was executed.
+    /// Returns what was executed.
     fn hear(&mut self, bytes: &[u8], cuts: Cuts) -> Vec<String> {
         let mut executed = Vec::new();
         for mut piece in cuts.pieces(bytes) {

@@ -64,7 +64,7 @@ fn address(text: &str) {
     match parse_address(text) {
         Ok(address) => {
             assert!(!address.host.is_empty() && address.port > 0);
-            // A host is not read again where it has what ends one: nobody's name has that.
+            // A host with a character that ends a host is not read again: no valid name has one.
             if !address.host.contains([']', '[']) {
                 let shown = address.to_string();
                 assert_eq!(parse_address(&shown).expect("it was read before"), address, "{shown:?}");

@@ -17,7 +17,7 @@ pub fn timeline(data: &[u8]) {
         let (&arriving, part) = part.split_first().unwrap_or((&0, part));
         recorder.pass(0, direction, Point::Sent, part);
         under_way[n % 2] += part.len();
-        // Another connection's bytes are nobody's.
+        // Bytes of an unknown connection are ignored.
         recorder.pass(1, direction, Point::Sent, part);
         let arrives = under_way[n % 2].min(usize::from(arriving) * 4);
         recorder.pass(0, direction, Point::Arrived, &vec![0; arrives]);

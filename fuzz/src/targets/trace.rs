@@ -44,7 +44,7 @@ pub fn trace(data: &[u8]) {
     }
 }
 
-/// What is printed: short, and safe to print. How many bytes of a message that is not understood there were depends on the cuts.
+/// Returns what is printed: short, and safe to print. How many bytes of a message that is not understood there were depends on the cuts.
 fn line(line: &str, full: &str) -> String {
     assert!(line.chars().all(is_printable), "{line:?}");
     assert!(line.len() < 16 << 10, "a line of {} bytes", line.len());

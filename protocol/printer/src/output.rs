@@ -119,7 +119,7 @@ impl Output {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Whether there is a thread that writes; it is started where there is none.
+    /// Returns whether the writer thread runs. Starts it if it does not.
     fn is_running(&self, state: &mut State) -> bool {
         let process = std::process::id();
         if state.process == Some(process) {

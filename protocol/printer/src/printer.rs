@@ -96,7 +96,7 @@ impl Printer {
         Printer::new(detail, to, clock)
     }
 
-    /// Whether anything is printed.
+    /// Returns whether anything is printed.
     #[inline]
     pub fn is_on(&self) -> bool {
         self.0.is_some()

@@ -48,8 +48,7 @@ fn a_printer_does_what_the_variable_says() {
     assert_eq!(said, ["- who", "> 1 draw_pixel(1, 2, #ff0000ff)", "> end"], "{line}");
     let full = printed(Some("full"));
     assert!(full.contains("\n           94 00 01 aa 64"), "{full}");
-    let warned =
-        "DRAW_DEBUG=\"loud\" is not known: 1 prints a line for each message, full its bytes too, 0 nothing\n";
+    let warned = "DRAW_DEBUG=\"loud\" is not a valid value: 1 prints a line for each message, full also its bytes, 0 nothing\n";
     assert_eq!(printed(Some("loud")), warned);
     assert_eq!(printed(Some("loud")), "", "once is enough");
 

@@ -351,7 +351,7 @@ impl Model {
         inside
     }
 
-    /// What is there after adding; outside it matters not.
+    /// Returns the pixel after adding; any value outside.
     fn sum(&self, x: i64, y: i64, amount: u32) -> Color {
         let inside = (0..self.width).contains(&x) && (0..self.height).contains(&y);
         let old = if inside { self.pixels[(y * self.width + x) as usize] } else { Color::BLACK };

@@ -171,9 +171,13 @@ impl LeftOut {
         let LeftOut { level, count, time, text } = self;
         let (count, time) = (thousands(*count), time.as_secs_f64());
         match *level {
-            Level::ERROR => error!(target: TARGET, "{count} more in the last {time:.0} s like this: {text}"),
-            Level::WARN => warn!(target: TARGET, "{count} more in the last {time:.0} s like this: {text}"),
-            _ => info!(target: TARGET, "{count} more in the last {time:.0} s like this: {text}"),
+            Level::ERROR => {
+                error!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}")
+            }
+            Level::WARN => {
+                warn!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}")
+            }
+            _ => info!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}"),
         }
     }
 }

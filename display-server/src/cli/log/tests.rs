@@ -22,7 +22,7 @@ impl Write for Paper {
     }
 }
 
-/// What is logged meanwhile.
+/// Returns what is logged meanwhile.
 fn logged(is_coloured: bool, log: impl FnOnce(&Kinds)) -> String {
     let (paper, kinds) = (Paper::default(), Arc::<Kinds>::default());
     let to = paper.clone();
@@ -65,8 +65,8 @@ fn a_flood_of_one_kind_is_counted_and_takes_nothing_from_another() {
     assert_eq!(lines[0], " INFO closing the connection: 0 code=\"malformed\"");
     assert_eq!(lines[shown..shown + 2], ["ERROR the disk is on fire", " INFO ready"]);
     for line in &lines[shown + 2..] {
-        assert!(line.starts_with(" INFO 12,345 more in the last "), "{line}");
-        assert!(line.ends_with(" s like this: closing the connection: 0"), "{line}");
+        assert!(line.starts_with(" INFO 12,345 more messages like this in the last "), "{line}");
+        assert!(line.ends_with(" s: closing the connection: 0"), "{line}");
     }
 }
 

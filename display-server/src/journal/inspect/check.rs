@@ -147,7 +147,7 @@ fn read(
                     if let Some((number, snapshot)) = snapshot
                         && (snapshot.sequence + 1, snapshot.checksum) != (header.first, header.previous)
                     {
-                        let what = "it is of another place than the journal behind it".into();
+                        let what = "it does not match the journal file after it".into();
                         let (file, record) = (snapshot_name(*number), header.first);
                         found.push(Damage { file, offset: 0, record, what });
                     }

@@ -30,7 +30,7 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
     bytes
 }
 
-/// Where the records of a file begin and end.
+/// Returns where the records of a file begin and end.
 fn records(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let (mut at, mut records) = (HEADER, Vec::new());
     while at < bytes.len() {
@@ -133,7 +133,7 @@ fn a_damaged_snapshot_is_replaced_by_the_one_before_it() {
     // With both of them damaged there is nothing to start from.
     let both = storage.with_file(&name, vec![]).with_file(&snapshot_name(2), vec![]);
     let error = open(&both).expect_err("nothing is whole").to_string();
-    assert!(error.contains("no snapshot is whole"), "{error}");
+    assert!(error.contains("no snapshot is intact"), "{error}");
     let accept = Options { size: Some(SIZE), accept_loss: true, ..Options::default() };
     let world = open_with(&both, &accept).unwrap_or_else(|error| panic!("{error}"));
     assert!(picture(&world.core) == pictures[0] && world.last() == 0, "an empty display");

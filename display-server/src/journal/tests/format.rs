@@ -162,7 +162,7 @@ fn a_record_whose_session_cannot_be_is_none() {
         assert_eq!(wrong(&sealed(&body), &headers()[0]), second);
         second
     };
-    let refused = Err("the numbers of its session cannot be".into());
+    let refused = Err("the numbers of its session are invalid".into());
     for (number, ack) in [(1 << 40, 0), (UNACKNOWLEDGED + 8, 7), (u64::MAX, 0), (4, 5), (0, u64::MAX)] {
         assert_eq!(entry(number, ack), refused, "{number} and {ack}");
     }
@@ -210,7 +210,7 @@ fn a_session_that_cannot_be_decoded_is_damage_in_both_versions() {
         assert_eq!(error, "these bytes are no session: another version".into());
     }
     let error = wrong(&sealed(&first(None, "sync", b"\x90", &[])), &one).unwrap_err();
-    assert_eq!(error, "it is of no session".into());
+    assert_eq!(error, "it belongs to no session".into());
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn files_of_an_older_time_are_told_by_the_manifest() {
     let manifest = newer.read(MANIFEST);
     let restored = older.with_file(MANIFEST, manifest);
     let text = is_refused(&restored, MANIFEST);
-    assert!(text.contains("of another display"), "{text}");
+    assert!(text.contains("to another display"), "{text}");
 
     let (storage, _) = lived(4, false);
     let newest = journal_name(4);

@@ -110,7 +110,7 @@ impl Disk {
         }
     }
 
-    /// The same of an operation that changes which files there are, or makes one shorter.
+    /// Does the same for an operation that changes which files there are, or makes one shorter.
     fn rearrange(&mut self) -> io::Result<()> {
         self.operate()?;
         if self.full == Full::ForAnything { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
@@ -194,7 +194,7 @@ impl Memory {
         matches!(disk.trouble, Trouble::Crash(at) if disk.done >= at)
     }
 
-    /// What another process finds when this one was killed: everything.
+    /// Returns what another process finds after this one was killed: everything.
     pub(crate) fn after_kill(&self) -> Memory {
         let disk = locked(&self.disk);
         let files = disk.files.iter().map(|file| Contents { reserved: 0, ..file.clone() }).collect();
@@ -203,7 +203,7 @@ impl Memory {
         survivor
     }
 
-    /// What is found after a loss of power: what was synced, and of the rest anything.
+    /// Returns what is found after a loss of power: what was synced, and any part of the rest.
     pub(crate) fn after_power_loss(&self, dice: &mut Dice) -> Memory {
         let disk = locked(&self.disk);
         let mut names = disk.synced_names.clone();
@@ -227,7 +227,7 @@ impl Memory {
         disk.files[disk.names[name]].bytes.clone()
     }
 
-    /// Changes a file as nobody should, and answers what is there then, synced.
+    /// Returns a copy of the disk on which a file has other contents, synced.
     pub(crate) fn with_file(&self, name: &str, bytes: Vec<u8>) -> Memory {
         let changed = self.after_kill();
         {
@@ -246,7 +246,7 @@ impl Memory {
 }
 
 impl Contents {
-    /// What a loss of power leaves: pages of what was there, or was there before, or never.
+    /// Returns what a loss of power leaves: pages of the current contents, of earlier contents, or neither.
     fn survive(&self, dice: &mut Dice) -> Vec<u8> {
         let (now, synced) = (&self.bytes, &self.synced);
         let stable = now.iter().zip(synced).take_while(|(a, b)| a == b).count();

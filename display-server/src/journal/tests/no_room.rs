@@ -260,7 +260,7 @@ fn what_cannot_be_said_without_writing_it_is_an_error() {
         let new = Memory::new(Trouble::None, true);
         new.set_full(full);
         let error = open(&new).expect_err("there is nothing to come back to").to_string();
-        assert!(error.contains("cannot begin a new file (no storage space)"), "{error}");
+        assert!(error.contains("cannot create a new file (no storage space)"), "{error}");
 
         // A loss that was accepted makes another instance of it, which has to be in a file before anybody is told.
         let past = past(true, Torn::No);

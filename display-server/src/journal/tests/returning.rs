@@ -123,7 +123,7 @@ async fn after_a_failed_sync_clients_come_back_and_everything_is_there_once() {
     soon(display.close()).await.expect("all is done");
 }
 
-/// What is left of the disk after a loss of power that took everything that was not synced.
+/// Returns what is left of the disk after a loss of power that took everything that was not synced.
 fn without_what_was_not_synced(storage: &Memory, durable: u64) -> Memory {
     let last = |left: &Memory| open(&left.after_kill()).map(|world| world.last());
     let mut left = (0..1_000).map(|seed| storage.after_power_loss(&mut Dice::new(seed)));

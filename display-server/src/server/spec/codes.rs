@@ -139,7 +139,7 @@ async fn why_too_many_calls_failed_is_lost_with_their_connection_and_the_next_go
     assert!(said.windows(11).any(|window| window == b"answer_lost"));
 }
 
-/// What a client says that confirms. A session that has begun did so on the first connection.
+/// Returns the `hello` of a client that confirms. Its session began on its first connection.
 fn session_hello(attempt: u64, born: u64, ack: u64, next: impl Into<u64>) -> Hello {
     let mut hello = Hello::new("x").with_session(draw_protocol::session::Id([7; 16]));
     (hello.instance, hello.attempt, hello.born) = (Some(INSTANCE), attempt, born);

@@ -19,12 +19,12 @@ pub(super) fn hello(hello: &Hello) -> Vec<u8> {
     say((0, 0, "hello", (hello,)))
 }
 
-/// What a client says that has heard the answer to `hello` on the connection that comes after so many others.
+/// Returns the `confirm` of a client that received the answer to `hello`, on the connection of this number.
 pub(super) fn confirm(connection: u64) -> Vec<u8> {
     say((2, "confirm", (nonce(connection).get(),)))
 }
 
-/// Says these bytes, each on a connection of its own, and then `get_size` with this number. Returns what the display says on
+/// Sends each of `connections` on a connection of its own, then `get_size` with this number. Returns what the display sends on
 /// the last connection, and whether it answers that.
 ///
 /// What is said on a connection is executed, and its first answer read, before that breaks.
@@ -58,13 +58,13 @@ fn in_session(confirms: bool) -> Hello {
     Hello::new("x").with_session(Id([7; 16])).with_confirmation(confirms)
 }
 
-/// How a session begins, on the first connection, and draws.
+/// Returns the bytes of a session that begins on its first connection and draws.
 fn begun(confirms: bool) -> Vec<u8> {
     let confirmation = if confirms { confirm(0) } else { Vec::new() };
     [hello(&in_session(confirms)), confirmation, say((0, 1, "clear", (0xff,)))].concat()
 }
 
-/// What `change` makes of the greeting of a client that comes back to its session, of which it holds the reply to request 1.
+/// Returns the `hello` of a client that resumes its session and holds the reply to request 1, after `change`.
 fn again(confirms: bool, change: impl FnOnce(&mut Hello)) -> Vec<u8> {
     let mut asked = in_session(confirms);
     (asked.instance, asked.attempt, asked.born) = (Some(INSTANCE), 2, 1);
@@ -218,7 +218,7 @@ async fn end_is_not_answered_and_what_comes_after_it_is_executed() {
 #[tokio::test]
 async fn an_unknown_notification_is_ignored_and_counts_as_malformed() {
     let many = |unknown: &[u8], count| [hello(&Hello::new("x")), unknown.repeat(count)].concat();
-    // Nobody waits for a `confirm` where there is no session.
+    // Without a session the server expects no `confirm`.
     for unknown in [say((2, "teapot", NONE)), confirm(0)] {
         let said = said_to(&Scene::new(false), &[many(&unknown, 1_000)], 1).await;
         assert!(said.1 && !said.0.contains("unknown_method"), "{said:?}");
