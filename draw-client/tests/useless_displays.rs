@@ -125,7 +125,10 @@ fn a_display_that_floods_is_left_after_a_megabyte_each_time_and_given_up() {
         let display = connect(kind, &address, within).unwrap();
         let error = display.fill_rect(0, 0, 1, 1, Color::RED).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("gone for ") && text.contains("floods this client"), "client {kind}: {text}");
+        assert!(
+            text.contains("offline for ") && text.contains("floods this client"),
+            "client {kind}: {text}"
+        );
         let (came, sent) = (came.load(SeqCst), sent.load(SeqCst));
         assert!((2..8).contains(&came), "client {kind}: {came} connections");
         // Beside what the client takes there is what both systems hold.

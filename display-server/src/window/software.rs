@@ -56,7 +56,7 @@ impl Presenter for OnX {
             match mapped.present(frame) {
                 Ok(outcome) => return Ok(outcome),
                 Err(reason) => {
-                    info!("no memory is shared with the X server, so the picture is sent to it: {reason}")
+                    info!("no memory is shared with the X server, so the picture is sent to it: {reason}");
                 }
             }
             self.mapped = None;

@@ -172,10 +172,10 @@ impl LeftOut {
         let (count, time) = (thousands(*count), time.as_secs_f64());
         match *level {
             Level::ERROR => {
-                error!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}")
+                error!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}");
             }
             Level::WARN => {
-                warn!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}")
+                warn!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}");
             }
             _ => info!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}"),
         }
