@@ -85,8 +85,8 @@ impl Printer {
             _ => {
                 if !HAS_WARNED.swap(true, Relaxed) {
                     let warning = format!(
-                        "{DRAW_DEBUG}={value:?} is not known: 1 prints a line for each message, full its bytes \
-                         too, 0 nothing\n"
+                        "{DRAW_DEBUG}={value:?} is not a valid value: 1 prints a line for each message, \
+                         full also its bytes, 0 nothing\n"
                     );
                     _ = to.write_all(warning.as_bytes()).and_then(|()| to.flush());
                 }
