@@ -199,12 +199,12 @@ impl Connection {
         self.state.handshake.phase != Phase::First
     }
 
-    /// Answers the request that [`Connection::handle_input`] handed out last.
+    /// Responds to the request that [`Connection::handle_input`] handed out last.
     pub fn answer(&mut self, result: Result<Answer, Fault>) {
         self.state.answer(result);
     }
 
-    /// Answers a `get_image` with an image of `bytes` bytes, which `write` appends to the output: as [`Connection::answer`],
+    /// Responds to a `get_image` with an image of `bytes` bytes, which `write` appends to the output: as [`Connection::answer`],
     /// without a copy. If `write` fails, the request fails with its fault, and nothing that was appended is sent.
     pub fn answer_image(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>) {
         self.state.answer_image(bytes, write);
@@ -222,7 +222,7 @@ impl Connection {
         self.state.answer_piece(write);
     }
 
-    /// Answers [`Step::Greet`] with a display, or with a fault that refuses the first message: after a `hello` the client may
+    /// Responds to [`Step::Greet`] with a display, or with a fault that refuses the first message: after a `hello` the client may
     /// send another, and a plain connection closes. [`Connection::handle_input`] continues with it. The size of a message stays
     /// that of [`Connection::open`].
     pub fn choose(&mut self, chosen: Result<Config, Fault>) {

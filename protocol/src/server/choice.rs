@@ -126,7 +126,7 @@ impl ConnectionState {
         }
     }
 
-    /// Answers the `hello` whose display is chosen, if there is one.
+    /// Responds to the `hello` whose display is chosen, if there is one.
     #[cold]
     pub(super) fn greet_chosen(&mut self, now: Instant) -> Step<'static> {
         match std::mem::take(&mut self.handshake.awaiting) {
@@ -166,7 +166,7 @@ impl ConnectionState {
         Step::Resume(resume)
     }
 
-    /// Answers a `hello` with a fault. The connection continues as before its first message.
+    /// Responds to a `hello` with a fault. The connection continues as before its first message.
     pub(super) fn refuse_hello(&mut self, msgid: u32, fault: &Fault, now: Instant) -> Step<'static> {
         if self.count_malformed(Some(msgid), now) {
             self.write_fault(msgid, fault, true);

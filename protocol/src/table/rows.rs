@@ -58,10 +58,10 @@ macro_rules! calls {
                 /// Where the pointer is, in pixels of the display; nothing before it was seen.
                 GetMouse: get_mouse() -> Mouse(Option<Position>)
                     { effect: Read, journal: Skip, split: Whole, join: Alone, cost: Call };
-                /// Answers when everything before it on this connection has been drawn or has failed.
+                /// Returns when everything before it on this connection has been drawn or has failed.
                 Sync: sync() -> Done(())
                     { effect: Barrier, journal: Skip, split: Whole, join: Alone, cost: Call };
-                /// Answers when everything before it on this connection, and in its session, has been drawn or has failed and is
+                /// Returns when everything before it on this connection, and in its session, has been drawn or has failed and is
                 /// on the display's disk. A display that keeps no journal refuses it.
                 SyncDurable: sync_durable() -> Done(())
                     { effect: Barrier, journal: Flush, split: Whole, join: Alone, cost: Call };

@@ -1,4 +1,4 @@
-//! Answers that are not made at once: an image, which may wait for memory, or a digest, which another thread computes.
+//! Responses that are not ready at once: an image, which may wait for memory, or a digest, which another thread computes.
 
 use crate::canvas::apply::{Hashing, answer_bytes, asked_area, readable};
 use crate::canvas::display::Display;

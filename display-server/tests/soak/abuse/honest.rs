@@ -21,7 +21,7 @@ impl Honest {
         Honest { display: display.connect(address).await.unwrap(), count: 0 }
     }
 
-    /// Answers how long each call took, in order of that. Every call succeeds.
+    /// Returns how long each call took, sorted. Every call succeeds.
     pub(super) async fn call(&mut self, until: Instant) -> Vec<Duration> {
         let mut took = Vec::new();
         let first = match self.count {
