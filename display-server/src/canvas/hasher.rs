@@ -93,7 +93,7 @@ struct Queue {
 impl Queue {
     fn push(&mut self, job: Job) {
         let queue = if job.is_small { &mut self.small } else { &mut self.large };
-        queue.push(job.peer, false, job);
+        queue.push(job.peer, false, 0, job);
     }
 
     /// Computes a small digest, and a piece of a large one. Returns whether there was any.

@@ -166,7 +166,11 @@ struct Waiting {
 impl Share {
     /// Returns the units that must be granted for the connection to hold `bytes`. It is limited to the whole budget,
     /// since a connection that asked for more would wait for ever; with the whole budget, it continues.
+    #[inline]
     fn missing(&self, bytes: usize) -> usize {
+        if bytes <= self.own {
+            return 0;
+        }
         let wanted = bytes.saturating_sub(self.own).div_ceil(UNIT).min(self.budget.units);
         wanted.saturating_sub(self.units)
     }
@@ -225,7 +229,15 @@ impl Share {
     }
 
     /// Is ready when the connection may hold `bytes`.
+    #[inline]
     pub(crate) fn poll_cover(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
+        if self.waiting.is_none() && self.missing(bytes) == 0 {
+            return Poll::Ready(());
+        }
+        self.poll_missing(cx, bytes)
+    }
+
+    fn poll_missing(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
         loop {
             if self.take_granted() {
                 continue;
@@ -271,12 +283,18 @@ impl Share {
         true
     }
 
+    /// Returns whether the connection holds memory that was granted.
+    pub(crate) fn is_granted(&self) -> bool {
+        self.units > 0
+    }
+
     /// Returns whether the connection waits for memory.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
 
     /// Stops waiting for memory.
+    #[inline]
     pub(crate) fn stop_waiting(&mut self) {
         if self.waiting.is_some() && !self.take_granted() {
             self.waiting = None;

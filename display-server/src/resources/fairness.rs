@@ -2,7 +2,9 @@
 //!
 //! A connection has an allowance of work, which refills with time. A connection that has used it up is heavy, and
 //! executes only while it has a place in the [`Lane`]. Addresses get places in turn, and within an address
-//! [proven](crate::limits::PROVEN) and other connections alternate. A connection keeps its place while it yields to
+//! [proven](crate::limits::PROVEN) and other connections alternate. Within these, the connection comes next that would
+//! finish its turn first if all shared the lane evenly, as in [weighted fair queueing]: so an occasional image does not
+//! wait for a turn of every connection that draws without a pause. A connection keeps its place while it yields to
 //! other tasks, and gives it up when it waits for its client, or at the end of a slice if other connections wait for
 //! the lane.
 //!
@@ -11,6 +13,8 @@
 //!
 //! Waiting connections are in the queue of the lane and not in that of the runtime. So, for any number of heavy
 //! clients, the runtime runs at most two of their largest turns before a cheap call. A single heavy client never waits.
+//!
+//! [weighted fair queueing]: https://doi.org/10.1145/75247.75248
 
 use crate::resources::round_robin::RoundRobin;
 use draw_protocol::session::Peer;
@@ -25,6 +29,9 @@ use tokio::sync::oneshot;
 /// The work of a slice, in pixels filled: a quarter of a millisecond, up to a millisecond on a slow machine. With half
 /// of it, 20 clients that fill without a pause are a tenth slower, since each switch also sends answers.
 pub(crate) const WORK: u64 = 1_000_000;
+
+/// The work of a connection after which a thread lets other processes run, if connections wait for the lane.
+const THREAD_WORK: u64 = WORK / 4;
 
 /// The constant cost of a request, in pixels filled: some 50 ns.
 pub(crate) const CALL: u64 = 50;
@@ -61,6 +68,8 @@ struct Inner {
     taken: AtomicU64,
     /// The number of waiting connections.
     waiting: AtomicUsize,
+    /// The largest [`Work::start`] of all granted places.
+    virtual_time: AtomicU64,
     /// Waiting connections. Some may have stopped waiting. Never locked while anything is woken.
     turns: Mutex<RoundRobin<Waiting>>,
 }
@@ -68,6 +77,7 @@ struct Inner {
 #[derive(Debug)]
 struct Waiting {
     size: u64,
+    start: u64,
     sender: oneshot::Sender<Place>,
 }
 
@@ -99,8 +109,12 @@ impl Lane {
     }
 
     /// Takes a place of this size, at most [`WORK`], if there is room and no connection waits.
-    fn try_enter(&self, size: u64) -> bool {
-        !self.is_wanted() && self.try_take(size)
+    fn try_enter(&self, size: u64, start: u64) -> bool {
+        let is_taken = !self.is_wanted() && self.try_take(size);
+        if is_taken {
+            self.0.virtual_time.fetch_max(start, SeqCst);
+        }
+        is_taken
     }
 
     /// Gives back a place of this size.
@@ -112,10 +126,10 @@ impl Lane {
     }
 
     /// Queues a connection from `peer` for a place.
-    fn enter(&self, peer: Peer, is_proven: bool, size: u64) -> Entering {
+    fn enter(&self, peer: Peer, is_proven: bool, size: u64, start: u64) -> Entering {
         let (sender, turn) = oneshot::channel();
         self.0.waiting.fetch_add(1, SeqCst);
-        self.turns().push(peer, is_proven, Waiting { size, sender });
+        self.turns().push(peer, is_proven, start.saturating_add(size), Waiting { size, start, sender });
         self.give_out();
         Entering { lane: self.clone(), turn }
     }
@@ -124,7 +138,8 @@ impl Lane {
     fn give_out(&self) {
         loop {
             let next = self.turns().pop_if(|next| self.try_take(next.size));
-            let Some(Waiting { size, sender }) = next else { return };
+            let Some(Waiting { size, start, sender }) = next else { return };
+            self.0.virtual_time.fetch_max(start, SeqCst);
             // If the connection has stopped waiting, the place is dropped, which grants it to the next one.
             _ = sender.send(Place { lane: Some(self.clone()), size });
         }
@@ -179,10 +194,14 @@ pub(crate) struct Work {
     entering: Option<Entering>,
     /// Work done since the last yield.
     unbroken: u64,
+    /// Work done since the thread let other processes run.
+    on_thread: u64,
     /// The size of the next place, at most [`WORK`].
     size: u64,
     /// The size that is counted in the lane: 0 unless the connection is heavy.
     counted: u64,
+    /// While the connection is heavy: the virtual time at which its next turn starts, in units of work.
+    start: u64,
 }
 
 impl Work {
@@ -196,14 +215,20 @@ impl Work {
             place,
             entering,
             unbroken: 0,
+            on_thread: 0,
             size: LEAST,
             counted: 0,
+            start: 0,
         }
     }
 
     /// Returns the work that may be done in a turn that begins now: 0 if the connection has to wait for a place.
     pub(crate) fn allowance(&mut self, now: Instant) -> u64 {
         if self.place.is_none() {
+            if self.owed < ALLOWANCE / 2 {
+                // The time that has passed is counted once it matters: reading it costs more than a small call.
+                return ALLOWANCE - self.owed;
+            }
             // 64 bits of nanoseconds last for centuries. A division of 128 bits took longer than the rest of this
             // function.
             let passed =
@@ -219,12 +244,16 @@ impl Work {
                 // Enough for one read of small calls: an interrupted turn would send its answers separately.
                 return (ALLOWANCE - self.owed).max(LEAST);
             }
+            // A connection that did less than its share does not save it up.
+            let virtual_time = self.lane.0.virtual_time.load(SeqCst);
+            self.start =
+                if self.counted == 0 { virtual_time + self.owed } else { self.start.max(virtual_time) };
             self.count(self.size);
             if self.lane.has_room_for_all() {
                 self.entering = None;
                 return WORK;
             }
-            self.place = self.lane.try_enter(self.size).then_some(self.size);
+            self.place = self.lane.try_enter(self.size, self.start).then_some(self.size);
             if self.place.is_none() {
                 return 0;
             }
@@ -236,6 +265,8 @@ impl Work {
     pub(crate) fn charge(&mut self, work: u64) -> bool {
         self.owed = self.owed.saturating_add(work);
         self.unbroken = self.unbroken.saturating_add(work);
+        self.on_thread = self.on_thread.saturating_add(work);
+        self.start = self.start.saturating_add(work);
         let is_over = self.unbroken >= WORK;
         if work >= self.size {
             self.size = work.max(2 * self.size).min(WORK);
@@ -266,6 +297,17 @@ impl Work {
         }
     }
 
+    /// Returns whether the thread should let other processes run, if connections wait for the lane. With more work than
+    /// processors, the kernel would run this thread for several milliseconds before a client on this machine that was
+    /// just answered.
+    pub(crate) fn is_due_to_yield(&mut self) -> bool {
+        let is_due = self.on_thread >= THREAD_WORK;
+        if is_due {
+            self.on_thread = 0;
+        }
+        is_due && self.lane.is_wanted()
+    }
+
     /// Begins a new slice: the connection yields, and keeps its place meanwhile.
     pub(crate) fn pause(&mut self) {
         self.unbroken = 0;
@@ -279,8 +321,8 @@ impl Work {
 
     /// Is ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, is_proven: bool) -> Poll<()> {
-        let Work { lane, peer, entering, size, .. } = self;
-        let entering = entering.get_or_insert_with(|| lane.enter(*peer, is_proven, *size));
+        let Work { lane, peer, entering, size, start, .. } = self;
+        let entering = entering.get_or_insert_with(|| lane.enter(*peer, is_proven, *size, *start));
         // If the sender was dropped, which does not happen, the connection asks again.
         self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok().map(Place::take);
         self.entering = None;
@@ -384,11 +426,13 @@ mod tests {
         small.iter_mut().for_each(Work::wait);
         assert!(small.iter_mut().all(|work| work.allowance(now) == WORK && work.place.is_none()));
 
-        // One more: all take places, and it waits until half of them are free, with those behind it.
+        // One more: all take places, and it waits until half of them are free, with those behind it: here one that has
+        // done more work since.
         let mut large = heavy(&lane, 1, now).remove(0);
         assert_eq!(large.allowance(now), WORK);
         large.wait();
         assert!(small.iter_mut().all(|work| work.allowance(now) == WORK && work.place == Some(LEAST)));
+        (0..600).for_each(|_| _ = small[40].charge(LEAST / 8));
         small[40].wait();
         assert!(large.allowance(now) == 0 && !is_ready(&mut large));
         assert!(small[40].allowance(now) == 0 && !is_ready(&mut small[40]));
@@ -440,6 +484,38 @@ mod tests {
         }
         // While it has one of the two places, the others may take more than one turn.
         assert!(turns[19] >= 20, "{turns:?}");
+    }
+
+    #[test]
+    fn a_heavy_client_that_did_less_than_its_share_comes_before_those_that_never_pause() {
+        let (lane, now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 20, now);
+        let mut occasional = Work::new(&lane, Peer::default(), now);
+        assert!(occasional.allowance(now) > 0);
+        let (mut holders, mut served) = (VecDeque::new(), 0);
+        for turn in 0..400 {
+            for (number, work) in heavy.iter_mut().enumerate().filter(|(_, work)| work.place.is_none()) {
+                if work.allowance(now) > 0 || is_ready(work) {
+                    holders.push_back(number);
+                }
+            }
+            if turn % 40 == 20 {
+                // A fifth of a turn's work, while each of the others has two turns.
+                _ = occasional.charge(WORK / 5);
+                assert_eq!(occasional.allowance(now), 0);
+                assert!(!is_ready(&mut occasional));
+            }
+            let first = holders.pop_front().expect("two are in the lane");
+            assert!(heavy[first].charge(WORK));
+            heavy[first].pause();
+            assert_eq!(heavy[first].allowance(now), 0, "others wait");
+            if turn % 40 == 20 {
+                assert!(is_ready(&mut occasional), "turn {turn}");
+                occasional.wait();
+                served += 1;
+            }
+        }
+        assert_eq!(served, 10);
     }
 
     #[test]

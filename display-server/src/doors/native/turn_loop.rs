@@ -85,10 +85,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                     return Poll::Ready(Ok::<_, io::Error>(now));
                 }
                 self.grants.work.wait();
-                self.grants.share.set_waits_for(self.waits(turn), now);
+                if self.grants.share.is_granted() {
+                    self.grants.share.set_waits_for(self.waits(turn), now);
+                }
                 Poll::Pending
             })
             .await?;
+            if self.grants.work.is_due_to_yield() {
+                std::thread::yield_now();
+            }
             if turn != TurnEnd::Idle {
                 // Also after the queue has granted a place, so that events that came meanwhile are handled first.
                 self.grants.work.pause();

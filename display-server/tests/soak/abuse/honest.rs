@@ -49,23 +49,39 @@ impl Honest {
     }
 }
 
-/// One that speaks plain MessagePack-RPC and asks for the whole picture at once, now and then. Answers how long each took.
-pub(super) fn watch(address: &str, until: Instant) -> Vec<Duration> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut took = Vec::new();
-    while took.is_empty() || Instant::now() < until {
+/// A client of plain MessagePack-RPC, which gets the whole picture again and again, with a pause after each.
+pub(super) struct Watcher {
+    stream: TcpStream,
+}
+
+impl Watcher {
+    pub(super) fn connect(address: &str) -> Watcher {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Watcher { stream }
+    }
+
+    /// Returns how long each image took, sorted.
+    pub(super) fn watch(&mut self, until: Instant) -> Vec<Duration> {
+        let mut took = Vec::new();
+        while took.is_empty() || Instant::now() < until {
+            took.push(self.image());
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        took.sort_unstable();
+        took
+    }
+
+    /// Returns how long an image took.
+    pub(super) fn image(&mut self) -> Duration {
         let began = Instant::now();
-        stream.write_all(&request(9, "get_image", (0, 0, WIDTH, HEIGHT))).unwrap();
+        self.stream.write_all(&request(9, "get_image", (0, 0, WIDTH, HEIGHT))).unwrap();
         let mut head = [0; 9];
-        stream.read_exact(&mut head).unwrap();
+        self.stream.read_exact(&mut head).unwrap();
         // [1, 9, nil, bin of so many bytes]
         assert!(head.starts_with(b"\x94\x01\x09\xc0\xc6"), "no image: {}", head.escape_ascii());
         let mut image = vec![0; (WIDTH * HEIGHT * 4) as usize];
-        stream.read_exact(&mut image).unwrap();
-        took.push(began.elapsed());
-        std::thread::sleep(Duration::from_millis(20));
+        self.stream.read_exact(&mut image).unwrap();
+        began.elapsed()
     }
-    took.sort_unstable();
-    took
 }

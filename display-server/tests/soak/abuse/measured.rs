@@ -2,7 +2,7 @@
 
 use super::attacker::{Attacker, raise_descriptors};
 use super::attacks::{Attack, HEIGHT, WIDTH};
-use super::honest::{Honest, watch};
+use super::honest::{Honest, Watcher};
 use super::quantile;
 use crate::peak;
 use crate::processes::{Directory, PATIENCE, Server, free_port};
@@ -54,16 +54,18 @@ fn measure(attacks: &[Attack]) {
     let (names, directory) = (names.join(" + "), Directory::new("abuse"));
     let (server, runtime) = (start(attacks, &directory), Runtime::new().unwrap());
     let mut honest = runtime.block_on(Honest::connect(&server.address));
+    let mut watcher = Watcher::connect(&server.address);
     let mut during = |length: Duration| {
         let until = Instant::now() + length;
-        let address = server.address.clone();
-        let watching = std::thread::spawn(move || watch(&address, until));
-        let (calls, most) = std::thread::scope(|scope| {
+        let (calls, images, most) = std::thread::scope(|scope| {
+            let watching = scope.spawn(|| watcher.watch(until));
             let calling = scope.spawn(|| runtime.block_on(honest.call(until)));
-            (calling.join().expect("every call succeeds"), peak(&server, until))
+            let most = peak(&server, until);
+            let calls = calling.join().expect("every call succeeds");
+            (calls, watching.join().expect("every image is answered"), most)
         });
         runtime.block_on(honest.image());
-        (calls, watching.join().expect("every image is answered"), most)
+        (calls, images, most)
     };
     let (alone, alone_images, _) = during(length());
     let before = server.memory();
@@ -75,13 +77,14 @@ fn measure(attacks: &[Attack]) {
     let display = display.connect_blocking(&server.address).expect("who comes among attackers is let in");
     display.get_pixel(3, 4).expect("and answered");
     let came = came.elapsed();
+    let first_image = Watcher::connect(&server.address).image();
     let done: Vec<_> = attackers.into_iter().map(Attacker::end).collect();
     let (given_back, left) = given_back(&server, before);
     let [p50, p99] = [50, 99].map(|share| [&alone, &among].map(|took| quantile(took, share)));
     let [image50, image99] = [50, 99].map(|share| [&alone_images, &images].map(|took| quantile(took, share)));
     println!(
         "{names}: calls p50 {:.0?} -> {:.0?}, p99 {:.0?} -> {:.0?} (x {:.1}); images p50 {:.1?} -> {:.1?}, p99 {:.1?} -> {:.1?}; \
-         a newcomer {came:.0?}; attackers did {done:?} (in all, a second); memory {} -> {} MiB, {} MiB {given_back:.1?} after",
+         a newcomer {came:.0?}, its first image {first_image:.1?}; attackers did {done:?} (in all, a second); memory {} -> {} MiB, {} MiB {given_back:.1?} after",
         p50[0],
         p50[1],
         p99[0],
