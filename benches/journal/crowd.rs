@@ -1,10 +1,9 @@
 //! Several clients that draw at once, and one that asks questions beside them.
 
-use super::{BATCH, BATCHES, Outcome, micros, open, serve};
+use super::{BATCH, BATCHES, Outcome, end, micros, open, remove, serve};
 use benches::pictures;
 use draw_client::blocking;
 use draw_protocol::Pixel;
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -41,10 +40,9 @@ pub(crate) fn draw(runtime: &Runtime, directory: Option<&Path>, clients: usize) 
         let waits = waits.join().expect("no panic").map_err(|error| error.to_string());
         drawn.and_then(|_| Ok((rate, waits?)))
     })?;
-    task.abort();
-    if let Some(directory) = directory {
-        drop(journal);
-        fs::remove_dir_all(directory)?;
+    end(runtime, task)?;
+    if let (Some(journal), Some(directory)) = (journal, directory) {
+        remove(&journal, directory)?;
     }
     Ok((rate, waits))
 }

@@ -188,6 +188,22 @@ fn serve(runtime: &Runtime, journal: Option<&Journal>) -> Outcome<(String, JoinH
     Ok((address, task))
 }
 
+/// Ends a server and its connections.
+fn end(runtime: &Runtime, task: JoinHandle<()>) -> Outcome {
+    task.abort();
+    match runtime.block_on(task) {
+        Err(error) if !error.is_cancelled() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a journal that the server may still hold, once nothing is written to it any more.
+fn remove(journal: &Journal, directory: &Path) -> Outcome {
+    journal.close()?;
+    fs::remove_dir_all(directory)?;
+    Ok(())
+}
+
 /// MiB/s of pixels, until all are drawn, and until all are durable.
 fn batches(runtime: &Runtime, directory: Option<&Path>, durability: Durability) -> Outcome<(f64, f64)> {
     let journal = directory.map(open).transpose()?;
@@ -210,10 +226,9 @@ fn batches(runtime: &Runtime, directory: Option<&Path>, durability: Durability) 
         display.close().await?;
         Ok::<_, Box<dyn Error>>((drawn, durable))
     })?;
-    task.abort();
-    if let Some(directory) = directory {
-        drop(journal);
-        fs::remove_dir_all(directory)?;
+    end(runtime, task)?;
+    if let (Some(journal), Some(directory)) = (journal, directory) {
+        remove(&journal, directory)?;
     }
     let rate =
         |time: Duration| (BATCHES * BATCH * Pixel::SIZE) as f64 / f64::from(1 << 20) / time.as_secs_f64();
