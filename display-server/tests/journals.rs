@@ -77,10 +77,11 @@ impl Directory {
 
     /// Starts a server that ends by itself with status 1, and returns its last words.
     fn refused(&self, names: &[&str], args: &[&str]) -> Vec<String> {
-        let Output { status, stderr, stdout } = self.command(names, args).output().unwrap();
-        let text = String::from_utf8(stderr).unwrap();
-        assert!(status.code() == Some(1) && stdout.is_empty(), "{names:?} {args:?}: {text}");
-        text.lines().filter(|line| line.starts_with("display-server: ")).map(str::to_owned).collect()
+        let mut server = Server::spawn(self.command(names, args));
+        let status = server.status();
+        let log: Vec<_> = server.log.iter().collect();
+        assert_eq!(status.code(), Some(1), "{names:?} {args:?}: {log:?}");
+        log.into_iter().filter(|line| line.starts_with("display-server: ")).collect()
     }
 
     /// Returns the contents of all files below the directory.
