@@ -14,7 +14,7 @@ pub(crate) mod hasher;
 mod recorded;
 mod turn;
 
-pub use recorded::Journal;
+pub use recorded::{Journal, RecoveredJournal};
 pub(crate) use turn::{Caller, Turn};
 
 use crate::sessions::Sessions;

@@ -1,5 +1,6 @@
 //! The command line of the program, and what the program adds to the library: signals, standard output, the log.
 
+mod displays;
 mod journal;
 pub(crate) mod log;
 mod progress;
@@ -8,15 +9,12 @@ mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
-use display_server::Journal;
 use display_server::arg_parsers::{number, parse_added, parse_size};
-use display_server::displays::{check_new, journal_directory, journals_in};
+use display_server::displays::check_new;
 use display_server::doors::pixelflut;
-use display_server::journal::{self as journaling, DEFAULT_SIZE};
 use display_server::window::{End, Event, Windows};
 use display_server::{
-    Color, Display, DisplayName, Door, Error, Present, Server, ServerOptions, Size, bind, bind_or, output,
-    snapshot,
+    Color, DisplayName, Door, Error, Present, Server, Size, bind, bind_or, output, snapshot,
 };
 use saving::Snapshots;
 use std::future::Future;
@@ -99,7 +97,7 @@ pub(crate) struct Args {
 
     /// Keep a journal in this directory: the picture survives `kill -9` and, up to the last sync, a loss of power
     ///
-    /// An added display keeps its journal in DIR/displays/NAME. Clients may wait for the disk. While the disk is full,
+    /// An added display keeps its journal in DIR/displays/NAME. No journal is changed before all are read. Clients may wait for the disk. While the disk is full,
     /// also at the start, the picture is shown and can be read, but not drawn on.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
@@ -109,7 +107,10 @@ pub(crate) struct Args {
           allow_negative_numbers = true, requires = "journal")]
     journal_size: u64,
 
-    /// Use the intact part of a damaged journal, as a new instance
+    /// Use the intact part of each damaged journal, as a new instance
+    ///
+    /// Without it the server does not start, changes no journal, and names every one that is damaged. A journal that a
+    /// later program has written is refused in any case.
     #[arg(long, requires = "journal")]
     accept_loss: bool,
 
@@ -199,7 +200,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
         let _entered = runtime.enter();
         (signals::snapshots().map_err(Error::Start)?, signals::stop().map_err(Error::Start)?)
     };
-    let server = server(&args)?;
+    let server = displays::server(&args)?;
     let address = listeners[0].0.local_addr().map_err(Error::Start)?;
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
@@ -232,58 +233,6 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
         window.finish();
     }
     kept.and(outcome)
-}
-
-/// Creates the server, with new displays or with those of journals.
-fn server(args: &Args) -> Result<Server, Error> {
-    let options = ServerOptions::default();
-    let of = |name: &DisplayName| {
-        let name = name.to_string();
-        |source| Error::Of { name, source: Box::new(source) }
-    };
-    let Some(directory) = &args.journal else {
-        let first = Display::new(args.size.unwrap_or(DEFAULT_SIZE), args.background)?;
-        return args.add.iter().try_fold(Server::new(first, options), |server, (name, size)| {
-            let display = Display::new(*size, args.background).map_err(of(name))?;
-            server.with_display(name.clone(), display)
-        });
-    };
-    let what = if args.add.is_empty() { "recovering" } else { "recovering main" };
-    let journal = recover(args, directory, args.size, what.into())?;
-    let server = Server::new(journal.display().clone(), options).journaled(journal);
-    let server = args.add.iter().try_fold(server, |server, (name, size)| {
-        let directory = journal_directory(directory, name);
-        let journal =
-            recover(args, &directory, Some(*size), format!("recovering {name}")).map_err(of(name))?;
-        server.with_journaled(name.clone(), journal)
-    })?;
-    for name in journals_in(directory) {
-        let directory = journal_directory(directory, &name);
-        if name == DisplayName::main() || args.add.iter().any(|(added, _)| *added == name) {
-            continue;
-        }
-        if let Ok(info) = journaling::inspect::info(&directory) {
-            warn!(
-                "the journal in {} belongs to the display {name}, which is not served: serve it with --add \
-                 {name}={}",
-                directory.display(),
-                info.size
-            );
-        }
-    }
-    Ok(server)
-}
-
-/// Recovers a display from its journal, with a progress bar named `what`.
-fn recover(args: &Args, directory: &Path, size: Option<Size>, what: String) -> Result<Journal, Error> {
-    let mut bar = progress::Bar::new(what);
-    let options = journaling::Options {
-        size,
-        background: args.background,
-        snapshot_after: args.journal_size << 20,
-        accept_loss: args.accept_loss,
-    };
-    Ok(Journal::open(directory, &options, &mut |done, total| bar.set(done, total))?)
 }
 
 /// Serves until a signal comes or the window is closed. The window is closed as soon as the shutdown begins.

@@ -7,10 +7,13 @@
 use crate::canvas::display::Display;
 use crate::canvas::{Canvas, Journal};
 use crate::error::Error;
+use crate::journal::{JournalError, inspect};
 use crate::window::{self, Event, Present, Window, Windows};
 use draw_protocol::session::Nonce;
 use draw_protocol::{Code, DisplayName, Fault, server};
+use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,17 +27,65 @@ pub fn journal_directory(directory: &Path, name: &DisplayName) -> PathBuf {
     directory.join(FOLDER).join(name.as_str())
 }
 
-/// Returns the names of added displays that have a journal, in order. `directory` is that of the first display's
-/// journal.
-pub fn journals_in(directory: &Path) -> Vec<DisplayName> {
-    let Ok(entries) = std::fs::read_dir(directory.join(FOLDER)) else { return Vec::new() };
-    let mut names: Vec<_> = entries
-        .flatten()
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    names.sort_unstable();
-    names
+/// Describes each journal of an added display that is not served, and what to do with it: one line each, in the order
+/// of their paths. `directory` is that of the first display's journal, and `served` are all directories in use.
+///
+/// A journal that cannot be used is described too, as is a folder that cannot be read. What is not a journal is passed
+/// over: plain files, and directories without one.
+pub fn unserved_journals(directory: &Path, served: &[PathBuf]) -> Vec<String> {
+    let folder = directory.join(FOLDER);
+    let paths = std::fs::read_dir(&folder)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>());
+    match paths {
+        Ok(mut paths) => {
+            paths.sort_unstable();
+            paths.iter().filter_map(|path| unserved(path, served)).collect()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && folder.symlink_metadata().is_err() => {
+            Vec::new()
+        }
+        Err(error) => vec![format!(
+            "cannot look for journals of displays that are not served in {}: {}",
+            folder.display(),
+            inspect::obstacle(&folder).unwrap_or_else(|| error.to_string())
+        )],
+    }
+}
+
+/// Describes the journal in a directory, unless it is served or there is none.
+fn unserved(path: &Path, served: &[PathBuf]) -> Option<String> {
+    let is_journal = path.is_dir() || path.is_symlink();
+    if !is_journal || served.iter().any(|served| is_same_directory(path, served)) {
+        return None;
+    }
+    let (file, shown) = (path.file_name()?, path.display());
+    let name = file.to_str().and_then(|name| name.parse::<DisplayName>().ok());
+    let info = match inspect::info(path) {
+        Err(JournalError::Missing(_)) => return None,
+        info => info,
+    };
+    Some(match (name, info) {
+        (Some(name), _) if name == DisplayName::main() => format!(
+            "the journal in {shown} is not used, because the display {name} has its journal in {}",
+            path.parent().and_then(Path::parent).unwrap_or(path).display()
+        ),
+        (Some(name), Ok(info)) => format!(
+            "the journal in {shown} belongs to the display {name}, which is not served: serve it with --add {name}={}",
+            info.size
+        ),
+        (Some(name), Err(error)) => format!("the display {name} is not served, and {error}"),
+        (None, Ok(_)) => format!(
+            "the journal in {shown} is not served, because no display can have this name: rename the directory (a name has 1 to \
+             32 characters, each of a-z, 0-9 or -)"
+        ),
+        (None, Err(error)) => format!("no display can have the name {file:?}, and {error}"),
+    })
+}
+
+/// Returns whether both paths lead to the same directory, which one journal only can use.
+pub fn is_same_directory(a: &Path, b: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    identity(a).is_some_and(|found| identity(b) == Some(found))
 }
 
 /// A display of a server.
@@ -115,17 +166,23 @@ impl Displays {
         self.all().filter_map(|named| named.canvas.journal())
     }
 
-    /// Returns the reason that clients of `display` are told when the server ends. The state of their own display comes
-    /// first.
-    pub(crate) fn end(&self, display: &Display, journal: Option<&Journal>) -> Fault {
-        let failed = journal.into_iter().chain(self.journals()).find_map(Journal::failure);
-        let own = || display.end();
-        let other =
-            || self.all().map(|named| named.display().end()).find(|end| end.code == Code::WindowClosed);
-        match failed {
-            Some(failure) => Fault::new(Code::ShuttingDown, &*failure),
-            None => other().unwrap_or_else(own),
+    /// Returns the reason that the clients of `canvas` are told when the server ends; `None` is for clients that have
+    /// not selected a display. The state of their own display comes first. How far another display got in its journal
+    /// is not told.
+    pub(crate) fn end(&self, canvas: Option<&Canvas>) -> Fault {
+        let only = if self.are_several() { None } else { Some(self.first().canvas()) };
+        let canvas = canvas.or(only);
+        if let Some(failure) = canvas.and_then(Canvas::journal).and_then(Journal::failure) {
+            return Fault::new(Code::ShuttingDown, &*failure);
         }
+        let has_failed = |named: &&NamedDisplay| named.canvas.journal().and_then(Journal::failure).is_some();
+        if let Some(failed) = self.all().find(has_failed) {
+            let text =
+                format!("the server shuts down, because the journal of the display {} failed", failed.name);
+            return Fault::new(Code::ShuttingDown, text);
+        }
+        let closed = self.all().map(|named| named.display().end()).find(|end| end.code == Code::WindowClosed);
+        closed.unwrap_or_else(|| canvas.unwrap_or(self.first().canvas()).display().end())
     }
 }
 

@@ -43,6 +43,23 @@ pub enum Error {
         /// The error.
         source: Box<Error>,
     },
+    /// Several displays cannot be opened. [`Error::each`] has the errors one by one.
+    #[error("{}", .0.iter().map(Error::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Error>),
+    /// Two displays would use the same journal.
+    #[error(
+        "the displays {first} and {name} of this server would use the same journal, because their directories are the same ({}): \
+         remove the link or mount, so that each display has a directory of its own",
+        directory.display()
+    )]
+    SameJournal {
+        /// The name of the display.
+        name: String,
+        /// The name of the other display.
+        first: String,
+        /// The directory of the display.
+        directory: PathBuf,
+    },
     /// The address to listen on cannot be parsed.
     #[error(
         "{address:?} is not an address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
@@ -97,11 +114,27 @@ draw_protocol::debug_as_sentence!(
         Memory { size, bytes }
         Name { name, problem }
         Of { name, source }
+        SameJournal { name, first, directory }
         Address { address, problem }
         Host { host, source }
         Listen { address, source, hint }
         Snapshot { path, source }
     }
-    (Size Random Journal Start)
+    (Size Several Random Journal Start)
     [Displays]
 );
+
+impl Error {
+    /// Combines errors into one; `None` if there are none.
+    pub fn of_several(mut errors: Vec<Error>) -> Option<Error> {
+        if errors.len() > 1 { Some(Error::Several(errors)) } else { errors.pop() }
+    }
+
+    /// Returns the errors that this one consists of: itself, unless it is [`Error::Several`].
+    pub fn each(&self) -> &[Error] {
+        match self {
+            Error::Several(errors) => errors,
+            error => std::slice::from_ref(error),
+        }
+    }
+}

@@ -64,11 +64,11 @@ mod sync;
 mod transport;
 pub mod window;
 
-pub use canvas::Journal;
 pub use canvas::apply::apply;
 pub use canvas::damage::Damage;
 pub use canvas::display::{Display, Pointer, Stats};
 pub use canvas::framebuffer::{Framebuffer, Subscription};
+pub use canvas::{Journal, RecoveredJournal};
 pub use doors::Door;
 pub use draw_protocol::Area;
 pub use draw_protocol::{Color, DisplayName, Position, Size};

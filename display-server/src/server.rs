@@ -208,13 +208,17 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         let mut failed = pin!(async {
-            let failures: Vec<_> = self.journals().map(|journal| Box::pin(journal.failed())).collect();
+            let failed = |journal: &Journal| {
+                let journal = journal.clone();
+                Box::pin(async move { (journal.failed().await, journal) })
+            };
+            let failures: Vec<_> = self.journals().map(failed).collect();
             if failures.is_empty() {
                 return std::future::pending().await;
             }
             // Awaited outside the macro, which evaluates its arguments only if the event is logged.
-            let (failure, ..) = select_all(failures).await;
-            error!("{failure}");
+            let ((failure, journal), ..) = select_all(failures).await;
+            error!("the journal in {}: {failure}", journal.directory().display());
         });
         let reclaims = self.displays().map(|(_, display)| Box::pin(display.reclaim()));
         let mut reclaim = select_all(reclaims);
@@ -231,7 +235,7 @@ impl Server {
                 (never, ..) = &mut reclaim => match never {},
             }
         }
-        let end = || self.displays.end(self.display(), self.journal());
+        let end = || self.displays.end(None);
         for newcomer in acceptor.close() {
             self.refuse(&newcomer, end());
         }

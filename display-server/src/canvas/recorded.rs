@@ -4,7 +4,7 @@ use crate::canvas::apply::replay;
 use crate::canvas::damage::Damage;
 use crate::canvas::display::Display;
 use crate::journal::inspect::{self, Moment};
-use crate::journal::{JournalError, Options, Recorded, Recorder, Replay};
+use crate::journal::{JournalError, Opening, Options, Recorded, Recorder, Replay};
 use crate::sessions::{SessionMirror, Sessions};
 use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Answer, Color, Fault, Request, Size};
@@ -118,6 +118,20 @@ impl Replay for Rebuilding {
     }
 }
 
+/// A journal that was read, and in which nothing is changed yet. It is locked: no other server can use it.
+#[derive(Debug)]
+pub struct RecoveredJournal(Opening<Rebuilding>);
+
+impl RecoveredJournal {
+    /// Continues the journal, or begins a new one: removes what a crash left, and creates the file for the next calls.
+    ///
+    /// # Errors
+    /// If the journal cannot be written: see [`JournalError`].
+    pub fn begin(self) -> Result<Journal, JournalError> {
+        Recorder::begin(self.0).map(Journal::of)
+    }
+}
+
 impl Journal {
     /// Opens the journal in `directory`, which is created if it does not exist, and rebuilds its display. `progress` is
     /// called with the bytes replayed so far, and with their total.
@@ -129,7 +143,21 @@ impl Journal {
         options: &Options,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Journal, JournalError> {
-        Recorder::open::<Rebuilding>(directory, options, progress).map(Journal::of)
+        Journal::recover(directory, options, progress)?.begin()
+    }
+
+    /// Locks the journal in `directory`, which is created if it does not exist, and rebuilds its display, as
+    /// [`Journal::open`] does, but changes none of its files before [`RecoveredJournal::begin`]. A server of several
+    /// displays recovers all journals before it begins one.
+    ///
+    /// # Errors
+    /// If the journal cannot be used: see [`JournalError`].
+    pub fn recover(
+        directory: &Path,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<RecoveredJournal, JournalError> {
+        Recorder::read(directory, options, progress).map(RecoveredJournal)
     }
 
     /// Opens the journal in a directory in memory.
@@ -138,8 +166,7 @@ impl Journal {
         storage: Arc<dyn crate::journal::Storage>,
         options: &Options,
     ) -> Result<Journal, JournalError> {
-        let directory = Path::new("memory");
-        Recorder::open_in::<Rebuilding>(directory, storage, options, &mut |_, _| ()).map(Journal::of)
+        RecoveredJournal(Opening::read(Path::new("memory"), storage, options, &mut |_, _| ())?).begin()
     }
 
     fn of((recorder, picture): (Recorder, Arc<Picture>)) -> Journal {
@@ -183,6 +210,11 @@ impl Journal {
 
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// Returns the directory of the journal.
+    pub fn directory(&self) -> &Path {
+        self.recorder.directory()
     }
 
     /// Returns the instance: random bytes that were chosen when the display was created.

@@ -12,7 +12,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The status of a check that found damage because of which a server does not start.
+/// The status of a check that found a part because of which a server does not start.
 const DAMAGED: u8 = 1;
 
 /// Inspects a journal, also while a server writes to it, and changes nothing.
@@ -25,9 +25,10 @@ pub(crate) struct JournalArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read the whole journal and report whether it is whole (status 0) or damaged (status 1)
+    /// Read the whole journal and report whether it is whole (status 0) or damaged or newer (status 1)
     ///
-    /// A server refuses to start with a damaged journal. "whole, with a warning" means that a server starts, since it
+    /// A server refuses to start with a damaged journal. "newer" means that a later program has written a part of it: use
+    /// that program. "whole, with a warning" means that a server starts, since it
     /// does not need the damaged part, such as an older snapshot; the status is 0 then. A journal that cannot be read
     /// has status 1 too.
     Check {
@@ -97,6 +98,7 @@ fn told(report: &Report) -> String {
         n => format!("{n} warnings"),
     };
     match &report.damage {
+        Some(place) if report.is_newer => line("newer", place.to_string()),
         Some(damage) => line("damaged", damage.to_string()),
         None if report.warnings.is_empty() => line("whole", "yes".into()),
         None => {

@@ -5,6 +5,7 @@ mod limit;
 #[cfg(test)]
 mod tests;
 
+use display_server::Error;
 use draw_printer::{PATIENCE, Rank, stderr, stdout};
 use draw_protocol::text::{Printable, excerpt};
 use limit::Kinds;
@@ -69,10 +70,12 @@ impl Drop for Finish {
     }
 }
 
-/// Writes the error that ends the program.
-pub(crate) fn fail(error: &dyn fmt::Display) {
-    let line = format!("display-server: {}\n", Printable(&error.to_string()));
-    stderr().push(line.as_bytes(), Rank::Important);
+/// Writes the error that ends the program: one line for each error that it consists of.
+pub(crate) fn fail(error: &Error) {
+    for error in error.each() {
+        let line = format!("display-server: {}\n", Printable(&error.to_string()));
+        stderr().push(line.as_bytes(), Rank::Important);
+    }
 }
 
 /// Writes the line that scripts wait for, to standard error if standard output is for pictures. Neither waits for a

@@ -107,6 +107,44 @@ fn open_directory(path: &Path) -> io::Result<File> {
     Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }
 
+/// Describes the first part of a path that is something else than a directory, and what to do. `None` if there is none:
+/// the rest of the path does not exist, or cannot be looked up.
+pub(crate) fn obstacle(path: &Path) -> Option<String> {
+    let mut parts: Vec<_> = path.ancestors().filter(|part| !part.as_os_str().is_empty()).collect();
+    parts.reverse();
+    parts.into_iter().find_map(|part| {
+        let shown = part.display();
+        let there = part.symlink_metadata().ok()?;
+        if !there.is_symlink() {
+            return (!there.is_dir()).then(|| {
+                format!(
+                    "{shown} is {}, not a directory: move it away, or name another directory",
+                    kind(there.file_type())
+                )
+            });
+        }
+        let target = fs::read_link(part).unwrap_or_default();
+        let link = format!("{shown} is a link to {}", target.display());
+        match part.metadata() {
+            Ok(there) if there.is_dir() => None,
+            Ok(there) => Some(format!(
+                "{link}, which is {}, not a directory: remove the link, or let it lead to a directory",
+                kind(there.file_type())
+            )),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!(
+                "{link}, which does not exist: create that directory (or mount its disk), or remove the link"
+            )),
+            Err(error) => Some(format!(
+                "{link}, which cannot be followed ({error}): let the link lead to a directory that this user may open, or remove it"
+            )),
+        }
+    })
+}
+
+fn kind(found: fs::FileType) -> &'static str {
+    if found.is_file() { "a file" } else { "a socket, a pipe or a device" }
+}
+
 fn is_same(a: &Stat, b: &Stat) -> bool {
     (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 }
@@ -128,7 +166,9 @@ impl Storage for Directory {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let access = if self.lock.is_some() { OFlags::RDWR | OFlags::APPEND } else { OFlags::RDONLY };
-        let file = openat(&self.opened, name, access | OFlags::CLOEXEC, Mode::empty())?;
+        // A pipe of this name would be waited for.
+        let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat(&self.opened, name, flags, Mode::empty())?;
         Ok(Arc::new(File::from(file)))
     }
 

@@ -18,6 +18,14 @@ pub enum JournalError {
         /// What the system says.
         source: io::Error,
     },
+    /// The path leads to something else than a directory.
+    #[error("the journal in {} cannot be opened: {what}", directory.display())]
+    NotDirectory {
+        /// The directory of the journal.
+        directory: PathBuf,
+        /// What is there, and what to do.
+        what: String,
+    },
     /// Another server writes to the journal.
     #[error("another server uses the journal in {}: stop that server, or choose another directory", .0.display())]
     Locked(PathBuf),
@@ -57,7 +65,7 @@ pub enum JournalError {
         /// The error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A later program wrote something that this program does not know and must not skip.
+    /// A later program wrote something that this program does not know and must not skip or drop.
     #[error("the journal in {} cannot be used by this program: {place}", directory.display())]
     Newer {
         /// The directory of the journal.
@@ -94,6 +102,7 @@ pub enum JournalError {
 draw_protocol::debug_as_sentence!(
     JournalError {
         Io { directory, what, source }
+        NotDirectory { directory, what }
         Damaged { directory, damage }
         Size { directory, wanted, found }
         Display { directory, source }
@@ -111,7 +120,6 @@ fn hint(source: &io::Error) -> &'static str {
     use io::ErrorKind::*;
     match source.kind() {
         PermissionDenied => ": run the server as the owner of the directory, or name another directory",
-        NotADirectory | AlreadyExists => ": a file is in the way; name a directory",
         NotFound => ": name a directory whose parent exists",
         ReadOnlyFilesystem => {
             ": its file system is read-only. `display-server journal export` writes the picture; to draw, name another directory"

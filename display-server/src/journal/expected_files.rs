@@ -3,11 +3,11 @@
 
 use super::error::Damage;
 use super::files::{Catalogue, journal_name, snapshot_name};
-use super::format::HAS_MANIFEST;
+use super::format::{HAS_MANIFEST, START, VERSION_AT, later_version, unknown_version};
 use super::manifest::{MANIFEST, Manifest};
 use super::recovery_point::read_header;
 use super::replay::{Owner, Place};
-use super::storage::Storage;
+use super::storage::{FileReader, Storage};
 use std::io;
 
 const GONE: &str = "the file is missing";
@@ -73,6 +73,20 @@ impl Catalogue {
     pub(crate) fn has_gap(&self, owner: Owner) -> bool {
         let first = self.snapshots.last().or(self.journals.first()).copied().unwrap_or(1);
         (first..=self.last(owner)).any(|number| !self.journals.contains(&number))
+    }
+
+    /// Returns the first file of a later version of the format, as the place of its version. `None` if there is none.
+    ///
+    /// A file that cannot be read is passed over: the start fails if it needs that file.
+    pub(crate) fn later_file(&self, storage: &dyn Storage) -> Option<Damage> {
+        let manifest = self.manifest.is_some().then(|| MANIFEST.to_owned());
+        let snapshots = self.snapshots.iter().map(|&number| snapshot_name(number));
+        let journals = self.journals.iter().map(|&number| journal_name(number));
+        manifest.into_iter().chain(snapshots).chain(journals).find_map(|file| {
+            let mut reader = FileReader::new(storage.open(&file).ok()?, 0).ok()?;
+            let version = later_version(reader.peek_only(START).ok()?)?;
+            Some(Damage { file, offset: VERSION_AT, record: 0, what: unknown_version(version) })
+        })
     }
 
     /// Returns the damage of the manifest itself: its bytes were changed, or it is missing although a header says that

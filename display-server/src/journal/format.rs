@@ -26,6 +26,11 @@ const SIDE: u32 = 65_535;
 
 const JOURNAL_MAGIC: &[u8; 8] = b"DRAWJRNL";
 const SNAPSHOT_MAGIC: &[u8; 8] = b"DRAWSNAP";
+pub(super) const MANIFEST_MAGIC: &[u8; 8] = b"DRAWMANI";
+/// The offset of the version, behind the magic.
+pub(crate) const VERSION_AT: u64 = 8;
+/// Bytes of the magic and the version.
+pub(crate) const START: usize = 12;
 
 /// The versions of the format.
 pub(crate) const ONE: u32 = 1;
@@ -192,20 +197,31 @@ impl<'a> Fields<'a> {
         }
         match self.u32() {
             Some(version @ (ONE | TWO)) => Ok(version),
-            Some(version) if version > TWO => Err(format!(
-                "its version is {version}, and display-server {} reads versions 1 and 2: open it with the program that wrote it",
-                env!("CARGO_PKG_VERSION")
-            )),
+            Some(version) if version > TWO => Err(unknown_version(version)),
             version => Err(format!("its version is {}, not 1 or 2", version.unwrap_or(0))),
         }
     }
 }
 
-/// Returns whether a file begins as that of a later version of the format does.
-pub(crate) fn is_later(start: &[u8]) -> bool {
+/// Returns the version of a file that begins like one of a later version of the format, `None` for any other.
+///
+/// A later version may have other headers and other checksums, so nothing else of the file can be verified. If a file of
+/// this program is damaged in exactly this number, it looks like one of a later version.
+pub(crate) fn later_version(start: &[u8]) -> Option<u32> {
     let mut fields = Fields(start);
-    fields.take(8).is_some_and(|magic| magic == JOURNAL_MAGIC)
-        && fields.u32().is_some_and(|version| version > TWO)
+    let magic = fields.take(8)?;
+    let is_known = [JOURNAL_MAGIC, SNAPSHOT_MAGIC, MANIFEST_MAGIC].iter().any(|known| magic == *known);
+    fields.u32().filter(|&version| is_known && version > TWO)
+}
+
+/// Describes a file of a later version, and what to do with it.
+pub(crate) fn unknown_version(version: u32) -> String {
+    format!(
+        "its version is {version}, and display-server {} reads versions 1 and 2: open it with the program that wrote it. \
+         It is never dropped, even if a loss is accepted: if no later program has written it, these bytes are damaged, and the file \
+         has to be moved away by hand",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 fn is_possible(size: Size) -> bool {
@@ -246,7 +262,7 @@ impl Header {
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Header, u64), String> {
         let mut fields = Fields(bytes);
         let short = |length| format!("its header has {} of {length} bytes", bytes.len().min(length));
-        if bytes.len() < 12 {
+        if bytes.len() < START {
             return Err(short(HEADER));
         }
         let version = fields.start(JOURNAL_MAGIC, "journal")?;

@@ -8,6 +8,7 @@ use check::start;
 pub use check::{Report, check};
 
 use super::directory::Directory;
+pub(crate) use super::directory::obstacle;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, journal_name, snapshot_header, snapshot_name};
 use super::recovery_point::{Errors, Found, find_recovery_point, read_header, replay};
@@ -91,7 +92,7 @@ fn with<T>(
 ) -> Result<T, JournalError> {
     let errors = Errors(directory);
     for n in 1.. {
-        let storage = Directory::read_only(directory).map_err(errors.io("read it"))?;
+        let storage = Directory::read_only(directory).map_err(|error| errors.directory("read it", error))?;
         let catalogue = Catalogue::read(&storage).map_err(errors.io("list it"))?;
         if catalogue.is_empty() && catalogue.manifest.is_none() {
             return Err(JournalError::Missing(directory.to_owned()));
@@ -124,6 +125,9 @@ pub fn info(directory: &Path) -> Result<Info, JournalError> {
             length.map_err(errors.io(format!("read {name}")))
         };
         let damaged = |damage| JournalError::Damaged { directory: directory.to_owned(), damage };
+        if let Some(place) = catalogue.later_file(storage) {
+            return Err(errors.newer(place));
+        }
         if let Some(damage) = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))? {
             return Err(damaged(damage));
         }
@@ -214,11 +218,13 @@ pub(crate) fn export<R: Replay>(
         };
         let Found { point, damaged } = find_recovery_point(storage, catalogue, errors, |time| time <= until)?;
         let wrong = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))?;
+        // The moment may be before anything that a later program has written. If not, the picture has to come from it.
+        let later = || catalogue.later_file(storage).map(|place| errors.newer(place));
         let Some(mut point) = point else {
-            return Err(match wrong {
+            return Err(later().unwrap_or_else(|| match wrong {
                 Some(damage) => errors.damage(damage),
                 None => nothing_before(storage, catalogue, errors, damaged),
-            });
+            }));
         };
         let is_at_end = Cell::new(true);
         let wants = |time| {
@@ -233,7 +239,7 @@ pub(crate) fn export<R: Replay>(
                 let wrong =
                     wrong.or_else(|| catalogue.contradiction(point.owner, point.place.file, &end.place));
                 if let Some(damage) = wrong {
-                    return Err(errors.damage(damage));
+                    return Err(later().unwrap_or_else(|| errors.damage(damage)));
                 }
             }
             _ => {}

@@ -134,13 +134,14 @@ impl Log {
             cleanup.remove(&*self.storage).map_err(|(_, error)| error)?;
             self.cleanup = None;
         }
+        // Before the manifest, whose sync makes it durable.
+        make_barrier(&*self.storage)?;
         if self.place.file > 1 {
             // The header says that there is a manifest.
             self.ledger.ensure()?;
         }
         // The start has synced everything that it has read.
         let durable = self.place.next - 1;
-        make_barrier(&*self.storage)?;
         let (file, checksum) = make_file(&*self.storage, self.owner, self.background, &self.place, durable)?;
         if let Err(error) = file.sync().and_then(|()| self.storage.sync_directory()) {
             _ = self.storage.remove(&journal_name(self.place.file));

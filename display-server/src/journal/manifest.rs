@@ -6,11 +6,12 @@
 //! room on a full disk, and a file that was begun just before a loss of power may not be in it. The numbers of the
 //! files distinguish both cases from a loss.
 
-use super::format::{Fields, MOST, SUM, TWO, put};
+use super::format::{Fields, MANIFEST_MAGIC, MOST, SUM, TWO, put};
 use super::lock::locked;
 use super::storage::{FileReader, Storage, append_all, is_full, set_aside};
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,6 @@ pub(crate) const UNFINISHED: &str = "manifest.new";
 /// The number of snapshots that are kept. If the newest is damaged, the other is used.
 pub(crate) const KEPT: usize = 2;
 
-const MAGIC: &[u8; 8] = b"DRAWMANI";
 /// Names have sixteen digits.
 const NUMBERS: u64 = 10_u64.pow(16);
 
@@ -45,7 +45,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
+        let mut out = MANIFEST_MAGIC.to_vec();
         out.extend_from_slice(&TWO.to_be_bytes());
         out.extend_from_slice(&self.instance);
         put(&mut out, &[self.boot, self.durable, self.journals.len() as u64, self.snapshots.len() as u64]);
@@ -61,7 +61,7 @@ impl Manifest {
         let (covered, sum) = bytes.split_last_chunk::<SUM>().ok_or("it is cut off")?;
         let mut fields = Fields(covered);
         // Both versions have the same fields. A program that knows only version 1 refuses the directory by this number.
-        fields.start(MAGIC, MANIFEST)?;
+        fields.start(MANIFEST_MAGIC, MANIFEST)?;
         if u64::from_be_bytes(*sum) != xxh3_64(covered) {
             return Err("its checksum is wrong".into());
         }
@@ -148,6 +148,8 @@ fn replace(storage: &dyn Storage, manifest: &Manifest) -> Result<(), Unwritten> 
 #[derive(Debug)]
 pub(crate) struct Ledger {
     storage: Arc<dyn Storage>,
+    /// Names the journal in the log.
+    directory: PathBuf,
     /// Locked while the manifest is written. The log or the sync may be locked before it, never after.
     state: Mutex<State>,
     /// The last attempt to write it failed.
@@ -166,13 +168,13 @@ struct State {
 impl Ledger {
     /// Creates the ledger of a directory that has these files.
     pub(crate) fn new(
-        storage: Arc<dyn Storage>,
+        (storage, directory): (Arc<dyn Storage>, PathBuf),
         manifest: Manifest,
         is_there: bool,
         is_held: bool,
     ) -> Ledger {
         let state = Mutex::new(State { manifest, is_there, is_held });
-        Ledger { storage, state, is_stale: AtomicBool::new(false) }
+        Ledger { storage, directory, state, is_stale: AtomicBool::new(false) }
     }
 
     fn write(&self, state: &mut State) -> Result<(), Unwritten> {
@@ -245,15 +247,16 @@ impl Ledger {
 
     /// Writes the manifest. Logs the first failure.
     fn tell(&self, state: &mut State) -> io::Result<()> {
-        let was_stale = self.is_stale.load(Relaxed);
+        let (was_stale, directory) = (self.is_stale.load(Relaxed), self.directory.display());
         match self.write(state) {
-            Ok(()) if was_stale => info!("the manifest of the journal is written again"),
+            Ok(()) if was_stale => info!("the manifest of the journal in {directory} is written again"),
             Ok(()) => {}
             Err(Unwritten { error, is_failed_sync: true, .. }) => return Err(error),
             Err(Unwritten { error, .. }) if was_stale => _ = error,
             Err(Unwritten { error, .. }) => {
                 warn!(
-                    "cannot write the manifest of the journal ({error}): until it is written, removed files are not detected"
+                    "cannot write the manifest of the journal in {directory} ({error}): until it is written, removed files \
+                     are not detected"
                 );
             }
         }

@@ -63,11 +63,13 @@ use draw_protocol::{Color, Size};
 use lock::locked;
 use recovery_point::Errors;
 use shared::Core;
+pub(crate) use shared::Opening;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+#[cfg(test)]
 pub(crate) use storage::Storage;
 pub(crate) use target::{Recorded, Replay};
 use tokio::sync::watch;
@@ -113,27 +115,23 @@ struct Handle {
 }
 
 impl Recorder {
-    /// Opens the journal in `directory`, which is created if it does not exist, and rebuilds its display.
-    pub(crate) fn open<R: Replay>(
+    /// Locks the journal in `directory`, which is created if it does not exist, and reads it.
+    pub(crate) fn read<R: Replay>(
         directory: &Path,
         options: &Options,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
+    ) -> Result<Opening<R>, JournalError> {
         let errors = Errors(directory);
-        let storage = Directory::lock(directory).map_err(|(what, error)| errors.io(what)(error))?;
+        let storage = Directory::lock(directory).map_err(|(what, error)| errors.directory(what, error))?;
         let storage = storage.ok_or_else(|| JournalError::Locked(directory.to_owned()))?;
-        Recorder::open_in::<R>(directory, Arc::new(storage), options, progress)
+        Opening::read(directory, Arc::new(storage), options, progress)
     }
 
-    /// Opens the journal in `storage`, which errors call `directory`.
-    pub(crate) fn open_in<R: Replay>(
-        directory: &Path,
-        storage: Arc<dyn Storage>,
-        options: &Options,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
-        let (core, display) = Core::open::<R>(directory, storage, options, progress)?;
-        let recorder = Recorder::start(core).map_err(Errors(directory).io("start a thread"))?;
+    /// Continues a journal that was read. Also returns its display.
+    pub(crate) fn begin<R: Replay>(opening: Opening<R>) -> Result<(Recorder, Arc<R::Rebuilt>), JournalError> {
+        let (core, display) = opening.begin()?;
+        let directory = core.directory.clone();
+        let recorder = Recorder::start(core).map_err(Errors(&directory).io("start a thread"))?;
         Ok((recorder, display))
     }
 
@@ -155,6 +153,11 @@ impl Recorder {
     /// it draws; until then, the next start has the same number, and the same picture.
     pub(crate) fn boot(&self) -> u64 {
         locked(&self.handle.core.log).place.boot
+    }
+
+    /// Returns the directory, which names the journal in the log.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.handle.core.directory
     }
 
     /// Returns the number up to which all records are on the disk and survive a loss of power. It never decreases.

@@ -1,9 +1,10 @@
 //! Where a replay starts, and the replay.
 
+use super::directory::obstacle;
 use super::error::{Damage, JournalError};
 use super::files::{Catalogue, NoSnapshot, Snapshot, journal_name, read_snapshot, snapshot_name};
 use super::format::{HEADER, Header, Version};
-use super::record::Entry;
+use super::record::{Entry, Unreadable};
 use super::replay::{Break, End, Owner, Place, Step, walk};
 use super::state;
 use super::storage::{FileReader, Storage};
@@ -25,15 +26,27 @@ impl Errors<'_> {
         move |source| JournalError::Io { directory, what, source }
     }
 
+    /// Returns the error of opening the directory, which says what is there instead.
+    pub(crate) fn directory(&self, what: &str, source: io::Error) -> JournalError {
+        match obstacle(self.0) {
+            Some(what) => JournalError::NotDirectory { directory: self.0.to_owned(), what },
+            None => self.io(what)(source),
+        }
+    }
+
     pub(crate) fn display(&self, source: Box<dyn Error + Send + Sync>) -> JournalError {
         JournalError::Display { directory: self.0.to_owned(), source }
     }
 
     pub(crate) fn damaged(&self, broken: Break) -> JournalError {
         match broken.is_newer {
-            true => JournalError::Newer { directory: self.0.to_owned(), place: broken.damage },
+            true => self.newer(broken.damage),
             false => self.damage(broken.proven()),
         }
+    }
+
+    pub(crate) fn newer(&self, place: Damage) -> JournalError {
+        JournalError::Newer { directory: self.0.to_owned(), place }
     }
 
     pub(crate) fn damage(&self, damage: Damage) -> JournalError {
@@ -115,8 +128,8 @@ pub(crate) fn read_header(storage: &dyn Storage, number: u64) -> io::Result<Resu
 /// Restores the sessions of a recovery point.
 ///
 /// # Errors
-/// Describes the damage of its state.
-pub(crate) fn restore<R: Replay>(point: &mut RecoveryPoint<R>) -> Result<(), String> {
+/// If its state is damaged, or a later program has written a part of it that must not be skipped.
+pub(crate) fn restore<R: Replay>(point: &mut RecoveryPoint<R>) -> Result<(), Unreadable> {
     let Some((version, state)) = &point.state else { return Ok(()) };
     let display = &mut point.display;
     state::decode(*version, state, &mut |id, session| display.session(id, &session))

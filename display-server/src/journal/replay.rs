@@ -2,7 +2,7 @@
 
 use super::error::Damage;
 use super::files::{Catalogue, journal_name};
-use super::format::{HEADER, Header, SUM, is_later};
+use super::format::{HEADER, Header, SUM, later_version};
 use super::record::{Entry, Frame, Unreadable, check_record, decode_entry, decode_frame, record_length};
 use super::storage::{FileReader, Storage};
 use draw_protocol::Size;
@@ -51,7 +51,7 @@ pub(crate) struct Break {
     pub(crate) bytes: u64,
     /// The proof that the break is not a torn end, because of which nothing may be cut off.
     pub(crate) proof: Option<String>,
-    /// A later program wrote the bytes, which are intact and must not be dropped.
+    /// A later program wrote the bytes, as far as can be told, and they must not be dropped.
     pub(crate) is_newer: bool,
 }
 
@@ -143,7 +143,7 @@ fn walk_file(
     }
     let mut reader = FileReader::new(storage.open(&name)?, 0)?;
     let start = reader.peek(HEADER)?;
-    let certainty = if is_later(start) { Certainty::LaterVersion } else { Certainty::None };
+    let certainty = if later_version(start).is_some() { Certainty::LaterVersion } else { Certainty::None };
     let found = Header::decode(start);
     let (header, sum) = match found.and_then(|found| follows(&found.0, owner, place).map(|()| found)) {
         Ok(found) => found,
@@ -226,6 +226,7 @@ fn find_proof(
 ) -> io::Result<Break> {
     let missing = damage.record;
     let mut bytes = 0;
+    let is_newer = matches!(certainty, Certainty::LaterVersion | Certainty::Newer);
     let mut proof = match certainty {
         Certainty::None => None,
         Certainty::LaterVersion => Some("a later program may have written it".to_owned()),
@@ -246,7 +247,7 @@ fn find_proof(
             proof = Some(format!("{} at offset {voucher} says that it was synced", journal_name(later)));
         }
     }
-    Ok(Break { damage, file, bytes, proof, is_newer: certainty == Certainty::Newer })
+    Ok(Break { damage, file, bytes, proof, is_newer })
 }
 
 /// Searches all bytes from here on for a header or a record that says that `missing` was synced.

@@ -1,24 +1,22 @@
 //! The part of a journal that connections, the syncing thread and the snapshot thread share.
 
+use super::Options;
 use super::error::JournalError;
 use super::format::HEADER;
 use super::lock::locked;
 use super::log::Log;
-use super::manifest::{Ledger, Manifest};
+use super::manifest::Ledger;
 use super::recover::{Recovered, recover};
 use super::recovery_point::Errors;
-use super::replay::{Owner, Place};
 use super::storage::{Storage, is_full};
 use super::sync::Syncer;
 use super::target::{Recorded, Replay};
-use super::{DEFAULT_SIZE, Options};
-use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// If a start finds this many files behind a snapshot, it takes a new one. Each start adds one.
@@ -42,21 +40,36 @@ pub(crate) struct Core {
     pub(super) snapshot: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Core {
-    /// Recovers the journal, or begins a new one. Also returns the display.
-    pub(crate) fn open<R: Replay>(
+/// A journal that was read, and in which nothing is changed yet.
+#[derive(Debug)]
+pub(crate) struct Opening<R> {
+    directory: PathBuf,
+    storage: Arc<dyn Storage>,
+    options: Options,
+    recovered: Recovered<R>,
+    /// How long the reading took.
+    took: Duration,
+}
+
+impl<R: Replay> Opening<R> {
+    /// Reads the journal in `storage`, which errors call `directory`.
+    pub(crate) fn read(
         directory: &Path,
         storage: Arc<dyn Storage>,
         options: &Options,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<(Core, Arc<R::Rebuilt>), JournalError> {
-        let (errors, began) = (Errors(directory), Instant::now());
-        let recovered = recover::<R>(&*storage, options, &errors, progress)?;
-        let is_new = recovered.is_none();
-        let recovered = match recovered {
-            Some(recovered) => recovered,
-            None => empty(options).map_err(|error| errors.display(error))?,
-        };
+    ) -> Result<Opening<R>, JournalError> {
+        let began = Instant::now();
+        let recovered = recover::<R>(&*storage, options, &Errors(directory), progress)?;
+        let (directory, options) = (directory.to_owned(), options.clone());
+        Ok(Opening { directory, storage, options, recovered, took: began.elapsed() })
+    }
+
+    /// Continues the journal, or begins a new one. Also returns the display.
+    pub(crate) fn begin(self) -> Result<(Core, Arc<R::Rebuilt>), JournalError> {
+        let Opening { directory, storage, options, mut recovered, took } = self;
+        let (errors, began) = (Errors(&directory), Instant::now());
+        recovered.settle(&*storage, &errors)?;
         let Recovered {
             display,
             mut owner,
@@ -64,9 +77,11 @@ impl Core {
             bytes,
             files,
             is_cut,
+            is_new,
             cleanup,
             manifest,
             has_manifest,
+            ..
         } = recovered;
         if is_new || is_cut {
             let random = getrandom::fill(&mut owner.instance).map_err(io::Error::other);
@@ -75,7 +90,8 @@ impl Core {
         }
         place.boot += 1;
         let durable = place.next - 1;
-        let ledger = Arc::new(Ledger::new(storage.clone(), manifest, has_manifest, is_cut));
+        let ledger =
+            Arc::new(Ledger::new((storage.clone(), directory.clone()), manifest, has_manifest, is_cut));
         let disk = (storage.clone(), ledger.clone());
         let mut log = Log::new(disk, owner, options.background, place, cleanup);
         let full = match log.begin() {
@@ -89,7 +105,7 @@ impl Core {
             if wants_snapshot { options.snapshot_after } else { bytes.saturating_sub(files * HEADER as u64) };
         let display = display.finish();
         let core = Core {
-            directory: directory.to_owned(),
+            directory: directory.clone(),
             syncer: Syncer::new(storage.clone(), ledger.clone(), durable),
             storage,
             ledger,
@@ -108,7 +124,7 @@ impl Core {
         {
             warn!("cannot take a snapshot: {error}");
         }
-        let took = began.elapsed();
+        let took = took + began.elapsed();
         let path = directory.display();
         if is_new {
             info!("created a journal in {path}");
@@ -121,6 +137,19 @@ impl Core {
             );
         }
         Ok((core, display))
+    }
+}
+
+impl Core {
+    /// Recovers the journal, or begins a new one. Also returns the display.
+    #[cfg(test)]
+    pub(crate) fn open<R: Replay>(
+        directory: &Path,
+        storage: Arc<dyn Storage>,
+        options: &Options,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Core, Arc<R::Rebuilt>), JournalError> {
+        Opening::<R>::read(directory, storage, options, progress)?.begin()
     }
 
     /// Writes and syncs all records, and takes a snapshot if possible.
@@ -146,24 +175,4 @@ impl Core {
         }
         self.syncer.sync().map_err(|why| failed(why.to_string()))
     }
-}
-
-/// Returns an empty display.
-fn empty<R: Replay>(options: &Options) -> Result<Recovered<R>, Box<dyn Error + Send + Sync>> {
-    let size = options.size.unwrap_or(DEFAULT_SIZE);
-    let display = R::begin(size, options.background)?;
-    let place = Place { file: 1, next: 1, checksum: 0, time: 0, boot: 0 };
-    let owner = Owner { instance: [0; 16], size };
-    let manifest = Manifest::default();
-    Ok(Recovered {
-        display,
-        owner,
-        place,
-        bytes: 0,
-        files: 0,
-        is_cut: false,
-        cleanup: None,
-        manifest,
-        has_manifest: false,
-    })
 }

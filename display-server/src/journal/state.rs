@@ -2,6 +2,7 @@
 
 use super::format::{Fields, Version};
 use super::kinds::{self, SESSIONS_SECTION};
+use super::record::Unreadable;
 use draw_protocol::session::{Id, Session};
 
 /// Appends a session to the section of the sessions.
@@ -27,13 +28,13 @@ pub(crate) fn encode(visit: impl FnOnce(&mut dyn FnMut(Id, &Session))) -> Vec<u8
 /// Reads the state of a snapshot of `version`, and passes each session to `visit`.
 ///
 /// # Errors
-/// Describes the damage.
+/// If it is damaged, or a later program has written a section that must not be skipped.
 pub(crate) fn decode(
     version: Version,
     state: &[u8],
     visit: &mut dyn FnMut(Id, Session),
-) -> Result<(), String> {
-    let Version::Two { program } = version else { return sessions(state, visit) };
+) -> Result<(), Unreadable> {
+    let Version::Two { program } = version else { return Ok(sessions(state, visit)?) };
     let mut fields = Fields(state);
     while let Some([kind]) = fields.array() {
         let length = fields.u64().and_then(|length| usize::try_from(length).ok());
@@ -42,11 +43,11 @@ pub(crate) fn decode(
             SESSIONS_SECTION => sessions(section, visit)?,
             kind if kinds::may_skip(kind) => {}
             kind => {
-                return Err(format!(
+                return Err(Unreadable::Newer(format!(
                     "its section of kind {kind} is not known to this program, {}: open it with display-server {program}, which \
                      wrote it, or later",
                     env!("CARGO_PKG_VERSION"),
-                ));
+                )));
             }
         }
     }

@@ -108,12 +108,22 @@ impl FileReader {
 
     /// Returns the next `n` bytes, or fewer at the end of the file. Memory is allocated for existing bytes only.
     pub(crate) fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
+        self.peek_ahead(n, READ)
+    }
+
+    /// Does what [`FileReader::peek`] does, and reads no further.
+    pub(crate) fn peek_only(&mut self, n: usize) -> io::Result<&[u8]> {
+        self.peek_ahead(n, 0)
+    }
+
+    /// Returns the next `n` bytes, and reads at least `ahead` if it has to read.
+    fn peek_ahead(&mut self, n: usize, ahead: usize) -> io::Result<&[u8]> {
         let n = n.min(usize::try_from(self.left()).unwrap_or(usize::MAX));
         if self.buffer.len() - self.start < n {
             self.buffer.drain(..self.start);
             self.start = 0;
             let mut filled = self.buffer.len();
-            let wanted = n.max(READ.min(usize::try_from(self.left()).unwrap_or(usize::MAX)));
+            let wanted = n.max(ahead.min(usize::try_from(self.left()).unwrap_or(usize::MAX)));
             self.buffer.resize(wanted.max(filled), 0);
             while filled < wanted {
                 match self.file.read_at(&mut self.buffer[filled..wanted], self.offset + filled as u64) {

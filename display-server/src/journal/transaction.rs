@@ -220,7 +220,10 @@ impl Core {
         });
         match started {
             Ok(started) => *snapshot = Some(started),
-            Err(error) => error!("cannot take a snapshot: {error}"),
+            Err(error) => {
+                let directory = self.directory.display();
+                error!("the journal in {directory}: cannot take a snapshot, so it grows: {error}");
+            }
         }
     }
 }

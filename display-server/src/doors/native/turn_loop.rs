@@ -67,11 +67,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
                 busy_turns = 0;
                 self.grants.slot.touch(self.machine.has_spoken(), now);
                 if shutdown.as_mut().poll(cx).is_ready() {
-                    let journal = self.target.caller.canvas().journal();
-                    if journal.is_some_and(|journal| journal.failure().is_some()) {
+                    let canvas = self.target.caller.canvas();
+                    if canvas.journal().is_some_and(|journal| journal.failure().is_some()) {
                         self.machine.forget_held();
                     }
-                    self.machine.close(self.target.selector.displays.end(self.display(), journal));
+                    self.machine.close(self.target.selector.displays.end(Some(canvas)));
                     return Poll::Ready(Ok(now));
                 }
                 if self.grants.share.poll_cut(cx).is_ready() {

@@ -5,8 +5,8 @@ use crate::journal::error::{Damage, JournalError};
 use crate::journal::files::{Catalogue, NoSnapshot, journal_name, read_snapshot, snapshot_name};
 use crate::journal::format::SnapshotHeader;
 use crate::journal::manifest::KEPT;
-use crate::journal::record::Entry;
-use crate::journal::recover::{Unfounded, unfounded};
+use crate::journal::record::{Entry, Unreadable};
+use crate::journal::recover::{Unfounded, unfounded, unknown_state};
 use crate::journal::recovery_point::{Errors, Found, find_recovery_point, read_header, restore};
 use crate::journal::replay::{Owner, Place, Step, walk};
 use crate::journal::storage::Storage;
@@ -36,6 +36,9 @@ pub struct Report {
     pub torn: Option<(Damage, u64)>,
     /// Why a server refuses to start, in the server's words; `None` if it starts.
     pub damage: Option<Damage>,
+    /// A server of this version refuses to start because a later program has written [`Report::damage`], which is not
+    /// known to be damaged. No loss can be accepted there.
+    pub is_newer: bool,
     /// Other damage, with which a server starts.
     pub warnings: Vec<Damage>,
 }
@@ -56,9 +59,12 @@ pub(in crate::journal) fn examine(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, JournalError> {
     let (mut report, mut found) = read(storage, catalogue, errors, progress)?;
-    report.damage = refusal(storage, catalogue, errors)?;
-    if let Some(damage) = &report.damage {
-        found.retain(|other| (&other.file, other.record) != (&damage.file, damage.record));
+    if let Some(refusal) = refusal(storage, catalogue, errors)? {
+        report.is_newer = matches!(refusal, Refusal::Newer(_));
+        let (Refusal::Newer(damage) | Refusal::Damaged(damage)) = refusal;
+        found
+            .retain(|other| other.file != damage.file || (!report.is_newer && other.record != damage.record));
+        report.damage = Some(damage);
         // No part is cut off before a loss is accepted.
         report.torn = None;
     }
@@ -66,34 +72,45 @@ pub(in crate::journal) fn examine(
     Ok(report)
 }
 
+/// Why a server does not start.
+enum Refusal {
+    Damaged(Damage),
+    Newer(Damage),
+}
+
 /// Returns why a server would not start, by the same steps in the same order as `recover`.
 fn refusal(
     storage: &dyn Storage,
     catalogue: &Catalogue,
     errors: &Errors<'_>,
-) -> Result<Option<Damage>, JournalError> {
+) -> Result<Option<Refusal>, JournalError> {
+    if let Some(place) = catalogue.later_file(storage) {
+        return Ok(Some(Refusal::Newer(place)));
+    }
     let Found { point, damaged } = find_recovery_point::<()>(storage, catalogue, errors, |_| true)?;
     if let Some(damage) = catalogue.wrong_manifest(storage).map_err(errors.io("read it"))? {
-        return Ok(Some(damage));
+        return Ok(Some(Refusal::Damaged(damage)));
     }
     let Some(mut point) = point else {
         let found = unfounded(storage, catalogue, &damaged).map_err(errors.io("read it"))?;
         return Ok(match found {
-            Unfounded::Damaged(broken) => Some(broken.proven()),
+            Unfounded::Damaged(broken) => Some(Refusal::Damaged(broken.proven())),
             Unfounded::Unbegun(_) | Unfounded::Nothing => None,
         });
     };
-    if let Err(why) = restore(&mut point) {
-        let what = format!("the state in it cannot be restored: {why}");
-        let (file, record) = (snapshot_name(point.place.file), point.place.next - 1);
-        return Ok(Some(Damage { file, offset: 0, record, what }));
+    match restore(&mut point) {
+        Ok(()) => {}
+        Err(Unreadable::Damaged(why)) => {
+            return Ok(Some(Refusal::Damaged(unknown_state(&point.place, &why))));
+        }
+        Err(Unreadable::Newer(why)) => return Ok(Some(Refusal::Newer(unknown_state(&point.place, &why)))),
     }
     let end = walk(storage, catalogue, point.owner, point.place, &mut |_, _, _| ControlFlow::Continue(()));
     let end = end.map_err(errors.io("read it"))?;
     Ok(match end.broken {
-        Some(broken) if broken.is_newer => Some(broken.damage),
-        Some(broken) => broken.proof.is_some().then(|| broken.proven()),
-        None => catalogue.contradiction(point.owner, point.place.file, &end.place),
+        Some(broken) if broken.is_newer => Some(Refusal::Newer(broken.damage)),
+        Some(broken) => broken.proof.is_some().then(|| Refusal::Damaged(broken.proven())),
+        None => catalogue.contradiction(point.owner, point.place.file, &end.place).map(Refusal::Damaged),
     })
 }
 

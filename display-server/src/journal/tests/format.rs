@@ -138,7 +138,9 @@ fn a_changed_header_is_none() {
 fn a_header_of_a_later_version_says_so() {
     let (mut bytes, _) = headers()[1].encode();
     bytes[11] = 3;
-    assert!(is_later(&bytes));
+    assert_eq!(later_version(&bytes), Some(3));
+    assert_eq!(later_version(&[b"DRAWXXXX", &bytes[8..]].concat()), None, "it is no file of a journal");
+    assert_eq!(later_version(&headers()[1].encode().0), None);
     let error = Header::decode(&bytes).unwrap_err();
     assert!(error.contains("its version is 3") && error.contains("reads versions 1 and 2"), "{error}");
 }

@@ -4,6 +4,7 @@
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::journal::files::{Catalogue, journal_name, snapshot_name};
+use crate::journal::format::later_version;
 use crate::journal::lock::locked;
 use crate::journal::manifest::MANIFEST;
 use crate::journal::storage::{Storage, append_all};
@@ -125,8 +126,14 @@ fn a_manifest_that_was_changed_or_is_gone_is_damage() {
     for bit in 0..bytes.len() * 8 {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
+        let is_later = later_version(&bytes).is_some();
         let error = open(&storage.with_file(MANIFEST, bytes)).expect_err("it was changed").to_string();
-        assert!(error.contains("is damaged: manifest, offset 0"), "{error}");
+        let says = if is_later {
+            "cannot be used by this program: manifest, offset 8"
+        } else {
+            "is damaged: manifest, offset 0"
+        };
+        assert!(error.contains(says), "{error}");
     }
     for length in [0, 1, 8, 60, bytes.len() - 1] {
         is_refused(&storage.with_file(MANIFEST, bytes[..length].to_vec()), MANIFEST);

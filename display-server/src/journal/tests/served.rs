@@ -129,3 +129,39 @@ async fn a_failed_sync_ends_the_server_and_says_so() {
     assert!(error.contains("a sync to its disk failed"), "{error}");
     assert_eq!(*journal.durable().borrow(), 1, "and it was never tried again");
 }
+
+#[tokio::test]
+async fn clients_of_a_healthy_display_are_told_which_journal_failed_and_not_its_records() {
+    let [healthy, failing] = [Memory::new(Trouble::None, true), Memory::new(Trouble::None, true)];
+    let journals = [journal(&healthy), journal(&failing)];
+    let server = server(&journals[0])
+        .with_journaled("plots".parse().expect("a name"), journals[1].clone())
+        .expect("there is none of this name");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let served = server.clone();
+    let task = tokio::spawn(async move { served.run(listener, std::future::pending()).await });
+    let mut of_main = Client(TcpStream::connect(address).await.expect("a server"));
+    let mut of_plots = Client(TcpStream::connect(address).await.expect("a server"));
+    // [0, 0, "hello", [{"version": 1}]], and the same with "display": "plots".
+    of_main.0.write_all(b"\x94\x00\x00\xa5hello\x91\x81\xa7version\x01").await.expect("it is read");
+    of_main.send((0, 1, "draw_pixel", (1, 2, 7))).await;
+    let hello = b"\x94\x00\x00\xa5hello\x91\x82\xa7version\x01\xa7display\xa5plots";
+    of_plots.0.write_all(hello).await.expect("it is read");
+    of_plots.send((0, 1, "draw_pixel", (1, 2, 7))).await;
+    for journal in &journals {
+        let mut durable = journal.durable();
+        timeout(DEADLINE, durable.wait_for(|&n| n == 1)).await.expect("in time").expect("it is open");
+    }
+    failing.set_sync_failure();
+    of_plots.send((0, 2, "clear", (0,))).await;
+    let (main, plots) = (of_main.rest().await, of_plots.rest().await);
+    timeout(DEADLINE, task).await.expect("in time").expect("no panic").expect("it ends by itself");
+    let says = "the server shuts down, because the journal of the display plots failed";
+    assert!(main.contains("shutting_down") && main.contains(says), "{main}");
+    assert!(!main.contains("record") && !main.contains("sync"), "{main}");
+    assert!(plots.contains("shutting_down") && plots.contains("since record 1 may not be in it"), "{plots}");
+    assert!(!plots.contains(says), "{plots}");
+    // Clients that have not selected a display are told the same as those of the healthy one.
+    assert_eq!(server.displays.end(None).message, says);
+}

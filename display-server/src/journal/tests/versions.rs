@@ -1,12 +1,13 @@
 //! Tests journals of version 1, and of programs with other limits or kinds of records.
 
+use super::gone::lived;
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
 use crate::canvas::apply::replay;
 use crate::journal::files::{BARRIER, Catalogue, journal_name, snapshot_name};
-use crate::journal::format::{Header, Version};
 use crate::journal::inspect::examine;
 use crate::journal::lock::locked;
+use crate::journal::manifest::MANIFEST;
 use crate::journal::record::{Entry, Frame};
 use crate::journal::recovery_point::Errors;
 use crate::journal::storage::{Storage, append_all};
@@ -184,27 +185,65 @@ fn a_session_that_cannot_be_decoded_is_damage_at_its_offset() {
     assert_eq!(report.expect("a disk in order").damage, Some(damage));
 }
 
-#[test]
-fn a_file_of_a_later_version_is_not_cut_off() {
-    let (storage, _) = ending_with(&[0x80]);
-    let (mut bytes, _) = Header {
-        version: Version::WRITTEN,
-        size: SIZE,
-        background: Color::BLACK,
-        instance: [1; 16],
-        boot: 2,
-        first: 6,
-        previous: 0,
-        durable: 0,
-        time: 0,
+/// Returns the contents of all files.
+fn contents(storage: &Memory) -> Vec<(String, Vec<u8>)> {
+    let names = storage.list().expect("a disk in order");
+    names.into_iter().map(|name| (name.clone(), storage.read(&name))).collect()
+}
+
+/// Checks that a server and a check refuse the journal because of this file, whatever loss is accepted, and that
+/// nothing is changed.
+fn is_newer(storage: &Memory, file: &str) {
+    let before = contents(storage);
+    for accept_loss in [false, true] {
+        let options = Options { accept_loss, ..Options::default() };
+        let error = open_with(storage, &options).expect_err("a later program may have written it");
+        let text = error.to_string();
+        let JournalError::Newer { place, .. } = error else { panic!("{text}") };
+        assert_eq!((&*place.file, place.offset), (file, 8));
+        for part in ["its version is 3", "open it with the program that wrote it", "moved away by hand"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("--accept-loss") && !text.contains("is damaged"), "{text}");
+        assert!(contents(storage) == before, "{file}: it is as it was");
+        let catalogue = Catalogue::read(storage).expect("a disk in order");
+        let report = examine(storage, &catalogue, &Errors(Path::new("memory")), &mut |_, _| ());
+        let report = report.expect("a disk in order");
+        assert!(report.is_newer && report.torn.is_none(), "{report:?}");
+        assert!(report.warnings.iter().all(|other| other.file != file), "{report:?}");
+        assert_eq!(report.damage, Some(place));
     }
-    .encode();
-    bytes[11] = 3;
-    let file = storage.create(&journal_name(2)).expect("a disk in order");
-    append_all(&*file, &bytes).expect("a disk in order");
-    let text = open(&storage).expect_err("it may be whole").to_string();
-    assert!(
-        text.contains("its version is 3") && text.contains("a later program may have written it"),
-        "{text}"
-    );
+}
+
+#[test]
+fn a_file_of_a_later_version_is_refused_whatever_loss_is_accepted() {
+    // A first file without a manifest, a file in the middle, snapshots with and without an intact one behind.
+    let without_manifest = lived(1, false).0.without_file(MANIFEST);
+    for storage in [without_manifest, lived(1, true).0, lived(3, false).0, lived(4, true).0] {
+        let barrier = snapshot_name(BARRIER);
+        let names = storage.list().expect("a disk in order");
+        let mut all = storage.after_kill();
+        for name in names.iter().filter(|name| **name != barrier) {
+            let mut bytes = storage.read(name);
+            bytes[11] = 3;
+            is_newer(&storage.with_file(name, bytes.clone()), name);
+            // What follows the version is not known, nor is its checksum.
+            is_newer(&storage.with_file(name, [&bytes[..12], &[0xa5; 9]].concat()), name);
+            is_newer(&storage.with_file(name, bytes[..12].to_vec()), name);
+            all = all.with_file(name, bytes);
+        }
+        let first =
+            if names.iter().any(|name| name == MANIFEST) { MANIFEST } else { "journal-0000000000000001" };
+        is_newer(&all, first);
+    }
+}
+
+#[test]
+fn a_file_of_a_later_version_that_was_moved_away_is_a_loss_that_can_be_accepted() {
+    let (storage, _) = lived(3, false);
+    let moved = storage.without_file(&journal_name(3));
+    assert!(matches!(open(&moved), Err(JournalError::Damaged { .. })));
+    let options = Options { accept_loss: true, ..Options::default() };
+    let world = open_with(&moved, &options).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(world.last(), 12);
 }
