@@ -34,6 +34,7 @@ Suite = namedtuple("Suite", "root source kinds tests functions")
 
 SESSIONS, CHECKSUMS = ("sessions", ""), ("checksums", "")
 LYING_SERVER, SIMULATION = ("lying_server", ""), ("simulation", "seeds")
+OTHERS = [("bad_requests", ""), ("durable", ""), ("displays", ""), ("spec", "")]
 
 
 def unit(module):
@@ -43,18 +44,26 @@ def unit(module):
 LIBRARY, SOURCE = "protocol/src/lib.rs", "protocol/src"
 
 SUITES = [
-    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::"), SESSIONS, SIMULATION], """
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::filter"), unit("session::tests"), SESSIONS, SIMULATION], """
         session::filter: Filter::handle_request Filter::handle_other Filter::executed Filter::interrupt
-        session: Session::ended Session::responded Session::unanswer number_near
-        session::resume: Session::begin
+        session::filter: Filter::acknowledge Filter::replay Filter::retract Filter::tell
+        session: Session::ended Session::responded Session::unanswer Session::replay number_near
+        session::resume: Session::begin Session::enter
     """),
-    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::"), SESSIONS, SIMULATION], """
-        session::table: Sessions::claim Sessions::restore Sessions::waiting
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::table"), unit("session::quota"), SESSIONS, SIMULATION], """
+        session::table: Sessions::claim Sessions::restore Sessions::waiting Sessions::wait Sessions::expire
+        session::table: Sessions::unpark Sessions::bury
         session::quota: Peer::of_tombstone Ranking::first_above Quota::next_to_go
+    """),
+    Suite(LIBRARY, SOURCE, ["logic"], [SESSIONS, CHECKSUMS, *OTHERS, SIMULATION], """
+        server::session: Connection::take_session ConnectionState::check_number ConnectionState::pass_over
+        server::session: ConnectionState::handle_session ConnectionState::handle_unconfirmed ConnectionState::resume
+        server::session: ConnectionState::overtaken
+        server::handshake: ConnectionState::greet ConnectionState::turn_away
     """),
     Suite(LIBRARY, SOURCE, ["logic"], [unit("client"), SESSIONS, CHECKSUMS, SIMULATION, LYING_SERVER], """
         client::flight: Flight::handle_sent Flight::pop
-        client::send_buffer: SendBuffer::unsent
+        client::send_buffer: SendBuffer::unsent SendBuffer::swap SendBuffer::rewind SendBuffer::keep
         client::send: Connection::prepare_to_send
     """),
     Suite(LIBRARY, SOURCE, ["logic"], [unit("codec::checksum"), CHECKSUMS, SESSIONS, SIMULATION], """
@@ -80,6 +89,7 @@ SUITES += [
 # Mutants that no test can find: of which function, what is changed in it and in how many places, and why that is as good.
 Excuse = namedtuple("Excuse", "name label count reason")
 EXCUSED = [
+    Excuse("session::filter::Filter::acknowledge", "`>` becomes `>=`", 1, "Nothing is acknowledged then, and none of nothing is dropped."),
     Excuse("session::Session::responded", "`<=` becomes `<`", 1, "A limit that is a byte less is as good."),
     Excuse("session::Session::unanswer", "`>` becomes `>=`", 1, "A request that may have drawn is none whose answer is not kept."),
     Excuse("session::Session::unanswer", "`>=` becomes `>`", 1, "The request itself has no response that is kept."),

@@ -218,8 +218,8 @@ impl Session {
     pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
         if stamp.ack > self.filter.applied() {
             // A client may ask for as long as it likes between two calls that draw: of what it has acknowledged nothing is kept.
-            let Session { incarnation, attempt, drawn, is_ended, executed, .. } = *self;
-            *self = Session { incarnation, attempt, drawn, is_ended, executed, ..Session::new(stamp.ack) };
+            let Session { incarnation, attempt, is_ended, executed, .. } = *self;
+            *self = Session { incarnation, attempt, is_ended, executed, ..Session::new(stamp.ack) };
         }
         let before = self.filter.applied();
         if stamp.number <= before {

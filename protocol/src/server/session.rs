@@ -41,7 +41,7 @@ impl ConnectionState {
             let text = format!(
                 "request {msgid} came where {expected} was due: after hello, requests are numbered 1, 2, 3, ..."
             );
-            self.end(Some(msgid), Fault::new(Code::Malformed, text));
+            self.end(None, Fault::new(Code::Malformed, text));
             return Some(Step::Wait);
         };
         let number = session::number_near(self.progress.applied, msgid);
@@ -74,7 +74,7 @@ impl ConnectionState {
                 self.write_fault(msgid, &Fault::new(Code::Stale, text), true);
             }
             Err(misuse) => {
-                self.end(Some(msgid), Fault::new(Code::Malformed, misuse.to_string()));
+                self.end(None, Fault::new(Code::Malformed, misuse.to_string()));
                 return Step::Wait;
             }
         }
@@ -109,7 +109,7 @@ impl ConnectionState {
         let confirmed = match said {
             Message::Notification { method, params } if *method == hello::CONFIRM.as_bytes() => {
                 let mut params = *params;
-                params.array().ok().filter(|&count| count > 0).and_then(|_| params.int().ok())
+                params.array().ok().and_then(|_| params.int().ok())
             }
             Message::Notification { method, .. } if *method == hello::CHECK.as_bytes() => {
                 self.end_corrupted("a check is not as checks are");

@@ -158,12 +158,16 @@ impl Filter {
         if ack > self.ack {
             self.digests.drain(..(ack - self.ack) as usize);
             self.ack = ack;
-            // Frees the memory of a burst when it is over.
-            if self.digests.capacity() > 1_024 && self.digests.len() < self.digests.capacity() / 4 {
-                self.digests.shrink_to(self.digests.len() * 2);
-            }
+            self.shrink();
         }
         Ok(())
+    }
+
+    /// Frees the memory of a burst when it is over.
+    fn shrink(&mut self) {
+        if self.digests.capacity() > 1_024 && self.digests.len() < self.digests.capacity() / 4 {
+            self.digests.shrink_to(self.digests.len() * 2);
+        }
     }
 
     /// Records that the request that is being executed is done.

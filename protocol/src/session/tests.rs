@@ -110,10 +110,77 @@ fn a_session_that_has_lost_what_the_client_knows_goes_on_if_that_is_accepted() {
     assert_eq!(refused(&mut found, &asked(2, 1, 10, 12)), Code::StateRegressed);
     let accepts = Resume { accepts_loss: true, ..asked(3, 1, 10, 12) };
     let (session, standing) = Session::enter(&mut found, &accepts, HERE, None).unwrap();
+    assert_eq!((&found, session.requests()), (&None, 9));
     assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Regressed, 10, 10));
     // The answer gets lost, and the client asks once more.
     let (session, standing) = Session::enter(&mut Some(session), &asked(4, 1, 10, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().applied()), (Standing::Resumed, 10));
+}
+
+#[test]
+fn a_session_of_which_only_answers_are_missing_goes_on_behind_them() {
+    let mut found = begun(9);
+    found.as_mut().unwrap().end();
+    // Requests 10 to 12 only read, so a journal does not have them.
+    let reads = Resume { drew: 9, ..asked(2, 1, 12, 15) };
+    let (mut session, standing) = Session::enter(&mut found, &reads, HERE, None).unwrap();
+    assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Resumed, 12, 12));
+    assert_eq!((session.drawn, session.requests(), session.is_ended()), (9, 9, true));
+    assert_eq!(session.handle_request(13, b"message"), Ok(Verdict::Execute));
+    session.executed();
+    let (session, standing) = Session::enter(&mut Some(session), &asked(3, 1, 12, 15), HERE, None).unwrap();
+    assert_eq!((standing, session.filter().applied()), (Standing::Resumed, 13));
+    // Request 10 has drawn, and the display does not have it.
+    assert_eq!(refused(&mut begun(9), &Resume { drew: 10, ..reads }), Code::StateRegressed);
+}
+
+#[test]
+fn a_request_whose_answer_was_not_kept_is_executed_again_by_the_next_connection() {
+    let mut found = begun(2);
+    let session = found.as_mut().unwrap();
+    session.handle_request(3, b"question").unwrap();
+    session.responded(&vec![0; limits::SESSION_ANSWERS], true);
+    assert_eq!(session.filter().applied(), 3);
+    let (mut session, _) = Session::enter(&mut found, &asked(2, 1, 2, 4), HERE, None).unwrap();
+    assert_eq!(session.filter().applied(), 2);
+    assert_eq!(session.handle_request(3, b"question"), Ok(Verdict::Execute));
+}
+
+/// Bytes of the responses that a session keeps.
+fn kept(session: &Session) -> usize {
+    session.responses.iter().map(|(_, response)| response.len() + RESPONSE).sum()
+}
+
+#[test]
+fn a_request_from_a_journal_keeps_what_the_session_is() {
+    let mut session =
+        Session { incarnation: 7, attempt: 3, drawn: 4, is_ended: true, executed: 9, ..Session::new(4) };
+    let stamp = |number, ack| Stamp { session: Id([3; 16]), number, ack, digest: number };
+    session.replay(stamp(12, 10), None);
+    assert_eq!((session.filter().ack(), session.filter().applied(), session.drawn), (10, 12, 12));
+    assert_eq!((session.incarnation, session.attempt, session.requests()), (7, 3, 10));
+    assert!(session.is_ended());
+    // Request 11 was a question, or was refused.
+    assert_eq!(session.responses.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [11]);
+    assert_eq!(session.bytes, kept(&session));
+    session.replay(stamp(13, 10), Some(b"it failed"));
+    assert_eq!((session.filter().applied(), session.drawn, session.bytes), (13, 13, kept(&session)));
+    session.acknowledge(13).unwrap();
+    assert_eq!((session.bytes, session.responses.len()), (0, 0));
+}
+
+#[test]
+fn responses_from_a_journal_are_kept_up_to_a_limit() {
+    let stamp = |number| Stamp { session: Id([3; 16]), number, ack: 0, digest: number };
+    let most = limits::SESSION_RESPONSES - RESPONSE;
+    let mut session = Session::new(0);
+    session.replay(stamp(1), Some(&vec![0; most]));
+    assert_eq!(session.bytes, limits::SESSION_RESPONSES);
+    session.replay(stamp(2), Some(&[0; 1_000]));
+    assert!(session.responses[1].1.is_empty() && session.bytes == kept(&session));
+    let mut session = Session::new(0);
+    session.replay(stamp(1), Some(&vec![0; most + 1]));
+    assert!(session.responses[0].1.is_empty());
 }
 
 #[test]

@@ -75,6 +75,7 @@ fn nothing_is_executed_or_believed_before_the_welcome_is_confirmed() {
         Raw::notification("end").bytes(&[0x90]).0,
         Raw::response(1).bytes(&[0xc0, 0xc0]).0,
         Raw::request(1, "confirm").bytes(&[0x91, 0xcf]).bytes(&right.to_be_bytes()).0,
+        Raw::notification("clear").bytes(&[0x91, 0xcf]).bytes(&right.to_be_bytes()).0,
         Raw::notification("confirm").bytes(&[0x90]).0,
         Raw::notification("confirm").bytes(&[0x91, 0xc0]).0,
         Raw::notification("confirm").bytes(&[0xc0]).0,
@@ -116,6 +117,15 @@ fn a_confirmation_may_be_cut_anywhere_and_may_have_a_check() {
     *sent.last_mut().unwrap() ^= 1;
     two.hear(&sent);
     assert_eq!(closing(&two), Some(Code::Corrupted));
+}
+
+#[test]
+fn a_check_that_is_not_as_checks_are_is_corruption_before_the_confirmation_too() {
+    for is_checked in [false, true] {
+        let mut two = Two::greeted(Hello::new("test").with_checks(is_checked));
+        two.hear(&Raw::notification("check").bytes(&[0x90]).0);
+        assert_eq!((closing(&two), two.executed.len()), (Some(Code::Corrupted), 0));
+    }
 }
 
 #[test]

@@ -212,6 +212,49 @@ fn agrees(broken: Option<&str>) -> bool {
 }
 
 #[test]
+fn a_request_from_a_journal_counts_as_told_and_those_before_it_have_any_contents() {
+    let mut filter = Filter::new(2);
+    filter.replay(5, 50);
+    assert_eq!((filter.ack(), filter.applied()), (2, 5));
+    for (number, digest) in [(3, 1), (3, 2), (4, 3), (5, 50)] {
+        assert_eq!(filter.handle_request(number, digest), Ok(Verdict::Again), "{number}");
+    }
+    assert_eq!(filter.handle_request(5, 51), Err(Misuse::Reuse { number: 5 }));
+    assert_eq!(filter.clone().acknowledge(6), Err(Misuse::Ack { ack: 6, told: 5 }));
+    assert_eq!(filter.acknowledge(5), Ok(()));
+    assert_eq!(filter.handle_request(6, 60), Ok(Verdict::Execute));
+}
+
+#[test]
+fn a_retracted_request_is_executed_again_whatever_its_contents() {
+    let mut filter = filter(1, 5);
+    filter.retract(3);
+    assert_eq!((filter.ack(), filter.applied()), (1, 3));
+    assert_eq!(filter.clone().acknowledge(4), Err(Misuse::Ack { ack: 4, told: 3 }));
+    assert_eq!(filter.handle_request(4, 44), Ok(Verdict::Execute));
+    filter.executed();
+    for (number, digest) in [(2, 2), (3, 3), (4, 44)] {
+        assert_eq!(filter.handle_request(number, digest), Ok(Verdict::Again), "{number}");
+    }
+    // What the client was not told stays so.
+    let mut untold = Filter::new(0);
+    (1..=3).for_each(|number| execute(&mut untold, number));
+    untold.retract(2);
+    assert_eq!(untold.acknowledge(1), Err(Misuse::Ack { ack: 1, told: 0 }));
+}
+
+#[test]
+fn the_memory_of_a_burst_is_freed_and_that_of_a_few_is_kept() {
+    let mut burst = filter(0, 4_096);
+    burst.acknowledge(4_000).unwrap();
+    assert!(burst.memory() < 4_096 * 8 / 4, "{}", burst.memory());
+    let mut few = filter(0, 500);
+    let before = few.memory();
+    few.acknowledge(500).unwrap();
+    assert_eq!(few.memory(), before);
+}
+
+#[test]
 fn the_filter_is_the_table_and_each_broken_filter_is_not() {
     assert!(agrees(None));
     for broken in BROKEN {

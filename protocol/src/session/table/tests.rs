@@ -145,6 +145,22 @@ fn a_second_session_of_the_same_name_does_not_shorten_the_memory_of_the_first() 
 }
 
 #[test]
+fn a_tombstone_keeps_the_latest_hello_and_the_most_work_of_all_sessions_of_its_name() {
+    let mut ended = begun(9).unwrap();
+    ended.end();
+    for (first, second) in [((5, 1), (7, 3)), ((7, 3), (5, 1)), ((7, 1), (5, 3)), ((5, 3), (7, 1))] {
+        let (mut sessions, now) = (Sessions::<&str>::default(), Instant::now());
+        for (attempt, executed) in [first, second] {
+            sessions.park(id(1), Session { attempt, executed, ..ended.clone() }, now);
+        }
+        let (attempt, entry) = &sessions.tombstones[&id(1)];
+        assert_eq!((*attempt, entry.executed), (7, 3), "{first:?}, then {second:?}");
+        assert!(matches!(sessions.claim(&hello(1, 7), peer(1), "late", now), Claim::Overtaken(7)));
+        assert_eq!((sessions.tombstones(), sessions.buried.count()), (1, 1));
+    }
+}
+
+#[test]
 fn tombstones_are_bounded_and_a_peer_pushes_out_only_its_own() {
     let (mut sessions, now) = (Sessions::<&str>::default(), Instant::now());
     let ended = || {
