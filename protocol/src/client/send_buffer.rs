@@ -436,6 +436,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_again_is_kept_once() {
+        let mut buffer = opened();
+        buffer.bytes = vec![7; 100];
+        for sent in [40, 10, 0] {
+            buffer.advance(sent, 1);
+            buffer.rewind(100, 60, 1);
+            let kept: usize = buffer.kept.iter().map(|(_, kept)| kept.len()).sum();
+            assert_eq!((kept, buffer.bytes.len()), (40, 60));
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_is_not_kept_is_used_again() {
+        let mut buffer = SendBuffer::default();
+        buffer.open(false);
+        buffer.keep(1, vec![7; 100]);
+        assert_eq!((buffer.kept.len(), buffer.spare.len(), buffer.spare_bytes), (0, 1, 100));
+    }
+
+    #[test]
+    fn the_usual_size_of_a_buffer_is_the_largest_of_late() {
+        let mut buffer = opened();
+        for (sent, usual) in [(1_600, 1_600), (0, 1_500), (1_000, 1_407), (2_000, 2_000)] {
+            _ = buffer.swap(vec![0; sent], 0);
+            assert_eq!(buffer.usual, usual);
+        }
+    }
+
+    #[test]
     fn nothing_is_kept_of_nothing_nor_without_a_session() {
         let mut out = opened();
         for _ in 0..100 {
