@@ -101,7 +101,7 @@ def closing(program, screen, presenter, close, name):
             both_show(screen, windows, client)
             close(windows[first])
             until("one window less", lambda: windows[first] not in screen.windows())
-            server.logged("a window was closed, 1 still open")
+            server.logged("; still open: 1")
             other = windows[1 - first]
             for seed in range(3):
                 client.call("put_image", 0, 0, *CANVAS, picture(seed))

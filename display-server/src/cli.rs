@@ -8,7 +8,8 @@ mod saving;
 mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use display_server::arg_parsers::{number, parse_added, parse_size};
 use display_server::displays::check_new;
 use display_server::doors::pixelflut;
@@ -174,6 +175,10 @@ pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
 /// The window has a thread of its own, since the screen may never answer.
 fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     // All arguments are checked before anything starts.
+    if args.windows > 1 && args.present == Present::None {
+        let text = "the argument '--windows <N>' cannot be used with '--present none'";
+        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
+    }
     let main = DisplayName::main();
     for (i, (name, _)) in args.add.iter().enumerate() {
         check_new(name, std::iter::once(&main).chain(args.add[..i].iter().map(|(name, _)| name)))?;

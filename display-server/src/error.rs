@@ -2,7 +2,7 @@
 
 use crate::output::{hint, name};
 use draw_protocol::Size;
-use draw_protocol::limits::{PORT, SIDE_HARDEST};
+use draw_protocol::limits::SIDE_HARDEST;
 use std::io;
 use std::path::PathBuf;
 
@@ -62,21 +62,25 @@ pub enum Error {
     },
     /// The address to listen on cannot be parsed.
     #[error(
-        "{address:?} is not an address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
+        "{address:?} is not an address to listen on ({problem}): write host:port, for example 127.0.0.1:{port}, or a port alone"
     )]
     Address {
         /// The given address.
         address: String,
         /// What is wrong with it.
         problem: &'static str,
+        /// The default port.
+        port: u16,
     },
     /// The host of the address to listen on cannot be resolved.
     #[error(
-        "cannot listen on the host {host:?}: {source}; write an address of this machine, for example 127.0.0.1:{PORT}"
+        "cannot listen on the host {host:?}: {source}; write an address of this machine, for example 127.0.0.1:{port}"
     )]
     Host {
         /// The given host.
         host: String,
+        /// The default port.
+        port: u16,
         /// The error of the resolver.
         source: io::Error,
     },
@@ -115,8 +119,8 @@ draw_protocol::debug_as_sentence!(
         Name { name, problem }
         Of { name, source }
         SameJournal { name, first, directory }
-        Address { address, problem }
-        Host { host, source }
+        Address { address, problem, port }
+        Host { host, port, source }
         Listen { address, source, hint }
         Snapshot { path, source }
     }

@@ -246,7 +246,10 @@ impl Server {
             }
         };
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
-            warn!("closed {} connections that did not finish within {SHUTDOWN:?}", connections.len());
+            warn!(
+                "connections that did not finish within {SHUTDOWN:?} and were closed: {}",
+                connections.len()
+            );
         }
         info!("stopped serving");
         // Dropping the set aborts the remaining tasks, without waiting for them.

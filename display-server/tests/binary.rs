@@ -199,7 +199,9 @@ fn what_cannot_be_is_refused_before_anything_starts() {
         (&["--listen", &taken], 1, "is a display running there already? Choose another port"),
         (&["--listen", taken_port], 1, "is a display running there already? Choose another port"),
         (&["--listen", "127.0.0.1:x"], 1, "a port is a number from 0 to 65535"),
-        (&["--listen", "http://localhost"], 1, "write host:port"),
+        (&["--listen", "http://localhost"], 1, "write host:port, for example 127.0.0.1:3729"),
+        (&["--pixelflut", "127.0.0.1:x"], 1, "write host:port, for example 127.0.0.1:1234"),
+        (&["--windows", "2"], 2, "cannot be used with"),
         (
             &["--listen", "nosuch.invalid"],
             1,
@@ -218,6 +220,13 @@ fn what_cannot_be_is_refused_before_anything_starts() {
             assert!(errors.starts_with("display-server: "), "{errors}");
         }
     }
+}
+
+#[test]
+fn a_number_of_windows_and_none_contradict_each_other() {
+    let (output, errors) = output(&["--windows", "2", "--present", "none"]);
+    assert_eq!((output.status.code(), output.stdout), (Some(2), Vec::new()), "{errors}");
+    assert!(errors.contains("'--windows <N>' cannot be used with '--present none'"), "{errors}");
 }
 
 #[test]

@@ -266,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         if failed > 0 {
             info!(
                 peer,
-                "{failed} lines were invalid or named pixels outside the display; \
+                "lines that were invalid or named pixels outside the display: {failed}; \
                  Pixelflut has no error replies, so the client was not notified"
             );
         }

@@ -61,7 +61,7 @@ fn is_number(text: &str) -> bool {
 
 /// Resolves an address, IPv4 first, since that is the address of `localhost` that every client tries.
 fn resolve(address: &str, default_port: u16) -> Result<Vec<SocketAddr>, Error> {
-    let invalid = |problem| Error::Address { address: address.to_owned(), problem };
+    let invalid = |problem| Error::Address { address: address.to_owned(), problem, port: default_port };
     let port = |text: &str| {
         let port = text.parse::<u16>().ok().filter(|_| is_number(text));
         port.ok_or_else(|| invalid("a port is a number from 0 to 65535"))
@@ -95,7 +95,7 @@ fn resolve(address: &str, default_port: u16) -> Result<Vec<SocketAddr>, Error> {
     if bracketed.is_none() && host.contains([':', '[', ']']) {
         return Err(invalid("an IPv6 address goes in brackets"));
     }
-    let unknown = |source| Error::Host { host: host.to_owned(), source };
+    let unknown = |source| Error::Host { host: host.to_owned(), port: default_port, source };
     let mut places: Vec<_> = (bracketed.unwrap_or(host), port).to_socket_addrs().map_err(unknown)?.collect();
     if places.is_empty() {
         return Err(unknown(io::Error::other("the name has no address")));

@@ -59,7 +59,10 @@ impl<F: FnOnce()> App<F> {
                 window.display.on_clients(move || wake_too.wake());
                 self.views.push(View::new(Arc::new(opened), window, subscription, self.present));
             }
-            Err(failure) => error!("no window, serving without one: {failure}"),
+            Err(failure) if self.views.is_empty() && self.windows.is_empty() => {
+                error!("no window, serving without one: {failure}");
+            }
+            Err(failure) => error!("no window {:?}: {failure}", window.title),
         }
     }
 
@@ -73,8 +76,9 @@ impl<F: FnOnce()> App<F> {
             }
             self.finish(events, end);
         } else {
-            let count = self.views.len();
-            info!("a window was closed, {count} still open");
+            let (title, count) = (view.name(), self.views.len());
+            let what = if end == End::Closed { "was closed" } else { "is not shown any more" };
+            info!("the window {title:?} {what}; still open: {count}");
         }
         debug!("presented {} frames in the window", view.frames());
     }
@@ -89,7 +93,10 @@ impl<F: FnOnce()> App<F> {
                 true
             }
             Err(reason) => {
-                error!("cannot present to the window, serving without one: {reason}");
+                match self.views.len() {
+                    1 => error!("cannot present to the window, serving without one: {reason}"),
+                    _ => error!("cannot present to the window {:?}: {reason}", self.views[index].name()),
+                }
                 self.remove(events, index, End::Failed);
                 false
             }

@@ -74,6 +74,11 @@ impl View {
         }
     }
 
+    /// Returns the part of the title that does not change, which tells this window from others.
+    pub(super) fn name(&self) -> &str {
+        &self.title
+    }
+
     /// Returns a title: `127.0.0.1:3729 - 640x480 - 2 clients`.
     pub(super) fn title(start: &str, display: &Display) -> String {
         let clients = match display.stats().connections {

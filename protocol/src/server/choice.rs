@@ -62,10 +62,16 @@ pub(super) enum Choice {
     Plain,
 }
 
+/// The characters of a name that a fault repeats.
+const NAME_SHOWN: usize = 64;
+
 impl Fault {
     /// Returns the fault of a server that has no display of the name `asked`, but those of `names`.
     pub fn unknown_display<N: Display>(asked: &str, names: impl IntoIterator<Item = N>) -> Fault {
-        let shown: String = asked.chars().take(64).collect();
+        let mut shown: String = asked.chars().take(NAME_SHOWN).collect();
+        if shown.len() < asked.len() {
+            shown.push_str("...");
+        }
         let names: Vec<_> = names.into_iter().map(|name| name.to_string()).collect();
         let are = if names.len() == 1 { "its only display is" } else { "its displays are" };
         let text = format!("this server has no display {shown:?}; {are} {}", names.join(", "));
