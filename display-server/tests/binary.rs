@@ -201,7 +201,6 @@ fn what_cannot_be_is_refused_before_anything_starts() {
         (&["--listen", "127.0.0.1:x"], 1, "a port is a number from 0 to 65535"),
         (&["--listen", "http://localhost"], 1, "write host:port, for example 127.0.0.1:3729"),
         (&["--pixelflut", "127.0.0.1:x"], 1, "write host:port, for example 127.0.0.1:1234"),
-        (&["--windows", "2"], 2, "cannot be used with"),
         (
             &["--listen", "nosuch.invalid"],
             1,

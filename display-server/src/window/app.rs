@@ -59,10 +59,7 @@ impl<F: FnOnce()> App<F> {
                 window.display.on_clients(move || wake_too.wake());
                 self.views.push(View::new(Arc::new(opened), window, subscription, self.present));
             }
-            Err(failure) if self.views.is_empty() && self.windows.is_empty() => {
-                error!("no window, serving without one: {failure}");
-            }
-            Err(failure) => error!("no window {:?}: {failure}", window.title),
+            Err(failure) => error!("cannot open the window {:?}: {failure}", window.title),
         }
     }
 
@@ -124,6 +121,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
             self.open(events, window);
         }
         if self.views.is_empty() {
+            error!("no window, serving without one");
             self.finish(events, End::Failed);
         }
     }
