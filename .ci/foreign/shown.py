@@ -1,4 +1,4 @@
-"""Runs what README.md and SPEC.md show in other languages, against a display:
+"""Runs what README.md and the specification show in other languages, against a display:
 
     python3 shown.py HOST:PORT
 
@@ -193,15 +193,15 @@ def check_python(address):
     check_interrupted(program, relay)
     check_half_sent(program, relay)
 
-    first, second = [block for block in shown("protocol/SPEC.md", "python") if "xxhash" not in block]
+    first, second = shown("protocol/spec/quickstart.md", "python")
     lines = first.split("\n\n")[0].splitlines()
-    check(len(lines) == 12, f"SPEC.md says that its client has twelve lines, and it has {len(lines)}")
-    check('("localhost", 3729)' in first, "SPEC.md's client connects elsewhere than expected")
+    check(len(lines) == 12, f"quickstart.md says that its client has twelve lines, and it has {len(lines)}")
+    check('("localhost", 3729)' in first, "quickstart.md's client connects elsewhere than expected")
     relay = Relay(address)
-    program = Program("SPEC.md's twelve lines", first.replace('("localhost", 3729)', repr(relay.address)))
-    exec(compile(second, "SPEC.md", "exec"), program.names)
+    program = Program("quickstart.md's twelve lines", first.replace('("localhost", 3729)', repr(relay.address)))
+    exec(compile(second, "quickstart.md", "exec"), program.names)
     for x, y in (100, 100), (199, 100), (100, 199):
-        check(program.call("get_pixel", x, y) == RED, f"SPEC.md's Python did not draw ({x}, {y})")
+        check(program.call("get_pixel", x, y) == RED, f"quickstart.md's Python did not draw ({x}, {y})")
     check_interrupted(program, relay)
 
 

@@ -53,7 +53,7 @@
 //! assert_eq!(client.done(), 1);
 //! ```
 //!
-//! - [`calls!`] is the interface description: one table from which requests, client methods and SPEC.md come.
+//! - [`calls!`] is the interface description: one table from which requests, client methods and the specification come.
 //! - [`client::Connection`] and [`server::Connection`] are the two state machines. Their methods come in four kinds,
 //!   in this order: getters, `handle_*` (input), commands, `poll_*` (output).
 //! - [`reconnect::Reconnect`] decides when a client connects, reconnects and gives up.
@@ -61,7 +61,7 @@
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
 //! - [`text`] makes what a peer chose safe to print.
-//! - SPEC.md, beside this crate's manifest, specifies the wire for clients in other languages.
+//! - `spec/`, beside this crate's manifest, specifies the wire for clients in other languages.
 
 pub mod client;
 mod codec;

@@ -108,7 +108,7 @@ impl Connection {
     pub fn read_length(&self) -> usize {
         let is_next = self.calls.image.band.is_none()
             && self.receive.decoder.len() == 0
-            && !self.session.checksum.is_some();
+            && self.session.checksum.is_none();
         match self.flight.first() {
             Some(InFlight { load: Load::Part(part), .. })
                 if is_next && part.call.method() == Method::GetImage && part.pixels >= WORTH_A_READ =>

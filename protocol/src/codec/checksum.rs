@@ -236,6 +236,7 @@ impl Verifier {
 }
 
 /// A digest that is computed in pieces.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack, or in a box with few others")]
 enum Hash {
     Xxh3(Xxh3),
     Crc32(crc32fast::Hasher),
