@@ -6,6 +6,7 @@ The Python clients are interrupted in the middle of calls, as by Ctrl-C or a not
 get its own answer. Between client and display stands a relay that holds answers back, so that it is certain where the signal
 comes. Needs the msgpack package, and Neovim. Ends with a sentence and a status that is not 0 at the first difference.
 """
+import json
 import os
 import re
 import signal
@@ -203,6 +204,12 @@ def check_python(address):
     for x, y in (100, 100), (199, 100), (100, 199):
         check(program.call("get_pixel", x, y) == RED, f"quickstart.md's Python did not draw ({x}, {y})")
     check_interrupted(program, relay)
+    checked = {}
+    exec(next(block for block in shown("protocol/spec/checks.md", "python") if "zlib" in block), checked)
+    vector, = [vector for vector in json.loads(read("protocol/spec/vectors.json"))["vectors"]
+               if vector["name"] == "crc32-answer"]
+    message = bytes.fromhex(vector["bytes"])
+    check(checked["checked"](message[18:]) == message, "checks.md's Python makes another check")
 
 
 def check_lua(address):

@@ -3,6 +3,7 @@
 mod codes;
 mod read;
 mod refusals;
+mod vectors;
 
 use super::{Server, ServerOptions, Slot};
 use crate::Journal;
