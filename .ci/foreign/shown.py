@@ -127,13 +127,18 @@ class Program:
                     print(f"shown.py: {self.name}: {method} did not wait in {line!r}", file=sys.stderr, flush=True)
                     os._exit(1)
                 time.sleep(0.001)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            # A signal that comes just before the system call does not interrupt it: the next one does.
+            while not left.is_set():
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                left.wait(0.5)
 
+        left = threading.Event()
         interrupter = threading.Thread(target=interrupt, daemon=True)
         interrupter.start()
         try:
             result = self.call(method, *params)
         except KeyboardInterrupt:
+            left.set()
             interrupter.join()
         else:
             check(False, f"{self.name}: {method} returned {result!r:.80} while its answer was held back")
