@@ -1,4 +1,4 @@
-"""Runs what README.md and SPEC.md show in other languages, against a display:
+"""Runs what README.md and the specification show in other languages, against a display:
 
     python3 shown.py HOST:PORT
 
@@ -6,6 +6,7 @@ The Python clients are interrupted in the middle of calls, as by Ctrl-C or a not
 get its own answer. Between client and display stands a relay that holds answers back, so that it is certain where the signal
 comes. Needs the msgpack package, and Neovim. Ends with a sentence and a status that is not 0 at the first difference.
 """
+import json
 import os
 import re
 import signal
@@ -126,13 +127,18 @@ class Program:
                     print(f"shown.py: {self.name}: {method} did not wait in {line!r}", file=sys.stderr, flush=True)
                     os._exit(1)
                 time.sleep(0.001)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            # A signal that comes just before the system call does not interrupt it: the next one does.
+            while not left.is_set():
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                left.wait(0.5)
 
+        left = threading.Event()
         interrupter = threading.Thread(target=interrupt, daemon=True)
         interrupter.start()
         try:
             result = self.call(method, *params)
         except KeyboardInterrupt:
+            left.set()
             interrupter.join()
         else:
             check(False, f"{self.name}: {method} returned {result!r:.80} while its answer was held back")
@@ -193,16 +199,22 @@ def check_python(address):
     check_interrupted(program, relay)
     check_half_sent(program, relay)
 
-    first, second = [block for block in shown("protocol/SPEC.md", "python") if "xxhash" not in block]
+    first, second = shown("protocol/spec/quickstart.md", "python")
     lines = first.split("\n\n")[0].splitlines()
-    check(len(lines) == 12, f"SPEC.md says that its client has twelve lines, and it has {len(lines)}")
-    check('("localhost", 3729)' in first, "SPEC.md's client connects elsewhere than expected")
+    check(len(lines) == 12, f"quickstart.md says that its client has twelve lines, and it has {len(lines)}")
+    check('("localhost", 3729)' in first, "quickstart.md's client connects elsewhere than expected")
     relay = Relay(address)
-    program = Program("SPEC.md's twelve lines", first.replace('("localhost", 3729)', repr(relay.address)))
-    exec(compile(second, "SPEC.md", "exec"), program.names)
+    program = Program("quickstart.md's twelve lines", first.replace('("localhost", 3729)', repr(relay.address)))
+    exec(compile(second, "quickstart.md", "exec"), program.names)
     for x, y in (100, 100), (199, 100), (100, 199):
-        check(program.call("get_pixel", x, y) == RED, f"SPEC.md's Python did not draw ({x}, {y})")
+        check(program.call("get_pixel", x, y) == RED, f"quickstart.md's Python did not draw ({x}, {y})")
     check_interrupted(program, relay)
+    checked = {}
+    exec(next(block for block in shown("protocol/spec/checks.md", "python") if "zlib" in block), checked)
+    vector, = [vector for vector in json.loads(read("protocol/spec/vectors.json"))["vectors"]
+               if vector["name"] == "crc32-answer"]
+    message = bytes.fromhex(vector["bytes"])
+    check(checked["checked"](message[18:]) == message, "checks.md's Python makes another check")
 
 
 def check_lua(address):

@@ -12,7 +12,7 @@ pub mod pixelflut;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Door {
-    /// MessagePack-RPC, as SPEC.md describes it.
+    /// MessagePack-RPC, as `protocol/spec` describes it.
     Native,
     /// Pixelflut: see [`pixelflut`].
     Pixelflut,

@@ -66,7 +66,7 @@ fn conversation() -> (Vec<u8>, Vec<u8>) {
     (sent.concat(), answers.concat())
 }
 
-/// The SHA-256 of a red pixel and a black one: the same picture and the same bytes are in SPEC.md.
+/// The SHA-256 of a red pixel and a black one: the same picture and the same bytes are in the specification.
 const DIGEST: [u8; 32] = *b"\x21\x83\xb4\x74\x1d\xa9\x2e\x26\xb9\x22\x30\x11\xcb\xb8\x72\x6e\
     \xe0\xde\xac\x7f\x78\x30\x25\x75\x75\xf8\x77\x93\xab\x33\x32\x1b";
 

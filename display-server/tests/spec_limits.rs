@@ -1,13 +1,13 @@
-//! Tests that SPEC.md's tables of limits match the code.
+//! Tests that the specification's table of limits matches the code.
 
 use display_server::limits;
 
-const SPEC: &str = include_str!("../../protocol/SPEC.md");
+const LIMITS: &str = include_str!("../../protocol/spec/limits.md");
 
 /// The lines of a section, up to the next heading.
 fn section(heading: &str) -> impl Iterator<Item = &'static str> {
-    let mut lines = SPEC.lines();
-    assert!(lines.any(|line| line == heading), "SPEC.md has no {heading:?}");
+    let mut lines = LIMITS.lines();
+    assert!(lines.any(|line| line == heading), "limits.md has no {heading:?}");
     lines.take_while(|line| !line.starts_with('#'))
 }
 
@@ -76,7 +76,7 @@ fn the_table_of_limits_is_the_code_s() {
         ("answers and faults kept for a session", bytes(limits::SESSION_RESPONSES as u64)),
     ];
     let starts: Vec<_> = rows.iter().map(|(name, value)| format!("| {name} | {value} |")).collect();
-    let table = table("## Limits");
+    let table = table("# Limits");
     for (row, start) in table.iter().zip(&starts) {
         assert!(row.starts_with(start), "{row:?} is to start with {start:?}");
     }

@@ -94,7 +94,7 @@ fn run(mut tasks: Vec<Task>, choices: &mut Choices) {
     }
 }
 
-/// The answer to `hello`, as SPEC.md has it, of a display of 640x480 that grants so few calls.
+/// The answer to `hello`, as the specification has it, of a display of 640x480 that grants so few calls.
 fn welcome(calls: u8) -> Vec<u8> {
     let mut bytes =
         b"\x94\x01\x00\xc0\x87\xa7version\x01\xa5width\xcd\x02\x80\xa6height\xcd\x01\xe0".to_vec();

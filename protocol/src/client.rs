@@ -77,7 +77,7 @@ impl Connection {
         out.greet(greeting(hello));
         Connection {
             session: Session::new(hello),
-            receive: Receive::new(hello.checks),
+            receive: Receive::new(hello.agreed_checksum()),
             out,
             joining: Joining::default(),
             flight: Flight::default(),

@@ -1,5 +1,6 @@
 //! The handshake messages: `hello` and its answer, the welcome.
 
+use crate::codec::checksum::Checksum;
 use crate::limits;
 use crate::session::{Id, Resume, Standing};
 use crate::types::DisplayName;
@@ -20,6 +21,8 @@ pub const CONFIRM: &str = "confirm";
 pub const END: &str = "end";
 /// The notification with the checksum of the next message, in either direction: `[digest]`, its XXH3-64.
 pub const CHECK: &str = "check";
+/// The notification with the other checksum of the next message: `[digest]`, its CRC-32.
+pub const CRC32: &str = "crc32";
 
 /// The parameter of `hello`, a map. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,9 +69,13 @@ pub struct Hello {
     /// The display reports a request on this connection only when it is on the disk.
     #[serde(default, skip_serializing_if = "is_false")]
     pub durable: bool,
-    /// A [`CHECK`] goes before each message of this connection, of either side, this one included.
+    /// A check goes before each message of this connection, of either side, this one included. The name of the check in front of
+    /// this `hello` states its kind.
     #[serde(default, skip_serializing_if = "is_false")]
     pub checks: bool,
+    /// The kind of the checks that the client sends. It is not part of the map.
+    #[serde(skip)]
+    pub checksum: Checksum,
     /// The client answers the welcome with [`CONFIRM`] before it sends anything else: a copy of what it sends that arrives
     /// again later, on whatever connection, is never executed.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -109,6 +116,7 @@ impl Hello {
             accepts_loss: false,
             durable: false,
             checks: false,
+            checksum: Checksum::Xxh3,
             confirms: false,
         }
     }
@@ -139,6 +147,16 @@ impl Hello {
     /// Sets whether each message has a checksum, so that corruption in transit is detected.
     pub fn with_checks(self, checks: bool) -> Hello {
         Hello { checks, ..self }
+    }
+
+    /// Gives each message a checksum of this kind: see [`Hello::with_checks`].
+    pub fn with_checksum(self, checksum: Checksum) -> Hello {
+        Hello { checks: true, checksum, ..self }
+    }
+
+    /// Returns the kind of the check in front of each message, if each has one.
+    pub(crate) fn agreed_checksum(&self) -> Option<Checksum> {
+        self.checks.then_some(self.checksum)
     }
 
     /// Returns the session that is asked for, if one is.

@@ -53,7 +53,7 @@
 //! assert_eq!(client.done(), 1);
 //! ```
 //!
-//! - [`calls!`] is the interface description: one table from which requests, client methods and SPEC.md come.
+//! - [`calls!`] is the interface description: one table from which requests, client methods and the specification come.
 //! - [`client::Connection`] and [`server::Connection`] are the two state machines. Their methods come in four kinds,
 //!   in this order: getters, `handle_*` (input), commands, `poll_*` (output).
 //! - [`reconnect::Reconnect`] decides when a client connects, reconnects and gives up.
@@ -61,7 +61,7 @@
 //! - [`limits`] has every number, with its reason. [`Fault`] is what can be wrong.
 //! - [`trace`] makes a conversation readable: one line per message, from the bytes of either direction.
 //! - [`text`] makes what a peer chose safe to print.
-//! - SPEC.md, beside this crate's manifest, specifies the wire for clients in other languages.
+//! - `spec/`, beside this crate's manifest, specifies the wire for clients in other languages.
 
 pub mod client;
 mod codec;
@@ -77,9 +77,10 @@ pub mod text;
 pub mod trace;
 mod types;
 
+pub use codec::checksum::Checksum;
 pub use codec::scan::{Scan, ScanError};
 pub use fault::{Code, Fault, NAMED, Range};
-pub use hello::{ACK, CHECK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
+pub use hello::{ACK, CHECK, CONFIRM, CRC32, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 #[doc(hidden)]
 pub use sentence::sentence;
 pub use table::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Pixel, Pixels, Request, Split};

@@ -23,7 +23,7 @@ pub use resume::Resume;
 pub use standing::Standing;
 pub use table::{Claim, Sessions};
 
-use crate::codec::checksum;
+use crate::codec::checksum::{self, Checksum};
 use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::limits;
@@ -266,23 +266,23 @@ impl Session {
     }
 
     /// Writes the message that says what came of a request. Answers whether there is one.
-    pub(crate) fn write_response(&self, number: u64, is_checked: bool, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn write_response(&self, number: u64, checksum: Option<Checksum>, out: &mut Vec<u8>) -> bool {
         let Ok(at) = self.responses.binary_search_by_key(&number, |(number, _)| *number) else {
             return false;
         };
-        write_kept(&self.responses[at], is_checked, out);
+        write_kept(&self.responses[at], checksum, out);
         true
     }
 
     /// Writes the messages of all requests that are not acknowledged, in order.
-    pub(crate) fn write_responses(&self, is_checked: bool, out: &mut Vec<u8>) {
-        self.responses.iter().for_each(|kept| write_kept(kept, is_checked, out));
+    pub(crate) fn write_responses(&self, checksum: Option<Checksum>, out: &mut Vec<u8>) {
+        self.responses.iter().for_each(|kept| write_kept(kept, checksum, out));
     }
 }
 
 /// Writes a kept response, with a check if the connection has checks. Responses are kept without.
-fn write_kept((number, response): &(u64, Box<[u8]>), is_checked: bool, out: &mut Vec<u8>) {
-    checksum::write(out, is_checked, |out| {
+fn write_kept((number, response): &(u64, Box<[u8]>), checksum: Option<Checksum>, out: &mut Vec<u8>) {
+    checksum::write(out, checksum, |out| {
         if !response.is_empty() {
             return out.extend_from_slice(response);
         }

@@ -1,7 +1,7 @@
 //! The table of calls: the interface description from which everything else is generated.
 //!
 //! [`calls!`](crate::calls) passes its rows ([`rows`]) to a macro. Here they become [`Method`], [`Request`] and [`Call`]
-//! ([`generate`]). The client library generates its methods from the same rows, and a test compares SPEC.md with them. What a
+//! ([`generate`]). The client library generates its methods from the same rows, and a test compares the specification with them. What a
 //! call does and how it travels are columns of its row: see [`columns`].
 
 mod columns;

@@ -1,33 +1,12 @@
-//! Compares the tables of SPEC.md with the code, and its bytes with those that the state machines send.
+//! Compares the tables of the specification with the code, and its links with its files.
 
-mod common;
+#[path = "common/spec.rs"]
+mod files;
 
-use common::{Host, Raw, SIZE, World};
-use draw_protocol::session::{Id, Nonce};
-use draw_protocol::{
-    Code, Color, Fault, Hello, Method, Pixel, Pixels, Position, Request, Scan, client, limits, server,
-};
-use std::collections::BTreeMap;
-use xxhash_rust::xxh3::xxh3_64;
-
-const SPEC: &str = include_str!("../SPEC.md");
-
-/// The lines of a section, up to the next heading.
-fn section(heading: &str) -> impl Iterator<Item = &'static str> {
-    let mut lines = SPEC.lines();
-    assert!(lines.any(|line| line == heading), "SPEC.md has no {heading:?}");
-    lines.take_while(|line| !line.starts_with('#'))
-}
-
-/// The rows of the table in a section, without its head.
-fn table(heading: &str) -> Vec<&'static str> {
-    section(heading).filter(|line| line.starts_with('|')).skip(2).collect()
-}
-
-fn first_cells(heading: &str) -> Vec<&'static str> {
-    let cell = |row: &'static str| row.split('|').nth(1).unwrap_or_default().trim().trim_matches('`');
-    table(heading).into_iter().map(cell).collect()
-}
+use draw_protocol::{Code, Method, limits};
+use files::{FILES, file, first_cells, prose, section, table};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 #[test]
 fn the_table_of_methods_is_the_code_s() {
@@ -53,18 +32,21 @@ fn the_table_of_methods_is_the_code_s() {
             format!("| `{}` | {parameters} | {answer} | {} |", method.name(), method.about().trim())
         })
         .collect();
-    assert_eq!(table("## Methods").join("\n"), rows.join("\n"));
+    assert_eq!(table("calls.md", "## Methods").join("\n"), rows.join("\n"));
     let drawing = Method::ALL.iter().take_while(|method| method.draws()).count();
     assert_eq!(drawing, Method::ALL.iter().filter(|method| method.draws()).count(), "they come first");
     let first =
         ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"][drawing];
     let wanted = format!("The first {first} are **drawing calls**, the others are **questions**.");
-    assert!(section("## Methods").any(|line| line.starts_with(&wanted)), "SPEC.md does not say: {wanted}");
+    assert!(
+        section("calls.md", "## Methods").any(|line| line.starts_with(&wanted)),
+        "calls.md does not say: {wanted}"
+    );
 }
 
 #[test]
 fn the_table_of_types_has_every_type_of_a_parameter() {
-    let types = first_cells("### Types");
+    let types = first_cells("calls.md", "## Types");
     for (name, kind) in Method::ALL.iter().flat_map(|method| method.parameters()) {
         assert!(types.contains(kind), "{name}: {kind} is not in {types:?}");
     }
@@ -74,7 +56,7 @@ fn the_table_of_types_has_every_type_of_a_parameter() {
 fn the_table_of_fault_codes_is_the_code_s() {
     let starts: Vec<_> =
         Code::ALL.iter().map(|(code, meaning)| format!("| `{code}` | {} |", meaning.trim())).collect();
-    let table = table("### Codes");
+    let table = table("codes.md", "## Codes");
     let start = |row: &&'static str| row.match_indices(" |").nth(1).map_or(*row, |(end, _)| &row[..end + 2]);
     assert_eq!(table.iter().map(start).collect::<Vec<_>>().join("\n"), starts.join("\n"));
     for row in table {
@@ -90,7 +72,7 @@ fn the_table_of_fault_codes_is_the_code_s() {
 #[test]
 fn the_numbers_of_the_rules_for_clients_are_the_code_s() {
     let kib = |bytes: usize| format!("{} KiB", bytes >> 10);
-    let credit = section("### Credit").collect::<Vec<_>>().join(" ");
+    let credit = prose("hello.md", "## Credit");
     for number in [
         format!("Begin with 1,000 requests or {} unanswered", kib(limits::WINDOW_FIRST)),
         format!("begins with {}", kib(limits::WINDOW_FIRST)),
@@ -100,433 +82,106 @@ fn the_numbers_of_the_rules_for_clients_are_the_code_s() {
         format!("of it and {} ms", limits::WINDOW_SLACK_DURABLE.as_millis()),
         format!("Every {} s", limits::WINDOW_PERIOD.as_secs()),
     ] {
-        assert!(credit.split_whitespace().collect::<Vec<_>>().join(" ").contains(&number), "{number}");
+        assert!(credit.contains(&number), "{number}");
     }
-    assert_eq!(limits::GREETINGS, 4, "SPEC.md says four times");
-    assert_eq!(limits::RECONNECT.as_secs(), 30, "SPEC.md says for how long a client tries to come back");
+    assert!(prose("checks.md", "## Agreement").contains("fails in this way four times"));
+    assert_eq!(limits::GREETINGS, 4);
+    let times = prose("hello.md", "## Reconnecting");
+    assert!(times.contains(&format!("{} s in total", limits::RECONNECT.as_secs())), "{times}");
 }
 
-#[test]
-fn the_tables_of_keys_are_what_is_sent() {
-    type Keys = BTreeMap<String, serde::de::IgnoredAny>;
-    let sorted = |heading| {
-        let mut cells = first_cells(heading);
-        cells.sort_unstable();
-        cells
-    };
-    // One that comes back says everything there is to say.
-    let (session, instance) = (Id([1; 16]), Id([2; 16]));
-    let mut hello = Hello::new("demo").with_session(session);
-    (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
-    (hello.attempt, hello.born, hello.drew, hello.durable, hello.checks) = (2, 1, Some(0), true, true);
-    hello.incarnation = Some(NONCES[0].get());
-    hello.display = Some("main".into());
-    let hello = client::Connection::new(&hello).poll_transmit().to_vec();
-    let hello = bare(&hello);
-    let (_, _, _, (keys,)): (u8, u32, String, (Keys,)) = rmp_serde::from_slice(&hello).unwrap();
-    assert_eq!(sorted("### What the client says"), keys.keys().collect::<Vec<_>>());
-    let mut config = common::config(SIZE);
-    (config.instance, config.nonce) = (Some((instance, 1)), Some(NONCES[0]));
-    let welcome = bare(&Host::with(config).ask(&[check(&hello), hello.clone()].concat()));
-    let (_, _, _, keys): (u8, u32, Option<()>, Keys) = rmp_serde::from_slice(&welcome).unwrap();
-    assert_eq!(sorted("### What the display answers"), keys.keys().collect::<Vec<_>>());
+/// Returns the anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-#[test]
-fn drew_is_the_last_drawing_call_that_succeeded_or_was_out_of_bounds() {
-    let mut world = World::in_session(config());
-    sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
-    sent_apart(&mut world, &Request::DrawPixel { x: 700, y: 2, color: RED });
-    sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
-    world.round();
-    sent_apart(&mut world, &Request::Clear { color: RED });
-    let refused = Fault::new(Code::NoSpace, "the disk is full").to_response(4);
-    world.hear_from_server(&refused);
-    assert_eq!(world.client.applied(), 4);
-    world.client.handle_disconnected(Vec::new());
-    world.client.reconnect(false);
-    let (_, _, _, (asked,)): (u8, u32, String, (Hello,)) =
-        rmp_serde::from_slice(world.client.poll_transmit()).unwrap();
-    assert_eq!((asked.drew, asked.ack, asked.next), (Some(2), 4, 5));
-}
-
-/// The blocks of bytes in SPEC.md, by name. Every fenced block of hex must have one.
-fn blocks() -> BTreeMap<&'static str, Vec<u8>> {
-    let mut blocks = BTreeMap::new();
-    let (mut name, mut lines) = (None, SPEC.lines());
-    while let Some(line) = lines.next() {
-        if let Some(after) = line.strip_prefix("<!-- bytes: ") {
-            name = after.strip_suffix(" -->");
-        } else if line == "```hex" {
-            let name = name.take().unwrap_or_else(|| panic!("a block of hex has no name"));
-            let bytes = lines
-                .by_ref()
-                .take_while(|line| *line != "```")
-                .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace())
-                .map(|byte| u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("{name}: {byte}")))
-                .collect();
-            assert!(blocks.insert(name, bytes).is_none(), "two blocks are named {name}");
-        } else if let Some(name) = name {
-            assert_eq!(line, "", "{name} is not followed by a block of hex");
-        }
-    }
-    assert_eq!(name, None, "a name without a block");
-    blocks
-}
-
-const RED: Color = Color::RED;
-const AMOUNTS: [Pixel; 2] = [Pixel::adding(1, 2, 1), Pixel::adding(640, 3, 256)];
-const PIXELS: [Pixel; 2] = [Pixel::new(1, 2, RED), Pixel::new(640, 3, Color::BLUE)];
-
-/// The request that a client sends first, after its greeting.
-fn request(request: &Request<'_>) -> Vec<u8> {
-    let mut world = World::new(SIZE);
-    world.call(request);
-    world.client.poll_transmit().to_vec()
-}
-
-/// The display of SPEC.md's bytes.
-fn config() -> server::Config {
-    let instance = Some((Id(*b"\xd1the display\x00\x00\x00\x01"), 1));
-    server::Config { instance, has_journal: false, ..common::config(SIZE) }
-}
-
-/// A display where something was drawn and a pointer was seen.
-fn host() -> Host {
-    let mut host = Host::with(config());
-    host.display.pixels[2 * 640 + 1] = RED;
-    host.display.mouse = Some(Position { x: 320, y: 240 });
-    host
-}
-
-/// What a server of two displays says to this `hello`.
-fn of_two(hello: &[u8]) -> Vec<u8> {
-    let (now, mut input) = (std::time::Instant::now(), hello);
-    let mut server = server::Connection::open(limits::MESSAGE, now);
-    let server::Step::Greet(greeting) = server.handle_input(&mut input, now) else { panic!("it is a hello") };
-    let chosen = match greeting.display {
-        Some("plots") => Ok(server::Config {
-            display: "plots".parse().expect("a name"),
-            size: draw_protocol::Size { width: 64, height: 48 },
-            instance: Some((Id(*b"\xd1the display\x00\x00\x00\x02"), 1)),
-            ..config()
-        }),
-        other => Err(Fault::unknown_display(other.unwrap_or_default(), ["main", "plots"])),
-    };
-    server.choose(chosen);
-    assert!(matches!(server.handle_input(&mut input, now), server::Step::Continue));
-    server.poll_transmit(now).to_vec()
-}
-
-/// Every message that a machine sends, by its name in SPEC.md.
-fn sent() -> BTreeMap<&'static str, Vec<u8>> {
-    let rgba = [255, 0, 0, 255, 0, 0, 255, 255];
-    let pixels = Pixels::from(&PIXELS[..]);
-    let draw_pixel = request(&Request::DrawPixel { x: 1, y: 2, color: RED });
-    let get_pixel = request(&Request::GetPixel { x: 1, y: 2 });
-    let get_image = request(&Request::GetImage { x: 1, y: 2, width: 2, height: 1 });
-    let get_digest = request(&Request::GetDigest { x: 1, y: 2, width: 2, height: 1 });
-    let get_size = request(&Request::GetSize {});
-    let get_mouse = request(&Request::GetMouse {});
-    let sync = request(&Request::Sync {});
-    let sync_durable = request(&Request::SyncDurable {});
-    let draw_pixels = request(&Request::DrawPixels { pixels });
-    let hello = client::Connection::new(&Hello::new("demo")).poll_transmit().to_vec();
-    let durable = Hello::new("demo").with_durability(true);
-    let durable = client::Connection::new(&durable).poll_transmit().to_vec();
-    let [named, unknown] = ["plots", "chart"].map(|name| {
-        client::Connection::new(&Hello::new("demo").with_display(name.parse().ok())).poll_transmit().to_vec()
+/// Returns the headings of a file as anchors.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut is_code = false;
+    let headings = text.lines().filter(|line| {
+        is_code ^= line.starts_with("```");
+        !is_code && line.starts_with('#')
     });
-    let version_9 = Raw::request(0, "hello").bytes(&[0x91, 0x81]).str("version").uint(9).0;
-    let fill_rect = request(&Request::FillRect { x: -5, y: 10, width: 300, height: 20, color: RED });
-    let outside = request(&Request::DrawPixel { x: 700, y: 10, color: RED });
-    let mut ends = Host::new(SIZE).greeted();
-    ends.server.close(Fault::new(Code::ShuttingDown, "the display ends"));
-    let mut draws = World::new(SIZE);
-    (0..3).for_each(|x| sent_apart(&mut draws, &Request::DrawPixel { x, y: 0, color: RED }));
-    (draws.to_server, draws.to_client) = (vec![], vec![]);
-    draws.round();
-    BTreeMap::from([
-        ("pixel", PIXELS[0].to_bytes().to_vec()),
-        ("fill_rect-request", fill_rect.clone()),
-        ("put_image-request", request(&Request::PutImage { x: 1, y: 2, width: 2, height: 1, rgba: &rgba })),
-        ("add_pixel-request", request(&Request::AddPixel { x: 1, y: 2, amount: 1 })),
-        ("add_pixels-request", request(&Request::AddPixels { pixels: Pixels::from(&AMOUNTS[..]) })),
-        ("clear-request", request(&Request::Clear { color: Color::WHITE })),
-        ("done-response", host().ask(&draw_pixel)),
-        ("get_pixel-response", host().ask(&get_pixel)),
-        ("get_image-response", host().ask(&get_image)),
-        ("get_digest-response", host().ask(&get_digest)),
-        ("get_size-response", host().ask(&get_size)),
-        ("get_mouse-response", host().ask(&get_mouse)),
-        ("get_mouse-unseen-response", Host::new(SIZE).ask(&get_mouse)),
-        ("sync-response", host().ask(&sync)),
-        ("plain-fault", host().ask(&outside)),
-        ("draw_pixel-outside-request", outside),
-        ("fill_rect-fault", host().ask(&fill_rect)),
-        ("structured-fault", host().greeted().ask(&draw_pixels)),
-        ("hello-request", hello.clone()),
-        ("hello-response", host().ask(&hello)),
-        ("hello-display-response", of_two(&named)),
-        ("hello-display", named),
-        ("hello-display-refused", of_two(&unknown)),
-        ("hello-display-unknown", unknown),
-        ("hello-refused", host().ask(&version_9)),
-        ("hello-version-9", version_9),
-        ("hello-durable-refused", host().ask(&durable)),
-        ("hello-durable", durable),
-        ("progress-requests", draws.to_server),
-        ("progress", draws.to_client),
-        ("goodbye", ends.say()),
-        ("draw_pixel-request", draw_pixel),
-        ("draw_pixels-request", draw_pixels),
-        ("get_pixel-request", get_pixel),
-        ("get_image-request", get_image),
-        ("get_digest-request", get_digest),
-        ("get_size-request", get_size),
-        ("get_mouse-request", get_mouse),
-        ("sync-request", sync),
-        ("sync_durable-request", sync_durable),
-    ])
+    headings.map(anchor).collect()
 }
 
-/// Makes a call that travels with no other.
-fn sent_apart(world: &mut World, request: &Request<'_>) {
-    world.call(request);
-    world.client.poll_transmit();
-}
-
-/// Those of the first connection and of the second.
-const NONCES: [Nonce; 2] = [Nonce::new(0x0001_2345_6789_abcd), Nonce::new(0x000f_edcb_a987_6543)];
-
-/// A session that loses its connection after three requests, of which only the first was heard to be done.
-fn session() -> BTreeMap<&'static str, Vec<u8>> {
-    let [first, second] = NONCES.map(|nonce| server::Config { nonce: Some(nonce), ..config() });
-    let hello = Hello::new("demo").with_session(Id(*b"\x5ea session\x00\x00\x00\x00\x00\x01"));
-    let mut world = World::with(first);
-    world.client = client::Connection::new(&hello);
-    let mut world = world.greeted();
-    let (hello, welcome) = (world.to_server.clone(), world.to_client.clone());
-    world.to_server.clear();
-    world.up(&mut common::uncut);
-    let confirm = world.to_server.clone();
-    sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
-    world.to_client.clear();
-    world.round();
-    let (carried, progress) = (world.to_server.clone(), world.to_client.clone());
-    sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
-    sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
-    world.to_server.clear();
-    world.up(&mut common::uncut);
-    let requests = world.to_server.clone();
-    // What the display says to that is lost with the connection.
-    let (_, session) = world.host.server.take_session().expect("it has one");
-    let mut found = Some(session);
-    world.client.handle_disconnected(Vec::new());
-    world.client.reconnect(false);
-    let again = world.client.poll_transmit().to_vec();
-    world.host.server = server::Connection::new(second.clone(), world.host.now);
-    let step = world.host.server.handle_input(&mut &again[..], world.host.now);
-    assert!(matches!(step, server::Step::Resume(_)));
-    world.host.server.resume(&mut found);
-    world.client.handle_transmitted(again.len());
-    let resumed = world.host.say();
-    world.hear_from_server(&resumed);
-    assert_eq!((world.client.done(), world.host.display.pixel(1, 2)), (3, Some(Color::BLACK)));
-    world.to_server.clear();
-    world.up(&mut common::uncut);
-    let confirm_again = std::mem::take(&mut world.to_server);
-    // When the session is long gone, what the first connection carried arrives once more.
-    let mut late = Host::with(second);
-    assert!(late.ask(&hello).starts_with(b"\x94\x01\x00\xc0"));
-    let unconfirmed = late.ask(&carried);
-    assert_eq!(late.server.stats().executed, 0);
-    for _ in 0..limits::ACK_CALLS {
-        sent_apart(&mut world, &Request::Clear { color: Color::BLACK });
-        world.round();
-    }
-    let (_, ack) =
-        world.to_server.split_at(world.to_server.windows(3).position(|w| w == b"ack").expect("one") - 3);
-    let ack = ack[..10].to_vec();
-    world.to_server.clear();
-    world.client.end_session();
-    world.round();
-    BTreeMap::from([
-        ("session-hello", hello),
-        ("session-welcome", welcome),
-        ("confirm", confirm),
-        ("session-progress", progress),
-        ("session-requests", requests),
-        ("session-hello-again", again),
-        ("session-resumed", resumed),
-        ("confirm-again", confirm_again),
-        ("unconfirmed", unconfirmed),
-        ("ack", ack),
-        ("end", world.to_server),
-    ])
-}
-
-/// The example at the end: what each side sends, turn by turn.
-fn example() -> BTreeMap<&'static str, Vec<u8>> {
-    let mut world = World::with(config());
-    let turns = [
-        ("example-1-client", "example-1-display", vec![]),
-        (
-            "example-2-client",
-            "example-2-display",
-            vec![
-                Request::DrawPixel { x: 1, y: 2, color: RED },
-                Request::DrawPixel { x: 700, y: 10, color: RED },
-                Request::GetPixel { x: 1, y: 2 },
-            ],
-        ),
-        (
-            "example-3-client",
-            "example-3-display",
-            vec![
-                Request::DrawPixels { pixels: Pixels::from(&PIXELS[..1]) },
-                Request::Sync {},
-                Request::Clear { color: Color::BLACK },
-            ],
-        ),
-    ];
-    let mut said = BTreeMap::new();
-    for (client, display, requests) in turns {
-        (world.to_server, world.to_client) = (vec![], vec![]);
-        requests.iter().for_each(|request| sent_apart(&mut world, request));
-        world.round();
-        said.insert(client, world.to_server.clone());
-        said.insert(display, world.to_client.clone());
-    }
-    assert_eq!(world.client.done(), 6, "the client has understood all of it");
-    said
-}
-
-/// The check of a message, as SPEC.md describes it.
-fn check(message: &[u8]) -> Vec<u8> {
-    [&b"\x93\x02\xa5check\x91\xcf"[..], &xxh3_64(message).to_be_bytes()].concat()
-}
-
-/// Where the first of these messages ends.
-fn end(bytes: &[u8]) -> usize {
-    Scan::default().run(bytes, limits::MESSAGE).ok().flatten().expect("a whole message")
-}
-
-/// These messages without their checks: each has one, and it is right.
-fn bare(mut bytes: &[u8]) -> Vec<u8> {
-    let mut messages = Vec::new();
-    while !bytes.is_empty() {
-        let (before, after) = bytes.split_at(check(&[]).len());
-        let (message, rest) = after.split_at(end(after));
-        assert_eq!(before, check(message));
-        messages.extend_from_slice(message);
-        bytes = rest;
-    }
-    messages
-}
-
-/// A client and a display that agree on checks, until a bit of a request is altered on its way.
-fn checks() -> BTreeMap<&'static str, Vec<u8>> {
-    let mut world = World::with(config());
-    world.client = client::Connection::new(&Hello::new("demo").with_checks(true));
-    let mut world = world.greeted();
-    let (hello, welcome) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
-    sent_apart(&mut world, &Request::DrawPixel { x: 1, y: 2, color: RED });
-    sent_apart(&mut world, &Request::GetPixel { x: 1, y: 2 });
-    world.round();
-    let (requests, answers) = (std::mem::take(&mut world.to_server), std::mem::take(&mut world.to_client));
-    world.call(&Request::Clear { color: Color::BLACK });
-    let mut altered = world.client.poll_transmit().to_vec();
-    *altered.last_mut().expect("a request") ^= 1;
-    let goodbye = world.host.ask(&altered);
-    assert_eq!(world.host.display.pixel(1, 2), Some(RED), "it was not executed");
-    // What is said without checks is the same without them, but for what asks for them.
-    assert_eq!(
-        (bare(&welcome), bare(&answers)),
-        (sent()["hello-response"].clone(), {
-            let mut plain = World::new(SIZE);
-            sent_apart(&mut plain, &Request::DrawPixel { x: 1, y: 2, color: RED });
-            sent_apart(&mut plain, &Request::GetPixel { x: 1, y: 2 });
-            plain.to_client.clear();
-            plain.round();
-            plain.to_client
-        })
-    );
-    BTreeMap::from([
-        ("checks-hello", hello),
-        ("checks-welcome", welcome),
-        ("checks-requests", requests),
-        ("checks-answer", answers),
-        ("checks-altered", altered),
-        ("checks-goodbye", goodbye),
-    ])
+/// Returns the targets of the links in a text.
+fn targets(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
 
 #[test]
-fn every_check_that_is_shown_is_that_of_the_message_behind_it() {
-    let blocks = blocks();
-    let with_checks = checks();
-    for name in with_checks.keys() {
-        if *name == "checks-altered" {
-            let mut sent = blocks[name].clone();
-            *sent.last_mut().expect("a message") ^= 1;
-            assert!(!bare(&sent).is_empty(), "its check is that of what was sent");
-        } else {
-            assert!(!bare(&blocks[name]).is_empty());
+fn every_link_leads_to_a_file_and_a_heading() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
+    let root = directory.join("../..");
+    let mut count = 0;
+    let outside = ["README.md", "ARCHITECTURE.md"].map(|name| {
+        let text = std::fs::read_to_string(root.join(name)).expect("a document of the repository");
+        (name, text)
+    });
+    let own = FILES.map(|(name, text)| (name, text.to_owned(), ""));
+    let others = outside.map(|(name, text)| (name, text, "protocol/spec/"));
+    for (name, text, prefix) in own.into_iter().chain(others) {
+        for target in targets(&text).filter(|target| !target.starts_with("http")) {
+            let Some(target) = target.strip_prefix(prefix) else { continue };
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if path.is_empty() { name } else { path };
+            assert!(directory.join(path).exists(), "{name}: {target}: there is no {path}");
+            if !heading.is_empty() {
+                assert!(
+                    anchors(file(path)).contains(heading),
+                    "{name}: {target}: {path} has no such heading"
+                );
+            }
+            count += 1;
         }
     }
-    // And a client that makes its own is understood.
-    let mut host = host();
-    let requests = bare(&blocks["checks-requests"]);
-    let (draws, asks) = requests.split_at(end(&requests));
-    let all =
-        [&bare(&blocks["checks-hello"]), draws, asks].map(|message| [&check(message), message].concat());
-    let said = host.ask(&all.concat());
-    assert_eq!(said, [&blocks["checks-welcome"][..], &blocks["checks-answer"]].concat());
+    assert!(count > 80, "{count} links");
 }
 
-/// Requests that are written differently and mean the same, and whether they are answered.
-const SAME: [(&str, &str, bool); 4] = [
-    ("draw_pixels-array-request", "draw_pixels-request", true),
-    ("draw_pixels-str-request", "draw_pixels-request", true),
-    ("draw_pixel-float-request", "draw_pixel-request", true),
-    ("draw_pixel-notification", "draw_pixel-request", false),
-];
-
-/// What only a client says that has made four thousand million requests, and what it is told: the tests of the display play it.
-const LATE: [&str; 5] =
-    ["expired-hello", "expired-welcome", "expired-requests", "expired-progress", "expired-ack"];
+#[test]
+fn every_file_of_the_specification_is_in_its_contents() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec");
+    let contents = section("README.md", "## Contents").collect::<Vec<_>>().join("\n");
+    let files = std::fs::read_dir(directory).expect("the directory");
+    for name in files.map(|file| file.expect("a file").file_name().into_string().expect("a name")) {
+        let is_read = FILES.iter().any(|(own, _)| *own == name) || name == "vectors.json";
+        assert!(is_read, "{name} is not among the files that the tests read");
+        assert!(name == "README.md" || contents.contains(&format!("[{name}]({name})")), "{name}");
+    }
+}
 
 #[test]
-fn every_block_of_bytes_is_what_the_machines_send_or_accept() {
-    let mut blocks = blocks();
-    for name in LATE {
-        assert!(blocks.remove(name).is_some(), "SPEC.md does not show {name}");
-    }
-    for (name, same, is_answered) in SAME {
-        let block = blocks.remove(name).unwrap_or_else(|| panic!("SPEC.md does not show {name}"));
-        let (mut one, mut other) = (Host::new(SIZE), Host::new(SIZE));
-        let (answer, wanted) = (one.ask(&block), other.ask(&blocks[same]));
-        assert_ne!(block, blocks[same], "{name} is to be written differently");
-        assert_eq!(one.server.stats().executed, 1, "{name}");
-        assert!(one.display == other.display, "{name} draws something else than {same}");
-        assert_eq!(answer, if is_answered { wanted } else { vec![] }, "{name}");
-    }
-    let mut sent = sent();
-    sent.extend(session());
-    sent.extend(example());
-    sent.extend(checks());
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
-    let shown = |all: &BTreeMap<&str, Vec<u8>>| -> Vec<String> {
-        all.iter().map(|(name, bytes)| format!("{name}: {}", hex(bytes))).collect()
+fn the_quickstart_is_short_and_its_bytes_and_calls_are_those_of_the_other_pages() {
+    let text = file("quickstart.md");
+    assert!(text.lines().count() <= 120, "{} lines", text.lines().count());
+    let shown = text.split("```text\n").nth(1).and_then(|rest| rest.split("\n```").next()).expect("bytes");
+    let blocks = files::blocks();
+    let hex = |name: &str| {
+        blocks[name].bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(shown(&blocks).join("\n"), shown(&sent).join("\n"));
+    let [request, response] = ["draw_pixel-request", "done-response"].map(hex);
+    assert_eq!(shown, format!("{request}\n{response}"));
+    for row in text.lines().filter(|line| line.starts_with("| `draw_") || line.starts_with("| `get_")) {
+        let name = row.split('`').nth(1).expect("a name");
+        assert!(Method::ALL.iter().any(|method| method.name() == name), "{row}");
+    }
+    assert!(text.contains(&limits::PORT.to_string()));
+    let codes: Vec<_> = first_cells("codes.md", "## Codes");
+    let errors = text.lines().skip_while(|line| !line.starts_with("**Errors.**"));
+    for row in errors.filter(|line| line.starts_with("| `")) {
+        let cell = row.split('|').nth(1).unwrap_or_default();
+        for code in cell.split('`').skip(1).step_by(2) {
+            assert!(codes.contains(&code), "{code}");
+        }
+    }
 }
 
 #[test]
-fn every_method_has_its_request_shown() {
-    let blocks = blocks();
-    for method in Method::ALL {
-        assert!(blocks.contains_key(format!("{}-request", method.name()).as_str()), "{method:?}");
-    }
+fn the_pseudo_code_of_a_session_has_forty_lines_at_most() {
+    let lines = section("sessions.md", "## Pseudo-code").skip_while(|line| *line != "```text").skip(1);
+    let lines = lines.take_while(|line| *line != "```").filter(|line| !line.is_empty()).count();
+    assert!((20..=40).contains(&lines), "{lines}");
 }

@@ -6,17 +6,20 @@ use common::{SIZE, World, pieces};
 use draw_protocol::client::Connection;
 use draw_protocol::session::Id;
 use draw_protocol::trace::{Direction, Entry, Said, Tracer};
-use draw_protocol::{Color, Hello, Request, server};
+use draw_protocol::{Checksum, Color, Hello, Request, server};
 use std::time::Instant;
 
 use Direction::{ToClient, ToDisplay};
 
+const KINDS: [Checksum; 2] = [Checksum::Xxh3, Checksum::Crc32];
+
 type Passed = Vec<(Direction, Vec<u8>)>;
 
 /// A greeting, then some calls, of which one fails.
-fn conversation(checks: bool) -> Passed {
+fn conversation(checksum: Option<Checksum>) -> Passed {
     let mut world = World::silent(SIZE);
-    world.client = Connection::new(&Hello::new("demo").with_checks(checks));
+    let hello = Hello::new("demo");
+    world.client = Connection::new(&checksum.map_or(hello.clone(), |kind| hello.with_checksum(kind)));
     let (image, mut passed) = (vec![9; 300 * 30 * 4], Passed::new());
     let clear = Request::Clear { color: Color::WHITE };
     let steps = [
@@ -54,7 +57,11 @@ fn lines(entries: &[Entry]) -> Vec<String> {
 
 #[test]
 fn checks_are_no_lines_of_their_own_wherever_the_bytes_are_cut() {
-    let (plain, checked) = (conversation(false), conversation(true));
+    KINDS.into_iter().for_each(are_no_lines);
+}
+
+fn are_no_lines(kind: Checksum) {
+    let (plain, checked) = (conversation(None), conversation(Some(kind)));
     let (_, wanted) = trace(&plain, common::uncut);
     let hello = "-> 0 hello({version: 1, client: \"demo\", checks: true})";
     for most in [1, 2, 5, 17, 18, 19, 100, usize::MAX] {
@@ -69,7 +76,11 @@ fn checks_are_no_lines_of_their_own_wherever_the_bytes_are_cut() {
     let (_, entries) = trace(&checked, common::uncut);
     let full = entries[3].full().to_string();
     let shown: Vec<_> = full.lines().skip(1).map(str::trim).collect();
-    assert!(shown[0].starts_with("93 02 a5 63 68 65 63 6b 91 cf ") && shown[0].len() == 18 * 3 - 1, "{full}");
+    let name = kind.name().bytes().map(|byte| format!("{byte:02x} ")).collect::<String>();
+    assert!(
+        shown[0].starts_with(&format!("93 02 a5 {name}91 cf ")) && shown[0].len() == 18 * 3 - 1,
+        "{full}"
+    );
     assert!(shown[1].starts_with("94 00 02 a9 70 75 74 5f"), "{full}");
     assert_eq!(shown.last(), Some(&"and 35767 bytes more"), "{full}");
 }
@@ -118,8 +129,13 @@ fn a_session_that_goes_on_is_understood_from_its_first_request_on() {
 
 #[test]
 fn a_message_that_was_altered_is_told_and_nothing_behind_it() {
+    KINDS.into_iter().for_each(is_told);
+}
+
+fn is_told(kind: Checksum) {
     let wrong = "altered on its way: it is not what its check says; what follows is not traced";
-    let (checked, honest) = (conversation(true), lines(&trace(&conversation(true), common::uncut).1));
+    let checked = conversation(Some(kind));
+    let honest = lines(&trace(&checked, common::uncut).1);
     // In the image that is sent, and in the one that is answered; then the other direction goes on.
     for (at, bit) in [(2, 20_000), (7, 20_000), (0, 30 * 8)] {
         let mut passed = checked.clone();

@@ -1,4 +1,4 @@
-//! The native protocol: MessagePack-RPC, as SPEC.md describes it.
+//! The native protocol: MessagePack-RPC, as `protocol/spec` describes it.
 //!
 //! Each connection is a task, which carries bytes between a stream and the protocol's state machine
 //! ([`server::Connection`]), and executes the requests that the machine decodes.

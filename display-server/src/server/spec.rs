@@ -1,8 +1,9 @@
-//! Plays the conversations of SPEC.md against this server, whose bytes must be exactly those of SPEC.md.
+//! Plays the conversations of the specification against this server, whose bytes must be exactly those of `bytes.md`.
 
 mod codes;
 mod read;
 mod refusals;
+mod vectors;
 
 use super::{Server, ServerOptions, Slot};
 use crate::Journal;
@@ -26,7 +27,7 @@ use tokio::task::JoinHandle;
 /// Long enough for the slowest machine; nothing waits for it unless the test fails.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The display of SPEC.md's bytes.
+/// The display of the specification's bytes.
 const SIZE: Size = Size { width: 640, height: 480 };
 const INSTANCE: Id = Id(*b"\xd1the display\x00\x00\x00\x01");
 
@@ -44,7 +45,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
 }
 
-/// The display of SPEC.md's bytes, served.
+/// The display of the specification's bytes, served.
 struct Scene {
     server: Server,
     /// The directory of its journal, if it has one.
@@ -86,7 +87,7 @@ impl Scene {
             server
                 .serve_with(
                     crate::transport::peer_state::unprobed(theirs),
-                    "SPEC.md",
+                    "bytes.md",
                     machine,
                     &slot,
                     stopped,
@@ -168,11 +169,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x} ")).collect()
 }
 
-/// Plays one conversation. Returns what the display said otherwise than SPEC.md shows.
+/// Plays one conversation. Returns what the display said otherwise than bytes.md shows.
 async fn play(line: &str, steps: &[Step], blocks: &[Block]) -> Vec<String> {
     let block = |name: &str| {
         let block = blocks.iter().find(|block| block.name == name);
-        block.unwrap_or_else(|| panic!("{line}: SPEC.md has no block {name}"))
+        block.unwrap_or_else(|| panic!("{line}: bytes.md has no block {name}"))
     };
     let scene = Scene::new(steps.contains(&Step::Event("the display keeps a journal")));
     let display = scene.server.display().clone();
@@ -188,7 +189,7 @@ async fn play(line: &str, steps: &[Step], blocks: &[Block]) -> Vec<String> {
                 if said != *due {
                     // Whatever else it said belongs to it.
                     let said = [said, client.rest().await].concat();
-                    wrong.push(format!("{name}\n  SPEC.md {}\n  display {}", hex(due), hex(&said)));
+                    wrong.push(format!("{name}\n  bytes.md {}\n  display  {}", hex(due), hex(&said)));
                     return wrong;
                 }
             }
@@ -239,7 +240,7 @@ async fn the_display_says_the_bytes_of_the_specification() {
         wrong.extend(play(line, steps, &blocks).await);
     }
     let wrong: Vec<_> = wrong.into_iter().collect();
-    assert!(wrong.is_empty(), "the display says something else than SPEC.md shows:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "the display says something else than bytes.md shows:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 impl Connection {
     /// Returns whether each message of either side has a check in front: see [`Hello::checks`](crate::Hello::checks).
     pub fn is_checked(&self) -> bool {
-        self.session.hello.checks
+        self.session.checksum.is_some()
     }
 
     /// Returns that what came is not believed, and that another connection may be better.
@@ -43,7 +43,7 @@ impl Connection {
     /// Notes that a message is whole, or that all that came was taken.
     #[inline]
     pub(super) fn note_message(&mut self, is_whole: bool, now: Instant) {
-        if self.session.hello.checks {
+        if self.session.checksum.is_some() {
             self.receive.message_began = if is_whole || self.receive.decoder.len() == 0 {
                 None
             } else {

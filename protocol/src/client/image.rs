@@ -106,8 +106,9 @@ impl Connection {
     /// Returns how much is best read at once while there is no [`Connection::body`]: little where a band of an image comes
     /// next, whose bytes would have to be copied if they were read with its head.
     pub fn read_length(&self) -> usize {
-        let is_next =
-            self.calls.image.band.is_none() && self.receive.decoder.len() == 0 && !self.session.hello.checks;
+        let is_next = self.calls.image.band.is_none()
+            && self.receive.decoder.len() == 0
+            && self.session.checksum.is_none();
         match self.flight.first() {
             Some(InFlight { load: Load::Part(part), .. })
                 if is_next && part.call.method() == Method::GetImage && part.pixels >= WORTH_A_READ =>
@@ -129,7 +130,7 @@ impl Connection {
             return false;
         };
         // With checks a message is not believed before all of it is there.
-        if self.session.hello.checks || self.receive.decoder.len() > 0 || !self.out.is_open() {
+        if self.session.checksum.is_some() || self.receive.decoder.len() > 0 || !self.out.is_open() {
             return false;
         }
         let Some(Message::Response { msgid, mut rest }) = Head::read(input).message() else { return false };

@@ -10,7 +10,7 @@ use super::image::Received;
 use super::refusal::{read_fault, read_refusal};
 use super::send::granted;
 use super::{Connection, Ended, Event};
-use crate::codec::checksum::{Verified, Verifier};
+use crate::codec::checksum::{Checksum, Verified, Verifier};
 use crate::codec::envelope::{Head, Message};
 use crate::codec::message_decoder::{Found, MessageDecoder};
 use crate::codec::reader::Reader;
@@ -40,12 +40,12 @@ pub(super) struct Receive {
 
 impl Receive {
     /// Creates the state of a connection on which nothing has come.
-    pub(super) fn new(checks: bool) -> Receive {
+    pub(super) fn new(checksum: Option<Checksum>) -> Receive {
         Receive {
             decoder: MessageDecoder::default(),
             first: First::default(),
             flood: Noise::default(),
-            verifier: Verifier::new(checks),
+            verifier: Verifier::new(checksum),
             message_began: None,
             goodbye: None,
             ended: None,

@@ -30,7 +30,7 @@ impl Connection {
     /// [`swap_transmit`](Connection::swap_transmit), all of it. Calls can still be made, within the credit; nothing
     /// more is to be sent before [`reconnect`](Connection::reconnect).
     pub fn handle_disconnected(&mut self, taken: Vec<u8>) {
-        self.receive = Receive::new(self.session.hello.checks);
+        self.receive = Receive::new(self.session.checksum);
         self.calls.image.disconnect();
         self.out.disconnect(taken);
         self.flow = Flow::new(self.session.hello.durable);
@@ -132,7 +132,7 @@ impl Connection {
     fn confirm(&mut self, nonce: Option<u64>) {
         let Some(nonce) = nonce else { return };
         let mut bytes = Vec::new();
-        checksum::write(&mut bytes, self.session.hello.checks, |bytes| {
+        checksum::write(&mut bytes, self.session.checksum, |bytes| {
             envelope::write_notification_head(bytes, hello::CONFIRM);
             envelope::write_map(bytes, &(nonce,));
         });
@@ -143,7 +143,7 @@ impl Connection {
     /// nothing: the numbers of the requests behind it may have been used already.
     fn refuse_too_large(&mut self, most: usize) {
         self.seal();
-        let (all, is_checked) = (std::mem::take(&mut self.out.bytes), self.session.hello.checks);
+        let (all, checksum) = (std::mem::take(&mut self.out.bytes), self.session.checksum);
         let (mut rest, out, refused) = (&all[..], &mut self.out.bytes, &mut self.session.refused);
         self.flight.change_after(self.session.resumed_to, |number, bytes| {
             let (own, others) = rest.split_at(bytes);
@@ -157,7 +157,7 @@ impl Connection {
                 "it has {message} bytes, made for another display; the limit of a message is now {most}"
             );
             refused.push_back((number, Fault::new(Code::TooLarge, text)));
-            write_request(out, number, &Request::DrawPixels { pixels: Pixels::of_run(&[]) }, is_checked)
+            write_request(out, number, &Request::DrawPixels { pixels: Pixels::of_run(&[]) }, checksum)
         });
     }
 
@@ -185,7 +185,7 @@ impl Connection {
         }
         (self.session.acked, self.session.heard) = (applied, 0);
         let start = self.out.bytes.len();
-        checksum::write(&mut self.out.bytes, self.session.hello.checks, |out| {
+        checksum::write(&mut self.out.bytes, self.session.checksum, |out| {
             envelope::write_notification_head(out, hello::ACK);
             envelope::write_map(out, &(applied,));
         });
@@ -196,7 +196,7 @@ impl Connection {
     pub fn end_session(&mut self) {
         if self.is_resumable() && self.out.is_open() {
             self.seal();
-            checksum::write(&mut self.out.bytes, self.session.hello.checks, |out| {
+            checksum::write(&mut self.out.bytes, self.session.checksum, |out| {
                 envelope::write_notification_head(out, hello::END);
                 envelope::write_array_header(out, 0);
             });

@@ -4,7 +4,7 @@ use super::Connection;
 use super::flight::{CallSite, InFlight, Load, Origin, Part, single};
 use super::fragment::{Limits, size};
 use super::zero_copy::{Lent, write_request_lending};
-use crate::codec::checksum;
+use crate::codec::checksum::{self, Checksum};
 use crate::codec::envelope;
 use crate::fault::{Code, Fault};
 use crate::hello::Welcome;
@@ -108,16 +108,16 @@ impl Connection {
         let (number, call) = (self.calls.last + 1, request.call());
         let (start, told) = (self.out.bytes.len(), (self.session.acked, self.session.heard));
         let mut ack = self.write_ack();
-        let (flight, out, is_checked) = (&mut self.flight, &mut self.out, self.session.hello.checks);
+        let (flight, out, checksum) = (&mut self.flight, &mut self.out, self.session.checksum);
         let cut = most.cut(request, |part, first_pixel, pixels, is_last| {
             let own_number = flight.next_number();
             let bytes = match (part, &mut lent) {
                 (&Request::PutImage { rgba, .. }, Some(lent)) => {
-                    let head = write_request_lending(&mut out.bytes, own_number, part, rgba, is_checked);
+                    let head = write_request_lending(&mut out.bytes, own_number, part, rgba, checksum);
                     lent.push(own_number, out.unsent_len(), rgba);
                     head + rgba.len()
                 }
-                _ => write_request(&mut out.bytes, own_number, part, is_checked),
+                _ => write_request(&mut out.bytes, own_number, part, checksum),
             };
             let bytes = std::mem::take(&mut ack) + bytes;
             let load = Load::Part(Part { call, place, first_pixel, pixels, is_last });
@@ -139,7 +139,7 @@ impl Connection {
         let Some(at) = self.joining.began.take() else { return };
         let call = self.calls.last + 1 - self.joining.run.len() as u64;
         let number = self.flight.next_number();
-        let (ack, is_checked) = (self.write_ack(), self.session.hello.checks);
+        let (ack, checksum) = (self.write_ack(), self.session.checksum);
         let out = &mut self.out.bytes;
         let (bytes, load) = if self.joining.run.len() == 1 {
             let Pixel { x, y, color } = self.joining.run.pixel(0);
@@ -147,11 +147,11 @@ impl Connection {
             let place = self.joining.run.place(0);
             self.joining.run.clear();
             let part = Part { call: request.call(), place, first_pixel: 0, pixels: 0, is_last: true };
-            (write_request(out, number, &request, is_checked), Load::Part(part))
+            (write_request(out, number, &request, checksum), Load::Part(part))
         } else {
             let run = std::mem::replace(&mut self.joining.run, self.flight.spare_run());
             let request = Request::DrawPixels { pixels: Pixels::of_run(&run.records) };
-            (write_request(out, number, &request, is_checked), Load::Joined(run))
+            (write_request(out, number, &request, checksum), Load::Joined(run))
         };
         self.flight.push(InFlight { call, at, bytes: ack + bytes, load });
         self.out.wrote(number);
@@ -199,10 +199,10 @@ pub(super) fn write_request(
     out: &mut Vec<u8>,
     number: u64,
     request: &Request<'_>,
-    is_checked: bool,
+    checksum: Option<Checksum>,
 ) -> usize {
     let start = out.len();
-    checksum::write(out, is_checked, |out| {
+    checksum::write(out, checksum, |out| {
         envelope::write_request_head(out, number as u32, request.method().name());
         request.encode_parameters(out);
     });

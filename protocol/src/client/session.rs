@@ -1,6 +1,6 @@
 //! The session of a client: its last `hello`, the server's last welcome, and what both have acknowledged.
 
-use crate::codec::checksum;
+use crate::codec::checksum::{self, Checksum};
 use crate::codec::envelope;
 use crate::fault::Fault;
 use crate::hello::{self, Hello, Welcome};
@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) hello: Hello,
+    /// The kind of the check in front of each message, if each has one. It never changes.
+    pub(super) checksum: Option<Checksum>,
     pub(super) welcome: Option<Welcome>,
     /// What the server has been told that this side holds, and the bytes of answers and faults since.
     pub(super) acked: u64,
@@ -33,6 +35,7 @@ impl Session {
     pub(super) fn new(hello: &Hello) -> Session {
         Session {
             hello: hello.clone(),
+            checksum: hello.agreed_checksum(),
             welcome: None,
             acked: 0,
             heard: 0,
@@ -58,7 +61,7 @@ impl Session {
 /// Returns the bytes of a `hello`.
 pub(super) fn greeting(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
-    checksum::write(&mut bytes, hello.checks, |bytes| {
+    checksum::write(&mut bytes, hello.agreed_checksum(), |bytes| {
         // It is numbered apart, so that the first request after it is 1.
         envelope::write_request_head(bytes, 0, hello::HELLO);
         envelope::write_map(bytes, &(hello,));

@@ -2,7 +2,7 @@
 
 use super::flight::single;
 use super::{Connection, Origin};
-use crate::codec::checksum;
+use crate::codec::checksum::{self, Checksum};
 use crate::codec::envelope;
 use crate::fault::Fault;
 use crate::table::Request;
@@ -146,10 +146,10 @@ pub(super) fn write_request_lending(
     number: u64,
     request: &Request<'_>,
     rgba: &[u8],
-    is_checked: bool,
+    checksum: Option<Checksum>,
 ) -> usize {
     let start = out.len();
-    let open = checksum::begin(out, is_checked);
+    let open = checksum::begin(out, checksum);
     envelope::write_request_head(out, number as u32, request.method().name());
     request.encode_parameters_lending(out);
     checksum::finish_lending(out, open, rgba);

@@ -4,29 +4,86 @@
 //! the message, and fills in the digest ([`finish`]). A reader passes each complete message to [`Verifier`] before it uses it.
 //! Without agreed checks that costs a comparison or two.
 
+use crate::hello;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// Length of a check in bytes.
-pub(crate) const LENGTH: usize = HEAD.len() + size_of::<u64>();
+/// The function that computes the digest of each message of a connection with checks. The name of a check states it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// XXH3-64 with seed 0: the faster and the longer one.
+    #[default]
+    Xxh3,
+    /// CRC-32 as in zlib and gzip, for languages without a fast XXH3-64. Its digest has 32 bits.
+    Crc32,
+}
 
-/// `[2, "check", [digest]]` up to the digest, which always has all of its eight bytes: so it can be filled in when the message is
-/// there, and a bit that changes here makes it something else.
-const HEAD: [u8; 10] = *b"\x93\x02\xa5check\x91\xcf";
+impl Checksum {
+    const ALL: [Checksum; 2] = [Checksum::Xxh3, Checksum::Crc32];
+
+    /// Returns the name of the notification that carries the digest.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Checksum::Xxh3 => hello::CHECK,
+            Checksum::Crc32 => hello::CRC32,
+        }
+    }
+
+    fn digest(self, message: &[u8]) -> u64 {
+        match self {
+            Checksum::Xxh3 => xxh3_64(message),
+            Checksum::Crc32 => crc32fast::hash(message).into(),
+        }
+    }
+
+    /// Returns a check up to its digest.
+    const fn head(self) -> &'static [u8; HEAD] {
+        match self {
+            Checksum::Xxh3 => b"\x93\x02\xa5check\x91\xcf",
+            Checksum::Crc32 => b"\x93\x02\xa5crc32\x91\xcf",
+        }
+    }
+}
+
+/// Returns whether a notification of this name is a check.
+pub(crate) fn is_name(method: &[u8]) -> bool {
+    Checksum::ALL.into_iter().any(|checksum| method == checksum.name().as_bytes())
+}
+
+/// A digest, and the function that computed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Digest {
+    checksum: Checksum,
+    value: u64,
+}
+
+impl Digest {
+    fn of(message: &[u8], checksum: Checksum) -> Digest {
+        Digest { checksum, value: checksum.digest(message) }
+    }
+}
+
+/// Bytes of `[2, "check", [digest]]` up to the digest. The digest always has all of its eight bytes: so it can be filled in when
+/// the message is there, and a bit that changes in front of it makes it something else.
+const HEAD: usize = 10;
+
+/// Length of a check in bytes.
+pub(crate) const LENGTH: usize = HEAD + size_of::<u64>();
 
 /// Returns the complete check with this digest.
-pub(crate) fn bytes(digest: u64) -> [u8; LENGTH] {
+pub(crate) fn bytes(digest: Digest) -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
-    bytes[..HEAD.len()].copy_from_slice(&HEAD);
-    bytes[HEAD.len()..].copy_from_slice(&digest.to_be_bytes());
+    bytes[..HEAD].copy_from_slice(digest.checksum.head());
+    bytes[HEAD..].copy_from_slice(&digest.value.to_be_bytes());
     bytes
 }
 
 /// Returns the digest of a check, if this message is one.
 #[inline]
-pub(crate) fn read(message: &[u8]) -> Option<u64> {
+pub(crate) fn read(message: &[u8]) -> Option<Digest> {
     let message = <&[u8; LENGTH]>::try_from(message).ok()?;
-    let (head, digest) = message.split_at(HEAD.len());
-    (head == HEAD).then(|| digest.iter().fold(0, |digest, &byte| digest << 8 | u64::from(byte)))
+    let (head, value) = message.split_at(HEAD);
+    let checksum = Checksum::ALL.into_iter().find(|checksum| head == checksum.head())?;
+    Some(Digest { checksum, value: value.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)) })
 }
 
 /// Where a message begins that is being written, and whether there is room for its digest in front.
@@ -34,31 +91,31 @@ pub(crate) fn read(message: &[u8]) -> Option<u64> {
 #[must_use = "its digest is missing"]
 pub(crate) struct Open {
     message: usize,
-    is_checked: bool,
+    checksum: Option<Checksum>,
 }
 
 /// Begins a message, with a check in front if there is to be one.
 #[inline]
-pub(crate) fn begin(out: &mut Vec<u8>, is_checked: bool) -> Open {
-    if is_checked {
-        out.extend_from_slice(&bytes(0));
+pub(crate) fn begin(out: &mut Vec<u8>, checksum: Option<Checksum>) -> Open {
+    if let Some(checksum) = checksum {
+        out.extend_from_slice(&bytes(Digest { checksum, value: 0 }));
     }
-    Open { message: out.len(), is_checked }
+    Open { message: out.len(), checksum }
 }
 
 /// Finishes the message. Returns where it begins, behind its check.
 #[inline]
 pub(crate) fn finish(out: &mut [u8], open: Open) -> usize {
-    if open.is_checked {
-        fill_in(out, open.message, xxh3_64(&out[open.message..]));
+    if let Some(checksum) = open.checksum {
+        fill_in(out, open.message, checksum.digest(&out[open.message..]));
     }
     open.message
 }
 
 /// Finishes the message, whose end `rest` is sent from elsewhere.
 pub(crate) fn finish_lending(out: &mut [u8], open: Open, rest: &[u8]) {
-    if open.is_checked {
-        let mut hash = Xxh3::new();
+    if let Some(checksum) = open.checksum {
+        let mut hash = Hash::new(checksum);
         hash.update(&out[open.message..]);
         hash.update(rest);
         fill_in(out, open.message, hash.digest());
@@ -71,8 +128,12 @@ fn fill_in(out: &mut [u8], message: usize, digest: u64) {
 
 /// Writes a message that `write` appends. Returns where it begins, behind its check.
 #[inline]
-pub(crate) fn write(out: &mut Vec<u8>, is_checked: bool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-    let open = begin(out, is_checked);
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    checksum: Option<Checksum>,
+    write: impl FnOnce(&mut Vec<u8>),
+) -> usize {
+    let open = begin(out, checksum);
     write(out);
     finish(out, open)
 }
@@ -80,10 +141,12 @@ pub(crate) fn write(out: &mut Vec<u8>, is_checked: bool, write: impl FnOnce(&mut
 /// Verifies the checksums of the messages that arrive on a connection.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Verifier {
-    /// Each message has a check in front.
-    is_agreed: bool,
+    /// Each message has a check of this kind in front.
+    agreed: Option<Checksum>,
+    /// The kind of the last check.
+    last: Checksum,
     /// The expected digest of the next message.
-    expected: Option<u64>,
+    expected: Option<Digest>,
     /// The last message was verified.
     was_checked: bool,
 }
@@ -106,28 +169,30 @@ pub(crate) enum Corruption {
     Unchecked(usize),
     #[error("a check came where the message of another was due")]
     Twice,
+    #[error("a check is of another kind than those before it")]
+    Kind,
 }
 
 impl Verifier {
-    /// Creates a verifier. `is_agreed` means that each message has a check from the start.
-    pub(crate) fn new(is_agreed: bool) -> Verifier {
-        Verifier { is_agreed, ..Verifier::default() }
+    /// Creates a verifier. With `agreed`, each message has a check of that kind from the start.
+    pub(crate) fn new(agreed: Option<Checksum>) -> Verifier {
+        Verifier { agreed, last: agreed.unwrap_or_default(), ..Verifier::default() }
     }
 
-    /// Returns whether each message has a check in front.
+    /// Returns the kind of the check that each message has in front.
     #[inline]
-    pub(crate) fn is_agreed(&self) -> bool {
-        self.is_agreed
+    pub(crate) fn agreed(&self) -> Option<Checksum> {
+        self.agreed
     }
 
-    /// Requires a check in front of each message from now on.
+    /// Requires a check in front of each message from now on, of the same kind as the last one.
     pub(crate) fn agree(&mut self) {
-        self.is_agreed = true;
+        self.agreed = Some(self.last);
     }
 
     /// Returns whether the other side supports checks: one has arrived for the next message, or they are agreed.
     pub(crate) fn is_known(&self) -> bool {
-        self.is_agreed || self.expected.is_some()
+        self.agreed.is_some() || self.expected.is_some()
     }
 
     /// Returns whether the last message had a check in front.
@@ -151,27 +216,60 @@ impl Verifier {
     fn compare(&mut self, message: &[u8]) -> Result<Verified, Corruption> {
         self.was_checked = false;
         match (self.expected.take(), read(message)) {
+            (None, Some(digest)) if self.agreed.is_some_and(|agreed| agreed != digest.checksum) => {
+                Err(Corruption::Kind)
+            }
             (None, Some(digest)) => {
-                self.expected = Some(digest);
+                (self.expected, self.last) = (Some(digest), digest.checksum);
                 Ok(Verified::Check)
             }
             (Some(_), Some(_)) => Err(Corruption::Twice),
-            (Some(digest), None) if digest == xxh3_64(message) => {
+            (Some(digest), None) if digest == Digest::of(message, digest.checksum) => {
                 self.was_checked = true;
                 Ok(Verified::Message)
             }
             (Some(_), None) => Err(Corruption::Mismatch(message.len())),
-            (None, None) if self.is_agreed => Err(Corruption::Unchecked(message.len())),
+            (None, None) if self.agreed.is_some() => Err(Corruption::Unchecked(message.len())),
             (None, None) => Ok(Verified::Message),
+        }
+    }
+}
+
+/// A digest that is computed in pieces.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack, or in a box with few others")]
+enum Hash {
+    Xxh3(Xxh3),
+    Crc32(crc32fast::Hasher),
+}
+
+impl Hash {
+    fn new(checksum: Checksum) -> Hash {
+        match checksum {
+            Checksum::Xxh3 => Hash::Xxh3(Xxh3::new()),
+            Checksum::Crc32 => Hash::Crc32(crc32fast::Hasher::new()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hash::Xxh3(hash) => hash.update(bytes),
+            Hash::Crc32(hash) => hash.update(bytes),
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        match self {
+            Hash::Xxh3(hash) => hash.digest(),
+            Hash::Crc32(hash) => hash.clone().finalize().into(),
         }
     }
 }
 
 /// The digest of a message that is not kept as a whole, and its expected value.
 pub(crate) struct RunningDigest {
-    expected: u64,
+    expected: Digest,
     /// The hash of the bytes so far. It is large, and few connections are traced.
-    hash: Box<Xxh3>,
+    hash: Box<Hash>,
 }
 
 impl std::fmt::Debug for RunningDigest {
@@ -182,8 +280,8 @@ impl std::fmt::Debug for RunningDigest {
 
 impl RunningDigest {
     /// Creates the digest of a message before its first byte.
-    pub(crate) fn new(expected: u64) -> RunningDigest {
-        RunningDigest { expected, hash: Box::new(Xxh3::new()) }
+    pub(crate) fn new(expected: Digest) -> RunningDigest {
+        RunningDigest { expected, hash: Box::new(Hash::new(expected.checksum)) }
     }
 
     /// Adds the next bytes.
@@ -191,13 +289,13 @@ impl RunningDigest {
         self.hash.update(bytes);
     }
 
-    pub(crate) fn expected(&self) -> u64 {
+    pub(crate) fn expected(&self) -> Digest {
         self.expected
     }
 
     /// Returns whether the digest is the expected one.
     pub(crate) fn matches(&self) -> bool {
-        self.hash.digest() == self.expected
+        self.hash.digest() == self.expected.value
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -206,71 +304,4 @@ impl RunningDigest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::envelope;
-    use crate::hello;
-
-    const MESSAGE: &[u8] = b"\x94\x00\x01\xa4sync\x90";
-
-    #[test]
-    fn a_check_is_a_notification_with_a_number_of_full_width() {
-        let mut out = Vec::new();
-        envelope::write_notification_head(&mut out, hello::CHECK);
-        envelope::write_map(&mut out, &(u64::MAX,));
-        assert_eq!(out, bytes(u64::MAX));
-        assert_eq!((read(&bytes(7)), read(&out[..17])), (Some(7), None));
-        for bit in 0..10 * 8 {
-            let mut altered = bytes(7);
-            altered[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(read(&altered), None);
-        }
-    }
-
-    #[test]
-    fn what_is_written_in_any_manner_is_what_its_check_says() {
-        let (mut whole, mut lent) = (b"before".to_vec(), b"before".to_vec());
-        let at = write(&mut whole, true, |out| out.extend_from_slice(MESSAGE));
-        assert_eq!((&whole[at..], at), (MESSAGE, 6 + LENGTH));
-        let open = begin(&mut lent, true);
-        lent.extend_from_slice(&MESSAGE[..4]);
-        finish_lending(&mut lent, open, &MESSAGE[4..]);
-        assert_eq!(lent, whole[..whole.len() - MESSAGE.len() + 4]);
-        let mut verifier = Verifier::new(true);
-        assert_eq!(verifier.verify(&whole[6..at]), Ok(Verified::Check));
-        assert_eq!((verifier.verify(&whole[at..]), verifier.was_checked()), (Ok(Verified::Message), true));
-        let mut bare = Vec::new();
-        assert_eq!(write(&mut bare, false, |out| out.extend_from_slice(MESSAGE)), 0);
-        assert_eq!(bare, MESSAGE);
-    }
-
-    #[test]
-    fn what_is_not_as_agreed_was_altered() {
-        let right = bytes(xxh3_64(MESSAGE));
-        for is_agreed in [false, true] {
-            let verifier = || Verifier::new(is_agreed);
-            let alone =
-                if is_agreed { Err(Corruption::Unchecked(MESSAGE.len())) } else { Ok(Verified::Message) };
-            assert_eq!(verifier().verify(MESSAGE), alone);
-            let after = |check: &[u8], message: &[u8]| {
-                let mut verifier = verifier();
-                assert_eq!(verifier.verify(check), Ok(Verified::Check));
-                assert!(verifier.is_known() && !verifier.was_checked());
-                verifier.verify(message)
-            };
-            assert_eq!(after(&right, MESSAGE), Ok(Verified::Message));
-            assert_eq!(after(&bytes(7), MESSAGE), Err(Corruption::Mismatch(MESSAGE.len())));
-            assert_eq!(after(&right, &right), Err(Corruption::Twice));
-        }
-    }
-
-    #[test]
-    fn only_a_message_that_a_check_preceded_counts_as_checked() {
-        let mut verifier = Verifier::new(false);
-        for plain in [MESSAGE, &[0x90; LENGTH]] {
-            assert_eq!(verifier.verify(&bytes(xxh3_64(MESSAGE))), Ok(Verified::Check));
-            assert_eq!((verifier.verify(MESSAGE), verifier.was_checked()), (Ok(Verified::Message), true));
-            assert_eq!((verifier.verify(plain), verifier.was_checked()), (Ok(Verified::Message), false));
-        }
-    }
-}
+mod tests;

@@ -68,6 +68,18 @@ fn gone(machine: &Reconnect<Loss>) -> Option<Duration> {
 }
 
 #[test]
+fn the_pauses_are_those_of_the_specification() {
+    let text = include_str!("../../spec/hello.md");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for pause in [
+        format!("{} s at first, and then twice as long each time", outage::FIRST.as_secs_f64()),
+        format!("up to {} s.", outage::LONGEST.as_secs()),
+    ] {
+        assert!(words.contains(&pause), "hello.md does not say: {pause}");
+    }
+}
+
+#[test]
 fn each_kind_of_loss_is_retried_or_final() {
     let fault = |code: &Code| Fault::new(code.clone(), "it");
     let goodbye = |code: &Code| Kind::of_goodbye(&fault(code));

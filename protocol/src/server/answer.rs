@@ -66,7 +66,7 @@ impl ConnectionState {
                 .answer(Err(Fault::invalid("only a question can be answered with an image".to_owned())));
         };
         let start = self.sending.out.bytes.len();
-        let open = checksum::begin(&mut self.sending.out.bytes, self.receiving.verifier.is_agreed());
+        let open = checksum::begin(&mut self.sending.out.bytes, self.receiving.verifier.agreed());
         envelope::write_response_head(&mut self.sending.out.bytes, msgid);
         self.sending.out.bytes.push(0xc0);
         envelope::write_bin_header(&mut self.sending.out.bytes, bytes);
@@ -88,7 +88,7 @@ impl ConnectionState {
             return false;
         };
         if self.handshake.phase != Phase::Plain
-            || self.receiving.verifier.is_agreed()
+            || self.receiving.verifier.agreed().is_some()
             || self.sending.gate.is_some()
             || bytes == 0
         {
@@ -126,7 +126,7 @@ impl ConnectionState {
 
     /// Writes a message, with a check in front if checks are agreed. Returns where the message begins, behind its check.
     pub(super) fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
-        checksum::write(&mut self.sending.out.bytes, self.receiving.verifier.is_agreed(), write)
+        checksum::write(&mut self.sending.out.bytes, self.receiving.verifier.agreed(), write)
     }
 
     /// Records that a response was written. After `hello` a response is also progress: everything before it is done.

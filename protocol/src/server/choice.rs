@@ -2,6 +2,7 @@
 
 use super::durability_gate::{DurabilityGate, no_journal};
 use super::{ConnectionState, Phase, Step};
+use crate::codec::checksum;
 use crate::codec::envelope::{Head, Message};
 use crate::fault::{Code, Fault};
 use crate::hello::{self, Hello};
@@ -85,7 +86,7 @@ impl ConnectionState {
     pub(super) fn needs_choice(&self, message: &[u8]) -> bool {
         let is_call = match Head::read(message).message() {
             Some(Message::Request { method, .. }) => method != hello::HELLO.as_bytes(),
-            Some(Message::Notification { method, .. }) => method != hello::CHECK.as_bytes(),
+            Some(Message::Notification { method, .. }) => !checksum::is_name(method),
             Some(Message::Response { .. }) | None => false,
         };
         is_call && self.handshake.config.is_none() && self.handshake.refusal.is_none()

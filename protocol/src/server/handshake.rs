@@ -89,7 +89,7 @@ impl ConnectionState {
                 Fault::new(Code::UnsupportedVersion, text)
             }
             Err(_) => Fault::invalid(
-                "hello takes one parameter, a map with the number `version` and what else SPEC.md lists",
+                "hello takes one parameter, a map with the number `version` and what else hello.md lists",
             ),
         };
         self.refuse_hello(msgid, &fault, now)

@@ -6,7 +6,7 @@ use super::decode::{is_known, not_rpc};
 use super::durability_gate::no_journal;
 use super::rate_limit::RateLimit;
 use super::{Connection, ConnectionState, DisplayRequest, Phase, Step};
-use crate::codec::checksum::{Verified, Verifier};
+use crate::codec::checksum::{self, Verified, Verifier};
 use crate::codec::envelope::{Head, Message};
 use crate::codec::scan::ScanError;
 use crate::fault::{Code, Fault};
@@ -168,7 +168,7 @@ impl ConnectionState {
                 Step::Wait
             }
             Some(Message::Notification { method, mut params }) => {
-                if method == hello::CHECK.as_bytes() {
+                if checksum::is_name(method) {
                     // It may be a check that has swallowed the message behind it, which would then never be answered.
                     self.end_corrupted("a check is not as checks are");
                     return Step::Wait;

@@ -3,6 +3,7 @@
 use super::answer::Executing;
 use super::choice::Awaiting;
 use super::{Config, Connection, ConnectionState, Step};
+use crate::codec::checksum;
 use crate::codec::envelope::Message;
 use crate::codec::reader::Reader;
 use crate::fault::{Code, Fault};
@@ -63,9 +64,9 @@ impl ConnectionState {
         match verdict {
             // Without a kept response the request succeeded, which progress reports.
             Ok(Verdict::Again) => {
-                let is_checked = self.receiving.verifier.is_agreed();
+                let checksum = self.receiving.verifier.agreed();
                 self.progress.must_report |=
-                    !session.write_response(number, is_checked, &mut self.sending.out.bytes);
+                    !session.write_response(number, checksum, &mut self.sending.out.bytes);
             }
             // Requests are executed one at a time. The next is examined when the last is answered.
             Ok(Verdict::Attach | Verdict::Execute) => {}
@@ -111,7 +112,7 @@ impl ConnectionState {
                 let mut params = *params;
                 params.array().ok().and_then(|_| params.int().ok())
             }
-            Message::Notification { method, .. } if *method == hello::CHECK.as_bytes() => {
+            Message::Notification { method, .. } if checksum::is_name(method) => {
                 self.end_corrupted("a check is not as checks are");
                 return Step::Wait;
             }
@@ -150,7 +151,7 @@ impl ConnectionState {
                 self.handshake.standing = Some(standing);
                 self.welcome(msgid, Some(standing));
                 // Responses that the client has not acknowledged, in their order.
-                session.write_responses(self.receiving.verifier.is_agreed(), &mut self.sending.out.bytes);
+                session.write_responses(self.receiving.verifier.agreed(), &mut self.sending.out.bytes);
                 self.session = Some((asked.session, session));
             }
             Err(fault) => self.refuse(msgid, fault),

@@ -33,12 +33,12 @@ fn a_session_goes_on_over_the_end_of_the_low_bits() {
         assert_eq!(session.handle_request(number, b"message"), Ok(Verdict::Execute));
         session.responded(b"response", true);
         let mut said = Vec::new();
-        assert!(session.write_response(number, false, &mut said));
+        assert!(session.write_response(number, None, &mut said));
         assert_eq!(said, b"response");
     }
     session.acknowledge(1 << 32).unwrap();
-    assert!(!session.write_response(1 << 32, false, &mut Vec::new()));
-    assert!(session.write_response((1 << 32) + 1, false, &mut Vec::new()));
+    assert!(!session.write_response(1 << 32, None, &mut Vec::new()));
+    assert!(session.write_response((1 << 32) + 1, None, &mut Vec::new()));
     let mut last = Session::new(u64::MAX - 1);
     assert_eq!(last.handle_request(u64::MAX, b"message"), Ok(Verdict::Execute));
     last.executed();
@@ -230,7 +230,7 @@ fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     }
     let said = |number| {
         let mut said = Vec::new();
-        session.write_response(number, false, &mut said).then_some(said)
+        session.write_response(number, None, &mut said).then_some(said)
     };
     assert_eq!((said(3), said(4)), (Some(answer), None), "answers beyond their limit are not kept");
     assert_eq!(said(20), Some(refusal), "faults have more room");
@@ -271,7 +271,7 @@ fn what_is_executed_again_has_left_nothing_behind() {
     respond(&mut session, 5, &large);
     session.unanswer();
     assert_eq!((session.filter.applied(), session.responses.len()), (4, 2));
-    assert!(session.write_response(4, false, &mut Vec::new()));
+    assert!(session.write_response(4, None, &mut Vec::new()));
 }
 
 /// A call that draws and has an answer is one that may not be repeated, as a refused one is not.
@@ -365,9 +365,9 @@ fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
     assert!(session.memory() < 4096, "{} bytes", session.memory());
     // Of the two it is not known what came of them, and that is said.
     for asked in [ack + 1, ack + 2] {
-        assert!(session.write_response(asked, false, &mut Vec::new()));
+        assert!(session.write_response(asked, None, &mut Vec::new()));
     }
-    assert!(!session.write_response(number, false, &mut Vec::new()));
+    assert!(!session.write_response(number, None, &mut Vec::new()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Finds the ends of messages in a stream of bytes, and keeps only the start of each.
 
-use crate::codec::checksum::RunningDigest;
+use crate::codec::checksum::{Digest, RunningDigest};
 use crate::codec::envelope::Head;
 use crate::codec::scan::{Scan, ScanError};
 use crate::limits;
@@ -25,7 +25,7 @@ pub(super) struct Follower {
     /// What there was a check before.
     check: Option<RunningDigest>,
     /// The digest for the message after this one.
-    expected: Option<u64>,
+    expected: Option<Digest>,
     /// The message at hand has been handed out.
     is_done: bool,
     /// Nothing more is understood.
@@ -59,7 +59,7 @@ impl Follower {
     }
 
     /// Sets the expected digest of the next message, from the check that was found last.
-    pub(super) fn expect(&mut self, digest: u64) {
+    pub(super) fn expect(&mut self, digest: Digest) {
         self.expected = Some(digest);
     }
 
@@ -69,7 +69,7 @@ impl Follower {
     }
 
     /// Returns the digest that the check before the message found last gave.
-    pub(super) fn digest(&self) -> Option<u64> {
+    pub(super) fn digest(&self) -> Option<Digest> {
         self.check.as_ref().map(RunningDigest::expected)
     }
 

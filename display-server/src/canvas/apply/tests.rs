@@ -297,7 +297,7 @@ fn a_digest_is_that_of_the_image() {
     assert!(text.starts_with("too_large: ") && text.ends_with("ask for bands of rows"), "{text}");
 }
 
-/// For clients in other languages: the same picture and the same digits are in SPEC.md.
+/// For clients in other languages: the same picture and the same digits are in the specification.
 #[test]
 fn a_known_picture_has_a_known_digest() {
     let mut screen = Screen::new(2, 1);

@@ -1,6 +1,5 @@
-//! Provokes each error code, and checks whether the connection continues, against the table of SPEC.md.
+//! Provokes each error code, and checks whether the connection continues, against the table of `codes.md`.
 
-use super::read::SPEC;
 use super::refusals::{confirm, hello, said_to, say};
 use super::{INSTANCE, Scene, nonce, soon};
 use crate::{Display, Server, ServerOptions};
@@ -13,10 +12,12 @@ pub(super) fn cells(row: &str) -> Vec<&str> {
     row.trim_matches('|').split(" | ").map(str::trim).collect()
 }
 
-/// The rows of the table below this heading, without its head.
+const CODES: &str = include_str!("../../../../protocol/spec/codes.md");
+
+/// The rows of the table below this heading of `codes.md`, without its head.
 pub(super) fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, text) =
-        SPEC.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("SPEC.md: {heading}"));
+        CODES.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("codes.md: {heading}"));
     let rows =
         text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     rows.skip(2).map(cells).collect()
@@ -86,7 +87,7 @@ async fn the_connection_goes_on_or_closes_after_each_code_as_the_table_says() {
     }
 
     let ways = |text: &str| [GOES_ON, CLOSES].into_iter().filter(|way| text.contains(way)).collect();
-    let table = table("### Codes");
+    let table = table("## Codes");
     let shown: BTreeMap<&str, BTreeSet<&str>> =
         table.iter().map(|row| (row[0].trim_matches('`'), ways(row[2]))).collect();
     assert_eq!(shown, seen);

@@ -1,6 +1,6 @@
-//! Reads the blocks of bytes, and the conversations that they are said in, from SPEC.md.
+//! Reads the blocks of bytes, and the conversations that they are said in, from `bytes.md`.
 
-pub(super) const SPEC: &str = include_str!("../../../../protocol/SPEC.md");
+const BYTES: &str = include_str!("../../../../protocol/spec/bytes.md");
 
 /// A block of bytes.
 #[derive(Debug)]
@@ -27,13 +27,10 @@ pub(super) enum Step {
 /// Returns all blocks of hex. The first line of each says who says it where: `# client, plain: name`.
 pub(super) fn blocks() -> Vec<Block> {
     let mut blocks = Vec::new();
-    let mut lines = SPEC.lines();
+    let mut lines = BYTES.lines();
     while let Some(marker) = lines.next() {
-        let Some(name) = marker.strip_prefix("<!-- bytes: ").and_then(|rest| rest.strip_suffix(" -->"))
-        else {
-            continue;
-        };
-        let mut lines = lines.by_ref().skip(1);
+        let Some(name) = marker.strip_prefix("### ") else { continue };
+        let mut lines = lines.by_ref().skip_while(|line| *line != "```hex").skip(1);
         let first = lines.next().unwrap_or_default();
         let (head, same) = first.trim_start_matches("# ").split_once(": ").unwrap_or_default();
         assert_eq!(same, name, "the first line of a block, {first:?}, names it");
@@ -46,13 +43,13 @@ pub(super) fn blocks() -> Vec<Block> {
             .map(|byte| u8::from_str_radix(byte, 16).unwrap_or_else(|_| panic!("{name}: {byte}")));
         blocks.push(Block { name, side, kind, bytes: bytes.collect() });
     }
-    assert!(!blocks.is_empty(), "SPEC.md shows no bytes");
+    assert!(!blocks.is_empty(), "bytes.md shows no bytes");
     blocks
 }
 
 /// Returns all conversations: each as it stands there, on one line, and its steps.
 pub(super) fn conversations() -> Vec<(String, Vec<Step>)> {
-    let (_, text) = SPEC.split_once("\n## Conversations\n").expect("SPEC.md has its conversations");
+    let (_, text) = BYTES.split_once("\n## Conversations\n").expect("bytes.md has its conversations");
     let (_, text) = text.split_once("```text\n").expect("they are in a block of text");
     let (text, _) = text.split_once("```").expect("the block ends");
     let starts: Vec<_> = std::iter::once(0)

@@ -1,4 +1,4 @@
-//! Tests refused and unusual sequences of messages, as SPEC.md describes them.
+//! Tests refused and unusual sequences of messages, as the specification describes them.
 
 use super::codes::table;
 use super::{INSTANCE, Scene, nonce, soon};
@@ -92,7 +92,7 @@ async fn the_connection_goes_on_or_closes_after_each_refused_hello_as_the_table_
         ("unknown_display", vec![hello(&Hello::new("x").with_display("chart".parse().ok()))]),
         ("corrupted", vec![hello(&Hello::new("x").with_checks(true))]),
     ];
-    let table = table("### When `hello` is refused");
+    let table = table("## When `hello` is refused");
     let shown: BTreeMap<_, _> = table.iter().map(|row| (row[0].trim_matches('`'), row[2])).collect();
     let mut seen = BTreeMap::new();
     for (code, connections) in refused.into_iter().chain(KINDS.into_iter().flat_map(of_session)) {
