@@ -1,0 +1,200 @@
+//! Tests the program under a service manager: sockets that it is passed, and notifications that it sends. The sockets are passed
+//! through a shell, which gives them their numbers.
+#![cfg(feature = "systemd")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// Long enough for the slowest machine; only a test that fails waits for it.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server that is killed when the test ends.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+impl Program {
+    /// Returns the address of the first line on standard error, which has the program's standard output as well.
+    fn address(&mut self) -> String {
+        let mut lines = BufReader::new(self.0.stderr.take().unwrap()).lines();
+        let line = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("listening on "));
+        // The program never waits for a reader of its log.
+        std::thread::spawn(move || lines.for_each(drop));
+        line.unwrap()["listening on ".len()..].to_owned()
+    }
+
+    fn terminate(&mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// A server without a window that gets two descriptors, 3 and 4, for the process with the number `pid`: `$$` is its own.
+fn command(first: OwnedFd, second: OwnedFd, pid: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("LISTEN_PID={pid} exec \"$@\" 3<&0 4<&1 1>&2 <&-")).arg("sh");
+    command.arg(env!("CARGO_BIN_EXE_display-server")).arg("--headless").args(args);
+    command.env_remove("NOTIFY_SOCKET").env("LISTEN_FDS", "2");
+    command.stdin(first).stdout(second).stderr(Stdio::piped());
+    command
+}
+
+fn spawn(mut command: Command) -> Program {
+    Program(command.spawn().unwrap())
+}
+
+fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+/// Draws a pixel, by the native protocol.
+fn draw(address: &str) {
+    let mut stream = connect(address);
+    stream.write_all(b"\x94\x00\x07\xaadraw_pixel\x93\x01\x02\xce\xff\x00\x00\xff").unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, *b"\x94\x01\x07\xc0\xc0");
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
+}
+
+#[test]
+fn passed_sockets_take_the_place_of_the_address_to_listen_on() {
+    let (first, second, taken) = (listener(), listener(), listener());
+    let (one, other) = (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
+    // This address is taken: a server that opens it ends.
+    let taken = taken.local_addr().unwrap().to_string();
+    let mut program = spawn(command(first.into(), second.into(), "$$", &["--listen", &taken]));
+    assert_eq!(program.address(), one);
+    draw(&one);
+    draw(&other);
+    program.terminate();
+}
+
+#[test]
+fn a_passed_socket_that_is_named_pixelflut_is_for_pixelflut() {
+    let (first, second) = (listener(), listener());
+    let (pixelflut, native) =
+        (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
+    let mut command = command(first.into(), second.into(), "$$", &["--size", "32x16"]);
+    command.env("LISTEN_FDNAMES", "pixelflut:display-server.socket");
+    let mut program = spawn(command);
+    assert_eq!(program.address(), native);
+    draw(&native);
+    let mut stream = connect(&pixelflut);
+    stream.write_all(b"SIZE\nPX 1 2\n").unwrap();
+    let mut answer = [0; 25];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "SIZE 32 16\nPX 1 2 ff0000\n");
+    program.terminate();
+}
+
+#[test]
+fn sockets_that_are_for_another_process_are_not_taken() {
+    let (first, second) = (listener(), listener());
+    let other = first.local_addr().unwrap().to_string();
+    let mut program = spawn(command(first.into(), second.into(), "1", &["--listen", "127.0.0.1:0"]));
+    let address = program.address();
+    assert_ne!(address, other);
+    draw(&address);
+}
+
+/// Runs a server that is to fail, to its end.
+fn failure(command: Command) -> String {
+    let Output { status, stderr, .. } = { command }.output().unwrap();
+    let text = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{text}");
+    text
+}
+
+#[test]
+fn a_descriptor_that_is_no_listening_tcp_socket_is_refused_by_its_number() {
+    let first = listener();
+    let client = TcpStream::connect(first.local_addr().unwrap()).unwrap();
+    for (second, says) in [
+        (OwnedFd::from(File::open("/dev/null").unwrap()), "fd 4 is not a socket"),
+        (UdpSocket::bind("127.0.0.1:0").unwrap().into(), "fd 4 is not a valid tcp socket"),
+        (client.into(), "it does not listen"),
+    ] {
+        let text = failure(command(first.try_clone().unwrap().into(), second, "$$", &[]));
+        let wanted =
+            format!("cannot listen on the descriptor 4 that the service manager passed ({says}): pass TCP");
+        assert!(text.contains(&wanted), "{text}");
+    }
+}
+
+#[test]
+fn more_descriptors_than_a_service_has_are_refused() {
+    let mut command = command(listener().into(), listener().into(), "$$", &[]);
+    command.env("LISTEN_FDS", "18446744073709551615");
+    let text = failure(command);
+    assert!(text.contains("there are 18446744073709551615, at most 64 are taken"), "{text}");
+}
+
+/// Starts a server that sends its notifications to `socket`, and checks them.
+fn check_notifications(socket: &str, notifications: &UnixDatagram) {
+    notifications.set_read_timeout(Some(DEADLINE)).unwrap();
+    let first = listener();
+    let address = first.local_addr().unwrap().to_string();
+    let mut command = command(first.into(), listener().into(), "$$", &[]);
+    command.env("NOTIFY_SOCKET", socket);
+    let mut program = spawn(command);
+    let next = || {
+        let mut text = [0; 64];
+        let bytes = notifications.recv(&mut text).unwrap();
+        String::from_utf8(text[..bytes].to_vec()).unwrap()
+    };
+    assert_eq!(next(), "READY=1\n");
+    draw(&address);
+    program.terminate();
+    assert_eq!(next(), "STOPPING=1\n");
+}
+
+#[test]
+fn the_service_manager_is_told_when_clients_can_connect_and_when_the_server_ends() {
+    let path = std::env::temp_dir().join(format!("display-server-notify-{}", std::process::id()));
+    let notifications = UnixDatagram::bind(&path).unwrap();
+    check_notifications(path.to_str().unwrap(), &notifications);
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_socket_for_notifications_may_be_abstract() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::SocketAddr;
+
+    let name = format!("display-server-notify-{}", std::process::id());
+    let notifications = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    check_notifications(&format!("@{name}"), &notifications);
+}
+
+#[test]
+fn a_service_manager_that_cannot_be_told_is_a_warning() {
+    let first = listener();
+    let address = first.local_addr().unwrap().to_string();
+    let mut command = command(first.into(), listener().into(), "$$", &[]);
+    command.env("NOTIFY_SOCKET", "/nonexistent/notify");
+    let mut program = spawn(command);
+    let log = BufReader::new(program.0.stderr.take().unwrap()).lines();
+    let warning = log.map(Result::unwrap).find(|line| line.contains("WARN")).unwrap();
+    let wanted = "cannot send READY=1 to the service manager at /nonexistent/notify (No such file";
+    assert!(warning.contains(wanted), "{warning}");
+    draw(&address);
+}
