@@ -25,8 +25,7 @@ for source, _, _ in deb["assets"]:
     path = source if source.startswith("target/") else os.path.join("display-server", source)
     if not glob.glob(path):
         sys.exit(f"the Debian package: there is no {path}")
-for path in (deb["license-file"][0], deb["extended-description-file"]):
-    if not os.path.exists(os.path.join("display-server", path)):
-        sys.exit(f"the Debian package: there is no {path}")
+if not os.path.exists(os.path.join("display-server", deb["license-file"][0])):
+    sys.exit(f"the Debian package: there is no {deb['license-file'][0]}")
 print(f"the Debian package: {len(deb['assets'])} assets exist")
 PYTHON

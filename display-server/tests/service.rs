@@ -1,6 +1,6 @@
 //! Tests the program under a service manager: sockets that it is passed, and notifications that it sends. The sockets are passed
 //! through a shell, which gives them their numbers.
-#![cfg(feature = "systemd")]
+#![cfg(all(feature = "systemd", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +14,9 @@ use std::time::Duration;
 
 /// Long enough for the slowest machine; only a test that fails waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Sets the variable so that the descriptors are for the server itself: the shell becomes the server.
+const ITSELF: &str = "LISTEN_PID=$$";
 
 /// A server that is killed when the test ends.
 struct Program(Child);
@@ -41,10 +44,10 @@ impl Program {
     }
 }
 
-/// A server without a window that gets two descriptors, 3 and 4, for the process with the number `pid`: `$$` is its own.
+/// A server without a window that gets two descriptors, 3 and 4. `pid` sets the process that they are for: see [`ITSELF`].
 fn command(first: OwnedFd, second: OwnedFd, pid: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("LISTEN_PID={pid} exec \"$@\" 3<&0 4<&1 1>&2 <&-")).arg("sh");
+    command.arg("-c").arg(format!("{pid} exec \"$@\" 3<&0 4<&1 1>&2 <&-")).arg("sh");
     command.arg(env!("CARGO_BIN_EXE_display-server")).arg("--headless").args(args);
     command.env_remove("NOTIFY_SOCKET").env("LISTEN_FDS", "2");
     command.stdin(first).stdout(second).stderr(Stdio::piped());
@@ -80,7 +83,7 @@ fn passed_sockets_take_the_place_of_the_address_to_listen_on() {
     let (one, other) = (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
     // This address is taken: a server that opens it ends.
     let taken = taken.local_addr().unwrap().to_string();
-    let mut program = spawn(command(first.into(), second.into(), "$$", &["--listen", &taken]));
+    let mut program = spawn(command(first.into(), second.into(), ITSELF, &["--listen", &taken]));
     assert_eq!(program.address(), one);
     draw(&one);
     draw(&other);
@@ -92,7 +95,7 @@ fn a_passed_socket_that_is_named_pixelflut_is_for_pixelflut() {
     let (first, second) = (listener(), listener());
     let (pixelflut, native) =
         (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
-    let mut command = command(first.into(), second.into(), "$$", &["--size", "32x16"]);
+    let mut command = command(first.into(), second.into(), ITSELF, &["--size", "32x16"]);
     command.env("LISTEN_FDNAMES", "pixelflut:display-server.socket");
     let mut program = spawn(command);
     assert_eq!(program.address(), native);
@@ -107,12 +110,14 @@ fn a_passed_socket_that_is_named_pixelflut_is_for_pixelflut() {
 
 #[test]
 fn sockets_that_are_for_another_process_are_not_taken() {
-    let (first, second) = (listener(), listener());
-    let other = first.local_addr().unwrap().to_string();
-    let mut program = spawn(command(first.into(), second.into(), "1", &["--listen", "127.0.0.1:0"]));
-    let address = program.address();
-    assert_ne!(address, other);
-    draw(&address);
+    for pid in ["LISTEN_PID=1", "LISTEN_PID=", "unset LISTEN_PID;"] {
+        let (first, second) = (listener(), listener());
+        let others = [&first, &second].map(|socket| socket.local_addr().unwrap().to_string());
+        let mut program = spawn(command(first.into(), second.into(), pid, &["--listen", "127.0.0.1:0"]));
+        let address = program.address();
+        assert!(!others.contains(&address), "{pid}");
+        draw(&address);
+    }
 }
 
 /// Runs a server that is to fail, to its end.
@@ -132,7 +137,7 @@ fn a_descriptor_that_is_no_listening_tcp_socket_is_refused_by_its_number() {
         (UdpSocket::bind("127.0.0.1:0").unwrap().into(), "fd 4 is not a valid tcp socket"),
         (client.into(), "it does not listen"),
     ] {
-        let text = failure(command(first.try_clone().unwrap().into(), second, "$$", &[]));
+        let text = failure(command(first.try_clone().unwrap().into(), second, ITSELF, &[]));
         let wanted =
             format!("cannot listen on the descriptor 4 that the service manager passed ({says}): pass TCP");
         assert!(text.contains(&wanted), "{text}");
@@ -141,7 +146,7 @@ fn a_descriptor_that_is_no_listening_tcp_socket_is_refused_by_its_number() {
 
 #[test]
 fn more_descriptors_than_a_service_has_are_refused() {
-    let mut command = command(listener().into(), listener().into(), "$$", &[]);
+    let mut command = command(listener().into(), listener().into(), ITSELF, &[]);
     command.env("LISTEN_FDS", "18446744073709551615");
     let text = failure(command);
     assert!(text.contains("there are 18446744073709551615, at most 64 are taken"), "{text}");
@@ -152,7 +157,7 @@ fn check_notifications(socket: &str, notifications: &UnixDatagram) {
     notifications.set_read_timeout(Some(DEADLINE)).unwrap();
     let first = listener();
     let address = first.local_addr().unwrap().to_string();
-    let mut command = command(first.into(), listener().into(), "$$", &[]);
+    let mut command = command(first.into(), listener().into(), ITSELF, &[]);
     command.env("NOTIFY_SOCKET", socket);
     let mut program = spawn(command);
     let next = || {
@@ -174,7 +179,6 @@ fn the_service_manager_is_told_when_clients_can_connect_and_when_the_server_ends
     std::fs::remove_file(&path).unwrap();
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn the_socket_for_notifications_may_be_abstract() {
     use std::os::linux::net::SocketAddrExt;
@@ -189,7 +193,7 @@ fn the_socket_for_notifications_may_be_abstract() {
 fn a_service_manager_that_cannot_be_told_is_a_warning() {
     let first = listener();
     let address = first.local_addr().unwrap().to_string();
-    let mut command = command(first.into(), listener().into(), "$$", &[]);
+    let mut command = command(first.into(), listener().into(), ITSELF, &[]);
     command.env("NOTIFY_SOCKET", "/nonexistent/notify");
     let mut program = spawn(command);
     let log = BufReader::new(program.0.stderr.take().unwrap()).lines();

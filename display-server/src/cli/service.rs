@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Takes the sockets that the service manager has opened for this process. There are none without a service manager.
 ///
 /// Changes the environment, so it is called before there is another thread.
-#[cfg(feature = "systemd")]
+#[cfg(all(feature = "systemd", target_os = "linux"))]
 pub(super) fn passed_sockets() -> Result<Vec<(TcpListener, Door)>, Error> {
     /// More are taken for a mistake. Sockets of one service are told apart by hand.
     const MOST: usize = 64;
@@ -32,6 +32,10 @@ pub(super) fn passed_sockets() -> Result<Vec<(TcpListener, Door)>, Error> {
         source,
         hint: "pass TCP sockets that listen, as ListenStream=127.0.0.1:3729 with Accept=no does".into(),
     };
+    // An inherited variable may be for another process.
+    if env::var("LISTEN_PID").ok().and_then(|pid| pid.parse().ok()) != Some(std::process::id()) {
+        return Ok(Vec::new());
+    }
     let count = env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     if count > MOST {
         return Err(failed(MOST, io::Error::other(format!("there are {count}, at most {MOST} are taken"))));
@@ -53,8 +57,8 @@ pub(super) fn passed_sockets() -> Result<Vec<(TcpListener, Door)>, Error> {
     Ok(sockets)
 }
 
-/// Takes no sockets: this program is built without the feature `systemd`.
-#[cfg(not(feature = "systemd"))]
+/// Takes no sockets: this program is built without the feature `systemd`, or for another system than Linux.
+#[cfg(not(all(feature = "systemd", target_os = "linux")))]
 pub(super) fn passed_sockets() -> Result<Vec<(TcpListener, Door)>, Error> {
     Ok(Vec::new())
 }
