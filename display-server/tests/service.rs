@@ -9,7 +9,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 /// Long enough for the slowest machine; only a test that fails waits for it.
@@ -19,28 +20,61 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const ITSELF: &str = "LISTEN_PID=$$";
 
 /// A server that is killed when the test ends.
-struct Program(Child);
+struct Program {
+    child: Child,
+    /// The lines of standard error, which has the program's standard output as well.
+    lines: Receiver<String>,
+}
 
 impl Drop for Program {
     fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
 impl Program {
-    /// Returns the address of the first line on standard error, which has the program's standard output as well.
-    fn address(&mut self) -> String {
-        let mut lines = BufReader::new(self.0.stderr.take().unwrap()).lines();
-        let line = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("listening on "));
-        // The program never waits for a reader of its log.
-        std::thread::spawn(move || lines.for_each(drop));
-        line.unwrap()["listening on ".len()..].to_owned()
+    fn spawn(mut command: Command) -> Program {
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        // All lines are read, so the program never waits for a reader.
+        std::thread::spawn(move || stderr.lines().for_each(|line| _ = sender.send(line.unwrap())));
+        Program { child, lines }
+    }
+
+    /// Waits for a line with this text.
+    fn line(&self, part: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no line has {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the first line, and returns its address.
+    fn address(&self) -> String {
+        self.line("listening on ")["listening on ".len()..].to_owned()
+    }
+
+    /// Waits for the end. Returns the status, and the lines that were not read.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let mut text = String::new();
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) => text += &line,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("the server does not end: {text}"),
+            }
+        }
+        (self.child.wait().unwrap().code(), text)
     }
 
     fn terminate(&mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let (status, text) = self.end();
+        assert_eq!(status, Some(0), "{text}");
     }
 }
 
@@ -52,10 +86,6 @@ fn command(first: OwnedFd, second: OwnedFd, pid: &str, args: &[&str]) -> Command
     command.env_remove("NOTIFY_SOCKET").env("LISTEN_FDS", "2");
     command.stdin(first).stdout(second).stderr(Stdio::piped());
     command
-}
-
-fn spawn(mut command: Command) -> Program {
-    Program(command.spawn().unwrap())
 }
 
 fn listener() -> TcpListener {
@@ -83,7 +113,7 @@ fn passed_sockets_take_the_place_of_the_address_to_listen_on() {
     let (one, other) = (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
     // This address is taken: a server that opens it ends.
     let taken = taken.local_addr().unwrap().to_string();
-    let mut program = spawn(command(first.into(), second.into(), ITSELF, &["--listen", &taken]));
+    let mut program = Program::spawn(command(first.into(), second.into(), ITSELF, &["--listen", &taken]));
     assert_eq!(program.address(), one);
     draw(&one);
     draw(&other);
@@ -97,7 +127,7 @@ fn a_passed_socket_that_is_named_pixelflut_is_for_pixelflut() {
         (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
     let mut command = command(first.into(), second.into(), ITSELF, &["--size", "32x16"]);
     command.env("LISTEN_FDNAMES", "pixelflut:display-server.socket");
-    let mut program = spawn(command);
+    let mut program = Program::spawn(command);
     assert_eq!(program.address(), native);
     draw(&native);
     let mut stream = connect(&pixelflut);
@@ -113,7 +143,7 @@ fn sockets_that_are_for_another_process_are_not_taken() {
     for pid in ["LISTEN_PID=1", "LISTEN_PID=", "unset LISTEN_PID;"] {
         let (first, second) = (listener(), listener());
         let others = [&first, &second].map(|socket| socket.local_addr().unwrap().to_string());
-        let mut program = spawn(command(first.into(), second.into(), pid, &["--listen", "127.0.0.1:0"]));
+        let program = Program::spawn(command(first.into(), second.into(), pid, &["--listen", "127.0.0.1:0"]));
         let address = program.address();
         assert!(!others.contains(&address), "{pid}");
         draw(&address);
@@ -122,9 +152,8 @@ fn sockets_that_are_for_another_process_are_not_taken() {
 
 /// Runs a server that is to fail, to its end.
 fn failure(command: Command) -> String {
-    let Output { status, stderr, .. } = { command }.output().unwrap();
-    let text = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(1), "{text}");
+    let (status, text) = Program::spawn(command).end();
+    assert_eq!(status, Some(1), "{text}");
     text
 }
 
@@ -159,7 +188,7 @@ fn check_notifications(socket: &str, notifications: &UnixDatagram) {
     let address = first.local_addr().unwrap().to_string();
     let mut command = command(first.into(), listener().into(), ITSELF, &[]);
     command.env("NOTIFY_SOCKET", socket);
-    let mut program = spawn(command);
+    let mut program = Program::spawn(command);
     let next = || {
         let mut text = [0; 64];
         let bytes = notifications.recv(&mut text).unwrap();
@@ -195,9 +224,8 @@ fn a_service_manager_that_cannot_be_told_is_a_warning() {
     let address = first.local_addr().unwrap().to_string();
     let mut command = command(first.into(), listener().into(), ITSELF, &[]);
     command.env("NOTIFY_SOCKET", "/nonexistent/notify");
-    let mut program = spawn(command);
-    let log = BufReader::new(program.0.stderr.take().unwrap()).lines();
-    let warning = log.map(Result::unwrap).find(|line| line.contains("WARN")).unwrap();
+    let program = Program::spawn(command);
+    let warning = program.line("WARN");
     let wanted = "cannot send READY=1 to the service manager at /nonexistent/notify (No such file";
     assert!(warning.contains(wanted), "{warning}");
     draw(&address);
