@@ -10,6 +10,7 @@ for kind in headless window; do
     [[ $version =~ ^display-server\ [0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "$kind: --version prints '$version'"
     # It serves, and ends by SIGTERM with status 0.
     status=0
+    rm -f "$scratch/out"
     timeout --preserve-status 10 "$scratch/$kind/bin/display-server" --headless --listen 127.0.0.1:0 >"$scratch/out" 2>"$scratch/log" &
     server=$!
     until [[ -s $scratch/out ]]; do
