@@ -3,8 +3,11 @@
 mod displays;
 mod journal;
 pub(crate) mod log;
+#[cfg(feature = "manual")]
+pub(crate) mod manual;
 mod progress;
 mod saving;
+mod service;
 mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -12,11 +15,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use display_server::arg_parsers::{number, parse_added, parse_size};
 use display_server::displays::check_new;
-use display_server::doors::pixelflut;
 use display_server::window::{End, Event, Windows};
-use display_server::{
-    Color, DisplayName, Door, Error, Present, Server, Size, bind, bind_or, output, snapshot,
-};
+use display_server::{Color, DisplayName, Door, Error, Present, Server, Size, output, snapshot};
 use saving::Snapshots;
 use std::future::Future;
 use std::io;
@@ -31,6 +31,14 @@ use tokio::sync::oneshot;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
+/// The end of `--help`, and a section of the man page.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0    ended by a signal or by closing the last window; `journal` succeeded
+  1    an error, which standard error names; `journal check` found damage
+  2    the command line is invalid
+  130  ended by a second SIGINT";
+
 /// A display that programs draw on over TCP.
 ///
 /// The first line on standard output names the address it listens on. Logs go to standard error.
@@ -42,39 +50,47 @@ use tracing::{error, info, warn};
 /// With DRAW_DEBUG=1 in the environment it prints all messages from and to clients on standard error, one line per
 /// message; with DRAW_DEBUG=full also their bytes. With NO_COLOR=1 it writes without colours.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_STATUS)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Address to listen on: host:port, a host alone (port 3729) or a port alone (host 127.0.0.1). Port 0 is any free
-    /// port
+    /// Listen on this address
+    ///
+    /// It is host:port, a host alone (port 3729) or a port alone (host 127.0.0.1). Port 0 is any free port.
+    ///
+    /// It is not used if a service manager passes sockets (LISTEN_FDS): a socket named pixelflut is for Pixelflut, any
+    /// other for clients of this program's own protocol.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3729")]
     listen: String,
 
-    /// Also listen for Pixelflut on this address; the default port is 1234 [default: no Pixelflut]
+    /// Also listen for Pixelflut [default: no Pixelflut]
     ///
-    /// The lines are PX x y rrggbb, PX x y rrggbbaa (aa is the opacity for blending), PX x y gg, PX x y, SIZE, OFFSET x
+    /// The address is as for --listen; the default port is 1234. The lines are PX x y rrggbb, PX x y rrggbbaa (aa is the opacity for blending), PX x y gg, PX x y, SIZE, OFFSET x
     /// y and HELP. Pixels outside and other lines are ignored. Clients of both protocols share all limits.
     #[arg(long, value_name = "ADDR")]
     pixelflut: Option<String>,
 
-    /// Width and height in pixels [default: that of the journal, or 640x480]
+    /// Size in pixels [default: the journal's, or 640x480]
     #[arg(long, value_name = "WxH", allow_hyphen_values = true, value_parser = parse_size)]
     size: Option<Size>,
 
-    /// Add a display with this name and size, which clients select as host:port/NAME. May be given several times
+    /// Add a display, which clients select as host:port/NAME
     ///
-    /// The first display, with --size, is named main; clients that name none get it. NAME has 1 to 32 characters, each
+    /// May be given several times. The first display, with --size, is named main; clients that name none get it. NAME has 1 to 32 characters, each
     /// of a-z, 0-9 or -.
     #[arg(long, value_name = "NAME=WxH", value_parser = parse_added, allow_hyphen_values = true)]
     add: Vec<(DisplayName, Size)>,
 
-    /// How to show the display in a window: with a GPU, by software, or not at all; auto chooses
+    /// How to show the windows
+    ///
+    /// They are presented with a GPU, by software, or not at all; auto chooses.
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
     present: Present,
 
-    /// The number of windows of each display, each with the whole picture. Closing the last one ends the display
+    /// Number of windows of each display
+    ///
+    /// Each has the whole picture. Closing the last one ends the display.
     #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
           conflicts_with = "headless")]
     windows: u8,
@@ -83,27 +99,30 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "present")]
     headless: bool,
 
-    /// Write the display to this PNG file on exit and on SIGUSR1; `-` is standard output
+    /// Write the picture here on exit and on SIGUSR1
     ///
-    /// The snapshot of an added display is written to FILE-NAME.png beside it; there is none if FILE is not a regular
+    /// The file is a PNG; `-` is standard output. The snapshot of an added display is written to FILE-NAME.png beside it; there is none if FILE is not a regular
     /// file. With `-` the first line goes to standard error. The reader of a pipe has until 2 s after the display began
     /// to end: the rest is lost then, and the status is 1. A regular file has no limit.
     #[arg(long, value_name = "FILE.png")]
     snapshot: Option<PathBuf>,
 
-    /// Colour of a new display: rrggbb or rrggbbaa, with or without #, or a name. A display from a journal keeps its
-    /// picture
+    /// Colour of a new display
+    ///
+    /// It is rrggbb or rrggbbaa, with or without #, or a name. A display from a journal keeps its picture.
     #[arg(long, value_name = "COLOR", default_value = "black")]
     background: Color,
 
-    /// Keep a journal in this directory: the picture survives `kill -9` and, up to the last sync, a loss of power
+    /// Keep a journal in this directory
     ///
-    /// An added display keeps its journal in DIR/displays/NAME. No journal is changed before all are read. Clients may wait for the disk. While the disk is full,
+    /// The picture survives `kill -9` and, up to the last sync, a loss of power. An added display keeps its journal in DIR/displays/NAME. No journal is changed before all are read. Clients may wait for the disk. While the disk is full,
     /// also at the start, the picture is shown and can be read, but not drawn on.
     #[arg(long, value_name = "DIR")]
     journal: Option<PathBuf>,
 
-    /// Size of the journal, in MiB, at which a snapshot replaces it
+    /// Replace a journal of this size by a snapshot
+    ///
+    /// The size is in MiB.
     #[arg(long, value_name = "MIB", default_value = "256", value_parser = number::<u64>(1, u32::MAX.into()),
           allow_negative_numbers = true, requires = "journal")]
     journal_size: u64,
@@ -157,6 +176,7 @@ fn present() -> impl TypedValueParser<Value = Present> {
 
 /// Executes the command line.
 pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
+    let passed = service::passed_sockets();
     log::start(args.log.into());
     if let Some(Command::Journal(args)) = args.command.take() {
         return journal::execute(args);
@@ -167,13 +187,13 @@ pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(Error::Start)?;
-    open(args, runtime).map(|()| ExitCode::SUCCESS)
+    open(args, passed?, runtime).map(|()| ExitCode::SUCCESS)
 }
 
 /// Opens the display and serves it until a signal, or closing its window, ends it.
 ///
 /// The window has a thread of its own, since the screen may never answer.
-fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
+fn open(args: Args, passed: Vec<(std::net::TcpListener, Door)>, runtime: Runtime) -> Result<(), Error> {
     // All arguments are checked before anything starts.
     if args.windows > 1 && args.present == Present::None {
         let text = "the argument '--windows <N>' cannot be used with '--present none'";
@@ -196,10 +216,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
             }
         }
     }
-    let mut listeners = vec![(bind(&args.listen, false)?, Door::Native)];
-    if let Some(address) = &args.pixelflut {
-        listeners.push((bind_or(address, pixelflut::PORT, false)?, Door::Pixelflut));
-    }
+    let listeners = service::listeners(passed, &args.listen, args.pixelflut.as_deref())?;
     // Before a journal is read, which may take long: a signal that comes meanwhile is handled as soon as the display serves.
     let signals = {
         let _entered = runtime.enter();
@@ -258,6 +275,7 @@ async fn serve(
             Ok(()) = closed => info!("the window was closed: shutting down"),
         }
         _ = ends.set(Instant::now());
+        service::stopping();
         if let Some(window) = window {
             window.close();
         }
@@ -267,6 +285,7 @@ async fn serve(
         let what = if *door == Door::Pixelflut { "for Pixelflut " } else { "" };
         log::announce(&format!("listening {what}on {address}"), path.is_some_and(output::is_standard));
     }
+    service::ready();
     // The server and each snapshot have a task of their own, so that neither waits for the other.
     let (mut snapshots, running) = (Snapshots::new(server, path), server.clone());
     let mut running = tokio::spawn(async move { running.run_doors(listeners, stopped).await });

@@ -40,7 +40,7 @@
 //! - `window`: windows, presented by software. Without it no window can be opened, and the display serves without one.
 //! - `gpu`: windows presented with a GPU where there is one. Includes `window`.
 //!
-//! Both are on by default.
+//! Both are on by default. The features `systemd` (on by default) and `manual` are for the program alone.
 
 #[doc(hidden)]
 pub mod arg_parsers;

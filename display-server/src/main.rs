@@ -11,6 +11,10 @@ const KEPT: usize = 8 << 20;
 
 fn main() -> ExitCode {
     draw_trim::limit(KEPT);
+    #[cfg(feature = "manual")]
+    if let Some(status) = cli::manual::execute() {
+        return status;
+    }
     let args = cli::Args::parse();
     let _log = cli::log::Finish;
     cli::execute(args).unwrap_or_else(|error| {

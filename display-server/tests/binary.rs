@@ -174,8 +174,20 @@ fn help_and_version_are_there() {
     ] {
         assert!(help.contains(part), "{part} is missing:\n{help}");
     }
+    assert!(help.contains("Exit status:"), "{help}");
     let version = command(&["--version"]).output().unwrap();
     assert_eq!(version.stdout, concat!("display-server ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+}
+
+#[test]
+fn the_summary_fits_a_screen_and_names_the_exit_statuses() {
+    let (output, _) = output(&["-h"]);
+    let summary = String::from_utf8(output.stdout).unwrap();
+    let lines: usize = summary.lines().map(|line| line.chars().count().max(1).div_ceil(80)).sum();
+    assert!(lines <= 40, "{lines} lines of 80 characters:\n{summary}");
+    for status in ["\n  0 ", "\n  1 ", "\n  2 ", "\n  130 "] {
+        assert!(summary.contains(status), "{summary}");
+    }
 }
 
 #[test]

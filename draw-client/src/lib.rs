@@ -78,6 +78,10 @@ mod error;
 pub mod limits;
 mod link;
 mod process;
+/// Compiles the program of the package's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 mod reconnect;
 mod shared;
 mod stderr;

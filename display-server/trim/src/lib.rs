@@ -2,7 +2,7 @@
 //!
 //! The allocator of glibc keeps what a program frees, unless it lies at the end of a heap or was larger than anything freed
 //! before. A server that has had a burst of large buffers stays as large as it was. This crate has the two calls that change
-//! that, and the only unsafe code of the project.
+//! that, and the only unsafe code of the server.
 
 /// Limits what the C library keeps at the end of each of its heaps to `bytes`, rounded to its pages.
 ///
