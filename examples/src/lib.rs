@@ -1,14 +1,18 @@
-//! Shared by the examples: the lecture's circle, a distant network, Ctrl-C, durations, a relay that prints messages, a
-//! picture of them, and the files that examples read and write.
+//! Shared by the examples: the lecture's circle, the display to draw on, a distant network, Ctrl-C, durations, a table of
+//! costs, a relay that prints messages, a picture of them, and the files that examples read and write.
 
+pub mod animation;
 pub mod circle;
+pub mod comparison;
 pub mod delay;
 pub mod duration;
 pub mod figures;
 pub mod interrupt;
 pub mod magic;
 pub mod picture;
+pub mod place;
 pub mod progress;
+pub mod route;
 pub mod saved;
 pub mod timeline;
 pub mod wire;
