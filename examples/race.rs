@@ -118,8 +118,8 @@ fn race(args: &Args, own: &Handle, side: u32) -> Result<Animation> {
         runs.push(Run { name: name.into(), calls, result, time: cost.time, pixels });
     }
     let note = format!(
-        "The same circle of {pixels} pixels over a network with a round trip of {:?}, in real time.",
-        args.rtt
+        "The same circle of {pixels} pixels over a network with a round trip of {}, in real time.",
+        seconds(args.rtt)
     );
     let title = format!("{note} {}", list(&runs));
     Ok(Animation { title, note, side, color: ORANGE, runs })

@@ -7,6 +7,8 @@ packages=(gcc libc6-dev python3 python3-msgpack neovim)
 packages+=(xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 mesa-vulkan-drivers)
 # For the counts of instructions.
 packages+=(valgrind)
+# For the two machines of README.
+packages+=(openssh-client openssh-server)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -23,7 +23,17 @@ pub use duration::parse_duration;
 pub use interrupt::{Interrupt, Interrupted};
 pub use saved::{finish, parse_output, save, unreachable};
 
-/// Compiles README's programs like this crate's own examples.
+/// Compiles the programs of README and of the book like this crate's own examples.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/errors.md")]
+    struct Errors;
+    #[doc = include_str!("../../docs/network-failures.md")]
+    struct NetworkFailures;
+    #[doc = include_str!("../../docs/quick-start.md")]
+    struct QuickStart;
+    #[doc = include_str!("../../docs/three-ways.md")]
+    struct ThreeWays;
+}
