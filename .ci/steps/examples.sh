@@ -42,3 +42,4 @@ for name in $names; do
     grep -q '[^[:space:]]' "$directory.out" || fail "the example $name printed nothing"
 done
 stop_server
+grep -q '<animate ' "$scratch/examples/race/race.svg" || fail "race left no animated picture"
