@@ -6,17 +6,16 @@
 
 use clap::{Parser, ValueEnum};
 use display_server::arg_parsers::number;
-use display_server::{Handle, Options, snapshot, with_display};
+use display_server::snapshot;
 use draw_client::{Color, ConnectOptions, Pixel, Size, blocking};
-use draw_examples::figures::{seconds, thousands};
-use draw_examples::timeline::{Recorder, Run, Target, Timeline};
-use draw_examples::{
-    DelayLine, Interrupt, Interrupted, disc, finish, parse_duration, parse_output, progress, save,
-    unreachable,
-};
+use draw_examples::comparison::{Cost, Table};
+use draw_examples::figures::thousands;
+use draw_examples::place::Place;
+use draw_examples::route::Route;
+use draw_examples::timeline::{Run, Target, Timeline};
+use draw_examples::{Interrupt, Interrupted, disc, finish, parse_duration, parse_output, progress};
 use std::error::Error;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -94,9 +93,6 @@ impl Mode {
     }
 }
 
-/// The round trip of the comparison's last column.
-const FAR: Duration = Duration::from_millis(50);
-
 fn main() -> ExitCode {
     finish("circle", run(&Args::parse()))
 }
@@ -110,101 +106,52 @@ fn run(args: &Args) -> Result<()> {
     if let Some(output) = &args.output {
         snapshot::check_writable(output)?;
     }
-    let is_set = std::env::var_os(draw_client::DRAW_DISPLAY).is_some();
-    let given = args.display.clone().or_else(|| is_set.then(draw_client::default_address));
-    if let Some(address) = given {
-        // Asked for by name: if it does not answer, or is none, that is an error.
-        connecting(&interrupt, &address);
-        blocking::Display::connect(&address).map_err(|error| unreachable(&address, error))?.close()?;
-        return draw(args, &interrupt, &address, &format!("on {address}"));
-    }
-    let default = draw_client::default_address();
-    connecting(&interrupt, &default);
-    if let Ok(display) = blocking::Display::connect(&default) {
-        display.close()?;
-        return draw(args, &interrupt, &default, &format!("on the display at {default}"));
-    }
     let side = args.diameter + 20;
-    let size = Size { width: side.max(640), height: side.max(480) };
-    let options = Options { size, or_any_port: true, ..Options::default() };
-    with_display(options, |own| draw_on_own(args, &interrupt, own))?
-}
-
-fn connecting(interrupt: &Interrupt, address: &str) {
-    let address = address.to_owned();
-    interrupt.is_doing(move || format!("{address} did not answer as a display, and nothing was drawn"));
-}
-
-fn draw_on_own(args: &Args, interrupt: &Interrupt, own: &Handle) -> Result<()> {
-    let address = own.address().to_string();
-    let place = if own.has_window() { "in a window" } else { "with no window" };
-    match draw(args, interrupt, &address, &format!("on {address}, a display of our own, {place}")) {
-        Err(_) if own.is_closed() => return Err("the window was closed before the circle was drawn".into()),
-        drawn => drawn?,
-    }
-    let output = args.output.as_deref().unwrap_or(Path::new("circle.png"));
-    interrupt.is_doing(|| "the circle was drawn and checked, and its picture was not saved".into());
-    let saved = save(own.display().framebuffer(), output, "the circle was drawn and checked");
-    if saved.is_ok() {
-        interrupt.is_closing();
-        println!("the picture is in {}", output.display());
-    }
-    if own.has_window() && !args.exit {
-        println!("close the window, or press Ctrl-C, to end");
-        interrupt.closes(own);
-        own.wait_closed();
-    }
-    Ok(saved?)
+    let place = Place {
+        display: args.display.as_deref(),
+        size: Size { width: side.max(640), height: side.max(480) },
+        output: args.output.as_deref().unwrap_or(Path::new("circle.png")),
+        exit: args.exit,
+        done: "the circle was drawn",
+        undone: "nothing was drawn",
+    };
+    place.draw(&interrupt, |address, whose| {
+        place.connecting(&interrupt, address);
+        draw(args, &interrupt, address, whose)
+    })
 }
 
 /// Draws in the modes asked for, compares what is shown with what was meant, and reports.
 fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Result<()> {
-    let recorder = args.timeline.as_ref().map(|_| Recorder::new());
-    let far = match (&recorder, args.rtt) {
-        (Some(recorder), rtt) => Some(DelayLine::start_tapped(resolve(address)?, rtt, recorder.clone())?),
-        (None, Duration::ZERO) => None,
-        (None, rtt) => Some(DelayLine::start(resolve(address)?, rtt)?),
-    };
-    let name = address.split_once('/').map_or(String::new(), |(_, name)| format!("/{name}"));
-    let far_address =
-        far.as_ref().map_or_else(|| address.to_owned(), |line| format!("{}{name}", line.address()));
-    connecting(interrupt, address);
+    let route = Route::new(address, args.rtt, args.timeline.is_some())?;
     // Looks at the picture without the delay.
     let near = blocking::Display::connect(address)?;
     let circle = Circle::new(args, near.size())?;
     let work = Work { interrupt: interrupt.clone(), drawn: Arc::default() };
 
     let behind = if args.rtt.is_zero() { String::new() } else { format!(", {:?} away", args.rtt) };
-    let relay = if recorder.is_some() { ", through a relay" } else { "" };
+    let relay = if args.timeline.is_some() { ", through a relay" } else { "" };
     let pixels = thousands(circle.pixels.len() as u64);
     println!("a circle of {pixels} pixels {place}{behind}{relay}");
-    println!("mode     pixels  round trips        time    ratio   at a round trip of 50 ms");
+    let mut table = Table::begin(circle.pixels.len() as u64, args.rtt);
     let modes = match args.mode {
         Mode::All => vec![Mode::Sync, Mode::Async, Mode::Batch],
         mode => vec![mode],
     };
-    let mut first = None;
     let mut runs = Vec::new();
     for mode in modes {
         work.begins(mode, &circle);
         near.fill_rect(circle.corner.0, circle.corner.1, circle.side, circle.side, Color::BLACK)?;
-        if let Some(recorder) = &recorder {
+        if let Some(recorder) = route.recorder() {
             recorder.begin(mode == Mode::Async);
         }
-        let done = work.measure(mode, &circle, &far_address)?;
-        if let Some(recorder) = &recorder {
-            let Done { began, time, waits } = done;
+        let cost = work.measure(mode, &circle, route.address())?;
+        if let Some(recorder) = route.recorder() {
+            let Cost { began, time, waits } = cost;
             let calls = mode.calls(&pixels);
             runs.push(Run { name: mode.to_string(), calls, waits, time, recorded: recorder.take(began) });
         }
-        let slowest = *first.get_or_insert(done.time);
-        println!(
-            "{mode:<5} {pixels:>9} {:>12} {:>11} {:>8}   {}",
-            thousands(done.waits),
-            seconds(done.time),
-            format!("{:.1}", slowest.as_secs_f64() / done.time.as_secs_f64()),
-            seconds(done.at(FAR, args.rtt)),
-        );
+        table.row(&mode.to_string(), &cost);
         circle.check(&near, mode)?;
     }
     if args.mode == Mode::All {
@@ -216,20 +163,6 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
         println!("the timeline is in {}", target.path().display());
     }
     Ok(())
-}
-
-fn resolve(address: &str) -> Result<SocketAddr> {
-    let (address, _) = address.split_once('/').unwrap_or((address, ""));
-    let with_port = if address.contains("]:") || (!address.contains(']') && address.contains(':')) {
-        address.to_owned()
-    } else {
-        format!("{address}:{}", draw_client::PORT)
-    };
-    // A name may stand for several addresses; the one that answers is the display's.
-    let mut found = with_port.to_socket_addrs()?;
-    let answering =
-        found.find(|one| std::net::TcpStream::connect_timeout(one, Duration::from_secs(5)).is_ok());
-    answering.ok_or_else(|| format!("nothing answers at {with_port}").into())
 }
 
 /// The drawing, and where it is.
@@ -273,21 +206,6 @@ impl Circle {
     }
 }
 
-/// The cost of one mode.
-struct Done {
-    began: Instant,
-    time: Duration,
-    waits: u64,
-}
-
-impl Done {
-    /// Returns the time at a round trip of `far`, from the one measured at `near`.
-    fn at(&self, far: Duration, near: Duration) -> Duration {
-        let waits = u32::try_from(self.waits).unwrap_or(u32::MAX);
-        self.time.saturating_sub(near.saturating_mul(waits)) + far.saturating_mul(waits)
-    }
-}
-
 struct Work {
     interrupt: Interrupt,
     /// For the progress bar.
@@ -306,10 +224,10 @@ impl Work {
         self.interrupt.check(|| how_far(mode, self.drawn.load(Relaxed), circle.pixels.len() as u64))
     }
 
-    fn measure(&self, mode: Mode, circle: &Circle, address: &str) -> Result<Done> {
+    fn measure(&self, mode: Mode, circle: &Circle, address: &str) -> Result<Cost> {
         let bar =
             progress::Bar::start(&mode.to_string(), circle.pixels.len() as u64, Arc::clone(&self.drawn));
-        let done = match mode {
+        let cost = match mode {
             Mode::Sync => self.synchronous(circle, address),
             Mode::Batch => self.batch(circle, address),
             Mode::Async | Mode::All => {
@@ -318,11 +236,11 @@ impl Work {
             }
         };
         drop(bar);
-        done
+        cost
     }
 
     /// Draws as the lecture's first program: every call waits for its answer.
-    fn synchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
+    fn synchronous(&self, circle: &Circle, address: &str) -> Result<Cost> {
         let display = blocking::Display::connect(address)?;
         let began = Instant::now();
         for pixel in &circle.pixels {
@@ -330,11 +248,11 @@ impl Work {
             self.drawn.fetch_add(1, Relaxed);
             self.stopped(Mode::Sync, circle)?;
         }
-        Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
+        Ok(Cost::since(began, display.stats().waits))
     }
 
     /// Draws with the general remedy: no call waits, and errors go to a callback.
-    async fn asynchronous(&self, circle: &Circle, address: &str) -> Result<Done> {
+    async fn asynchronous(&self, circle: &Circle, address: &str) -> Result<Cost> {
         let display =
             ConnectOptions::new().on_error(|late| eprintln!("circle: {late}")).connect(address).await?;
         let began = Instant::now();
@@ -349,19 +267,19 @@ impl Work {
             drawn = drawing => drawn?,
             stopped = self.wait_for_stop(circle) => return Err(stopped.into()),
         }
-        let done = Done { began, time: began.elapsed(), waits: display.stats().waits };
+        let cost = Cost::since(began, display.stats().waits);
         display.close().await?;
-        Ok(done)
+        Ok(cost)
     }
 
     /// Draws with the specific remedy: one call draws all pixels.
-    fn batch(&self, circle: &Circle, address: &str) -> Result<Done> {
+    fn batch(&self, circle: &Circle, address: &str) -> Result<Cost> {
         let display = blocking::Display::connect(address)?;
         let began = Instant::now();
         display.draw_pixels(&circle.pixels)?;
         self.drawn.store(circle.pixels.len() as u64, Relaxed);
         self.stopped(Mode::Batch, circle)?;
-        Ok(Done { began, time: began.elapsed(), waits: display.stats().waits })
+        Ok(Cost::since(began, display.stats().waits))
     }
 
     async fn wait_for_stop(&self, circle: &Circle) -> Interrupted {

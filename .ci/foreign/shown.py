@@ -1,4 +1,4 @@
-"""Runs what README.md and the specification show in other languages, against a display:
+"""Runs what README.md, docs/ and the specification show in other languages, against a display:
 
     python3 shown.py HOST:PORT
 
@@ -199,6 +199,14 @@ def check_python(address):
     check_interrupted(program, relay)
     check_half_sent(program, relay)
 
+    block, = shown("README.md", "python")
+    check('("localhost", 3729)' in block, "README.md's Python connects elsewhere than expected")
+    relay = Relay(address)
+    program = Program("README.md's Python", block.replace('("localhost", 3729)', repr(relay.address)))
+    for x, y in (10, 10), (209, 109):
+        check(program.call("get_pixel", x, y) == ORANGE, f"README.md's Python did not draw ({x}, {y})")
+    check_interrupted(program, relay)
+
     first, second = shown("protocol/spec/quickstart.md", "python")
     lines = first.split("\n\n")[0].splitlines()
     check(len(lines) == 12, f"quickstart.md says that its client has twelve lines, and it has {len(lines)}")
@@ -219,21 +227,21 @@ def check_python(address):
 
 def check_lua(address):
     host, port = address
-    block, = shown("README.md", "lua")
-    check("'127.0.0.1:3729'" in block, "README.md's Lua connects elsewhere than expected")
+    block, = shown("docs/languages.md", "lua")
+    check("'127.0.0.1:3729'" in block, "the book's Lua connects elsewhere than expected")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(block.replace("127.0.0.1:3729", f"{host}:{port}"))
         file.flush()
         command = ["nvim", "--headless", "-u", "NONE", "-i", "NONE", "-n", "-c", f"luafile {file.name}", "-c", "qall!"]
         ran = subprocess.run(command, timeout=60, capture_output=True, text=True)
-    check(ran.returncode == 0 and not ran.stderr.strip(), f"README.md's Lua says: {ran.stdout}{ran.stderr}")
+    check(ran.returncode == 0 and not ran.stderr.strip(), f"the book's Lua says: {ran.stdout}{ran.stderr}")
     display = socket.create_connection(address, DEADLINE)
     replies = msgpack.Unpacker()
     for number, (x, y) in enumerate([(10, 10), (209, 109)]):
         display.sendall(msgpack.packb([0, number, "get_pixel", [x, y]]))
         replies.feed(display.recv(100))
-        check(replies.unpack() == [1, number, None, ORANGE], f"README.md's Lua did not draw ({x}, {y})")
-    print("  README.md's Lua, in Neovim: as shown")
+        check(replies.unpack() == [1, number, None, ORANGE], f"the book's Lua did not draw ({x}, {y})")
+    print("  the book's Lua, in Neovim: as shown")
 
 
 if __name__ == "__main__":

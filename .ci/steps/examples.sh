@@ -8,9 +8,11 @@ declare -A arguments=(
     [density]=""
     [draw_wire]=""
     [film]="--seconds 1s"
+    [hello]=""
     [late_errors]=""
     [mouse]=""
     [picture]=""
+    [race]="--rtt 4ms --diameter 9"
     [unkillable]="--kills 5 --calls 200000"
 )
 
@@ -23,6 +25,8 @@ done
 for name in "${!arguments[@]}"; do
     grep -qxF "$name" <<<"$names" || fail "the table in $0 has $name, which is no example"
 done
+# `hello` needs a running display.
+start_server
 for name in $names; do
     read -ra words <<<"${arguments[$name]}"
     echo "$name ${words[*]}"
@@ -30,8 +34,12 @@ for name in $names; do
     directory=$scratch/examples/$name
     mkdir -p "$directory"
     status=0
+    unset DRAW_DISPLAY
+    [[ $name == hello ]] && export DRAW_DISPLAY=$address
     (cd "$directory" && timeout 60 "$target/release/examples/$name" "${words[@]}") >"$directory.out" || status=$?
     sed 's/^/  /' "$directory.out"
     ((status == 0)) || fail "the example $name ended with status $status"
     grep -q '[^[:space:]]' "$directory.out" || fail "the example $name printed nothing"
 done
+stop_server
+grep -q '<animate ' "$scratch/examples/race/race.svg" || fail "race left no animated picture"

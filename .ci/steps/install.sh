@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# `cargo install` of the server, without windows and with all features.
+# `cargo install` of the server: without windows, and by README's command with all features.
 source "$(dirname "$0")/../lib.sh"
 
 # Into the target directory of the workspace, where both have been built.
 cargo install --quiet --locked --debug --no-default-features --path display-server --root "$scratch/headless"
-cargo install --quiet --locked --path display-server --root "$scratch/window"
+command=$(readme_command 'cargo install --locked --path display-server')
+$command --quiet --root "$scratch/window"
 for kind in headless window; do
     version=$("$scratch/$kind/bin/display-server" --version)
     [[ $version =~ ^display-server\ [0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "$kind: --version prints '$version'"

@@ -9,6 +9,8 @@ packages+=(xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 mesa-
 packages+=(valgrind)
 # For sockets that a service manager passes, and for units.
 packages+=(systemd)
+# For the two machines of README.
+packages+=(openssh-client openssh-server)
 
 missing=()
 for package in "${packages[@]}"; do

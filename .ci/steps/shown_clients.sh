@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the clients that README and the specification show, and interrupts them.
+# Runs the clients that README, the book and the specification show, and interrupts them.
 source "$(dirname "$0")/../lib.sh"
 
 start_server --size 640x480

@@ -250,7 +250,7 @@ def choice(program, screen):
 
 
 def death(program, screen):
-    """The X server ends. Its library ends the process, as README says; it does not hang, and no port stays taken."""
+    """The X server ends. Its library ends the process, as docs/window.md says; it does not hang, and no port stays taken."""
     server = Server(program, screen, "--present", "software")
     try:
         screen.find(server.address)

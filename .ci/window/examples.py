@@ -1,4 +1,4 @@
-"""Runs the examples that have a window on an Xvfb of its own, uses them as a person would, and takes README's picture.
+"""Runs the examples that have a window on an Xvfb of its own, uses them as a person would, and takes the book's picture.
 
     python3 examples.py DIRECTORY PICTURE.png [--write]
 

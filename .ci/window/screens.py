@@ -18,7 +18,7 @@ from server import Server, average, over_black, same
 from x11 import DEADLINE, Failure, Screen, until
 
 CANVAS = (640, 480)
-# A server that ends does so within this time, whatever its clients and its screen do: README promises it.
+# A server that ends does so within this time, whatever its clients and its screen do: docs/window.md promises it.
 END = 2.0
 
 

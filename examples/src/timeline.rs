@@ -17,6 +17,7 @@ mod tests;
 pub use file::Target;
 pub use message::{Flight, Message, Recorded, Side};
 pub use record::Recorder;
+pub(crate) use svg::escaped;
 
 use std::time::Duration;
 

@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const NAMES: [&str; 8] =
-    ["circle", "density", "draw_wire", "film", "late_errors", "mouse", "picture", "unkillable"];
+/// All but `hello`, which reads no arguments.
+const NAMES: [&str; 9] =
+    ["circle", "density", "draw_wire", "film", "late_errors", "mouse", "picture", "race", "unkillable"];
 
 /// An example, which cargo builds before it runs the tests of this package, in a directory.
 fn example(name: &str, directory: &Path, args: &[&str]) -> Command {
@@ -75,6 +76,8 @@ fn what_cannot_be_meant_is_said_with_what_can_be() {
         ("density", &["--points", "1e6"], "write a whole number from 1 to 16777215"),
         ("film", &["--rate", "-1"], "'-1' for '--rate <N>': write a number from 0 to 1000"),
         ("film", &["--seconds", "-1s"], "'-1s' for '--seconds <TIME>': \"-1s\" is not a duration"),
+        ("race", &["--diameter", "65"], "'65' for '--diameter <N>': write a whole number from 1 to 64"),
+        ("race", &["--output", "-"], "name a file"),
         ("unkillable", &["--kills", "-1"], "'-1' for '--kills <N>': write a whole number from 0 to 1000"),
         ("unkillable", &["--calls", "1"], "write a whole number from 10000 to 2000000"),
     ] {
@@ -222,7 +225,7 @@ fn a_picture_that_cannot_be_saved_is_told_from_one_that_was_not_drawn() {
 #[test]
 fn each_example_says_what_is_wrong_with_an_address_at_once_and_as_a_sentence() {
     let directory = Directory::new("address");
-    for name in NAMES.into_iter().filter(|name| !["late_errors", "unkillable"].contains(name)) {
+    for name in NAMES.into_iter().filter(|name| !["late_errors", "race", "unkillable"].contains(name)) {
         for (address, says) in [("", "it is empty"), ("http://host", "it is a URL")] {
             let (output, out, errors) = run(name, &directory.0, &["--display", address]);
             assert_eq!(output.status.code(), Some(1), "{name} --display {address:?}: {errors}");

@@ -172,7 +172,7 @@ fn line(from: Point, to: Point) -> String {
 }
 
 /// Text as it may stand in an element or an attribute, without what XML has no way to say.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let clean = |c: char| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c };
     let text: String = text.chars().map(clean).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
