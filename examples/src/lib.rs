@@ -1,7 +1,8 @@
-//! Shared by the examples: the lecture's circle, a distant network, Ctrl-C, durations, a relay that prints messages, a
+//! Shared by the examples: the lecture's circle, a distant network, Ctrl-C, durations, the judge of clients, a relay that prints messages, a
 //! picture of them, and the files that examples read and write.
 
 pub mod circle;
+pub mod conformance;
 pub mod delay;
 pub mod duration;
 pub mod figures;
