@@ -3,7 +3,9 @@
 
 use clap::{Parser, ValueEnum};
 use display_server::{Options, Present, with_display};
-use draw_client::{Color, ConnectOptions, DRAW_DISPLAY, Error, LateError, Pixel, Result, default_address};
+use draw_client::{
+    Code, Color, ConnectOptions, DRAW_DISPLAY, Error, LateError, Pixel, Result, default_address,
+};
 use draw_examples::conformance::task;
 use draw_examples::finish;
 use std::io::{self, Write};
@@ -104,8 +106,8 @@ fn blocking(display: &draw_client::blocking::Display) -> Result<()> {
     for (x, amount) in additions() {
         told(display.add_pixel(x, 2, amount))?;
     }
-    pixel(display.get_pixel(3, 2)?);
-    image(&display.get_image(0, 2, task::COUNTERS, 1)?);
+    pixel(ask(|| display.get_pixel(3, 2))?);
+    image(&ask(|| display.get_image(0, 2, task::COUNTERS, 1))?);
     display.sync()?;
     say("done");
     display.close()
@@ -122,8 +124,8 @@ fn pipeline(display: &draw_client::blocking::Pipeline) -> Result<()> {
     for (x, amount) in additions() {
         display.add_pixel(x, 2, amount)?;
     }
-    pixel(display.get_pixel(3, 2)?);
-    image(&display.get_image(0, 2, task::COUNTERS, 1)?);
+    pixel(ask(|| display.get_pixel(3, 2))?);
+    image(&ask(|| display.get_image(0, 2, task::COUNTERS, 1))?);
     display.sync()?;
     say("done");
     display.close()
@@ -140,11 +142,27 @@ async fn draw(display: &draw_client::Display) -> Result<()> {
     for (x, amount) in additions() {
         display.add_pixel(x, 2, amount).await?;
     }
-    pixel(display.get_pixel(3, 2).await?);
+    let color = match display.get_pixel(3, 2).await {
+        Err(error) if is_lost_answer(&error) => display.get_pixel(3, 2).await?,
+        other => other?,
+    };
+    pixel(color);
     image(&display.get_image(0, 2, task::COUNTERS, 1).await?);
     display.sync().await?;
     say("done");
     display.close().await
+}
+
+/// Asks a question, and once more if its answer was lost with a connection.
+fn ask<T>(question: impl Fn() -> Result<T>) -> Result<T> {
+    match question() {
+        Err(error) if is_lost_answer(&error) => question(),
+        other => other,
+    }
+}
+
+fn is_lost_answer(error: &Error) -> bool {
+    error.fault().is_some_and(|fault| fault.code == Code::AnswerLost)
 }
 
 fn pixel(color: Color) {

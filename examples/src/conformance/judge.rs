@@ -20,6 +20,9 @@ const MESSAGE: usize = 1 << 20;
 /// How long a client has been quiet before what is held back is delivered. A client that keeps the rules passes at any value.
 const QUIET: Duration = Duration::from_millis(120);
 
+/// How often messages are held back. A client that waits for each acknowledgement would otherwise take half a minute.
+const HELD: usize = 20;
+
 /// How long a client may leave its socket full. It has to read while it writes.
 const WRITE: Duration = Duration::from_secs(5);
 
@@ -78,6 +81,8 @@ struct Connection {
     answers: usize,
     is_checked: bool,
     held: VecDeque<Unit>,
+    /// How often messages were held back.
+    holds: usize,
     last_heard: Instant,
 }
 
@@ -161,6 +166,7 @@ impl<'a> Judge<'a> {
             if connection.held.is_empty() || connection.last_heard.elapsed() < QUIET {
                 continue;
             }
+            connection.holds += 1;
             for unit in std::mem::take(&mut connection.held) {
                 self.deliver(index, unit);
             }
@@ -219,6 +225,7 @@ impl<'a> Judge<'a> {
             answers: 0,
             is_checked: false,
             held: VecDeque::new(),
+            holds: 0,
             last_heard: Instant::now(),
         });
         Ok(())
@@ -341,7 +348,7 @@ impl<'a> Judge<'a> {
             Hold::Welcome => is_welcome,
             Hold::Answers => !is_welcome,
         };
-        if holds || !connection.held.is_empty() {
+        if (holds && connection.holds < HELD) || !connection.held.is_empty() {
             connection.held.push_back(unit);
         } else {
             self.deliver(index, unit);

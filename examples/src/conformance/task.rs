@@ -43,6 +43,9 @@ unknown, the client exits with another status than 0. Other lines, and standard 
 Checksums are used only if DRAW_LEVEL is `checks`; at the other levels the judge rewrites messages. A client may always
 do more than the level asks for: one that always uses a session is judged by the rules of sessions everywhere.
 
+A question that fails with `answer_lost` is asked again, and its failure is not printed: the client itself may do so, or
+the program.
+
 In the optional scenario `wrap`, DRAW_FIRST_NUMBER is set too. A client that can start its numbers anywhere begins its
 session with this number: its first `hello` has `attempt` 2, `ack` DRAW_FIRST_NUMBER - 1 and `next` DRAW_FIRST_NUMBER.
 ";
