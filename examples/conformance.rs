@@ -80,7 +80,6 @@ fn run(args: &Args) -> Result<bool> {
     let report = if args.listen {
         by_hand(&scenarios, args.timeout.unwrap_or(Duration::from_secs(300)))?
     } else if args.command.is_empty() {
-        // Without a client the judge shows itself, as every example does.
         return Err(
             "give the client behind --, as in `conformance --level plain -- python3 client.py`, or --listen"
                 .into(),

@@ -62,7 +62,7 @@ impl fmt::Display for Result {
             Verdict::Pass => Ok(()),
             Verdict::NotTried(why) => write!(f, "\n          {why}"),
             Verdict::Fail(violations) => violations.iter().try_for_each(|violation| {
-                write!(f, "\n          SPEC.md, {}\n", violation.section)?;
+                write!(f, "\n          specification, {}\n", violation.section)?;
                 write!(
                     f,
                     "            expected: {}\n            seen:     {}",
