@@ -5,6 +5,8 @@ source "$(dirname "$0")/../lib.sh"
 # How each example is run here. One that is missing, or one that is no example any more, fails the step.
 declare -A arguments=(
     [circle]="--exit --diameter 31 --rtt 4ms"
+    [conformance]="--list"
+    [conformance_client]="--client pipeline --checks"
     [density]=""
     [draw_wire]=""
     [film]="--seconds 1s"

@@ -1,9 +1,10 @@
 //! Shared by the examples: the lecture's circle, the display to draw on, a distant network, Ctrl-C, durations, a table of
-//! costs, a relay that prints messages, a picture of them, and the files that examples read and write.
+//! costs, the judge of clients, a relay that prints messages, a picture of them, and the files that examples read and write.
 
 pub mod animation;
 pub mod circle;
 pub mod comparison;
+pub mod conformance;
 pub mod delay;
 pub mod duration;
 pub mod figures;

@@ -19,10 +19,6 @@ pub const ACK: &str = "ack";
 pub const CONFIRM: &str = "confirm";
 /// The notification with which a client ends its session for good: `[]`.
 pub const END: &str = "end";
-/// The notification with the checksum of the next message, in either direction: `[digest]`, its XXH3-64.
-pub const CHECK: &str = "check";
-/// The notification with the other checksum of the next message: `[digest]`, its CRC-32.
-pub const CRC32: &str = "crc32";
 
 /// The parameter of `hello`, a map. Unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -77,10 +77,10 @@ pub mod text;
 pub mod trace;
 mod types;
 
-pub use codec::checksum::Checksum;
+pub use codec::checksum::{CHECK, CRC32, Checksum};
 pub use codec::scan::{Scan, ScanError};
 pub use fault::{Code, Fault, NAMED, Range};
-pub use hello::{ACK, CHECK, CONFIRM, CRC32, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
+pub use hello::{ACK, CONFIRM, END, GOODBYE, HELLO, Hello, PROGRESS, Welcome};
 #[doc(hidden)]
 pub use sentence::sentence;
 pub use table::{Answer, Call, Cost, Count, Effect, Join, JournalUse, Method, Pixel, Pixels, Request, Split};

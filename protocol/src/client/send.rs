@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::flight::{CallSite, InFlight, Load, Origin, Part, single};
-use super::fragment::{Limits, size};
+use super::fragment::{ENVELOPE, Limits, size};
 use super::zero_copy::{Lent, write_request_lending};
 use crate::codec::checksum::{self, Checksum};
 use crate::codec::envelope;
@@ -26,10 +26,12 @@ impl Connection {
         if self.in_flight() == 0 && extra <= more_calls {
             return true;
         }
-        let is_joining = single(request).is_some() && self.joining.has_room();
+        let is_single = single(request).is_some();
+        let is_joining = is_single && self.joining.has_room();
         let waiting = usize::from(self.joining.run.len() > 0 && !is_joining);
-        let (parts, size) = if is_joining {
-            (1, Pixel::SIZE)
+        let (parts, size) = if is_single {
+            // With the envelope of the request that it becomes, and the few pixels that may be joined to it unchecked.
+            (1, 2 * ENVELOPE)
         } else {
             (Limits::of(welcome).requests(request), size(request))
         };

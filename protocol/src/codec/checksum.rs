@@ -4,8 +4,12 @@
 //! the message, and fills in the digest ([`finish`]). A reader passes each complete message to [`Verifier`] before it uses it.
 //! Without agreed checks that costs a comparison or two.
 
-use crate::hello;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// The notification with the checksum of the next message, in either direction: `[digest]`, its XXH3-64.
+pub const CHECK: &str = "check";
+/// The notification with the other checksum of the next message: `[digest]`, its CRC-32.
+pub const CRC32: &str = "crc32";
 
 /// The function that computes the digest of each message of a connection with checks. The name of a check states it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,8 +27,8 @@ impl Checksum {
     /// Returns the name of the notification that carries the digest.
     pub const fn name(self) -> &'static str {
         match self {
-            Checksum::Xxh3 => hello::CHECK,
-            Checksum::Crc32 => hello::CRC32,
+            Checksum::Xxh3 => CHECK,
+            Checksum::Crc32 => CRC32,
         }
     }
 
