@@ -34,7 +34,8 @@ Suite = namedtuple("Suite", "root source kinds tests functions")
 
 SESSIONS, CHECKSUMS = ("sessions", ""), ("checksums", "")
 LYING_SERVER, SIMULATION = ("lying_server", ""), ("simulation", "seeds")
-OTHERS = [("bad_requests", ""), ("durable", ""), ("displays", ""), ("spec", "")]
+BAD_REQUESTS, CONVERSATION, DURABLE = ("bad_requests", ""), ("conversation", ""), ("durable", "")
+DISPLAYS, SPEC, LARGE_CALLS = ("displays", ""), ("spec", ""), ("large_calls", "")
 
 
 def unit(module):
@@ -44,33 +45,66 @@ def unit(module):
 LIBRARY, SOURCE = "protocol/src/lib.rs", "protocol/src"
 
 SUITES = [
+    # A request is executed exactly once.
     Suite(LIBRARY, SOURCE, ["logic"], [unit("session::filter"), unit("session::tests"), SESSIONS, SIMULATION], """
-        session::filter: Filter::handle_request Filter::handle_other Filter::executed Filter::interrupt
-        session::filter: Filter::acknowledge Filter::replay Filter::retract Filter::tell
-        session: Session::ended Session::responded Session::unanswer Session::replay number_near
+        session::filter: Filter::handle_request Filter::handle_other Filter::acknowledge Filter::executed Filter::replay
+            Filter::interrupt Filter::retract Filter::digests Filter::last_digest
+        session: Session::ended Session::acknowledge Session::unanswer Session::forget Session::executed Session::responded
+            Session::replay Session::stamp Session::tell Session::end Session::interrupt Session::write_response write_kept
+            number_near
         session::resume: Session::begin Session::enter
+        session::persist: Session::encode Session::decode take
     """),
-    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::table"), unit("session::quota"), SESSIONS, SIMULATION], """
-        session::table: Sessions::claim Sessions::restore Sessions::waiting Sessions::wait Sessions::expire
-        session::table: Sessions::unpark Sessions::bury
-        session::quota: Peer::of_tombstone Ranking::first_above Quota::next_to_go
+    # A session is kept for as long as it is promised, within limits.
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("session::table"), unit("session::quota"), SESSIONS], """
+        session::table: Sessions::claim Sessions::park Sessions::restore Sessions::wait Sessions::forget Sessions::expire
+            Sessions::waiting Sessions::unpark Sessions::bury Sessions::unbury
+        session::quota: Peer::from Peer::of_tombstone Ranking::remove Ranking::first_above Lot::rank Quota::insert Quota::remove
+            Quota::change Quota::next_to_go
     """),
-    Suite(LIBRARY, SOURCE, ["logic"], [SESSIONS, CHECKSUMS, *OTHERS, SIMULATION], """
+    # The server confirms a session, and holds back what is not on the disk.
+    Suite(LIBRARY, SOURCE, ["logic"], [SESSIONS, DURABLE, CHECKSUMS, BAD_REQUESTS, CONVERSATION, DISPLAYS, SPEC, SIMULATION], """
         server::session: Connection::take_session ConnectionState::check_number ConnectionState::pass_over
-        server::session: ConnectionState::handle_session ConnectionState::handle_unconfirmed ConnectionState::resume
-        server::session: ConnectionState::overtaken
-        server::handshake: ConnectionState::greet ConnectionState::turn_away
+            ConnectionState::handle_session ConnectionState::handle_unconfirmed ConnectionState::resume
+            ConnectionState::overtaken ConnectionState::take_resuming
+        server::handshake: ConnectionState::greet ConnectionState::end_late_hello ConnectionState::turn_away
+            ConnectionState::welcome ConnectionState::refuse
+        server::receive: ConnectionState::handle_message
+        server::answer: ConnectionState::answer ConnectionState::respond ConnectionState::responded ConnectionState::report
+            ConnectionState::end ConnectionState::end_corrupted ConnectionState::end_unreadable
+        server::durability_gate: DurabilityGate::advance Connection::mark Connection::release Connection::forget_held
+            ConnectionState::close_gate
     """),
-    Suite(LIBRARY, SOURCE, ["logic"], [unit("client"), SESSIONS, CHECKSUMS, SIMULATION, LYING_SERVER], """
-        client::flight: Flight::handle_sent Flight::pop
-        client::send_buffer: SendBuffer::unsent SendBuffer::swap SendBuffer::rewind SendBuffer::keep
+    # The client sends again what may not have been executed, and reports each call once.
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("client"), SESSIONS, CHECKSUMS, LARGE_CALLS, SIMULATION, LYING_SERVER], """
+        client::flight: Flight::handle_sent Flight::last_begun Flight::bytes_after Flight::pop Flight::give_up
+        client::send_buffer: SendBuffer::greet SendBuffer::open SendBuffer::unsent SendBuffer::unsent_len SendBuffer::advance
+            SendBuffer::swap SendBuffer::reported SendBuffer::disconnect SendBuffer::insert SendBuffer::rewind
+            SendBuffer::keep
         client::send: Connection::prepare_to_send
+        client::session: Session::take_refused
+        client::resume: Connection::is_resumable Connection::handle_disconnected Connection::reconnect Connection::check_display
+            Connection::begin Connection::confirm Connection::refuse_too_large Connection::give_up_to Connection::write_ack
+            Connection::end_session last_message
+        client::receive: Connection::handle_message Connection::handle_welcome Connection::handle_response
+            Connection::handle_progress
+        client::completion: Connection::advance Connection::complete_lost Connection::complete_first
+        client::corruption: Connection::corrupted Connection::unreadable Connection::stranger Connection::note_message
+            Connection::handle_timeout Connection::poll_timeout
+    """),
+    Suite(LIBRARY, SOURCE, ["logic"], [unit("reconnect"), SIMULATION], """
+        reconnect: Reconnect::handle_dialed Reconnect::handle_failed Reconnect::handle_connected Reconnect::handle_lost
+            Reconnect::handle_timeout Reconnect::give_up Reconnect::poll_timeout Reconnect::poll_dial Reconnect::fail
+            Reconnect::wait Reconnect::expire
+        reconnect::outage: Outage::fail Previous::set Previous::begin Jitter::vary
+        reconnect::kind: Kind::of_goodbye Kind::may_return Kind::may_greet_again Kind::may_recur
+        client::ended: Kind::from
     """),
     Suite(LIBRARY, SOURCE, ["logic"], [unit("codec::checksum"), CHECKSUMS, SESSIONS, SIMULATION], """
         codec::checksum: Verifier::is_known Verifier::verify Verifier::compare
     """),
     Suite(LIBRARY, SOURCE, ["logic"], [unit("secret"), ("trace", "secret")], """
-        trace::secret: is_standing is_key
+        trace::secret: hide is_standing is_key whole beginning_shown text
     """),
 ]
 SHARED = [
@@ -117,7 +151,7 @@ PROFILE = ["--config", "profile.dev.debug=false"]
 for package in ("draw-protocol", "xxhash-rust", "rmp"):
     PROFILE += ["--config", f"profile.dev.package.{package}.opt-level=1"]
 # Enough to find what only the simulation finds.
-SEEDS = "300"
+SEEDS, CASES = "300", "48"
 MEMORY_KIB = 8 << 20
 # A test that waits for ever uses no time of the processor.
 DEADLINE = 300
@@ -275,7 +309,7 @@ class Tests:
         binary, directory = self.binaries[name]
         limit = int(10 * self.seconds.get(test, 60)) + 5
         shell = f"ulimit -c 0 -t {limit} -v {MEMORY_KIB}; exec \"$0\" \"$@\""
-        environment = os.environ | {"MUTANT": str(number), "SEEDS": SEEDS, "RUST_BACKTRACE": "0", "RUST_TEST_THREADS": "1"}
+        environment = os.environ | {"MUTANT": str(number), "SEEDS": SEEDS, "PROPTEST_CASES": CASES, "RUST_BACKTRACE": "0", "RUST_TEST_THREADS": "1"}
         command = ["bash", "-c", shell, binary, "-q", *words.split()]
         with open(os.devnull, "wb") as nowhere:
             process = subprocess.Popen(command, cwd=directory, env=environment, stdout=nowhere, stderr=nowhere)

@@ -112,8 +112,14 @@ impl Session {
 
     /// Returns what a journal stores of a session that has ended, so that it is not continued.
     pub fn ended(&self) -> Session {
-        let Session { incarnation, attempt, executed, .. } = *self;
-        Session { incarnation, attempt, executed, is_ended: true, ..Session::new(self.filter.applied()) }
+        Session { is_ended: true, ..self.without_requests(self.filter.applied()) }
+    }
+
+    /// Returns the same session, in which the requests up to number `applied` count as executed and acknowledged, and of which
+    /// nothing else is known.
+    fn without_requests(&self, applied: u64) -> Session {
+        let Session { incarnation, attempt, executed, is_ended, .. } = *self;
+        Session { incarnation, attempt, executed, is_ended, ..Session::new(applied) }
     }
 
     /// Returns the number of the last `hello`.
@@ -218,8 +224,7 @@ impl Session {
     pub fn replay(&mut self, stamp: Stamp, response: Option<&[u8]>) {
         if stamp.ack > self.filter.applied() {
             // A client may ask for as long as it likes between two calls that draw: of what it has acknowledged nothing is kept.
-            let Session { incarnation, attempt, is_ended, executed, .. } = *self;
-            *self = Session { incarnation, attempt, is_ended, executed, ..Session::new(stamp.ack) };
+            *self = self.without_requests(stamp.ack);
         }
         let before = self.filter.applied();
         if stamp.number <= before {

@@ -32,7 +32,7 @@ impl From<IpAddr> for Peer {
     /// share it.
     fn from(address: IpAddr) -> Peer {
         Peer(Kind::Address(match address.to_canonical() {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & u128::MAX << 64).into(),
             address => address,
         }))
     }

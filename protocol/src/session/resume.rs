@@ -94,8 +94,7 @@ impl Session {
         let applied = session.filter.applied();
         if applied < ack && asked.drew <= applied {
             // Only answers are missing, and the client has received them.
-            let Session { drawn, is_ended, executed, .. } = *session;
-            *session = Session { incarnation: known, drawn, is_ended, executed, ..Session::new(ack) };
+            *session = session.without_requests(ack);
         } else if applied < ack {
             if !asked.accepts_loss {
                 let text = format!(
@@ -104,12 +103,9 @@ impl Session {
                 );
                 return Err(Fault::new(Code::StateRegressed, text));
             }
-            let executed = session.executed;
+            let session = Session { attempt, ..session.without_requests(ack) };
             *found = None;
-            return Ok((
-                Session { incarnation: known, attempt, executed, ..Session::new(ack) },
-                Standing::Regressed,
-            ));
+            return Ok((session, Standing::Regressed));
         }
         session.acknowledge(ack).map_err(|misuse| Fault::new(Code::Malformed, misuse.to_string()))?;
         session.unanswer();

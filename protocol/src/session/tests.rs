@@ -1,4 +1,5 @@
 use super::*;
+use crate::codec::scan::Scan;
 
 #[test]
 fn numbers_are_found_by_their_low_bits() {
@@ -237,6 +238,7 @@ fn responses_are_kept_within_limits_and_no_fault_becomes_a_success() {
     let fault = said(40).unwrap();
     assert!(fault.windows(11).any(|text| text == b"answer_lost"), "{fault:02x?}");
     assert_eq!(fault[..3], [0x94, 0x01, 40]);
+    assert_eq!(Scan::default().run(&fault, usize::MAX), Ok(Some(fault.len())), "it is a whole message");
     session.tell();
     session.acknowledge(40).unwrap();
     assert_eq!(
@@ -307,17 +309,50 @@ fn a_session_is_its_bytes_and_other_bytes_are_none() {
         assert!(Session::decode(&bytes[..cut]).is_err(), "cut at {cut}");
     }
     assert!(Session::decode(&[&bytes[..], &[0]].concat()).is_err());
-    for (at, wrong) in [(0, 2), (1, 2), (18, 11), (25, 255), (33, 255)] {
+    for (at, wrong) in [(0, 2), (1, 2), (18, 11), (25, 255), (33, 255), (41, 11)] {
         let mut changed = bytes.clone();
         changed[at] = wrong;
         assert!(Session::decode(&changed).is_err(), "byte {at} is {wrong}");
     }
-    let number = bytes.len() - 8 - 4 - 8;
-    for wrong in [4, 11] {
+    // The last byte of the number, before the length, the response and the count of answers that are not kept.
+    let number = bytes.len() - 4 - 8 - 4 - 1;
+    for number_of_response in 0..20 {
         let mut changed = bytes.clone();
-        changed[number] = wrong;
-        assert!(Session::decode(&changed).is_err(), "a response to {wrong}");
+        changed[number] = number_of_response;
+        let is_known = (5..=10).contains(&number_of_response);
+        assert_eq!(Session::decode(&changed).is_ok(), is_known, "a response to {number_of_response}");
     }
+}
+
+#[test]
+fn a_stored_session_has_its_responses_in_order_and_once_each() {
+    let mut session = Session::new(0);
+    for number in 1..=4 {
+        session.handle_request(number, b"message").unwrap();
+        let size = if number <= 2 { 8 } else { limits::SESSION_ANSWERS + 1 };
+        session.responded(&vec![7; size], true);
+    }
+    assert_eq!((session.responses.len(), &session.unkept), (2, &VecDeque::from([3, 4])));
+    let mut bytes = Vec::new();
+    session.encode(&mut bytes);
+    let found = Session::decode(&bytes).unwrap();
+    assert_eq!(
+        (&found.responses, &found.unkept, found.bytes),
+        (&session.responses, &session.unkept, session.bytes)
+    );
+    assert_eq!(found.requests(), 4, "nothing is acknowledged, so it is known how many there were");
+    // Of the second response its number, and that of the second answer that is not kept.
+    let (response, unkept) = (bytes.len() - 2 * 8 - 4 - 8 - 4 - 1, bytes.len() - 1);
+    for (at, right) in [(response, 2..=4), (unkept, 4..=4)] {
+        for number in 0..8 {
+            let mut changed = bytes.clone();
+            changed[at] = number;
+            assert_eq!(Session::decode(&changed).is_ok(), right.contains(&number), "byte {at} is {number}");
+        }
+    }
+    // The first answer that is not kept is of a request that is not acknowledged.
+    bytes[unkept - 8] = 0;
+    assert!(Session::decode(&bytes).is_err());
 }
 
 #[test]
@@ -399,6 +434,101 @@ fn a_journal_brings_back_no_more_of_faults_than_a_session_keeps() {
     // It is the same as where it was executed: that all have failed, and why of the first.
     assert_eq!(session.responses, kept.responses);
     assert_eq!(session.responses.len(), 200);
+}
+
+#[test]
+fn as_many_bytes_of_responses_are_kept_as_may_be_and_not_one_more() {
+    for (beyond, is_kept) in [(0, true), (1, false)] {
+        let sizes = [1_000, limits::SESSION_RESPONSES - 1_000 - 2 * RESPONSE + beyond];
+        let (mut executed, mut replayed) = (Session::new(0), Session::new(0));
+        for (number, size) in (1..).zip(sizes) {
+            let fault = vec![7; size];
+            executed.handle_request(number, b"message").unwrap();
+            executed.responded(&fault, false);
+            let stamp = Stamp { session: Id([3; 16]), number, ack: 0, digest: 7 };
+            replayed.replay(stamp, Some(&fault));
+        }
+        for session in [executed, replayed] {
+            let sizes: Vec<_> = session.responses.iter().map(|(_, response)| response.len()).collect();
+            assert_eq!(sizes.len(), 2, "that both have failed is kept");
+            assert_eq!(sizes[1] > 0, is_kept, "{beyond} bytes too many");
+        }
+    }
+    for (beyond, is_kept) in [(0, true), (1, false)] {
+        let mut session = Session::new(0);
+        session.handle_request(1, b"message").unwrap();
+        session.responded(&vec![7; limits::SESSION_ANSWERS - RESPONSE + beyond], true);
+        assert_eq!(session.responses.len(), usize::from(is_kept), "{beyond} bytes too many");
+    }
+}
+
+#[test]
+fn a_stamp_says_which_request_is_being_executed_and_is_enough_to_know_it_again() {
+    let (id, mut session) = (Id([3; 16]), begun(9).unwrap());
+    session.acknowledge(4).unwrap();
+    session.handle_request(10, b"another message").unwrap();
+    let stamp = session.stamp(id);
+    let digest = filter::digest(b"another message");
+    assert_eq!(stamp, Stamp { session: id, number: 10, ack: 4, digest });
+    let mut restored = begun(9).unwrap();
+    restored.replay(stamp, None);
+    assert_eq!((restored.filter().ack(), restored.filter().applied(), restored.requests()), (4, 10, 10));
+    assert_eq!(restored.handle_request(10, b"another message"), Ok(Verdict::Again));
+    assert_eq!(restored.handle_request(10, b"message"), Err(Misuse::Reuse { number: 10 }));
+}
+
+/// Requests that a journal does not have were acknowledged: the session is the same, without them.
+#[test]
+fn a_session_stays_the_same_when_requests_are_missing_that_only_asked() {
+    let mut before = begun(9).unwrap();
+    (before.incarnation, before.attempt) = (Nonce::new(5).get(), 3);
+    before.end();
+    let mut replayed = before.clone();
+    replayed.replay(Stamp { session: Id([3; 16]), number: 13, ack: 12, digest: 7 }, None);
+    assert_eq!(replayed.requests(), 10);
+    let asked =
+        Resume { drew: 9, incarnation: Some(before.incarnation), confirms: true, ..asked(4, 1, 12, 13) };
+    let mut found = Some(before.clone());
+    let (resumed, standing) = Session::enter(&mut found, &asked, HERE, None).unwrap();
+    assert_eq!((standing, found, resumed.requests(), resumed.attempt), (Standing::Resumed, None, 9, 4));
+    assert_eq!((resumed.filter().ack(), resumed.filter().applied()), (12, 12));
+    for (session, attempt) in [(replayed, 3), (resumed, 4)] {
+        assert_eq!((session.incarnation, session.attempt), (before.incarnation, attempt));
+        assert!(session.is_ended());
+    }
+    // A request that has drawn is missing: that is a loss.
+    let drew = Resume { drew: 10, ..asked };
+    assert_eq!(refused(&mut Some(before.clone()), &drew), Code::StateRegressed);
+    let accepts = Resume { accepts_loss: true, ..drew };
+    let mut found = Some(before.clone());
+    let (regressed, standing) = Session::enter(&mut found, &accepts, HERE, None).unwrap();
+    assert_eq!((standing, found, regressed.requests(), regressed.attempt), (Standing::Regressed, None, 9, 4));
+    assert_eq!(regressed.incarnation, before.incarnation);
+}
+
+#[test]
+fn a_question_whose_answer_is_not_kept_is_repeated_only_if_nothing_was_drawn_after_it() {
+    let large = vec![7; limits::SESSION_ANSWERS + 1];
+    for is_drawn in [false, true] {
+        let mut session = begun(1).unwrap();
+        session.handle_request(2, b"question").unwrap();
+        session.responded(&large, true);
+        session.tell();
+        if is_drawn {
+            session.replay(Stamp { session: Id([3; 16]), number: 3, ack: 1, digest: 7 }, None);
+        }
+        let (session, _) = Session::enter(&mut Some(session), &asked(2, 1, 1, 4), HERE, None).unwrap();
+        assert_eq!(session.filter().applied(), if is_drawn { 3 } else { 1 });
+    }
+}
+
+#[test]
+fn what_a_journal_brings_back_takes_no_memory_once_it_is_acknowledged() {
+    let mut session = Session::new(3);
+    session.replay(Stamp { session: Id([3; 16]), number: 8, ack: 3, digest: 7 }, Some(b"it failed"));
+    assert_eq!((session.responses.len(), session.bytes), (5, 5 * RESPONSE + 9));
+    session.acknowledge(8).unwrap();
+    assert_eq!((session.responses.len(), session.bytes), (0, 0));
 }
 
 #[test]

@@ -104,6 +104,56 @@ fn the_window_is_full_to_its_last_request_and_its_memory_is_given_back() {
     assert!(filter.memory() <= 1_024 * 8 + 256, "{}", filter.memory());
 }
 
+#[test]
+fn memory_is_given_back_once_little_of_it_is_used_and_not_with_each_acknowledgement() {
+    let acknowledged = |applied, left| {
+        let mut filter = filter(0, applied);
+        let before = filter.memory();
+        filter.acknowledge(applied - left).unwrap();
+        (before, filter.memory())
+    };
+    // A quarter is not little, and what grows again has room.
+    let (before, after) = acknowledged(4_096, 1_024);
+    assert_eq!(before, after);
+    let (before, after) = acknowledged(4_096, 1_023);
+    assert_eq!(before - after, (4_096 - 2 * 1_023) * 8);
+    // A little is kept for good.
+    let (before, after) = acknowledged(1_024, 1);
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_request_from_a_journal_is_known_by_its_contents_and_those_before_it_by_their_numbers() {
+    let mut filter = filter(3, 7);
+    filter.replay(10, 100);
+    assert_eq!((filter.ack(), filter.applied()), (3, 10));
+    assert_eq!(filter.handle_request(7, 7), Ok(Verdict::Again));
+    assert_eq!(filter.handle_request(7, 99), Err(Misuse::Reuse { number: 7 }));
+    for number in [8, 9] {
+        assert_eq!(filter.handle_request(number, 99), Ok(Verdict::Again), "{number} may have been anything");
+    }
+    assert_eq!(filter.handle_request(10, 100), Ok(Verdict::Again));
+    assert_eq!(filter.handle_request(10, 99), Err(Misuse::Reuse { number: 10 }));
+    // The client may have been told of everything that a journal has.
+    assert_eq!(filter.acknowledge(10), Ok(()));
+    execute(&mut filter, 11);
+}
+
+#[test]
+fn a_request_that_is_retracted_is_executed_once_more_and_cannot_be_acknowledged_before() {
+    let mut filter = filter(3, 7);
+    filter.retract(5);
+    assert_eq!((filter.ack(), filter.applied()), (3, 5));
+    assert_eq!(filter.acknowledge(6), Err(Misuse::Ack { ack: 6, told: 5 }));
+    assert_eq!(filter.handle_request(5, 5), Ok(Verdict::Again));
+    assert_eq!(filter.handle_request(7, 7), Err(Misuse::Gap { number: 7, expected: 6 }));
+    // It was not executed, so it may even be another.
+    assert_eq!(filter.handle_request(6, 60), Ok(Verdict::Execute));
+    filter.executed();
+    assert_eq!(filter.handle_request(6, 60), Ok(Verdict::Again));
+    assert_eq!(filter.handle_request(6, 6), Err(Misuse::Reuse { number: 6 }));
+}
+
 /// The filter as it is written down, with a table of everything that ever was.
 #[derive(Default)]
 struct Table {

@@ -142,6 +142,13 @@ fn a_second_session_of_the_same_name_does_not_shorten_the_memory_of_the_first() 
     sessions.park(id(1), session, later);
     let last = later + limits::SESSION_TOMBSTONE - Duration::from_nanos(1);
     assert!(matches!(sessions.claim(&hello(1, 5), peer, "late", last), Claim::Overtaken(5)));
+    // What was executed in the first still counts, so that other tombstones do not evict this one.
+    assert_eq!(sessions.tombstones[&id(1)].1.executed, 9);
+    // An older copy of the session, from a journal, makes no older hello acceptable.
+    let mut session = begun(0).unwrap();
+    (session.is_ended, session.attempt) = (true, 2);
+    sessions.restore(id(1), session, later);
+    assert!(matches!(sessions.claim(&hello(1, 5), peer, "late", last), Claim::Overtaken(5)));
 }
 
 #[test]
