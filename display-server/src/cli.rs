@@ -301,7 +301,7 @@ async fn serve(
         tokio::select! {
             () = signalled => {}
             // A window that failed drops the sender without sending: then only signals end the display.
-            Ok(()) = closed => info!("the window was closed: shutting down"),
+            Ok(()) = closed => info!("the last window was closed: shutting down"),
         }
         _ = ends.set(Instant::now());
         if let Some(window) = window {
