@@ -7,7 +7,8 @@ mod saving;
 mod signals;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use display_server::Journal;
 use display_server::arg_parsers::{number, parse_added, parse_size};
 use display_server::displays::{check_new, journal_directory, journals_in};
@@ -76,9 +77,10 @@ pub(crate) struct Args {
     present: Present,
 
     /// The number of windows of each display, each with the whole picture. Closing the last one ends the display
-    #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
+    /// [default: 1]
+    #[arg(long, value_name = "N", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
           conflicts_with = "headless")]
-    windows: u8,
+    windows: Option<u8>,
 
     /// Serve without a window: the same as --present none
     #[arg(long, conflicts_with = "present")]
@@ -153,6 +155,18 @@ fn present() -> impl TypedValueParser<Value = Present> {
     PossibleValuesParser::new(Present::WORDS.map(|(word, _)| word)).try_map(|word| word.parse::<Present>())
 }
 
+impl Args {
+    /// Parses the command line of the process. Ends the process if it is invalid.
+    pub(crate) fn of_process() -> Args {
+        let args = Args::parse();
+        if args.windows.is_some() && args.present == Present::None {
+            let conflict = "the argument '--windows <N>' cannot be used with '--present none'";
+            Args::command().error(ErrorKind::ArgumentConflict, conflict).exit();
+        }
+        args
+    }
+}
+
 /// Executes the command line.
 pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
     log::start(args.log.into());
@@ -204,7 +218,7 @@ fn open(args: Args, runtime: Runtime) -> Result<(), Error> {
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
-    let window = server.show(args.windows, present, address, move |event| {
+    let window = server.show(args.windows.unwrap_or(1), present, address, move |event| {
         // A window that failed is not closed: then only signals end the display.
         if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());

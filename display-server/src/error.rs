@@ -2,7 +2,7 @@
 
 use crate::output::{hint, name};
 use draw_protocol::Size;
-use draw_protocol::limits::{PORT, SIDE_HARDEST};
+use draw_protocol::limits::SIDE_HARDEST;
 use std::io;
 use std::path::PathBuf;
 
@@ -45,23 +45,27 @@ pub enum Error {
     },
     /// The address to listen on cannot be parsed.
     #[error(
-        "{address:?} is not an address to listen on ({problem}): write host:port, for example 127.0.0.1:{PORT}, or a port alone"
+        "{address:?} is not an address to listen on ({problem}): write host:port, for example 127.0.0.1:{port}, or a port alone"
     )]
     Address {
         /// The given address.
         address: String,
         /// What is wrong with it.
         problem: &'static str,
+        /// The default port of what listens there.
+        port: u16,
     },
     /// The host of the address to listen on cannot be resolved.
     #[error(
-        "cannot listen on the host {host:?}: {source}; write an address of this machine, for example 127.0.0.1:{PORT}"
+        "cannot listen on the host {host:?}: {source}; write an address of this machine, for example 127.0.0.1:{port}"
     )]
     Host {
         /// The given host.
         host: String,
         /// The error of the resolver.
         source: io::Error,
+        /// The default port of what listens there.
+        port: u16,
     },
     /// The address cannot be listened on: it is taken, or not one of this machine.
     #[error("cannot listen on {address} ({source}): {hint}")]
@@ -97,8 +101,8 @@ draw_protocol::debug_as_sentence!(
         Memory { size, bytes }
         Name { name, problem }
         Of { name, source }
-        Address { address, problem }
-        Host { host, source }
+        Address { address, problem, port }
+        Host { host, source, port }
         Listen { address, source, hint }
         Snapshot { path, source }
     }

@@ -23,6 +23,7 @@ use crate::window::{Event, Present, Windows};
 use acceptor::{Acceptor, Incoming, allowed_connections, busy, report};
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
+use draw_protocol::text::count;
 use draw_protocol::{DisplayName, Fault, server};
 use futures::future::select_all;
 use std::io;
@@ -242,7 +243,8 @@ impl Server {
             }
         };
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
-            warn!("closed {} connections that did not finish within {SHUTDOWN:?}", connections.len());
+            let left = count(connections.len() as u64, "connection");
+            warn!("closed {left} that did not finish within {SHUTDOWN:?}");
         }
         info!("stopped serving");
         // Dropping the set aborts the remaining tasks, without waiting for them.

@@ -6,6 +6,7 @@ use display_server::arg_parsers::parse_moment;
 use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
 use display_server::snapshot;
 use display_server::{Error, Journal};
+use draw_protocol::text::count;
 use humantime::format_rfc3339_millis;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -94,7 +95,7 @@ fn told(report: &Report) -> String {
     let mut line = |name: &str, what: String| _ = writeln!(out, "{name:10}{what}");
     let warnings = match report.warnings.len() {
         1 => "a warning".to_owned(),
-        n => format!("{n} warnings"),
+        n => count(n as u64, "warning"),
     };
     match &report.damage {
         Some(damage) => line("damaged", damage.to_string()),
@@ -112,7 +113,13 @@ fn told(report: &Report) -> String {
         line("warning", warning.to_string());
     }
     if let Some((damage, bytes)) = &report.torn {
-        line("torn", format!("{bytes} bytes at the end, which the server removes when it starts: {damage}"));
+        line(
+            "torn",
+            format!(
+                "{} at the end, which the server removes when it starts: {damage}",
+                count(*bytes, "byte")
+            ),
+        );
     }
     let numbers = report.numbers.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
     line("records", format!("{}{numbers}", report.records));
@@ -122,7 +129,15 @@ fn told(report: &Report) -> String {
     }
     line("sessions", report.sessions.to_string());
     let (snapshots, journals) = report.files;
-    line("files", format!("{snapshots} intact snapshots, {journals} journals, {} bytes", report.bytes));
+    line(
+        "files",
+        format!(
+            "{}, {}, {}",
+            count(snapshots as u64, "intact snapshot"),
+            count(journals as u64, "journal"),
+            count(report.bytes, "byte")
+        ),
+    );
     out
 }
 

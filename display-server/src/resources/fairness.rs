@@ -375,6 +375,29 @@ mod tests {
     }
 
     #[test]
+    fn heavy_connections_stay_heavy_however_long_the_turns_of_others_take() {
+        let (lane, mut now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 48, now);
+        let mut turns = [0; 48];
+        for _ in 0..240 {
+            // All are woken, as by input. Those that wait do so for 24 turns, in which an allowance would refill.
+            for (number, work) in heavy.iter_mut().enumerate() {
+                turns[number] +=
+                    usize::from(work.place.is_some() || work.allowance(now) > 0 || is_ready(work));
+            }
+            let executing = heavy.iter_mut().filter(|work| work.allowance(now) > 0);
+            let count = executing.map(|work| (_ = work.charge(WORK), work.pause())).count();
+            assert!(count <= 2, "{count} have a turn");
+            now += Duration::from_millis(10);
+        }
+        assert!(turns.iter().all(|turns| (9..=11).contains(turns)), "{turns:?}");
+        // The allowance refills while a connection waits for its client.
+        heavy[7].leave();
+        now += WORK as u32 * PIXEL_TIME;
+        assert_eq!(heavy[7].allowance(now), ALLOWANCE);
+    }
+
+    #[test]
     fn connections_of_small_turns_need_no_places_until_there_are_too_many_of_them() {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut small = heavy(&lane, 64, now);
