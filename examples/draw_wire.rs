@@ -4,8 +4,8 @@
 
 use clap::Parser;
 use display_server::signals::Endings;
-use display_server::{Options, Present, bind, with_display};
-use draw_client::{Color, ConnectOptions, Pixel};
+use display_server::{Options, Present, bind_or, with_display};
+use draw_client::{Color, ConnectOptions, Pixel, limits};
 use draw_examples::finish;
 use draw_examples::wire::Wire;
 use draw_printer::{Detail, PATIENCE, Rank, stderr, stdout};
@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The port to listen on if only a host is given: the one after that of a display.
+const PORT: u16 = limits::PORT + 1;
 
 /// Prints what clients and a display say to each other.
 #[derive(Debug, Parser)]
@@ -83,7 +86,7 @@ fn run(args: &Args) -> Result<()> {
 
 /// Relays between clients and the display until Ctrl-C, SIGTERM or SIGHUP.
 async fn relay(listen: &str, wire: Wire<Paper>) -> Result<()> {
-    let listener = TcpListener::from_std(bind(listen, false)?)?;
+    let listener = TcpListener::from_std(bind_or(listen, PORT, false)?)?;
     let mut endings = Endings::listen()?;
     let line = format!("listening on {}; Ctrl-C ends it\n", listener.local_addr()?);
     stderr().push(line.as_bytes(), Rank::Important);

@@ -6,6 +6,7 @@ use clap::Parser;
 use display_server::{Options, with_display};
 use draw_client::{Display, Size};
 use draw_examples::{Interrupt, finish, parse_duration, unreachable};
+use draw_protocol::text::count;
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() ->
             if sent == 0 {
                 return "no picture was sent".into();
             }
-            format!("{sent} pictures were sent, and {to} had not answered that it shows the last of them")
+            format!("{to} had not answered that it shows the last of {}", count(sent as u64, "picture"))
         });
         let (began, mut drawn) = (Instant::now(), 0);
         while began.elapsed() < args.seconds && !is_over() {
@@ -101,7 +102,8 @@ fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() ->
         }
         let (rate, bytes) = (drawn as f64 / took, (width * height * 4) as f64);
         println!(
-            "{drawn} pictures of {width}x{height} in {took:.1} s: {rate:.1} a second, {:.2} GB/s; the last one is as it was sent",
+            "{} of {width}x{height} in {took:.1} s: {rate:.1} a second, {:.2} GB/s; the last one is as it was sent",
+            count(drawn as u64, "picture"),
             rate * bytes / 1e9
         );
         display.close().await?;

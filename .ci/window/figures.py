@@ -94,7 +94,7 @@ def film(program, player, screen, present, rate, seconds=4):
         cpu = (ticks(server.process.pid) - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - began)
         server.ends("SIGTERM", signal.SIGTERM)
         drawn = float(re.search(r"([\d.]+) a second", played)[1])
-        presented = re.search(r"presented (\d+) frames in the window", server.log())
+        presented = re.search(r"presented (\d+) frames? window=", server.log())
         shown = f", {int(presented[1]) / seconds:.1f} presented" if presented else ""
         print(f"  film, 1920x1080, {present}: {drawn:.1f} pictures a second drawn{shown}; "
               f"the server used {cpu * 100:.0f} % of a core")

@@ -37,7 +37,10 @@ class Server:
             return log.read()
 
     def logged(self, part):
-        until(f"{part!r} in the log", lambda: part in self.log() or self.process.poll() is not None)
+        try:
+            until(f"{part!r} in the log", lambda: part in self.log() or self.process.poll() is not None)
+        except Failure as failure:
+            raise Failure(f"{failure}; the log:\n{self.log()}") from None
         if part not in self.log():
             raise Failure(f"no {part!r} in the log:\n{self.log()}")
 

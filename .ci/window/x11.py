@@ -157,6 +157,9 @@ class Screen:
     def move(self, window, x, y):
         self._send(12, 0, struct.pack("<IHxxII", window, 1 | 2, x, y))
 
+    def raise_window(self, window):
+        self._send(12, 0, struct.pack("<IHxxI", window, 64, 0))
+
     def point(self, window, x, y):
         self._send(41, 0, struct.pack("<IIhhHHhh", 0, window, 0, 0, 0, 0, x, y))
 

@@ -88,12 +88,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOW", default_value_t, value_parser = present())]
     present: Present,
 
-    /// Number of windows of each display
+    /// Number of windows of each display [default: 1]
     ///
     /// Each has the whole picture. Closing the last one ends the display.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
+    #[arg(long, value_name = "N", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
           conflicts_with = "headless")]
-    windows: u8,
+    windows: Option<u8>,
 
     /// Serve without a window: the same as --present none
     #[arg(long, conflicts_with = "present")]
@@ -174,6 +174,18 @@ fn present() -> impl TypedValueParser<Value = Present> {
     PossibleValuesParser::new(Present::WORDS.map(|(word, _)| word)).try_map(|word| word.parse::<Present>())
 }
 
+impl Args {
+    /// Parses the command line of the process. Ends the process if it is invalid.
+    pub(crate) fn of_process() -> Args {
+        let args = Args::parse();
+        if args.windows.is_some() && args.present == Present::None {
+            let conflict = "the argument '--windows <N>' cannot be used with '--present none'";
+            Args::command().error(ErrorKind::ArgumentConflict, conflict).exit();
+        }
+        args
+    }
+}
+
 /// Executes the command line.
 pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
     let passed = service::passed_sockets();
@@ -195,10 +207,6 @@ pub(crate) fn execute(mut args: Args) -> Result<ExitCode, Error> {
 /// The window has a thread of its own, since the screen may never answer.
 fn open(args: Args, passed: Vec<(std::net::TcpListener, Door)>, runtime: Runtime) -> Result<(), Error> {
     // All arguments are checked before anything starts.
-    if args.windows > 1 && args.present == Present::None {
-        let text = "the argument '--windows <N>' cannot be used with '--present none'";
-        Args::command().error(ErrorKind::ArgumentConflict, text).exit();
-    }
     let main = DisplayName::main();
     for (i, (name, _)) in args.add.iter().enumerate() {
         check_new(name, std::iter::once(&main).chain(args.add[..i].iter().map(|(name, _)| name)))?;
@@ -227,7 +235,7 @@ fn open(args: Args, passed: Vec<(std::net::TcpListener, Door)>, runtime: Runtime
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
-    let window = server.show(args.windows, present, address, move |event| {
+    let window = server.show(args.windows.unwrap_or(1), present, address, move |event| {
         // A window that failed is not closed: then only signals end the display.
         if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());
@@ -272,7 +280,7 @@ async fn serve(
         tokio::select! {
             () = signalled => {}
             // A window that failed drops the sender without sending: then only signals end the display.
-            Ok(()) = closed => info!("the window was closed: shutting down"),
+            Ok(()) = closed => info!("the last window was closed: shutting down"),
         }
         _ = ends.set(Instant::now());
         service::stopping();

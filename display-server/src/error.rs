@@ -79,10 +79,10 @@ pub enum Error {
     Host {
         /// The given host.
         host: String,
-        /// The default port.
-        port: u16,
         /// The error of the resolver.
         source: io::Error,
+        /// The default port of what listens there.
+        port: u16,
     },
     /// The address cannot be listened on: it is taken, or not one of this machine.
     #[error("cannot listen on {address} ({source}): {hint}")]
@@ -120,7 +120,7 @@ draw_protocol::debug_as_sentence!(
         Of { name, source }
         SameJournal { name, first, directory }
         Address { address, problem, port }
-        Host { host, port, source }
+        Host { host, source, port }
         Listen { address, source, hint }
         Snapshot { path, source }
     }

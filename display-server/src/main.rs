@@ -2,7 +2,6 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 /// Memory that the C library may keep at the end of each thread's heap. A stream of images of a few megabytes is as fast as with
@@ -15,7 +14,7 @@ fn main() -> ExitCode {
     if let Some(status) = cli::manual::execute() {
         return status;
     }
-    let args = cli::Args::parse();
+    let args = cli::Args::of_process();
     let _log = cli::log::Finish;
     cli::execute(args).unwrap_or_else(|error| {
         cli::log::fail(&error);

@@ -23,6 +23,7 @@ use crate::window::{Event, Present, Windows};
 use acceptor::{Acceptor, Incoming, allowed_connections, busy, report};
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
+use draw_protocol::text::count;
 use draw_protocol::{DisplayName, Fault, server};
 use futures::future::select_all;
 use std::io;
@@ -246,10 +247,8 @@ impl Server {
             }
         };
         if tokio::time::timeout(SHUTDOWN, all_ended).await.is_err() {
-            warn!(
-                "connections that did not finish within {SHUTDOWN:?} and were closed: {}",
-                connections.len()
-            );
+            let left = count(connections.len() as u64, "connection");
+            warn!("closed {left} that did not finish within {SHUTDOWN:?}");
         }
         info!("stopped serving");
         // Dropping the set aborts the remaining tasks, without waiting for them.

@@ -62,7 +62,7 @@ async fn a_plain_client_that_finds_no_place_is_told_why() {
     let rest = newcomer.rest().await;
     let text = printable(&rest);
     assert!(rest.starts_with(b"\x94\x01\x07\x92\x00"), "{text}");
-    assert!(text.contains("busy: 1 connections are open, the most that this display takes"), "{text}");
+    assert!(text.contains("busy: this display takes at most 1 connection, and none ended within"), "{text}");
     inside.send(&sync()).await;
     inside.expect(&done(1)).await;
     drop(inside);
@@ -84,7 +84,7 @@ async fn a_crowd_that_finds_no_place_is_told_why_and_nobody_is_reset() {
     let told = futures::future::join_all(crowd.iter_mut().map(Client::rest)).await;
     for (number, rest) in told.iter().enumerate() {
         let text = printable(rest);
-        assert!(text.contains("busy: 1 connections are open"), "{number}: {text}");
+        assert!(text.contains("busy: this display takes at most 1 connection, "), "{number}: {text}");
     }
     drop((crowd, inside));
     running.check_that_a_new_client_draws().await;

@@ -198,7 +198,7 @@ fn a_journal_is_looked_at_while_it_is_written_and_after() {
         // A session was taken up, and drew twice.
         "records   3, 1 to 3",
         "sessions  1",
-        "0 intact snapshots, 1 journals",
+        "0 intact snapshots, 1 journal",
         "first     20",
     ] {
         assert!(out.contains(part), "{part} is missing:\n{out}");
@@ -217,7 +217,7 @@ fn a_journal_is_looked_at_while_it_is_written_and_after() {
     }
     assert_eq!(server.end().code(), Some(0));
     let (_, out, _) = run(&["journal", "check", &journal]);
-    assert!(out.contains("1 intact snapshots, 2 journals"), "{out}");
+    assert!(out.contains("1 intact snapshot, 2 journals"), "{out}");
 
     let (output, _, errors) = run(&["journal", "export", &journal, "--at", "soon", "-o", &png]);
     assert!(output.status.code() == Some(2) && errors.contains("write 2026-01-31T12:00:00Z"), "{errors}");

@@ -282,7 +282,10 @@ async fn clients_of_all_doors_share_the_places_and_one_without_is_told() {
     let mut flut = wall.connect().await;
     flut.send(b"SIZE\n").await;
     let told = String::from_utf8(flut.rest().await).unwrap();
-    assert!(told.starts_with("ERROR 1 connections are open") && told.ends_with("\n"), "{told:?}");
+    assert!(
+        told.starts_with("ERROR this display takes at most 1 connection, ") && told.ends_with("\n"),
+        "{told:?}"
+    );
     drop(native);
     until("the place to be free", || wall.running.display.stats().connections == 0).await;
     assert_eq!(wall.talk(b"SIZE\n").await, "SIZE 64 48\n");

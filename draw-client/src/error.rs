@@ -17,6 +17,8 @@ pub use status::Status;
 pub(crate) use status::StatusCallback;
 
 use crate::limits;
+use draw_protocol::client::Ended;
+use draw_protocol::text::count;
 use draw_protocol::{Code, Fault};
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -50,12 +52,15 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// No connection could be made to the address. Start a display there, or check the address and the network.
-    #[error("no display at {address} ({}){}", cause(source), hint(source))]
+    /// No connection could be made to the address, or it ended before the display had answered the greeting. Start a display
+    /// there, or check the address and the network.
+    #[error("{}", not_connected(address, source))]
     Connect {
         /// The address.
         address: String,
-        /// The system's error for the last address of the name.
+        /// The system's error for the last address of the name. Of a connection that ended during the greeting, the kind is
+        /// [`UnexpectedEof`](ErrorKind::UnexpectedEof) if the other side closed it without a message, and
+        /// [`InvalidData`](ErrorKind::InvalidData) if it broke the protocol.
         source: Arc<io::Error>,
     },
     /// The display rejected the call, wholly or in the part that the fault names. Correct the call; the connection continues.
@@ -170,7 +175,7 @@ impl Late {
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.errors[..] {
-            [] => write!(f, "{} earlier calls failed", self.total),
+            [] => write!(f, "{} failed", count(self.total, "earlier call")),
             [only] if self.total == 1 => write!(f, "an earlier call failed: {only}"),
             [first, ..] => write!(f, "{} earlier calls failed, the first: {first}", self.total),
         }
@@ -217,6 +222,26 @@ impl Error {
         }
     }
 
+    /// Returns the error of connecting to `address`, if the connection ended for this reason during the greeting.
+    pub(crate) fn never_connected(address: &str, reason: Lost) -> Error {
+        let source = match reason {
+            Lost::Io(source) => source,
+            Lost::Eof => {
+                Arc::new(io::Error::new(ErrorKind::UnexpectedEof, "the other side closed the connection"))
+            }
+            Lost::Protocol(ended @ (Ended::Violation(_) | Ended::Corrupted(_) | Ended::Flooded(_))) => {
+                Arc::new(io::Error::new(ErrorKind::InvalidData, ended.to_string()))
+            }
+            // Whatever it calls it: a display that closes the connection during the greeting refuses it.
+            Lost::Goodbye(fault) => {
+                let reason = DisconnectReason::Refused(fault);
+                return Error::Disconnected { reason, outcome: Outcome::Rejected };
+            }
+            reason => return Error::Disconnected { reason: reason.into(), outcome: Outcome::Rejected },
+        };
+        Error::Connect { address: address.to_owned(), source }
+    }
+
     /// Returns the error of a call after `close`.
     pub(crate) fn closed() -> Error {
         Error::Disconnected {
@@ -246,6 +271,18 @@ fn deadlock(in_callback: bool) -> String {
         .to_owned()
 }
 
+/// Returns the sentence of [`Error::Connect`].
+fn not_connected(address: &str, source: &io::Error) -> String {
+    let (cause, hint) = (cause(source), hint(source));
+    match source.kind() {
+        // Something is there.
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => {
+            format!("could not connect to {address}: {cause} during the greeting{hint}")
+        }
+        _ => format!("no display at {address} ({cause}){hint}"),
+    }
+}
+
 /// Returns the system's reason without its number: "connection refused". An error without a number has a text of its
 /// own, as the resolver's "failed to lookup address information: Name or service not known".
 fn cause(error: &io::Error) -> String {
@@ -271,6 +308,12 @@ fn hint(error: &io::Error) -> &'static str {
         }
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => {
             ": the program there accepts connections and closes them; check the address"
+        }
+        ErrorKind::UnexpectedEof => {
+            ": check the address, and whether the display there is starting, ending or full; then try again"
+        }
+        ErrorKind::InvalidData => {
+            ": check the address; if a display is there, the network or the display is defective"
         }
         // The meaning of an error of the program's own streams is unknown. The resolver's errors have no kind with a
         // name.

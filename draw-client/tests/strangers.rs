@@ -6,8 +6,8 @@ mod common;
 
 use common::program::{self, said};
 use common::{runtime, soon};
-use draw_client::{ConnectOptions, Error, Outcome, blocking};
-use std::io::{Read, Write};
+use draw_client::{Code, ConnectOptions, Error, Outcome, blocking};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::process::Termination;
 use std::time::{Duration, Instant};
@@ -71,6 +71,50 @@ fn a_stranger_is_named_with_and_without_checksums() {
             }
         }
     }
+}
+
+#[test]
+fn a_connection_that_ends_during_the_greeting_was_never_made() {
+    let closed = "the other side closed the connection during the greeting: check the address, and whether the display there is \
+                  starting, ending or full; then try again";
+    let broken = ": check the address; if a display is there, the network or the display is defective";
+    for (says, kind, ends) in [
+        // At once, without an answer, and in the middle of one.
+        (&b""[..], ErrorKind::UnexpectedEof, closed),
+        (b"\x94\x01\x00\xc0", ErrorKind::UnexpectedEof, closed),
+        // The answer to a request that was never made.
+        (b"\x94\x01\x05\xc0\xc0", ErrorKind::InvalidData, broken),
+    ] {
+        let address = stranger(says, false);
+        for (client, error) in errors(&address, Some(false)).iter().enumerate() {
+            let text = error.to_string();
+            assert!(
+                text.starts_with(&format!("could not connect to {address}: ")),
+                "client {client}: {text}"
+            );
+            assert!(text.ends_with(ends), "client {client}: {text}");
+            assert!(
+                matches!(error, Error::Connect { source, .. } if source.kind() == kind),
+                "client {client}: {error:#?}"
+            );
+            assert!(
+                error.is_disconnected() && error.outcome() == Outcome::Rejected,
+                "client {client}: {text}"
+            );
+        }
+    }
+    // A display that says why it closes.
+    let address = stranger(b"\x93\x02\xa7goodbye\x91\x82\xa4code\xa4busy\xa7message\xa4full", false);
+    for (client, error) in errors(&address, Some(false)).iter().enumerate() {
+        let text = error.to_string();
+        assert!(text.starts_with("the display refused the greeting: busy: full"), "client {client}: {text}");
+        assert_eq!(error.fault().map(|fault| &fault.code), Some(&Code::Busy), "client {client}");
+    }
+    // A stream has no address.
+    let (near, far) = tokio::io::duplex(100);
+    drop(far);
+    let error = runtime().block_on(soon(ConnectOptions::new().over(near))).map(drop).unwrap_err().to_string();
+    assert!(error.contains("the other end of the stream") && !error.contains("is lost"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use draw_printer::{Detail, Printer};
 use draw_protocol::limits::{PORT, READ};
+use draw_protocol::text::count;
 use draw_protocol::trace::Direction;
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -85,11 +86,12 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
     pub fn summary(&self) -> String {
         let Seen { connections, to_display, to_client } = &*self.seen;
         let says = |counts: &Counts| {
-            format!("{} messages, {} bytes", counts.messages.load(Relaxed), counts.bytes.load(Relaxed))
+            let (messages, bytes) = (counts.messages.load(Relaxed), counts.bytes.load(Relaxed));
+            format!("{}, {}", count(messages, "message"), count(bytes, "byte"))
         };
         let connections = connections.load(Relaxed);
-        let plural = if connections == 1 { "" } else { "s" };
-        format!("{connections} connection{plural}; -> {}; <- {}", says(to_display), says(to_client))
+        let connections = count(connections, "connection");
+        format!("{connections}; -> {}; <- {}", says(to_display), says(to_client))
     }
 
     async fn relay(&self, mut client: TcpStream) {

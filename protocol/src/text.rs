@@ -73,6 +73,18 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_printable) { text.into() } else { Printable(text).to_string().into() }
 }
 
+/// Returns a number with a noun: `1 line`, `2 lines`.
+///
+/// ```
+/// use draw_protocol::text::count;
+///
+/// assert_eq!([count(0, "line"), count(1, "line"), count(2, "line")], ["0 lines", "1 line", "2 lines"]);
+/// ```
+pub fn count(n: u64, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
+
 /// Returns the beginning of `text` as [`Printable`] prints it: at most `most` characters, and `...` if there are more. An
 /// escape is not cut.
 pub fn excerpt(text: &str, most: usize) -> String {

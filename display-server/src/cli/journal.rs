@@ -6,6 +6,7 @@ use display_server::arg_parsers::parse_moment;
 use display_server::journal::inspect::{self, FileInfo, Info, Moment, Report};
 use display_server::snapshot;
 use display_server::{Error, Journal};
+use draw_protocol::text::count;
 use humantime::format_rfc3339_millis;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -95,7 +96,7 @@ fn told(report: &Report) -> String {
     let mut line = |name: &str, what: String| _ = writeln!(out, "{name:10}{what}");
     let warnings = match report.warnings.len() {
         1 => "a warning".to_owned(),
-        n => format!("{n} warnings"),
+        n => count(n as u64, "warning"),
     };
     match &report.damage {
         Some(place) if report.is_newer => line("newer", place.to_string()),
@@ -114,7 +115,13 @@ fn told(report: &Report) -> String {
         line("warning", warning.to_string());
     }
     if let Some((damage, bytes)) = &report.torn {
-        line("torn", format!("{bytes} bytes at the end, which the server removes when it starts: {damage}"));
+        line(
+            "torn",
+            format!(
+                "{} at the end, which the server removes when it starts: {damage}",
+                count(*bytes, "byte")
+            ),
+        );
     }
     let numbers = report.numbers.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
     line("records", format!("{}{numbers}", report.records));
@@ -124,7 +131,15 @@ fn told(report: &Report) -> String {
     }
     line("sessions", report.sessions.to_string());
     let (snapshots, journals) = report.files;
-    line("files", format!("{snapshots} intact snapshots, {journals} journals, {} bytes", report.bytes));
+    line(
+        "files",
+        format!(
+            "{}, {}, {}",
+            count(snapshots, "intact snapshot"),
+            count(journals, "journal"),
+            count(report.bytes, "byte")
+        ),
+    );
     out
 }
 

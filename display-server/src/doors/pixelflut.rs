@@ -22,6 +22,7 @@ use crate::resources::buffers::ReadBuffer;
 use crate::resources::fairness::Work;
 use crate::transport::lingering_close::{self, Outgoing, SHUTDOWN_LINGER};
 use draw_printer::Printer;
+use draw_protocol::text::count;
 use draw_protocol::{Fault, limits};
 use parser::Parser;
 use replies::Replies;
@@ -266,8 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<'_, S> {
         if failed > 0 {
             info!(
                 peer,
-                "lines that were invalid or named pixels outside the display: {failed}; \
-                 Pixelflut has no error replies, so the client was not notified"
+                "ignored {}: invalid, or of pixels outside the display; \
+                 Pixelflut has no error replies, so the client was not notified",
+                count(failed, "line")
             );
         }
         debug!(peer, executed, failed, "disconnected: {how}");

@@ -129,7 +129,8 @@ impl<R: Replay> Opening<R> {
         if is_new {
             info!("created a journal in {path}");
         } else {
-            info!("recovered {durable} calls from {path}: {bytes} bytes in {took:.1?}");
+            let calls = draw_protocol::text::count(durable, "call");
+            info!("recovered {calls} from {path}: {bytes} bytes in {took:.1?}");
         }
         if let Some(error) = full {
             error!(

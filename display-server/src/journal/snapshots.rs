@@ -55,7 +55,7 @@ impl Core {
         };
         let written = write_snapshot(&*self.storage, number, &header, &picture, &state);
         written.map_err(io(&format!("write {}", snapshot_name(number))))?;
-        debug!("the journal in {}: took a snapshot of {} calls", self.directory.display(), header.sequence);
+        debug!("the journal in {}: took a snapshot after call {}", self.directory.display(), header.sequence);
         let oldest = self.remove_old().unwrap_or_else(|error| {
             warn!("cannot remove old files of the journal in {}: {error}", self.directory.display());
             0

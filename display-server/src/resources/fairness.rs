@@ -1,6 +1,6 @@
 //! Shares the processor, so that cheap calls do not wait for expensive ones.
 //!
-//! A connection has an allowance of work, which refills with time. A connection that has used it up is heavy, and
+//! A connection has an allowance of work, which refills with time while it does not wait for a place. A connection that has used it up is heavy, and
 //! executes only while it has a place in the [`Lane`]. Addresses get places in turn, and within an address
 //! [proven](crate::limits::PROVEN) and other connections alternate. Within these, the connection comes next that would
 //! finish its turn first if all shared the lane evenly, as in [weighted fair queueing]: so an occasional image does not
@@ -234,7 +234,10 @@ impl Work {
             let passed =
                 now.saturating_duration_since(self.at).as_nanos() as u64 / PIXEL_TIME.as_nanos() as u64;
             if passed > 0 {
-                self.owed = self.owed.saturating_sub(passed).min(WORK);
+                // Not while the connection waits for a place: hundreds that wait for long would all execute at once.
+                if self.entering.is_none() {
+                    self.owed = self.owed.saturating_sub(passed).min(WORK);
+                }
                 self.at = now;
             }
             if self.owed < ALLOWANCE {
@@ -417,6 +420,29 @@ mod tests {
     }
 
     #[test]
+    fn heavy_connections_stay_heavy_however_long_the_turns_of_others_take() {
+        let (lane, mut now) = (Lane::default(), Instant::now());
+        let mut heavy = heavy(&lane, 48, now);
+        let mut turns = [0; 48];
+        for _ in 0..240 {
+            // All are woken, as by input. Those that wait do so for 24 turns, in which an allowance would refill.
+            for (number, work) in heavy.iter_mut().enumerate() {
+                turns[number] +=
+                    usize::from(work.place.is_some() || work.allowance(now) > 0 || is_ready(work));
+            }
+            let executing = heavy.iter_mut().filter_map(|work| (work.allowance(now) > 0).then_some(work));
+            let count = executing.map(|work| (_ = work.charge(WORK), work.pause())).count();
+            assert!(count <= 2, "{count} have a turn");
+            now += Duration::from_millis(10);
+        }
+        assert!(turns.iter().all(|turns| (9..=11).contains(turns)), "{turns:?}");
+        // The allowance refills while a connection waits for its client.
+        heavy[7].leave();
+        now += WORK as u32 * PIXEL_TIME;
+        assert_eq!(heavy[7].allowance(now), ALLOWANCE);
+    }
+
+    #[test]
     fn connections_of_small_turns_need_no_places_until_there_are_too_many_of_them() {
         let (lane, now) = (Lane::default(), Instant::now());
         let mut small = heavy(&lane, 64, now);
@@ -551,10 +577,10 @@ mod tests {
         let mut heavy = heavy(&lane, 6, now);
         assert!(heavy[0].allowance(now) > 0 && heavy[1].allowance(now) > 0);
         assert!(heavy[2..].iter_mut().all(|work| !is_ready(work)));
-        // A connection that ends, or has become light, keeps neither a place nor its turn in the queue.
-        heavy[2].leave();
-        assert!(heavy[3].allowance(now + PIXEL_TIME * WORK as u32) > 0);
-        heavy[0].leave();
+        // A connection that ends keeps neither a place nor its turn in the queue.
+        for ended in [2, 3, 0] {
+            heavy[ended].leave();
+        }
         assert!(is_ready(&mut heavy[4]));
         assert_eq!(lane.0.waiting.load(SeqCst), 1);
     }

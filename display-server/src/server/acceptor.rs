@@ -4,6 +4,7 @@ use crate::clock::now;
 use crate::doors::Door;
 use crate::limits;
 use crate::resources::admission::{Admission, Decision, RECHECK, RateLimit};
+use draw_protocol::text::count;
 use draw_protocol::{Code, Fault};
 use socket2::SockRef;
 use std::collections::HashSet;
@@ -61,7 +62,8 @@ impl Acceptor {
     pub(super) fn next_step(&mut self) -> Option<Decision<Incoming>> {
         let is_full = self.admission.is_full();
         if is_full && !self.is_full && self.admission.has_waiting() {
-            warn!("all {} connections are in use: further clients wait until one ends", self.connections);
+            let all = count(self.connections as u64, "connection");
+            warn!("no place is free, of {all}: further clients wait until one ends");
         }
         self.is_full = is_full && (self.is_full || self.admission.has_waiting());
         self.admission.next(now(), |(stream, ..)| has_spoken(stream))
@@ -138,7 +140,8 @@ fn has_spoken(stream: &TcpStream) -> bool {
 
 pub(super) fn busy(connections: usize) -> Fault {
     let text = format!(
-        "{connections} connections are open, the most that this display takes, and none of them ended within {} s: try again later",
+        "this display takes at most {}, and none ended within {} s: try again later",
+        count(connections as u64, "connection"),
         limits::WAITING_TIME.as_secs()
     );
     Fault::new(Code::Busy, text)
@@ -155,8 +158,10 @@ pub(super) fn allowed_connections(wanted: usize) -> usize {
     let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
     if allowed < wanted {
         info!(
-            "serving at most {allowed} connections at a time instead of {wanted}, because this process may open \
-             only {descriptors} files: raise the limit with `ulimit -n`"
+            "serving at most {} at a time instead of {wanted}, because this process may open \
+             only {}: raise the limit with `ulimit -n`",
+            count(allowed as u64, "connection"),
+            count(descriptors, "file")
         );
     }
     wanted.min(allowed)

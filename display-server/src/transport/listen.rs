@@ -33,12 +33,12 @@ pub fn bind_or(address: &str, default_port: u16, or_any_port: bool) -> Result<Tc
         let port = places[0].port();
         // A port alone is reported with its host.
         let address = if is_number(address.trim()) { places[0].to_string() } else { address.to_owned() };
-        Error::Listen { address, hint: hint(source.kind(), port), source }
+        Error::Listen { address, hint: hint(source.kind(), port, default_port), source }
     })
 }
 
 /// Returns advice for a failure to listen on `port`.
-fn hint(kind: io::ErrorKind, port: u16) -> String {
+fn hint(kind: io::ErrorKind, port: u16, default_port: u16) -> String {
     match kind {
         io::ErrorKind::AddrInUse => format!(
             "is a display running there already? Choose another port than {port}, or port 0 for any free one"
@@ -48,7 +48,7 @@ fn hint(kind: io::ErrorKind, port: u16) -> String {
         }
         io::ErrorKind::PermissionDenied if (1..1024).contains(&port) => {
             format!(
-                "ports below 1024 are for privileged programs: choose a port from 1024 up, for example {PORT}"
+                "ports below 1024 are for privileged programs: choose a port from 1024 up, for example {default_port}"
             )
         }
         _ => "choose another address".to_owned(),
@@ -159,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn an_example_in_an_error_has_the_port_of_what_listens() {
+        let invalid = bind_or("foo:bar", 1234, false).unwrap_err().to_string();
+        assert!(invalid.contains("for example 127.0.0.1:1234, or a port alone"), "{invalid}");
+        let unknown = bind_or("nosuch.invalid", 1234, false).unwrap_err().to_string();
+        assert!(unknown.ends_with("for example 127.0.0.1:1234"), "{unknown}");
+        assert!(hint(io::ErrorKind::PermissionDenied, 80, 1234).ends_with("for example 1234"));
+    }
+
+    #[test]
     fn a_host_that_is_not_known_is_told_in_the_resolvers_words() {
         let error = bind("nosuch.invalid:80", false).unwrap_err();
         let said = error.to_string();
@@ -168,9 +177,12 @@ mod tests {
 
     #[test]
     fn a_hint_names_the_port() {
-        assert!(hint(io::ErrorKind::PermissionDenied, 80).starts_with("ports below 1024 are for privileged"));
-        assert_eq!(hint(io::ErrorKind::PermissionDenied, 8080), "choose another address");
-        assert!(hint(io::ErrorKind::AddrInUse, 4100).contains("another port than 4100, or port 0"));
+        assert!(
+            hint(io::ErrorKind::PermissionDenied, 80, PORT)
+                .starts_with("ports below 1024 are for privileged")
+        );
+        assert_eq!(hint(io::ErrorKind::PermissionDenied, 8080, PORT), "choose another address");
+        assert!(hint(io::ErrorKind::AddrInUse, 4100, PORT).contains("another port than 4100, or port 0"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::canvas::display::Display;
 use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::{debug, error, info};
+use tracing::{error, info};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::WindowEvent;
@@ -59,25 +59,32 @@ impl<F: FnOnce()> App<F> {
                 window.display.on_clients(move || wake_too.wake());
                 self.views.push(View::new(Arc::new(opened), window, subscription, self.present));
             }
-            Err(failure) => error!("cannot open the window {:?}: {failure}", window.title),
+            Err(failure) => {
+                error!(
+                    window = window.title,
+                    "cannot open a window, its display is served without it: {failure}"
+                );
+            }
         }
     }
 
-    /// Removes a window. The end of the last one is the end of all.
-    fn remove(&mut self, events: &ActiveEventLoop, index: usize, end: End) {
+    /// Removes a window, which was closed or failed for this reason. The end of the last one is the end of all.
+    fn remove(&mut self, events: &ActiveEventLoop, index: usize, failure: Option<&str>) {
         let view = self.views.remove(index);
+        let (window, goes_on) = (view.name(), remaining(self.views.len(), failure.is_some()));
+        match failure {
+            Some(reason) => error!(window, "cannot present to a window, {goes_on}: {reason}"),
+            None => info!(window, "a window was closed, {goes_on}"),
+        }
         if self.views.is_empty() {
+            let end = if failure.is_none() { End::Closed } else { End::Failed };
             if end == End::Closed {
                 // Before any server ends, so that its clients are told why.
                 self.displays.iter().for_each(Display::window_closed);
             }
             self.finish(events, end);
-        } else {
-            let (title, count) = (view.name(), self.views.len());
-            let what = if end == End::Closed { "was closed" } else { "is not shown any more" };
-            info!("the window {title:?} {what}; still open: {count}");
         }
-        debug!("presented {} frames in the window", view.frames());
+        view.log_frames();
     }
 
     /// Presents the damage of a window. Returns whether the window is still there.
@@ -90,11 +97,7 @@ impl<F: FnOnce()> App<F> {
                 true
             }
             Err(reason) => {
-                match self.views.len() {
-                    1 => error!("cannot present to the window, serving without one: {reason}"),
-                    _ => error!("cannot present to the window {:?}: {reason}", self.views[index].name()),
-                }
-                self.remove(events, index, End::Failed);
+                self.remove(events, index, Some(&reason));
                 false
             }
         }
@@ -121,7 +124,6 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
             self.open(events, window);
         }
         if self.views.is_empty() {
-            error!("no window, serving without one");
             self.finish(events, End::Failed);
         }
     }
@@ -138,7 +140,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
         let view = &mut self.views[index];
         match event {
             // Another program may destroy the window without asking: to its user that is the same.
-            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.remove(events, index, End::Closed),
+            WindowEvent::CloseRequested | WindowEvent::Destroyed => self.remove(events, index, None),
             WindowEvent::Resized(PhysicalSize { width, height }) => view.resize(Size { width, height }),
             WindowEvent::RedrawRequested if view.take_asked() => _ = self.show(events, index),
             // The window system has lost what was there.
@@ -174,9 +176,17 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
     }
 
     fn exiting(&mut self, _: &ActiveEventLoop) {
-        for view in self.views.drain(..) {
-            debug!("presented {} frames in the window", view.frames());
-        }
+        self.views.drain(..).for_each(|view| view.log_frames());
+    }
+}
+
+/// Returns what goes on after the end of a window, if this many are still open.
+fn remaining(count: usize, has_failed: bool) -> String {
+    match count {
+        0 if has_failed => "serving without one".to_owned(),
+        0 => "it was the last one".to_owned(),
+        1 => "1 other one stays open, and all displays are served".to_owned(),
+        n => format!("{n} others stay open, and all displays are served"),
     }
 }
 
@@ -200,4 +210,17 @@ fn first_size(events: &ActiveEventLoop, canvas: Size) -> PhysicalSize<u32> {
         .max(1);
     let Size { width, height } = shrunk(canvas, room);
     PhysicalSize::new(width * scale, height * scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remaining;
+
+    #[test]
+    fn the_end_of_a_window_says_how_many_are_left() {
+        assert_eq!(remaining(0, false), "it was the last one");
+        assert_eq!(remaining(0, true), "serving without one");
+        assert_eq!(remaining(1, true), "1 other one stays open, and all displays are served");
+        assert_eq!(remaining(127, false), "127 others stay open, and all displays are served");
+    }
 }

@@ -86,7 +86,19 @@ fn sentence(system: System, place: &str, text: &str) -> String {
     };
     match library(text) {
         Some(library) => format!("{library} cannot be loaded (on Debian, install {packages})"),
-        None => format!("{place} does not answer"),
+        // Its library prints the reason of a refusal and does not return it.
+        None => match refusal(system) {
+            Some(reason) => format!("{place} refuses the connection: {reason}"),
+            None => format!("{place} does not answer"),
+        },
+    }
+}
+
+/// Returns why the window system refuses a connection, if it does.
+fn refusal(system: System) -> Option<String> {
+    match system {
+        System::X11 => super::x11::refusal(),
+        System::Wayland => None,
     }
 }
 

@@ -26,6 +26,8 @@ type Opened = Result<Box<dyn Presenter>, String>;
 
 /// The presenter of a window, and the kinds to fall back to when it fails.
 pub(super) struct Presenters {
+    /// The name of the window, for the log.
+    name: String,
     /// Opens a presenter in a window of that size.
     open: Box<dyn Fn(Kind, Size) -> Opened>,
     /// The kinds that are left. The first is the current one.
@@ -37,17 +39,18 @@ pub(super) struct Presenters {
 }
 
 impl Presenters {
-    pub(super) fn new(window: Arc<Window>, canvas: Size, present: Present) -> Presenters {
-        Presenters::with(present, move |kind, size| open(kind, &window, size, canvas))
+    pub(super) fn new(window: Arc<Window>, name: &str, canvas: Size, present: Present) -> Presenters {
+        Presenters::with(name, present, move |kind, size| open(kind, &window, size, canvas))
     }
 
-    fn with(present: Present, open: impl Fn(Kind, Size) -> Opened + 'static) -> Presenters {
+    fn with(name: &str, present: Present, open: impl Fn(Kind, Size) -> Opened + 'static) -> Presenters {
         let kinds: &[Kind] = match present {
             Present::Auto => &[Kind::RealGpu, Kind::Software],
             Present::Gpu => &[Kind::AnyGpu, Kind::Software],
             Present::Software | Present::None => &[Kind::Software],
         };
         Presenters {
+            name: name.to_owned(),
             open: Box::new(open),
             kinds: kinds.iter().copied().collect(),
             current: None,
@@ -75,7 +78,7 @@ impl Presenters {
             Ok(Presented::Later) => {}
             Err(reason) => {
                 self.failures += 1;
-                warn!("presenting with {} failed: {reason}", presenter.name());
+                warn!(window = self.name, "presenting with {} failed: {reason}", presenter.name());
                 // Opened again with the next frame. If the window was destroyed, that event comes first.
                 self.current = None;
                 if self.failures >= TRIES {
@@ -95,7 +98,7 @@ impl Presenters {
         while let Some(&kind) = self.kinds.front() {
             match (self.open)(kind, size) {
                 Ok(presenter) => {
-                    info!("presenting with {}{why_not}", presenter.name());
+                    info!(window = self.name, "presenting with {}{why_not}", presenter.name());
                     self.current = Some(presenter);
                     return Some(());
                 }
@@ -169,7 +172,7 @@ mod tests {
     ) -> (Vec<String>, Vec<Option<Presented>>) {
         let story: Story = Rc::new(RefCell::new((Vec::new(), script.chars().collect())));
         let teller = Rc::clone(&story);
-        let mut presenters = Presenters::with(present, move |kind, _| {
+        let mut presenters = Presenters::with("a", present, move |kind, _| {
             if missing.contains(&kind) {
                 return Err("there is none".to_owned());
             }

@@ -64,11 +64,11 @@ fn show<F: FnMut(Event)>(
     match catch_unwind(AssertUnwindSafe(|| events.run_app(&mut app))) {
         Ok(Ok(())) => app.end(),
         Ok(Err(failure)) => {
-            error!("the event loop of the window failed, serving without a window: {failure}");
+            error!("the event loop of the windows failed, serving without windows: {failure}");
             End::Failed
         }
         Err(_) => {
-            error!("the window panicked, serving without it");
+            error!("the thread of the windows panicked, serving without windows");
             End::Failed
         }
     }

@@ -10,6 +10,7 @@ use crate::canvas::framebuffer::Subscription;
 use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::debug;
 use winit::dpi::PhysicalSize;
 use winit::window::{Window as WinitWindow, WindowId};
 
@@ -56,7 +57,7 @@ impl View {
         let PhysicalSize { width, height } = opened.inner_size();
         let size = Size { width, height };
         View {
-            presenters: Presenters::new(Arc::clone(&opened), display.size(), present),
+            presenters: Presenters::new(Arc::clone(&opened), &title, display.size(), present),
             size,
             layout: Layout::new(size, display.size()),
             pace: Pace::new(rate(&opened)),
@@ -97,9 +98,10 @@ impl View {
         &self.display
     }
 
-    /// Returns the number of frames that were presented.
-    pub(super) fn frames(&self) -> u64 {
-        self.frames
+    /// Logs the number of frames that were presented.
+    pub(super) fn log_frames(&self) {
+        let plural = if self.frames == 1 { "" } else { "s" };
+        debug!(window = self.title, "presented {} frame{plural}", self.frames);
     }
 
     /// Sets a new size of the window.

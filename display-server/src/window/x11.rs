@@ -19,7 +19,7 @@ use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
 use winit::window::Window;
 use x11rb::connection::{Connection, SequenceNumber};
 use x11rb::cookie::Cookie;
-use x11rb::errors::{ConnectionError, ReplyOrIdError};
+use x11rb::errors::{ConnectError, ConnectionError, ReplyOrIdError};
 use x11rb::protocol::Event;
 use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{self, ConnectionExt as _, ImageFormat};
@@ -28,6 +28,8 @@ use x11rb::rust_connection::RustConnection;
 /// Bytes of pixels that are converted at once: they fit into a second-level cache. It is also below the longest request of
 /// nearly all servers without the extension for longer ones (65,535 words).
 const BAND: usize = 1 << 18;
+/// What an X server answers that has as many clients as it accepts: 256, unless it was started with another -maxclients.
+const FULL: &str = "Maximum number of clients reached";
 /// Bytes of a PutImage request before its pixels, in its longer form.
 const HEADER: usize = 28;
 /// The last place in a window that X can address: coordinates are `i16`.
@@ -84,7 +86,7 @@ impl X11 {
     /// A sentence, if the X server does not answer, or its screen has a format that is not supported.
     pub(super) fn open(window: xproto::Window, canvas: Size) -> Result<X11, String> {
         let (connection, _) = RustConnection::connect(None)
-            .map_err(|error| format!("cannot connect to the X server: {error}"))?;
+            .map_err(|error| format!("cannot connect to the X server: {}", why_not(error)))?;
         let (context, visual) = context(&connection, window)
             .map_err(|error| format!("the X server refused the window: {error}"))?;
         let format = Format::of(connection.setup(), visual)?;
@@ -312,6 +314,35 @@ impl Presenter for X11 {
     }
 }
 
+/// Returns why the X server is not connected, if it refuses connections; `None` if it accepts one.
+pub(super) fn refusal() -> Option<String> {
+    match RustConnection::connect(None) {
+        Err(error @ (ConnectError::SetupFailed(_) | ConnectError::SetupAuthenticate(_))) => {
+            Some(why_not(error))
+        }
+        _ => None,
+    }
+}
+
+/// Returns the reason of a failure to connect, and what to do if the X server has no connection left.
+fn why_not(error: ConnectError) -> String {
+    let reason = match error {
+        ConnectError::SetupFailed(failed) => failed.reason,
+        ConnectError::SetupAuthenticate(failed) => failed.reason,
+        error => return error.to_string(),
+    };
+    let reason = String::from_utf8_lossy(&reason);
+    let reason = reason.trim_end_matches(['\0', '\n', ' ']);
+    if reason.contains(FULL) {
+        format!(
+            "it has no connection left ({reason}), and every window that is presented by software takes one: open \
+             fewer windows, close other programs, or start it with a larger -maxclients"
+        )
+    } else {
+        reason.to_owned()
+    }
+}
+
 /// Creates a graphics context for a window, and asks for the window's visual.
 fn context(
     connection: &RustConnection,
@@ -324,4 +355,31 @@ fn context(
     let visual = attributes.reply()?.visual;
     created.check()?;
     Ok((context, visual))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(reason: &[u8]) -> ConnectError {
+        ConnectError::SetupFailed(xproto::SetupFailed {
+            status: 0,
+            protocol_major_version: 11,
+            protocol_minor_version: 0,
+            length: 0,
+            reason: reason.to_vec(),
+        })
+    }
+
+    #[test]
+    fn a_refusal_says_why_and_what_to_do() {
+        let said = why_not(failed(b"Maximum number of clients reached\0\0\0"));
+        assert!(
+            said.starts_with("it has no connection left (Maximum number of clients reached), "),
+            "{said}"
+        );
+        assert!(said.contains("open fewer windows") && said.contains("-maxclients"), "{said}");
+        assert_eq!(why_not(failed(b"No protocol specified\n")), "No protocol specified");
+        assert!(why_not(ConnectError::UnknownError).contains("error"));
+    }
 }

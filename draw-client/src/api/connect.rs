@@ -23,13 +23,17 @@ use std::task::Poll;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+/// What errors say in place of the address of a stream.
+const STREAM: &str = "the other end of the stream";
+
 impl ConnectOptions {
     /// Connects a [`Display`] to `host`, `host:port`, `[ipv6]:port` or a port of this machine; the port is 3729 unless given.
     /// Every address of the name is tried. `/NAME` behind it names a display of a server that has several; without it, the first is
     /// used. A task of the current tokio runtime drives the connection.
     ///
     /// # Errors
-    /// [`Error::Address`] if the text is not an address, [`Error::Connect`] if nothing listens there, [`Error::Timeout`] if it does
+    /// [`Error::Address`] if the text is not an address, [`Error::Connect`] if nothing listens there or it closes the connection,
+    /// [`Error::Timeout`] if it does
     /// not complete the handshake in time, [`Error::Disconnected`] if it is not a display, or keeps no journal
     /// ([`Code::NoJournal`](crate::Code::NoJournal)) and [`Durability::Durable`](crate::Durability::Durable) is set, or if the server has
     /// no display of that name ([`Code::UnknownDisplay`](crate::Code::UnknownDisplay)) or is too old to have names.
@@ -48,7 +52,7 @@ impl ConnectOptions {
         let dialer = tcp::dialer(host, port, self.connect_timeout);
         let greeting = (checks, display);
         let (display, driver) =
-            self.handshake(stream.into(), Some(dialer), greeting, trace, deadline).await?;
+            self.handshake(&shown, stream.into(), Some(dialer), greeting, trace, deadline).await?;
         tokio::spawn(driver);
         Ok(display)
     }
@@ -56,7 +60,8 @@ impl ConnectOptions {
     /// Connects a [`Display`] over a stream that is connected already: TLS, a Unix socket, a simulated network.
     ///
     /// # Errors
-    /// [`Error::Timeout`] if the handshake is not complete in time, [`Error::Disconnected`] if the other side is not a display.
+    /// [`Error::Timeout`] if the handshake is not complete in time, [`Error::Connect`] if the other side closes the stream before,
+    /// [`Error::Disconnected`] if the other side is not a display.
     ///
     /// # Panics
     /// Outside of a tokio runtime with time enabled.
@@ -83,7 +88,7 @@ impl ConnectOptions {
     {
         let deadline = now() + self.connect_timeout;
         let (trace, checks) = (debug::open("over a stream"), self.checksums.unwrap_or(false));
-        self.handshake(Halves::split(stream), None, (checks, None), trace, deadline).await
+        self.handshake(STREAM, Halves::split(stream), None, (checks, None), trace, deadline).await
     }
 
     /// Connects a [`Display`] over streams that `connect` opens: the first, and another when one is lost. With it the client
@@ -103,8 +108,7 @@ impl ConnectOptions {
         let deadline = now() + self.connect_timeout;
         let first = tokio::time::timeout_at(deadline.into(), connect()).await;
         let first = first.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
-        let stream =
-            first.map_err(|error| address::unreachable("the other end of the stream", Some(error)))?;
+        let stream = first.map_err(|error| address::unreachable(STREAM, Some(error)))?;
         let trace = debug::open("over a stream");
         let again = move || {
             let dialing = connect();
@@ -112,7 +116,14 @@ impl ConnectOptions {
         };
         let checks = self.checksums.unwrap_or(false);
         let (display, driver) = self
-            .handshake(Halves::split(stream), Some(Dialer::new(again)), (checks, None), trace, deadline)
+            .handshake(
+                STREAM,
+                Halves::split(stream),
+                Some(Dialer::new(again)),
+                (checks, None),
+                trace,
+                deadline,
+            )
             .await?;
         tokio::spawn(driver);
         Ok(display)
@@ -120,6 +131,7 @@ impl ConnectOptions {
 
     async fn handshake(
         self,
+        address: &str,
         stream: Halves,
         dialer: Option<Dialer>,
         (checks, name): (bool, Option<DisplayName>),
@@ -148,7 +160,7 @@ impl ConnectOptions {
                 return Poll::Ready(Err::<Size, _>(late));
             }
             let reason = state.lifetime.ended.clone().unwrap_or(Lost::Eof);
-            Poll::Ready(Err(Error::Disconnected { reason: reason.into(), outcome: Outcome::Rejected }))
+            Poll::Ready(Err(Error::never_connected(address, reason)))
         })
         .await?;
         shared.lock().account.doctor = doctor::open(self.doctor, Client::Asynchronous, now());

@@ -226,17 +226,22 @@ impl fmt::Display for LateError {
         match (self.total(), calls.next()) {
             (1, Some(call)) => Described(call, &self.error).fmt(f),
             (count, first) => {
+                let (calls_were, were) = if count == 1 {
+                    ("1 call was".into(), "was")
+                } else {
+                    (format!("{count} calls were"), "were")
+                };
                 match self.calls {
                     Calls::Dropped(..) => write!(
                         f,
-                        "{count} calls were dropped for newer ones while the display was offline or behind, and were not drawn"
+                        "{calls_were} dropped for newer ones while the display was offline or behind, and {were} not drawn"
                     )?,
                     _ => match &self.error {
                         Error::Disconnected { reason, outcome: Outcome::Rejected } => write!(
                             f,
-                            "the connection to the display is lost: {reason}; {count} calls were not sent"
+                            "the connection to the display is lost: {reason}; {calls_were} not sent"
                         )?,
-                        error => write!(f, "{error}; {count} calls were unanswered")?,
+                        error => write!(f, "{error}; {calls_were} unanswered")?,
                     },
                 }
                 first.map_or(Ok(()), |first| write!(f, ", from {first}"))?;

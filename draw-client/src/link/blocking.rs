@@ -94,7 +94,10 @@ impl Link {
         let welcomed = link.run(deadline, &mut Lent::default(), |event, _| {
             matches!(event, Some(Event::Welcome)).then_some(())
         });
-        welcomed.map_err(|failed| link.fail(failed, Outcome::Rejected))?;
+        welcomed.map_err(|failed| match failed {
+            Failed::Lost(reason) => Error::never_connected(&shown, reason),
+            Failed::TimedOut => link.fail(failed, Outcome::Rejected),
+        })?;
         // This confirms the welcome. What is not written of it precedes the first call.
         _ = link.write_some(&mut Lent::default());
         link.timeout = timeout;

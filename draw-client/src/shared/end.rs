@@ -7,6 +7,7 @@ use crate::completion::{Failed, LateReport, ReplyState, Scope};
 use crate::error::{Error, Late, LateError, Lost, Outcome, Result};
 use crate::{limits, stderr};
 use draw_protocol::client::{GivenUp, IssuedCall};
+use draw_protocol::text::count;
 use draw_protocol::text::excerpt;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -188,7 +189,10 @@ impl Shared {
     #[cold]
     pub(crate) fn report_unseen_calls(&self, calls: u64) {
         let forked = self.owner.forked();
-        stderr::print(&format!("draw-client: {forked}; up to {calls} calls that it made were not drawn\n"));
+        stderr::print(&format!(
+            "draw-client: {forked}; up to {} that it made were not drawn\n",
+            count(calls, "call")
+        ));
     }
 
     /// Prints that an error callback does not return, and is no longer waited for.
@@ -197,7 +201,8 @@ impl Shared {
         let calls = self.lock().errors.late.undelivered();
         if calls > 0 {
             stderr::print(&format!(
-                "draw-client: an error callback has not returned; the errors of {calls} calls are not reported\n"
+                "draw-client: an error callback has not returned; the errors of {} are not reported\n",
+                count(calls, "call")
             ));
         }
     }

@@ -63,19 +63,20 @@ pub(super) enum Choice {
     Plain,
 }
 
-/// The characters of a name that a fault repeats.
-const NAME_SHOWN: usize = 64;
+/// The characters of an asked name that a fault repeats: twice as many as a name may have.
+const SHOWN: usize = 64;
 
 impl Fault {
-    /// Returns the fault of a server that has no display of the name `asked`, but those of `names`.
+    /// Returns the fault of a server that has no display of the name `asked`, but those of `names`. A name that is longer than
+    /// any display's is cut, and ends in `...`.
     pub fn unknown_display<N: Display>(asked: &str, names: impl IntoIterator<Item = N>) -> Fault {
-        let mut shown: String = asked.chars().take(NAME_SHOWN).collect();
-        if shown.len() < asked.len() {
-            shown.push_str("...");
-        }
+        let shown = match asked.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{:?}...", &asked[..end]),
+            None => format!("{asked:?}"),
+        };
         let names: Vec<_> = names.into_iter().map(|name| name.to_string()).collect();
         let are = if names.len() == 1 { "its only display is" } else { "its displays are" };
-        let text = format!("this server has no display {shown:?}; {are} {}", names.join(", "));
+        let text = format!("this server has no display {shown}; {are} {}", names.join(", "));
         Fault::new(Code::UnknownDisplay, text)
     }
 }
@@ -183,5 +184,25 @@ impl ConnectionState {
 
     pub(super) fn has_journal(&self) -> bool {
         self.handshake.config.as_ref().is_some_and(|config| config.has_journal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_too_long_is_marked_as_cut() {
+        let fault = |asked: &str| Fault::unknown_display(asked, ["main"]).message;
+        let (longest, longer) = ("é".repeat(SHOWN), "é".repeat(SHOWN + 1));
+        assert_eq!(fault("chart"), "this server has no display \"chart\"; its only display is main");
+        assert_eq!(
+            fault(&longest),
+            format!("this server has no display \"{longest}\"; its only display is main")
+        );
+        assert_eq!(
+            fault(&longer),
+            format!("this server has no display \"{longest}\"...; its only display is main")
+        );
     }
 }

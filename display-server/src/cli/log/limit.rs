@@ -169,15 +169,20 @@ fn take(state: &mut State, now: Instant, is_early: bool) -> Vec<LeftOut> {
 impl LeftOut {
     fn tell(&self) {
         let LeftOut { level, count, time, text } = self;
-        let (count, time) = (thousands(*count), time.as_secs_f64());
+        let time = time.as_secs_f64();
+        let more = if *count == 1 {
+            "1 more message".into()
+        } else {
+            format!("{} more messages", thousands(*count))
+        };
         match *level {
             Level::ERROR => {
-                error!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}");
+                error!(target: TARGET, "{more} like this in the last {time:.0} s: {text}");
             }
             Level::WARN => {
-                warn!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}");
+                warn!(target: TARGET, "{more} like this in the last {time:.0} s: {text}");
             }
-            _ => info!(target: TARGET, "{count} more messages like this in the last {time:.0} s: {text}"),
+            _ => info!(target: TARGET, "{more} like this in the last {time:.0} s: {text}"),
         }
     }
 }

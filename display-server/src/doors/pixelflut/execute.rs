@@ -6,6 +6,7 @@ use super::parser::Command;
 use crate::doors::TurnEnd;
 use crate::resources::buffers::ReadBuffer;
 use crate::resources::fairness::CALL;
+use draw_protocol::text::count;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use tracing::debug;
@@ -85,7 +86,7 @@ impl<S> Connection<'_, S> {
         // The receipt is about sessions, which Pixelflut does not have.
         _ = drawing.end();
         if let Some(fault) = &batch.fault {
-            debug!(peer, "{} pixels were not drawn: {fault}", batch.refused);
+            debug!(peer, "not drawn: {}: {fault}", count(batch.refused, "pixel"));
         }
         match (rest.len(), &mut *input) {
             (0, input) => *input = None,
