@@ -134,7 +134,7 @@ async fn check_turns_before_a_cheap_call() {
         }
         turns
     });
-    let turns = within("the cheap calls", calls).await.unwrap();
+    let turns = within("the cheap calls", calls).await.expect("the calls do not panic");
     assert!(running.display.stats().executed < (HEAVY * FILLS) as u64, "the fills were used up");
     // Two heavy clients at most have a turn meanwhile, and one is the call itself.
     assert!(turns.iter().all(|&turns| turns <= 3), "{turns:?} turns");
