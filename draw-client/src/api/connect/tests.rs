@@ -115,6 +115,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
         });
     // No timer of the driver may help before the test has failed.
     let greeted = options.handshake(
+        "a staged stream",
         staged(first, None, None, Some(end)),
         Some(Dialer::new(again)),
         (false, None),
