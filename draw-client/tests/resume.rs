@@ -454,6 +454,67 @@ fn a_program_that_has_come_to_its_end_tells_the_display_to_forget_it() {
     }
 }
 
+/// Half of an answer to `hello` counts as none: the attempt ends with its time, and another one is made.
+#[test]
+fn a_display_that_sends_half_an_answer_to_hello_and_stops_is_given_up_for_another_connection() {
+    let detour = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = detour.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in detour.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                stream.write_all(b"\x94\x01\x00\xc0\x8a\xa7ver").unwrap();
+                _ = stream.read_to_end(&mut Vec::new());
+            });
+        }
+    });
+    let runtime = runtime();
+    let options = || ConnectOptions::new().connect_timeout(Duration::from_millis(300));
+    for kind in 0..3 {
+        let server = TestServer::start(64, 48);
+        let cutter = Cutter::start_with_detour(&server.address, &address, (400, usize::MAX));
+        let display: Box<dyn Client> = match kind {
+            0 => Box::new(options().connect_blocking(&cutter.address).unwrap()),
+            1 => Box::new(options().connect_pipeline(&cutter.address).unwrap()),
+            _ => {
+                let display = runtime.block_on(soon(options().connect(&cutter.address))).unwrap();
+                Box::new(Asynchronous { runtime: common::runtime(), display })
+            }
+        };
+        for _ in 0..100 {
+            display.add_pixel(1, 1, 1).unwrap();
+        }
+        display.sync().unwrap();
+        assert_eq!(display.get_pixel(1, 1).unwrap().to_u32(), 100 + 0xff, "client {kind}");
+        assert_eq!(cutter.connections(), 3, "client {kind}");
+    }
+}
+
+/// A synchronous display becomes a pipeline while its connection is lost: the pipeline makes the next one.
+#[test]
+fn a_pipeline_that_is_made_during_an_outage_reconnects_and_executes_each_call_once() {
+    let server = TestServer::start(64, 48);
+    let cutter = Cutter::start(&server.address, vec![]);
+    let (tell, told) = mpsc::channel();
+    let display = ConnectOptions::new()
+        .timeout(Duration::from_millis(200))
+        .on_status(move |status| tell.send(status).unwrap())
+        .connect_blocking(&cutter.address)
+        .unwrap();
+    display.add_pixel(1, 1, 1).unwrap();
+    cutter.cut();
+    let error = display.add_pixel(1, 1, 2).unwrap_err();
+    assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
+    let pipeline = display.pipelined().unwrap();
+    // It is kept for the display.
+    pipeline.add_pixel(1, 1, 4).unwrap().ignore();
+    cutter.admit();
+    while !matches!(told.recv_timeout(Duration::from_secs(30)).unwrap(), Status::Resumed) {}
+    pipeline.sync().unwrap();
+    assert_eq!(pipeline.get_pixel(1, 1).unwrap().to_u32(), 1 + 2 + 4 + 0xff);
+    pipeline.close().unwrap();
+}
+
 #[test]
 fn without_reconnecting_a_lost_connection_is_lost() {
     let server = TestServer::start(64, 48);

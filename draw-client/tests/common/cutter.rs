@@ -73,6 +73,12 @@ impl Cutter {
         (Cutter::relay(vec![plan], vec![], target), has_moved)
     }
 
+    /// The second connection goes to `detour`, the others to `target`. Cuts the first as planned.
+    pub(crate) fn start_with_detour(target: &str, detour: &str, plan: Plan) -> Cutter {
+        let (target, detour): (SocketAddr, SocketAddr) = (target.parse().unwrap(), detour.parse().unwrap());
+        Cutter::relay(vec![plan], vec![], move |connection| if connection == 1 { detour } else { target })
+    }
+
     fn relay(
         plans: Vec<Plan>,
         altered: Vec<Altered>,
