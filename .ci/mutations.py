@@ -48,7 +48,7 @@ SUITES = [
     # A request is executed exactly once.
     Suite(LIBRARY, SOURCE, ["logic"], [unit("session::filter"), unit("session::tests"), SESSIONS, SIMULATION], """
         session::filter: Filter::handle_request Filter::handle_other Filter::acknowledge Filter::executed Filter::replay
-            Filter::interrupt Filter::retract Filter::digests Filter::last_digest
+            Filter::interrupt Filter::retract Filter::last_digest
         session: Session::ended Session::acknowledge Session::unanswer Session::forget Session::executed Session::responded
             Session::replay Session::stamp Session::tell Session::end Session::interrupt Session::write_response write_kept
             number_near
@@ -59,44 +59,33 @@ SUITES = [
     Suite(LIBRARY, SOURCE, ["logic"], [unit("session::table"), unit("session::quota"), SESSIONS], """
         session::table: Sessions::claim Sessions::park Sessions::restore Sessions::wait Sessions::forget Sessions::expire
             Sessions::waiting Sessions::unpark Sessions::bury Sessions::unbury
-        session::quota: Peer::from Peer::of_tombstone Ranking::remove Ranking::first_above Lot::rank Quota::insert Quota::remove
-            Quota::change Quota::next_to_go
+        session::quota: Peer::from Peer::of_tombstone Ranking::remove Ranking::first_above Lot::rank Quota::insert
+            Quota::remove Quota::change Quota::next_to_go
     """),
     # The server confirms a session, and holds back what is not on the disk.
     Suite(LIBRARY, SOURCE, ["logic"], [SESSIONS, DURABLE, CHECKSUMS, BAD_REQUESTS, CONVERSATION, DISPLAYS, SPEC, SIMULATION], """
         server::session: Connection::take_session ConnectionState::check_number ConnectionState::pass_over
             ConnectionState::handle_session ConnectionState::handle_unconfirmed ConnectionState::resume
-            ConnectionState::overtaken ConnectionState::take_resuming
+            ConnectionState::overtaken
         server::handshake: ConnectionState::greet ConnectionState::end_late_hello ConnectionState::turn_away
-            ConnectionState::welcome ConnectionState::refuse
-        server::receive: ConnectionState::handle_message
-        server::answer: ConnectionState::answer ConnectionState::respond ConnectionState::responded ConnectionState::report
-            ConnectionState::end ConnectionState::end_corrupted ConnectionState::end_unreadable
-        server::durability_gate: DurabilityGate::advance Connection::mark Connection::release Connection::forget_held
+        server::answer: ConnectionState::respond ConnectionState::responded ConnectionState::end_unreadable
+        server::durability_gate: DurabilityGate::advance Connection::release Connection::forget_held
             ConnectionState::close_gate
     """),
     # The client sends again what may not have been executed, and reports each call once.
     Suite(LIBRARY, SOURCE, ["logic"], [unit("client"), SESSIONS, CHECKSUMS, LARGE_CALLS, SIMULATION, LYING_SERVER], """
         client::flight: Flight::handle_sent Flight::last_begun Flight::bytes_after Flight::pop Flight::give_up
-        client::send_buffer: SendBuffer::greet SendBuffer::open SendBuffer::unsent SendBuffer::unsent_len SendBuffer::advance
-            SendBuffer::swap SendBuffer::reported SendBuffer::disconnect SendBuffer::insert SendBuffer::rewind
-            SendBuffer::keep
+        client::send_buffer: SendBuffer::open SendBuffer::unsent SendBuffer::swap SendBuffer::rewind SendBuffer::keep
         client::send: Connection::prepare_to_send
-        client::session: Session::take_refused
-        client::resume: Connection::is_resumable Connection::handle_disconnected Connection::reconnect Connection::check_display
-            Connection::begin Connection::confirm Connection::refuse_too_large Connection::give_up_to Connection::write_ack
-            Connection::end_session last_message
-        client::receive: Connection::handle_message Connection::handle_welcome Connection::handle_response
-            Connection::handle_progress
-        client::completion: Connection::advance Connection::complete_lost Connection::complete_first
-        client::corruption: Connection::corrupted Connection::unreadable Connection::stranger Connection::note_message
-            Connection::handle_timeout Connection::poll_timeout
+        client::resume: Connection::is_resumable Connection::confirm last_message
+        client::receive: Connection::handle_progress
+        client::corruption: Connection::corrupted Connection::unreadable Connection::note_message Connection::handle_timeout
+            Connection::poll_timeout
     """),
     Suite(LIBRARY, SOURCE, ["logic"], [unit("reconnect"), SIMULATION], """
-        reconnect: Reconnect::handle_dialed Reconnect::handle_failed Reconnect::handle_connected Reconnect::handle_lost
-            Reconnect::handle_timeout Reconnect::give_up Reconnect::poll_timeout Reconnect::poll_dial Reconnect::fail
-            Reconnect::wait Reconnect::expire
-        reconnect::outage: Outage::fail Previous::set Previous::begin Jitter::vary
+        reconnect: Reconnect::handle_dialed Reconnect::handle_failed Reconnect::handle_connected Reconnect::handle_timeout
+            Reconnect::give_up Reconnect::poll_timeout Reconnect::wait
+        reconnect::outage: Outage::fail Previous::set
         reconnect::kind: Kind::of_goodbye Kind::may_return Kind::may_greet_again Kind::may_recur
         client::ended: Kind::from
     """),
@@ -104,7 +93,7 @@ SUITES = [
         codec::checksum: Verifier::is_known Verifier::verify Verifier::compare
     """),
     Suite(LIBRARY, SOURCE, ["logic"], [unit("secret"), ("trace", "secret")], """
-        trace::secret: hide is_standing is_key whole beginning_shown text
+        trace::secret: is_standing is_key whole beginning_shown
     """),
 ]
 SHARED = [
@@ -125,7 +114,6 @@ Excuse = namedtuple("Excuse", "name label count reason")
 EXCUSED = [
     Excuse("client::send_buffer::SendBuffer::swap", "`>` becomes `>=`", 1, "A part of no bytes is kept nowhere."),
     Excuse("session::filter::Filter::acknowledge", "`>` becomes `>=`", 1, "Nothing is acknowledged then, and none of nothing is dropped."),
-    Excuse("session::Session::responded", "`<=` becomes `<`", 1, "A limit that is a byte less is as good."),
     Excuse("session::Session::unanswer", "`>` becomes `>=`", 1, "A request that may have drawn is none whose answer is not kept."),
     Excuse("session::Session::unanswer", "`>=` becomes `>`", 1, "The request itself has no response that is kept."),
     Excuse("codec::checksum::Verifier::verify", "a condition of `if` is false", 1, "It is a shorter way to what `compare` returns then."),

@@ -74,7 +74,11 @@ pub enum JournalError {
         place: Damage,
     },
     /// The state in a snapshot cannot be read.
-    #[error("the journal in {}: the state in its snapshot cannot be restored: {why}", directory.display())]
+    #[error(
+        "the journal in {dir}: the state in its snapshot cannot be restored: {why}. `display-server journal export {dir} \
+         -o FILE.png` saves the picture; start the server with another directory",
+        dir = directory.display()
+    )]
     State {
         /// The directory of the journal.
         directory: PathBuf,

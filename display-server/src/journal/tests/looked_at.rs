@@ -197,6 +197,10 @@ fn a_state_that_cannot_be_restored_is_refused_with_its_reason() {
     ] {
         let error = reopen(&mut header, state).expect_err("it cannot be restored");
         assert!(error.contains("cannot be restored: ") && error.contains(says), "{error}");
+        // The error says so.
+        let display = Journal::export(&scratch.journal(), Moment::End, &mut |_, _| ());
+        let display = display.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(display.framebuffer().get_pixel(1, 1).expect("it lies inside"), Color::RED);
     }
     header.version = Version::One;
     let error = reopen(&mut header, &[9; 7]).expect_err("version 1 has no sections");
