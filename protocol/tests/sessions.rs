@@ -6,6 +6,7 @@ mod sessions {
     mod confirmation;
     mod copies;
     mod resent;
+    mod returning;
     mod rules;
     pub(crate) mod two;
     mod wild;
