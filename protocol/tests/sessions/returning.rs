@@ -1,5 +1,7 @@
 //! A client that reconnects: what it says of its session, and what it makes of each answer.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
+
 use crate::common::{Raw, SIZE, welcome};
 use draw_protocol::client::{Connection, Ended, Event};
 use draw_protocol::session::{Id, Standing};
@@ -263,7 +265,7 @@ fn other_answers_to_a_hello_that_resumes_are_violations() {
 /// A batch that travels as several requests, of which the display has lost the first.
 #[test]
 fn a_call_whose_beginning_may_be_lost_fails_and_others_do_not() {
-    let pixels = vec![Pixel::at(1, 1, Color::RED); limits::BATCH as usize + 1];
+    let pixels = vec![Pixel::at(1, 1, Color::RED); limits::BATCH + 1];
     for done in [0, 1, 2] {
         let mut client = Client::begin(limits::MESSAGE as u32);
         client.call(&Request::DrawPixels { pixels: (&pixels[..]).into() });
@@ -288,7 +290,7 @@ fn a_call_whose_beginning_may_be_lost_fails_and_others_do_not() {
 /// Calls that travel as several requests, of which the display has answered the first, and which are given up.
 #[test]
 fn nothing_is_left_of_a_call_that_is_given_up_in_the_middle() {
-    let pixels = vec![Pixel::at(1, 1, Color::RED); limits::BATCH as usize + 1];
+    let pixels = vec![Pixel::at(1, 1, Color::RED); limits::BATCH + 1];
     let mut client = Client::begin(limits::MESSAGE as u32);
     client.call(&Request::DrawPixels { pixels: (&pixels[..]).into() });
     client.sent();
