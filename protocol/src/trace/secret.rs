@@ -160,10 +160,23 @@ mod tests {
         for head in
             [&b"\xb0"[..], b"\xd9\x10", b"\xda\0\x10", b"\xdb\0\0\0\x10", b"\xc5\0\x10", b"\xc6\0\0\0\x10"]
         {
-            let mut bytes = [b"\xa7session", head, &[0xab; 16]].concat();
-            assert_eq!(hide(&mut bytes, false).len(), 1, "{head:?}");
-            assert!(bytes.ends_with(&[0xab, 0xab, 0xab, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), "{head:?}");
+            for is_broken in [false, true] {
+                let mut bytes = [b"\xa7session", head, &[0xab; 16]].concat();
+                assert_eq!(hide(&mut bytes, is_broken).len(), 1, "{head:?}");
+                let shown = [0xab, 0xab, 0xab, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                assert!(bytes.ends_with(&shown), "{head:?}, {is_broken}");
+            }
         }
+    }
+
+    #[test]
+    fn a_text_that_contains_the_key_is_shown_unless_an_id_follows() {
+        let mut bytes = b"\xa9a session\xa3abc\xad a session too".to_vec();
+        let before = bytes.clone();
+        assert_eq!((hide(&mut bytes, false), &bytes), (vec![], &before));
+        let mut bytes = [&b"\xa9a session\xc4\x10"[..], &[0xab; 16]].concat();
+        hide(&mut bytes, false);
+        assert_eq!(bytes.iter().filter(|&&byte| byte == 0xab).count(), 3);
     }
 
     #[test]
