@@ -1,5 +1,6 @@
-"""Runs what packaging/Dockerfile says without a container runtime: its last stage in a directory with nothing but its files and the programs
-that they need, as its user, as process 1 of its own process and network namespace. Checks the health check and how fast it stops.
+"""Runs packaging/Dockerfile without a container runtime: its last stage in a directory that contains only its files and
+the programs that they need, as its user, as process 1 of its own process and network namespace. Tests the health check
+and the time to stop.
 
     unshare --net python3 container.py DISPLAY-SERVER
 
@@ -21,7 +22,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SECONDS = 30
-# What the documents promise for a server without clients and without a journal, and for any other.
+# The longest times to stop that the documents promise: for a server without clients and without a journal, and for any
+# other.
 IDLE, BUSY = 0.1, 2.0
 
 
@@ -30,7 +32,7 @@ def fail(sentence):
 
 
 def instructions():
-    """The instructions of the Dockerfile by stage: pairs of a word and its text."""
+    """Returns the instructions of the Dockerfile by stage: pairs of an instruction word and its text."""
     text = (REPOSITORY / "packaging/Dockerfile").read_text()
     text = re.sub(r"^\s*#.*\n", "", text, flags=re.M).replace("\\\n", " ")
     stages = []
@@ -49,7 +51,7 @@ def one(stage, word):
 
 
 def install(root, program, place):
-    """Copies a program into the root, and the libraries that it loads."""
+    """Copies a program and the libraries that it loads into the root."""
     target = root / place.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(program, target)
@@ -62,7 +64,8 @@ def install(root, program, place):
 
 
 def build(root, stage, program):
-    """Executes COPY and RUN of the stage. The root begins with what they and the health check need of the image below."""
+    """Executes COPY and RUN of the stage. First copies into the root what they and the health check need from the base
+    image."""
     for name in ("proc", "tmp", "var/lib"):
         (root / name).mkdir(parents=True)
     for place in ("/bin/bash", "/bin/sh", "/usr/bin/install"):
@@ -81,7 +84,7 @@ def build(root, stage, program):
 
 
 def loopback():
-    """Turns the loopback device of a new network namespace on."""
+    """Enables the loopback device of a new network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh14x", b"lo", 0x41)  # IFF_UP, IFF_RUNNING
         fcntl.ioctl(any_socket, 0x8914, request)  # SIOCSIFFLAGS
@@ -118,7 +121,7 @@ class Container:
             fail(f"it runs with the ids {ids}, as process {number}")
 
     def stop(self):
-        """Ends it as `docker stop` does, and returns the seconds that this took."""
+        """Ends the container as `docker stop` does. Returns the seconds that this took."""
         began = time.monotonic()
         os.kill(self.server, self.signal)
         _, log = self.process.communicate(timeout=SECONDS)

@@ -2,14 +2,16 @@
 
     python3 .ci/documents.py
 
-- Every relative link of every Markdown file leads to a file, and its anchor to a heading. A link to a folder needs a README.md there.
-- README.md has at most 150 lines, and its moving picture is there and has less than 1 MB.
-- No sentence of README.md of more than eight words stands again in docs/.
+- Every relative link of every Markdown file leads to a file, and its anchor to a heading. A link to a folder requires a
+  README.md in it.
+- README.md has at most 150 lines, and its animated picture exists and is smaller than 1 MB.
+- No sentence of README.md of more than eight words is repeated in docs/.
 - Every Rust block of README.md and docs/ is compiled by the documentation tests of the examples.
 - Every command of README.md is run by a step, and every listing is compiled, run or compared.
-- Every package, example, test and benchmark that a command in README.md or docs/ names exists, and so does every file that they name.
+- Every package, example, test, benchmark and file that a command in README.md or docs/ names exists.
 
-Before that it proves on documents with planted faults that it finds each of them. Ends with status 1 at the first kind of fault.
+Before that it tests itself on documents with planted faults, each of which it must find. Exits with status 1 at the
+first kind of fault.
 """
 import json
 import os
@@ -23,7 +25,7 @@ LINES = 150
 WORDS = 8
 PICTURE = 1_000_000
 
-# Folders of tools, with documents of other projects.
+# Folders of tools, which contain documents of other projects.
 BUILT = {".git", "target", "node_modules", ".venv"}
 
 FENCE = re.compile(r"^( *)(`{3,})([^`\n]*)\n(.*?)^ *\2`* *$", re.M | re.S)
@@ -35,17 +37,17 @@ HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$", re.M)
 
 
 def blocks(text):
-    """The fenced blocks: the language line and the content."""
+    """Returns the fenced blocks: the language line and the content."""
     return [(found[3].strip(), found[4]) for found in FENCE.finditer(text)]
 
 
 def without_code(text):
-    """The text without fenced blocks, comments and code spans."""
+    """Returns the text without fenced blocks, comments and code spans."""
     return CODE.sub("", COMMENT.sub("", FENCE.sub("", text)))
 
 
 def slug(heading):
-    """The anchor that a forge makes of a heading."""
+    """Returns the anchor that a forge generates for a heading."""
     heading = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
@@ -82,7 +84,7 @@ class Tree:
         return [path for path in self.documents if path.startswith("docs/")]
 
     def shown(self):
-        """README and the book."""
+        """Returns README and the book."""
         return ["README.md", *self.book()]
 
 
@@ -130,7 +132,7 @@ def words(text):
 
 
 def sentences(text):
-    """The sentences of a document, those in cells of tables and in items of lists too."""
+    """Yields the sentences of a document, including those in table cells and list items."""
     text = COMMENT.sub("", FENCE.sub("\n\n", text))
     text = re.sub(r"!?\[((?:[^\[\]]|\[[^\]]*\])*)\]\([^)]*\)", r"\1", text)
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.)\s?)", text):
@@ -187,7 +189,7 @@ def tried(tree):
 
 
 def targets(tree):
-    """The names of all packages, and of the examples, tests and benchmarks of each."""
+    """Returns the names of all packages, with the examples, tests and benchmarks of each."""
     command = ["cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"]
     metadata = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, cwd=tree.root).stdout)
     return {package["name"]: {(kind, target["name"]) for target in package["targets"] for kind in target["kind"]}
@@ -223,7 +225,8 @@ def faults(tree, packages):
     return []
 
 
-# A tree without faults, and changes of it with one each: file, what is replaced, by what, a part of what is said.
+# A tree without faults, and changes that plant one fault each: file, old text, new text, a part of the expected
+# message.
 GOOD = {
     "README.md": "# One `two`\n![moves](docs/a.svg)\n```sh\ncargo run --example hello   # comment\n```\n"
                  "This is a sentence that has more than eight words. [There](docs/b.md#a-heading-1) [x](#one-two)\n"
@@ -265,7 +268,7 @@ PLANTED = [
 
 
 def prove():
-    """Ends the program if it does not find one of the planted faults, or finds one where there is none."""
+    """Exits if a planted fault is not found, or if a fault is reported where there is none."""
     packages = {"lib": {("test", "all"), ("example", "hello")}}
     for file, part, other, said in [(None, None, None, None), *PLANTED]:
         with tempfile.TemporaryDirectory() as root:

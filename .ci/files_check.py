@@ -1,9 +1,9 @@
-"""Checks where display-server writes, on what only root can make: devices, a full disk, a directory of somebody else.
+"""Tests display-server's output to targets that only root can create: devices, a full disk, another user's directory.
 
     python3 files_check.py DISPLAY-SERVER
 
-Everything is made in a temporary directory, device nodes too; nothing below /dev is written to. Standard library only.
-Ends with a sentence and status 1 at the first difference.
+Everything is created in a temporary directory, including device nodes; nothing below /dev is written to. Standard
+library only. Exits with a sentence and status 1 at the first difference.
 """
 import os
 import signal
@@ -22,14 +22,14 @@ def fail(sentence):
 
 
 def run(server, *arguments, user=None):
-    """Runs it to its end: status, standard output, what it says."""
+    """Runs the server to its end. Returns its status, standard output and messages."""
     who = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     done = subprocess.run([server, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, **who)
     return done.returncode, done.stdout, done.stderr.decode()
 
 
 def serve(server, *arguments):
-    """Serves until SIGTERM, which comes when it listens: status, what it says."""
+    """Runs the server, and sends SIGTERM once it listens. Returns its status and messages."""
     process = subprocess.Popen([server, "--headless", "--listen", "127.0.0.1:0", "--size", "64x48", *arguments],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -43,10 +43,10 @@ def serve(server, *arguments):
 
 
 def devices(server, scratch, journal):
-    """A character device is written through, a block device is refused, and both stay."""
+    """Tests that a character device is written through, that a block device is refused, and that both remain."""
     null = os.path.join(scratch, "null")
     os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    # No device has this number: were it opened, nothing would be behind it.
+    # No device has this number: opening it would fail.
     block = os.path.join(scratch, "block")
     os.mknod(block, 0o600 | stat.S_IFBLK, os.makedev(240, 250))
     link = os.path.join(scratch, "link")
@@ -71,7 +71,7 @@ def devices(server, scratch, journal):
 
 
 def owner(server, scratch):
-    """A picture keeps the owner and the mode that it has."""
+    """Tests that a picture keeps its owner and mode."""
     picture = os.path.join(scratch, "picture.png")
     with open(picture, "wb"):
         os.chown(picture, NOBODY, NOBODY)
@@ -86,7 +86,7 @@ def owner(server, scratch):
 
 
 def full_disk(server, scratch):
-    """A disk without room is said to be full, before it serves and at the end."""
+    """Tests that a full disk is reported, both at the start and at the end."""
     disk = os.path.join(scratch, "disk")
     os.mkdir(disk)
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True)
@@ -112,7 +112,7 @@ def full_disk(server, scratch):
         if status != 1 or "disk is full" not in says:
             fail(f"a full disk is not told for a new journal: status {status}, {says}")
         os.truncate(filler, 52 << 10)
-        # Noise: a picture that does not become smaller than the room there is.
+        # Noise: the compressed picture is larger than the free space.
         process = subprocess.Popen([server, "--headless", "--listen", "127.0.0.1:0", "--size", "256x256",
                                     "--snapshot", picture], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
@@ -126,7 +126,7 @@ def full_disk(server, scratch):
             process.wait()
         if process.returncode != 1 or "the disk is full" not in says:
             fail(f"a full disk is not told at the end: status {process.returncode}, {says}")
-        # The directory of the journal that found no room to begin is made before.
+        # The directory is created before the new journal runs out of space.
         if sorted(os.listdir(disk)) != ["filler", "journal"]:
             fail(f"something is left on the full disk: {os.listdir(disk)}")
     finally:
@@ -150,7 +150,7 @@ def noise(address, side):
 
 
 def somebody_else(server, scratch):
-    """Who may not write to a journal, or to where a picture is to go, is told that."""
+    """Tests that a user without permission to write a journal or a picture gets an error."""
     os.chmod(scratch, 0o755)
     directory = os.path.join(scratch, "of-root")
     os.mkdir(directory, 0o755)
@@ -173,7 +173,7 @@ def main(server):
     if os.geteuid() != 0:
         fail("this needs root, to make device nodes and to be somebody else")
     with tempfile.TemporaryDirectory() as scratch:
-        # Where somebody else can run it.
+        # A place where another user can run it.
         copy = os.path.join(scratch, "display-server")
         subprocess.run(["cp", server, copy], check=True)
         journal = os.path.join(scratch, "journal")

@@ -1,8 +1,8 @@
-"""Measures a display server that has nothing to do: memory, processor time, and what idle connections cost.
+"""Measures an idle display server: memory, processor time, and the cost of idle connections.
 
-    python3 idle_check.py PID HOST:PORT      right after the server said that it listens, before any client
+    python3 idle_check.py PID HOST:PORT      run right after the server reports that it listens, before any client
 
-Linux and the msgpack package. Ends with a sentence and status 1 if a bound is exceeded.
+Needs Linux and the msgpack package. Exits with a sentence and status 1 if a bound is exceeded.
 """
 import socket
 import struct
@@ -17,7 +17,7 @@ RESIDENT = 15_000_000
 PER_CONNECTION = 16 << 10
 CONNECTIONS = 200
 WATCHED = 2
-# A timer at the rate of a monitor would show as 120; what the system itself may cause is a handful.
+# A timer at the rate of a monitor would cause 120; the system itself may cause a few.
 WAKE_UPS = 10
 BATCH = b"".join(struct.pack(">HHI", i % 200, i // 200, 0xFF0000FF) for i in range(8_000))
 
@@ -32,7 +32,7 @@ def idle(pid, when):
 
 
 def connect(address):
-    """A connection that has drawn as much as a read buffer holds, and now idles."""
+    """Returns a connection that has drawn as much as a read buffer holds, and is now idle."""
     host, _, port = address.rpartition(":")
     connection = socket.create_connection((host.strip("[]"), int(port)), 20)
     connection.sendall(msgpack.packb([0, 1, "draw_pixels", [BATCH]]))
@@ -54,7 +54,7 @@ def main(pid, address):
     print(f"  resident: {alone / 1e6:.1f} MB")
     if alone >= RESIDENT:
         sys.exit(f"idle_check.py: an idle server is to have less than {RESIDENT / 1e6:.0f} MB resident")
-    # What the first clients cost once (pools, code that is paged in) is no cost of a connection.
+    # The first clients cause one-time costs (pools, code that is paged in), which are not part of a connection's cost.
     warm = [connect(address) for _ in range(8)]
     before = resident(pid)
     connections = [connect(address) for _ in range(CONNECTIONS)]

@@ -1,14 +1,16 @@
-"""Proves that no folder of a crate, and no file of the protocol and of the display server, is in a circle of imports; and that files
-are small.
+"""Checks that no folder of a crate, and no file of the protocol and of the display server, is part of an import cycle,
+and that files are small.
 
-    python3 .ci/imports.py          prints each circle and ends with status 1 if there is one that is not listed below
+    python3 .ci/imports.py          prints each cycle and exits with status 1 if there is one that is not listed below
 
-What counts as an import: `use` and paths that begin with `crate::`, `super::` or `self::`, or with the name of a child module, in all code
-but tests (`#[cfg(test)]`). A path is followed through `pub use` to the file that has the item. Declaring a module (`mod x;`) is no import.
+Imports are: `use`, and paths that begin with `crate::`, `super::` or `self::` or with the name of a child module, in
+all code except tests (`#[cfg(test)]`). A path is followed through `pub use` to the file that defines the item.
+Declaring a module (`mod x;`) is not an import.
 
-- Folders: the folder of a file is its top-level module and all below it. No circle between folders.
-- Files: a module and the modules below it may import each other. The children of a module, each with all below it, may not import
-  each other in a circle.
+- Folders: the folder of a file is its top-level module and all modules below it. There must be no cycle between
+  folders.
+- Files: a module and the modules below it may import each other. The children of a module, each with all modules below
+  it, must not form an import cycle.
 """
 import re
 import sys
@@ -20,12 +22,13 @@ CRATES = ["protocol", "protocol/printer", "draw-client", "draw-client/forks", "d
 BETWEEN_FILES = {"protocol", "display-server"}
 MEDIAN, LONGEST = 200, 600
 
-# Circles that are known, by crate, each as its modules. One that is no longer there fails this check, so that it is removed here.
+# Known cycles by crate, each as its modules. A listed cycle that no longer exists fails this check, so that it is
+# removed here.
 KNOWN: dict[str, list[str]] = {}
 
 
 def strip(text):
-    """Code without comments, strings and characters: all of them are blanks, line by line."""
+    """Returns the code with comments, strings and characters replaced by blanks, line by line."""
     out, at, n = [], 0, len(text)
     blank = lambda piece: re.sub(r"[^\n]", " ", piece)
     token = re.compile(
@@ -52,7 +55,7 @@ def strip(text):
 
 
 def block_end(text, at):
-    """Behind the brace that closes the one at `at`."""
+    """Returns the index after the brace that closes the one at `at`."""
     depth = 0
     for i in range(at, len(text)):
         depth += {"{": 1, "}": -1}.get(text[i], 0)
@@ -65,7 +68,7 @@ TEST = re.compile(r"#\[cfg\((?:test|all\(test\b[^\]]*)\)\]\s*(?:#\[[^\]]*\]\s*)*
 
 
 def without_tests(text):
-    """Code without items that only tests have."""
+    """Returns the code without items that exist only for tests."""
     while found := TEST.search(text):
         stop = re.compile(r"[{;]").search(text, found.end())
         end = len(text) if not stop else stop.end() if stop[0] == ";" else block_end(text, stop.start())
@@ -85,7 +88,7 @@ class Module:
 
 
 def tree(use):
-    """The paths of a use tree, each with the name that it is known by."""
+    """Yields the paths of a use tree, each with the name that it is bound to."""
     use = use.strip()
     if "{" not in use:
         path, _, name = (part.strip() for part in use.partition(" as "))
@@ -118,7 +121,7 @@ PATH = re.compile(r"(?<![\w:$])\$?((?:crate|super|self)(?:\s*::\s*\w+)+)|(?<![\w
 
 
 class Crate:
-    """The modules of a library, or of a program (`main.rs`)."""
+    """The modules of a library or of a program (`main.rs`)."""
 
     def __init__(self, source, root="lib.rs"):
         self.modules = {}
@@ -132,7 +135,7 @@ class Crate:
     def parse(self, path, file, folder, code):
         module = self.modules[path] = Module(path, file)
         inner = []
-        # Inline modules are modules of their own, in the same file.
+        # Inline modules are separate modules in the same file.
         at = 0
         while found := MOD.search(code, at):
             name, how = found[1], found[2]
@@ -163,7 +166,7 @@ class Crate:
         module.code = USE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), code)
 
     def absolute(self, module, words, through=()):
-        """The path from the crate's root that some words stand for, or None if they name something else."""
+        """Returns the path from the crate's root that these words refer to, or None if they refer to something else."""
         words, base = list(words), list(module.path)
         if words[0] == "crate":
             return words[1:]
@@ -176,7 +179,7 @@ class Crate:
             return base + words
         if words[0] in module.children:
             return base + words
-        # A name that the module has imported, such as `log` behind `use super::log`.
+        # A name that the module has imported, such as `log` after `use super::log`.
         imported = module.uses.get(words[0]) or module.reexports.get(words[0])
         if imported and words[0] not in through:
             to = self.absolute(module, imported, (*through, words[0]))
@@ -184,7 +187,7 @@ class Crate:
         return None
 
     def owner(self, words, seen=()):
-        """The module that has the item of an absolute path: followed through re-exports."""
+        """Returns the module that defines the item of an absolute path, following re-exports."""
         at = ()
         for i, word in enumerate(words):
             if at + (word,) in self.modules:
@@ -211,7 +214,7 @@ class Crate:
             rf"\b(?:fn|struct|enum|trait|type|const|static|union)\s+{word}\b|macro_rules!\s+{word}\b", module.code))
 
     def imports(self, module):
-        """The modules that a module imports something of, each with the path by which it does."""
+        """Returns the modules from which a module imports items, each with the imported path."""
         found = {}
         listed = [*module.uses.values(), *module.reexports.values(), *(words for words, _ in module.globs)]
         for match in PATH.finditer(module.code):
@@ -226,7 +229,7 @@ class Crate:
 
 
 def circles(graph):
-    """The strongly connected parts of a graph that have more than one node (Tarjan's way)."""
+    """Returns the strongly connected components of a graph that have more than one node (Tarjan's algorithm)."""
     index, low, stack, on, found = {}, {}, [], set(), []
 
     def visit(node):
@@ -257,7 +260,7 @@ def circles(graph):
 
 
 def shortest(graph, part):
-    """A shortest circle within such a part."""
+    """Returns a shortest cycle in such a component."""
     best = None
     for start in sorted(part):
         paths, seen = [[start]], {start}
@@ -280,7 +283,8 @@ def name(node):
 
 
 def graph_of(crate, parent):
-    """Imports between the children of a module, each with all below it, with a place where each is."""
+    """Returns the imports between the children of a module, each with all modules below it, with one location for each
+    import."""
     graph, depth = {}, len(parent)
     for module in crate.modules.values():
         if module.path[:depth] != parent or len(module.path) == depth:
@@ -295,11 +299,11 @@ def graph_of(crate, parent):
 
 
 def check_crate(root, known):
-    """Prints what is wrong with the imports of a crate. Returns whether anything is."""
+    """Prints the errors in the imports of a crate. Returns whether there are any."""
     source = ROOT / root / "src"
     crates = [Crate(source, file) for file in ("lib.rs", "main.rs") if (source / file).exists()]
     is_wrong, seen, count = False, [], sum(len(crate.modules) for crate in crates)
-    # Between the children of the crate's root are the circles between folders; below, those between files.
+    # The cycles between children of the crate's root are those between folders; below it, those between files.
     for graph in (
         graph_of(crate, parent) for crate in crates for parent in crate.modules if parent == () or root in BETWEEN_FILES
     ):
@@ -322,7 +326,7 @@ def check_crate(root, known):
 
 
 def check_lengths():
-    """Prints what is wrong with the lengths of files. Returns whether anything is."""
+    """Prints the errors in the lengths of files. Returns whether there are any."""
     files = [file for file in ROOT.rglob("*.rs") if file.relative_to(ROOT).parts[0] != "target"]
     lengths = sorted((len(file.read_text().splitlines()), file.relative_to(ROOT)) for file in files)
     median, too_long = lengths[len(lengths) // 2][0], [(n, file) for n, file in lengths if n > LONGEST]
@@ -334,7 +338,7 @@ def check_lengths():
     return bool(too_long) or median >= MEDIAN
 
 
-# Crates that are made up, file by file, and the circles that this check has to find in them.
+# Made-up crates, file by file, and the cycles that this check must find in them.
 PLANTED = [
     ("use of a file", {"a.rs": "use crate::b::B;", "b.rs": "use super::a::A;"}, ["a b"]),
     ("a nested use", {"a.rs": "use crate::{c::C, b::{self, B}};", "b.rs": "use crate::a;", "c.rs": ""}, ["a b"]),
@@ -352,7 +356,7 @@ PLANTED = [
 
 
 def prove():
-    """Tries this check on crates with planted circles. Ends with status 1 if it is wrong about one of them."""
+    """Tests this check on crates with planted cycles. Exits with status 1 if one result is wrong."""
     for what, files, due in PLANTED:
         with tempfile.TemporaryDirectory() as directory:
             source = Path(directory) / "src"
@@ -360,7 +364,7 @@ def prove():
             files = files | {"lib.rs": files.get("lib.rs", "") + "".join(f" mod {root};" for root in roots)}
             for file, text in files.items():
                 (source / file).parent.mkdir(parents=True, exist_ok=True)
-                # What is imported is defined.
+                # Defines the imported item.
                 (source / file).write_text(text + f" pub struct {Path(file).stem.upper()};")
             crate = Crate(source)
             parts = [part for parent in crate.modules for part in circles(graph_of(crate, parent))]

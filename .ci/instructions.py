@@ -1,14 +1,14 @@
 """Counts the instructions of the hot paths and compares them with benches/instructions.toml.
 
     python3 .ci/instructions.py             fails if a count is above its bound, or so far below that the file is stale
-    python3 .ci/instructions.py --update    writes the file anew from what is counted now
+    python3 .ci/instructions.py --update    rewrites the file from the current counts
     python3 .ci/instructions.py WORD        only those whose name contains WORD
 
-x86_64 Linux, cargo, valgrind, and the standard library of Python 3.11. Instructions, unlike seconds, are the same on
-a busy machine and on an idle one, so a bound can be close.
+Needs x86_64 Linux, cargo, valgrind, and the standard library of Python 3.11. Unlike times, instruction counts do not
+depend on the load of the machine, so a bound can be close.
 
 benches/instructions/ is the program that is counted. Each of its works runs for a few rounds and for more; the
-difference of both counts, divided by the units that were done more, is the count of one unit.
+difference of both counts, divided by the number of additional units, is the count of one unit.
 """
 import json
 import os
@@ -21,13 +21,13 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor
 
 FILE = "benches/instructions.toml"
-# How far a bound is above what was measured, and how far below a count may be before the file is no longer true.
+# The margin of a bound above the measured count, and the margin below it at which the file is outdated.
 ABOVE, BELOW = 0.10, 0.30
-# How far above its bound a count may be where the toolchain is another one.
+# The margin above its bound that a count may have with another toolchain.
 ELSEWHERE = 0.30
-# The program prepares for ten.
+# The program prepares for ten rounds.
 FEW, MANY = 2, 10
-# benches/instructions/far.rs: what the server does in a work that has both ends.
+# In benches/instructions/far.rs: the server's part of a work that has both ends.
 FAR_END = "instructions::far::far_end"
 COLLECT = {
     "all": [],
@@ -72,7 +72,7 @@ def toolchain():
 
 
 def build():
-    """The program, optimised as a release is."""
+    """Builds the program, optimised as a release is, and returns its path."""
     command = "cargo bench --locked -p benches --bench instructions --no-run --message-format json-render-diagnostics"
     for line in output(command.split()).splitlines():
         message = json.loads(line)
@@ -82,11 +82,11 @@ def build():
 
 
 def collect(program, name, part, rounds):
-    """Instructions of so many rounds, and the units that were done in them."""
+    """Returns the instructions of this number of rounds, and the number of units done in them."""
     valgrind = shutil.which("valgrind") or fail("valgrind is not installed")
     callgrind = [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", *COLLECT[part]]
     command = [*callgrind, program, name, str(rounds)]
-    # Nothing else of the environment comes along: its size alone moves the stack.
+    # Passes nothing else of the environment: its size alone moves the stack.
     done = subprocess.run(command, env={"GLIBC_TUNABLES": COPYING}, capture_output=True, text=True)
     counted = re.search(r"Collected : (\d+)", done.stderr)
     if done.returncode != 0 or counted is None:
@@ -95,7 +95,7 @@ def collect(program, name, part, rounds):
 
 
 def measure(program, name, part):
-    """Instructions of one unit."""
+    """Returns the instructions of one unit."""
     (few, units_of_few), (many, units_of_many) = (collect(program, name, part, rounds) for rounds in (FEW, MANY))
     if few == 0 or many == few:
         fail(f"no instruction was counted for {name}: is there still a function {FAR_END}?")
@@ -103,7 +103,7 @@ def measure(program, name, part):
 
 
 def digits(count):
-    """Four digits are more than any count is steady in."""
+    """Rounds to four significant digits, which is more than the precision of any count."""
     return float(f"{count:.4g}")
 
 
@@ -119,7 +119,7 @@ def update(counted, built_with):
 
 
 def compare(counted, known, is_same):
-    """The sentences that say what is wrong."""
+    """Yields a sentence for each error."""
     for name, (unit, count) in counted.items():
         if name not in known:
             yield f"{name} has no bound in {FILE}: run with --update"

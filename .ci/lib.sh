@@ -1,12 +1,12 @@
-# Sourced by every step. A step is a program of its own: `bash .ci/steps/NAME.sh`.
+# Sourced by every step. A step is a separate program: `bash .ci/steps/NAME.sh`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
-# The interpreter that the Debian packages belong to, whatever else comes first in PATH.
+# The interpreter that the Debian packages belong to, regardless of PATH.
 python=/usr/bin/python3
 
-# No step may find a screen, or a display that somebody else runs.
+# No step may find a screen, or a display that another user runs.
 unset DISPLAY WAYLAND_DISPLAY WAYLAND_SOCKET DRAW_DISPLAY
 export CARGO_TERM_PROGRESS_WHEN=never
 if [[ -n ${CI:-} ]]; then
@@ -31,16 +31,16 @@ fail() {
     exit 1
 }
 
-# Prints a command if README.md has it on a line of its own (a comment may follow), so that what is tried here is what
-# a reader is told.
+# Prints a command if README.md has it on a separate line (a comment may follow), so that the tested command is the
+# documented one.
 readme_command() {
-    # Not grep -q: it would leave at the first match, and sed could end by SIGPIPE.
+    # Not grep -q: it exits at the first match, and sed could then end by SIGPIPE.
     sed -e 's/^[[:space:]]*//' -e 's/[[:space:]]*\(#.*\)\{0,1\}$//' README.md | grep -xF -- "$1" >/dev/null ||
         fail "README.md has no line '$1'"
     echo "$1"
 }
 
-# Where cargo leaves what it builds, and the examples there are.
+# Prints cargo's target directory or the names of the examples.
 metadata() {
     cargo metadata --locked --no-deps --format-version 1 >"$scratch/metadata"
     "$python" - "$scratch/metadata" "$1" <<'PYTHON'
@@ -56,7 +56,7 @@ for package in metadata["packages"]:
 PYTHON
 }
 
-# Starts the server with these options; `server` is its process, `address` where it listens.
+# Starts the server with these options. Sets `server` to its process and `address` to its listening address.
 start_server() {
     local target line
     target=$(metadata target)
@@ -71,7 +71,7 @@ start_server() {
     echo "$line"
 }
 
-# SIGTERM ends the server with status 0 within 2 s.
+# Checks that SIGTERM ends the server with status 0 within 2 s.
 stop_server() {
     local began ended status=0
     began=${EPOCHREALTIME/./}
@@ -87,9 +87,9 @@ stop_server() {
     echo "the server ended with status 0, $(((ended - began) / 1000)) ms after SIGTERM"
 }
 
-# Whether package $1 needs crate $2 at run time.
+# Returns whether package $1 needs crate $2 at run time.
 needs() {
-    # Called where errexit is off, so it has to fail by itself.
+    # Called where errexit is off, so errors need explicit handling.
     cargo tree --locked -p "$1" -e normal --prefix none >"$scratch/tree" || fail "cargo tree failed for $1"
     grep -q "^$2 v" "$scratch/tree"
 }

@@ -1,14 +1,14 @@
-"""Finds mutants of Rust functions: each is the source of one function with one thing in it changed.
+"""Finds mutants of Rust functions: each is the source of one function with a single change.
 
 Works on tokens, of source that rustfmt has formatted: a binary operator has spaces on both sides. A mutant that does not
-compile is none; the caller finds that out.
+compile does not count; the caller tests for that.
 """
 import re
 from collections import namedtuple
 
-# `label` says what is changed without quoting the source, and `start` and `end` are where, in the source of the file.
+# `label` describes the change without quoting the source; `start` and `end` are its position in the source of the file.
 Mutant = namedtuple("Mutant", "label start end text")
-# The braces of its body, as indexes of tokens.
+# `open` and `close` are the braces of the body, as indexes of tokens.
 Function = namedtuple("Function", "open close is_const")
 Token = namedtuple("Token", "kind text start end")
 
@@ -28,14 +28,14 @@ ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "+=": "-=", "-=": "+=", "|
 NAMES = {"true": "false", "false": "true"}
 METHODS = {"min": "max", "max": "min", "first": "last", "last": "first", "front": "back", "back": "front"}
 METHODS |= {"is_some": "is_none", "is_none": "is_some", "is_ok": "is_err", "is_err": "is_ok"}
-# Without them a chain of calls has the same type, or one that is used in the same way.
+# Methods without which a chain of calls has the same type, or one that is used in the same way.
 ADAPTERS = {"filter", "or_else", "skip", "take", "take_while", "take_if", "saturating_add"}
-# What only checks or writes a text is not changed.
+# Macros that only check or format text, whose arguments are not changed.
 MACRO = re.compile(r"(debug_)?assert(_eq|_ne)?|format|println|unreachable|write|matches_text")
-# Statements that start with these are not left out.
+# Statements that start with these are not removed.
 KEPT = {"let", "return", "use", "const", "static", "fn", "struct", "enum", "impl", "type", "break", "continue", "loop"}
 
-# The next weaker orderings, by what the operation does.
+# The next weaker orderings, by the kind of operation.
 LOADS, STORES = {"load"}, {"store"}
 WEAKER = {"AcqRel": ["Acquire", "Release"], "Acquire": ["Relaxed"], "Release": ["Relaxed"]}
 
@@ -69,11 +69,11 @@ class Source:
         return pair
 
     def is_at(self, i, *texts):
-        """Whether one of these stands there, not in a string."""
+        """Returns whether the token at `i` is one of these, outside a string."""
         return 0 <= i < len(self.tokens) and self.tokens[i].kind != "string" and self.tokens[i].text in texts
 
     def find(self, i, end, *texts):
-        """Returns where the next of these is that is not inside brackets, or `end`."""
+        """Returns the index of the next of these tokens outside brackets, or `end`."""
         while i < end and not self.is_at(i, *texts):
             i = self.pair[i] + 1 if self.is_at(i, *CLOSING) else i + 1
         return min(i, end)
@@ -98,7 +98,7 @@ class Source:
                 i = self.pair[i] + 1 if self.is_at(i, "{") else i + 1
 
     def _type(self, i, end):
-        """The name of the type of an `impl`, without its parameters."""
+        """Returns the name of the type of an `impl`, without its parameters."""
         depth, name = 0, ""
         for token in self.tokens[i:end]:
             depth += {"<": 1, ">": -1}.get(token.text, 0)
@@ -115,7 +115,7 @@ class Source:
         return self.text.count("\n", 0, at) + 1
 
     def between(self, first, behind):
-        """The source of these tokens."""
+        """Returns the source of these tokens."""
         return self.text[self.tokens[first].start : self.tokens[behind - 1].end]
 
     def is_spaced(self, i):
@@ -123,7 +123,7 @@ class Source:
         return self.text[token.start - 1].isspace() and self.text[token.end].isspace()
 
     def logic(self, function):
-        """Yields what a mistake in the logic of a function may look like."""
+        """Yields mutants that resemble mistakes in the logic of a function."""
         i = function.open + 1
         while i < function.close:
             token = self.tokens[i]
@@ -158,7 +158,7 @@ class Source:
                 yield self._change(i, i + 1, f"std::sync::atomic::Ordering::{text}", label)
 
     def order(self, function):
-        """Yields each statement of a block moved behind the next one, or the next two."""
+        """Yields each statement of a block moved after the next one, or the next two."""
         all_statements = self.statements(function)
         for at, (first, middle) in enumerate(all_statements):
             last = middle
@@ -171,13 +171,13 @@ class Source:
                 last = behind
 
     def _method_around(self, i):
-        """The name of the method that a token is an argument of."""
+        """Returns the name of the method that a token is an argument of."""
         while not self.is_at(i, "("):
             i = self.pair[i] - 1 if self.is_at(i, ")", "]", "}") else i - 1
         return self.tokens[i - 1].text
 
     def statements(self, function):
-        """Where each statement that ends with a semicolon is, and each block that stands as a statement."""
+        """Returns the ranges of the statements that end with a semicolon, and of the blocks used as statements."""
         found = []
         blocks = [function.open] + [i for i in range(function.open + 1, function.close) if self.is_at(i, "{")]
         for block in blocks:
@@ -186,7 +186,7 @@ class Source:
                 end = self.find(first, self.pair[block], ";", "=>")
                 if self.is_at(end, "=>"):
                     break
-                # A statement may be a block, behind which there is no semicolon.
+                # A statement may be a block, which has no semicolon after it.
                 at = first
                 while self.is_at(at, "if", "while", "for", "match", "loop", "{"):
                     at = self.pair[self.find(at, end, "{")] + 1
@@ -210,7 +210,7 @@ class Source:
         return starts and not is_macro and not is_block and token.text not in KEPT
 
     def _name(self, first, behind):
-        """The beginning of a statement, up to its arguments or what is assigned."""
+        """Returns the beginning of a statement, up to its arguments or the assigned value."""
         if self.is_at(first, "let"):
             end = self.find(first, behind, "=", ":")
         else:
@@ -240,13 +240,13 @@ class Source:
             yield self._change(i, i + 1, "", "without `!`")
 
     def _has_let(self, i):
-        """Whether a condition that an operator is a part of binds something."""
+        """Returns whether the condition that contains an operator binds a variable."""
         first = i
         while not self.is_at(first - 1, "{", "(", "[", ";", ",", "=>", "=", "if", "while", "return"):
             first = self.pair[first - 1] if self.is_at(first - 1, ")", "]", "}") else first - 1
         end = self.find(first, len(self.tokens), "{", ";", ")", ",", "=>")
         if self.is_at(first - 1, "="):
-            # It may be a `let` of a condition that stands before it.
+            # The operator may follow a `let` in the same condition.
             while not self.is_at(first, "let", "{", "}", ";"):
                 first -= 1
             return self.is_at(first, "let") and self.is_at(first - 1, "if", "while", "&&")
@@ -292,7 +292,7 @@ class Source:
             yield self._change(i + 1, end, "true", f"a condition of `{kind}` is true")
 
     def _parts(self, i):
-        """Where each part is that commas divide, of what is between brackets."""
+        """Returns the ranges of the parts between brackets that commas separate."""
         parts, first = [], i + 1
         while first < self.pair[i]:
             end = self.find(first, self.pair[i], ",")
@@ -313,7 +313,7 @@ class Source:
                 yield self._change(left[0], right[1], f"{other}, {one}", "two neighbours of a tuple are swapped")
 
     def _fields(self, i):
-        """A field of a struct is that of the struct which the others are of."""
+        """Yields mutants of a struct expression in which a field is taken from the base struct, as the others are."""
         parts = self._parts(i)
         if len(parts) < 2 or not self.is_at(parts[-1][0], "..") or parts[-1][1] == parts[-1][0] + 1:
             return
@@ -322,7 +322,7 @@ class Source:
 
 
 def mutants(source, function, kinds):
-    """Returns the mutants of a function, those that are the same as another left out."""
+    """Returns the mutants of a function, without duplicates."""
     found = {}
     for kind in kinds:
         for mutant in getattr(source, kind)(function):
@@ -332,7 +332,7 @@ def mutants(source, function, kinds):
     return list(found.values())
 
 
-# A made-up file, and what is to be found in its functions.
+# A made-up file, and the mutants expected in its functions.
 EXAMPLE = """
 impl<'a> fmt::Display for Queue<'a, 2> {
     fn next(&mut self, n: u64) -> Option<u64> {
@@ -374,7 +374,7 @@ EXPECTED = {
 
 
 def check():
-    """Tries what finds mutants on the example. Returns what is wrong with it, or nothing."""
+    """Tests the search for mutants on the example. Returns a description of the error, or nothing."""
     source = Source(EXAMPLE)
     for (name, kind), expected in EXPECTED.items():
         found = sorted(mutant.label for mutant in mutants(source, source.functions[name][0], [kind]))

@@ -1,16 +1,16 @@
-"""Breaks functions of draw-protocol, and what threads share without a lock, in one place at a time, in a copy, and sees that a
-test fails each time.
+"""Changes functions of draw-protocol, and lock-free code, in one place at a time, in a copy, and checks that a test
+fails each time.
 
     python3 .ci/mutations.py                  all of them, some minutes
     python3 .ci/mutations.py WORD...          only those of functions whose path contains one of the words
-    python3 .ci/mutations.py --list WORD...   which there are, without trying them
+    python3 .ci/mutations.py --list WORD...   lists them without running tests
 
-The mutants are found in the source: see mutants.py. What is listed here are functions, by their paths, and the mutants of them
-that no test can find. A function that is not there, one without a mutant, and an entry that excuses nothing are errors.
+The mutants are found in the source: see mutants.py. This file lists functions, by their paths, and those of their
+mutants that no test can find. A function that does not exist, one without a mutant, and an unused excuse are errors.
 
-All mutants of a package are built at once: each function has all of its bodies, and a variable in the environment, MUTANT,
-decides which is run. So a mutant takes as long as the tests that find it, and there can be hundreds. The standard library of
-Python 3.11 and cargo.
+All mutants of a package are built at once: each function contains all of its bodies, and the environment variable
+MUTANT selects the one to run. So a mutant takes only the time of the tests that find it, and there can be hundreds.
+Needs the standard library of Python 3.11 and cargo.
 """
 import difflib
 import json
@@ -28,8 +28,8 @@ from mutants import Source, check, mutants
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-# Functions by module, one module on a line. The tests are binaries with the words that filter their tests; the first ones are
-# tried first. `root` is the file of the crate in which the functions are compiled.
+# Functions by module, one module per line. The tests are binaries with the words that filter their tests, run in this
+# order. `root` is the root file of the crate in which the functions are compiled.
 Suite = namedtuple("Suite", "root source kinds tests functions")
 
 SESSIONS, CHECKSUMS = ("sessions", ""), ("checksums", "")
@@ -55,14 +55,14 @@ SUITES = [
         session::resume: Session::begin Session::enter
         session::persist: Session::encode Session::decode take
     """),
-    # A session is kept for as long as it is promised, within limits.
+    # A session is kept for the promised time, within limits.
     Suite(LIBRARY, SOURCE, ["logic"], [unit("session::table"), unit("session::quota"), SESSIONS], """
         session::table: Sessions::claim Sessions::park Sessions::restore Sessions::wait Sessions::forget Sessions::expire
             Sessions::waiting Sessions::unpark Sessions::bury Sessions::unbury
         session::quota: Peer::from Peer::of_tombstone Ranking::remove Ranking::first_above Lot::rank Quota::insert
             Quota::remove Quota::change Quota::next_to_go
     """),
-    # The server confirms a session, and holds back what is not on the disk.
+    # The server confirms a session, and holds back replies that are not on the disk.
     Suite(LIBRARY, SOURCE, ["logic"], [SESSIONS, DURABLE, CHECKSUMS, BAD_REQUESTS, CONVERSATION, DISPLAYS, SPEC, SIMULATION], """
         server::session: Connection::take_session ConnectionState::check_number ConnectionState::pass_over
             ConnectionState::handle_session ConnectionState::handle_unconfirmed ConnectionState::resume
@@ -72,7 +72,7 @@ SUITES = [
         server::durability_gate: DurabilityGate::advance Connection::release Connection::forget_held
             ConnectionState::close_gate
     """),
-    # The client sends again what may not have been executed, and reports each call once.
+    # The client retransmits requests that may not have been executed, and reports each call once.
     Suite(LIBRARY, SOURCE, ["logic"], [unit("client"), SESSIONS, CHECKSUMS, LARGE_CALLS, SIMULATION, LYING_SERVER], """
         client::flight: Flight::handle_sent Flight::last_begun Flight::bytes_after Flight::pop Flight::give_up
         client::send_buffer: SendBuffer::open SendBuffer::unsent SendBuffer::swap SendBuffer::rewind SendBuffer::keep
@@ -111,7 +111,7 @@ SUITES += [
     for source, model, functions in SHARED
 ]
 
-# Mutants that no test can find: of which function, what is changed in it and in how many places, and why that is as good.
+# Mutants that no test can find: the function, the change, the number of places, and why the change is harmless.
 Excuse = namedtuple("Excuse", "name label count reason")
 EXCUSED = [
     Excuse("client::resume::Connection::begin", "`<` becomes `<=`", 1, "With the same limit nothing is too large."),
@@ -144,14 +144,14 @@ pub fn mutant() -> u32 {
     *MUTANT.get_or_init(|| std::env::var("MUTANT").map_or(0, |number| number.parse().expect("a number")))
 }
 """
-# What is built once is run hundreds of times.
+# Optimised, since one build is run hundreds of times.
 PROFILE = ["--config", "profile.dev.debug=false"]
 for package in ("draw-protocol", "xxhash-rust", "rmp"):
     PROFILE += ["--config", f"profile.dev.package.{package}.opt-level=1"]
-# Enough to find what only the simulation finds.
+# Enough for the mutants that only the simulation finds.
 SEEDS, CASES = "300", "48"
 MEMORY_KIB = 8 << 20
-# A test that waits for ever uses no time of the processor.
+# For a test that waits forever: it uses no processor time.
 DEADLINE = 300
 
 
@@ -179,7 +179,7 @@ def fail(sentence):
 
 
 def module_path(source, module):
-    """The file of a module, relative to the root."""
+    """Returns the file of a module, relative to the root."""
     stem = os.path.join(source, *module.split("::"))
     for path in (f"{stem}.rs", os.path.join(stem, "mod.rs")):
         if os.path.exists(os.path.join(ROOT, path)):
@@ -188,7 +188,7 @@ def module_path(source, module):
 
 
 def find(words):
-    """Returns all mutants of the functions that are chosen."""
+    """Returns all mutants of the chosen functions."""
     found = []
     sources = {}
     for suite in SUITES:
@@ -221,7 +221,7 @@ def find(words):
 
 
 def write_tree(tree, all_mutants):
-    """Writes each file with all of these mutants. Returns which mutant each line belongs to."""
+    """Writes each file with all of these mutants. Returns the mutant of each line."""
     owners = {}
     for path in {mutant.path for mutant in all_mutants}:
         own = [mutant for mutant in all_mutants if mutant.path == path]
@@ -245,8 +245,8 @@ def write_tree(tree, all_mutants):
 
 
 def cargo(tree, *arguments):
-    """Runs cargo there, and returns what it says."""
-    # What is built goes where nothing else is built: cargo would take a copy for the original.
+    """Runs cargo in the tree, and returns its output."""
+    # Uses a separate target directory: cargo would take the copy for the original.
     environment = os.environ | {"CARGO_TARGET_DIR": f"{tree}-target", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "--cap-lints=allow"}
     command = ["cargo", *arguments, *PROFILE, "--locked", "--message-format=json"]
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
@@ -255,7 +255,7 @@ def cargo(tree, *arguments):
 
 
 def leave_out_what_does_not_compile(tree, all_mutants):
-    """Returns the mutants that do; those are what is in the tree."""
+    """Returns the mutants that compile, and leaves exactly those in the tree."""
     while True:
         owners = write_tree(tree, all_mutants)
         chosen = [option for package in PACKAGES for option in ("-p", package)]
@@ -278,7 +278,7 @@ def leave_out_what_does_not_compile(tree, all_mutants):
 
 
 def build(tree, suites):
-    """Builds the tests. Returns the binary of each, and where it is to be run."""
+    """Builds the tests. Returns the binary of each, and the directory to run it in."""
     names = {name for suite in suites for name, _ in suite.tests}
     options = ["-p", "interleavings"] if "interleavings" in names else []
     options += ["-p", "draw-protocol", "--lib"] if names - {"interleavings"} else []
@@ -295,14 +295,14 @@ def build(tree, suites):
 
 
 class Tests:
-    """The binaries of the tests, and how long each takes when nothing is wrong."""
+    """The binaries of the tests, and the time that each takes without a mutant."""
 
     def __init__(self, binaries):
         self.binaries = binaries
         self.seconds = {}
 
     def run(self, test, number):
-        """Whether it passes with this mutant, and how much time of the processor it took."""
+        """Returns whether a test passes with this mutant, and the processor time that it took."""
         name, words = test
         binary, directory = self.binaries[name]
         # Of the processor, so that a busy machine does not matter.
@@ -327,7 +327,7 @@ class Tests:
                 fail(f"{' '.join(test)} fails without a mutant")
 
     def find(self, mutant):
-        """The test that finds a mutant, and how much time that took."""
+        """Returns the test that finds a mutant, and the time that this took."""
         took = 0
         for test in mutant.suite.tests:
             passes, seconds = self.run(test, mutant.number)

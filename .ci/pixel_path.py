@@ -1,9 +1,10 @@
-"""Checks the list of functions in ARCHITECTURE.md that the colour of a pixel passes, from draw_pixel to the framebuffer.
+"""Checks the list in ARCHITECTURE.md of the functions that the colour of a pixel passes, from draw_pixel to the
+framebuffer.
 
     python3 .ci/pixel_path.py
 
-Each function has to be in the file that the list names, and one marked `>` has to be called in the body of the function above it. The list
-may have 25 functions at most. The standard library of Python 3.11.
+Each function must be in the file that the list names, and one marked `>` must be called in the body of the function
+above it. The list may have at most 25 functions. Needs the standard library of Python 3.11.
 """
 import re
 import sys
@@ -31,7 +32,7 @@ def bodies(text, name):
 
 
 def listed(document):
-    """Yields the file, whether the function above calls it, and the name of each function of the list."""
+    """Yields for each function of the list its file, whether the function above calls it, and its name."""
     block = re.search(r"`\.ci/pixel_path\.py`.*?```text\n(.*?)```", document, re.S)
     if not block:
         fail("ARCHITECTURE.md has no list of functions")
@@ -43,7 +44,7 @@ def listed(document):
 
 
 def check(document, read):
-    """Returns how many functions the list has. `read` returns the text of a file."""
+    """Checks the list and returns the number of its functions. `read` returns the text of a file."""
     functions, above = list(listed(document)), None
     if len(functions) > MOST:
         fail(f"the colour of a pixel passes {len(functions)} functions, and may pass {MOST}")
@@ -58,7 +59,7 @@ def check(document, read):
 
 
 def prove():
-    """Tries this check on lists that are wrong."""
+    """Tests this check on lists with errors."""
     files = {"a.rs": "fn f() { g(1) }", "b.rs": "fn g(x: u8) { h }"}
     right = "`.ci/pixel_path.py`\n```text\na.rs f\nb.rs > g\n```"
     if check(right, files.get) != 2:

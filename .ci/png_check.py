@@ -1,9 +1,9 @@
-"""Checks the pixels of a PNG file that the project wrote, with a decoder and a circle of its own.
+"""Checks the pixels of a PNG file that the project wrote, with an independent decoder and an independent circle.
 
     python3 png_check.py disc DIAMETER FILE.png        one or more filled circles of that diameter on a plain background
     python3 png_check.py bytes PICTURE WxH FILE.png    exactly these bytes R, G, B, A
 
-Standard library only. Ends with a sentence and status 1 at the first difference.
+Standard library only. Exits with a sentence and status 1 at the first difference.
 """
 import struct
 import sys
@@ -15,7 +15,8 @@ def fail(sentence):
 
 
 def decode(path):
-    """Width, height and rows of a PNG with 8-bit RGBA, not interlaced (PNG specification, sections 5, 7 and 9)."""
+    """Returns width, height and rows of a PNG with 8-bit RGBA, not interlaced (PNG specification, sections 5, 7 and
+    9)."""
     with open(path, "rb") as file:
         data = file.read()
     if data[:8] != b"\x89PNG\r\n\x1a\n":
@@ -59,7 +60,7 @@ def unfilter(kind, row, above):
         elif kind == 3:
             predicted = (left + up) // 2
         else:
-            # Paeth: whichever of the three is nearest to left + up - corner, in this order.
+            # Paeth: the one of the three that is nearest to left + up - corner, in this order.
             predicted = min((left, up, corner), key=lambda value: abs(left + up - corner - value))
         row[i] = (row[i] + predicted) & 255
     return row
@@ -69,7 +70,7 @@ def disc(path, diameter):
     width, height, rows = decode(path)
     color = {(x, y): bytes(row[x * 4:x * 4 + 4]) for y, row in enumerate(rows) for x in range(width)}
     background = color[0, 0]
-    # A pixel is in if its centre is: distances are counted in half pixels.
+    # A pixel is inside if its centre is: distances are counted in half pixels.
     shape = {(x, y) for y in range(diameter) for x in range(diameter)
              if (2 * x + 1 - diameter) ** 2 + (2 * y + 1 - diameter) ** 2 <= diameter ** 2}
     inked = {place for place, c in color.items() if c != background}
@@ -77,7 +78,7 @@ def disc(path, diameter):
         fail(f"{path} is blank")
     count = 0
     while inked:
-        # The first row of a disc is a run of pixels whose start, in the disc's own box, is known.
+        # The first row of a disc is a run of pixels whose start, relative to the disc's bounding box, is known.
         top = min(y for _, y in inked)
         left = min(x for x, y in inked if y == top) - min(x for x, y in shape if y == 0)
         placed = {(x + left, y + top) for x, y in shape}

@@ -1,4 +1,4 @@
-"""What Linux says of a running process."""
+"""Reads Linux's data about a running process."""
 import os
 
 
@@ -10,7 +10,7 @@ def resident(pid):
 
 def ticks(pid):
     with open(f"/proc/{pid}/stat") as stat:
-        # The name of the program, in brackets, may contain anything; fields are counted behind it (proc(5)).
+        # The name of the program, in parentheses, may contain anything; fields are counted after it (proc(5)).
         fields = stat.read().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 

@@ -1,5 +1,5 @@
 //! Draws the lecture's circle on a display, pixel by pixel with synchronous calls, with asynchronous calls, and in
-//! batches, and prints what each costs.
+//! batches, and prints the cost of each.
 //!
 //! `cargo run --release --example circle` needs nothing else: if no display runs, it opens its own, in a window if
 //! there is a screen.
@@ -83,7 +83,7 @@ impl fmt::Display for Mode {
 }
 
 impl Mode {
-    /// Returns the calls of the library that it makes, in words.
+    /// Describes the library calls that the mode makes.
     fn calls(self, pixels: &str) -> String {
         match self {
             Mode::Sync => format!("{pixels} draw_pixel"),
@@ -102,7 +102,7 @@ fn run(args: &Args) -> Result<()> {
     if let Some(timeline) = &args.timeline {
         timeline.check()?;
     }
-    // Asked for by name: if it cannot be had, that is said before anything is drawn.
+    // The file was named explicitly: if it cannot be written, that is an error before anything is drawn.
     if let Some(output) = &args.output {
         snapshot::check_writable(output)?;
     }
@@ -121,10 +121,10 @@ fn run(args: &Args) -> Result<()> {
     })
 }
 
-/// Draws in the modes asked for, compares what is shown with what was meant, and reports.
+/// Draws in the requested modes, compares the display's picture with the expected one, and reports.
 fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Result<()> {
     let route = Route::new(address, args.rtt, args.timeline.is_some())?;
-    // Looks at the picture without the delay.
+    // Reads the picture without the delay.
     let near = blocking::Display::connect(address)?;
     let circle = Circle::new(args, near.size())?;
     let work = Work { interrupt: interrupt.clone(), drawn: Arc::default() };
@@ -165,12 +165,12 @@ fn draw(args: &Args, interrupt: &Interrupt, address: &str, place: &str) -> Resul
     Ok(())
 }
 
-/// The drawing, and where it is.
+/// The drawing and its position.
 struct Circle {
     pixels: Vec<Pixel>,
     corner: (i32, i32),
     side: u32,
-    /// The box around it as bytes R, G, B, A.
+    /// The bounding box as bytes R, G, B, A.
     picture: Vec<u8>,
 }
 
@@ -213,7 +213,7 @@ struct Work {
 }
 
 impl Work {
-    /// From now on a signal prints the progress of this mode.
+    /// Makes a signal print the progress of this mode from now on.
     fn begins(&self, mode: Mode, circle: &Circle) {
         let (drawn, all) = (Arc::clone(&self.drawn), circle.pixels.len() as u64);
         drawn.store(0, Relaxed);
@@ -292,7 +292,7 @@ impl Work {
     }
 }
 
-/// Returns what is certain of a circle that is not complete.
+/// Describes the certain part of an incomplete circle.
 fn how_far(mode: Mode, drawn: u64, all: u64) -> String {
     let (drawn, all) = (thousands(drawn), thousands(all));
     match mode {

@@ -116,7 +116,7 @@ fn by_hand(scenarios: &[Scenario], timeout: Duration) -> Result<Report> {
     Ok(Report { results })
 }
 
-/// Prints a line. A reader that has closed the pipe ends nothing: the exit status is of use without it.
+/// Prints a line. A closed pipe is not an error: the exit status is useful without the output.
 fn say(line: &str) {
     _ = writeln!(io::stdout(), "{line}");
 }

@@ -1,5 +1,5 @@
-//! Performs the task of the example `conformance` with one of the three clients of this project. Without DRAW_DISPLAY it draws
-//! on a display of its own, and checks what it drew.
+//! Performs the task of the example `conformance` with one of the three clients of this project. Without DRAW_DISPLAY
+//! it draws on its own display, and checks the result.
 
 use clap::{Parser, ValueEnum};
 use display_server::{Options, Present, with_display};
@@ -71,7 +71,7 @@ fn perform(kind: Kind, address: &str, is_checked: bool) -> std::result::Result<(
     if is_lost.load(SeqCst) { Err("calls were lost with the connection".into()) } else { Ok(()) }
 }
 
-/// Prints the errors of calls that were not waited for. One without a fault is a lost connection.
+/// Prints the errors of calls that were not awaited. An error without a fault is a lost connection.
 fn tell(late: &LateError, is_lost: &AtomicBool) {
     match late.fault() {
         Some(fault) => late.calls().for_each(|_| say(&format!("error {}", fault.code.as_str()))),
@@ -153,7 +153,7 @@ async fn draw(display: &draw_client::Display) -> Result<()> {
     display.close().await
 }
 
-/// Asks a question, and once more if its answer was lost with a connection.
+/// Asks a question, and asks again if its answer was lost with a connection.
 fn ask<T>(question: impl Fn() -> Result<T>) -> Result<T> {
     match question() {
         Err(error) if is_lost_answer(&error) => question(),
@@ -174,7 +174,7 @@ fn image(rgba: &[u8]) {
     say(&format!("image {digits}"));
 }
 
-/// Prints a line. A reader that has gone misses nothing else.
+/// Prints a line. A closed pipe is not an error.
 fn say(line: &str) {
     _ = writeln!(io::stdout(), "{line}");
 }

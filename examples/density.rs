@@ -17,11 +17,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Columns and rows of the picture, unless the display is smaller.
 const SIDE: u32 = 600;
-/// The summand that counts one: the lowest byte is alpha, which stays 255, so the counting is visible.
+/// The summand of one count: the lowest byte is alpha, which stays 255, so the counting is visible.
 const ONE: u32 = 1 << 8;
 /// The largest count above alpha.
 const MOST: u64 = (1 << 24) - 1;
-/// Points that a client sends at a time.
+/// Number of points that a client sends at a time.
 const BATCH: usize = 1000;
 
 /// Counts where a strange attractor passes, by several clients at once.
@@ -79,7 +79,7 @@ fn draw(args: &Args, address: &str, interrupt: &Interrupt) -> Result<()> {
     let (clients, points) = (args.clients as u64, args.points);
     println!("{clients} client{} counted {points} point{} in {:.1?}", s(clients), s(points), began.elapsed());
 
-    // Each client knows what it added. If the display has the sum of that everywhere, none came in another's way.
+    // Each client knows what it added. If the display has the sum everywhere, no client disturbed another.
     let sums: Vec<u8> = counts.iter().flat_map(|n| (Color::BLACK.to_u32() + n * ONE).to_be_bytes()).collect();
     let digest = display.get_digest(0, 0, side, side)?;
     if digest != digest_of_image(&sums) {
@@ -121,12 +121,12 @@ fn count(args: &Args, address: &str, side: u32) -> Result<Vec<u32>> {
     })
 }
 
-/// Adds `points` to the display without waiting for it, and counts them here too.
+/// Adds `points` to the display without waiting, and counts them locally too.
 fn client(index: u64, points: u64, address: &str, side: u32) -> Result<Vec<u32>> {
     let display = Pipeline::connect(address)?;
     let mut counts = vec![0; (side * side) as usize];
     let mut batch = Vec::with_capacity(BATCH);
-    // Two paths from different places never meet, and soon pass the same places equally often.
+    // Two paths with different starting points never meet, and soon pass the same places equally often.
     let mut point = (0.1 + index as f64 * 0.01, 0.1);
     for _ in 0..points {
         point = step(point);
@@ -143,12 +143,12 @@ fn client(index: u64, points: u64, address: &str, side: u32) -> Result<Vec<u32>>
         }
     }
     display.add_pixels(&batch)?;
-    // Everything has been added when it returns, or it says what failed.
+    // Returns when everything has been added, or with the error of what failed.
     display.close()?;
     Ok(counts)
 }
 
-/// Returns the next point of an attractor of Clifford Pickover's: it stays within 2 of the middle.
+/// Returns the next point of one of Clifford Pickover's attractors: it stays within 2 of the centre.
 fn step((x, y): (f64, f64)) -> (f64, f64) {
     const A: f64 = -1.4;
     const B: f64 = 1.6;

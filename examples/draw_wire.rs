@@ -1,6 +1,6 @@
 //! Prints the messages between any client and any display, one line each: `draw_wire --display ADDR` is a relay between
-//! them and forwards every byte unchanged. Without a display it opens one of its own, draws a little on it through
-//! itself, and checks both the picture and the lines.
+//! them and forwards every byte unchanged. Without a display it opens its own, draws a little on it through the relay,
+//! and checks both the picture and the lines.
 
 use clap::Parser;
 use display_server::signals::Endings;
@@ -37,7 +37,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let outcome = run(&Args::parse());
-    // What is not read by then is lost.
+    // Output that is not read by then is lost.
     stdout().finish(PATIENCE);
     finish("draw_wire", outcome)
 }
@@ -46,7 +46,7 @@ fn run(args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let detail = if args.full { Detail::Full } else { Detail::Line };
     if let Some(display) = &args.display {
-        // What is no address is said at once, and not when the first client comes.
+        // An invalid address is reported at once, instead of when the first client connects.
         if let Some(name) = draw_client::parse_address(display)?.display {
             return Err(format!(
                 "the wire goes to a server, and each client asks for its display itself: omit /{name} here, and let the \
@@ -56,7 +56,7 @@ fn run(args: &Args) -> Result<()> {
             .into());
         }
         let relayed = runtime.block_on(relay(&args.listen, Wire::new(display, detail, Paper::default())));
-        // A thread may still be looking for the name of the display.
+        // A thread may still be resolving the name of the display.
         runtime.shutdown_background();
         return relayed;
     }
@@ -98,7 +98,7 @@ async fn relay(listen: &str, wire: Wire<Paper>) -> Result<()> {
     Ok(())
 }
 
-/// Prints a line after those of the trace. If they are not read, that delays neither the relay nor its end.
+/// Prints a line after those of the trace. Unread lines delay neither the relay nor its end.
 fn say(line: &str) {
     stdout().push(format!("{line}\n").as_bytes(), Rank::Important);
 }
@@ -125,7 +125,7 @@ async fn draw(address: &str) -> Result<()> {
     Ok(())
 }
 
-/// Standard output, and a copy of it where that is needed.
+/// Standard output, and a copy of it if needed.
 #[derive(Debug, Clone, Default)]
 struct Paper {
     copy: Option<Arc<Mutex<Vec<u8>>>>,
@@ -145,7 +145,7 @@ impl Write for Paper {
 }
 
 impl Paper {
-    /// Checks that what was printed names what was drawn, in the same order.
+    /// Checks that the printed lines name the calls that were drawn, in the same order.
     fn check(&self) {
         let copy =
             self.copy.iter().flat_map(|copy| copy.lock().unwrap_or_else(PoisonError::into_inner).clone());

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Pictures before the film repeats.
+/// Number of pictures before the film repeats.
 const LENGTH: usize = 12;
 
 /// Plays a film on a display.
@@ -111,7 +111,7 @@ fn play(args: &Args, address: &str, interrupt: &Interrupt, is_over: impl Fn() ->
     })
 }
 
-/// Returns rings around the middle that move outwards: each has moved by one when `phase` is 1.
+/// Returns rings around the centre that move outwards: each has moved by one ring when `phase` is 1.
 fn rings(width: u32, height: u32, phase: f64) -> Vec<u8> {
     let (middle_x, middle_y) = (f64::from(width) / 2.0, f64::from(height) / 2.0);
     let wave = |turns: f64| (127.5 + 127.5 * (turns * std::f64::consts::TAU).cos()) as u8;

@@ -48,7 +48,7 @@ async fn draw(address: &str) -> Result<()> {
         display.draw_pixel(x, 10, Color::GREEN).await?;
     }
 
-    // A part of the program with a callback of its own: it receives the errors of calls through this handle.
+    // A part of the program with its own callback, which receives the errors of calls through this handle.
     let (tell, told_legend) = mpsc::channel();
     let legend = display.scope("legend").on_error(move |late| {
         println!("the legend hears:      {late}");

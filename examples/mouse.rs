@@ -1,6 +1,5 @@
 //! Paints where the pointer is: `mouse [--display ADDR]`. Without a display it opens its own, and paints until its
-//! window is closed or Ctrl-C. If there is no screen it moves the pointer itself, along a circle, and checks what it
-//! painted.
+//! window is closed or Ctrl-C. Without a screen it moves the pointer itself, along a circle, and checks the result.
 
 use clap::Parser;
 use display_server::{Handle, Options, Position, with_display};
@@ -14,7 +13,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Pixels across the brush.
 const BRUSH: u32 = 7;
-/// The time between two `get_mouse`: shorter than a monitor shows a picture.
+/// The time between two `get_mouse`: shorter than a frame of a monitor.
 const PAUSE: Duration = Duration::from_millis(8);
 
 /// Paints where the pointer is.
@@ -78,7 +77,7 @@ impl Painter {
     fn follow(&mut self, interrupt: &Interrupt) -> Result<()> {
         while !interrupt.is_pressed() {
             match self.paint() {
-                // Ctrl-C may have closed the display while it was being asked.
+                // Ctrl-C may have closed the display during the call.
                 Err(_) if interrupt.is_pressed() => {}
                 painted => painted?,
             }
@@ -96,7 +95,7 @@ impl Painter {
         }
         let mut pixels: Vec<Pixel> = stroke(from.unwrap_or(to), to)
             .flat_map(|place| disc(BRUSH, place))
-            // The pointer may be beside the picture.
+            // The pointer may be outside the picture.
             .filter(|&(x, y)| self.size.contains(x, y, 1, 1))
             .map(|(x, y)| Pixel::at(x, y, self.color))
             .collect();
@@ -111,7 +110,7 @@ fn stroke(from: Position, to: Position) -> impl Iterator<Item = (i32, i32)> {
     let (dx, dy) = (i64::from(to.x) - i64::from(from.x), i64::from(to.y) - i64::from(from.y));
     let steps = dx.abs().max(dy.abs()).max(1);
     (0..=steps).map(move |n| {
-        // Between two numbers of 32 bits, so it is one.
+        // The result is between two `i32` values, so it fits.
         ((i64::from(from.x) + dx * n / steps) as i32, (i64::from(from.y) + dy * n / steps) as i32)
     })
 }

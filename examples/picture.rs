@@ -61,7 +61,7 @@ fn run(args: &Args) -> Result<()> {
     })?
 }
 
-/// Sends it, and checks that the display shows what was sent.
+/// Sends the picture, and checks that the display shows it.
 fn send(args: &Args, picture: &Picture, address: &str, interrupt: &Interrupt) -> Result<()> {
     let to = address.to_owned();
     interrupt.is_doing(move || format!("{to} did not answer as a display, and nothing was drawn"));

@@ -1,5 +1,5 @@
 //! Draws a circle three times at the same time over a distant network: by synchronous calls, by asynchronous calls, and
-//! in one batch. Watches the display, and leaves an animated picture: `race [--rtt 50ms] [--output race.svg]`.
+//! in one batch. Observes the display, and writes an animated picture: `race [--rtt 50ms] [--output race.svg]`.
 
 use clap::Parser;
 use display_server::arg_parsers::number;
@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const ORANGE: Color = Color::rgb(255, 165, 0);
-/// Room around each circle.
+/// The margin around each circle.
 const MARGIN: u32 = 1;
-/// The time between two looks at the display. A round trip of 50 ms takes ten.
+/// The time between two observations of the display. A round trip of 50 ms takes ten.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Draws a circle three times at once over a distant network, and records what the display shows.
@@ -60,18 +60,18 @@ fn unwritten(args: &Args, error: &std::io::Error) -> String {
     format!("cannot write {} ({error}): {}", args.output.display(), output::hint(error))
 }
 
-/// The circle at the place of the `n`th run.
+/// Returns the circle at the place of the `n`th run.
 fn circle(args: &Args, side: u32, n: u32) -> Vec<Pixel> {
     let center = ((n * side + side / 2) as i32, (side / 2) as i32);
     disc(args.diameter, center).map(|(x, y)| Pixel::at(x, y, ORANGE)).collect()
 }
 
-/// Draws the three circles at the same time, and returns when the display had each pixel.
+/// Draws the three circles at the same time. Returns when each pixel appeared on the display.
 fn race(args: &Args, own: &Handle, side: u32) -> Result<Animation> {
     let far = DelayLine::start(own.address(), args.rtt)?;
     let address = far.address().to_string();
     let circles = [0, 1, 2].map(|n| circle(args, side, n));
-    // All have connected before the first begins.
+    // All connect before the first begins.
     let waiting = blocking::Display::connect(&address)?;
     let pipeline = blocking::Pipeline::connect(&address)?;
     let batch = blocking::Display::connect(&address)?;
@@ -86,7 +86,7 @@ fn race(args: &Args, own: &Handle, side: u32) -> Result<Animation> {
         ];
         loop {
             let is_over = runs.iter().all(|run| run.is_finished());
-            // Once more after the end, so that nothing is missed.
+            // Observes once more after the end, so that nothing is missed.
             for (circle, shown) in circles.iter().zip(&mut shown) {
                 look(own.display().framebuffer(), circle, shown, began);
             }
@@ -129,7 +129,7 @@ fn list(runs: &[Run]) -> String {
     runs.iter().map(|run| format!("{}: {}.", run.name, run.result)).collect::<Vec<_>>().join(" ")
 }
 
-/// Notes the pixels that the display has now and had not before.
+/// Records the pixels that have appeared on the display since the last call.
 fn look(framebuffer: &Framebuffer, circle: &[Pixel], shown: &mut Vec<(u32, u32, Duration)>, began: Instant) {
     let at = began.elapsed();
     let places = circle.iter().map(|pixel| (u32::from(pixel.x), u32::from(pixel.y)));

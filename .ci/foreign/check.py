@@ -1,9 +1,9 @@
-"""Draws, asks and gets errors over plain MessagePack-RPC, without `hello`, as a client that knows only the public
-specification would. Its own model of the display says what every pixel has to be.
+"""Draws, asks and gets errors over plain MessagePack-RPC, without `hello`, as a client written only from the public
+specification would. Its own model of the display determines the expected value of every pixel.
 
-    python3 check.py HOST:PORT [PICTURE]    PICTURE: where to leave the picture expected at the end, as bytes R, G, B, A
+    python3 check.py HOST:PORT [PICTURE]    PICTURE: where to write the picture expected at the end, as bytes R, G, B, A
 
-Needs the msgpack package and no other. Ends with a sentence and a status that is not 0 at the first difference.
+Needs the msgpack package and no other. Exits with a sentence and a non-zero status at the first difference.
 """
 import hashlib
 import re
@@ -13,7 +13,7 @@ import sys
 
 import msgpack
 
-# Far above what any answer takes, so that a display that hangs is a failure and not a wait for ever.
+# Far longer than any answer takes, so that a display that hangs causes a failure instead of an endless wait.
 DEADLINE = 20
 RED, GREEN, BLUE, HALF = 0xFF0000FF, 0x00FF00FF, 0x0000FFFF, 0x12345680
 
@@ -44,7 +44,7 @@ class Client:
             self.unpacker.feed(data)
 
     def answer(self, number, what):
-        """The next message, which has to be the response to that request: nothing else may come unasked."""
+        """Returns the next message, which must be the response to that request: nothing unrequested may arrive."""
         message = self.receive()
         check(isinstance(message, list) and len(message) == 4 and message[:2] == [1, number],
               f"{what}: expected the response to request {number}, got {message!r}")
@@ -67,7 +67,7 @@ class Client:
         check(result is None, f"{method} answers nil, not {result!r}")
 
     def refused(self, code, method, *params, says="", **how):
-        """A call that has to fail with `[0, "code: text"]`."""
+        """Makes a call that must fail with `[0, "code: text"]`."""
         error, result = self.request(method, *params, **how)
         what = f"{method}{params!r:.100}"
         check(error is not None, f"{what} succeeded with {result!r}, expected {code}")
@@ -258,7 +258,7 @@ def main(address, picture=None):
     model.rect(210, 60, 5, 1, RED)
     model.compare(client, "a message sent in single bytes")
 
-    # What is no MessagePack-RPC closes its own connection and no other.
+    # Bytes that are not MessagePack-RPC close their own connection and no other.
     stranger = Client(address)
     stranger.send(b"GET / HTTP/1.1\r\nHost: display\r\n\r\n")
     while True:

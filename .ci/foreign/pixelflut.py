@@ -1,15 +1,15 @@
-"""Draws a picture as a Pixelflut client of a few lines does, reads it back, and ends the display.
+"""Draws a picture as a minimal Pixelflut client does, reads it back, and ends the display.
 
     python3 pixelflut.py DISPLAY_SERVER     the program; needs nothing but Python
 
-Ends with a sentence and a status that is not 0 at the first difference.
+Exits with a sentence and a non-zero status at the first difference.
 """
 import re
 import socket
 import subprocess
 import sys
 
-# Far above what anything here takes, so that a display that hangs is a failure and not a wait for ever.
+# Far longer than anything here takes, so that a display that hangs causes a failure instead of an endless wait.
 DEADLINE = 60
 WIDTH, HEIGHT = 320, 240
 
@@ -45,7 +45,7 @@ def talk(port):
         check(size == f"SIZE {WIDTH} {HEIGHT}\n", f"SIZE replies {size!r}")
         places = [(x, y) for y in range(HEIGHT) for x in range(WIDTH)]
         client.sendall("".join(f"PX {x} {y} {color(x, y)}\n" for x, y in places).encode())
-        # Row by row, since a client that only asks and does not read is not read from.
+        # Row by row: the display stops reading from a client that sends requests without reading answers.
         for y in range(HEIGHT):
             row = [f"PX {x} {y}" for x in range(WIDTH)]
             client.sendall("".join(line + "\n" for line in row).encode())

@@ -1,10 +1,12 @@
-"""Runs the pseudo-code of protocol/spec/sessions.md, with CRC-32 checks and without, over a path that is cut again and again:
+"""Runs the pseudo-code of protocol/spec/sessions.md, with and without CRC-32 checks, over a path that is cut
+repeatedly:
 
     python3 session.py HOST:PORT
 
-The client adds to pixels, so that a request which is executed twice or not at all shows in the sum. It asks questions whose
-answers must come back in order, and it makes calls that fail. The relay between client and display cuts each connection after
-a number of bytes that a seed determines. Needs the msgpack package. Ends with a status that is not 0 at the first difference.
+The client adds to pixels, so that a request executed twice or not at all changes the sum. It asks questions whose
+answers must arrive in order, and it makes calls that fail. The relay between client and display cuts each connection
+after a number of bytes determined by a seed. Needs the msgpack package. Exits with a non-zero status at the first
+difference.
 """
 import os
 import random
@@ -79,7 +81,7 @@ class Session:
         self.outcome, self.results, self.states, self.asked_again = {}, {}, [], {}
         self.reconnect()
 
-    # The bytes of a connection.
+    # Input and output of bytes.
 
     def write(self, message):
         data = msgpack.packb(message)
@@ -95,7 +97,7 @@ class Session:
             raise Lost from None
 
     def read_one(self):
-        """The next message and its size."""
+        """Returns the next message and its size."""
         while True:
             begin = self.unpacker.tell()
             try:
@@ -206,7 +208,7 @@ class Session:
                 self.instance, self.acked, self.heard = reply["instance"], self.covered, 0
                 fresh = reply["session"] != "resumed"
                 if fresh:
-                    # Before the first request nothing can be lost.
+                    # Nothing can be lost before the first request.
                     check(reply["session"] == "fresh" and not self.covered, f"the session is {reply['session']}")
                     self.born, self.incarnation = self.attempt, reply["nonce"]
                 self.write([2, "confirm", [reply["nonce"]]])
@@ -231,7 +233,7 @@ class Session:
 
 def run(address, seed, checked, rounds):
     chance = random.Random(seed)
-    # In one direction, in the other, or in whichever is first.
+    # In one direction, in the other, or in the first to reach its limit.
     cuts = [chance.choice([(up, None), (None, down), (up, down)])
             for up, down in ((chance.randrange(20, 4000), chance.randrange(20, 2500)) for _ in range(40))]
     relay = Relay(address, cuts)
@@ -249,7 +251,7 @@ def run(address, seed, checked, rounds):
     check(error is None and total == rounds, f"seed {seed}: {rounds} were added, and the sum is {total}")
     for number, i in asked.items():
         error, count = client.results[number]
-        # One that had to be asked again sees a later picture.
+        # A question that was asked again sees a later picture.
         check(error is None and i <= count <= rounds, f"seed {seed}: after {i} the display said {error or count}")
     for number in failed:
         check(client.results[number][0]["code"] in ("out_of_bounds", "answer_lost"), f"seed {seed}: {client.results[number]}")

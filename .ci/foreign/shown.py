@@ -1,10 +1,10 @@
-"""Runs what README.md, docs/ and the specification show in other languages, against a display:
+"""Runs the programs that README.md, docs/ and the specification show in other languages, against a display:
 
     python3 shown.py HOST:PORT
 
-The Python clients are interrupted in the middle of calls, as by Ctrl-C or a notebook's Stop, and call on: each call has to
-get its own answer. Between client and display stands a relay that holds answers back, so that it is certain where the signal
-comes. Needs the msgpack package, and Neovim. Ends with a sentence and a status that is not 0 at the first difference.
+The Python clients are interrupted in the middle of calls, as by Ctrl-C or a notebook's Stop, and continue to call: each
+call must get its own answer. A relay between client and display holds answers back, so that the signal arrives at a
+known point. Needs the msgpack package and Neovim. Exits with a sentence and a non-zero status at the first difference.
 """
 import json
 import os
@@ -35,18 +35,18 @@ def read(path):
 
 
 def shown(path, language):
-    """The blocks of a document in a language."""
+    """Returns the blocks of a document in a language."""
     blocks = re.findall(rf"```{language}\n(.*?)```", read(path), re.S)
     check(blocks, f"{path} shows nothing in {language}")
     return blocks
 
 
 class Relay:
-    """Forwards one connection, and holds back what it is told to hold."""
+    """Forwards one connection, and holds bytes back on request."""
 
     def __init__(self, display):
         self.listener = socket.create_server(("127.0.0.1", 0))
-        # Small, so that a large request fills the way.
+        # Small, so that a large request fills the buffers.
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.address = self.listener.getsockname()[:2]
         self.display = display
@@ -86,7 +86,7 @@ class Relay:
             end.close()
 
     def wait(self, limit):
-        """Waits until something may go on. The lock is held."""
+        """Waits until bytes may pass. The caller holds the lock."""
         while getattr(self, limit) == 0:
             self.stuck.set()
             self.lock.wait()
@@ -103,7 +103,7 @@ class Relay:
 
 
 class Program:
-    """A program that is shown, run in this process, which can be interrupted at a line of it."""
+    """A program shown in a document, run in this process, that can be interrupted at one of its lines."""
 
     def __init__(self, name, source):
         self.name, self.lines, self.names = name, source.splitlines(), {"__name__": "__main__"}
@@ -111,7 +111,7 @@ class Program:
         self.call = self.names["call"]
 
     def is_at(self, line, method):
-        """Whether the main thread is in this line of `call`, for a call of this method."""
+        """Returns whether the main thread is at this line of `call`, in a call of this method."""
         frame = sys._current_frames()[threading.main_thread().ident]
         while frame and frame.f_code is not self.call.__code__:
             frame = frame.f_back
@@ -119,7 +119,7 @@ class Program:
             and frame.f_locals["method"] == method
 
     def interrupt(self, relay, line, method, *params):
-        """Makes a call, and sends SIGINT when it is in this line and the relay holds something back."""
+        """Makes a call, and sends SIGINT when it is at this line and the relay holds bytes back."""
         def interrupt():
             end = time.monotonic() + DEADLINE
             while not (relay.stuck.is_set() and self.is_at(line, method)):
@@ -127,7 +127,7 @@ class Program:
                     print(f"shown.py: {self.name}: {method} did not wait in {line!r}", file=sys.stderr, flush=True)
                     os._exit(1)
                 time.sleep(0.001)
-            # A signal that comes just before the system call does not interrupt it: the next one does.
+            # A signal that arrives just before the system call does not interrupt it; the next one does.
             while not left.is_set():
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 left.wait(0.5)
@@ -154,7 +154,7 @@ def check_interrupted(program, relay):
     call("put_image", 0, 0, 240, 240, image)
     call("draw_pixel", 0, 0, RED)
     call("draw_pixel", 1, 0, BLUE)
-    # With nothing of the answer, with its beginning, and with a part of a large one.
+    # With none of the answer, with its beginning, and with a part of a large one.
     for after in 0, 3, 100_000:
         relay.hold("passes", after)
         program.interrupt(relay, READS, "get_image", 0, 0, 240, 240)
@@ -170,8 +170,8 @@ def check_interrupted(program, relay):
 
 
 def check_half_sent(program, relay):
-    """A connection on which a request was sent in part is of no use, and the next call says so and what to do. One that
-    cannot be sent at all costs nothing."""
+    """Tests that after a request sent in part the next call reports the unusable connection and what to do. A request
+    that cannot be sent at all does not affect the connection."""
     name = program.name
     try:
         program.call("get_pixel", object(), 0)
@@ -245,7 +245,7 @@ def check_lua(address):
 
 
 if __name__ == "__main__":
-    # A shell may have had it ignored.
+    # A shell may have set the signal to be ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     host, _, port = sys.argv[1].rpartition(":")
     check_python((host, int(port)))

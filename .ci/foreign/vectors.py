@@ -1,4 +1,5 @@
-"""Compares protocol/spec/vectors.json with what msgpack-python and zlib make of its bytes. Needs the msgpack package."""
+"""Compares protocol/spec/vectors.json with the results of msgpack-python and zlib for its bytes. Needs the msgpack
+package."""
 import json
 import os
 import sys
@@ -15,7 +16,7 @@ def check(holds, sentence):
 
 
 def plain(value):
-    """A decoded value as README.md of the specification says that JSON shows it."""
+    """Returns a decoded value in the JSON form that README.md of the specification defines."""
     if isinstance(value, bytes):
         return {"$bin": value.hex()}
     if isinstance(value, str):

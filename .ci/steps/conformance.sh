@@ -12,7 +12,7 @@ for client in blocking pipeline async; do
 done
 echo "Python, plain"
 timeout 120 "$examples/conformance" --level plain -- "$python" .ci/foreign/conformance.py | sed 's/^/  /'
-# A client that is no client: the judge has to say so, by its status too.
+# A program that is not a client: the judge must report this, also by its status.
 if timeout 60 "$examples/conformance" --level plain --timeout 2s -- true >"$scratch/report"; then
     fail "the judge accepts a program that does nothing"
 fi

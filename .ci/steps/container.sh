@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the Dockerfile says, in a directory and namespaces of its own. Needs root.
+# Runs the Dockerfile's instructions, in a separate directory and namespaces. Needs root.
 source "$(dirname "$0")/../lib.sh"
 
 ((EUID == 0)) || fail "not root: this step makes namespaces and changes its root directory"

@@ -2,7 +2,7 @@
 # Runs every example.
 source "$(dirname "$0")/../lib.sh"
 
-# How each example is run here. One that is missing, or one that is no example any more, fails the step.
+# The arguments of each example. A missing example, or an entry without an example, fails the step.
 declare -A arguments=(
     [circle]="--exit --diameter 31 --rtt 4ms"
     [conformance]="--list"
@@ -32,7 +32,7 @@ start_server
 for name in $names; do
     read -ra words <<<"${arguments[$name]}"
     echo "$name ${words[*]}"
-    # In a directory of its own: an example may leave files.
+    # In a separate directory: an example may leave files.
     directory=$scratch/examples/$name
     mkdir -p "$directory"
     status=0

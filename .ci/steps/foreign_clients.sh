@@ -12,7 +12,7 @@ DRAW_DISPLAY=$address timeout 60 \
     nvim --headless -u NONE -i NONE -n -c 'luafile .ci/foreign/check.lua' -c 'cquit 1'
 echo "msgpack-python"
 timeout 120 "$python" .ci/foreign/check.py "$address" "$scratch/expected.rgba"
-# One client that says nothing and one in the middle of a message: neither may hold up the end.
+# One client that sends nothing and one in the middle of a message: neither may delay the end.
 exec 6<>"/dev/tcp/${address/://}" 7<>"/dev/tcp/${address/://}"
 printf '\x94\x00\x01' >&7
 stop_server

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The server without windows: built, linted and drawn on.
+# Builds, lints and tests the server without windows.
 source "$(dirname "$0")/../lib.sh"
 
 cargo clippy --locked -p display-server --no-default-features --all-targets -- -D warnings

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An idle server uses no processor time.
+# Checks that an idle server uses no processor time.
 source "$(dirname "$0")/../lib.sh"
 
 start_server

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# `cargo install` of the server: without windows, and by README's command with all features.
+# Installs the server with `cargo install`: without windows, and by README's command with all features.
 source "$(dirname "$0")/../lib.sh"
 
-# Into the target directory of the workspace, where both have been built.
+# Uses the workspace's target directory, in which both have been built.
 cargo install --quiet --locked --debug --no-default-features --path display-server --root "$scratch/headless"
 command=$(readme_command 'cargo install --locked --path display-server')
 $command --quiet --root "$scratch/window"
 for kind in headless window; do
     version=$("$scratch/$kind/bin/display-server" --version)
     [[ $version =~ ^display-server\ [0-9]+\.[0-9]+\.[0-9]+$ ]] || fail "$kind: --version prints '$version'"
-    # It serves, and ends by SIGTERM with status 0.
+    # Serves, and ends by SIGTERM with status 0.
     status=0
     rm -f "$scratch/out"
     timeout --preserve-status 10 "$scratch/$kind/bin/display-server" --headless --listen 127.0.0.1:0 >"$scratch/out" 2>"$scratch/log" &

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Man pages and completions have what --help has.
+# Checks that man pages and completions contain the options of --help.
 source "$(dirname "$0")/../lib.sh"
 
 packaging/manual.sh "$scratch/manual"
-# The program that has written them.
+# The program that generated them.
 program=$(metadata target)/debug/display-server
 help=$("$program" --help)
 mapfile -t options < <(grep -oE '^ +(-., )?--[a-z-]+' <<<"$help" | grep -oE -- '--[a-z-]+')
@@ -22,7 +22,7 @@ statuses=$(sed -n '/^Exit status:/,$p' <<<"$help" | tail -n +2)
 for command in journal journal-check journal-info journal-export; do
     [[ -s $scratch/manual/display-server-$command.1 ]] || fail "there is no page of $command"
 done
-# A shell completes by it.
+# Checks that a shell completes with the generated file.
 completed=$(bash -c 'source "$1"; COMP_WORDS=(display-server --jour); COMP_CWORD=1
     [[ $(complete -p display-server) =~ -F\ ([^ ]+) ]] && "${BASH_REMATCH[1]}" display-server --jour display-server
     echo "${COMPREPLY[@]}"' bash "$scratch/manual/display-server.bash")

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing. Needs root only where one is.
+# Installs the missing Debian packages. Needs root only if one is missing.
 source "$(dirname "$0")/../lib.sh"
 
 packages=(gcc libc6-dev python3 python3-msgpack neovim)
-# For the window: a screen in memory, what a window loads at run time, and a processor in place of a GPU.
+# For the window: a screen in memory, the libraries that a window loads at run time, and a software renderer.
 packages+=(xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 mesa-vulkan-drivers)
-# For the counts of instructions.
+# For the instruction counts.
 packages+=(valgrind)
-# For sockets that a service manager passes, and for units.
+# For sockets passed by a service manager, and for units.
 packages+=(systemd)
 # For the two machines of README.
 packages+=(openssh-client openssh-server)

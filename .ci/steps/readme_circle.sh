@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs README's first command and looks at its picture.
+# Runs README's first command and checks its picture.
 source "$(dirname "$0")/../lib.sh"
 
 command=$(readme_command 'cargo run --release --example circle')

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The book shows the larger Python client as it is.
+# Checks that the book shows the larger Python client unchanged.
 source "$(dirname "$0")/../lib.sh"
 
 "$python" - <<'PYTHON'

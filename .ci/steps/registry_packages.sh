@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Packages for a registry: each builds from what it contains, and contains the licences and a front page.
+# Checks the registry packages: each builds from its contents, and contains the licences and a front page.
 source "$(dirname "$0")/../lib.sh"
 
 packages=(draw-protocol draw-printer draw-forks draw-client draw-trim display-server)
-# A package of the workspace that would be published is one of these.
+# Each package of the workspace that would be published must be one of these.
 cargo metadata --locked --no-deps --format-version 1 >"$scratch/metadata"
 "$python" - "$scratch/metadata" "${packages[@]}" <<'PYTHON'
 import json, sys
@@ -20,7 +20,7 @@ if len({package["version"] for package in packages}) != 1:
 PYTHON
 target=$(metadata target)
 rm -rf "$target/package"
-# What is not committed is packaged too: this step runs before a commit.
+# Uncommitted changes are packaged too: this step runs before a commit.
 cargo package --locked --allow-dirty "${packages[@]/#/-p}" >"$scratch/package" 2>&1 ||
     { cat "$scratch/package" && fail "cargo package failed"; }
 for package in "${packages[@]}"; do
@@ -28,7 +28,7 @@ for package in "${packages[@]}"; do
     mkdir -p "$scratch/$package"
     tar -C "$scratch/$package" --strip-components=1 -xzf "${archives[0]}"
     for licence in LICENSE-MIT LICENSE-APACHE; do
-        # Links in the repository, files in the package.
+        # Links in the repository must be files in the package.
         [[ ! -L $scratch/$package/$licence ]] || fail "$package: $licence is a link"
         cmp "$licence" "$scratch/$package/$licence"
     done

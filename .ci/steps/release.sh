@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tarball of a release, and the files of the Debian package.
+# Builds the tarball of a release, and checks the files of the Debian package.
 source "$(dirname "$0")/../lib.sh"
 
 tarball=$(packaging/release.sh "$scratch/release")
@@ -21,7 +21,8 @@ import glob, os, sys, tomllib
 with open("display-server/Cargo.toml", "rb") as file:
     deb = tomllib.load(file)["package"]["metadata"]["deb"]
 for source, _, _ in deb["assets"]:
-    # As cargo-deb does: the target directory is that of the workspace, all else is relative to the package.
+    # As in cargo-deb: paths in the target directory refer to that of the workspace, all others are relative to the
+    # package.
     path = source if source.startswith("target/") else os.path.join("display-server", source)
     if not glob.glob(path):
         sys.exit(f"the Debian package: there is no {path}")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The protocol does no I/O.
+# Checks that the protocol does no I/O.
 source "$(dirname "$0")/../lib.sh"
 
-# If these were not seen, the absence of others would mean nothing.
+# If this check did not find these, the absence of others would prove nothing.
 needs draw-protocol rmp || fail "draw-protocol is known to need rmp, and this check does not see it"
 needs display-server tokio || fail "display-server is known to need tokio, and this check does not see it"
 for crate in tokio mio socket2; do

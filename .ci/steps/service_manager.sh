@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The server is started by its first client, and the units are correct.
+# Checks that the first client starts the server, and that the units are correct.
 source "$(dirname "$0")/../lib.sh"
 
 program=$(metadata target)/release/display-server
 port=$("$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
-# With a runtime directory of its own, so that it meets no service manager of the user.
+# In a separate runtime directory, so that it finds no service manager of the user.
 systemd-socket-activate --listen="127.0.0.1:$port" "$program" --headless --journal "$scratch/journal" 2>"$scratch/log" >"$scratch/out" &
 server=$!
 until grep -q "Listening on" "$scratch/log"; do
@@ -12,15 +12,15 @@ until grep -q "Listening on" "$scratch/log"; do
     sleep 0.05
 done
 [[ ! -s $scratch/out ]] || fail "it was started without a client"
-# The client waits in the queue of the socket until the server is there.
+# The client waits in the socket's queue until the server has started.
 timeout 20 packaging/healthcheck.sh "127.0.0.1:$port" || fail "the first client is not served: $(cat "$scratch/log")"
 grep -qx "listening on 127.0.0.1:$port" "$scratch/out" || fail "the first line is '$(cat "$scratch/out")'"
 packaging/healthcheck.sh "127.0.0.1:$port" || fail "the second client is not served: $(cat "$scratch/log")"
-# The process is the server itself by now.
+# The process is now the server itself.
 stop_server 2>/dev/null
 echo "a socket of systemd-socket-activate is served"
 
-# The units, with the program that was built: the real one is not installed.
+# The units with the program built here: the installed path does not exist.
 mkdir "$scratch/units"
 cp packaging/systemd/display-server.socket "$scratch/units"
 sed "s|^ExecStart=display-server |ExecStart=$program |; /^Documentation=/d" packaging/systemd/display-server.service \
@@ -28,7 +28,7 @@ sed "s|^ExecStart=display-server |ExecStart=$program |; /^Documentation=/d" pack
 systemd-analyze --man=no verify "$scratch/units/display-server.service" "$scratch/units/display-server.socket" >"$scratch/verify" 2>&1 ||
     fail "systemd-analyze: $(cat "$scratch/verify")"
 ! grep "$scratch/units" "$scratch/verify" || fail "systemd-analyze warns"
-# Options of the unit that the program does not know would only show at the start.
+# Unknown options in the unit would otherwise be found only at the start.
 read -ra words < <(sed -n 's/^ExecStart=display-server //p' packaging/systemd/display-server.service)
 for word in "${words[@]}"; do
     [[ $word != --* ]] || "$program" --help | grep -qE "^ +$word( |\$)" || fail "display-server.service: $word is no option"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs what a person writes who has only the specification: a decoder of its vectors, and the pseudo-code of a session.
+# Runs programs written from the specification alone: a decoder of its vectors, and the pseudo-code of a session.
 source "$(dirname "$0")/../lib.sh"
 
 "$python" .ci/foreign/vectors.py

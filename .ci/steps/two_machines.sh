@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# README's two machines, both of which are this one: a program reaches the display through `ssh -R`, and by an address.
+# README's two machines, both simulated by this one: a program reaches the display through `ssh -R`, and by an address.
 source "$(dirname "$0")/../lib.sh"
 
 target=$(metadata target)
 hello=$target/release/examples/hello
 free_port() { "$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# The program is the same as that of the command.
+# README's command builds the same program.
 readme_command 'cargo run --release -p display-server' >/dev/null
 start_server
 
-# An ssh server of our own, with keys of its own, that listens on the loopback address only.
+# A temporary ssh server, with temporary keys, that listens on the loopback address only.
 ssh_port=$(free_port)
 for key in host user; do
     ssh-keygen -q -t ed25519 -N '' -f "$scratch/$key"
@@ -70,7 +70,7 @@ cat "$scratch/said"
 grep -q '#ff0000ff' "$scratch/said" || fail "hello did not read what it drew"
 stop_server
 
-# In place of the address of all networks, another one of this machine.
+# Another address of this machine, in place of the address of all networks.
 listen=$(readme_command 'cargo run --release -p display-server -- --listen 0.0.0.0:3729')
 read -ra options <<<"${listen#*-- }"
 options=("${options[@]/0.0.0.0:3729/127.0.0.2:0}")

@@ -11,5 +11,5 @@ case $program in
     */examples.py) set -- "$built/examples" docs/window.png "$@" ;;
     *) set -- "$built/display-server" "$@" ;;
 esac
-# Each ends by itself unless the server hangs.
+# Each program ends by itself unless the server hangs.
 timeout 600 "$python" "$program" "$@"

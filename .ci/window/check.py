@@ -1,5 +1,5 @@
-"""Runs a display server in windows of an Xvfb of its own, and compares whole windows with what the display answers over
-the network, pixel by pixel.
+"""Runs a display server in windows of its own Xvfb, and compares whole windows pixel by pixel with the display's
+answers over the network.
 
     python3 check.py SERVER software|gpu|choice
 """
@@ -25,7 +25,7 @@ def say(sentence):
 
 
 def picture(seed):
-    """Every alpha and many colours; the lower half is opaque, as most pictures are."""
+    """Returns a picture of every alpha and many colours; the lower half is opaque, as most pictures are."""
     rgba = bytearray(random.Random(seed).randbytes(CANVAS[0] * CANVAS[1] * 4))
     half = len(rgba) // 2
     rgba[half + 3::4] = b"\xff" * (half // 4)
@@ -37,7 +37,7 @@ def sizes(server, screen, window, client):
         screen.resize(window, *size)
         client.call("put_image", 0, 0, *CANVAS, picture(number))
         layout = same(screen, window, size, client)
-        # One pixel, one row, one column, after the whole.
+        # One pixel, one row, one column, after the whole picture.
         client.call("draw_pixel", 639, 479, 0x010203FF)
         client.call("fill_rect", 0, 240, 640, 1, 0x40FF8080)
         client.call("fill_rect", 320, 0, 1, 480, 0x00FF00FF)
@@ -63,7 +63,7 @@ def pointer(screen, window, client, layout):
 
 
 def storm(server, screen, window, client):
-    """Resizing while it is being drawn on: a presenter that waits for a size that has changed again hangs here."""
+    """Resizes the window while it is being drawn on: a presenter that waits for an outdated size would hang here."""
     is_over = threading.Event()
     failures = []
 
@@ -82,7 +82,7 @@ def storm(server, screen, window, client):
     try:
         for pause in (0.02, 0.004, 0):
             for n in range(300):
-                # The first as a hand drags the edge, the others anywhere.
+                # First small steps, as when dragging an edge, then random sizes.
                 size = (400 + n * 2, 300 + n) if pause == 0.02 else (random.randint(1, 1200), random.randint(1, 900))
                 screen.resize(window, *size)
                 screen.sync()
@@ -108,7 +108,7 @@ def hide(server, screen, window, client):
     same(screen, window, (1, 1), client)
     screen.resize(window, 640, 480)
     same(screen, window, (640, 480), client)
-    # Another window lies over it for a while: X forgets what was under it.
+    # Another window covers it for a while: X discards the covered content.
     cover = Server(server.program, screen, "--present", "software", "--size", "300x200")
     try:
         over = screen.find(cover.address)
@@ -131,7 +131,7 @@ def title(server, screen, window):
 
 
 def ends(program, screen, presenter):
-    """Each way to end it, with a client that stays: status 0, and the snapshot is there."""
+    """Ends the server in each way, with a client connected: status 0, and the snapshot exists."""
     ways = {
         "closed by its user": lambda server, window: screen.close(window),
         "destroyed by another program": lambda server, window: screen.destroy(window),
@@ -175,7 +175,7 @@ def ends(program, screen, presenter):
 
 
 def scales(program, screen, presenter):
-    """A screen with small pixels: the window begins as large as the scale factor says, in whole numbers."""
+    """Tests a screen with small pixels: the initial window size follows the scale factor, rounded to a whole number."""
     for factor, size in (("1.5", (640, 480)), ("2", (1280, 960)), ("3", (1280, 960))):
         server = Server(program, screen, "--present", presenter, WINIT_X11_SCALE_FACTOR=factor)
         try:
@@ -192,7 +192,7 @@ def scales(program, screen, presenter):
 
 
 def presenter(program, screen, name, says):
-    # Out of the way of where the window will be, so that the pointer is not seen at first.
+    # Away from the window's future place, so that the pointer is outside it at first.
     screen.point(screen.root, screen.width - 1, screen.height - 1)
     server = Server(program, screen, "--present", name, "--background", "#204060")
     server.program = program
@@ -216,7 +216,8 @@ def presenter(program, screen, name, says):
 
 
 def choice(program, screen):
-    """What it chooses, and says, where things are missing: always one sentence, and it serves."""
+    """Tests which presenter is chosen where parts are missing: always with one sentence in the log, and the server
+    serves."""
     nowhere = "/nowhere/icd.json"
     cases = [
         ("no screen", "auto", {"DISPLAY": None}, "neither WAYLAND_DISPLAY nor DISPLAY is set", False),
@@ -250,7 +251,8 @@ def choice(program, screen):
 
 
 def death(program, screen):
-    """The X server ends. Its library ends the process, as docs/window.md says; it does not hang, and no port stays taken."""
+    """Ends the X server. Its library then ends the process, as docs/window.md states; it does not hang, and no port
+    stays in use."""
     server = Server(program, screen, "--present", "software")
     try:
         screen.find(server.address)

@@ -1,4 +1,4 @@
-"""Clients of the display with the standard library alone: the calls that the window's tests make."""
+"""Clients of the display with the standard library alone, for the calls that the window's tests make."""
 import socket
 import struct
 
@@ -17,7 +17,7 @@ class Draw:
         self.socket.close()
 
     def call(self, method, *params):
-        """One request and its answer. Parameters are whole numbers and bytes."""
+        """Sends one request and returns its answer. Parameters are integers and bytes."""
         self.send(method, *params)
         return self.answer()
 
@@ -31,7 +31,7 @@ class Draw:
         return message[3]
 
     def value(self):
-        """One value of MessagePack, of the forms that the server sends."""
+        """Reads one MessagePack value, of the forms that the server sends."""
         kind = self.read(1)[0]
         if kind < 0x80:
             return kind
@@ -65,7 +65,8 @@ class Draw:
 
 
 class Named(Draw):
-    """A client that says `hello`, and names its display in it. Its requests are numbered, and drawing calls have no answer."""
+    """A client that sends `hello` with the name of its display. Its requests are numbered, and drawing calls have no
+    answer."""
 
     def __init__(self, address, name):
         super().__init__(address)
@@ -77,7 +78,7 @@ class Named(Draw):
             raise Failure(f"the welcome does not name the display {name!r}: {self.welcome}")
 
     def draw(self, method, *params):
-        """Makes a drawing call, and waits until it is drawn."""
+        """Makes a drawing call, and waits until it is executed."""
         self.send(method, *params)
         self.call("sync")
 

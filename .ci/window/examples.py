@@ -1,9 +1,9 @@
-"""Runs the examples that have a window on an Xvfb of its own, uses them as a person would, and takes the book's picture.
+"""Runs the examples that have a window on its own Xvfb, uses them as a person would, and takes the book's picture.
 
     python3 examples.py DIRECTORY PICTURE.png [--write]
 
-DIRECTORY has the examples `circle` and `mouse`. PICTURE.png is compared with a screenshot of the circle's window; with
---write it is replaced by that.
+DIRECTORY contains the examples `circle` and `mouse`. PICTURE.png is compared with a screenshot of the circle's window;
+with --write it is replaced by the screenshot.
 """
 import os
 import signal
@@ -55,7 +55,7 @@ class Program:
 
 
 def png(width, height, rows):
-    """A PNG of rows of pixels B, G, R and one that means nothing."""
+    """Returns a PNG from rows of pixels with bytes B, G, R and one unused."""
     def chunk(name, body):
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
@@ -74,7 +74,7 @@ def shot(screen, window):
 
 
 def pixels(data):
-    """Of a PNG that `png` has made: its header and its rows."""
+    """Returns the header and the rows of a PNG made by `png`."""
     at, body = 8, {}
     while at < len(data):
         length, name = struct.unpack_from(">I4s", data, at)
@@ -88,7 +88,7 @@ def circle(screen, program, picture, is_written):
     run.said("close the window")
     window = screen.find("")
     until("the circle in the window", lambda: screen.row(320, 240, 1)[:3] == ORANGE)
-    # The frame that shows the last row of it may be the next one.
+    # The frame that shows the last row may be the next one.
     until("all of it", lambda: screen.row(320, 289, 1)[:3] == ORANGE and screen.row(320, 190, 1)[:3] == ORANGE)
     taken = shot(screen, window)
     if is_written:
@@ -119,7 +119,7 @@ def mouse(screen, program):
         for x, y in [(100, 100), (200, 150), (300, 50)]:
             screen.point(window, x, y)
             until(f"paint at ({x}, {y})", lambda: screen.row(x, y, 1)[:3] == ORANGE)
-        # Half way between the first two it was never seen.
+        # The pointer never was half way between the first two places.
         if screen.row(150, 125, 1)[:3] != ORANGE or screen.row(150, 300, 1)[:3] == ORANGE:
             raise Failure("the strokes are not where the pointer went")
         if how == "Ctrl-C":

@@ -1,12 +1,12 @@
-"""Measures the window, presented by software, on an Xvfb of its own: memory, the first frame, what idle costs, how long a
-changed pixel takes to the screen, and how many frames of a film are seen.
+"""Measures the window, presented by software, on its own Xvfb: memory, the first frame, the cost of idling, the time
+from a changed pixel to the screen, and the number of frames of a film that are seen.
 
     python3 figures.py SERVER FILM
 
 FILM is the example of that name.
 
-What depends on the machine alone, not on how busy it is, is checked; the rest is printed. "Seen" is what the screen's
-memory holds, so the times include the network, the server, and the X server.
+Figures that depend on the machine but not on its load are checked; the others are printed. "Seen" refers to the content
+of the screen's memory, so the times include the network, the server, and the X server.
 """
 import os
 import re
@@ -28,7 +28,7 @@ IDLE = 5
 
 
 def first_frame(program, screen):
-    """From the start of the process until its background is on the screen."""
+    """Measures the time from the start of the process until its background is on the screen."""
     times = []
     for red in range(100, 105):
         began = time.perf_counter()
@@ -83,7 +83,7 @@ def latency(screen, client):
 
 
 def film(program, player, screen, present, rate, seconds=4):
-    """Whole pictures one after the other; how many a second are drawn, and how many of them are presented."""
+    """Draws whole pictures one after the other, and measures how many are drawn and presented per second."""
     server = Server(program, screen, "--present", present, "--size", "1920x1080", "--log", "debug")
     try:
         if present != "none":

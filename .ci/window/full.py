@@ -1,5 +1,6 @@
-"""Runs a display server on an Xvfb that accepts fewer clients than there are windows, and checks that the windows that have
-a connection show their displays, that the log names each of the others and says what to do, and that all displays are served.
+"""Runs a display server on an Xvfb that accepts fewer clients than there are windows, and checks that the windows with
+a connection show their displays, that the log names each of the others and what to do, and that all displays are
+served.
 
     python3 full.py SERVER
 """
@@ -14,7 +15,7 @@ from draw import Named
 from server import Server, same
 from x11 import DEADLINE, Failure, Screen
 
-# The smallest number that Xvfb can be started with.
+# The smallest limit that Xvfb accepts.
 CLIENTS = 64
 # The X server counts itself, and the connection of `Screen`.
 OTHERS = 2
@@ -38,7 +39,7 @@ def take(screen, count):
 
 
 def some(program, screen):
-    """Three of 2 displays' 8 windows have a connection. The event loop takes one more."""
+    """Tests that three of the 8 windows of 2 displays have a connection. The event loop takes one more."""
     held = take(screen, CLIENTS - OTHERS - 4)
     server = Server(program, screen, "--present", "software", "--size", "64x48", "--add", "plots=80x40", "--windows", "4")
     try:
@@ -70,7 +71,7 @@ def some(program, screen):
 
 
 def none(program, screen):
-    """No connection is left, not even for the event loop."""
+    """Tests that the server serves when no connection is left, even for the event loop."""
     held = take(screen, CLIENTS)
     server = Server(program, screen, "--present", "software", "--size", "64x48")
     try:

@@ -1,4 +1,4 @@
-"""Draws on a display server that was built without windows, and checks what it says when a window is asked for.
+"""Draws on a display server built without windows, and checks its message when a window is requested.
 
     python3 headless.py SERVER
 """
@@ -13,7 +13,7 @@ LACKS = "no window, serving without one: this program was built without the carg
 
 
 class NoScreen:
-    """Stands in for a screen that a server could open windows on."""
+    """Replaces a screen that a server could open windows on."""
     display = ":0"
 
     def __init__(self, directory):

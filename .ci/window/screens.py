@@ -1,5 +1,5 @@
-"""Runs a display server on screens that are not as most are: without shared memory, of few or many colours, smaller than the
-display, or standing still. Each is an Xvfb of its own.
+"""Runs a display server on unusual screens: without shared memory, with few or many colours, smaller than the display,
+or frozen. Each is a separate Xvfb.
 
     python3 screens.py SERVER EXAMPLES memory|depth|small|still
 
@@ -18,7 +18,7 @@ from server import Server, average, over_black, same
 from x11 import DEADLINE, Failure, Screen, until
 
 CANVAS = (640, 480)
-# A server that ends does so within this time, whatever its clients and its screen do: docs/window.md promises it.
+# A server ends within this time, regardless of its clients and its screen, as docs/window.md promises.
 END = 2.0
 
 
@@ -41,7 +41,7 @@ def with_screen(check, *arguments):
 # Memory ---------------------------------------------------------------------------------------------------------------
 
 def large(program, screen, what, says, before=(), later="", size=(2100, 2050)):
-    """A picture of more bytes than a request of X may have, in a window that is as large."""
+    """Tests a picture of more bytes than an X request may have, in a window of its size."""
     server = Server(program, screen, "--present", "software", "--size", f"{size[0]}x{size[1]}", before=before)
     try:
         window, client = screen.find(server.address), server.client()
@@ -54,7 +54,7 @@ def large(program, screen, what, says, before=(), later="", size=(2100, 2050)):
         for y in range(0, size[1], 205):
             client.call("put_image", 0, y, size[0], 205, b"".join(rows[y:y + 205]))
         shows(screen, window, size, rows)
-        # One row alone, then the window as it is after it was another.
+        # One row alone, then the window as it is after a change of size and back.
         client.call("fill_rect", 0, 1000, size[0], 1, 0x102030FF)
         rows[1000] = b"\x10\x20\x30\xff" * size[0]
         shows(screen, window, size, rows)
@@ -106,7 +106,7 @@ def memory(program, _):
 # Depths ---------------------------------------------------------------------------------------------------------------
 
 def value(channel, mask):
-    """The nearest of the values that a channel of 8 bits can have in the bits of a mask."""
+    """Returns the nearest value to an 8-bit channel that the bits of a mask can represent."""
     shift = (mask & -mask).bit_length() - 1
     return (2 * channel * (mask >> shift) + 255) // 510 << shift
 
@@ -172,7 +172,7 @@ def depth(program, _):
 # Small windows --------------------------------------------------------------------------------------------------------
 
 def small(program, _):
-    """Whatever is one pixel wide is seen in a window that is a little smaller than the display."""
+    """Tests that a line one pixel wide is visible in a window that is slightly smaller than the display."""
     def check(screen):
         for present in ("software", "gpu"):
             server = Server(program, screen, "--present", present)
@@ -205,7 +205,7 @@ def small(program, _):
     with_screen(check, 1400, 1100)
 
 
-# A screen that stands still -------------------------------------------------------------------------------------------
+# Frozen screen --------------------------------------------------------------------------------------------------------
 
 def ends_in_time(server, what):
     began = time.monotonic()
@@ -223,7 +223,7 @@ def ends_in_time(server, what):
 
 
 def frozen_at_first(program, screen):
-    """Serves at once, ends in time, and opens its window when the screen answers."""
+    """Tests that the server serves at once, ends in time, and opens its window when the screen answers."""
     path = os.path.join(screen.directory, "snapshot.png")
     for present in ("auto", "software"):
         for is_thawed in (False, True):
@@ -244,7 +244,7 @@ def frozen_at_first(program, screen):
                     server.ends("the screen came late", signal.SIGTERM)
                     say(f"{present}: serves after {took * 1e3:.0f} ms; the screen comes late, and so does the window")
                 else:
-                    # With a client that stays and hears nothing.
+                    # With a client that stays connected and receives nothing.
                     took = ends_in_time(server, "the screen never answered")
                     say(f"{present}: the screen never answers, the server ends {took:.2f} s after SIGTERM")
                 os.remove(path)
@@ -276,7 +276,7 @@ def frozen_later(program, screen):
                 began = time.monotonic()
                 client.call("fill_rect", n, n, 100, 100, 0x00FF00FF)
                 slowest = max(slowest, time.monotonic() - began)
-            # Long enough for the window's thread to be stuck in whatever the screen keeps it in.
+            # Long enough for the window's thread to block on the screen.
             if slowest > 5:
                 raise Failure(f"a call took {slowest:.1f} s while the screen stood still")
             screen.thaw()
@@ -298,7 +298,7 @@ def frozen_later(program, screen):
 
 
 def is_waiting(pid):
-    """Whether the window's thread has stopped taking part: it was not run for a while."""
+    """Returns whether the window's thread is blocked: it was not scheduled for a while."""
     def spent():
         for task in os.listdir(f"/proc/{pid}/task"):
             try:
@@ -314,7 +314,7 @@ def is_waiting(pid):
 
 
 def frozen_for_a_program(examples, screen):
-    """A program that opens a display of its own is not kept by the screen either."""
+    """Tests that a frozen screen does not keep a program with its own display running either."""
     screen.freeze()
     try:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("WAYLAND_", "DRAW_"))}

@@ -1,4 +1,4 @@
-"""A display server of our own on a screen of our own, and what its window has to look like."""
+"""A display server on a temporary screen, and the expected content of its window."""
 import os
 import select
 import signal
@@ -12,7 +12,7 @@ BORDER = b"\x30\x30\x30\0"
 
 class Server:
     def __init__(self, program, screen, *options, before=(), **environment):
-        """`before` is what the program's command line begins with, such as a program that changes its surroundings."""
+        """`before` is the start of the command line, such as a program that changes the server's environment."""
         self.log_path = os.path.join(screen.directory, "server.log")
         env = {name: value for name, value in os.environ.items() if name not in ("WAYLAND_DISPLAY", "WAYLAND_SOCKET")}
         env |= {"DISPLAY": screen.display, "XDG_RUNTIME_DIR": screen.directory, **environment}
@@ -48,7 +48,7 @@ class Server:
         return Draw(self.address)
 
     def ends(self, why, signalled=None):
-        """It ends with status 0, and without a panic that was hidden."""
+        """Checks that the server ends with status 0 and that no panic was hidden."""
         if signalled is not None:
             self.process.send_signal(signalled)
         try:
@@ -66,7 +66,7 @@ class Server:
 
 
 def shrunk(canvas, room):
-    """The largest size in the proportions of `canvas` that fits."""
+    """Returns the largest size with the proportions of `canvas` that fits."""
     (width, height), (w, h) = canvas, room
     if width <= w and height <= h:
         return canvas
@@ -76,7 +76,7 @@ def shrunk(canvas, room):
 
 
 def weights(cell, cells, pixels):
-    """The pixels that a cell covers along one side, each with its part of 256."""
+    """Returns the pixels that a cell covers along one side, each with its weight out of 256."""
     start = cell * pixels
     share = lambda place: (min(max(place, start), start + pixels) - start) * 256 // pixels
     return [(pixel, share((pixel + 1) * cells) - share(pixel * cells))
@@ -84,7 +84,7 @@ def weights(cell, cells, pixels):
 
 
 def average(picture, cells):
-    """A picture, made so small that it has these columns and rows: each cell is the average of the area that it covers."""
+    """Returns a picture reduced to these columns and rows: each cell is the average of the area that it covers."""
     rows = [b"".join(pixel[:3] for pixel in row) for row in picture]
     columns = [weights(column, cells[0], len(picture[0])) for column in range(cells[0])]
     small = []
@@ -98,7 +98,8 @@ def average(picture, cells):
 
 
 class Layout:
-    """Where the pixels of a display of size `canvas` are in a window, computed apart from the server's code."""
+    """The positions of a display's pixels, of size `canvas`, in a window, computed independently of the server's
+    code."""
 
     def __init__(self, window, canvas):
         self.window, self.canvas = window, canvas
@@ -111,7 +112,7 @@ class Layout:
                 for at, start, pixels, cells in zip((x, y), self.start, self.canvas, self.cells)]
 
     def rows(self, picture):
-        """The rows of the window, as bytes B, G, R, 0."""
+        """Returns the rows of the window, as bytes B, G, R, 0."""
         width, height = self.window
         left, top = self.start
         border = BORDER * width
@@ -124,7 +125,7 @@ class Layout:
 
 
 def over_black(rgba, width):
-    """The rows of a picture as it is shown: lists of pixels B, G, R, 0."""
+    """Returns the rows of a picture as it is shown: lists of pixels B, G, R, 0."""
     def shown(r, g, b, a):
         # Rounded to the nearest; 255 is odd, so there is no tie.
         return bytes((2 * c * a + 255) // 510 for c in (b, g, r)) + b"\0"
@@ -133,7 +134,7 @@ def over_black(rgba, width):
 
 
 def difference(screen, window, layout, rows):
-    """What the window shows otherwise than expected, as a sentence; None if nothing."""
+    """Returns a sentence about the first difference between the window and the expected rows, or None."""
     place = screen.place(window)
     if place is None or place[2:] != layout.window:
         return f"the window is {place}, not {layout.window}"
@@ -143,7 +144,7 @@ def difference(screen, window, layout, rows):
     wrong, first = 0, None
     for y, want in enumerate(rows):
         got = screen.row(left, top + y, width)
-        # The fourth byte of a pixel means nothing.
+        # The fourth byte of a pixel is unused.
         if any(got[c::4] != want[c::4] for c in range(3)):
             for x in range(width):
                 if got[x * 4:x * 4 + 3] != want[x * 4:x * 4 + 3]:
@@ -157,7 +158,7 @@ def difference(screen, window, layout, rows):
 
 
 def same(screen, window, size, client):
-    """The window shows what the display answers over the network, every pixel, border and all."""
+    """Checks that the window shows every pixel that the display returns over the network, and the border."""
     canvas = tuple(client.call("get_size"))
     layout = Layout(size, canvas)
     rows = layout.rows(over_black(client.call("get_image", 0, 0, *canvas), canvas[0]))

@@ -16,7 +16,7 @@ from server import Server, same
 from x11 import DEADLINE, Failure, Screen, until
 
 CANVAS = (320, 240)
-# The places of the windows, whose sizes differ: one at the size of the display, one at twice its size.
+# The places of the windows, which differ in size: one at the size of the display, one at twice its size.
 PLACES = [(10, 20, 320, 240), (400, 20, 640, 480)]
 MARK = b"\x12\x34\x56"
 
@@ -26,7 +26,7 @@ def say(sentence):
 
 
 def opened(server, screen):
-    """Both windows, moved apart: without a window manager they open on top of each other."""
+    """Returns both windows, moved apart: without a window manager they open on top of each other."""
     windows = [screen.find(f"{server.address} - "), screen.find(f"{server.address} (2) - ")]
     for window, (x, y, width, height) in zip(windows, PLACES):
         screen.move(window, x, y)
@@ -49,7 +49,7 @@ def pixel(screen, place, x, y):
 
 
 def only_damage(screen, windows, client):
-    """Another X client paints on both windows. What it painted stays until the display draws on those rows."""
+    """Paints on both windows from another X client. The paint stays until the display draws on those rows."""
     both_show(screen, windows, client)
     for window, place in zip(windows, PLACES):
         screen.fill(window, 0, 0, place[2], 16, MARK)
@@ -61,14 +61,14 @@ def only_damage(screen, windows, client):
         for y in (0, 15):
             if pixel(screen, place, 5, y) != MARK:
                 raise Failure(f"row {y} of the window at {place} was presented again, and was not damaged")
-    # Damage of those rows brings them back, in both windows.
+    # Damage of those rows restores them, in both windows.
     client.call("fill_rect", 0, 0, CANVAS[0], 20, 0x808080FF)
     both_show(screen, windows, client)
     say("each window presents the damaged rows, and no others")
 
 
 def pointer(screen, windows, client):
-    """The pointer's position is that in the window which it was last in."""
+    """Tests that the pointer's position is that in the window that it was last in."""
     layouts = both_show(screen, windows, client)
 
     def points(index, x, y):
@@ -79,7 +79,7 @@ def pointer(screen, windows, client):
 
     points(0, 17, 33)
     want = points(1, 17, 33)
-    # The first window is laid out anew; the pointer is not in it.
+    # The first window gets a new layout; the pointer is not in it.
     screen.resize(windows[0], 330, 250)
     client.call("fill_rect", 5, 5, 5, 5, 0xFF0000FF)
     same(screen, windows[0], (330, 250), client)
@@ -93,13 +93,13 @@ def pointer(screen, windows, client):
 
 
 def closing(program, screen, presenter, close, name):
-    """One window is closed; the other one and the client go on. Closing that one too ends the server."""
+    """Closes one window; the other one and the client remain. Closing the second one ends the server."""
     for first in (0, 1):
         server = Server(program, screen, "--present", presenter, "--windows", "2", "--size", f"{CANVAS[0]}x{CANVAS[1]}")
         try:
             windows, client, told = opened(server, screen), server.client(), Told(server.address)
             layouts = both_show(screen, windows, client)
-            # Until the server has seen that the window was moved: winit panics if it is destroyed before.
+            # Waits until the server has seen the window's move: winit panics if the window is destroyed before.
             screen.point(windows[first], 17, 33)
             until("the pointer", lambda: client.call("get_mouse") == layouts[first].pixel(17, 33))
             close(windows[first])
@@ -119,7 +119,7 @@ def closing(program, screen, presenter, close, name):
 
 
 class Told:
-    """A client that the display tells why it ends, because it has said hello."""
+    """A client that the display notifies of the reason of its end, because the client has sent hello."""
 
     def __init__(self, address):
         host, _, port = address.rpartition(":")

@@ -1,5 +1,5 @@
-"""An X11 client of a few requests, with the standard library alone: finds a window by its title, changes its size, moves
-the pointer, closes and destroys it, and reads the screen that `Xvfb -fbdir` keeps in a file.
+"""A minimal X11 client with the standard library alone: finds a window by its title, resizes it, moves the pointer,
+closes and destroys the window, and reads the screen that `Xvfb -fbdir` keeps in a file.
 
 The numbers are those of the X protocol, version 11: https://www.x.org/releases/current/doc/xproto/x11protocol.html
 """
@@ -11,7 +11,7 @@ import struct
 import subprocess
 import time
 
-# Far above what anything here takes, so that what hangs is a failure and not a wait for ever.
+# Far longer than anything here takes, so that a hang causes a failure instead of an endless wait.
 DEADLINE = 20
 
 
@@ -20,7 +20,7 @@ class Failure(Exception):
 
 
 def until(what, look, deadline=DEADLINE, pause=0.004):
-    """Looks until there is something, and answers it."""
+    """Calls `look` until it returns a true value, and returns that value."""
     end = time.monotonic() + deadline
     while True:
         found = look()
@@ -32,12 +32,12 @@ def until(what, look, deadline=DEADLINE, pause=0.004):
 
 
 class Screen:
-    """An Xvfb of our own, and a connection to it."""
+    """A temporary Xvfb, and a connection to it."""
 
     def __init__(self, directory, width, height, depth=24, *options):
         self.directory, self.width, self.height = directory, width, height
         reading, writing = os.pipe()
-        # Without -noreset it starts anew when its last client leaves, and refuses who comes in that moment.
+        # Without -noreset it restarts when its last client leaves, and refuses clients that connect at that moment.
         with open(os.path.join(directory, "xvfb.log"), "wb") as log:
             self.process = subprocess.Popen(
                 ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{width}x{height}x{depth}",
@@ -59,7 +59,7 @@ class Screen:
         self.start, self.stride, self.bytes, self.masks = size + 12 * colors, stride, bits // 8, masks
 
     def freeze(self):
-        """It stands still, as a screen behind a network that has gone away does."""
+        """Stops the X server, so that it does not respond, as behind a lost network."""
         self.process.send_signal(signal.SIGSTOP)
         until("Xvfb to stand still", lambda: open(f"/proc/{self.process.pid}/stat").read().rsplit(")")[1].split()[0] == "T")
 
@@ -73,7 +73,7 @@ class Screen:
         self.process.wait(DEADLINE)
 
     def row(self, x, y, width):
-        """Pixels of the screen; of one of depth 24 as bytes B, G, R and one that means nothing."""
+        """Returns pixels of the screen; at depth 24 as bytes B, G, R and one unused."""
         at = self.start + y * self.stride + x * self.bytes
         return self.map[at:at + width * self.bytes]
 
@@ -108,7 +108,7 @@ class Screen:
         self.sequence = (self.sequence + 1) % 65536
 
     def _ask(self, opcode, detail, body=b""):
-        """The reply, or None for an error: a window may be gone at any time."""
+        """Returns the reply, or None for an error: a window may disappear at any time."""
         self._send(opcode, detail, body)
         while True:
             message = self._read(32)
@@ -141,13 +141,13 @@ class Screen:
         return reply is not None and reply[26] == 2
 
     def find(self, start):
-        """The window whose title starts so, as soon as it is seen."""
+        """Returns the first visible window whose title begins with `start`, as soon as there is one."""
         def look():
             return next((w for w in self.windows() if (self.title(w) or "").startswith(start) and self.is_seen(w)), None)
         return until(f"a window {start!r}", look)
 
     def place(self, window):
-        """Left, top, width, height."""
+        """Returns left, top, width and height."""
         reply = self._ask(14, 0, struct.pack("<I", window))
         return None if reply is None else struct.unpack_from("<hhHH", reply, 12)
 
@@ -173,14 +173,14 @@ class Screen:
         self._send(4, 0, struct.pack("<I", window))
 
     def close(self, window):
-        """What a window manager does when its user clicks on the cross (ICCCM, 4.1.2.7)."""
+        """Does what a window manager does when its user clicks the close button (ICCCM, 4.1.2.7)."""
         event = struct.pack("<BBHIIIIIII", 33, 32, 0, window, self.atom("WM_PROTOCOLS"),
                             self.atom("WM_DELETE_WINDOW"), 0, 0, 0, 0)
         self._send(25, 0, struct.pack("<II", window, 0) + event)
 
     def fill(self, window, x, y, width, height, color):
         """Paints a rectangle on a window of another program, in a colour given as bytes B, G, R."""
-        # Ids of our own count up from the base that the server gave this connection.
+        # Ids of this client count up from the base that the server assigned to this connection.
         self.context += 1
         # CreateGC with GCForeground, PolyFillRectangle, FreeGC.
         self._send(55, 0, struct.pack("<III", self.context, window, 4) + color + b"\0")

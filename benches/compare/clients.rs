@@ -1,4 +1,4 @@
-//! Our clients, as programs use them.
+//! The project's clients, as programs use them.
 
 use crate::failure::{Context, Result};
 use crate::measure::{Ends, Watch};
@@ -15,13 +15,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-/// Calls that are waited for one by one before the time is taken.
+/// Number of calls made one by one before the measurement.
 const WARM: usize = 20;
 
-/// Threads of the multi-thread runtime, beside the one that draws.
+/// Worker threads of the multi-thread runtime, besides the thread that draws.
 pub(crate) const WORKERS: usize = 2;
 
-/// The time that they have to start.
+/// The time that the workers have to start.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The synchronous client.
@@ -36,13 +36,13 @@ impl Blocking {
         Ok(Blocking { display, ends: ours.ends(Side::of_threads(threads::current())) })
     }
 
-    /// Pixel by pixel, each drawn before the next.
+    /// Draws pixel by pixel, each drawn before the next.
     pub(crate) fn pixels(&self, watch: &mut Watch<'_>, pixels: &[Pixel]) -> Result<()> {
         pixels.iter().take(WARM).try_for_each(|pixel| self.draw(pixel))?;
         watch.each(pixels.iter(), |pixel| self.draw(pixel))
     }
 
-    /// All in one call.
+    /// Draws all pixels in one call.
     pub(crate) fn batch(&self, watch: &mut Watch<'_>, pixels: &[Pixel]) -> Result<()> {
         pixels.iter().take(WARM).try_for_each(|pixel| self.draw(pixel))?;
         watch.whole(|| self.display.draw_pixels(pixels).context("draw_pixels"))
@@ -67,7 +67,7 @@ impl Pipelined {
         Ok(Pipelined { display: display.context("connecting")?, ends: ours.ends(near) })
     }
 
-    /// The simple loop.
+    /// Draws pixel by pixel without waiting: the simple loop.
     pub(crate) fn pixels(&self, watch: &mut Watch<'_>, pixels: &[Pixel]) -> Result<()> {
         self.display.sync().context("sync")?;
         watch.whole(|| {
@@ -80,21 +80,21 @@ impl Pipelined {
     }
 }
 
-/// A runtime, and all threads in which its tasks and those that block on it run.
+/// A runtime, and all threads that run its tasks or block on it.
 pub(crate) struct Client {
     pub(crate) runtime: Runtime,
     pub(crate) side: Side,
 }
 
 impl Client {
-    /// In the thread that draws.
+    /// Creates a runtime that runs in the thread that draws.
     pub(crate) fn current_thread() -> Result<Client> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("starting the client's runtime")?;
         Ok(Client { runtime, side: Side::of_threads(threads::current()) })
     }
 
-    /// As `#[tokio::main]` makes it, with its workers where the near end belongs.
+    /// Creates a runtime as `#[tokio::main]` does, with its workers placed at the near end.
     pub(crate) fn multi_thread(place: Place) -> Result<Client> {
         let (outbox, started) = channel();
         let enter = move || {
@@ -111,13 +111,13 @@ impl Client {
         Ok(Client { runtime, side: Side::of_threads(ids) })
     }
 
-    /// Waits for what an asynchronous client does.
+    /// Blocks on the work of an asynchronous client.
     pub(crate) fn draw<T>(&self, work: impl Future<Output = draw_client::Result<T>>) -> Result<T> {
         self.runtime.block_on(work).context("drawing asynchronously")
     }
 }
 
-/// The asynchronous client, with one connection or more.
+/// The asynchronous client, with one or more connections.
 pub(crate) struct Asynchronous {
     pub(crate) displays: Vec<Display>,
     pub(crate) ends: Ends,
@@ -129,7 +129,7 @@ impl Asynchronous {
         Asynchronous::connect_through(ours, ours.address, client, connections)
     }
 
-    /// Connects through a relay between it and the display.
+    /// Connects through a relay to the display.
     pub(crate) fn connect_through(
         ours: &Ours,
         address: SocketAddr,
@@ -141,7 +141,7 @@ impl Asynchronous {
         Ok(Asynchronous { displays, ends: ours.ends(client.side.clone()), client: Rc::clone(client) })
     }
 
-    /// Pixel by pixel, each drawn before the next.
+    /// Draws pixel by pixel, each drawn before the next.
     pub(crate) fn two_awaits(&self, watch: &mut Watch<'_>, pixels: &[Pixel]) -> Result<()> {
         let draw = async |pixel: &Pixel| {
             let display = &self.displays[0];
@@ -161,7 +161,7 @@ impl Asynchronous {
         })
     }
 
-    /// The simple loop.
+    /// Draws pixel by pixel without waiting: the simple loop.
     pub(crate) fn pixels(&self, watch: &mut Watch<'_>, pixels: &[Pixel]) -> Result<()> {
         self.whole(watch, async |display: &Display| {
             for pixel in pixels {
@@ -171,7 +171,7 @@ impl Asynchronous {
         })
     }
 
-    /// Does the same with batches, all of them as often as `passes` says.
+    /// Draws all pixels in batches, `passes` times.
     pub(crate) fn batches(
         &self,
         watch: &mut Watch<'_>,
@@ -182,7 +182,7 @@ impl Asynchronous {
         self.whole(watch, async |display: &Display| draw_batches(display, pixels, batch, passes).await)
     }
 
-    /// Images that cover the display, one after the other.
+    /// Draws images that cover the display, one after the other.
     pub(crate) fn frames(&self, watch: &mut Watch<'_>, frames: &[&[u8]]) -> Result<()> {
         self.whole(watch, async |display: &Display| {
             let size = display.size();
@@ -193,7 +193,7 @@ impl Asynchronous {
         })
     }
 
-    /// Takes the time of what the first connection does.
+    /// Measures the work of the first connection.
     pub(crate) fn whole(
         &self,
         watch: &mut Watch<'_>,
@@ -210,7 +210,7 @@ impl Asynchronous {
         })
     }
 
-    /// Shares the batches among the first `clients` connections, each of which has a task of its own.
+    /// Shares the batches among the first `clients` connections, each with its own task.
     pub(crate) fn shared_batches(
         &self,
         watch: &mut Watch<'_>,
@@ -235,7 +235,7 @@ impl Asynchronous {
                 });
             }
             while let Some(done) = tasks.join_next().await {
-                // A task that panicked has said so, and what it did not draw is missed below.
+                // A task that panicked has printed the panic; the check below finds its pixels missing.
                 if let Ok(done) = done {
                     done?;
                 }

@@ -1,6 +1,7 @@
-//! File descriptors: both ends of many connections are in this process, and many systems allow 1,024 unless asked.
+//! Raises the limit of file descriptors: both ends of many connections are in this process, and many systems allow
+//! 1,024 by default.
 
-/// The descriptors of all connections of all placements, with the idle ones and a reserve.
+/// The number of descriptors for all connections of all placements, including the idle ones and a reserve.
 const NEEDED: u64 = 8_192;
 
 /// Raises the limit so that many connections can be open, or returns why it cannot.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A sentence about the failure.
+/// A sentence that describes the failure.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
@@ -20,7 +20,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says what was tried.
+/// Adds what was attempted to an error.
 pub(crate) trait Context<T> {
     fn context(self, what: impl fmt::Display) -> Result<T>;
 }

@@ -14,7 +14,7 @@ pub(crate) struct Verdict {
 }
 
 impl Target {
-    /// There is no result if one of the rows did not run.
+    /// Returns the result of a target. It is empty if one of the rows did not run.
     pub(crate) fn verdict(self, row: &Row, group: &Group) -> Verdict {
         let beside = self.beside().and_then(|name| group.row(name)).unwrap_or(row);
         let reached = match self {
@@ -58,12 +58,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The median of everything that a row measured, in its unit.
+/// Returns the median of all values that a row measured, in its unit.
 pub(crate) fn figure(row: &Row) -> Option<f64> {
     median(&all(row))
 }
 
-/// Everything that a row measured, in its unit.
+/// Returns all values that a row measured, in its unit.
 pub(crate) fn all(row: &Row) -> Vec<f64> {
     row.sections.iter().flat_map(|section| &section.values).map(|&value| row.unit.shown(value)).collect()
 }

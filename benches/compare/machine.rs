@@ -1,4 +1,4 @@
-//! The machine and its load, without which figures mean nothing.
+//! The machine and its load, which are needed to interpret the figures.
 
 use crate::clients::WORKERS;
 use crate::report;
@@ -37,7 +37,7 @@ pub(crate) fn describe(before: &str, stands: &[Stand], mut notes: Vec<String>) -
     lines.iter().map(|line| format!("- {line}\n")).collect()
 }
 
-/// The machine and its state, in as many lines as a picture has room for.
+/// Describes the machine and its state, in as many lines as a picture has room for.
 pub(crate) fn headline(before: &str, stands: &[Stand]) -> Vec<String> {
     vec![
         format!("machine: {}, {} cores; {} {}", processor(), cores(), std::env::consts::OS, kernel()),
@@ -70,7 +70,7 @@ fn kernel() -> String {
     text.trim().to_owned()
 }
 
-/// The compiler that cargo used, if the environment has not changed since.
+/// Returns the version of the compiler that cargo used, if the environment has not changed since.
 fn rustc() -> String {
     let name = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(name).arg("--version").output().ok();
@@ -87,13 +87,13 @@ fn today() -> String {
     u32::try_from(days).map_or_else(|_| "date unknown".into(), date::civil)
 }
 
-/// Returns the defaults of sockets.
+/// Returns the default congestion control of sockets.
 fn usual_congestion() -> String {
     let name = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
     if name.trim().is_empty() { "unknown".into() } else { name.trim().into() }
 }
 
-/// As the sockets themselves say.
+/// Returns the congestion control that the sockets themselves report.
 fn congestion(stands: &[Stand]) -> String {
     let mut names: Vec<_> = stands.iter().map(|stand| stand.congestion().unwrap_or("unknown")).collect();
     names.dedup();

@@ -1,7 +1,7 @@
-//! `cargo bench -p benches --bench compare`: what a call costs, beside what the same bytes cost on a bare socket.
+//! `cargo bench -p benches --bench compare`: the cost of calls, compared with that of the same bytes on a bare socket.
 //!
 //! Everything runs in one process: the far ends in threads of their own, pinned to the near end's core or to another.
-//! The rows take turns, a short section each, for many rounds, so that whatever else the machine does meets them all;
+//! The rows take turns, a short section each, for many rounds, so that other load on the machine affects all of them;
 //! ratios are taken within a round.
 
 mod clients;
@@ -62,7 +62,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    // `cargo test --all-targets` runs this too, with whatever arguments tests have.
+    // `cargo test --all-targets` also runs this, with arguments for tests.
     let is_wanted = |arg: String| matches!(&arg[..], "--bench" | "--help" | "-h");
     if !std::env::args().any(is_wanted) {
         println!("compare: measures nothing in a test; run `cargo bench -p benches --bench compare`");
@@ -103,7 +103,7 @@ fn run(args: &Args) -> Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("writing the table")
 }
 
-/// Everything that is measured, in every placement.
+/// Prepares all measurements, in every placement.
 fn stands(places: &[placement::Place], scale: &Scale, filter: Option<&str>) -> Result<Vec<Stand>> {
     let mut memory = Some(memory::Memory::measure(places[0]));
     let mut stands = Vec::new();

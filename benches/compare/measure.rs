@@ -9,11 +9,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The path that is far away: its round trip and what it carries in a second.
+/// The far path: its round trip and its bit rate per second.
 pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(50);
 pub(crate) const LINE_BITS: u64 = 100_000_000;
 
-/// How long the far end has to fall asleep after its last answer, which is when the system has counted its time.
+/// The time that the far end has to fall asleep after its last answer: the system updates its processor time then.
 const SETTLED: Duration = Duration::from_micros(200);
 
 /// The unit of a row's figures.
@@ -21,17 +21,17 @@ const SETTLED: Duration = Duration::from_micros(200);
 pub(crate) enum Unit {
     /// Microseconds of each call.
     Latency,
-    /// Millions of calls a second, one figure a section.
+    /// Millions of calls per second, one figure per section.
     Calls,
-    /// Millions of pixels a second, one figure a section.
+    /// Millions of pixels per second, one figure per section.
     Pixels,
-    /// Milliseconds of all calls together, one figure a section.
+    /// Milliseconds for all calls together, one figure per section.
     Total,
-    /// Megabits a second of the line that the records of pixels fill, 64 bits each.
+    /// Megabits per second of the line that the pixel records fill, 64 bits each.
     Line,
-    /// Round trips of the path that is far away, for all calls together.
+    /// Round trips of the far path, for all calls together.
     RoundTrips,
-    /// KiB for each connection.
+    /// KiB per connection.
     Memory,
 }
 
@@ -53,7 +53,7 @@ impl Unit {
         matches!(self, Unit::Calls | Unit::Pixels | Unit::Line)
     }
 
-    /// Formats the figure of a row, in this unit.
+    /// Converts a measured value to this unit.
     pub(crate) fn shown(self, value: f64) -> f64 {
         match self {
             Unit::Latency => value / 1e3,
@@ -74,7 +74,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Returns what a rate of this unit counts.
+    /// Returns the number of items that a rate of this unit counts.
     fn amount(self, unit: Unit) -> usize {
         match unit {
             Unit::Latency | Unit::Calls | Unit::RoundTrips => self.calls,
@@ -84,7 +84,7 @@ impl Load {
     }
 }
 
-/// Who takes part in a row.
+/// The two ends of a row.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ends {
     pub(crate) near: Side,
@@ -98,13 +98,13 @@ pub(crate) enum Wire {
     /// None, or unknown.
     #[default]
     Unknown,
-    /// As many for each pixel, by the format.
+    /// This many bytes for each pixel, computed from the format.
     Each(f64),
-    /// Those that the far end's sockets have read and written.
+    /// Counted by the far end's sockets.
     Counted(Arc<Traffic>),
 }
 
-/// Bytes that the far end has read and written so far.
+/// Bytes that the far end has read and written until now.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) read: AtomicU64,
@@ -112,7 +112,7 @@ pub(crate) struct Traffic {
 }
 
 impl Wire {
-    /// Both directions.
+    /// Returns the bytes of both directions.
     fn so_far(&self) -> [u64; 2] {
         match self {
             Wire::Counted(traffic) => [traffic.read.load(Relaxed), traffic.written.load(Relaxed)],
@@ -124,16 +124,17 @@ impl Wire {
 /// The result of one turn of a row.
 #[derive(Debug)]
 pub(crate) struct Section {
-    /// Nanoseconds of each call, of the mean call or pixel, or of everything, as the unit says; or bytes of memory.
+    /// Nanoseconds of each call, of the mean call or pixel, or of everything, depending on the unit; or bytes of
+    /// memory.
     pub(crate) values: Vec<f64>,
-    /// Nanoseconds of processor time of both ends, for each call or pixel.
+    /// Nanoseconds of processor time of both ends, per call or pixel.
     pub(crate) near: Option<f64>,
     pub(crate) far: Option<f64>,
-    /// Bytes for each pixel, of the direction that carries more.
+    /// Bytes per pixel, in the direction that carries more.
     pub(crate) bytes: Option<f64>,
 }
 
-/// System calls of both ends for a thousand calls.
+/// System calls of both ends per thousand calls.
 pub(crate) type Counted = [Option<f64>; 2];
 
 /// The quantity to measure: the time, or the system calls, whose counting takes time.
@@ -142,7 +143,7 @@ pub(crate) enum Mode {
     SystemCalls,
 }
 
-/// Looks on while a row works: each row starts it when both ends are warm, and stops it when the far end has
+/// Measures a row while it works: each row starts it when both ends are warm, and stops it when the far end has
 /// acknowledged everything.
 pub(crate) struct Watch<'a> {
     ends: &'a Ends,
@@ -161,7 +162,7 @@ struct Usage {
 }
 
 impl<'a> Watch<'a> {
-    /// Fails if the system does not count what is wanted.
+    /// Creates a watch for these ends. Fails if the system cannot count system calls.
     pub(crate) fn new(ends: &'a Ends, mode: &Mode) -> Result<Watch<'a>, String> {
         let open = |side: &Side| Counters::open(&side.ids());
         let counters = match mode {
@@ -184,7 +185,7 @@ impl<'a> Watch<'a> {
         self.last = Instant::now();
     }
 
-    /// From the end of one lap to the end of the next, so that the sum is the time of all.
+    /// Ends a lap. A lap lasts from the end of the one before, so that the sum is the time of all.
     pub(crate) fn lap(&mut self) {
         let now = Instant::now();
         self.laps.push((now - self.last).as_nanos() as f64);
@@ -207,7 +208,7 @@ impl<'a> Watch<'a> {
         self.used = Usage { near, far: self.ends.far.processor_time(), bytes: self.ends.wire.so_far() };
     }
 
-    /// Takes the time of each of `items`, one after the other.
+    /// Measures the time of each of `items`, one after the other.
     pub(crate) fn each<T>(
         &mut self,
         items: impl ExactSizeIterator<Item = T>,
@@ -222,13 +223,13 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// Takes the time of everything together.
+    /// Measures the time of all the work together.
     pub(crate) fn whole(&mut self, work: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut work = Some(work);
         self.each([()].into_iter(), |()| work.take().map_or(Ok(()), |work| work()))
     }
 
-    /// Takes a figure that was found elsewhere.
+    /// Records a figure that was measured elsewhere.
     pub(crate) fn record(&mut self, value: f64) {
         self.laps.push(value);
     }
@@ -258,7 +259,7 @@ impl<'a> Watch<'a> {
 
     pub(crate) fn counted(self, load: Load) -> Counted {
         let Some([mut near, mut far]) = self.counters else { return [None; 2] };
-        // The near end's call that stops its own counter is the last that is counted.
+        // The last call counted is the near end's own, which stops its counter.
         let counts = [near.count().map(|count| count.saturating_sub(1)), far.count()];
         counts.map(|count| Some(count? as f64 * 1e3 / load.calls as f64))
     }

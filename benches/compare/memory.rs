@@ -1,5 +1,5 @@
-//! The memory of a connection of a server that has drawn and is idle now: measured before anything else, since a
-//! process gives back little of its memory.
+//! The memory of a server's connection that has drawn and is now idle. It is measured before anything else, since a
+//! process returns little of its memory to the system.
 
 use crate::descriptors;
 use crate::failure::{Context, Failure, Result};
@@ -18,22 +18,22 @@ use std::time::{Duration, Instant};
 /// Connections that are idle at the same time.
 pub(crate) const CONNECTIONS: usize = 512;
 
-/// Connections before the memory is looked at, so that what is needed once is there.
+/// Number of connections opened before the first measurement, so that one-time allocations are already made.
 const FIRST: usize = 32;
 
-/// Pixels that each draws, so that its buffers have been in use.
+/// Number of pixels that each connection draws, so that its buffers have been used.
 const PIXELS: usize = 1_000;
 
-/// How long the server has to become idle, and how long nothing may change.
+/// The time that the server has to become idle, and the time during which nothing may change.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(50);
 
-/// Bytes of one connection, or why that is not known.
+/// Bytes of one connection, or the reason why they are unknown.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
-    /// By what the process has in memory. The client's end of a connection is a bare socket, which has nothing there.
+    /// Resident memory of the process. The client's end of a connection is a bare socket, which takes none.
     pub(crate) resident: Result<f64, String>,
-    /// The bytes of its buffers, by the server's own count.
+    /// Bytes of the connection's buffers, as the server counts them.
     pub(crate) accounted: Result<f64, String>,
 }
 
@@ -70,7 +70,7 @@ fn measure(place: Place) -> Result<Memory> {
     })
 }
 
-/// A connection that has greeted, drawn and been answered.
+/// Returns a connection that has exchanged greetings, drawn and been answered.
 fn used(ours: &Ours) -> Result<TcpStream> {
     let mut stream = prepared(TcpStream::connect(ours.address))?;
     let mut machine = Connection::new(&Hello::new("idle"));
@@ -106,7 +106,7 @@ fn exchange(
     Ok(())
 }
 
-/// Until the server's buffers stay as they are.
+/// Waits until the server's buffers no longer change.
 fn settle(ours: &Ours) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     let mut last = None;
@@ -120,7 +120,7 @@ fn settle(ours: &Ours) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of this process that are in memory.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

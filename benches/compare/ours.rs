@@ -1,4 +1,4 @@
-//! Our server, in a thread of its own, which is a current-thread runtime.
+//! The project's server, in its own thread with a current-thread runtime.
 
 use crate::failure::{Context, Failure, Result};
 use crate::measure::{Ends, Traffic, Wire};
@@ -46,18 +46,18 @@ impl Ours {
         Ok(Ours { display, address, thread: Side::of_threads(thread), traffic })
     }
 
-    /// It and these clients.
+    /// Returns the server and these clients as the ends of a row.
     pub(crate) fn ends(&self, near: Side) -> Ends {
         Ends { near, far: self.thread.clone(), wire: Wire::Counted(Arc::clone(&self.traffic)) }
     }
 
-    /// That the display shows `pixels`, drawn in this order.
+    /// Checks that the display shows `pixels`, drawn in this order.
     pub(crate) fn check(&self, pixels: &[Pixel]) -> Result<()> {
         let framebuffer = self.display.framebuffer();
         check(self.display.size(), pixels, |x, y| framebuffer.get_pixel(x.into(), y.into()))
     }
 
-    /// That the display shows `pixels`, drawn in any order.
+    /// Checks that the display shows `pixels`, drawn in any order.
     pub(crate) fn check_any_order(&self, pixels: &[Pixel]) -> Result<()> {
         let (framebuffer, drawn) = (self.display.framebuffer(), Drawn::new(pixels));
         let is_there = |pixel: &&Pixel| {
@@ -69,7 +69,7 @@ impl Ours {
         })
     }
 
-    /// All that the display shows.
+    /// Returns the whole image that the display shows.
     pub(crate) fn image(&self) -> Vec<u8> {
         let framebuffer = self.display.framebuffer();
         let Size { width, height } = self.display.size();
@@ -78,7 +78,7 @@ impl Ours {
         bytes
     }
 
-    /// That nothing it was asked for failed.
+    /// Checks that no request failed.
     pub(crate) fn check_faults(&self) -> Result<()> {
         let stats = self.display.stats();
         match stats.faults + stats.unheard_faults + stats.closed_for_fault {
@@ -90,7 +90,7 @@ impl Ours {
     }
 }
 
-/// That `shown` is what `pixels` leave when they are drawn in this order.
+/// Checks that `shown` is the result of drawing `pixels` in this order.
 pub(crate) fn check(size: Size, pixels: &[Pixel], shown: impl Fn(u16, u16) -> Option<Color>) -> Result<()> {
     let place = |pixel: &Pixel| usize::from(pixel.y) * size.width as usize + usize::from(pixel.x);
     let mut expected = vec![None; size.width as usize * size.height as usize];
@@ -107,7 +107,7 @@ pub(crate) fn check(size: Size, pixels: &[Pixel], shown: impl Fn(u16, u16) -> Op
     })
 }
 
-/// Pixels that were drawn, to be looked up: where several clients draw the same place, any of its colours may be last.
+/// Drawn pixels for lookup: where several clients draw the same place, any of its colours may be last.
 pub(crate) struct Drawn(Vec<(u16, u16, u32)>);
 
 impl Drawn {
@@ -122,7 +122,7 @@ impl Drawn {
     }
 }
 
-/// As [`Server::run`] does, except that bytes are counted.
+/// Serves as [`Server::run`] does, and counts the bytes.
 fn serve(server: &Server, listener: TcpListener, traffic: &Arc<Traffic>) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

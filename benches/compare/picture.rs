@@ -1,13 +1,13 @@
-//! The table as a picture: each group once, with the bars of all placements beside each other.
+//! The table as a picture: each group once, with the bars of all placements side by side.
 
 use crate::figures::figure;
 use crate::row::{Group, Row};
 use crate::stand::Stand;
 use benches::chart::{Bars, Chart, Panel};
 
-/// `circumstances` stand below the title.
+/// Draws the chart, with `circumstances` below the title.
 pub(crate) fn chart(stands: &[Stand], circumstances: Vec<String>) -> Chart {
-    // Some groups are not in every placement; they keep their order.
+    // Some groups are missing in some placements; the order is kept.
     let mut titles: Vec<&str> = Vec::new();
     for group in stands.iter().flat_map(|stand| &stand.groups) {
         if !titles.contains(&&*group.title) {
@@ -42,7 +42,7 @@ fn panel(stands: &[Stand], title: &str) -> Option<Panel> {
     })
 }
 
-/// The hardest of a row's targets.
+/// Returns the strictest of a row's targets.
 fn bound(group: &Group, name: &str) -> Option<f64> {
     let row = group.row(name)?;
     let bounds = row.targets.iter().filter_map(|target| target.bound(group));

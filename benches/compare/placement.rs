@@ -1,16 +1,16 @@
-//! The core of each end, which decides a round trip more than anything else.
+//! The core of each end, which affects a round trip more than anything else.
 
 use crate::failure::{Context, Failure, Result};
 use std::fmt;
 
-/// Where the two ends are.
+/// The placement of the two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Both pinned to this core.
     OneCore(usize),
-    /// Pinned to one core each: the near end's, the far end's.
+    /// Each pinned to its own core: the near end's, the far end's.
     TwoCores(usize, usize),
-    /// Wherever the system puts them from moment to moment.
+    /// Not pinned: the system moves them freely.
     Unpinned,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// Pins the calling thread where the near end belongs.
+    /// Pins the calling thread to the core of the near end.
     pub(crate) fn enter_near(self) -> Result<()> {
         match self {
             Place::OneCore(core) | Place::TwoCores(core, _) => pin(core),
@@ -33,7 +33,7 @@ impl Place {
         }
     }
 
-    /// Pins the calling thread where the far end belongs.
+    /// Pins the calling thread to the core of the far end.
     pub(crate) fn enter_far(self) -> Result<()> {
         match self {
             Place::OneCore(core) | Place::TwoCores(_, core) => pin(core),
@@ -56,7 +56,7 @@ impl Place {
 /// Returns the placements that this machine allows, and a note about the others.
 pub(crate) fn places() -> Result<(Vec<Place>, Vec<String>)> {
     let cores = match allowed().and_then(|cores| {
-        // Tried here and now, since a sandbox may show its cores and refuse the choice.
+        // Pinning is tried here, since a sandbox may list its cores but refuse to pin to one.
         let first = *cores.first().ok_or_else(|| Failure::new("the system names no core"))?;
         pin(first)?;
         Ok(cores)
@@ -106,11 +106,12 @@ fn pin(core: usize) -> Result<()> {
     }
 }
 
-/// The threads of the physical core that `core` belongs to, itself included; none if the system does not say.
+/// Returns the hardware threads of the physical core of `core`, including itself, or none if the system does not report
+/// them.
 fn siblings_of(core: usize) -> Vec<usize> {
     let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
     let list = std::fs::read_to_string(path).unwrap_or_default();
-    // As in "0,4" or "0-1".
+    // For example "0,4" or "0-1".
     let ranges = list.trim().split(',').filter_map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.parse::<usize>().ok()?..=last.parse().ok()?)

@@ -38,7 +38,7 @@ pub(crate) const LEGEND: [&str; 5] = [
     "CPU client, server: nanoseconds of processor time of each end for each call or pixel, as the unit says",
 ];
 
-/// Every row of every placement.
+/// Returns the table with every row of every placement.
 pub(crate) fn table(stands: &[Stand]) -> String {
     let lines = |stand: &Stand| -> Vec<_> {
         let place = stand.place.to_string();
@@ -68,7 +68,7 @@ fn line(place: &str, row: &Row, group: &Group) -> Vec<String> {
     };
     let middle =
         |of: fn(&Section) -> Option<f64>| median(&row.sections.iter().filter_map(of).collect::<Vec<_>>());
-    // A circle takes too short a time for the clock of the processor time, and disturbs itself by reading it.
+    // A circle takes less time than the resolution of the processor-time clock, and reading that clock disturbs it.
     let cpu = |of| if row.unit == Unit::Total { NOTHING.to_owned() } else { number(middle(of)) };
     let [near, far] = row.counted.as_ref().copied().unwrap_or_default();
     let targets: Vec<_> =

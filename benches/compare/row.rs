@@ -5,7 +5,7 @@ use crate::measure::{Counted, Ends, Load, Mode, Section, Unit, Watch};
 use crate::target::Target;
 use benches::chart::Kind;
 
-/// One thing that is measured.
+/// One measurement.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -13,14 +13,14 @@ pub(crate) struct Row {
     pub(crate) load: Load,
     pub(crate) targets: Vec<Target>,
     pub(crate) sections: Vec<Section>,
-    /// System calls, or why they were not counted.
+    /// System calls, or the reason why they were not counted.
     pub(crate) counted: Result<Counted, String>,
     ends: Ends,
     run: Result<Run, String>,
 }
 
-/// Does the work of a section, and sees to it that the work was really done. The number is another one each time: what
-/// is drawn depends on it, so that no result relies on what was drawn before.
+/// Does the work of a section, and checks that it was done. The number differs each time and determines what is drawn,
+/// so that no result relies on earlier drawing.
 pub(crate) type Run = Box<dyn FnMut(&mut Watch<'_>, u32) -> Result<()>>;
 
 impl Row {
@@ -37,14 +37,14 @@ impl Row {
         Row { name, kind, unit, load, targets, sections, counted, ends, run: Ok(run) }
     }
 
-    /// One that cannot run here.
+    /// Returns a row that cannot run here.
     pub(crate) fn missing(name: impl Into<String>, unit: Unit, reason: &str) -> Row {
         let mut row = Row::new(name, unit, Load { calls: 1, pixels: 1 }, Ends::default(), |_, _| Ok(()));
         row.run = Err(reason.into());
         row
     }
 
-    /// Its kind is [`Kind::Ours`] unless it is said to be another.
+    /// Sets the kind, which is [`Kind::Ours`] by default.
     pub(crate) fn kind(self, kind: Kind) -> Row {
         Row { kind, ..self }
     }
@@ -78,11 +78,11 @@ impl Row {
     }
 }
 
-/// Rows that are compared with each other. The first is what the others' ratios refer to.
+/// Rows that are compared with each other. The ratios of the others refer to the first.
 pub(crate) struct Group {
     pub(crate) title: String,
     pub(crate) rows: Vec<Row>,
-    /// It takes part in every so many rounds.
+    /// The group runs in every round that is a multiple of this.
     pub(crate) every: u32,
 }
 

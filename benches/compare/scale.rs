@@ -1,26 +1,26 @@
-//! The amount of work: in full, or quick.
+//! The amount of work: full or quick.
 
 /// The work of each row in a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scale {
     pub(crate) rounds: u32,
-    /// Calls that are waited for one by one.
+    /// Calls made one by one.
     pub(crate) calls: usize,
-    /// Calls of the loop that does not wait, and of a peer that is a hundred times slower.
+    /// Calls of the loop that does not wait, and of the same loop for a peer that is a hundred times slower.
     pub(crate) singles: usize,
     pub(crate) slow_singles: usize,
-    /// How often the whole display is drawn in batches.
+    /// Number of times that the whole display is drawn in batches.
     pub(crate) passes: usize,
-    /// The same by clients that share the work: of 512 each sends twice what it may have under way at first, since a short burst
-    /// measures how it begins.
+    /// The same for clients that share the work. Each of 512 sends twice what it may have in flight at first, since a
+    /// short burst would only measure the start.
     pub(crate) crowd_passes: usize,
-    /// Whole frames put or got.
+    /// Number of whole frames put or got.
     pub(crate) frames: usize,
-    /// Questions of the client that wants its turn beside another.
+    /// Number of questions of the client that is measured beside a streaming one.
     pub(crate) questions: usize,
-    /// How often the whole display is drawn on the far side of the slow path.
+    /// Number of times that the whole display is drawn over the slow path.
     pub(crate) far_passes: usize,
-    /// Rounds between two turns of what takes long.
+    /// Rounds between two turns of the slow groups.
     pub(crate) pause: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Shared by all rows of one placement.
+//! The state shared by all rows of one placement.
 
 use crate::clients::Client;
 use crate::failure::Result;
@@ -16,7 +16,7 @@ pub(crate) struct Scene {
     pub(crate) place: Place,
     pub(crate) scale: Scale,
     pub(crate) ours: Rc<Ours>,
-    /// A display of the size of a whole frame.
+    /// A display as large as a whole frame.
     pub(crate) frame: Rc<Ours>,
     /// A display with many clients.
     pub(crate) crowd: Rc<Ours>,
@@ -26,7 +26,7 @@ pub(crate) struct Scene {
     pub(crate) congestion: Option<String>,
     /// The cost of idle connections: measured once, and shown with the first placement.
     pub(crate) memory: Option<Memory>,
-    /// Whether what does not depend on the placement is to be measured here: the far path.
+    /// Whether the rows that do not depend on the placement are measured here: those of the far path.
     pub(crate) is_last: bool,
 }
 
@@ -49,7 +49,7 @@ impl Scene {
         })
     }
 
-    /// That no display found fault with anything.
+    /// Checks that no request failed on any display.
     pub(crate) fn check(&self) -> Result<()> {
         [&self.ours, &self.frame, &self.crowd].into_iter().try_for_each(|ours| ours.check_faults())
     }

@@ -32,8 +32,8 @@ impl Stand {
         Ok(Stand { place: scene.place, groups, scene, turns: 0 })
     }
 
-    /// One section of each row, in turn; every other round the other way round, so that none always comes after the
-    /// same one.
+    /// Runs one section of each row. Every other round runs in reverse order, so that no row always follows the same
+    /// one.
     pub(crate) fn turn(&mut self, round: u32) -> Result<()> {
         self.place.enter_near()?;
         let groups = self.groups.iter_mut().filter(|group| round.is_multiple_of(group.every));
@@ -44,7 +44,7 @@ impl Stand {
         take_turns(rows, &mut self.turns, &Mode::Time)
     }
 
-    /// One more section of each row, in which system calls are counted and times are not taken.
+    /// Runs one more section of each row, in which system calls are counted and times are not measured.
     pub(crate) fn count_system_calls(&mut self) -> Result<()> {
         self.place.enter_near()?;
         take_turns(
@@ -54,7 +54,7 @@ impl Stand {
         )
     }
 
-    /// That nothing failed.
+    /// Checks that no request failed.
     pub(crate) fn check(&self) -> Result<()> {
         self.scene.check()
     }

@@ -1,4 +1,4 @@
-//! Counts the system calls of threads by the kernel's tracepoint, so that no thread has to be stopped or attached to.
+//! Counts the system calls of threads with the kernel's tracepoint, so that no thread has to be stopped or attached to.
 
 use crate::threads::Id;
 
@@ -6,7 +6,7 @@ use crate::threads::Id;
 pub(crate) struct Counters(Vec<imp::Counter>);
 
 impl Counters {
-    /// Counters that stand still.
+    /// Opens counters that do not count yet.
     pub(crate) fn open(threads: &[Id]) -> Result<Counters, String> {
         threads.iter().map(|&id| imp::open(id)).collect::<Result<_, _>>().map(Counters)
     }
@@ -19,7 +19,7 @@ impl Counters {
         self.0.iter_mut().for_each(imp::stop);
     }
 
-    /// The system calls between start and stop; `None` if they were not counted.
+    /// Returns the system calls between start and stop; `None` if they were not counted.
     pub(crate) fn count(&mut self) -> Option<u64> {
         if self.0.is_empty() {
             return None;
@@ -37,7 +37,7 @@ mod imp {
 
     pub(super) type Counter = perf_event::Counter;
 
-    /// Where a system has its tracepoints: the first since Linux 4.1, if it is mounted.
+    /// The directories of tracepoints. The first exists since Linux 4.1, if it is mounted.
     const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
     pub(super) fn open(thread: Id) -> Result<Counter, String> {
@@ -52,7 +52,7 @@ mod imp {
         counter.map_err(|error| format!("the system does not let this process count: {error}"))
     }
 
-    // A counter that cannot be moved or read has counted nothing, and what it answers shows it.
+    // A counter that cannot be started or read has counted nothing, which its result shows.
     pub(super) fn start(counter: &mut Counter) {
         _ = counter.enable();
     }

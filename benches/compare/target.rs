@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A bound on what a row measures, alone or beside another row of its group.
+/// A bound on a row's figure, absolute or relative to another row of its group.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
     /// In the row's unit.
@@ -10,16 +10,16 @@ pub(crate) enum Target {
     AtLeast(f64),
     /// This many times the other row's time.
     TimesTheTime(f64, &'static str),
-    /// The same of the 99th percentiles.
+    /// The same for the 99th percentiles.
     TimesTheP99(f64, &'static str),
     /// This many times the other row's rate.
     TimesTheRate(f64, &'static str),
-    /// So much, in the row's unit, above the other row.
+    /// This much, in the row's unit, above the other row.
     Above(f64, &'static str),
 }
 
 impl Target {
-    /// The row that it refers to.
+    /// Returns the row that the target refers to.
     pub(crate) fn beside(self) -> Option<&'static str> {
         match self {
             Target::AtMost(_) | Target::AtLeast(_) => None,

@@ -1,11 +1,11 @@
-//! The threads whose work is measured: starting them where they belong, and the processor time that they take.
+//! The measured threads: starts them at their place, and reads the processor time that they use.
 
 use crate::failure::{Context, Result};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// The system's number of a thread, or of a process.
+/// The system's id of a thread or a process.
 pub(crate) type Id = i32;
 
 /// All threads of one end.
@@ -20,12 +20,12 @@ impl Side {
         Side { threads: threads.into_iter().collect(), process: None }
     }
 
-    /// All threads of another process, those that it is still to start included.
+    /// Returns all threads of another process, including those that it starts later.
     pub(crate) fn of_process(process: Id) -> Side {
         Side { threads: Vec::new(), process: Some(process) }
     }
 
-    /// The threads that there are now.
+    /// Returns the current threads.
     pub(crate) fn ids(&self) -> Vec<Id> {
         let listed = self.process.and_then(|process| std::fs::read_dir(format!("/proc/{process}/task")).ok());
         let names =
@@ -33,7 +33,7 @@ impl Side {
         names.filter_map(|name| name.parse().ok()).chain(self.threads.iter().copied()).collect()
     }
 
-    /// Processor time of all of them together, if there are any and the system counts it.
+    /// Returns the processor time of all threads together, if there are any and the system counts it.
     pub(crate) fn processor_time(&self) -> Option<Duration> {
         let ids = self.ids();
         if ids.is_empty() {
@@ -43,7 +43,7 @@ impl Side {
     }
 }
 
-/// Starts a thread that first moves to its core. Returns its number if the system has one.
+/// Starts a thread that first moves to its core. Returns its id if the system has one.
 pub(crate) fn start(
     name: &str,
     enter: impl FnOnce() -> Result<()> + Send + 'static,
@@ -74,7 +74,7 @@ pub(crate) fn started_by<T>(work: impl FnOnce() -> T) -> (T, Vec<Id>) {
     (answer, started)
 }
 
-/// The number of the calling thread.
+/// Returns the id of the calling thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn current() -> Option<Id> {
     Some(rustix::thread::gettid().as_raw_nonzero().get())
@@ -86,7 +86,7 @@ fn processor_time(id: Id) -> Option<Duration> {
     if current() == Some(id) {
         return Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).ok();
     }
-    // Exact for a thread that waits, which all others do when they are asked about; the first of three numbers.
+    // Exact for a sleeping thread, as all others are when this is read; the first of three numbers.
     let text = std::fs::read_to_string(format!("/proc/{id}/schedstat")).ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }

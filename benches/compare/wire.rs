@@ -1,4 +1,4 @@
-//! The bytes of a call and of its acknowledgement: counted in a conversation of the two state machines, which write
+//! The bytes of a call and of its acknowledgement, counted in a conversation of the two state machines, which write
 //! what the clients and the server send.
 
 use crate::failure::{Failure, Result};
@@ -9,26 +9,26 @@ use draw_protocol::{Pixel, Request, Size};
 /// The display for whole frames.
 pub(crate) const FRAME: Size = Size { width: 1280, height: 720 };
 
-/// The calls of a row, as our client would send them.
+/// The calls of a row, as our client sends them.
 #[derive(Debug, Clone)]
 pub(crate) struct Messages {
     /// Messages that draw, one after the other, each of `size` bytes.
     pub(crate) bytes: Vec<u8>,
     pub(crate) size: usize,
-    /// Bytes of each before its pixels, if it has many.
+    /// Bytes of each message before its pixels, if it has many.
     pub(crate) head: Option<usize>,
-    /// Bytes of the acknowledgement of one alone.
+    /// Bytes of the acknowledgement of a single message.
     pub(crate) acknowledgement: usize,
 }
 
 impl Messages {
-    /// Returns where the pixels of each message begin.
+    /// Returns the offset of the pixels in each message.
     pub(crate) fn head(&self) -> Result<usize> {
         self.head.ok_or_else(|| Failure::new("a message for many pixels has none"))
     }
 }
 
-/// A conversation in which `calls` calls were made before.
+/// Returns a conversation in which `calls` calls have been made.
 fn after(calls: u32, request: &Request<'_>) -> Conversation {
     let mut conversation = Conversation::new();
     for _ in 0..calls {
@@ -46,14 +46,14 @@ fn call(conversation: &mut Conversation, request: &Request<'_>) -> (Vec<u8>, usi
     (sent, acknowledgement)
 }
 
-/// One `draw_pixel`, when `before` calls were made on its connection: numbers grow wider.
+/// Returns one `draw_pixel` after `before` calls on its connection: numbers grow wider.
 pub(crate) fn draw_pixel(pixel: Pixel, before: u32) -> Messages {
     let request = Request::DrawPixel { x: pixel.x.into(), y: pixel.y.into(), color: pixel.color };
     let (bytes, acknowledgement) = call(&mut after(before, &request), &request);
     Messages { size: bytes.len(), bytes, head: None, acknowledgement }
 }
 
-/// The `draw_pixels` of all `pixels`, as many to each as `batch` says.
+/// Returns the `draw_pixels` messages of all `pixels`, `batch` in each.
 pub(crate) fn draw_pixels(pixels: &[Pixel], batch: usize) -> Result<Messages> {
     // The numbers from 256 to 65,535 have the same width.
     let mut conversation = after(256, &Request::Sync {});
@@ -74,7 +74,7 @@ pub(crate) fn draw_pixels(pixels: &[Pixel], batch: usize) -> Result<Messages> {
     Ok(all)
 }
 
-/// The `put_image` of a whole frame: as many bytes as its bands have, those around the pixels in front.
+/// Returns the `put_image` of a whole frame: as many bytes as its bands have, with those other than pixels in front.
 pub(crate) fn put_image(rgba: &[u8]) -> Messages {
     let request = Request::PutImage { x: 0, y: 0, width: FRAME.width, height: FRAME.height, rgba };
     let (sent, acknowledgement) = call(&mut after(256, &Request::Sync {}), &request);

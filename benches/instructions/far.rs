@@ -1,4 +1,4 @@
-//! The other end of a client's connection: a server in the same thread, which has answered a write before the write
+//! The far end of a client's connection: a server in the same thread, which has answered a write before the write
 //! returns.
 
 use benches::conversation::{Server, draw_nothing};
@@ -11,19 +11,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream whose other end draws nothing and acknowledges everything. It takes all that is written, never blocks, and
-/// makes no system call.
+/// A stream whose far end draws nothing and acknowledges everything. It accepts all writes, never blocks, and makes no
+/// system call.
 pub(crate) struct Far {
     server: Server,
     answers: Vec<u8>,
-    /// How many bytes of `answers` have been read.
+    /// Number of bytes of `answers` that have been read.
     read: usize,
     reader: Option<Waker>,
     drawn: Arc<AtomicU64>,
 }
 
 impl Far {
-    /// The counter of the pixels to draw.
+    /// Creates a far end, and returns with it the counter of requested pixels.
     pub(crate) fn new() -> (Far, Arc<AtomicU64>) {
         let drawn = Arc::new(AtomicU64::new(0));
         let (server, counted) = (Server::new(), Arc::clone(&drawn));
@@ -31,8 +31,8 @@ impl Far {
     }
 }
 
-/// All that the server does. The client's instructions are those outside of this function, the server's those inside:
-/// the script knows its name.
+/// Does all the work of the server. The client's instructions are those outside this function, the server's those
+/// inside: the script refers to it by name.
 #[inline(never)]
 fn far_end(far: &mut Far, bytes: &[u8]) {
     let Far { server, answers, drawn, .. } = far;
@@ -43,7 +43,7 @@ fn far_end(far: &mut Far, bytes: &[u8]) {
     server.send(|bytes| answers.extend_from_slice(bytes));
 }
 
-/// Returns how many pixels a request draws, as far as works here draw any.
+/// Returns the number of pixels that a request draws, for the requests used here.
 fn pixels_of(request: &Request<'_>) -> u64 {
     match request {
         Request::DrawPixel { .. } => 1,

@@ -1,11 +1,11 @@
-//! Work whose instructions are counted: `python3 .ci/instructions.py` runs it under callgrind and compares the counts
-//! with those in `benches/instructions.toml`.
+//! Works whose instructions are counted: `python3 .ci/instructions.py` runs them under callgrind and compares the
+//! counts with those in `benches/instructions.toml`.
 //!
-//! Each name of the table is run for a few rounds and for more, and the difference is divided by the units that were
-//! done more, so that starting up cancels out: whatever a work prepares must not depend on its rounds.
+//! Each name of the table runs for a few rounds and for more, and the difference is divided by the number of additional
+//! units. Startup cancels out, so the preparation of a work must not depend on its rounds.
 //!
-//! To see where the instructions go, run the program that `cargo bench -p benches --bench instructions --no-run` names
-//! as `valgrind --tool=callgrind PROGRAM NAME ROUNDS`, and then `callgrind_annotate`.
+//! To see where the instructions are spent, run the program that `cargo bench -p benches --bench instructions --no-run`
+//! prints as `valgrind --tool=callgrind PROGRAM NAME ROUNDS`, and then `callgrind_annotate`.
 
 mod far;
 mod works;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match args[..] {
-        // As `cargo test` and `cargo bench` run it.
+        // Run by `cargo test` or `cargo bench`.
         [] | ["--bench"] => {
             println!("instructions: counts nothing by itself; run `python3 .ci/instructions.py`");
             ExitCode::SUCCESS

@@ -11,30 +11,30 @@ use std::hint::black_box;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::runtime::Builder;
 
-/// The most rounds that a work is prepared for, whatever it is asked for.
+/// The number of rounds that a work prepares for, regardless of the number requested.
 pub(crate) const MOST_ROUNDS: u64 = 10;
 
-/// Calls of a round, where the unit is a call.
+/// Calls per round, where the unit is a call.
 const CALLS: usize = 80 * AT_ONCE;
 
-/// Calls between two writes: what tokio lets a loop make before other tasks run, so about what the asynchronous client
-/// writes at once.
+/// Calls between two writes: the number that tokio lets a loop make before other tasks run, so about what the
+/// asynchronous client writes at once.
 const AT_ONCE: usize = 128;
 
-/// Batches of a round, each of [`BATCH`] pixels.
+/// Batches per round, each of [`BATCH`] pixels.
 const BATCHES: usize = 20;
 
-/// The rectangle of a round, within a larger display.
+/// The rectangle of a round, inside a larger display.
 const AREA: Size = Size { width: 320, height: 240 };
 
 /// The part of a work that is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
-    /// Everything.
+    /// All instructions.
     All,
-    /// The part outside of [`far`](crate::far)'s `far_end`: the client.
+    /// The part outside [`far`](crate::far)'s `far_end`: the client.
     Near,
-    /// The part inside of it: the server.
+    /// The part inside it: the server.
     Far,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Work {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) part: Part,
-    /// Does this many rounds. Returns how many units they were.
+    /// Does this many rounds. Returns the number of units done.
     pub(crate) run: fn(u64) -> u64,
 }
 
@@ -62,15 +62,15 @@ const fn work(name: &'static str, unit: &'static str, part: Part, run: fn(u64) -
 }
 
 pub(crate) const WORKS: &[Work] = &[
-    // The codec, within the machines that use it.
+    // The codec, inside the machines that use it.
     work("encode_draw_pixels", "pixel", Part::All, encode_draw_pixels),
     work("decode_draw_pixels", "pixel", Part::All, decode_draw_pixels),
-    // What a request does when it is executed.
+    // The execution of a request.
     work("draw_run", "pixel", Part::All, draw_run),
     work("put_image", "pixel", Part::All, put_image),
     work("fill_rect", "pixel", Part::All, fill_rect),
     work("read", "pixel", Part::All, read),
-    // One machine alone, and the server's with what it executes.
+    // One machine alone, and the server's machine including the execution.
     work("client_machine_draw_pixel", "call", Part::All, client_machine),
     work("server_machine_draw_pixel", "call", Part::All, server_machine),
     work("server_machine_draw_pixels", "call", Part::All, server_machine_batches),
@@ -84,11 +84,11 @@ pub(crate) const WORKS: &[Work] = &[
     work("client_machine_draw_pixel_checked", "call", Part::All, client_machine_checked),
     work("server_machine_draw_pixel_checked", "call", Part::All, server_machine_checked),
     work("server_machine_draw_pixels_checked", "call", Part::All, server_machine_batches_checked),
-    // The asynchronous client, as a program uses it, and what its calls cost the server's machine.
+    // The asynchronous client as a program uses it, and the cost of its calls in the server's machine.
     work("client_loop", "call", Part::Near, client_loop),
     work("client_batches", "pixel", Part::Near, client_batches),
     work("client_one_by_one", "call", Part::Near, client_one_by_one),
-    // (Not of the loop: how many of its calls travel together depends on the time.)
+    // (Not of the loop: the number of its calls that are sent together depends on timing.)
     work("client_one_by_one_server", "call", Part::Far, client_one_by_one),
 ];
 
@@ -100,13 +100,13 @@ fn draw_pixels(pixels: &[Pixel]) -> Request<'_> {
     Request::DrawPixels { pixels: pixels.into() }
 }
 
-/// Returns how often something is done in `rounds` rounds of `each`.
+/// Returns the number of repetitions in `rounds` rounds of `each`.
 fn times(rounds: u64, each: usize) -> usize {
     rounds as usize * each
 }
 
-/// Returns what a client sends in each round if it makes these calls again and again, `each` of them in a round, and
-/// each in a message of its own.
+/// Returns the bytes that a client sends in each round if it repeats these calls, `each` of them per round, each in its
+/// own message.
 fn sent<'r>(each: usize, requests: &[Request<'r>]) -> Vec<Vec<u8>> {
     sent_by(Conversation::new().client, each, requests)
 }
@@ -116,7 +116,7 @@ fn sent_by<'r>(mut client: Client, each: usize, requests: &[Request<'r>]) -> Vec
     let round = |_| {
         for request in requests.by_ref().take(each) {
             client.call(request);
-            // What has been handed over once is joined by no other.
+            // Messages that have been handed over are not merged with later ones.
             client.unsent();
         }
         let mut bytes = Vec::new();
@@ -126,7 +126,7 @@ fn sent_by<'r>(mut client: Client, each: usize, requests: &[Request<'r>]) -> Vec
     (0..MOST_ROUNDS).map(round).collect()
 }
 
-/// Has a server take what was sent, as much at a time as it reads, and answer.
+/// Passes the sent bytes to a server, in pieces of the size of its reads, and answers them.
 fn served(sent: &[Vec<u8>], execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) -> u64 {
     served_by(Conversation::new().server, sent, execute)
 }
@@ -190,7 +190,7 @@ fn draw_run(rounds: u64) -> u64 {
     (batches * BATCH) as u64
 }
 
-/// Does something to a rectangle once a round. Returns how many pixels that was.
+/// Processes a rectangle once a round. Returns the number of pixels.
 fn areas(rounds: u64, mut once: impl FnMut(&mut Screen, Area)) -> u64 {
     let mut screen = Screen::new();
     let Size { width, height } = AREA;
@@ -236,7 +236,7 @@ fn client_machine_checked(rounds: u64) -> u64 {
 
 fn client_machine_of(begin: fn() -> Conversation, rounds: u64) -> u64 {
     let requests: Vec<_> = pictures::square(CALLS).iter().map(draw_pixel).collect();
-    // What a server answers, recorded beforehand, so that only the client is counted.
+    // The answers of a server, recorded beforehand so that only the client is counted.
     let mut recording = begin();
     let mut answers = Vec::new();
     for _ in 0..MOST_ROUNDS {
@@ -259,7 +259,7 @@ fn client_machine_of(begin: fn() -> Conversation, rounds: u64) -> u64 {
     times(rounds, CALLS) as u64
 }
 
-/// The requests of a round of single pixels.
+/// Returns the requests of a round of single pixels.
 fn singles() -> Vec<Vec<u8>> {
     singles_of(Conversation::new().client)
 }
@@ -303,7 +303,7 @@ fn server_machine_batches_session(rounds: u64) -> u64 {
     served_by(Conversation::in_session().server, &sent[..rounds as usize], draw_nothing)
 }
 
-/// Draws `pixels` pixels through the asynchronous client. Returns how many.
+/// Draws `pixels` pixels through the asynchronous client. Returns their number.
 fn client(pixels: usize, draw: impl AsyncFnOnce(&Display) -> draw_client::Result<()>) -> u64 {
     let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
     let (far, drawn) = Far::new();

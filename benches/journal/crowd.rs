@@ -1,4 +1,4 @@
-//! Several clients that draw at once, and one that asks questions beside them.
+//! Several clients that draw at once, and one that asks questions meanwhile.
 
 use super::{BATCH, BATCHES, Outcome, end, micros, open, remove, serve};
 use benches::pictures;
@@ -11,8 +11,9 @@ use std::thread;
 use std::time::Instant;
 use tokio::runtime::Runtime;
 
-/// Draws the batches of a run, divided among the clients, each of which waits for all of its own. Returns MiB/s of pixels, and the
-/// microseconds of each `get_mouse` of a client that asks meanwhile: such a call does not need the journal.
+/// Draws the batches of a run, divided among the clients, each of which waits for all of its own. Returns the MiB/s of
+/// pixels, and the microseconds of each `get_mouse` of a client that asks meanwhile: such a call does not need the
+/// journal.
 pub(crate) fn draw(runtime: &Runtime, directory: Option<&Path>, clients: usize) -> Outcome<(f64, Vec<f64>)> {
     let journal = directory.map(open).transpose()?;
     let (address, task) = serve(runtime, journal.as_ref())?;

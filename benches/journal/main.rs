@@ -1,7 +1,8 @@
-//! `cargo bench -p benches --bench journal -- DIR`: what a journal in that directory costs, and how fast it comes back.
+//! `cargo bench -p benches --bench journal -- DIR`: the cost of a journal in that directory, and the speed of its
+//! recovery.
 //!
-//! Client and server run in this process, over TCP. The disk is what is measured, so the figures are of that disk, and of
-//! what else it does.
+//! Client and server run in this process, over TCP. The disk is measured, so the figures depend on that disk and its
+//! other load.
 
 mod crowd;
 
@@ -24,19 +25,19 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-/// Batches of a run: 64 MiB of pixels.
+/// Batches per run: 64 MiB of pixels.
 const BATCHES: usize = (64 << 20) / (BATCH * Pixel::SIZE);
 
-/// Runs whose median is printed.
+/// Number of runs whose median is printed.
 const ROUNDS: usize = 7;
 
-/// The number of clients that draw at once.
+/// Numbers of clients that draw at once.
 const CROWDS: [usize; 3] = [1, 2, 6];
 
-/// Calls and syncs whose median is printed.
+/// Number of calls and syncs whose median is printed.
 const CALLS: usize = 300;
 
-/// Bytes of the journal that is recovered.
+/// Bytes of the recovered journal.
 const RECOVERED: u64 = 512 << 20;
 
 #[derive(Debug, Parser)]
@@ -72,7 +73,7 @@ fn measure(directory: &Path) -> Outcome {
         plain.push(batches(&runtime, None, Durability::Applied)?.0);
         let directory = directory.join(format!("batches-{round}"));
         let mut kinds = [Durability::Applied, Durability::Durable];
-        // The disk may be slower for who comes second.
+        // The disk may be slower for the second kind.
         kinds.rotate_left(round % 2);
         for kind in kinds {
             let (drawn, synced) = batches(&runtime, Some(&directory), kind)?;
@@ -97,7 +98,7 @@ fn measure(directory: &Path) -> Outcome {
     for clients in CROWDS {
         let [mut plain, mut journaled] = [(); 2].map(|()| (Vec::new(), Vec::new()));
         for round in 0..ROUNDS {
-            // Interleaved, and in turn first.
+            // Interleaved, with the first alternating.
             let mut kinds = [(&mut plain, None), (&mut journaled, Some(directory.join("crowd")))];
             kinds.rotate_left(round % 2);
             for ((rates, waits), directory) in kinds {
@@ -140,7 +141,7 @@ fn measure(directory: &Path) -> Outcome {
     Ok(())
 }
 
-/// Writes as much as a run sends, in pieces as a display reads them, until it is on the disk. Returns the rate.
+/// Writes the amount of data of a run, in pieces as a display reads them, until it is on the disk. Returns the rate.
 fn written(path: &Path) -> Outcome<f64> {
     let (piece, total) = (vec![7; limits::STREAM_READ], BATCHES * BATCH * Pixel::SIZE);
     let mut file = File::create(path)?;
@@ -154,7 +155,7 @@ fn written(path: &Path) -> Outcome<f64> {
     Ok(rate)
 }
 
-/// Prints the median rate, and which part of `of` it is. Returns it.
+/// Prints the median rate and its fraction of `of`. Returns the rate.
 fn tell(name: &str, rates: Vec<f64>, of: f64) -> f64 {
     let (least, most) = rates.iter().fold((f64::MAX, 0.0_f64), |(a, b), &rate| (a.min(rate), b.max(rate)));
     let rate = middle(&rates);
@@ -174,7 +175,7 @@ fn open(directory: &Path) -> Outcome<Journal> {
     Ok(Journal::open(directory, &options, &mut |_, _| ())?)
 }
 
-/// A server on a free port: of the display of a journal, or of one without.
+/// Starts a server on a free port, for the display of a journal or one without.
 fn serve(runtime: &Runtime, journal: Option<&Journal>) -> Outcome<(String, JoinHandle<()>)> {
     let server = match journal {
         Some(journal) => {
@@ -197,14 +198,14 @@ fn end(runtime: &Runtime, task: JoinHandle<()>) -> Outcome {
     }
 }
 
-/// Removes a journal that the server may still hold, once nothing is written to it any more.
+/// Removes a journal that the server may still hold, once nothing more is written to it.
 fn remove(journal: &Journal, directory: &Path) -> Outcome {
     journal.close()?;
     fs::remove_dir_all(directory)?;
     Ok(())
 }
 
-/// MiB/s of pixels, until all are drawn, and until all are durable.
+/// Returns the MiB/s of pixels until all are drawn, and until all are durable.
 fn batches(runtime: &Runtime, directory: Option<&Path>, durability: Durability) -> Outcome<(f64, f64)> {
     let journal = directory.map(open).transpose()?;
     let (address, task) = serve(runtime, journal.as_ref())?;
@@ -219,7 +220,7 @@ fn batches(runtime: &Runtime, directory: Option<&Path>, durability: Durability) 
         display.sync().await?;
         let drawn = began.elapsed();
         if let Some(journal) = &journal {
-            // One record more says that the session began.
+            // There is one more record: the start of the session.
             journal.durable().wait_for(|&number| number > BATCHES as u64).await?;
         }
         let durable = began.elapsed();
@@ -239,19 +240,19 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// Microseconds of single things.
+/// Durations of single operations in microseconds.
 #[derive(Default)]
 struct Calls {
-    /// The time of the smallest sync of the disk.
+    /// The smallest sync of the disk.
     synced: Vec<f64>,
     /// A call of a client that does not wait for the disk, until it is answered, and until it is durable.
     answered: Vec<f64>,
     durable: Vec<f64>,
-    /// A call of a client that does.
+    /// A call of a client that waits for the disk.
     told: Vec<f64>,
 }
 
-/// Each in turn, so that all of them meet the same disk.
+/// Alternates the operations, so that all of them see the same state of the disk.
 fn calls(runtime: &Runtime, directory: &Path) -> Outcome<Calls> {
     let path = directory.join("sync");
     let mut file = File::create(&path)?;
@@ -281,7 +282,7 @@ fn calls(runtime: &Runtime, directory: &Path) -> Outcome<Calls> {
     Ok(calls)
 }
 
-/// Seconds that a GiB of records of so many pixels takes.
+/// Returns the seconds that recovery takes per GiB of records of this many pixels.
 fn recovery(runtime: &Runtime, directory: &Path, batch: usize) -> Outcome<f64> {
     let journal = open(directory)?;
     let (address, task) = serve(runtime, Some(&journal))?;
@@ -308,7 +309,7 @@ fn recovery(runtime: &Runtime, directory: &Path, batch: usize) -> Outcome<f64> {
         written = fs::metadata(directory.join("journal-0000000000000001"))?.len();
     }
     drop(stream);
-    // The server and its connection have the journal, too.
+    // The server and its connection hold the journal too.
     while journal.display().stats().connections > 0 {
         std::thread::yield_now();
     }

@@ -1,7 +1,7 @@
-//! `cargo bench -p benches --bench codec`: what writing and reading messages costs, through the two state machines.
+//! `cargo bench -p benches --bench codec`: the cost of writing and reading messages, through the two state machines.
 //!
-//! Writing is the client's `call` and reading is the server's `handle_input`, and the other way round for answers, so
-//! each figure has the machine's own bookkeeping in it; a request is acknowledged and not executed.
+//! Writing is the client's `call` and reading is the server's `handle_input`, and the reverse for answers, so each
+//! figure includes the machine's own bookkeeping; a request is acknowledged and not executed.
 
 use benches::conversation::{Conversation, Server, draw_nothing, recorded};
 use benches::pictures::{self, BATCH, SIZE};
@@ -19,7 +19,7 @@ fn put_image(rgba: &[u8]) -> Request<'_> {
 
 const GET_IMAGE: Request<'_> = Request::GetImage { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
 
-/// A conversation that has gone on for a while, so that buffers have grown to their size.
+/// Returns a conversation after some calls, so that buffers have reached their size.
 fn warm() -> Conversation {
     let mut conversation = Conversation::new();
     for pixel in &pictures::square(BATCH) {
@@ -79,7 +79,7 @@ fn asked() -> Conversation {
     conversation
 }
 
-/// Rows of a band.
+/// Rows per band.
 const ROWS: u32 = (limits::BAND / (SIZE.width as usize * 4)) as u32;
 
 fn answers(c: &mut Criterion) {

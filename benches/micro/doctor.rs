@@ -1,6 +1,6 @@
-//! `cargo bench -p benches --bench doctor`: what the round-trip doctor costs a call, in a loop that does not wait and
-//! beside one that does. On Linux `taskset -c 0` before it takes the waking of another core out of the second, which still
-//! differs more from one moment to the next than the doctor takes.
+//! `cargo bench -p benches --bench doctor`: the cost of the round-trip doctor per call, in a loop that does not wait
+//! and in one that does. On Linux, prefix `taskset -c 0` to exclude the waking of another core from the second, which
+//! even then varies over time by more than the doctor's cost.
 
 use benches::stats::median;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 
 const CALLS: i32 = 10_000;
 
-/// A display in a thread of its own, for as long as the process lives.
+/// Starts a display in its own thread for the lifetime of the process.
 fn display() -> String {
     let (tell, told) = mpsc::channel();
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
@@ -31,11 +31,11 @@ fn off_and_on() -> [(&'static str, bool); 2] {
     [("off", false), ("on", true)]
 }
 
-/// Draws a round of pixels by `sites` lines in turn, and waits once.
+/// Draws a round of pixels from `sites` lines in turn, and waits once.
 async fn draw(display: &Display, sites: i32) -> draw_client::Result<()> {
     for i in 0..CALLS {
         let (x, y) = (i % 640, i / 640);
-        // Lines of their own: what is called from another line than the last call is looked up.
+        // On separate lines: a call from another line than the last call needs a lookup.
         if i % sites == 0 {
             display.draw_pixel(x, y, Color::RED).await?;
         } else {
@@ -75,11 +75,11 @@ fn synchronous(c: &mut Criterion) {
     group.finish();
 }
 
-/// One pixel at a time whose reply is awaited, off and on by turns: the difference is a hundredth of what a call takes, so only
-/// neighbours in time can be compared. Prints the median of both and of the differences.
+/// Awaits the reply of one pixel at a time, with the doctor off and on alternately: the difference is a hundredth of a
+/// call's time, so only adjacent measurements can be compared. Prints the median of both and of the differences.
 fn awaited(_: &mut Criterion) {
     const CALLS: u32 = 30;
-    // `--test` asks whether it runs.
+    // `--test` only checks that it runs.
     let blocks = if std::env::args().any(|arg| arg == "--test") { 1 } else { 3_000 };
     let (address, runtime) =
         (display(), Builder::new_current_thread().enable_all().build().expect("a runtime"));
@@ -96,7 +96,7 @@ fn awaited(_: &mut Criterion) {
     let middle = |values: &[f64]| median(values).expect("there are some");
     let (mut without, mut with, mut more) = (Vec::<f64>::new(), Vec::<f64>::new(), Vec::<f64>::new());
     for block in 0..blocks {
-        // Neither is always the first.
+        // Alternates which one is first.
         let (a, b) = if block % 2 == 0 { (&off, &on) } else { (&on, &off) };
         let times = runtime.block_on(async { Ok::<_, draw_client::Error>((time(a).await?, time(b).await?)) });
         let (a, b) = times.expect("a display that draws");

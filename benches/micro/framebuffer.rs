@@ -1,4 +1,4 @@
-//! `cargo bench -p benches --bench framebuffer`: what drawing costs once a request has been read.
+//! `cargo bench -p benches --bench framebuffer`: the cost of drawing once a request has been read.
 
 use benches::pictures::{self, BATCH, SIZE};
 use benches::screen::Screen;
@@ -7,8 +7,8 @@ use display_server::{Area, Color};
 use draw_protocol::Size;
 use std::hint::black_box;
 
-/// The same area in every form, so that figures per pixel can be compared: what a batch of pixels has, and all of the
-/// display.
+/// The same areas in every form, so that figures per pixel can be compared: the size of a batch of pixels, and the
+/// whole display.
 const SIZES: [Size; 2] = [Size { width: 40, height: 25 }, SIZE];
 
 fn pixels_of(size: Size) -> Throughput {
@@ -29,7 +29,7 @@ fn runs(c: &mut Criterion) {
                 framebuffer.draw_run(batches[at], damage, |i, pixel| {
                     unreachable!("pixel {i}, {pixel:?}, lies inside");
                 });
-                // Another part of the display each time, as a program that draws a picture does.
+                // A different part of the display each time, as in a program that draws a picture.
                 at = (at + 1) % batches.len();
             });
         });

@@ -1,4 +1,4 @@
-//! `cargo bench -p benches --bench machines`: what a whole conversation costs where nothing has to travel, the client's
+//! `cargo bench -p benches --bench machines`: the cost of a whole conversation without a network, with the client's
 //! state machine and the server's in one thread.
 
 use benches::conversation::{Conversation, draw_nothing};
@@ -9,7 +9,7 @@ use draw_protocol::{Answer, Fault, Request};
 
 type Execute<'e> = &'e mut dyn FnMut(&Request<'_>) -> Result<Answer, Fault>;
 
-/// Draws the same pixels in each way, with whatever executes the requests.
+/// Draws the same pixels in each way, executed by `execute`.
 fn ways(c: &mut Criterion, name: &str, execute: Execute<'_>) {
     let pixels = pictures::square(BATCH);
     let singles = pixels.iter().map(|pixel| Request::DrawPixel {

@@ -1,4 +1,4 @@
-//! A picture of measured values: bars in SVG, readable on a light and on a dark background.
+//! A picture of measured values: bars in SVG, readable on light and dark backgrounds.
 
 use crate::table::number;
 use std::fmt::Write;
@@ -6,39 +6,39 @@ use std::fmt::Write;
 /// The content of a picture.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
-    /// Stands above everything.
+    /// The heading.
     pub title: String,
     /// Lines of small print below the title.
     pub notes: Vec<String>,
-    /// What the bars of one name are, the first of which is the darkest.
+    /// The names of the series of bars; the first one is the darkest.
     pub series: Vec<String>,
-    /// From the top.
+    /// From top to bottom.
     pub panels: Vec<Panel>,
 }
 
-/// Bars with a scale of their own.
+/// Bars with a common scale.
 #[derive(Debug, Clone)]
 pub struct Panel {
-    /// The work.
+    /// The work measured.
     pub title: String,
     /// The unit of the numbers.
     pub unit: String,
-    /// Else less.
+    /// Whether larger values are better.
     pub is_more_better: bool,
-    /// From the top.
+    /// From top to bottom.
     pub rows: Vec<Bars>,
 }
 
 /// The bars of one name, one for each series.
 #[derive(Debug, Clone)]
 pub struct Bars {
-    /// Who does it.
+    /// The program measured.
     pub name: String,
-    /// Decides the colour.
+    /// Determines the colour.
     pub kind: Kind,
     /// The lengths of the bars; a series without one has no bar.
     pub values: Vec<Option<f64>>,
-    /// Where they are to reach, or not to exceed.
+    /// The values that the bars have to reach, or must not exceed.
     pub bounds: Vec<Option<f64>>,
 }
 
@@ -48,14 +48,14 @@ impl Bars {
     }
 }
 
-/// Whose bars they are.
+/// The origin of bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// This project's.
+    /// This project.
     Ours,
-    /// The same work with nothing on top.
+    /// The same work without a protocol.
     Raw,
-    /// Somebody else's.
+    /// Another project.
     Peer,
 }
 
@@ -81,13 +81,14 @@ impl Kind {
 
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 16.0;
-/// Where bars begin, and how long the longest is: names stand before, numbers behind.
+/// The left edge of the bars and the length of the longest: names are to the left, numbers to the right.
 const LEFT: f64 = 330.0;
 const LONGEST: f64 = 540.0;
 const BAR: f64 = 9.0;
 const LINE: f64 = 16.0;
 
-/// Middle tones, which stand out from white and from black; who can tell a dark background sharpens them.
+/// Medium tones, readable on white and on black; viewers that report a light or dark scheme get a text colour with more
+/// contrast.
 const STYLE: &str = "\
 text{font:11px system-ui,sans-serif;fill:#6e7781}\
 .title{font-size:17px;font-weight:600}.panel{font-size:13px;font-weight:600}.name{text-anchor:end}\
@@ -96,7 +97,7 @@ text{font:11px system-ui,sans-serif;fill:#6e7781}\
 @media(prefers-color-scheme:light){text{fill:#30363d}}@media(prefers-color-scheme:dark){text{fill:#c9d1d9}}";
 
 impl Chart {
-    /// The picture, as the text of a file.
+    /// Returns the picture as an SVG document.
     pub fn svg(&self) -> String {
         let mut page = Page { body: String::new(), y: MARGIN };
         page.heading("title", &self.title, 24.0);
@@ -133,7 +134,7 @@ impl Page {
         self.add(format_args!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(text)));
     }
 
-    /// A bar, and which series it belongs to.
+    /// Adds a bar of this series.
     fn bar(&mut self, kind: Kind, series: usize, (x, y): (f64, f64), width: f64) {
         let class = kind.class();
         self.add(format_args!(
@@ -153,7 +154,7 @@ impl Page {
         self.text(class, MARGIN, self.y - 4.0, text);
     }
 
-    /// The legend of colours, tones and marks.
+    /// Adds the legend of colours, tones and marks.
     fn legend(&mut self, series: &[String]) {
         self.y += LINE + 6.0;
         let (y, mut x) = (self.y - BAR - 4.0, MARGIN);
@@ -177,9 +178,9 @@ impl Page {
         self.heading("panel", &format!("{} ({}, {better})", panel.title, panel.unit), 18.0);
         let all = panel.rows.iter().flat_map(|row| row.values.iter().chain(&row.bounds));
         let most = all.flatten().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
-        // Bars of nothing but zeros have no length.
+        // If all values are zero, the bars have no length.
         let scale = if most > 0.0 { LONGEST / most } else { 0.0 };
-        // Nothing stands in the place of a series that has no bar in the whole panel.
+        // A series without a bar in the whole panel takes no space.
         let has_bars = |series: &usize| panel.rows.iter().any(|row| row.value(*series).is_some());
         let count = panel.rows.iter().map(|row| row.values.len()).max().unwrap_or(0);
         let series: Vec<_> = (0..count).filter(has_bars).collect();
@@ -207,7 +208,7 @@ impl Page {
             if let Some(x) = mark {
                 self.mark(x, y);
             }
-            // The number stands clear of a mark that is just behind the bar.
+            // The number is placed clear of a mark just behind the bar.
             let end = LEFT + width + 5.0;
             let x = match mark {
                 Some(mark) if (end - 6.0..end + 34.0).contains(&mark) => mark + 5.0,

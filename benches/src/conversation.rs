@@ -1,7 +1,7 @@
-//! The two state machines of the protocol without a network between them: everything that the benchmarks need to drive
-//! a machine.
+//! The two state machines of the protocol without a network between them: all that the benchmarks need to drive a
+//! machine.
 //!
-//! Both ends are honest, so whatever one of them finds wrong is a defect, and panics.
+//! Both ends are honest, so an error that one of them finds is a defect, and panics.
 
 use crate::pictures::SIZE;
 use draw_protocol::session::Id;
@@ -25,12 +25,12 @@ impl Client {
         self.machine.call(request, self.now).expect("a call that is in order");
     }
 
-    /// The bytes that it has to send.
+    /// Returns the bytes to be sent.
     pub fn unsent(&mut self) -> &[u8] {
         self.machine.poll_transmit()
     }
 
-    /// Hands over what it has to send.
+    /// Hands over the bytes to be sent.
     #[inline]
     pub fn send(&mut self, take: impl FnOnce(&[u8])) {
         let bytes = self.unsent();
@@ -39,7 +39,7 @@ impl Client {
         self.machine.handle_transmitted(sent);
     }
 
-    /// Handles the bytes of the server. Returns how many events they were.
+    /// Handles the bytes of the server. Returns the number of events.
     ///
     /// # Panics
     /// If the bytes are not those of a server.
@@ -52,7 +52,7 @@ impl Client {
         events
     }
 
-    /// Calls that are neither done nor failed.
+    /// Returns the number of calls that are neither done nor failed.
     pub fn in_flight(&self) -> u64 {
         self.machine.in_flight()
     }
@@ -66,7 +66,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Creates one before the handshake, of a display of [`SIZE`].
+    /// Creates a server before the handshake, with a display of [`SIZE`].
     pub fn new() -> Server {
         let now = Instant::now();
         let config = server::Config {
@@ -102,7 +102,7 @@ impl Server {
         assert!(input.is_empty(), "the server takes no more: {:?}", self.machine.closing());
     }
 
-    /// Takes in one request and leaves it to be answered.
+    /// Receives one request and leaves it unanswered.
     ///
     /// # Panics
     /// If it is anything else.
@@ -111,13 +111,13 @@ impl Server {
         assert!(matches!(step, server::Step::Execute(..)), "one request, and not {step:?}");
     }
 
-    /// Responds to the request that was left.
+    /// Answers the request left by [`take_one`](Server::take_one).
     #[inline]
     pub fn answer(&mut self, result: Result<Answer, Fault>) {
         self.machine.answer(result);
     }
 
-    /// Hands over what it has to send.
+    /// Hands over the bytes to be sent.
     #[inline]
     pub fn send(&mut self, take: impl FnOnce(&[u8])) {
         let bytes = self.machine.poll_transmit(self.now);
@@ -126,7 +126,7 @@ impl Server {
         self.machine.handle_transmitted(sent, self.now);
     }
 
-    /// Requests that were answered with a fault.
+    /// Returns the number of requests that were answered with a fault.
     pub fn faults(&self) -> u64 {
         self.machine.stats().faults
     }
@@ -138,7 +138,7 @@ impl Default for Server {
     }
 }
 
-/// Responds to every request as if it had been drawn, so that only the state machines are measured.
+/// Answers every request as if it had been drawn, so that only the state machines are measured.
 ///
 /// # Errors
 /// None.
@@ -147,17 +147,17 @@ pub fn draw_nothing(_: &Request<'_>) -> Result<Answer, Fault> {
     Ok(Answer::Done(()))
 }
 
-/// A client and a server that have greeted each other.
+/// A client and a server that have exchanged greetings.
 #[derive(Debug)]
 pub struct Conversation {
-    /// Who calls.
+    /// The calling end.
     pub client: Client,
-    /// Who executes.
+    /// The executing end.
     pub server: Server,
 }
 
 impl Conversation {
-    /// Creates one in which no call was made yet, without a session.
+    /// Creates a conversation without calls and without a session.
     pub fn new() -> Conversation {
         Conversation::greeting(&Hello::new("benches"))
     }
@@ -180,7 +180,8 @@ impl Conversation {
         new
     }
 
-    /// Passes the bytes of the client, executed by `execute`, and then the answers. Returns how many bytes they were.
+    /// Passes the bytes of the client to the server, which executes them with `execute`, and then passes the answers
+    /// back. Returns the number of answer bytes.
     #[inline]
     pub fn carry(&mut self, execute: impl FnMut(&Request<'_>) -> Result<Answer, Fault>) -> usize {
         let Conversation { client, server } = self;
@@ -200,12 +201,12 @@ impl Default for Conversation {
     }
 }
 
-/// The bytes of these calls, which are the first that a client makes after the greeting. Each is a message of its own.
+/// Returns the bytes of these calls, as a client sends them first after the greeting, each in its own message.
 pub fn recorded<'r>(requests: impl IntoIterator<Item = Request<'r>>) -> Vec<u8> {
     let mut client = Conversation::new().client;
     for request in requests {
         client.call(&request);
-        // What has been handed over once is joined by no other.
+        // Messages that have been handed over are not merged with later ones.
         client.unsent();
     }
     client.unsent().to_vec()

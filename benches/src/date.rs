@@ -1,11 +1,11 @@
-//! The date, without a library for calendars.
+//! The date, without a calendar library.
 
-/// Days since 1970-01-01 as `YYYY-MM-DD`, in the calendar of today extended to all times.
+/// Formats days since 1970-01-01 as `YYYY-MM-DD`, in the proleptic Gregorian calendar.
 ///
-/// The method is "days to civil" of <https://howardhinnant.github.io/date_algorithms.html>: years begin in March, so
-/// that the leap day is the last of its year.
+/// The algorithm is "days to civil" of <https://howardhinnant.github.io/date_algorithms.html>: years begin in March, so
+/// that the leap day is the last day of a year.
 pub fn civil(days: u32) -> String {
-    // Since 0000-03-01, in eras of 400 years, which all have the same number of days.
+    // Days since 0000-03-01, in eras of 400 years, which all have the same number of days.
     let days = u64::from(days) + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -22,7 +22,7 @@ mod tests {
 
     #[test]
     fn days_become_dates() {
-        // By `date -ud @$((86400 * days)) +%F`.
+        // Computed with `date -ud @$((86400 * days)) +%F`.
         for (days, date) in [
             (0, "1970-01-01"),
             (58, "1970-02-28"),

@@ -1,5 +1,5 @@
-//! Shared by the benchmarks: what they compute and print (statistics, a table, a chart, a date), their drawings, and
-//! the two state machines of the protocol without a network between them.
+//! Code shared by the benchmarks: statistics, a table, a chart, a date, drawings, and the two state machines of the
+//! protocol without a network between them.
 
 pub mod chart;
 pub mod conversation;

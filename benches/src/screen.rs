@@ -1,4 +1,4 @@
-//! A display without a server, on which requests are executed.
+//! A display without a server that executes requests.
 
 use crate::pictures::SIZE;
 use display_server::{Damage, Framebuffer, Pointer, apply};
@@ -15,7 +15,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// A black one of [`SIZE`].
+    /// Creates a black screen of [`SIZE`].
     ///
     /// # Panics
     /// If there is no memory for it.
@@ -33,7 +33,7 @@ impl Screen {
         apply(request, &self.framebuffer, &self.pointer, &mut self.damage)
     }
 
-    /// Tells a presenter, as a server does when it has executed what it had read.
+    /// Publishes the damage, as a server does when it has executed the requests that it read.
     #[inline]
     pub fn publish(&mut self) {
         self.framebuffer.publish(&mut self.damage);

@@ -1,6 +1,6 @@
-//! Statistics of measured values. Of no values there is none.
+//! Statistics of measured values, which are `None` for no values.
 
-/// The middle of the values in order; of an even number of them, the mean of the middle two.
+/// Returns the median; for an even number of values, the mean of the middle two.
 pub fn median(values: &[f64]) -> Option<f64> {
     let sorted = sorted(values);
     let high = *sorted.get(sorted.len() / 2)?;
@@ -8,20 +8,21 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(low + (high - low) / 2.0)
 }
 
-/// The smallest of the values that at least `percent` of all do not exceed ("nearest rank"): always one that was
-/// measured, never one in between.
+/// Returns the smallest of the values that at least `percent` of all do not exceed ("nearest rank"): always a measured
+/// value, never an interpolated one.
 pub fn percentile(values: &[f64], percent: f64) -> Option<f64> {
     let sorted = sorted(values);
     let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
 }
 
-/// The smallest value.
+/// Returns the smallest value.
 pub fn min(values: &[f64]) -> Option<f64> {
     values.iter().copied().min_by(f64::total_cmp)
 }
 
-/// Returns the median ratio of `values` to `beside`, pair by pair: what slows both at once does not change it.
+/// Returns the median ratio of `values` to `beside`, pair by pair: a disturbance of both values of a pair does not
+/// change it.
 pub fn median_ratio(values: &[f64], beside: &[f64]) -> Option<f64> {
     let ratios: Vec<_> = values.iter().zip(beside).map(|(value, beside)| value / beside).collect();
     median(&ratios)
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_pair_by_pair() {
-        // The second round was ten times slower for both, the third for one: neither counts.
+        // The second round was ten times slower for both, the third for one: neither affects the result.
         assert_eq!(median_ratio(&[12.0, 120.0, 900.0], &[10.0, 100.0, 10.0]), Some(1.2));
         assert_eq!(median_ratio(&[], &[1.0]), None);
     }

@@ -1,16 +1,16 @@
-//! A table in Markdown, which is also readable as it is.
+//! A table in Markdown that is also readable as plain text.
 
 use std::iter;
 
 /// The text of a cell without a value.
 pub const NOTHING: &str = "-";
 
-/// A table. The first `texts` columns are texts and begin at the left, the others are numbers and end at the right.
-/// A row may be short.
+/// Returns a table. The first `texts` columns are text and left-aligned, the others are numbers and right-aligned. A
+/// row may be short.
 pub fn markdown(header: &[&str], texts: usize, rows: &[Vec<String>]) -> String {
     let head: Vec<_> = header.iter().map(|&name| name.to_owned()).collect();
     let cell = |row: &[String], column: usize| {
-        // A bar in a cell would end it.
+        // A vertical bar in a cell would end it.
         row.get(column)
             .filter(|text| !text.is_empty())
             .map_or(NOTHING.to_owned(), |text| text.replace('|', "\\|"))
@@ -36,7 +36,7 @@ pub fn markdown(header: &[&str], texts: usize, rows: &[Vec<String>]) -> String {
     line(&head) + &rule + &rows.iter().map(|row| line(row)).collect::<String>()
 }
 
-/// A number with three digits that mean something, and all of those before the decimal point.
+/// Formats a number with three significant digits, and all of those before the decimal point.
 pub fn number(value: Option<f64>) -> String {
     let Some(value) = value.filter(|value| value.is_finite()) else {
         return NOTHING.to_owned();

@@ -1,4 +1,4 @@
-//! Tests which clients get a place when all are taken, and which are told that the display is busy.
+//! Tests which clients get a place when all places are taken, and which are refused as busy.
 
 mod common;
 
@@ -16,7 +16,7 @@ async fn full(places: usize) -> Running {
     start(ServerOptions { connections: places, ..ServerOptions::default() }).await
 }
 
-/// One that has asked something, so that it is not silent.
+/// Connects a client that has sent a request, so that it is not silent.
 async fn speaker(running: &Running) -> Client<tokio::net::TcpStream> {
     let mut client = running.connect().await;
     client.send(&sync()).await;
@@ -36,7 +36,7 @@ async fn the_oldest_silent_connection_gives_its_place_to_one_that_comes() {
     newcomer.send(&sync()).await;
     newcomer.expect(&done(1)).await;
     assert_eq!(first.rest().await, [], "who says nothing is told nothing");
-    // Both who spoke, and who was not needed, stay.
+    // The clients that have sent a request stay, and so does the silent one whose place was not needed.
     for client in [&mut speaker, &mut second, &mut newcomer] {
         client.send(&sync()).await;
         client.expect(&done(1)).await;
@@ -70,7 +70,8 @@ async fn a_plain_client_that_finds_no_place_is_told_why() {
     running.stop().await;
 }
 
-/// More than are told at a time, none of whom ends before all have been told. Each has sent more than is read of it.
+/// The crowd is larger than the number of clients that are refused at a time. No client disconnects before all are
+/// refused, and each sends more than the display reads of it.
 #[tokio::test]
 async fn a_crowd_that_finds_no_place_is_told_why_and_nobody_is_reset() {
     let running = full(1).await;
@@ -101,7 +102,7 @@ async fn whoever_waits_for_a_place_when_the_display_ends_is_told() {
         newcomer.send(&request(7, "sync", NONE).repeat(1_000)).await;
         crowd.push(newcomer);
     }
-    // The first is told so when all of them have come.
+    // By the time the first is refused, all of them have connected.
     assert!(printable(&crowd[0].rest().await).contains("busy"));
     running.stop().await;
     for newcomer in &mut crowd[1..] {
@@ -125,7 +126,7 @@ async fn a_greeting_that_finds_no_place_is_refused_and_one_that_comes_back_only_
     let text = printable(&newcomer.rest().await);
     assert!(text.contains("code") && text.contains("busy") && text.contains("try again later"), "{text}");
 
-    // A client of an older version would give up for good, were it refused.
+    // Clients of an older version treat a refusal as final, so a client that resumes is not refused.
     let mut returning = running.connect().await;
     let mut bytes = b"\x94\x00\x00\xa5hello\x91".to_vec();
     let resuming = Resuming { version: 1, session: Bin(vec![3; 16]), attempt: 2 };

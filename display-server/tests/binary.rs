@@ -15,20 +15,20 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
-    // These tests are to find no screen, wherever they run.
+    // These tests must not find a screen on any machine.
     command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env_remove("WAYLAND_SOCKET");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 fn output(args: &[&str]) -> (Output, String) {
     let output = command(args).output().unwrap();
     let errors = String::from_utf8(output.stderr.clone()).unwrap();
     (output, errors)
 }
 
-/// A program that serves. It is killed when the test fails.
+/// A running server, killed when the test fails.
 struct Program {
     pid: Pid,
     stdout: Receiver<String>,
@@ -39,7 +39,7 @@ struct Program {
 fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        // All is read, wanted or not, so that the program never waits for us.
+        // Everything is read, so that the program never waits for a reader.
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             _ = sender.send(line);
         }
@@ -66,7 +66,7 @@ impl Program {
         line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
-    /// Waits for a line of the log.
+    /// Waits for a line of the log that contains `part`, and returns it.
     fn logged(&self, part: &str) -> String {
         loop {
             let line = self.log.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("no {part:?} in the log"));
@@ -87,7 +87,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Only while it lives: a number that was waited for may be somebody else's.
+        // Only while the program runs: once it was waited for, its process ID may belong to another process.
         if self.status.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             _ = kill_process(self.pid, Signal::KILL);
         }
@@ -110,7 +110,7 @@ impl Drop for Directory {
     }
 }
 
-/// Draws `(1, 2)` red and waits until that is done.
+/// Draws `(1, 2)` red and waits for the answer.
 fn draw(address: &str) -> TcpStream {
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -285,7 +285,7 @@ fn a_signal_ends_it_in_time_with_status_0_and_a_snapshot() {
             "--snapshot",
             path.to_str().unwrap(),
         ]);
-        // The client stays, in the middle of a message.
+        // The client stays connected, in the middle of a message.
         let mut client = draw(&program.address());
         client.write_all(b"\x94\x00").unwrap();
         assert!(!path.exists());
@@ -343,7 +343,7 @@ fn draw_debug_prints_the_wire_of_each_connection() {
     assert!(program.logged(" <- ").contains(" #1 <- 5 draw_pixel: done ("));
     drop(client);
     assert!(program.logged(" -> ").ends_with(" #1 -> end"));
-    // What is said in the end is seen, too.
+    // The trace also contains the messages that end a connection.
     let mut stranger = TcpStream::connect(&address).unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n").unwrap();
     assert!(program.logged(" #2 -> ").contains("not understood: the message starts with byte 0x47"));
@@ -383,7 +383,7 @@ fn a_closed_standard_error_does_not_stop_it() {
 fn without_headless_and_off_the_loopback_it_says_what_that_means() {
     let program = Program::spawn(command(&["--listen", "0.0.0.0:0"]));
     program.address();
-    // The window has a thread of its own, so the two may come in either order.
+    // The window has a thread of its own, so the two lines may come in either order.
     let said = [(); 2].map(|()| program.logged("WARN")).join("\n");
     assert!(
         said.contains("no window, serving without one: neither WAYLAND_DISPLAY nor DISPLAY is set"),

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// What does not happen within this time does not happen any more.
+/// Limit for anything a test waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn size(width: u32, height: u32) -> display_server::Size {
@@ -46,7 +46,7 @@ fn two_displays_of_one_server_do_not_see_each_others_pixels() {
         assert_eq!(plain.get_pixel(1, 1).unwrap(), Color::BLACK);
         assert_eq!(plain.get_pixel(2, 1).unwrap(), Color::GREEN);
         assert!(plots.draw_pixel(20, 20, Color::RED).unwrap_err().to_string().contains("8x4"));
-        // The pointers are apart, too.
+        // The pointers are separate, too.
         own.display().set_mouse(Some(display_server::Position { x: 5, y: 6 }));
         assert_eq!((plain.get_mouse().unwrap().is_some(), plots.get_mouse().unwrap()), (true, None));
     })
@@ -92,7 +92,7 @@ fn an_unknown_name_is_an_error_of_each_client_that_lists_the_names() {
             );
             assert!(matches!(error, draw_client::Error::Disconnected { .. }));
         }
-        // The others get where they want to.
+        // The other clients connect to the display they ask for.
         let plots = format!("{}/plots", own.address());
         let pipeline = Pipeline::connect(&plots).unwrap();
         let display = runtime.block_on(draw_client::Display::connect(&plots)).unwrap();
@@ -102,7 +102,7 @@ fn an_unknown_name_is_an_error_of_each_client_that_lists_the_names() {
     .unwrap();
 }
 
-/// Says these bytes and ends, and returns what it is told.
+/// Sends these bytes, ends the sending side, and returns everything that is received.
 fn say(address: impl std::net::ToSocketAddrs, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -113,7 +113,7 @@ fn say(address: impl std::net::ToSocketAddrs, bytes: &[u8]) -> Vec<u8> {
     told
 }
 
-/// `hello` with these keys, the first of them `version`.
+/// Returns a `hello` with these keys, the first of them `version`.
 fn hello(keys: &str, more: &[u8]) -> Vec<u8> {
     let map = 0x80 | (1 + keys.split_terminator(' ').count()) as u8;
     [&b"\x94\x00\x00\xa5hello\x91"[..], &[map], b"\xa7version\x01", more].concat()
@@ -122,7 +122,7 @@ fn hello(keys: &str, more: &[u8]) -> Vec<u8> {
 #[test]
 fn a_plain_connection_gets_the_first_display() {
     with_display(two(), |own| {
-        // [0, 1, "get_size", []], and a notification of clear before it.
+        // `[0, 1, "get_size", []]`, after a notification of `clear`.
         let told = say(own.address(), b"\x93\x02\xa5clear\x91\x07\x94\x00\x01\xa8get_size\x90");
         assert_eq!(told, b"\x94\x01\x01\xc0\x92\x40\x30");
         let pixel = |name| own.display_named(name).unwrap().framebuffer().get_pixel(0, 0).unwrap();
@@ -134,7 +134,7 @@ fn a_plain_connection_gets_the_first_display() {
 #[test]
 fn a_client_of_before_there_were_names_gets_the_first_display_and_no_word_of_names() {
     with_display(two(), |own| {
-        // What commit 929d23f says: {version: 1, client: "old", session: bin, confirms: true}.
+        // The hello of commit 929d23f: {version: 1, client: "old", session: bin, confirms: true}.
         let keys = b"\xa6client\xa3old\xa7session\xc4\x10................\xa8confirms\xc3";
         let told = say(own.address(), &hello("client session confirms", keys));
         assert!(told.starts_with(b"\x94\x01\x00\xc0\x8d"), "{}", told.escape_ascii());
@@ -142,10 +142,10 @@ fn a_client_of_before_there_were_names_gets_the_first_display_and_no_word_of_nam
         assert!(
             has(b"\xa5width\x40\xa6height\x30") && has(b"fresh") && has(b"nonce") && !has(b"display\xa4main")
         );
-        // Three connections in turn: the end of the first is as soon as it is answered.
+        // Three connections, one after the other: each ends as soon as it is answered.
         let told = say(own.address(), &hello("display", b"\xa7display\xa5plots"));
         assert!(told.windows(14).any(|window| window == b"\xa7display\xa5plots"), "{}", told.escape_ascii());
-        // A name of another type is an argument that is wrong.
+        // A name that is not a string is an invalid argument.
         let told = say(own.address(), &hello("display", b"\xa7display\x07"));
         assert!(told.windows(16).any(|window| window == b"invalid_argument"));
     })
@@ -171,7 +171,7 @@ fn a_session_does_not_move_between_displays() {
         };
         let elsewhere = again(b"\xa4main");
         assert!(elsewhere.contains("state_lost") && !elsewhere.contains("resumed"), "{elsewhere}");
-        // Where it was it still waits for its client.
+        // On its own display, the session still waits for its client.
         let there = again(b"\xa5plots");
         assert!(there.contains("resumed"), "{there}");
     })
@@ -182,7 +182,7 @@ fn a_session_does_not_move_between_displays() {
 fn a_client_that_asks_for_a_name_fails_at_an_older_server_and_one_that_does_not_works() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // What commit 929d23f answers to any hello: it ignores the key.
+    // The answer of commit 929d23f to any hello: it ignores the key.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -224,7 +224,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Runs it to its end, which it comes to by itself.
+/// Runs the program until it ends by itself, and returns its error.
 fn refused(args: &[&str]) -> String {
     let Output { status, stderr, stdout } = command(args).output().unwrap();
     let text = String::from_utf8(stderr).unwrap();
@@ -232,7 +232,7 @@ fn refused(args: &[&str]) -> String {
     text
 }
 
-/// A directory of a test's own, removed in the end.
+/// A temporary directory of one test, removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -279,7 +279,7 @@ impl Server {
         Display::connect(&format!("{}/{name}", self.address)).unwrap()
     }
 
-    /// Waits for a line of the log.
+    /// Waits for a line of the log that contains `text`, and returns it.
     fn logged(&self, text: &str) -> String {
         loop {
             let line = self.log.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no {text:?} in the log"));
@@ -347,13 +347,13 @@ fn kill_9_and_a_restart_with_the_journals_of_two_displays_bring_both_back() {
     assert_eq!((plots.get_pixel(1, 1).unwrap(), plots.get_pixel(2, 2).unwrap()), (Color::RED, Color::BLACK));
     assert_eq!((main.get_pixel(1, 1).unwrap(), main.get_pixel(2, 2).unwrap()), (Color::BLACK, Color::GREEN));
     assert_eq!(text.get_pixel(1, 1).unwrap(), Color::BLACK);
-    // The directory of each is locked.
+    // The directory of each display is locked.
     let said = refused(&["--journal", &format!("{journal}/displays/plots")]);
     assert!(said.contains("another server uses the journal in"), "{said}");
     plots.sync_durable().unwrap();
     server.end();
 
-    // One that is not added is not served, not touched, and spoken of.
+    // A display that is not added is not served and not changed, and the log names it.
     let server = Server::start(&["--log", "warn", "--journal", &journal, "--add", "text-2=16x16"]);
     let line = server.logged("which is not served");
     assert!(line.contains("displays/plots") && line.contains("--add plots=8x4"), "{line}");

@@ -11,10 +11,10 @@ fn display(width: u32, height: u32) -> Display {
     Display::new(Size { width, height }, Color::BLACK).expect("it is small")
 }
 
-/// An image that needs more than what a connection has of its own.
+/// An image that needs more memory than a connection has reserved for itself.
 const WIDE: (u32, u32) = (1024, 512);
 
-/// A server where a few connections share `shared` bytes beside what each has of its own.
+/// Starts a server where a few connections share `shared` bytes in addition to what each has reserved.
 async fn scarce(shared: usize) -> Running {
     let memory = 4 * (200 << 10) + 4 * (260 << 10) + shared;
     let options = ServerOptions { connections: 4, memory, ..ServerOptions::default() };
@@ -60,10 +60,10 @@ async fn an_image_is_answered_while_clients_that_never_read_hold_the_memory() {
         deaf.push((client, served));
     }
     until("answers to pile up", || running.display.stats().buffered as usize > MIB).await;
-    // Piece by piece, without waiting for anybody.
+    // The image is answered in pieces, without waiting for memory.
     check_that_an_image_is_answered(&running).await;
     assert_eq!(running.display.stats().closed_for_fault, 0);
-    // One that greets has its answers whole.
+    // A client that sent a hello gets each answer as a whole.
     let mut client = running.connect().await;
     client.send(&[hello(), image(1)].concat()).await;
     until("one to be shown out", || running.display.stats().closed_for_fault >= 1).await;
@@ -84,14 +84,14 @@ async fn a_client_that_reads_slowly_is_served_while_nobody_else_wants_the_memory
     running.stop().await;
 }
 
-/// The clock stands still.
+/// The clock is paused.
 #[tokio::test(start_paused = true)]
 async fn a_cheap_call_waits_for_a_few_turns_of_heavy_clients_in_whatever_number_they_are() {
     check_turns_before_a_cheap_call().await;
 }
 
-/// The clock goes on by 10 ms whenever each task has run, so a heavy client waits for its turn for longer than an allowance
-/// takes to refill.
+/// The clock advances by 10 ms whenever each task has run, so a heavy client waits for its turn longer than an
+/// allowance takes to refill.
 #[tokio::test(start_paused = true)]
 async fn a_cheap_call_waits_for_a_few_turns_of_heavy_clients_however_slow_the_machine_is() {
     let clock = tokio::spawn(async {
@@ -103,12 +103,12 @@ async fn a_cheap_call_waits_for_a_few_turns_of_heavy_clients_however_slow_the_ma
     clock.abort();
 }
 
-/// Counts how many fills are executed between a cheap call and its answer. All tasks share one thread, talk through pipes in memory and
-/// see a clock that is paused, so their order does not depend on the machine.
+/// Counts how many fills are executed between a cheap call and its answer. All tasks share one thread, pipes in memory,
+/// and a paused clock, so their order does not depend on the machine.
 async fn check_turns_before_a_cheap_call() {
     const HEAVY: usize = 48;
     const CALLS: usize = 41;
-    // One of these is a turn. Each client has sent more of them than are executed here.
+    // One fill is one turn. Each client has sent more of them than are executed here.
     const FILLS: usize = 1_000;
     let running = start_with(display(1_000, 1_000), ServerOptions::default()).await;
     let fills = notification("fill_rect", (0, 0, 1_000, 1_000, 7)).repeat(FILLS);
@@ -121,11 +121,12 @@ async fn check_turns_before_a_cheap_call() {
     until("all to be heavy", || running.display.stats().executed > 4 * HEAVY as u64).await;
     let (mut cheap, _served) = running.pipe(4 << 10);
     let shown = running.display.clone();
-    // In a task of its own, which the runtime runs in turn with the others; it polls the test's future less often.
+    // The calls run in a separate task, which the runtime runs in turn with the others; it polls the test's future less
+    // often.
     let calls = tokio::spawn(async move {
         let mut turns = Vec::new();
         for _ in 0..CALLS {
-            // As a client on another thread does, it sends while heavy clients wait to be run.
+            // The call is sent while heavy clients wait to be run, as by a client on another thread.
             tokio::task::yield_now().await;
             let before = shown.stats().executed;
             cheap.send(&request(9, "sync", NONE)).await;
@@ -136,13 +137,13 @@ async fn check_turns_before_a_cheap_call() {
     });
     let turns = within("the cheap calls", calls).await.expect("the calls do not panic");
     assert!(running.display.stats().executed < (HEAVY * FILLS) as u64, "the fills were used up");
-    // Two heavy clients at most have a turn meanwhile, and one is the call itself.
+    // At most two heavy clients have a turn meanwhile, and one execution is the call itself.
     assert!(turns.iter().all(|&turns| turns <= 3), "{turns:?} turns");
     drop(heavy);
     running.stop().await;
 }
 
-/// On one thread: whoever computes a digest in one go answers that before it even reads what the other client sends.
+/// Runs on one thread: a server that computes a digest in one go answers it before it reads the other client's request.
 #[tokio::test]
 async fn a_cheap_call_is_answered_while_the_digest_of_everything_is_computed() {
     let running = start_with(display(4096, 2048), ServerOptions::default()).await;

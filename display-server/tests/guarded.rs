@@ -27,7 +27,7 @@ fn command(journal: &Path, more: &[&str]) -> Command {
     command
 }
 
-/// One that does not start: its status, and what it says.
+/// Starts a server that must be refused, and returns its status and its standard error.
 fn refused(journal: &Path) -> (Option<i32>, String) {
     let mut process = command(journal, &[]).spawn().unwrap();
     let mut line = String::new();
@@ -58,7 +58,7 @@ impl Server {
         ConnectOptions::new().reconnect(Duration::ZERO).connect_blocking(&self.address).unwrap()
     }
 
-    /// All that it says on standard error until it ends.
+    /// Returns everything that the server writes to standard error until it ends.
     fn said(mut self) -> String {
         let mut said = String::new();
         self.process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -87,7 +87,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The names of the files that a journal is made of.
+/// Returns the names of the files that make up a journal.
 fn files(journal: &Path) -> Vec<String> {
     let entries =
         fs::read_dir(journal).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -111,7 +111,7 @@ fn the_newest_journal_that_is_removed_is_missed_by_the_server_and_all_who_look()
             assert_eq!(server.end(), Some(0));
         } else {
             drop(server);
-            // Another life, so that there is a picture to go back to.
+            // Starts the server once more, so that there is a picture to go back to.
             drop(Server::start(&journal, &[]));
         }
         let newest = files(&journal).into_iter().rfind(|name| name.starts_with("journal-")).unwrap();
@@ -144,14 +144,14 @@ fn a_journal_from_before_the_manifest_is_read_and_goes_on_with_one() {
     is_read_and_goes_on("journal-without-manifest", 3);
 }
 
-/// Commit 929d23f has written it: a display of 16x12 with batches, images, faults, sums and three sessions that was ended, started again,
-/// and killed.
+/// The journal was written by commit 929d23f: a display of 16x12 with batches, images, faults, sums and three sessions,
+/// which was ended, started again, and killed.
 #[test]
 fn a_journal_of_version_1_is_read_and_goes_on() {
     is_read_and_goes_on("journal-version-1", 2);
 }
 
-/// Reads a journal of version 1 with so many starts, and goes on with it.
+/// Reads a journal of version 1 that has had `boot` starts, and continues it.
 fn is_read_and_goes_on(name: &str, boot: u32) {
     let directory = Directory::new(&format!("guarded-{name}"));
     let (journal, png) = (directory.path("journal"), directory.path("picture.png"));
@@ -190,7 +190,7 @@ fn is_read_and_goes_on(name: &str, boot: u32) {
     }
     assert!(text(&look("info", &journal, &[]).stdout).contains(&format!("boot      {}", boot + 3)));
 
-    // What numbers of snapshots prove is missed there as well.
+    // Files whose existence the numbers of the snapshots prove are reported missing in this version as well.
     restore();
     let newest_snapshot = files(&journal).pop().unwrap();
     let behind = newest_snapshot.replace("snapshot", "journal");
@@ -211,12 +211,12 @@ fn one_server_at_a_time_whatever_becomes_of_the_file_lock() {
     for _ in 0..2 {
         let (status, says) = refused(&journal);
         assert!(status == Some(1) && says.contains("another server uses the journal in"), "{says}");
-        // The next sync makes the file again.
+        // The next sync creates the file again.
         display.draw_pixel(1, 2, Color::RED).unwrap();
         display.sync_durable().unwrap();
         assert!(journal.join("lock").exists());
     }
-    // A server before the manifest locks that file, and nothing else.
+    // A server without manifests locks only that file.
     let open = || OpenOptions::new().write(true).open(journal.join("lock")).unwrap();
     assert!(flock(open(), FlockOperation::NonBlockingLockExclusive).is_err());
     assert_eq!(server.end(), Some(0));
@@ -229,7 +229,7 @@ fn one_server_at_a_time_whatever_becomes_of_the_file_lock() {
     assert_eq!(again.connect().get_pixel(1, 2).unwrap(), Color::RED);
 }
 
-/// Whose directory this happens to tells its clients and ends.
+/// Runs a server, applies `happens` to its journal directory, and checks that it reports this to its clients and ends.
 fn ends(name: &str, happens: impl Fn(&Path), says: &str) {
     let directory = Directory::new(name);
     let journal = directory.path("journal");
@@ -276,7 +276,7 @@ fn a_directory_that_is_moved_or_removed_ends_its_server() {
 fn nobody_else_reads_the_files_of_a_journal() {
     let directory = Directory::new("guarded-mode");
     let journal = directory.path("journal");
-    // Whatever the umask lets others do.
+    // The umask allows everything to other users.
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask 000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_display-server")]);
     shell.args(["--headless", "--listen", "127.0.0.1:0", "--size", "8x6", "--journal"]).arg(&journal);

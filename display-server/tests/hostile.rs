@@ -59,7 +59,7 @@ async fn hostile_messages_get_one_error_and_the_end() {
         ("the reserved byte", head(b"\x91\xc1"), "malformed: byte 0xc1"),
     ] {
         let mut client = running.connect().await;
-        // What comes behind the bad message is never read, and still the error arrives whole.
+        // What follows the bad message is never read; the error still arrives whole.
         let behind = request(8, "clear", (0xffff_ffffu32,));
         let sending = async {
             _ = client.stream.write_all(&[message, behind.repeat(10_000)].concat()).await;
@@ -107,7 +107,7 @@ async fn a_reader_that_never_reads_is_stopped_at_a_bound_and_told_at_the_end() {
     let running = start(ServerOptions::default()).await;
     let (mut client, served) = running.pipe(64 << 10);
     client.send(&hello()).await;
-    // Each is answered with an error, so answers pile up.
+    // Each request is answered with an error, so answers pile up.
     let mut sent = 0u32;
     let outside = |n: u32| request(n, "draw_pixel", (-1, -1, 0));
     while timeout(Duration::from_secs(1), client.stream.write_all(&outside(sent + 1))).await.is_ok() {
@@ -189,7 +189,8 @@ async fn one_client_too_many_waits_until_another_goes() {
 
 #[tokio::test]
 async fn a_stream_leaves_its_memory_to_others_when_it_pauses() {
-    // What two connections have of their own, and nothing, or what one of them can use for a larger read buffer.
+    // The memory that two connections have reserved, and a shared part: none, or as much as one of them can use for a
+    // larger read buffer.
     for shared in [0, 600 << 10] {
         let memory = 2 * ((64 + 16 + 64) << 10) + shared;
         let running = start(ServerOptions { connections: 2, memory, ..ServerOptions::default() }).await;
@@ -198,7 +199,7 @@ async fn a_stream_leaves_its_memory_to_others_when_it_pauses() {
             let stream: Vec<_> = (0..1500)
                 .flat_map(|id| request(id, "draw_pixels", (Bin([0, 1, 0, 1, 9, 9, 9, round].repeat(100)),)))
                 .collect();
-            // The answers are read meanwhile, or the display would stop for them.
+            // The answers are read meanwhile; otherwise the display would stop reading.
             let (mut reading, mut writing) = first.stream.split();
             let mut answers = vec![0; 1500 * done(1500).len()];
             let short: usize = (0..1500).map(|id| done(1500).len() - done(id).len()).sum();
@@ -210,7 +211,7 @@ async fn a_stream_leaves_its_memory_to_others_when_it_pauses() {
             assert!(sent.is_ok() && read.is_ok() && answers[..length].ends_with(&done(1499)));
             assert!(running.display.stats().buffered <= memory as u64);
 
-            // It takes more than all that is shared, so it waits for whoever has any of that.
+            // This request takes more than the shared memory, so it waits until no other connection holds any of it.
             second
                 .send(&request(
                     round.into(),
@@ -228,14 +229,14 @@ async fn a_stream_leaves_its_memory_to_others_when_it_pauses() {
 
 #[tokio::test]
 async fn when_memory_is_used_up_the_large_wait_and_the_small_go_on() {
-    // What three connections have of their own, and 1 MiB for all.
+    // The memory that three connections have reserved, and 1 MiB shared by all.
     let own = 3 * ((64 + 16 + 64) << 10);
     let options = ServerOptions { connections: 3, memory: own + (1 << 20), ..ServerOptions::default() };
     let running = start(options.clone()).await;
     let large = |id| request(id, "draw_pixels", (Bin([0, 1, 0, 1, 9, 9, 9, id as u8].repeat(65_536)),));
     let (mut first, mut second) = (running.connect().await, running.connect().await);
     let (message, other) = (large(1), large(2));
-    // 512 KiB, of which half makes the first ask for more than what is left for a second.
+    // The message has 512 KiB. Half of it makes the first connection ask for more than what is left for a second.
     first.send(&message[..300 << 10]).await;
     until("the first to be there", || running.display.stats().buffered > 290 << 10).await;
     let mut sending = std::pin::pin!(second.stream.write_all(&other));

@@ -24,7 +24,7 @@ fn run(args: &[&str]) -> (Output, String, String) {
     (output, out, errors)
 }
 
-/// A directory of this test's own, removed in the end.
+/// A temporary directory of one test, removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -59,7 +59,7 @@ impl Server {
         let mut command = command(&[&common[..], args].concat());
         let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
-        // A server that ends without a word closes its output, which ends the line.
+        // A server that ends without printing anything closes its output, which ends the line.
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address =
             line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
@@ -70,7 +70,7 @@ impl Server {
         Display::connect(&self.address).unwrap()
     }
 
-    /// `kill -9`.
+    /// Kills the server with SIGKILL.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -123,14 +123,14 @@ fn killed_while_it_draws_it_has_what_it_answered_and_no_gap() {
     let journal = directory.path("journal");
     let mut server = Server::start(&journal, &["--size", "256x256", "--journal-size", "1"]);
     for round in 1..=4_u32 {
-        // In another colour each time, one pixel after the other, until the display is gone.
+        // Draws one pixel after the other, in another colour each time, until the display ends.
         let color = Color::from_u32(round << 8 | 0xff);
         let display =
             ConnectOptions::new().reconnect(Duration::ZERO).connect_pipeline(&server.address).unwrap();
         let drawing = std::thread::spawn(move || {
             let mut answered = 0;
             for n in 0..256 * 256 {
-                // Not joined into batches: each is a record of its own.
+                // These calls are not joined into batches: each is a record of its own.
                 let Ok(reply) = display.fill_rect(n % 256, n / 256, 1, 1, color) else { break };
                 if n % 1_000 == 999 {
                     match reply.wait() {
@@ -195,7 +195,7 @@ fn a_journal_is_looked_at_while_it_is_written_and_after() {
     assert!(output.status.success() && errors.is_empty(), "{errors}");
     for part in [
         "whole     yes",
-        // A session was taken up, and drew twice.
+        // One record for the session, and two for the calls that draw.
         "records   3, 1 to 3",
         "sessions  1",
         "0 intact snapshots, 1 journal",
@@ -251,7 +251,7 @@ fn damage_is_named_refused_and_accepted_when_told() {
         display.draw_pixel(x, 0, Color::RED).unwrap();
     }
     server.kill();
-    // Another start, whose header vouches for all that was before.
+    // One more start, whose header vouches for everything before it.
     Server::start(&journal, &[]).kill();
     damage(&directory.0.join("journal/journal-0000000000000001"), 700);
     let (output, out, _) = run(&["journal", "check", &journal]);
@@ -287,10 +287,10 @@ fn what_a_server_only_warns_of_is_a_warning_of_a_check() {
     let mut snapshots: Vec<_> = fs::read_dir(&journal).unwrap().map(|entry| entry.unwrap().path()).collect();
     snapshots.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with("snapshot-"));
     snapshots.sort();
-    // The last one is none: it keeps older programs out.
+    // The last file is not a snapshot: it keeps older programs out.
     snapshots.pop();
     let [old, new] = &snapshots[..] else { panic!("{snapshots:?}") };
-    // In the picture of the older one, and in the header of the newer.
+    // Damages the picture of the older snapshot, then the header of the newer one.
     for (path, at) in [(old, 500), (new, 0)] {
         damage(path, at);
         let (output, out, errors) = run(&["journal", "check", &journal]);
@@ -300,7 +300,7 @@ fn what_a_server_only_warns_of_is_a_warning_of_a_check() {
         assert!(out.contains(&format!("warning   {name}, offset 0, record 0: ")), "{out}");
         let (output, out, errors) = run(&["journal", "info", &journal]);
         assert!(output.status.success() && out.contains(name), "{errors}");
-        // Flipped back, so that the other one is needed then.
+        // The older one is repaired below, so that it can be used when the newer one is damaged.
         assert_eq!(out.contains("damaged, but not needed: "), path == new, "{out}");
         if path == old {
             damage(path, at);

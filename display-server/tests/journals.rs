@@ -1,5 +1,5 @@
-//! Tests the program with the journals of several displays: which of them are refused, in which words, and that none is
-//! changed before all of them are known.
+//! Tests the program with the journals of several displays: which of them are refused, with which messages, and that
+//! none is changed before all of them have been checked.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use draw_client::Color;
@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What does not happen within this time does not happen any more.
+/// Limit for anything a test waits for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 const FIRST: &str = "journal-0000000000000001";
@@ -28,7 +28,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// A directory of a test's own, removed in the end.
+/// A temporary directory of one test, removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -75,7 +75,7 @@ impl Directory {
         Server::start(self.command(names, args))
     }
 
-    /// Starts a server that ends by itself with status 1, and returns its last words.
+    /// Starts a server that ends by itself with status 1, and returns its final error messages.
     fn refused(&self, names: &[&str], args: &[&str]) -> Vec<String> {
         let mut server = Server::spawn(self.command(names, args));
         let status = server.status();
@@ -150,12 +150,12 @@ impl Server {
         Server { child, address: String::new(), log }
     }
 
-    /// Returns the lines of the log until now.
+    /// Returns the lines of the log received so far.
     fn log(&self) -> Vec<String> {
         self.log.try_iter().collect()
     }
 
-    /// Waits for a line of the log.
+    /// Waits for a line of the log that contains `part`, and returns it.
     fn logged(&self, part: &str) -> String {
         let mut seen = Vec::new();
         loop {
@@ -192,7 +192,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the server, and returns its status.
     fn status(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
@@ -326,7 +326,7 @@ fn lines_of_the_log_name_the_directory_of_the_journal() {
     let server = directory.start(&["a"], &["--journal-size", "1"]);
     let a = directory.shown("displays/a");
     server.logged(&format!("the journal in {a}: removing "));
-    // A directory in the place of the unfinished manifest: the manifest cannot be written when the next file is created.
+    // A directory in place of the unfinished manifest: the manifest cannot be written when the next file is created.
     fs::create_dir(directory.path("displays/a/manifest.new")).unwrap();
     let display = Display::connect(&format!("{}/a", server.address)).unwrap();
     let image = vec![7; 32 * 16 * 4];
@@ -336,7 +336,7 @@ fn lines_of_the_log_name_the_directory_of_the_journal() {
     fs::remove_dir(directory.path("displays/a/manifest.new")).unwrap();
     draw();
     server.logged(&format!("the manifest of the journal in {a} is written again"));
-    // A journal that fails ends the server.
+    // A failed journal ends the server.
     fs::rename(directory.path("displays/a"), directory.path("displays/moved")).unwrap();
     _ = display.draw_pixel(1, 1, Color::RED);
     server.logged(&format!("ERROR the journal in {a}: its directory was moved or removed"));
@@ -354,7 +354,7 @@ fn each_journal_that_is_not_served_is_told_with_what_is_wrong_with_it() {
     fs::rename(folder.join("d"), folder.join("D.old")).unwrap();
     symlink("/no/where", folder.join("gone")).unwrap();
     symlink("served", folder.join("also-served")).unwrap();
-    // Nothing is waited for in a pipe.
+    // The check does not wait for data from a pipe.
     fs::create_dir(folder.join("pipe")).unwrap();
     assert!(Command::new("mkfifo").arg(folder.join("pipe").join(FIRST)).status().unwrap().success());
     fs::create_dir(folder.join("empty")).unwrap();
@@ -458,7 +458,7 @@ fn two_displays_do_not_share_a_directory() {
         assert!(said.len() == 1 && said[0].starts_with(&says), "{said:?}");
         fs::remove_file(directory.path("displays/a")).unwrap();
         assert!(directory.files() == before, "nothing was changed");
-        // A link to another place is as good as a directory.
+        // A link to another directory works like a directory.
         let elsewhere = directory.0.join("elsewhere");
         fs::create_dir(&elsewhere).unwrap();
         symlink(&elsewhere, directory.path("displays/a")).unwrap();
@@ -467,7 +467,7 @@ fn two_displays_do_not_share_a_directory() {
     }
 }
 
-/// Returns a journal that takes a while to recover: calls that fill many pixels.
+/// Returns a journal that takes a while to recover, since its calls fill many pixels.
 fn slow() -> Directory {
     let directory = Directory::new();
     let server = directory.start(&[], &["--size", "2048x2048"]);
@@ -477,7 +477,7 @@ fn slow() -> Directory {
     directory
 }
 
-/// How often a signal may come too late for what a test is about.
+/// Number of tries, since a signal may come too late for the test.
 const TRIES: u32 = 20;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tests that input that arrives late, twice, or in great numbers does not harm other clients.
+//! Tests that input that arrives late, twice, or in large amounts does not harm other clients.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -24,7 +24,7 @@ fn id(n: u64) -> Id {
     Id(id)
 }
 
-/// A client machine, and all that it has said on its connection.
+/// A client state machine, and everything that it has sent on its connection.
 struct Program<S> {
     machine: Connection,
     client: Client<S>,
@@ -32,7 +32,7 @@ struct Program<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Program<S> {
-    /// One that is greeted.
+    /// Connects a client and waits for its welcome.
     async fn new(client: Client<S>, hello: Hello) -> Program<S> {
         let mut program = Program { machine: Connection::new(&hello), client, said: Vec::new() };
         assert!(matches!(program.event().await, Event::Welcome));
@@ -48,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Program<S> {
         }
     }
 
-    /// Reads until there is something to tell; nothing when all calls are done.
+    /// Reads until there is an event. Returns `None` when all calls are done.
     async fn told(&mut self) -> Option<Event> {
         self.send().await;
         let mut buffer = [0; 4096];
@@ -69,7 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Program<S> {
         self.told().await.expect("there is something to tell")
     }
 
-    /// Adds one, and waits until that is done.
+    /// Adds to the pixel once, and waits for the answer.
     async fn add(&mut self) {
         self.machine.call(&Request::AddPixel { x: 1, y: 1, amount: 0x100 }, Instant::now()).unwrap();
         while self.machine.in_flight() > 0 {
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Program<S> {
         }
     }
 
-    /// Comes back on another connection, and answers how the session stands.
+    /// Reconnects on another connection, and returns the standing of the session.
     async fn come_back(&mut self, client: Client<S>) -> Standing {
         self.client = client;
         self.machine.handle_disconnected(Vec::new());
@@ -100,13 +100,13 @@ fn hello(n: u64, confirms: bool) -> Hello {
     Hello::new("test").with_session(id(n)).with_confirmation(confirms)
 }
 
-/// What was counted at the place where programs add.
+/// Returns how many times programs have added to the pixel.
 fn count(display: &display_server::Display) -> u32 {
     let color = display.framebuffer().get_pixel(1, 1).unwrap();
     (color.to_u32() - Color::BLACK.to_u32()) / 0x100
 }
 
-/// Sends what an earlier connection has said on one of its own, and answers what comes back, to the end.
+/// Sends the bytes of an earlier connection on a new one, and returns everything that is received until the end.
 async fn replay<S: AsyncRead + AsyncWrite + Unpin>(mut client: Client<S>, bytes: &[u8]) -> String {
     client.send(bytes).await;
     String::from_utf8_lossy(&client.rest().await).into_owned()
@@ -119,7 +119,7 @@ async fn bytes_of_a_connection_that_arrive_again_are_not_executed_when_its_sessi
         let mut program = Program::new(running.connect().await, hello(n, confirms)).await;
         program.add().await;
         let copy = program.said.clone();
-        // Hello 2 executes more, and ends the session.
+        // Hello 2 executes one more call, and ends the session.
         assert_eq!(program.come_back(running.connect().await).await, Standing::Resumed);
         program.add().await;
         program.machine.end_session();
@@ -170,7 +170,7 @@ async fn an_older_hello_that_comes_late_does_not_disturb_the_connection_that_has
         said.contains("superseded") && said.contains("this is hello 2 of the session, and 3 has come"),
         "{said:?}"
     );
-    // Nor does a copy of its own.
+    // A copy of the client's own bytes does not disturb it either.
     let copy = program.said.clone();
     for _ in 0..2 {
         replay(running.connect().await, &copy).await;
@@ -180,7 +180,8 @@ async fn an_older_hello_that_comes_late_does_not_disturb_the_connection_that_has
     running.stop().await;
 }
 
-/// From the honest client's own address, as a stream without one is, and from another.
+/// The abandoned sessions come from the address of `near` (streams without an address count as one), and from another
+/// address than that of `far`.
 #[tokio::test]
 async fn sessions_that_are_begun_and_left_push_out_no_client_with_work() {
     let running = start(ServerOptions::default()).await;
@@ -208,7 +209,7 @@ async fn sessions_that_are_begun_and_left_push_out_no_client_with_work() {
     running.stop().await;
 }
 
-/// A network in between that can lose its connections, while the display at its other end stands still.
+/// A network between client and display that can lose its connections while the display is stopped.
 struct Relay {
     address: String,
     connections: Arc<AtomicUsize>,
@@ -223,7 +224,7 @@ impl Relay {
         let relay = Relay { address, connections: connections.clone(), streams: streams.clone() };
         std::thread::spawn(move || {
             for client in listener.incoming() {
-                // The display's system takes the connection, whatever the display does.
+                // The operating system accepts the connection even if the display is stopped.
                 let (client, server) = (client.unwrap(), TcpStream::connect(&target).unwrap());
                 streams.lock().unwrap().push(client.try_clone().unwrap());
                 connections.fetch_add(1, SeqCst);
@@ -268,7 +269,7 @@ fn a_display_that_stands_still_while_its_client_comes_back_again_and_again_costs
                 display.sync().unwrap();
                 stop(&server.process);
                 relay.cut();
-                // Greetings pile up before the display: each is given up after a while, and the next one is said.
+                // Hellos pile up before the display: the client abandons each after a while, and sends the next one.
                 let began = Instant::now();
                 while relay.connections.load(SeqCst) < 5 {
                     assert!(began.elapsed() < PATIENCE, "it does not come back");

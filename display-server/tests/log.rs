@@ -19,25 +19,25 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// A display that ends takes two seconds at most. On a machine that has much else to do it may come to them late; one that waits for a
-/// reader never ends.
+/// Limit for the end of a display, which takes two seconds at most. On a busy machine it may take longer; a display
+/// that waits for a reader never ends.
 const END: Duration = Duration::from_secs(10);
-/// Connections of peers that are no clients. Their lines do not fit into a pipe, nor onto a terminal.
+/// Number of connections of peers that are not clients. Their lines do not fit into a pipe or onto a terminal.
 const BAD: usize = 400;
 
 fn command() -> Command {
     let mut command = Command::new("env");
-    // SIGHUP may be ignored here (`nohup cargo test`), which a program inherits.
+    // SIGHUP may be ignored here (`nohup cargo test`), and a child process inherits that.
     command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_display-server")]);
     command.args(["--headless", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
-    // (With `CI` set, the library that prints usage errors takes every terminal for one with colours.)
+    // (With `CI` set, the library that prints usage errors assumes that every terminal has colours.)
     for name in ["CI", "CLICOLOR_FORCE", "DRAW_DEBUG", "NO_COLOR", "DISPLAY", "WAYLAND_DISPLAY"] {
         command.env_remove(name);
     }
     command
 }
 
-/// A display that is killed when the test fails.
+/// A running display, killed when the test fails.
 struct Display(Child);
 
 impl Display {
@@ -53,7 +53,7 @@ impl Display {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
-    /// Waits for its end, but not for ever.
+    /// Waits for the end of the display, with a deadline.
     fn status(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
@@ -65,7 +65,7 @@ impl Display {
         }
     }
 
-    /// Ends it, and sees that this takes no longer than it may.
+    /// Ends the display, and checks that this takes no longer than `END`.
     fn end(mut self, signal: Signal) {
         let began = Instant::now();
         self.signal(signal);
@@ -96,7 +96,7 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// What a browser says, which is no client. It is answered, and the connection is closed.
+/// Sends an HTTP request, as a browser would. The display answers it, and closes the connection.
 fn bad(address: &str) {
     let mut stream = connect(address);
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
@@ -155,7 +155,7 @@ fn an_error_that_nobody_reads_does_not_keep_the_program() {
 fn a_debug_log_that_nobody_reads_holds_up_neither_clients_nor_the_end() {
     let (_reader, writer) = full_pipe();
     let (display, address) = Display::start(command().args(["--log", "debug"]).stderr(writer));
-    // More than the queue takes.
+    // More lines than the queue takes.
     for _ in 0..20 {
         let mut client = connect(&address);
         let outside = b"\x94\x00\x05\xaadraw_pixel\x93\xcd\xff\xff\x02\xce\xff\x00\x00\xff".repeat(1_000);
@@ -200,7 +200,7 @@ fn a_first_line_that_nobody_reads_holds_up_nothing() {
     display.end(Signal::TERM);
 }
 
-/// A terminal: our side, and the side that a program writes to.
+/// Returns a terminal: the test's side, and the side that a program writes to.
 fn terminal() -> (File, File) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
@@ -236,7 +236,7 @@ fn colours_are_written_to_a_terminal_unless_somebody_objects() {
         assert!(line.contains(&address), "{line}");
         assert_eq!(line.contains('\u{1b}'), is_coloured, "{variable}={value}: {line:?}");
         display.end(Signal::TERM);
-        // Whoever mistypes an option is told so in the same way.
+        // Usage errors are coloured under the same conditions.
         let (ours, theirs) = terminal();
         let mut command = command();
         command
@@ -267,7 +267,7 @@ fn bad_connections_are_told_ten_times_and_then_counted() {
     display.end(Signal::TERM);
     let log: Vec<_> = log.iter().collect();
     let closed = |line: &&String| line.contains("code=\"malformed\"");
-    // Ten in each ten seconds that have begun.
+    // Ten lines in each interval of ten seconds that has begun.
     let most = 10 * (1 + took.as_secs() as usize / 10);
     let shown = log.iter().filter(closed).count();
     assert!((10..=most).contains(&shown), "{shown} in {took:?}: {log:#?}");

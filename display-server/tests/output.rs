@@ -1,4 +1,4 @@
-//! Tests output files, with anything that may exist at the given name.
+//! Tests output files, with all kinds of existing files at the given name.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 #[path = "common/processes.rs"]
@@ -94,7 +94,7 @@ fn a_fifo_is_written_to_and_never_waited_for_for_ever() {
         let path = path.clone();
         std::thread::spawn(move || fs::read(path).unwrap())
     };
-    // It has opened it when a writer is let in.
+    // A writer can open the FIFO once the reader has opened it.
     let began = Instant::now();
     while let Err(error) = put(&path, &bytes) {
         assert!(
@@ -145,7 +145,8 @@ fn what_cannot_be_written_to_is_refused_before_and_after() {
     }
 }
 
-/// A display that has no journal, ended by SIGTERM: its status, standard output behind the first line, and what it says.
+/// Runs a display without a journal and ends it with SIGTERM. Returns its status, its standard output after the first
+/// line, and its standard error.
 fn shown(snapshot: &Path, first_line: bool, limit: &str) -> (Option<i32>, Vec<u8>, String) {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{limit} exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_display-server")]);
@@ -195,7 +196,7 @@ fn a_snapshot_goes_through_a_fifo_a_link_and_standard_output() {
 
     let reading = {
         let path = path.clone();
-        // Held open on both sides until a byte has come, so that the display finds a reader.
+        // Both sides are held open until a byte has arrived, so that the display finds a reader.
         let mut both = File::options().read(true).write(true).open(&path).unwrap();
         std::thread::spawn(move || {
             let mut bytes = vec![0; 8];
@@ -222,7 +223,7 @@ fn a_snapshot_goes_through_a_fifo_a_link_and_standard_output() {
 #[test]
 fn a_snapshot_that_is_larger_than_a_file_may_be_says_so() {
     let directory = Directory::new("output-limit");
-    // One block of 512 bytes: too little even to begin.
+    // One block of 512 bytes: too little even for the beginning of the file.
     let (status, out, said) = shown(&directory.path("picture.png"), true, "ulimit -f 1;");
     assert!(status == Some(1) && out.is_empty(), "{status:?}: {said}");
     assert!(said.contains("picture.png") && said.contains("raise the limit (`ulimit -f`)"), "{said}");

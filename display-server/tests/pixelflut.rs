@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-/// A server with a Pixelflut listener beside the native one.
+/// A server with a Pixelflut listener and a native one.
 struct Wall {
     running: Running,
     address: SocketAddr,
@@ -36,7 +36,7 @@ impl Wall {
         self.running.display.framebuffer().get_pixel(x, y).unwrap()
     }
 
-    /// Sends `lines`, ends, and returns the replies.
+    /// Sends `lines`, ends the sending side, and returns the replies.
     async fn talk(&self, lines: &[u8]) -> String {
         let mut client = self.connect().await;
         client.send(lines).await;
@@ -59,7 +59,7 @@ async fn each_command_does_what_help_says() {
     assert_eq!(wall.talk(lines.as_bytes()).await, replies);
     assert_eq!(wall.color(1, 2), Color::rgb(0xff, 0x80, 0));
     assert_eq!(wall.color(3, 4), Color::rgb(0x7f, 0x7f, 0x7f));
-    // A connection has an offset of its own, which replies do not show.
+    // Each connection has its own offset, which replies do not include.
     let lines = "OFFSET 10 20\nPX 1 2 0000ff\nPX 1 2\nOFFSET -1 -2\nPX 12 24\nPX 1 2 00ff00\nSIZE\n";
     assert_eq!(wall.talk(lines.as_bytes()).await, "PX 1 2 0000ff\nPX 12 24 0000ff\nSIZE 64 48\n");
     assert_eq!([wall.color(11, 22), wall.color(0, 0)], [Color::BLUE, Color::GREEN]);
@@ -73,13 +73,13 @@ async fn a_colour_with_alpha_is_blended_with_what_is_there() {
     let lines = "PX 1 1 ffffff80\nPX 1 1\nPX 1 1 ff000080\nPX 1 1\nPX 1 1 00ff0000\nPX 1 1\nPX 1 1 00ff00ff\nPX 1 1\n";
     let replies = "PX 1 1 808080\nPX 1 1 c04040\nPX 1 1 c04040\nPX 1 1 00ff00\n";
     assert_eq!(wall.talk(lines.as_bytes()).await, replies);
-    // Also with what came just before it, in the same read.
+    // Blending also works on pixels that were drawn just before, in the same read.
     assert_eq!(
         wall.talk(b"PX 2 2 ffffff\nPX 2 2 00000080\nPX 2 2 00000080\nPX 2 2\n").await,
         "PX 2 2 3f3f3f\n"
     );
     assert_eq!(wall.color(2, 2), Color::rgb(0x3f, 0x3f, 0x3f), "what is blended is opaque");
-    // What a native client stored with alpha counts as it is shown: over black.
+    // A pixel stored with alpha by a native client counts as it is shown: over black.
     let framebuffer = wall.running.display.framebuffer();
     framebuffer.draw_pixel(5, 5, Color::from_u32(0xff80_0080), &mut framebuffer.no_damage());
     assert_eq!(wall.talk(b"PX 5 5\nPX 5 5 0000ff80\nPX 5 5\n").await, "PX 5 5 804000\nPX 5 5 402080\n");
@@ -95,7 +95,7 @@ async fn lines_may_be_split_at_any_byte() {
         let framebuffer = wall.running.display.framebuffer();
         framebuffer.clear(Color::BLACK, &mut framebuffer.no_damage());
         let mut client = wall.connect().await;
-        // The reply shows that the first part was read, so that the second comes by itself.
+        // The reply shows that the first part was read, so the second part arrives in a read of its own.
         client.send(&[b"SIZE\n", &lines[..cut]].concat()).await;
         client.expect(b"SIZE 64 48\n").await;
         client.send(&lines[cut..]).await;
@@ -183,15 +183,16 @@ async fn a_line_that_is_cut_off_by_the_end_is_not_executed() {
     wall.running.stop().await;
 }
 
-/// Asks for ever and reads nothing, until the display has as many replies for it as it keeps. The replies are twice as long as the
-/// questions, so that the display reads large pieces before it has to stop. Returns where the replies come.
+/// Sends questions without reading, until the display holds the maximum of replies for this client. The replies are
+/// twice as long as the questions, so that the display reads large pieces before it has to stop. Returns the side that
+/// receives the replies.
 async fn ask_and_never_read(wall: &Wall) -> OwnedReadHalf {
     let (replies, mut questions) = wall.connect().await.stream.into_split();
     tokio::spawn(async move {
         let lines = b"PX 1 1\n".repeat(10_000);
         while questions.write_all(&lines).await.is_ok() {}
     });
-    // With a large buffer and the most that replies take it stands; less is held in between.
+    // When it stops, the display holds a large buffer and the maximum of replies; before that it holds less.
     until("the display to stop", || wall.running.display.stats().buffered > (256 + 32) << 10).await;
     replies
 }
@@ -204,7 +205,7 @@ async fn a_client_that_never_reads_is_not_read_from_and_holds_little() {
         assert_eq!(wall.talk(b"SIZE\n").await, "SIZE 64 48\n");
         let stats = wall.running.display.stats();
         assert!(stats.buffered <= 400 << 10, "{} bytes", stats.buffered);
-        // What the two systems and the display keep, by far.
+        // Much more than the two operating systems and the display can buffer.
         assert!(stats.executed * 14 < 64 << 20, "{} questions are answered", stats.executed);
     }
     wall.running.check_that_a_new_client_draws().await;
@@ -214,14 +215,14 @@ async fn a_client_that_never_reads_is_not_read_from_and_holds_little() {
 #[tokio::test]
 async fn a_client_that_never_reads_loses_its_memory_to_one_that_needs_it() {
     let display = Display::new(Size { width: 1024, height: 1024 }, Color::BLACK).unwrap();
-    // All that is shared is less than what the image and the unread input of the first client take.
+    // The shared memory is less than what the image and the unread input of the first client take.
     let options = ServerOptions { connections: 2, memory: 5 << 20, ..ServerOptions::default() };
     let wall = Wall::start_with(display, options).await;
     let mut replies = ask_and_never_read(&wall).await;
     let mut client = wall.running.connect().await;
     client.send(&request(1, "put_image", (0, 0, 1024, 1024, Bin(vec![255; 4 << 20])))).await;
     client.expect(&done(1)).await;
-    // What the system has for it comes first.
+    // The replies that the operating system has buffered are received first.
     _ = within("the end of the first client", replies.read_to_end(&mut Vec::new())).await;
     assert_eq!(wall.running.display.stats().closed_for_fault, 1);
     wall.running.stop().await;
@@ -303,6 +304,6 @@ async fn the_end_of_the_display_closes_connections_and_loses_no_reply() {
     wall.running.stop().await;
     assert_eq!(asking.rest().await, b"PX 1 1 ff0000\n");
     assert_eq!(idle.rest().await, b"");
-    // However it ends, it ends.
+    // The connection ends, with or without an error.
     _ = within("the end of the connection", stuck.read_to_end(&mut Vec::new())).await;
 }

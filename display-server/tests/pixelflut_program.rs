@@ -12,7 +12,7 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// The program, killed when it is dropped.
+/// The running program, killed when it is dropped.
 struct Program {
     process: Child,
     output: BufReader<ChildStdout>,
@@ -44,7 +44,7 @@ impl Program {
         line
     }
 
-    /// Where it listens, by its first two lines.
+    /// Returns the addresses it listens on, from its first two lines.
     fn addresses(&mut self) -> (String, String) {
         let (native, flut) = (self.line(), self.line());
         let address = |line: &str, begins| line.strip_prefix(begins).map(|address| address.trim().to_owned());
@@ -53,7 +53,7 @@ impl Program {
         (native, flut)
     }
 
-    /// `kill -9`.
+    /// Kills the program with SIGKILL.
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -111,7 +111,7 @@ fn neighbouring_pixels_are_one_record_of_the_journal() {
     let records =
         report.lines().find_map(|line| line.strip_prefix("records")).unwrap_or_else(|| panic!("{report}"));
     let records: u32 = records.trim().split(',').next().unwrap().parse().unwrap();
-    // One for each read, of which so few bytes take one or two.
+    // One record for each read; this few bytes take one or two reads.
     assert!((1..10).contains(&records), "{report}");
 }
 

@@ -7,7 +7,7 @@ use display_server::{Color, Display, Position, ServerOptions, Size};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::AsyncWriteExt;
 
-/// One conversation with everything in it, and what comes back.
+/// Returns the bytes of one conversation with many kinds of messages, and the expected answers.
 fn conversation() -> (Vec<u8>, Vec<u8>) {
     let run = Bin([[0, 3, 0, 4, 1, 2, 3, 4], [0, 64, 0, 0, 9, 9, 9, 9]].concat());
     let twice =
@@ -66,7 +66,7 @@ fn conversation() -> (Vec<u8>, Vec<u8>) {
     (sent.concat(), answers.concat())
 }
 
-/// The SHA-256 of a red pixel and a black one: the same picture and the same bytes are in the specification.
+/// The SHA-256 of a red pixel and a black one. The specification has the same picture and the same bytes.
 const DIGEST: [u8; 32] = *b"\x21\x83\xb4\x74\x1d\xa9\x2e\x26\xb9\x22\x30\x11\xcb\xb8\x72\x6e\
     \xe0\xde\xac\x7f\x78\x30\x25\x75\x75\xf8\x77\x93\xab\x33\x32\x1b";
 
@@ -101,7 +101,7 @@ async fn bytes_may_be_cut_anywhere() {
     for buffer in [1, 2, 3, 7, 64] {
         let running = start(ServerOptions::default()).await;
         running.display.set_mouse(Some(Position { x: 5, y: 6 }));
-        // A pipe of one byte cuts at every byte, in both directions.
+        // A pipe of one byte splits the data at every byte, in both directions.
         let (client, served) = running.pipe(buffer);
         let (reader, mut writer) = tokio::io::split(client.stream);
         let mut client = Client { stream: tokio::io::join(reader, tokio::io::sink()) };
@@ -130,7 +130,7 @@ async fn a_client_that_only_ends_its_sending_gets_all_its_answers() {
     let running = start(ServerOptions::default()).await;
     let mut client = running.connect().await;
     let many: Vec<u8> = (0..10_000).flat_map(|i| request(i, "draw_pixel", (i % 64, i % 48, i))).collect();
-    // It also breaks off in the middle of a message.
+    // The client also stops in the middle of a message.
     let (sending, cut_off) = ([&many[..], &request(7, "sync", NONE)[..5]].concat(), many.len());
     let (reader, mut writer) = client.stream.split();
     let mut reader = Client { stream: tokio::io::join(reader, tokio::io::sink()) };

@@ -1,5 +1,5 @@
-//! Tests the program under a service manager: sockets that it is passed, and notifications that it sends. The sockets are passed
-//! through a shell, which gives them their numbers.
+//! Tests the program under a service manager: sockets that are passed to it, and notifications that it sends. The
+//! sockets are passed through a shell, which sets their descriptor numbers.
 #![cfg(all(feature = "systemd", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -13,16 +13,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// Long enough for the slowest machine; only a test that fails waits for it.
+/// Deadline, long enough for the slowest machine; only a test that fails waits for it.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Sets the variable so that the descriptors are for the server itself: the shell becomes the server.
 const ITSELF: &str = "LISTEN_PID=$$";
 
-/// A server that is killed when the test ends.
+/// A running server, killed when the test ends.
 struct Program {
     child: Child,
-    /// The lines of standard error, which has the program's standard output as well.
+    /// The lines of standard error, which also carries the program's standard output.
     lines: Receiver<String>,
 }
 
@@ -58,7 +58,7 @@ impl Program {
         self.line("listening on ")["listening on ".len()..].to_owned()
     }
 
-    /// Waits for the end. Returns the status, and the lines that were not read.
+    /// Waits for the end. Returns the status and the lines that were not read.
     fn end(&mut self) -> (Option<i32>, String) {
         let mut text = String::new();
         loop {
@@ -78,7 +78,8 @@ impl Program {
     }
 }
 
-/// A server without a window that gets two descriptors, 3 and 4. `pid` sets the process that they are for: see [`ITSELF`].
+/// Returns the command of a headless server that gets two descriptors, 3 and 4. `pid` sets the process that they are
+/// for: see [`ITSELF`].
 fn command(first: OwnedFd, second: OwnedFd, pid: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{pid} exec \"$@\" 3<&0 4<&1 1>&2 <&-")).arg("sh");
@@ -92,7 +93,7 @@ fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// Draws a pixel, by the native protocol.
+/// Draws a pixel with the native protocol.
 fn draw(address: &str) {
     let mut stream = connect(address);
     stream.write_all(b"\x94\x00\x07\xaadraw_pixel\x93\x01\x02\xce\xff\x00\x00\xff").unwrap();
@@ -111,7 +112,7 @@ fn connect(address: &str) -> TcpStream {
 fn passed_sockets_take_the_place_of_the_address_to_listen_on() {
     let (first, second, taken) = (listener(), listener(), listener());
     let (one, other) = (first.local_addr().unwrap().to_string(), second.local_addr().unwrap().to_string());
-    // This address is taken: a server that opens it ends.
+    // This address is in use: a server that listens on it ends.
     let taken = taken.local_addr().unwrap().to_string();
     let mut program = Program::spawn(command(first.into(), second.into(), ITSELF, &["--listen", &taken]));
     assert_eq!(program.address(), one);
@@ -150,7 +151,7 @@ fn sockets_that_are_for_another_process_are_not_taken() {
     }
 }
 
-/// Runs a server that is to fail, to its end.
+/// Runs a server that is expected to fail, and returns its output.
 fn failure(command: Command) -> String {
     let (status, text) = Program::spawn(command).end();
     assert_eq!(status, Some(1), "{text}");

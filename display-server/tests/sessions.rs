@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A client machine, and the connection that it has at present.
+/// A client state machine and its current connection.
 struct Program {
     machine: Connection,
     stream: TcpStream,
@@ -49,7 +49,7 @@ impl Program {
         }
     }
 
-    /// Sends what there is, and reads until there is something to tell.
+    /// Sends pending bytes, and reads until there is an event.
     async fn event(&mut self) -> Result<Event, Ended> {
         self.send().await;
         while self.told.is_empty() {
@@ -76,7 +76,7 @@ impl Program {
         Ok(())
     }
 
-    /// Comes back on another connection. The older one stays open, as it does when a network fails.
+    /// Reconnects. The older connection stays open, as it does when a network fails.
     async fn come_back(&mut self, running: &Running) -> TcpStream {
         self.machine.handle_disconnected(Vec::new());
         self.machine.reconnect(false);
@@ -99,7 +99,8 @@ async fn a_client_that_comes_back_goes_on_and_takes_the_session_from_its_older_c
     program.stream.write_all(first).await.unwrap();
     let mut older = program.come_back(&running).await;
     assert!(matches!(program.event().await, Ok(Event::Resumed(Standing::Resumed, lost)) if lost.is_empty()));
-    // Another draws over it. If what the older connection still brings were executed, it would be green again.
+    // Another client draws over the pixel. If the rest from the older connection were executed, the pixel would be
+    // green again.
     program.until_done().await;
     running.check_that_a_new_client_draws().await;
     let mut other = Program::new(&running, 2).await;
@@ -126,7 +127,7 @@ async fn what_a_lost_connection_did_not_deliver_is_said_again() {
     program.draw(640, 1, Color::RED);
     program.call(&Request::Sync {});
     program.send().await;
-    // All of it is executed, and nothing of what the server says is read.
+    // All requests are executed, and nothing that the server sends is read.
     until("the requests to be executed", || running.display.stats().executed == 4).await;
     drop(program.come_back(&running).await);
 
@@ -144,7 +145,8 @@ async fn what_a_lost_connection_did_not_deliver_is_said_again() {
     running.stop().await;
 }
 
-/// Draws a pixel, loses the connection, and comes back so much later; answers how the session then stands.
+/// Draws a pixel, loses the connection, and reconnects after `pause`. Returns the standing of the session and the
+/// number of lost calls.
 async fn stand_after(pause: Duration) -> (Standing, usize) {
     let display = display();
     let server = Server::new(display.clone(), ServerOptions::default());
@@ -181,7 +183,7 @@ async fn send(client: &mut Client<tokio::io::DuplexStream>, machine: &mut Connec
     }
 }
 
-/// Carries bytes until there is something to tell.
+/// Exchanges bytes until there is an event.
 async fn converse(client: &mut Client<tokio::io::DuplexStream>, machine: &mut Connection) -> Event {
     send(client, machine).await;
     let mut buffer = [0; 4096];
@@ -201,7 +203,7 @@ async fn a_client_of_another_display_is_told_that_its_state_is_lost() {
     program.draw(1, 1, Color::RED);
     program.send().await;
     program.come_back(&second).await;
-    // Made before it is known; it was never sent, so it goes to the new display.
+    // This call is made before the loss is known. It was never sent, so it goes to the new display.
     program.draw(2, 2, Color::GREEN);
     match program.event().await {
         Ok(Event::Resumed(Standing::StateLost, lost)) => {

@@ -19,16 +19,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Far longer than the display may take to end, and far shorter than the reader takes for a picture.
+/// Limit far longer than the display may take to end, and far shorter than the reader takes for a picture.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 fn fifo(path: &Path) {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
 
-/// Reads a FIFO, a page a second, so that no single write waits for long. It is open when this returns.
+/// Reads a FIFO at a page a second, so that no single write waits for long. The FIFO is open when this returns.
 fn read_slowly(path: &Path) -> Receiver<()> {
-    // For both, so that this does not wait for a writer.
+    // Opened for both reading and writing, so that this does not wait for a writer.
     let mut fifo = File::options().read(true).write(true).open(path).unwrap();
     let (begin, begun) = channel();
     thread::spawn(move || {
@@ -66,7 +66,7 @@ impl Program {
         Program { process, address, log }
     }
 
-    /// Draws what becomes no smaller in a picture.
+    /// Draws noise, which does not compress.
     fn draw_noise(&self) -> Display {
         let mut dice = Dice::new(1);
         let noise: Vec<u8> = (0..640 * 480 * 4).map(|_| dice.below(256) as u8).collect();
@@ -79,7 +79,7 @@ impl Program {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
-    /// Its status and the rest of its log, when it has ended.
+    /// Waits for the end, and returns the status and the rest of the log.
     fn end(mut self) -> (ExitStatus, String) {
         let began = Instant::now();
         let status = loop {
@@ -129,7 +129,7 @@ fn a_slow_reader_of_a_snapshot_does_not_keep_clients_waiting() {
     let old = program.draw_noise();
     program.signal(Signal::USR1);
     reading.recv_timeout(DEADLINE).expect("the snapshot begins");
-    // Kept until that one is written.
+    // This snapshot is kept until the first one is written.
     program.signal(Signal::USR1);
     old.draw_pixel(1, 2, Color::RED).unwrap();
     let new = Display::connect(&program.address).unwrap();
@@ -156,7 +156,7 @@ fn only_a_reader_has_a_limit_and_no_regular_file() {
 
     fifo(&pipe);
     assert!(has_reader(&pipe));
-    // It takes a page now and then, so that no single wait is long.
+    // The reader takes a page now and then, so that no single wait is long.
     let mut reader = File::options().read(true).write(true).open(&pipe).unwrap();
     thread::spawn(move || {
         while reader.read_exact(&mut [0; 4096]).is_ok() {

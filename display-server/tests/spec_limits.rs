@@ -4,19 +4,19 @@ use display_server::limits;
 
 const LIMITS: &str = include_str!("../../protocol/spec/limits.md");
 
-/// The lines of a section, up to the next heading.
+/// Returns the lines of a section, up to the next heading.
 fn section(heading: &str) -> impl Iterator<Item = &'static str> {
     let mut lines = LIMITS.lines();
     assert!(lines.any(|line| line == heading), "limits.md has no {heading:?}");
     lines.take_while(|line| !line.starts_with('#'))
 }
 
-/// The rows of the table in a section, without its head.
+/// Returns the rows of the table in a section, without its head.
 fn table(heading: &str) -> Vec<&'static str> {
     section(heading).filter(|line| line.starts_with('|')).skip(2).collect()
 }
 
-/// `n` with a comma between thousands.
+/// Formats `n` with a comma between thousands.
 fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();

@@ -1,5 +1,5 @@
-//! A network that alters bytes, and a program that does not notice: with checksums every call is executed once, as it
-//! was made, and every answer is the display's.
+//! A network that corrupts bytes without the program noticing: with checksums every call is executed exactly once, as
+//! it was made, and every answer is the one that the display sent.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Each of the clients, with checksums or without.
+/// Connects one of the three clients, with or without checksums.
 fn connect(kind: usize, address: &str, checksums: bool) -> Result<Box<dyn Client>> {
     Ok(match kind {
         0 => Box::new(ConnectOptions::new().checksums(checksums).connect_blocking(address)?),
@@ -34,7 +34,7 @@ fn image() -> Vec<u8> {
     (0..100 * 40 * 4u32).map(|i| (i / 3) as u8).collect()
 }
 
-/// What a program does: some of it counts, some of it fails, some of it is large. Answers what it was told.
+/// Makes calls that change a counter, calls that fail and calls with large data, and returns the answers.
 fn program(display: &dyn Client) -> Result<Vec<String>> {
     let (image, mut told) = (image(), Vec::new());
     for i in 0..3 {
@@ -50,7 +50,7 @@ fn program(display: &dyn Client) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// How many requests that is for a display.
+/// The number of requests that `program` makes of a display.
 const REQUESTS: u64 = 3 * 6 + 1;
 
 #[test]
@@ -58,11 +58,11 @@ fn what_is_altered_is_sent_again() {
     let whole = TestServer::start(100, 60);
     let expected = program(&*connect(0, &whole.address, false).unwrap()).unwrap();
     let plans = [
-        // The greeting and its answer, before anything else was said.
+        // The greeting and its answer, before anything else is sent.
         vec![Altered::Up(20), Altered::Up(70), Altered::Down(40)],
-        // The greetings of connections that come back.
+        // The greetings of reconnections.
         vec![Altered::Up(1_000), Altered::Up(150), Altered::Down(150), Altered::Up(5)],
-        // In an image that is sent, and in one that is answered.
+        // In an image that is sent, and in an image that is returned.
         vec![Altered::Up(9_000), Altered::Down(9_000), Altered::Up(17_500), Altered::Down(9_000)],
         // A digest.
         vec![Altered::Down(15), Altered::Down(500)],
@@ -80,7 +80,8 @@ fn what_is_altered_is_sent_again() {
     }
 }
 
-/// Greets nobody back: answers whatever comes as a display does that has never heard of checks. Says how many came.
+/// Starts a display that knows no checksums: it answers every greeting with a fault. Returns its address and the number
+/// of connections so far.
 fn ignorant() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, came) = (listener.local_addr().unwrap().to_string(), Arc::new(AtomicUsize::new(0)));
@@ -91,7 +92,7 @@ fn ignorant() -> (String, Arc<AtomicUsize>) {
             count.fetch_add(1, SeqCst);
             assert!(stream.read(&mut buffer).unwrap() > 0);
             stream.write_all(b"\x94\x01\x00\x92\x00\xb2unknown_method: no\xc0").unwrap();
-            // Until the client has had enough of it.
+            // Reads until the client closes the connection.
             while stream.read(&mut buffer).is_ok_and(|n| n > 0) {}
         }
     });
@@ -111,7 +112,7 @@ fn a_display_that_does_not_know_checksums_is_told_from_a_bad_network_after_some_
         assert!(error.is_disconnected() && error.outcome() == Outcome::Rejected, "client {kind}");
         assert_eq!(came.load(SeqCst), limits::GREETINGS as usize, "client {kind}");
         assert!(began.elapsed() < limits::CONNECT_TIMEOUT, "client {kind}");
-        // Without checksums it says once what it has to say.
+        // Without checksums the display refuses once and the client does not try again.
         let error = connect(kind, &address, false).err().expect("it is not greeted");
         assert!(error.to_string().contains("the display refused the greeting"), "client {kind}: {error}");
         assert_eq!(came.load(SeqCst), limits::GREETINGS as usize + 1, "client {kind}");
@@ -151,7 +152,7 @@ fn a_network_that_alters_the_same_each_time_is_given_up() {
             text.contains("the display was offline for ") && text.contains("altered on its way"),
             "{text}"
         );
-        // The pauses grow, as they do where there is no display: 0.1 s, 0.2 s, 0.4 s and so on.
+        // The pauses between the attempts grow: 0.1 s, 0.2 s, 0.4 s and so on.
         assert!((4..8).contains(&cutter.connections()), "client {kind}: {}", cutter.connections());
         assert_eq!(server.screen.stats().executed, 0, "client {kind}");
     }
@@ -177,13 +178,13 @@ fn bytes_that_do_not_leave_the_machine_have_no_checksums_unless_asked_for() {
     }
 }
 
-/// It takes as long as a network takes to be dead.
+/// Takes as long as the client waits before it considers a network dead.
 #[test]
 fn an_answer_that_seems_longer_than_it_is_is_asked_for_again_before_the_call_is_over() {
     let image = vec![7; 100 * 9 * 4];
     let run = |kind| {
         let server = TestServer::start(100, 60);
-        // The answer has 3,600 bytes, and seems to have 256 more, which never come.
+        // The answer has 3,600 bytes; its altered length announces 256 more, which never come.
         let cutter = Cutter::start_altering(&server.address, vec![Altered::DownBehind(b"\xc0\xc5")]);
         let display = connect(kind, &cutter.address, true).unwrap();
         display.put_image(0, 0, 100, 9, &image).unwrap();

@@ -1,4 +1,4 @@
-//! A live picture on a display that is connected and behind, or has stopped answering: no drawing call waits.
+//! Drawing calls do not wait with `DropOldest`, even if the connected display is behind or has stopped answering.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -12,10 +12,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// How many drawing calls wait.
+/// The number of drawing calls that the client keeps.
 const ROOM: u64 = 65_536;
 
-/// Greets, and then neither reads nor answers until it is told to; then it serves.
+/// Starts a display that answers the greeting, and then neither reads nor answers until it gets a message on the
+/// returned channel; then it serves.
 fn sleeper() -> (String, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();
     let address = listen(move |mut stream, mut machine| {
@@ -26,7 +27,8 @@ fn sleeper() -> (String, mpsc::Sender<()>) {
     (address, go)
 }
 
-/// A display that greets, and then is stopped until it is told to go on.
+/// Starts a relay that passes the greeting and its answer on, and then nothing until it gets a message on the returned
+/// channel.
 fn stopped(server: &TestServer) -> (String, mpsc::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, target) = (listener.local_addr().unwrap().to_string(), server.address.clone());
@@ -46,7 +48,7 @@ fn stopped(server: &TestServer) -> (String, mpsc::Sender<()>) {
     (address, go)
 }
 
-/// No call of a live picture takes as long.
+/// Longer than any call of a live picture takes.
 const NEVER: Duration = Duration::from_secs(5);
 
 #[test]
@@ -94,7 +96,7 @@ fn an_asynchronous_display_does_the_same_and_its_questions_wait_in_their_place()
             display.add_pixel(0, 0, i as u32).await.unwrap();
             assert!(began.elapsed() < NEVER, "call {i} has waited");
         }
-        // A question waits, for as long as its timeout says.
+        // A question waits until its timeout.
         assert!(matches!(display.get_pixel(0, 0).await, Err(Error::Timeout { .. })));
         let reply = display.add_pixel(0, 0, 1).await.unwrap();
         go.send(()).unwrap();

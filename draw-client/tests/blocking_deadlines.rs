@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 /// The timeout of these calls.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What scheduling and one more look at the clock may add on a machine under load. It is less than [`TIMEOUT`], so a
-/// deadline that is counted twice is seen.
+/// The time that scheduling and one more check of the clock may add on a machine under load. It is less than
+/// [`TIMEOUT`], so a deadline that is counted twice is detected.
 const SLACK: Duration = Duration::from_millis(400);
 
-/// How long the peers do what they do: much longer than the deadline.
+/// The time for which the peers misbehave: much longer than the deadline.
 const LONG: Duration = Duration::from_secs(5);
 
-/// A client of a peer that has greeted and then behaves like this.
+/// Connects a client to a peer that answers the greeting and then runs `behaviour`.
 fn against(timeout: Duration, behaviour: impl FnOnce(TcpStream) + Send + 'static) -> blocking::Display {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -32,7 +32,7 @@ fn against(timeout: Duration, behaviour: impl FnOnce(TcpStream) + Send + 'static
     ConnectOptions::new().timeout(timeout).connect_blocking(&address).unwrap()
 }
 
-/// The call must end with a timeout, when its time is up.
+/// Checks that the call ends with a timeout when its deadline has passed.
 fn ends_in_time<T: std::fmt::Debug>(call: impl FnOnce() -> draw_client::Result<T>) {
     let started = Instant::now();
     let error = call().unwrap_err();
@@ -65,7 +65,7 @@ fn a_display_that_takes_an_image_late_and_never_answers() {
 #[test]
 fn a_display_that_talks_without_end_and_never_answers() {
     let display = against(TIMEOUT, |mut stream| {
-        // A little at a time: one that talks faster is left, before its time is up.
+        // A little at a time: the client disconnects from a faster one before the deadline.
         let unknown = b"\x93\x02\xa5event\x91\x00".repeat(300);
         let started = Instant::now();
         while started.elapsed() < LONG && stream.write_all(&unknown).is_ok() {
@@ -78,7 +78,7 @@ fn a_display_that_talks_without_end_and_never_answers() {
 #[test]
 fn an_answer_that_trickles_in() {
     let display = against(TIMEOUT, |mut stream| {
-        // The first 32 rows, 256,000 bytes, of which a part is there at once.
+        // The first 32 rows, 256,000 bytes, of which a part arrives at once.
         let mut start = b"\x94\x01\x01\xc0\xc6\x00\x03\xe8\x00".to_vec();
         start.extend([0; 100_000]);
         let started = Instant::now();
@@ -89,11 +89,11 @@ fn an_answer_that_trickles_in() {
         }
     });
     ends_in_time(|| display.get_image(0, 0, 2000, 2000));
-    // What is still on its way does not give the next call more time, nor less.
+    // The rest of that answer gives the next call neither more time nor less.
     ends_in_time(|| display.draw_pixel(1, 1, Color::RED));
 }
 
-/// Each call that is given up leaves its bytes behind; a program that goes on all the same must not collect them.
+/// Each call that is given up leaves its bytes in the send buffer; a program that continues must not accumulate them.
 #[test]
 fn a_display_that_has_stopped_is_not_given_more_than_it_granted() {
     let (done, wait) = std::sync::mpsc::channel::<()>();
@@ -108,7 +108,7 @@ fn a_display_that_has_stopped_is_not_given_more_than_it_granted() {
             other => panic!("{other}"),
         })
         .collect();
-    // One image is more than is worth having under way as long as nothing is known of the path.
+    // One image is more than the client keeps in flight while it has not measured the path.
     assert_eq!(outcomes[0], Outcome::Unknown);
     assert!(outcomes[1..].iter().all(|&outcome| outcome == Outcome::Rejected), "{outcomes:?}");
     assert_eq!(display.stats().calls, 1);

@@ -72,7 +72,7 @@ fn adding_counts_and_wraps() {
         assert_eq!(error.to_string(), "out_of_bounds: (640, 0) is outside 640x480");
         assert_eq!(error.outcome(), Outcome::Rejected);
 
-        // Several requests, one call: each place gets what it is due once, and what lies outside is named.
+        // Several requests, one call: each pixel is changed once by its amount, and the rejected pixels are named.
         let pixels: Vec<_> =
             (0..200_000u32).map(|i| Pixel::adding((i % 641) as u16, (i % 7) as u16, i % 2)).collect();
         let before = client.get_pixel(0, 0).unwrap();
@@ -89,7 +89,7 @@ fn adding_counts_and_wraps() {
 #[test]
 fn a_digest_says_what_is_shown_after_all_calls_before() {
     over_each(700, 300, |client, _| {
-        // The image travels in bands, its digest in one answer.
+        // The image is sent in bands, its digest in one answer.
         let mut picture = image(700, 300);
         client.put_image(0, 0, 700, 300, &picture).unwrap();
         assert_eq!(client.get_digest(0, 0, 700, 300).unwrap(), digest_of_image(&picture));
@@ -110,7 +110,7 @@ fn a_digest_says_what_is_shown_after_all_calls_before() {
     });
 }
 
-/// Each client adds to the same places, one by one and in batches, and nothing gets lost between them.
+/// Each client adds to the same pixels, one by one and in batches, and no amount is lost.
 #[test]
 fn what_many_clients_add_to_the_same_places_is_all_there() {
     let server = TestServer::start(4, 1);
@@ -162,7 +162,7 @@ fn a_fault_reaches_whoever_waits_and_the_rest_is_drawn() {
         ] {
             assert_eq!(error.fault().map(|fault| &fault.code), Some(&Code::OutOfBounds), "{error}");
         }
-        // Wrong in itself: no display is asked.
+        // Invalid by itself: the call is not sent to the display.
         let error = client.put_image(0, 0, 2, 2, &[0; 15]).unwrap_err();
         assert_eq!(error.to_string(), "invalid_argument: rgba has 15 bytes; an image of 2x2 has 16");
         client.sync().unwrap();
@@ -233,7 +233,7 @@ fn clients_of_one_display_take_turns() {
     assert_eq!(red.chunks(4).filter(|pixel| *pixel == Color::RED.to_bytes()).count(), 16 * 64);
 }
 
-/// Each client owns a stripe and draws it with every kind of call; the picture must be what a model says.
+/// Each client draws a stripe of its own with every kind of call; the picture must equal that of a model.
 #[test]
 fn sixty_four_clients_draw_stripes_at_once() {
     let server = TestServer::start(256, 256);

@@ -14,8 +14,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A callback that stops at its first error until it is let go on, and writes down what it hears. The gate is opened by
-/// dropping it.
+/// A callback that blocks at its first error until the gate opens, and records the errors that it receives. Dropping
+/// `opens` opens the gate.
 struct Gate {
     stands: Receiver<()>,
     opens: Sender<()>,
@@ -28,14 +28,14 @@ fn gate() -> (impl FnMut(LateError) + Send + 'static, Gate) {
     let (mut listens, heard) = ear();
     let callback = move |late| {
         _ = tell.send(());
-        // Until the other end is gone: the first error waits, and those after it do not.
+        // Blocks at the first error until the sender is dropped; later errors do not block.
         _ = wait.recv();
         listens(late);
     };
     (callback, Gate { stands, opens, heard })
 }
 
-/// Lets the runtime work until the callback stands at its gate, without letting a clock that is stopped go on.
+/// Runs the runtime until the callback blocks at its gate, without advancing a paused clock.
 async fn stands(gate: &Gate) {
     let began = Instant::now();
     while gate.stands.try_recv().is_err() {
@@ -44,14 +44,14 @@ async fn stands(gate: &Gate) {
     }
 }
 
-/// Does what the display has to do, until the client goes.
+/// Serves as the display until the client disconnects.
 async fn serve(mut peer: Peer) {
     while peer.turn().await > 0 {
         peer.answer().await;
     }
 }
 
-/// The clock is the runtime's, which the test moves by hand.
+/// Uses the runtime's clock, which the test advances by hand.
 #[tokio::test(start_paused = true)]
 async fn a_callback_that_blocks_for_a_minute_holds_up_nothing_but_the_callbacks() {
     let (callback, gate) = gate();
@@ -63,7 +63,7 @@ async fn a_callback_that_blocks_for_a_minute_holds_up_nothing_but_the_callbacks(
     stands(&gate).await;
     for minute in 0..4 {
         tokio::time::advance(Duration::from_secs(20)).await;
-        // Drawing, in the scope and elsewhere, and its errors; waiting for one; a question.
+        // Drawing, in the scope and elsewhere, with its errors; waiting for one error; a question.
         legend.draw_pixel(11, minute, Color::RED).await.unwrap();
         display.draw_pixel(12, minute, Color::RED).await.unwrap();
         assert_eq!(display.get_pixel(1, 1).await.unwrap(), Color::RED);
@@ -72,20 +72,20 @@ async fn a_callback_that_blocks_for_a_minute_holds_up_nothing_but_the_callbacks(
     }
     assert_eq!((numbers(&gate.heard).len(), numbers(&by_display).len()), (0, 0));
 
-    // The display has nothing left to do, so it is the callback that `close` gives up on, at twice the timeout.
+    // The display has nothing left to do, so `close` gives up on the callback, at twice the timeout.
     let began = tokio::time::Instant::now();
     let error = display.close().await.unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
     assert_eq!(began.elapsed().as_secs(), 60);
     drop(gate.opens);
-    // In real time again, since it is a real thread that is waited for.
+    // In real time again, since `close` waits for a real thread.
     tokio::time::resume();
     soon(display.close()).await.unwrap();
     assert_eq!(numbers(&gate.heard), [1, 2, 6, 10, 14]);
     assert_eq!(numbers(&by_display), [3, 7, 11, 15]);
 }
 
-/// Errors that no callback has heard of yet count against credit, whosever they are.
+/// Errors that no callback has received yet count against credit, for every scope.
 #[test]
 fn while_a_callback_blocks_drawing_goes_on_until_credit_is_used() {
     let server = TestServer::start(10, 10);
@@ -193,7 +193,7 @@ fn a_callback_draws_and_asks_and_syncs_and_sets_up_another_scope() {
     }));
 }
 
-/// Even when the connection has ended meanwhile: the other hears of what had failed before.
+/// Even if the connection has ended meanwhile, the new callback receives the errors of calls that failed before.
 #[test]
 fn a_callback_may_put_another_in_its_own_place() {
     let server = TestServer::start(10, 10);
@@ -211,7 +211,7 @@ fn a_callback_may_put_another_in_its_own_place() {
     scope.draw_pixel(12, 0, Color::RED).unwrap();
     scope.sync().unwrap();
     let closing = std::thread::spawn(move || display.close());
-    // Nothing is accepted any more once it has begun.
+    // No call is accepted once `close` has begun.
     let began = Instant::now();
     while !matches!(
         scope.draw_pixel(1, 1, Color::RED),
@@ -225,7 +225,7 @@ fn a_callback_may_put_another_in_its_own_place() {
     assert_eq!(told.iter().collect::<Vec<_>>(), [("first", 1), ("second", 2), ("second", 3)]);
 }
 
-/// The handles are given away first, so that those in the callbacks are the last.
+/// The test gives its handles away first, so that those in the callbacks are the last.
 #[test]
 fn callbacks_may_drop_the_last_handle() {
     let server = TestServer::start(10, 10);
@@ -244,15 +244,15 @@ fn callbacks_may_drop_the_last_handle() {
         legend.draw_pixel(3, 3, Color::GREEN).await.unwrap();
         give.send([display, legend]).unwrap();
         drop(give);
-        // It is dropped when both errors are heard: the connection ends by itself.
+        // The callback is dropped after both errors: the connection ends by itself.
         let times = tokio::task::spawn_blocking(move || told.iter().count()).await.unwrap();
         assert_eq!((times, numbers(&heard)), (2, vec![1, 2]));
         assert_eq!(server.shown(3, 3), Color::GREEN);
     }));
 }
 
-/// What a callback holds goes with it, and that may be the last handle: it must not be the connection's thread that then
-/// waits for the connection to end.
+/// A callback is dropped with what it holds, possibly the last handle: the connection's thread must not then wait for
+/// the connection to end.
 #[test]
 fn a_callback_that_holds_the_last_handle_goes_with_its_scope() {
     let server = TestServer::start(10, 10);
@@ -261,14 +261,14 @@ fn a_callback_that_holds_the_last_handle_goes_with_its_scope() {
         let (tell, told) = mpsc::channel();
         let mut keep = Some(display.clone());
         let scope = display.scope("a").on_error(move |_| {
-            // Itself, the first time.
+            // Dropped at the first error.
             drop(keep.take());
             tell.send(()).unwrap();
         });
         let began = Instant::now();
         scope.draw_pixel(if fails { 10 } else { 3 }, 3, Color::GREEN).unwrap();
         if by_another {
-            // Both at once: each may be the last.
+            // Both are dropped at once, and either may be the last.
             let other = std::thread::spawn(move || drop(display));
             drop(scope);
             other.join().unwrap();
@@ -277,13 +277,13 @@ fn a_callback_that_holds_the_last_handle_goes_with_its_scope() {
             drop(scope);
         }
         assert_eq!(told.iter().count(), usize::from(fails));
-        // Waiting for itself takes ten seconds.
+        // A thread that waits for itself gives up after ten seconds.
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     }
     assert_eq!(server.shown(3, 3), Color::GREEN);
 }
 
-/// One at a time, on one thread, in the order in which they came up, whosever they are.
+/// Callbacks run one at a time, on one thread, in the order of the errors, across all scopes.
 #[test]
 fn all_callbacks_of_a_connection_run_on_one_thread_in_order() {
     let server = TestServer::start(10, 10);

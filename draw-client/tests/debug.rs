@@ -1,4 +1,4 @@
-//! `DRAW_DEBUG` in a program that draws: this test runs itself once more as that program.
+//! `DRAW_DEBUG` in a program that draws: this test runs itself again as that program.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use display_server::{Options, Present, with_display};
@@ -12,10 +12,10 @@ mod blocked;
 
 use blocked::full_pipe;
 
-/// Long enough for the slowest machine.
+/// Long enough for a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Draws on the display that the environment names, by each client.
+/// Draws with each client on the display that the environment names.
 #[test]
 #[ignore = "the program that the other tests run"]
 fn program() {
@@ -37,7 +37,7 @@ fn program() {
     });
 }
 
-/// What the program prints on standard error.
+/// Runs the program and returns what it prints on standard error.
 fn errors(setting: Option<&str>) -> String {
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
@@ -52,7 +52,7 @@ fn errors(setting: Option<&str>) -> String {
     .unwrap()
 }
 
-/// A line without the time it begins with, and the duration at its end.
+/// Returns a line without its time at the beginning and its duration at the end.
 fn without_times(line: &str) -> &str {
     let (time, rest) = line.split_at(10);
     assert!(time.trim().parse::<f64>().is_ok(), "{line}");
@@ -66,7 +66,7 @@ fn without_times(line: &str) -> &str {
 #[test]
 fn one_prints_a_line_for_each_message_of_both_clients() {
     let errors = errors(Some("1"));
-    // The number that confirms a welcome is another each time.
+    // The number that confirms a welcome differs each time.
     let is_greeting = |line: &&str| line.contains("hello") || line.contains("-> notification confirm(");
     assert_eq!(errors.matches("-> notification confirm(").count(), 2, "{errors}");
     let lines: Vec<_> = errors.lines().map(without_times).filter(|line| !is_greeting(line)).collect();
@@ -85,7 +85,7 @@ fn one_prints_a_line_for_each_message_of_both_clients() {
         "{errors}"
     );
     assert!(lines[8].starts_with("#2 -- to 127.0.0.1:"), "{errors}");
-    // How many pixels travel together is for the scheduler to say.
+    // The scheduler determines how many pixels are sent together.
     let asynchronous = &lines[9..];
     for part in [
         "#2 -> 1 draw_pixel",
@@ -108,7 +108,7 @@ fn full_prints_the_bytes_too() {
     assert!(errors.contains("bytes more\n"), "{errors}");
 }
 
-/// A trace, and a diagnosis, that nobody reads.
+/// The reader of standard error reads neither the trace nor the diagnosis.
 #[test]
 fn what_nobody_reads_does_not_stop_the_program() {
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const FILE: &str = file!();
 
-/// The method, line, calls, waits and rows of every site, in the order of the lines.
+/// Returns the method, line, calls, waits and rows of every site, ordered by line.
 fn sites(diagnosis: &Diagnosis) -> Vec<(Method, u32, u64, u64, u64)> {
     let mut sites: Vec<_> = diagnosis
         .sites
@@ -34,7 +34,7 @@ fn sites(diagnosis: &Diagnosis) -> Vec<(Method, u32, u64, u64, u64)> {
     sites
 }
 
-/// A text with its figures replaced: times by `T`, shares by `P`.
+/// Returns a text with its figures replaced: times by `T`, shares by `P`.
 fn without_times(text: &str) -> String {
     let line = |line: &str| {
         let mut words: Vec<String> = Vec::new();
@@ -53,7 +53,8 @@ fn without_times(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A text without the last finding that a program may have had little to do: it is there if the machine was busy elsewhere for a second.
+/// Returns a text without its last finding, that the program had little to do: it appears if the machine was busy
+/// elsewhere for a second.
 fn without_idle(text: &str) -> &str {
     let idle = "doctor: the connection was idle P of its T: the program spends its time elsewhere.\n";
     text.strip_suffix(idle).unwrap_or(text)
@@ -69,7 +70,7 @@ fn figures_are_replaced_and_nothing_else() {
     );
 }
 
-/// Fifty pixels, a question, and a batch, and which lines those are.
+/// Draws fifty pixels, asks one question and draws a batch, and returns the lines of these calls.
 fn synchronous(display: &blocking::Display) -> Result<[u32; 3]> {
     let first = line!() + 2;
     for x in 0..50 {
@@ -85,7 +86,7 @@ fn every_synchronous_call_waits_at_its_line() {
     let server = TestServer::start(100, 100);
     let display = ConnectOptions::new().doctor(true).connect_blocking(&server.address).unwrap();
     let [pixels, get, batch] = synchronous(&display).unwrap();
-    // What no display can execute is not sent, and does not wait.
+    // An invalid call is not sent, and does not wait.
     let refused = line!() + 1;
     display.put_image(0, 0, 10, 10, &[0; 3]).unwrap_err();
     let diagnosis = display.diagnosis().unwrap();
@@ -101,14 +102,14 @@ fn every_synchronous_call_waits_at_its_line() {
     assert_eq!((diagnosis.rejected, diagnosis.dropped, diagnosis.unknown), (1, 0, 0));
     assert_eq!((diagnosis.calls, diagnosis.waits, diagnosis.bytes), (52, 52, 50 * 8 + 32 + 32 + 8));
     assert!(diagnosis.held <= diagnosis.lasted && diagnosis.idle <= diagnosis.lasted - diagnosis.held);
-    // The worst, unless the machine was busy elsewhere during another.
+    // A machine under load may delay another call longer than these.
     let site = diagnosis.sites.iter().find(|site| site.method == Some(Method::DrawPixel)).unwrap();
     assert!(site.shortest.unwrap() * 50 <= site.waited && site.waited == site.held);
     let text = without_times(&diagnosis.to_string());
     let expected = format!(
         "doctor: 50 calls waited for their answer at {FILE}:{pixels}:17 draw_pixel, T each, T of the program's T.\n"
     );
-    // It is told of if it took a twentieth of the program's time.
+    // The finding is printed only if the site took a twentieth of the program's time.
     assert!(text.contains(&expected) || site.held * 20 < diagnosis.lasted, "{text}");
     assert!(
         without_idle(&text)
@@ -117,7 +118,7 @@ fn every_synchronous_call_waits_at_its_line() {
     );
 }
 
-/// How many calls of each line were rejected, dropped, and are unknown, where any were.
+/// Returns each line with failed calls, and its numbers of rejected, dropped and unknown calls.
 fn failures(diagnosis: &Diagnosis) -> Vec<(u32, u64, u64, u64)> {
     let failed = diagnosis.sites.iter().filter(|site| site.failed() > 0);
     let mut failed: Vec<_> = failed
@@ -148,14 +149,14 @@ fn calls_that_failed_are_told_by_their_line_whoever_heard_of_them() {
     display.fill_rect(99, 0, 2, 1, Color::RED).unwrap().wait().unwrap_err();
     display.clear(Color::RED).unwrap().wait().unwrap();
     cutter.cut();
-    // Not before the loss is known: then nothing is under way.
+    // After the loss is known, no call is in flight.
     while !matches!(told.recv_timeout(common::DEADLINE).unwrap(), Status::Reconnecting { .. }) {}
     let dropped = line!() + 2;
     for _ in 0..65_536 + 2 {
         display.clear(Color::BLUE).unwrap().ignore();
     }
     while !matches!(told.recv_timeout(common::DEADLINE).unwrap(), Status::Disconnected(_)) {}
-    // Whether it comes before or after the very end, it is not sent.
+    // The question is not sent, before the end of the connection or after it.
     let question = line!() + 1;
     display.get_pixel(1, 1).unwrap_err();
     let diagnosis = display.diagnosis().unwrap();
@@ -201,7 +202,7 @@ fn a_function_that_passes_its_caller_on_is_no_site() {
     assert_eq!(display.diagnosis().unwrap().calls, 4, "the pipeline goes on with the account");
 }
 
-/// Answers until `waiting` has what it waits for: before it is waited for, nothing is answered.
+/// Serves until `waiting` completes; it is polled first, and nothing is answered before that.
 async fn served<T>(peer: &mut Peer, waiting: impl Future<Output = T>) -> T {
     let serving = async {
         loop {
@@ -223,7 +224,7 @@ async fn served<T>(peer: &mut Peer, waiting: impl Future<Output = T>) -> T {
 async fn the_asynchronous_client_waits_where_replies_are_awaited_and_questions_asked() {
     let (display, mut peer) = greeted(patient(60).doctor(true)).await;
     let first = line!() + 1;
-    display.draw_pixel(1, 1, Color::RED).await.unwrap(); // never waited for
+    display.draw_pixel(1, 1, Color::RED).await.unwrap(); // not waited for
     for _ in 0..3 {
         let reply = display.draw_pixel(2, 2, Color::RED).await.unwrap();
         served(&mut peer, reply).await.unwrap();
@@ -264,7 +265,7 @@ async fn calls_that_wait_for_credit_are_told() {
     let (display, mut peer) = greeted(patient(60).doctor(true)).await;
     loop {
         let mut call = Box::pin(display.draw_pixel(1, 1, Color::RED));
-        // It may only let others run. (Were the peer to answer meanwhile, there might always be credit.)
+        // The first poll may only yield. (If the peer answered meanwhile, there might always be credit.)
         if futures::poll!(&mut call).is_pending() && futures::poll!(&mut call).is_pending() {
             served(&mut peer, call).await.unwrap();
             break;
@@ -299,7 +300,7 @@ async fn late_errors_are_told_until_somebody_takes_them() {
     assert_eq!(display.diagnosis().unwrap().untold, 0);
 }
 
-/// How the program that the next tests run ends, and which client it draws with.
+/// The environment variable that tells the program of the next tests which client to draw with and how to end.
 const PROGRAM: &str = "TEST_DOCTOR";
 
 /// Draws on the display that the environment names.
@@ -332,7 +333,7 @@ fn program() {
         "asynchronous, dropped" => runtime.block_on(async {
             let display = Display::open().await.unwrap();
             display.draw_pixel(1_000, 1, Color::RED).await.unwrap();
-            // The error is there, and nobody asks for it.
+            // The error has arrived, and the program does not ask for it.
             display.get_pixel(1, 1).await.unwrap();
         }),
         "pipeline, closed" => {
@@ -349,7 +350,8 @@ fn program() {
     }
 }
 
-/// What it prints on standard error, its times replaced, and without what says that the machine was busy elsewhere.
+/// Runs the program and returns what it prints on standard error, with times replaced, and without the finding that
+/// depends on the machine's load.
 fn printed(program: &str, doctor: Option<&str>) -> String {
     let server = TestServer::start(100, 100);
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -362,7 +364,7 @@ fn printed(program: &str, doctor: Option<&str>) -> String {
     without_idle(&without_times(&errors)).to_owned()
 }
 
-/// Where in this file a piece of text is that is there once beside here.
+/// Returns the place in this file of a call whose line contains `text`.
 fn place(text: &str, call: &str) -> String {
     let source = include_str!("doctor.rs");
     let (i, line) = source.lines().enumerate().find(|(_, line)| line.contains(text)).unwrap();
@@ -380,7 +382,8 @@ fn the_environment_turns_it_on_and_it_prints_once_at_the_end() {
             "doctor: 30 calls waited for their answer at {place} draw_pixel, T each, T of the program's T.\n"
         )
     };
-    // Whether a loop of thirty takes enough of the program's time to be told of, and whether the advice pays, is for the machine to say.
+    // It depends on the machine whether a loop of thirty takes enough of the program's time to be reported, and whether
+    // the advice pays.
     let nothing = "doctor: nothing to improve: 30 calls, 30 waited, T of the program's T.\n";
     let check = |program: &str, is_told: &dyn Fn(&str) -> bool| {
         let text = printed(program, Some("1"));
@@ -391,7 +394,7 @@ fn the_environment_turns_it_on_and_it_prints_once_at_the_end() {
     for (program, place) in [("blocking, closed", closed), ("blocking, dropped", dropped)] {
         check(program, &|text| text.starts_with(&waited(&place)) || text == nothing);
     }
-    // An answer that is there before it is awaited is no wait.
+    // An answer that arrives before it is awaited causes no wait.
     let awaited = format!(" answer at {awaited} draw_pixel");
     check("pipeline, closed", &|text| {
         text.contains(&awaited) || text.starts_with("doctor: nothing to improve: 30 calls")

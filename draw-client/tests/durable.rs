@@ -1,4 +1,4 @@
-//! Programs that wait for the disk of a display with a journal, with each client.
+//! Programs that wait for the disk of a display with a journal, over each client.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -30,7 +30,7 @@ impl Kept {
         Kept { server: TestServer::serve(server.journaled(journal.clone())), journal, directory }
     }
 
-    /// The number of the last record that is on the disk.
+    /// Returns the number of the last record that is on the disk.
     fn durable(&self) -> u64 {
         *self.journal.durable().borrow()
     }
@@ -42,7 +42,7 @@ impl Drop for Kept {
     }
 }
 
-/// Each of the clients, connected with these options.
+/// Connects one of the clients with this durability.
 fn connect(kind: usize, address: &str, durability: Durability) -> Result<Box<dyn Client>, Error> {
     let options = ConnectOptions::new().durability(durability);
     Ok(match kind {
@@ -65,7 +65,7 @@ fn a_durable_client_is_told_of_nothing_that_is_not_on_the_disk() {
     for kind in 0..KINDS {
         let kept = Kept::start(&format!("durable-{kind}"));
         let display = connect(kind, &kept.server.address, Durability::Durable).unwrap();
-        // The first record says that the session began.
+        // The first record is the beginning of the session.
         assert_eq!(kept.durable(), 1);
         for n in 0..30 {
             display.draw_pixel(n, 0, Color::RED).unwrap();
@@ -109,7 +109,7 @@ fn a_stream_of_calls_is_answered_while_it_goes_on_and_is_on_the_disk_in_the_end(
         let options = ConnectOptions::new().durability(Durability::Durable);
         let display = options.connect(&kept.server.address).await.unwrap();
         for n in 0..20_000 {
-            // No two of these are joined, so each is a record.
+            // No two of these calls are joined, so each is a record.
             display.fill_rect(n % 64, 0, 1, 1, Color::RED).await.unwrap();
         }
         display.sync().await.unwrap();
@@ -155,7 +155,7 @@ fn sync_durable_tells_of_late_errors_as_sync_does() {
     pipeline.scope("legend").sync_durable().unwrap();
     pipeline.close().unwrap();
 
-    // One that is refused is no barrier: what is late waits for the next.
+    // A refused `sync_durable` is no barrier: late errors remain for the next one.
     let pipeline = blocking::Pipeline::connect(&without.address).unwrap();
     pipeline.draw_pixel(64, 0, Color::RED).unwrap();
     assert_eq!(pipeline.sync_durable().unwrap_err().fault().unwrap().code, Code::NoJournal);

@@ -1,4 +1,4 @@
-//! A program that forks with a connected display: every call of the child fails at once and says that it has to connect
+//! A program that forks with a connected display: every call of the child fails at once with the advice to connect by
 //! itself, and the parent continues undisturbed.
 
 #![cfg(unix)]
@@ -15,10 +15,11 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 const TEST: &str = "a_child_is_told_and_the_parent_goes_on";
-/// What is drawn, by parent and child, at the same time.
+/// The number of calls that parent and child make at the same time.
 const CALLS: i32 = 300;
 
-/// Runs the child, and then says how it ended: each leaves at once, without what the test would do at its end.
+/// Forks, and runs `child` and `parent`. The child exits at once, without the end of the test; the parent checks its
+/// status.
 fn both(child: impl FnOnce(), parent: impl FnOnce()) {
     match fork::fork().unwrap() {
         Fork::Child => {
@@ -33,7 +34,7 @@ fn both(child: impl FnOnce(), parent: impl FnOnce()) {
     }
 }
 
-/// The child was told what to do, and soon.
+/// Checks that the call failed in the child, with the advice.
 fn assert_told<T>(result: Result<T>) {
     let error = result.err().expect("a call in the child");
     assert!(matches!(error, Error::Disconnected { reason: DisconnectReason::Forked { .. }, .. }), "{error}");
@@ -75,7 +76,7 @@ fn synchronous(address: &str) {
     );
 }
 
-/// `is_busy`: right after a loop of calls, which share what is looked at before them.
+/// Forks after a `sync`, or, if `is_busy`, right after a loop of calls, which share one check of the process.
 fn pipeline(address: &str, is_busy: bool) {
     let display = ConnectOptions::new().timeout(Duration::from_secs(3)).connect_pipeline(address).unwrap();
     let held = display.draw_pixel(0, 0, Color::RED).unwrap().into_owned();
@@ -113,8 +114,8 @@ fn pipeline(address: &str, is_busy: bool) {
     );
 }
 
-/// The child draws so often and lets go, right after a loop of the parent, whose calls share what is looked at before them: what
-/// is accepted unseen is told, by an error or, of fewer, on standard error.
+/// The child makes `calls` calls and drops the display, right after a loop of the parent, whose calls share one check
+/// of the process. Accepted calls are reported by an error or, if there are few, on standard error.
 fn dropped(address: &str, calls: i32) {
     let display = Pipeline::connect(address).unwrap();
     (0..4_000).for_each(|x| _ = display.draw_pixel(x % 64, 7, Color::RED).unwrap());
@@ -151,7 +152,7 @@ fn asynchronous(address: &str) {
                 assert_told(display.close().await);
                 drop(display);
                 soon("the child", began);
-                // Its runtime ends as it would: what it has of the connection goes with it.
+                // The runtime ends as usual and drops the child's part of the connection.
             }
             Fork::Parent(pid) => {
                 assert_eq!(fork::waitpid(pid).unwrap(), 0, "the child has ended well");

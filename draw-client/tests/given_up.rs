@@ -1,5 +1,5 @@
-//! A display that disappears for good: calls that were sent may have been executed, those that were never sent were
-//! not.
+//! A display that disappears for good: the outcome of calls that were sent is unknown, calls that were never sent were
+//! not executed.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -12,14 +12,14 @@ use draw_client::{Color, ConnectOptions, DisconnectReason, Error, LateError, Out
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-/// For so long another connection is tried.
+/// How long the client tries to reconnect.
 const WITHIN: Duration = Duration::from_millis(600);
-/// What every text begins with that says why a call has failed, and how it may go on.
+/// The beginning of each text that explains why a call has failed.
 const GONE: &str = "the connection to the display is lost: the display was offline for 0.";
 const UNKNOWN: &str = "; whether this call was executed is unknown";
 const NOT_SENT: &str = "; this call was not sent";
 
-/// An image is cut in the middle: the greeting and some more calls are shorter than that.
+/// Cuts an image in the middle: the greeting and some more calls are shorter than that.
 const CUT: (usize, usize) = (20_000, usize::MAX);
 const SIDE: u32 = 100;
 
@@ -27,14 +27,14 @@ fn image() -> Vec<u8> {
     vec![9; 4 * (SIDE * SIDE) as usize]
 }
 
-/// A display that is out of reach for ever once an image is on its way to it.
+/// Starts a display that becomes unreachable for good during an image.
 fn start() -> (TestServer, Cutter) {
     let server = TestServer::start(SIDE, SIDE);
     let cutter = Cutter::start(&server.address, vec![CUT]);
     (server, cutter)
 }
 
-/// What callbacks tell.
+/// The statuses and errors that the callbacks receive.
 struct Ears {
     statuses: Receiver<Status>,
     late: Receiver<LateError>,
@@ -60,7 +60,7 @@ impl Ears {
         }
     }
 
-    /// The image was sent, and two more calls were not, of these lines.
+    /// Checks that the image, made at line `sent`, was sent, and that the two calls at lines `unsent` were not.
     fn assert_told(&self, sent: u32, unsent: [u32; 2]) {
         let late: Vec<_> = (0..2).map(|_| self.late.recv_timeout(DEADLINE).unwrap()).collect();
         let numbers = |late: &LateError| late.calls().map(|call| call.number()).collect::<Vec<_>>();
@@ -85,7 +85,7 @@ impl Ears {
     }
 }
 
-/// What a call is told that was made in vain.
+/// Checks the error of a call that was not sent.
 fn assert_not_sent(error: &Error) {
     assert_eq!(error.outcome(), Outcome::Rejected);
     let text = error.to_string();
@@ -165,7 +165,7 @@ fn a_blocking_call_that_was_cut_in_the_middle_is_unknown() {
 #[test]
 fn a_blocking_call_that_was_made_while_the_display_was_gone_is_rejected() {
     let (server, cutter) = start();
-    // Two calls may time out before the display is given up.
+    // Two calls may time out before the client gives the display up.
     let timeout = WITHIN * 2 / 5;
     let options = ConnectOptions::new().reconnect(WITHIN).timeout(timeout);
     let display = options.connect_blocking(&cutter.address).unwrap();

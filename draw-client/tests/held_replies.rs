@@ -12,7 +12,7 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-/// Executes one request and answers none; ends when it is told to.
+/// Starts a display that executes one request, answers none, and ends when it gets a message on the returned channel.
 fn silent() -> (String, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();
     let address = listen(move |mut stream, mut machine| {

@@ -1,4 +1,4 @@
-//! A colour of six digits where eight are meant is invisible: the doctor and the trace report it, and no other colour.
+//! A colour of six digits where eight are needed is invisible: the doctor and the trace report it, and no other colour.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -38,7 +38,7 @@ fn the_doctor_names_the_line_and_what_was_meant() {
     assert_eq!(text.matches("did you mean 0xff0000ff?").count(), 2, "{text}");
 }
 
-/// The line of the trace for a request.
+/// Returns the line of the trace for a request.
 fn traced(request: &Request<'_>) -> String {
     let now = Instant::now();
     let mut client = Connection::new(&Hello::new("a test"));

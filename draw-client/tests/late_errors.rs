@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// A display whose callback writes down what it hears.
+/// Connects a display whose callback records its errors.
 async fn listening(server: &TestServer) -> (Display, Arc<Mutex<Vec<LateError>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let writes = Arc::clone(&heard);
@@ -67,7 +67,7 @@ fn an_error_goes_to_whoever_waits_and_to_nobody_else() {
         let fine = display.draw_pixel(1, 1, Color::RED).await.unwrap();
         display.sync().await.unwrap();
 
-        // All are done now; a reply that lives still has its error.
+        // All calls are done now; a reply that exists still has its error.
         assert_eq!(awaited.await.unwrap_err().to_string(), "out_of_bounds: (10, 0) is outside 10x10");
         fine.await.unwrap();
         drop(dropped_late);
@@ -82,10 +82,10 @@ fn an_error_goes_to_whoever_waits_and_to_nobody_else() {
     }));
 }
 
-/// Its own text, which names lines of this file: each is told in a comment behind it.
+/// The texts name lines of this file, which the test records with `line!`.
 #[test]
 fn a_late_error_names_the_line_that_made_the_call() {
-    /// Makes its calls in the name of whoever calls it.
+    /// Makes its calls in the name of its caller.
     #[track_caller]
     fn dot(display: &Display, x: i32) -> draw_client::Draw<'_, 'static> {
         display.draw_pixel(x, 10, Color::RED)
@@ -179,8 +179,8 @@ fn a_cut_connection_names_every_call_exactly_once() {
     }
 }
 
-/// Cuts the connection after the server has read `cut_after` bytes: each call is then either done, failed by its own
-/// fault, or named as Unknown, or as Rejected if nothing of it was sent; none twice, none never.
+/// Cuts the connection after the server has read `cut_after` bytes. Each call is then either done, failed by its own
+/// fault, or named as Unknown, or as Rejected if nothing of it was sent; each exactly once.
 async fn cut_in_the_middle(server: &TestServer, cut_after: usize) {
     let relay = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = relay.local_addr().unwrap().to_string();
@@ -233,8 +233,8 @@ async fn cut_in_the_middle(server: &TestServer, cut_after: usize) {
             assert_eq!(named.insert(call.number(), told), None, "call {} was named twice", call.number());
         }
     }
-    // A lost connection is one callback, or two: of what was sent, and of what was not. A reply that lived at that moment had
-    // its error waiting; this program has at most one such, and drops it.
+    // A lost connection is one callback, or two: one for calls that were sent, and one for calls that were not. A reply
+    // that exists at that moment keeps its error; this program has at most one such reply, and drops it.
     let (unknown, unsent) = ((Outcome::Unknown, true), (Outcome::Rejected, true));
     if losses.len() > 1 {
         losses.pop_if(|(_, calls)| *calls == 1);
@@ -318,7 +318,7 @@ fn a_callback_may_call_the_display_and_drop_it_and_close_it() {
     }));
 }
 
-/// While the callback sleeps on the first error, the credit is used up; its own calls go ahead up to a fixed bound.
+/// While the callback blocks on the first error, the credit is used up; its own calls are accepted up to a fixed bound.
 #[test]
 fn a_slow_callback_slows_the_program_down_and_is_busy_past_its_bound() {
     let server = TestServer::start(10, 10);
@@ -402,8 +402,8 @@ fn a_runtime_that_ends_is_an_error_and_not_a_hang() {
     assert!(error.to_string().contains("call `close().await` before the runtime ends"), "{error}");
 }
 
-/// Futures dropped at whatever point they have reached: what was accepted happens, and each failure is told once, to
-/// the poll that saw it or to the callback.
+/// Futures are dropped in any state: accepted calls are executed, and each failure is reported once, to the poll that
+/// returned it or to the callback.
 #[test]
 fn dropping_a_future_at_any_point_loses_nothing() {
     let server = TestServer::start(10, 10);
@@ -415,7 +415,7 @@ fn dropping_a_future_at_any_point_loses_nothing() {
             let mut question = Some(Box::pin(display.get_pixel(50, 50)));
             let mut drawing = Some(Box::pin(async { display.draw_pixel(60, 60, Color::RED).await?.await }));
             for _ in 0..polls {
-                // An answer may have come meanwhile; what is ready is not polled again.
+                // An answer may arrive meanwhile; a future that is ready is not polled again.
                 if let Some(Poll::Ready(answer)) =
                     question.as_mut().map(|future| future.as_mut().poll(&mut cx))
                 {
@@ -438,8 +438,8 @@ fn dropping_a_future_at_any_point_loses_nothing() {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), heard.len(), "none is told twice");
-        // Of two calls in each of three rounds those that were accepted, which takes a second poll where the first let
-        // others run; and the last question, which succeeds.
+        // The accepted of two calls in each of three rounds (accepting takes a second poll if the first only yields);
+        // the last question, which succeeds, is subtracted.
         let accepted = display.stats().calls as usize - 1;
         assert!((2 * 2..=2 * 3).contains(&accepted), "{accepted}");
         assert_eq!(heard.len() + seen_by_polls, accepted);

@@ -1,4 +1,4 @@
-//! The texts of late errors, word by word, and the same as fields.
+//! The texts of late errors, word by word, and the same data as fields.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -10,7 +10,7 @@ use draw_client::{Call, Code, Color, ConnectOptions, Display, Draw, Method, Outc
 
 const HERE: &str = "draw-client/tests/late_texts.rs";
 
-/// Two helpers, one within the other, that make their calls in the name of whoever calls them.
+/// Two helpers, one within the other, that make their calls in the name of their caller.
 #[track_caller]
 fn dot(display: &Display, x: i32) -> Draw<'_, 'static> {
     display.draw_pixel(x, 10, Color::RED)
@@ -112,7 +112,7 @@ fn a_program_gets_the_same_as_fields() {
     }));
 }
 
-/// In one request, and in several, whose faults are joined.
+/// One request, and several requests, whose faults are joined.
 #[test]
 fn of_a_batch_ten_pixels_are_named_and_the_rest_is_counted() {
     let server = TestServer::start(640, 480);

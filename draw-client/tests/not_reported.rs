@@ -12,7 +12,7 @@ use std::sync::mpsc;
 
 const TEST: &str = "errors_that_were_not_reported_are_printed_once_and_others_are_not";
 
-/// How a program ends a pipeline on which eleven calls fail.
+/// Makes eleven calls that fail, and ends the pipeline in the way that `role` names.
 fn pipeline(role: &str, address: &str) {
     let options = ConnectOptions::new();
     let (tell, _told) = mpsc::channel();
@@ -42,7 +42,7 @@ fn pipeline(role: &str, address: &str) {
     }
 }
 
-/// A program that forgets to close an asynchronous display.
+/// Draws on an asynchronous display without closing it, except for the role "asynchronous and closed".
 fn asynchronous(role: &str, address: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -98,7 +98,7 @@ fn errors_that_were_not_reported_are_printed_once_and_others_are_not() {
         assert!(is_success && !complained.contains("draw-client: "), "{role}: {complained}");
     }
 
-    // Nothing moves on a runtime that has ended: what was accepted is lost, and told.
+    // After the end of the runtime nothing is sent: accepted calls are lost, and reported.
     let (is_success, complained) = run("asynchronous");
     let told = complained.split_once("draw-client: ").unwrap().1;
     let calls: u64 = told.split_once(' ').unwrap().0.parse().unwrap();
@@ -111,7 +111,7 @@ fn errors_that_were_not_reported_are_printed_once_and_others_are_not() {
     assert!((639..=640).contains(&heard.sum::<u64>()), "{complained}");
 }
 
-/// A terminal that was stopped, or a pipe that is not read.
+/// Standard error as a stopped terminal or a full pipe has it.
 #[cfg(unix)]
 #[test]
 fn a_standard_error_that_takes_nothing_holds_up_no_program() {

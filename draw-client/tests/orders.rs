@@ -1,8 +1,8 @@
 //! Waiting for credit, in every order in which the tasks of a program, the driver and the display can run.
 //!
-//! The client's state has one lock, which is held for as long as a call or the driver is polled. So the orders in which
-//! tasks are polled are all the orders that there are; what has no lock is in `fuzz/interleavings/`. A task is polled
-//! only when it was woken, so a missing wake-up is found.
+//! The client's state has one lock, which is held while a call or the driver is polled. So the orders in which tasks
+//! are polled are all possible orders; code without a lock is tested in `fuzz/interleavings/`. A task is polled only
+//! after it was woken, so a missing wake-up is found.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -22,9 +22,10 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 
-/// So often in a run it is not the next one's turn. Every mistake that was made on purpose showed with two.
+/// The number of steps in a run at which another task than the next one is polled. Two of them reveal every deliberate
+/// mistake.
 const DEVIATIONS: usize = 2;
-/// Polls after which a run is taken for one that does not end.
+/// The number of polls after which a run counts as endless.
 const POLLS: usize = 1000;
 
 struct Woken(AtomicBool);
@@ -35,10 +36,10 @@ impl Wake for Woken {
     }
 }
 
-/// What is polled in turns: its name, and what it does.
+/// A task: its name, and its future.
 type Task = (&'static str, Pin<Box<dyn Future<Output = ()>>>);
 
-/// What was chosen at each step of a run, and among how many.
+/// The choice at each step of a run, and the number of alternatives.
 #[derive(Default)]
 struct Choices {
     made: Vec<(usize, usize)>,
@@ -56,7 +57,7 @@ impl Choices {
         chosen
     }
 
-    /// Whether there is one more run.
+    /// Advances to the next run. Returns whether there is one.
     fn next_run(&mut self) -> bool {
         self.step = 0;
         while let Some((chosen, among)) = self.made.pop() {
@@ -80,7 +81,7 @@ fn run(mut tasks: Vec<Task>, choices: &mut Choices) {
         let undone = || (0..tasks.len()).filter(|&task| !is_done[task]).map(|task| tasks[task].0);
         assert!(!ready.is_empty(), "nobody wakes {:?} after {order:?}", undone().collect::<Vec<_>>());
         assert!(order.len() < POLLS, "{:?} go on without end", undone().collect::<Vec<_>>());
-        // First of all, to go on as before; then in turns.
+        // The first choice continues with the same task, the others follow in turns.
         ready.sort_by_key(|&task| (task + tasks.len() - last) % tasks.len());
         ready.truncate(if left > 0 { ready.len() } else { 1 });
         let chosen = choices.choose(ready.len());
@@ -94,7 +95,7 @@ fn run(mut tasks: Vec<Task>, choices: &mut Choices) {
     }
 }
 
-/// The answer to `hello`, as the specification has it, of a display of 640x480 that grants so few calls.
+/// Returns the answer to `hello` of the specification, from a display of 640x480 that grants `calls` calls.
 fn welcome(calls: u8) -> Vec<u8> {
     let mut bytes =
         b"\x94\x01\x00\xc0\x87\xa7version\x01\xa5width\xcd\x02\x80\xa6height\xcd\x01\xe0".to_vec();
@@ -105,7 +106,7 @@ fn welcome(calls: u8) -> Vec<u8> {
     bytes
 }
 
-/// Lets the others run.
+/// Yields to the other tasks once.
 async fn pause() {
     let mut has_paused = false;
     poll_fn(|cx| {
@@ -115,7 +116,7 @@ async fn pause() {
     .await;
 }
 
-/// What can be read now.
+/// Reads the bytes that are available now.
 async fn read_some(stream: &mut DuplexStream, buffer: &mut [u8]) -> usize {
     let mut read = pin!(stream.read(buffer));
     poll_fn(|cx| match read.as_mut().poll(cx) {
@@ -125,12 +126,12 @@ async fn read_some(stream: &mut DuplexStream, buffer: &mut [u8]) -> usize {
     .await
 }
 
-/// Draws until the client ends, and sees how many calls are under way at most. Those at a negative x fail.
+/// Draws until the client disconnects, and checks the number of calls in flight. Calls at a negative x fail.
 async fn serve(mut stream: DuplexStream, calls: u8) {
     let (mut machine, mut buffer) = (machine(), vec![0; 4096]);
     while let mut n @ 1.. = stream.read(&mut buffer).await.unwrap() {
         let mut under_way = 0;
-        // The answers come late: what the client sends before them is all under way.
+        // The answers come late: all calls that the client sends before them are in flight.
         while n > 0 {
             let mut input = &buffer[..n];
             loop {
@@ -158,7 +159,7 @@ async fn serve(mut stream: DuplexStream, calls: u8) {
     }
 }
 
-/// Polls what is ready when the other side has done its part.
+/// Polls `greeting` and `serving` in turns until `greeting` completes.
 fn greet<F: Future>(greeting: F, serving: &mut Pin<Box<dyn Future<Output = ()>>>) -> F::Output {
     let mut greeting = pin!(greeting);
     let mut cx = Context::from_waker(Waker::noop());
@@ -170,19 +171,19 @@ fn greet<F: Future>(greeting: F, serving: &mut Pin<Box<dyn Future<Output = ()>>>
     }
 }
 
-/// What a program does: its tasks call at these places, one after the other.
+/// A program: its tasks call at these places, in order.
 #[derive(Debug, Default, Clone, Copy)]
 struct Program {
-    /// How many calls the display grants.
+    /// The number of calls that the display grants.
     credit: u8,
     one: &'static [i32],
     other: &'static [i32],
-    /// Whether they keep their replies until they have made all their calls.
+    /// If true, the tasks keep their replies until they have made all their calls.
     keeps_replies: bool,
     quitter: Option<Quitter>,
 }
 
-/// One more task, which gives its call up if that has to wait: before it need not wait any more, or then.
+/// An additional task, which drops its call if that has to wait: at once, or when it is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quitter {
     Early,
@@ -220,7 +221,7 @@ async fn quit(display: Display, when: Quitter) {
 fn explore(program: Program) {
     let Program { credit, one, other, keeps_replies, quitter } = program;
     let faults = one.iter().chain(other).filter(|x| **x < 0).count() as u64;
-    // Its clock stands still: what is done because of the time would not be done in every run.
+    // Its clock is paused: an action that depends on the time would not occur in every run.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let _entered = runtime.enter();

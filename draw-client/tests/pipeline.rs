@@ -11,7 +11,7 @@ use draw_client::{Color, ConnectOptions, DisconnectReason, Error, LateError, Out
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-/// A pipeline whose callback writes down what it hears.
+/// Connects a pipeline whose callback records its errors.
 fn listening(address: &str) -> (Pipeline, Arc<Mutex<Vec<LateError>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let writes = Arc::clone(&heard);
@@ -36,7 +36,7 @@ fn an_error_goes_to_whoever_waits_and_to_nobody_else() {
     display.sync().unwrap();
     assert_eq!(server.shown(1, 1), Color::RED);
 
-    // All are done now; a reply that lives still has its error.
+    // All calls are done now; a reply that exists still has its error.
     assert_eq!(awaited.wait().unwrap_err().to_string(), "out_of_bounds: (10, 0) is outside 10x10");
     fine.wait().unwrap();
     drop(dropped_late);
@@ -131,7 +131,8 @@ fn a_callback_may_call_the_pipeline_and_close_it_and_drop_it() {
                     let pixel = display.get_pixel(5, 5)?;
                     if closes { display.close().map(|()| pixel) } else { Ok(pixel) }
                 })();
-                // The last handle, and this error is not heard before the callback returns: it does not wait for that.
+                // Dropping the last handle does not wait for this error, which counts as delivered only when the
+                // callback returns.
                 let started = Instant::now();
                 drop(display);
                 tell.send((late, corrected, started.elapsed())).unwrap();
@@ -147,7 +148,7 @@ fn a_callback_may_call_the_pipeline_and_close_it_and_drop_it() {
     }
 }
 
-/// The display reads nothing while the callback draws on.
+/// The display reads nothing while the callback draws.
 #[test]
 fn a_callback_does_not_wait_for_credit_and_is_busy_past_its_bound() {
     let (done, wait) = mpsc::channel::<()>();
@@ -227,7 +228,7 @@ fn a_display_that_stops_is_told_of_by_the_deadline_and_memory_stays_bounded() {
 
     let Err(Error::Late(late)) = display.close() else { panic!("the calls are unanswered") };
     assert!(late.to_string().contains("the display had not answered for 500ms"), "{late}");
-    // The system may have taken all of them, or some.
+    // The operating system may have taken all of them, or some.
     let outcomes: Vec<_> = late.errors().iter().map(LateError::outcome).collect();
     assert!([Outcome::Unknown, Outcome::Rejected].starts_with(&outcomes) && !outcomes.is_empty(), "{late}");
     assert_eq!(
@@ -246,7 +247,7 @@ fn a_cut_connection_names_every_call_exactly_once() {
         let (display, heard) = listening(&address);
         let mut accepted = 0;
         let error = loop {
-            // No two of them travel together, and odd ones fail at the display.
+            // No two of them are sent together, and odd ones fail at the display.
             let x = if accepted % 2 == 0 { 10 } else { 1 };
             match display.draw_pixel(x, -1, Color::RED) {
                 Ok(reply) => {
@@ -316,7 +317,7 @@ fn other_handles_of_the_synchronous_display_hear_where_their_connection_went() {
     ));
 }
 
-/// A call that was given up after its deadline: half of its bytes are sent, and it fails in the end.
+/// Calls that were given up after their deadline: half of their bytes are sent, and one of them fails later.
 #[test]
 fn calls_given_up_before_go_on_and_their_errors_are_late() {
     let (wake, woken) = mpsc::channel::<()>();
@@ -367,7 +368,7 @@ fn it_may_be_used_and_dropped_inside_of_runtimes() {
     runtime().block_on(async { body(Color::RED) });
     let current = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     current.block_on(async { body(Color::GREEN) });
-    // Neither a clock nor sockets.
+    // A runtime without timers and sockets.
     let plain = tokio::runtime::Builder::new_current_thread().build().unwrap();
     plain.block_on(async { body(Color::BLUE) });
     futures::executor::block_on(async { body(Color::WHITE) });

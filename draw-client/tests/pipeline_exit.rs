@@ -8,7 +8,7 @@ use common::TestServer;
 use draw_client::{Color, ConnectOptions, Size};
 use std::process::Command;
 
-/// Where the program is to draw: set for this test when it is run as that program.
+/// The environment variable with the address to draw on, set when the test is run as that program.
 const ADDRESS: &str = "TEST_PIPELINE_EXIT";
 
 #[test]

@@ -1,5 +1,5 @@
-//! The thread of a pipeline, seen from outside: it does nothing for a single call, and ends with its connection. It is
-//! apart from other tests, whose threads have the same name.
+//! The thread of a pipeline, observed from outside: it is idle during a single call, and ends with its connection. The
+//! test is separate from others, whose threads have the same name.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
@@ -16,14 +16,14 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Instant;
 
-/// The threads of this process that carry a pipeline.
+/// Returns the threads of this process that run a pipeline.
 fn threads() -> Vec<PathBuf> {
     let all = fs::read_dir("/proc/self/task").unwrap().map(|entry| entry.unwrap().path());
     all.filter(|path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "draw-pipeline"))
         .collect()
 }
 
-/// Looks again and again, until it is so.
+/// Waits until a condition holds.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {

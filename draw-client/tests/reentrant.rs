@@ -1,5 +1,5 @@
-//! A thread that draws inside a call of the same display, as a signal handler would: the call fails and does not wait
-//! for itself. A waker and a `tracing` subscriber stand for the handler, since both run where a handler may.
+//! A thread that draws inside a call of the same display, as a signal handler may: the call fails and does not
+//! deadlock. A waker and a `tracing` subscriber stand for the handler, since both run where a handler may.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Does this on a thread of its own, within the deadline.
+/// Runs `what` on a thread of its own, within the deadline.
 fn within_the_deadline(what: impl FnOnce() + Send + 'static) {
     let (tell, told) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -32,7 +32,7 @@ fn within_the_deadline(what: impl FnOnce() + Send + 'static) {
     thread.join().unwrap();
 }
 
-/// Draws on the display whenever there is an event.
+/// A subscriber that draws on the display at each event.
 struct Draws {
     display: OnceLock<blocking::Display>,
     told: Mutex<Vec<Error>>,
@@ -66,7 +66,7 @@ impl Subscriber for Draws {
 #[test]
 fn a_subscriber_that_draws_on_a_synchronous_display_is_told_that_it_is_inside_of_it() {
     within_the_deadline(|| {
-        // That the connection is lost is an event, and so is that there is another.
+        // The loss of the connection is an event, and so is the new connection.
         let server = TestServer::start(64, 48);
         let cutter = Cutter::start(&server.address, vec![(300, usize::MAX)]);
         let display = blocking::Display::connect(&cutter.address).unwrap();
@@ -91,7 +91,7 @@ fn a_subscriber_that_draws_on_a_synchronous_display_is_told_that_it_is_inside_of
     });
 }
 
-/// Draws on an asynchronous display whenever there is an event, so that its driver is woken.
+/// A subscriber that draws on an asynchronous display at each event, which wakes its driver.
 struct FillsTwice(Display);
 
 impl Subscriber for FillsTwice {
@@ -116,7 +116,7 @@ impl Subscriber for FillsTwice {
     fn exit(&self, _: &Id) {}
 }
 
-/// A display whose other end has greeted back and does nothing more.
+/// Connects a display to a stream whose other end answers the greeting and does nothing more.
 async fn greeted() -> (Display, Driver, DuplexStream) {
     let (near, mut far) = tokio::io::duplex(4096);
     let (display, driver) = tokio::join!(ConnectOptions::new().over_with_driver(near), async {
@@ -146,7 +146,7 @@ fn a_call_within_a_call_of_an_asynchronous_display_is_told_so() {
             let (on, drawn, tell) = (Arc::clone(&is_on), display.clone(), Arc::clone(&told));
             when_woken(driver.as_mut(), move || {
                 if on.load(SeqCst) {
-                    // What could not be accepted has no reply.
+                    // A call that is not accepted has no reply.
                     let (filled, asked) =
                         (fill(&drawn), drawn.sync().now_or_never().expect("it does not wait"));
                     tell.lock().unwrap().extend([filled, asked]);
@@ -161,7 +161,7 @@ fn a_call_within_a_call_of_an_asynchronous_display_is_told_so() {
                 told.iter().all(|told| matches!(told, Err(Error::WouldDeadlock { in_callback: false }))),
                 "{told:?}"
             );
-            // The display goes on.
+            // The display continues to work.
             assert_eq!(display.stats().calls, 3);
         });
     });
@@ -169,7 +169,7 @@ fn a_call_within_a_call_of_an_asynchronous_display_is_told_so() {
 
 type Told = Arc<Mutex<Vec<Result<(), Error>>>>;
 
-/// Does this when the driver of a display is woken, which is done under the lock of its state.
+/// Runs a closure when the driver of a display is woken, which happens under the lock of its state.
 struct WhenWoken(Box<dyn Fn() + Send + Sync>);
 
 impl Wake for WhenWoken {
@@ -178,7 +178,7 @@ impl Wake for WhenWoken {
     }
 }
 
-/// Polls the driver once, after which calls wake it: the second, for the first is written by its caller.
+/// Polls the driver once; then the second call wakes it, since the first call is written by its caller.
 fn when_woken(driver: Pin<&mut Driver>, what: impl Fn() + Send + Sync + 'static) {
     let waker = Waker::from(Arc::new(WhenWoken(Box::new(what))));
     assert!(matches!(driver.poll(&mut Context::from_waker(&waker)), Poll::Pending));
@@ -186,7 +186,7 @@ fn when_woken(driver: Pin<&mut Driver>, what: impl Fn() + Send + Sync + 'static)
 
 fn fill(display: &Display) -> Result<(), Error> {
     let mut call = pin!(display.fill_rect(0, 0, 1, 1, Color::RED));
-    // One that is to let the driver run first does so once.
+    // A call that lets the driver run first does so once.
     (0..2).find_map(|_| call.as_mut().now_or_never()).expect("it does not wait").map(drop)
 }
 
@@ -216,7 +216,7 @@ fn a_call_within_a_call_of_another_display_within_a_call_is_told_so() {
                 told.iter().all(|told| matches!(told, Err(Error::WouldDeadlock { in_callback: false }))),
                 "{told:?}"
             );
-            // Both go on.
+            // Both displays continue to work.
             assert_eq!((a.stats().calls, b.stats().calls), (3, 3));
         });
     });
@@ -271,7 +271,7 @@ fn two_threads_inside_of_a_display_each_that_draw_on_the_others_do_not_wait_for_
                     let _within = runtime.enter();
                     let (mut driver, is_first) = (pin!(driver), AtomicBool::new(true));
                     when_woken(driver.as_mut(), move || {
-                        // It is woken once more when its handles are gone.
+                        // The driver is woken again when its handles are dropped.
                         if is_first.swap(false, SeqCst) {
                             both.wait();
                             let drawn = fill(&other);
@@ -279,7 +279,7 @@ fn two_threads_inside_of_a_display_each_that_draw_on_the_others_do_not_wait_for_
                         }
                     });
                     (0..2).for_each(|_| fill(&own).unwrap());
-                    // Neither ends before both are done.
+                    // Neither thread ends before both are done.
                     inside.wait();
                     drop(far);
                 });

@@ -1,4 +1,4 @@
-//! A network that fails, and a program that does not notice: every call is executed once, in its order.
+//! A network that fails without the program noticing: every call is executed exactly once, in its order.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What a program does: some of it fails, some of it depends on the order. Answers what it was told.
+/// Makes calls that fail and calls whose answers depend on the order, and returns the answers.
 fn program(display: &dyn Client) -> Result<Vec<String>> {
     let mut told = Vec::new();
     for i in 0..4 {
@@ -33,10 +33,11 @@ fn program(display: &dyn Client) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// How many requests that is for a display.
+/// The number of requests that `program` makes of a display.
 const REQUESTS: u64 = 4 * 5 + 1;
 
-/// The same over a network that is cut as planned, by each of the clients.
+/// Runs `program` with each of the clients over a network that is cut as planned, and compares it with a run over a
+/// whole network.
 fn runs_as_if_nothing_happened(plans: &[Plan]) {
     let whole = TestServer::start(64, 48);
     let expected = program(&blocking::Display::connect(&whole.address).unwrap()).unwrap();
@@ -59,7 +60,7 @@ fn runs_as_if_nothing_happened(plans: &[Plan]) {
     }
 }
 
-/// More than the greetings have, less than the program.
+/// Cuts after the greetings and before the end of the program.
 const FIRST: std::ops::Range<usize> = 150..700;
 
 #[test]
@@ -138,7 +139,7 @@ fn large_images_are_cut_and_whole() {
 fn a_bit_that_the_network_has_changed_shows_in_the_digest() {
     let server = TestServer::start(100, 100);
     let image: Vec<u8> = (0..100 * 100 * 4u32).map(|i| (i / 3) as u8).collect();
-    // In the middle of the image, which has 40,000 bytes: without checksums the call is as good as any other.
+    // In the middle of the image, which has 40,000 bytes: without checksums the altered call is valid.
     let cutter = Cutter::start_altering(&server.address, vec![Altered::Up(20_000)]);
     let display = blocking::Display::connect(&cutter.address).unwrap();
     display.put_image(0, 0, 100, 100, &image).unwrap();
@@ -153,7 +154,7 @@ fn a_bit_that_the_network_has_changed_shows_in_the_digest() {
 #[test]
 fn an_image_that_is_sent_from_where_it_lies_is_whole_wherever_its_bands_are_cut() {
     let image: Vec<u8> = (0..1_000 * 700 * 4u32).map(|i| (i / 5) as u8).collect();
-    // A band has 260,000 bytes; its head, some tens.
+    // A band has 260,000 bytes, its header some tens.
     let plans = [
         vec![(130_000, usize::MAX), (260_200, usize::MAX), (20, usize::MAX), (2_000_001, usize::MAX)],
         vec![(2_700_000, usize::MAX), (usize::MAX, 400)],
@@ -169,7 +170,7 @@ fn an_image_that_is_sent_from_where_it_lies_is_whole_wherever_its_bands_are_cut(
         assert_eq!(server.shown(3, 3), Color::BLUE);
         display.put_image(3, 3, 1, 1, &image[3 * 4_004..][..4]).unwrap();
         assert!(display.get_image(0, 0, 1_000, 700).unwrap() == image, "cut at {plans:?}");
-        // Eleven bands, three other calls, and what of the picture had to be asked for twice.
+        // Eleven bands, three other calls, and the bands of the image that were requested twice.
         let executed = server.screen.stats().executed;
         assert!((11 + 3 + 11..=11 + 3 + 2 * 11).contains(&executed), "{executed} executed, cut at {plans:?}");
     }
@@ -220,12 +221,12 @@ fn an_image_that_is_too_large_for_the_display_that_is_there_then_fails_and_the_r
     assert_eq!((error.to_string().as_str(), error.outcome()), (text, Outcome::Rejected));
     assert_eq!((second.shown(8, 8), second.shown(9, 9)), (Color::RED, Color::BLACK));
     assert_eq!(cutter.relayed(), 2);
-    // The next is cut as this display wants it.
+    // The next image is split by the limits of this display.
     display.put_image(0, 0, 200, 200, &image).unwrap().wait().unwrap();
     assert_eq!(second.shown(199, 199), Color::WHITE);
 }
 
-/// A display that writes a journal into this directory. (It must outlive the display.)
+/// Starts a display that writes a journal into `directory`, which must outlive the display.
 fn journaled(directory: &Path) -> TestServer {
     let options = journal::Options { size: Some(Size { width: 64, height: 48 }), ..Default::default() };
     let journal = Journal::open(directory, &options, &mut |_, _| {}).unwrap();
@@ -237,7 +238,7 @@ fn a_display_that_was_restarted_and_has_forgotten_the_client_does_not_say_that_i
     let directory = std::env::temp_dir().join(format!("draw-client-resume-{}", std::process::id()));
     let (before, after) = (directory.join("before"), directory.join("after"));
     let first = journaled(&before);
-    // What a crash leaves that has lost everything since the display began.
+    // The state after a crash that has lost everything since the display's start.
     std::fs::create_dir_all(&after).unwrap();
     for file in std::fs::read_dir(&before).unwrap().map(Result::unwrap) {
         std::fs::copy(file.path(), after.join(file.file_name())).unwrap();
@@ -284,7 +285,7 @@ fn the_program_hears_what_becomes_of_the_connection_and_may_draw_again_what_was_
         .on_error(|_| {})
         .on_status(move |status| {
             if let Status::SessionLost { picture: Picture::Empty, .. } = status {
-                // What is to be there, whatever became of the rest.
+                // Draws this row again, whatever happens to the other calls.
                 redraw.get().unwrap().fill_rect(0, 40, 64, 1, Color::BLUE).unwrap().wait().unwrap();
             }
             tell.send(status).unwrap();
@@ -312,12 +313,12 @@ fn the_program_hears_what_becomes_of_the_connection_and_may_draw_again_what_was_
             "reconnected; the display was restarted and is empty; the outcome of {unknown} calls is unknown"
         )
     );
-    // (On a busy machine all of those may have been sent before anybody knew of the loss.)
+    // (Under load all of those calls may be sent before the loss is detected.)
     display.draw_pixel(5, 5, Color::RED).unwrap();
     display.sync().unwrap();
     assert_eq!((second.shown(5, 40), second.shown(5, 5)), (Color::BLUE, Color::RED));
     display.close().unwrap();
-    // (Its own clone is not gone before the callback is.)
+    // (The callback holds a clone and is dropped only with the connection.)
     drop((display, again));
     assert!(told.recv_timeout(common::DEADLINE).is_err(), "nothing more is told");
 }
@@ -361,7 +362,7 @@ fn calls_fail_at_once_while_it_is_gone_if_that_is_wanted() {
         assert!(error.to_string().starts_with("the display is offline ("), "{error}");
         assert!(!error.is_disconnected());
         cutter.admit();
-        // What was accepted is drawn after all.
+        // The accepted call is drawn after all.
         while display.sync().await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -404,7 +405,7 @@ fn a_display_that_does_not_come_back_is_given_up() {
     }
 }
 
-/// Relays one connection, and answers what the client has sent when it has ended.
+/// Relays one connection, and returns, when it ends, what the client has sent.
 fn overhear(target: &str) -> (String, JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -443,7 +444,7 @@ fn a_program_that_has_come_to_its_end_tells_the_display_to_forget_it() {
                     soon(display.close()).await.unwrap();
                 }
                 drop(display);
-                // Its driver goes on without it.
+                // The driver runs without a handle.
                 while !hearing.is_finished() {
                     tokio::task::yield_now().await;
                 }
@@ -454,7 +455,7 @@ fn a_program_that_has_come_to_its_end_tells_the_display_to_forget_it() {
     }
 }
 
-/// Half of an answer to `hello` counts as none: the attempt ends with its time, and another one is made.
+/// Half of an answer to `hello` counts as none: the attempt times out, and the client makes another.
 #[test]
 fn a_display_that_sends_half_an_answer_to_hello_and_stops_is_given_up_for_another_connection() {
     let detour = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -490,7 +491,7 @@ fn a_display_that_sends_half_an_answer_to_hello_and_stops_is_given_up_for_anothe
     }
 }
 
-/// A synchronous display becomes a pipeline while its connection is lost: the pipeline makes the next one.
+/// A synchronous display becomes a pipeline while its connection is lost: the pipeline reconnects.
 #[test]
 fn a_pipeline_that_is_made_during_an_outage_reconnects_and_executes_each_call_once() {
     let server = TestServer::start(64, 48);
@@ -506,7 +507,7 @@ fn a_pipeline_that_is_made_during_an_outage_reconnects_and_executes_each_call_on
     let error = display.add_pixel(1, 1, 2).unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
     let pipeline = display.pipelined().unwrap();
-    // It is kept for the display.
+    // The call is kept until the display is connected.
     pipeline.add_pixel(1, 1, 4).unwrap().ignore();
     cutter.admit();
     while !matches!(told.recv_timeout(Duration::from_secs(30)).unwrap(), Status::Resumed) {}

@@ -47,7 +47,7 @@ fn an_error_goes_to_the_waiter_else_the_scope_else_the_one_around_it_else_the_di
     }));
 }
 
-/// A scope may be named after what somebody else has chosen.
+/// The name of a scope may come from an untrusted source.
 #[test]
 fn the_name_of_a_scope_does_nothing_to_a_terminal() {
     let server = TestServer::start(10, 10);
@@ -78,14 +78,14 @@ fn without_any_callback_the_next_sync_or_close_tells_and_names_the_scope() {
         assert!(texts[1].ends_with(&format!("draw_pixel(12, 0, #ff0000ff): {size}")), "{texts:?}");
         display.sync().await.expect("they are told once");
         legend.draw_pixel(10, 0, Color::RED).await.unwrap();
-        // Whichever handle asks.
+        // Any handle reports them.
         let Err(Error::Late(late)) = axis.close().await else { panic!("one call failed") };
         assert_eq!(late.errors()[0].calls().next().unwrap().scope(), Some("legend"));
         assert_eq!(numbers(&heard), [2]);
     }));
 }
 
-/// They travel together, in a few requests.
+/// The pixels are sent together, in a few requests.
 #[test]
 fn single_pixels_of_three_scopes_in_turn_each_find_their_own_callback() {
     let server = TestServer::start(64, 64);
@@ -97,7 +97,7 @@ fn single_pixels_of_three_scopes_in_turn_each_find_their_own_callback() {
         let scopes: Vec<_> =
             names.iter().zip(listens).map(|(name, listens)| display.scope(name).on_error(listens)).collect();
         for i in 0..30_000u32 {
-            // Two calls of one scope, then two of the next; every other one lies outside.
+            // Two calls of one scope, then two of the next; every other pixel lies outside.
             let x = if i % 2 == 0 { 1 } else { 1000 + i as i32 };
             scopes[i as usize / 2 % 3].draw_pixel(x, 1, Color::RED).await.unwrap();
         }
@@ -130,10 +130,10 @@ async fn a_lost_connection_is_one_call_of_each_callback_and_names_each_call_once
         handle.draw_pixel(i as i32, 1, Color::RED).await.unwrap();
     }
     let waits = legend.draw_pixel(1, 1, Color::RED).await.unwrap();
-    // All of them are sent: the first alone, since nothing was under way.
+    // All of them are sent: the first alone, since nothing was in flight.
     peer.turn().await;
     peer.turn().await;
-    // The handles of the scopes go before the connection does.
+    // The handles of the scopes are dropped before the connection.
     drop((title, idle));
     drop(peer);
     assert_eq!(waits.await.unwrap_err().outcome(), Outcome::Unknown);
@@ -155,7 +155,7 @@ async fn a_lost_connection_is_one_call_of_each_callback_and_names_each_call_once
     assert!(text.ends_with("draw_pixel(5, 1, #ff0000ff) in legend"), "{text}");
 }
 
-/// Answers one barrier by hand.
+/// Makes the peer answer one barrier.
 trait SyncWith {
     async fn sync_with(&self, peer: &mut common::peer::Peer);
 }
@@ -170,7 +170,7 @@ impl SyncWith for Display {
     }
 }
 
-/// A callback that tells when it is let go of: then nobody can send any more.
+/// Returns a callback whose channel is disconnected when the callback is dropped.
 fn telling() -> (impl FnMut(LateError) + Send + 'static, mpsc::Receiver<u64>) {
     let (tell, told) = mpsc::channel();
     (move |late: LateError| tell.send(late.calls().next().unwrap().number()).unwrap(), told)
@@ -183,7 +183,7 @@ fn a_scope_whose_handle_is_gone_still_hears_and_is_let_go_of_when_its_calls_are_
         let display = Display::connect(&server.address).await.unwrap();
         let (listens, told) = telling();
         let scope = display.scope("brief").on_error(listens);
-        // Neither a call before nor one after holds it.
+        // Calls of other handles do not keep the scope alive.
         display.draw_pixel(1, 1, Color::RED).await.unwrap();
         scope.draw_pixel(10, 0, Color::RED).await.unwrap();
         scope.scope("inner").draw_pixel(11, 0, Color::RED).await.unwrap();
@@ -214,7 +214,7 @@ fn ten_thousand_scopes_that_come_and_go_are_all_let_go_of() {
     drop(listens);
     display.sync().unwrap();
     let mut heard = BTreeSet::new();
-    // It ends when the last of the callbacks is gone, while the connection lives on.
+    // Ends when the last callback is dropped, while the connection exists.
     loop {
         match told.recv_timeout(DEADLINE) {
             Ok(number) => assert!(heard.insert(number), "call {number} was told twice"),
@@ -237,7 +237,7 @@ fn the_end_of_the_connection_lets_go_of_callbacks_whose_handles_live() {
         display.close().await.unwrap();
         let both = tokio::task::spawn_blocking(move || (by_display.iter().count(), by_scope.iter().count()));
         assert_eq!(both.await.unwrap(), (0, 1));
-        // Nothing comes to one that is set afterwards: it is not kept for it.
+        // A callback that is set afterwards receives nothing, and is dropped at once.
         let (listens, told) = telling();
         let _late = scope.on_error(listens);
         assert_eq!(told.recv_timeout(DEADLINE), Err(RecvTimeoutError::Disconnected));
@@ -265,7 +265,7 @@ fn a_callback_may_be_set_late_and_take_the_place_of_another() {
         "the first is let go of"
     );
     scope.draw_pixel(10, 0, Color::RED).unwrap();
-    // On the display itself, through any handle of no scope.
+    // On the display itself, through any handle without a scope.
     let display = display.on_error(on_display);
     display.draw_pixel(10, 0, Color::RED).unwrap();
     display.close().unwrap();

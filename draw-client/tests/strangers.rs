@@ -12,7 +12,7 @@ use std::net::{Shutdown, TcpListener};
 use std::process::Termination;
 use std::time::{Duration, Instant};
 
-/// What each client is told that connects there.
+/// Connects each client to the address and returns the errors.
 fn errors(address: &str, checksums: Option<bool>) -> Vec<Error> {
     let options = || match checksums {
         Some(on) => ConnectOptions::new().checksums(on),
@@ -25,7 +25,7 @@ fn errors(address: &str, checksums: Option<bool>) -> Vec<Error> {
     ]
 }
 
-/// Answers each client so, piece by piece, when it has said something or at once.
+/// Starts a server that sends `says` to each client, at once or after the client has sent something.
 fn stranger(says: &'static [u8], speaks_first: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -79,10 +79,10 @@ fn a_connection_that_ends_during_the_greeting_was_never_made() {
                   starting, ending or full; then try again";
     let broken = ": check the address; if a display is there, the network or the display is defective";
     for (says, kind, ends) in [
-        // At once, without an answer, and in the middle of one.
+        // Closes without an answer, and in the middle of one.
         (&b""[..], ErrorKind::UnexpectedEof, closed),
         (b"\x94\x01\x00\xc0", ErrorKind::UnexpectedEof, closed),
-        // The answer to a request that was never made.
+        // The answer to a request that was not made.
         (b"\x94\x01\x05\xc0\xc0", ErrorKind::InvalidData, broken),
     ] {
         let address = stranger(says, false);
@@ -103,7 +103,7 @@ fn a_connection_that_ends_during_the_greeting_was_never_made() {
             );
         }
     }
-    // A display that says why it closes.
+    // A display that gives the reason for closing.
     let address = stranger(b"\x93\x02\xa7goodbye\x91\x82\xa4code\xa4busy\xa7message\xa4full", false);
     for (client, error) in errors(&address, Some(false)).iter().enumerate() {
         let text = error.to_string();
@@ -150,7 +150,7 @@ fn an_address_that_is_none_says_what_one_looks_like() {
     }
 }
 
-/// What a `main` prints that returns an error: [`Termination`] is what runs there.
+/// What a `main` that returns an error prints: [`Termination`] is what runs there.
 #[test]
 fn a_main_that_returns_an_error_prints_the_sentence() {
     const TEST: &str = "a_main_that_returns_an_error_prints_the_sentence";
@@ -176,7 +176,7 @@ fn a_main_that_returns_an_error_prints_the_sentence() {
     );
     assert!(complained.contains(&sentence), "{complained}");
     assert!(complained.contains("Error: \"#12\" is no colour: write rrggbb"), "{complained}");
-    // A variable that is set to nothing names no display, and is not taken for one that is not set.
+    // An empty variable names no display, and is not treated as unset.
     let mut command = program::command(TEST, "empty", &free);
     let output = command.env("DRAW_DISPLAY", "").output().unwrap();
     let (_, complained) = said(&output);

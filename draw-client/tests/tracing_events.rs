@@ -18,7 +18,7 @@ use tracing::{Event, Id, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What a subscriber has seen, in order.
+/// The events and span ends that a subscriber sees, in order.
 #[derive(Debug, Clone, PartialEq)]
 enum Seen {
     Late { level: Level, span: Option<&'static str>, fields: Fields },
@@ -27,7 +27,7 @@ enum Seen {
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// Hands what it sees of late errors, and of the ends of spans, to a channel.
+/// A layer that sends late errors and the ends of spans to a channel.
 struct Tell(mpsc::Sender<Seen>);
 
 #[derive(Default)]
@@ -63,13 +63,13 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for Tell {
     }
 }
 
-/// A subscriber of this thread, and what it sees. Events of other threads find it through their span.
+/// Returns a subscriber for this thread, and what it sees. Events of other threads reach it through their span.
 fn subscriber() -> (impl Subscriber + Send + Sync, mpsc::Receiver<Seen>) {
     let (tell, seen) = mpsc::channel();
     (tracing_subscriber::registry().with(Tell(tell)), seen)
 }
 
-/// Of a late error: which span it is in, and the fields of these names.
+/// Returns the span of a late error, and its fields of these names.
 fn late<'s>(seen: &'s Seen, names: &[&'s str]) -> (Option<&'static str>, Vec<&'s str>) {
     let Seen::Late { level, span, fields } = seen else { panic!("{seen:?} is no late error") };
     assert_eq!(*level, Level::WARN);
@@ -95,7 +95,7 @@ fn a_late_error_is_an_event_with_all_its_fields_in_the_span_of_the_call() {
     });
     let seen: Vec<_> = seen.try_iter().collect();
     let [late, closed] = &seen[..] else { panic!("{seen:?}") };
-    // The span is kept until its error is told, and no longer.
+    // The span is kept until its error is reported, and no longer.
     assert_eq!(*closed, Seen::Closed("drawing"));
     let call = error.calls().next().unwrap();
     let expected = [
@@ -155,18 +155,18 @@ fn each_call_that_a_lost_connection_left_is_an_event() {
         let (listens, heard) = common::ear();
         let display = Pipeline::connect(&address).unwrap();
         let legend = display.scope("legend").on_error(listens);
-        // None of them travel together.
+        // Each of them is a request of its own.
         tracing::info_span!("first").in_scope(|| legend.clear(Color::RED).unwrap());
         legend.clear(Color::RED).unwrap();
         tracing::info_span!("third").in_scope(|| legend.clear(Color::RED).unwrap());
         display.close().unwrap_err();
         assert_eq!(common::numbers(&heard), [1, 2, 3]);
     });
-    // Two events, and the ends of two spans: of those the last to let go is the thread that ran the callback.
+    // Two events, and the ends of two spans; the thread that ran the callback drops the spans last.
     let seen: Vec<_> = (0..4).map(|_| seen.recv_timeout(DEADLINE).expect("it comes")).collect();
     let names = ["call", "code", "outcome", "scope"];
     assert_eq!(late(&seen[0], &names), (Some("first"), vec!["1", "-", "unknown", "legend"]));
-    // That of a thread which is not this one, and of no span: it is for the subscriber of all threads.
+    // The second event has no span and is made on another thread: only a subscriber of all threads sees it.
     assert_eq!(late(&seen[1], &names), (Some("third"), vec!["3", "-", "unknown", "legend"]));
     let Seen::Late { fields, .. } = &seen[0] else { unreachable!("it was looked at") };
     assert!(fields["message"].contains("in legend: the connection to the display is lost"), "{fields:?}");
@@ -175,17 +175,17 @@ fn each_call_that_a_lost_connection_left_is_an_event() {
     }
 }
 
-/// A subscriber that draws what it hears on the very display: it is never called under the connection's lock.
+/// A subscriber that draws on the same display at each event: it is never called under the connection's lock.
 #[test]
 fn a_subscriber_may_call_the_display() {
     struct Draws(Arc<OnceLock<Mutex<(Pipeline, u32)>>>);
     impl Draws {
         fn draw(&self) {
             if let Some(drawn) = self.0.get() {
-                // (Drawing may let go of what ends a span.)
+                // (Drawing may drop a span, and so end it.)
                 let Ok(mut drawn) = drawn.try_lock() else { return };
                 match drawn.0.draw_pixel(5, 5, Color::GREEN) {
-                    // Events still come up while the connection ends.
+                    // Events still occur while the connection ends.
                     Err(Error::Disconnected { reason: DisconnectReason::Closed { .. }, .. }) => return,
                     drawing => drop(drawing.unwrap()),
                 }
@@ -217,7 +217,7 @@ fn a_subscriber_may_call_the_display() {
             for x in 0..100 {
                 let span = tracing::info_span!("one");
                 let _entered = span.enter();
-                // Some fail, of which some are kept, and of some the reply is dropped late.
+                // Some calls fail; some of those are kept, and the replies of some are dropped late.
                 let handle = if x % 4 == 0 { &display } else { &listening };
                 let reply = handle.draw_pixel(-(x % 2), 0, Color::RED).unwrap();
                 if x % 8 == 3 {
@@ -300,7 +300,7 @@ fn dropped_calls_are_an_event_each_as_far_as_they_are_named_and_the_others_are_o
     assert_eq!(fields, (None, vec![&*format!("and 50 more: {text}"), "50", "rejected"]));
 }
 
-/// Its span, text, number and outcome.
+/// Returns the span, text, number and outcome of an event.
 fn of(seen: &Seen) -> (Option<&'static str>, [&str; 3]) {
     let (span, fields) = late(seen, &["message", "call", "outcome"]);
     (span, fields.try_into().unwrap())
@@ -313,7 +313,7 @@ fn the_event_of_a_call_that_was_lost_says_whether_it_was_sent() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(soon(async {
             let (display, peer) = greeted(ConnectOptions::new()).await;
-            // A lone call goes at once, and what follows with the driver, who does not come to it.
+            // A lone call is written at once, and the next one by the driver, which does not run in time.
             display.draw_pixel(1, 1, Color::RED).await.unwrap();
             display.draw_pixel(2, 1, Color::RED).await.unwrap();
             drop(peer);

@@ -35,7 +35,7 @@ async fn a_display_that_stops_reading_is_told_of_by_the_deadline_and_memory_stay
     assert!(bytes <= limits::WINDOW_FIRST + 100, "{accepted} calls, more than is worth having under way");
     assert_eq!(started.elapsed().as_secs(), 7);
 
-    // A call that was accepted may still be sent; one with too much data for the credit waits as well.
+    // An accepted call may still be sent; a call with more data than the credit waits as well.
     let big = display.put_image(0, 0, 1024, 1024, &vec![0; 4 << 20]).await.unwrap_err();
     assert!(matches!(big, Error::Timeout { outcome: Outcome::Rejected, .. }));
 
@@ -60,7 +60,7 @@ async fn an_answer_that_comes_after_its_deadline_is_not_lost_and_the_connection_
     let error = display.get_pixel(0, 0).await.unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
 
-    // Now the display wakes up.
+    // The display continues.
     peer.turn().await;
     peer.answer().await;
     tokio::spawn(async move {
@@ -78,8 +78,8 @@ async fn an_answer_that_comes_after_its_deadline_is_not_lost_and_the_connection_
     assert_eq!(late.errors()[0].fault().unwrap().message, "as a test");
 }
 
-/// The peer reads nothing, and says so much that it would block for ever if the client stopped reading too: as much as a client
-/// bears that gets nothing done by it.
+/// The peer does not read, and sends so much that it would block if the client stopped reading too: as much as a client
+/// accepts without progress.
 #[tokio::test]
 async fn both_sides_that_stop_reading_end_by_their_deadlines() {
     let (display, mut peer) = greeted(ConnectOptions::new().timeout(Duration::from_millis(500))).await;
@@ -110,7 +110,7 @@ async fn dropping_the_display_gives_a_silent_peer_five_seconds() {
     display.draw_pixel(1, 1, Color::RED).await.unwrap();
     let started = tokio::time::Instant::now();
     drop(display);
-    // The peer reads what was sent, answers nothing, and sees the end.
+    // The peer reads the bytes that were sent, answers nothing, and reads the end.
     let mut all = Vec::new();
     peer.stream.read_to_end(&mut all).await.unwrap();
     assert!(all.ends_with(&[0x01, 0x01, 0xce, 255, 0, 0, 255]), "the accepted call was sent");
@@ -142,7 +142,7 @@ async fn the_driver_may_be_polled_by_the_caller() {
     assert_eq!(format!("{:?}", display), "Display { size: Size { width: 2000, height: 2000 }, .. }");
 }
 
-/// A stream may keep what it was given until it is told to let it go.
+/// A stream may keep written bytes until it is flushed.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_buffers_is_flushed() {
     let (near, far) = tokio::io::duplex(4096);
@@ -162,10 +162,10 @@ async fn a_stream_that_buffers_is_flushed() {
     assert_eq!(color.unwrap(), Color::RED);
 }
 
-/// A stream that breaks while it is written to, before what the other side said last has been noticed.
+/// A stream whose writing fails before the last bytes from the other side are read.
 struct Breaking {
     inner: DuplexStream,
-    /// From then on writing fails, and reading has nothing to show before it has.
+    /// If true, writing fails, and reading returns nothing before writing has failed.
     is_broken: Arc<AtomicBool>,
     has_failed: bool,
     reader: Option<Waker>,
@@ -211,7 +211,7 @@ async fn a_goodbye_is_read_although_writing_has_failed() {
             &b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa4over"[..],
             "shutting_down: over",
         ),
-        // One that neither says nor closes anything is waited for, for a second.
+        // For a peer that neither sends nor closes, the client waits one second.
         (b"", "broken pipe"),
     ] {
         let (near, far) = tokio::io::duplex(4096);
@@ -224,7 +224,7 @@ async fn a_goodbye_is_read_although_writing_has_failed() {
             peer.answer().await;
         });
         let display = display.unwrap();
-        // Something is under way, so the next call is the driver's to write.
+        // A call is in flight, so the driver writes the next one.
         display.draw_pixel(1, 1, Color::RED).await.unwrap();
         peer.stream.write_all(says).await.unwrap();
         if !says.is_empty() {
@@ -236,7 +236,7 @@ async fn a_goodbye_is_read_although_writing_has_failed() {
     }
 }
 
-/// The display must not keep a connection that nobody will ever use again.
+/// The display must not keep a connection that cannot be used any more.
 #[test]
 fn a_runtime_that_ends_closes_the_connection_although_handles_live_on() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -254,7 +254,7 @@ fn a_runtime_that_ends_closes_the_connection_although_handles_live_on() {
     drop(display);
 }
 
-/// Both clients' error of connecting to a listener that does this with its first connection.
+/// Returns the errors of both clients that connect to a listener with this behaviour.
 fn connect_to(behaviour: impl Fn(TcpStream) + Send + 'static) -> [Error; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -311,7 +311,7 @@ fn whatever_is_no_display_is_an_error_that_says_so() {
     }) {
         assert!(matches!(error, Error::Timeout { outcome: Outcome::Rejected, .. }), "{error}");
     }
-    // A display that has no time for anybody says so before it greets.
+    // A display without capacity sends a goodbye before the greeting.
     for error in connect_to(|mut stream| {
         let _ = stream.read(&mut [0; 1000]);
         let _ = stream.write_all(b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa4over");
@@ -340,7 +340,8 @@ fn whatever_is_no_display_is_an_error_that_says_so() {
     }
 }
 
-/// What comes behind the greeting, sent at once by a peer that then waits; the client has one call under way.
+/// Sends these bytes after the greeting, and then waits; the client has one call in flight. Returns the errors of both
+/// clients.
 fn after_greeting(bytes: &'static [u8]) -> [Error; 2] {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -385,7 +386,7 @@ fn a_lying_display_ends_the_connection_and_nothing_else() {
 #[test]
 fn a_goodbye_gives_the_reason() {
     let goodbye = b"\x93\x02\xa7goodbye\x91\x82\xa4code\xadshutting_down\xa7message\xa4over";
-    // The peer waits behind its goodbye instead of closing: the client waits for its answer, in vain, by the deadline.
+    // The peer sends a goodbye and closes without an answer to the call.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
@@ -450,7 +451,7 @@ fn a_blocking_call_gives_up_by_its_deadline_and_the_next_goes_on() {
         ConnectOptions::new().timeout(Duration::from_millis(200)).connect_blocking(&address).unwrap();
     let error = display.draw_pixel(1, 1, Color::RED).unwrap_err();
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
-    // From here on the other side no longer waits.
+    // From here on the peer does not wait.
     drop(wake);
     let answer = loop {
         match display.get_pixel(1, 1) {

@@ -1,5 +1,5 @@
-//! Displays that accept connections and are of no use: they reset each connection, or send without end what does
-//! nothing. A client does not retry ever more often, and gives up in the end.
+//! Displays that accept connections and are of no use: they reset each connection, or send messages without effect
+//! endlessly. The client's pauses grow, and it gives up in the end.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -16,7 +16,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Greets each client that comes, and does this with it. Counts them.
+/// Starts a listener that runs `behaviour` for each connection. Returns its address and the number of connections so
+/// far.
 fn each(behaviour: impl Fn(TcpStream, usize) + Send + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, came) = (listener.local_addr().unwrap().to_string(), Arc::new(AtomicUsize::new(0)));
@@ -41,7 +42,7 @@ fn connect(kind: usize, address: &str, within: Duration) -> Result<Box<dyn Clien
     })
 }
 
-/// The greeting's answer as a display of the present version gives it when a session begins.
+/// Returns the answer to the greeting of a display of the present version when a session begins.
 fn welcome(standing: &[u8], applied: u8) -> Vec<u8> {
     let mut bytes =
         b"\x94\x01\x00\xc0\x89\xa7version\x01\xa5width\xcd\x02\x80\xa6height\xcd\x01\xe0".to_vec();
@@ -54,7 +55,7 @@ fn welcome(standing: &[u8], applied: u8) -> Vec<u8> {
     bytes
 }
 
-/// Reads the greeting, and answers it so.
+/// Reads the greeting and answers with these bytes.
 fn answer(stream: &mut TcpStream, bytes: &[u8]) {
     _ = std::io::Read::read(stream, &mut [0; 1000]);
     _ = stream.write_all(bytes);
@@ -82,8 +83,8 @@ fn a_display_that_greets_and_resets_is_asked_ever_more_seldom_and_given_up() {
 #[test]
 fn a_display_that_says_each_time_that_it_has_forgotten_the_client_is_no_better() {
     let within = Duration::from_secs(2);
-    // Each time the call that was under way is given up; the program makes the next. A display says how far the client's
-    // requests were sent, and that it knows none of them.
+    // Each time, the call in flight fails and the program makes the next. The display reports the number of the
+    // client's requests that were sent, and that it knows none of them.
     let (address, came) = each(|mut stream, number| {
         let number = u8::try_from(number).unwrap();
         answer(&mut stream, &welcome(if number == 0 { b"fresh" } else { b"state_lost" }, number));
@@ -103,7 +104,7 @@ fn a_display_that_says_each_time_that_it_has_forgotten_the_client_is_no_better()
     assert!((3..10).contains(&came), "{came} connections: {error}");
 }
 
-/// What each of these says does nothing.
+/// Each of these messages has no effect.
 #[test]
 fn a_display_that_floods_is_left_after_a_megabyte_each_time_and_given_up() {
     let within = Duration::from_secs(1);
@@ -131,7 +132,7 @@ fn a_display_that_floods_is_left_after_a_megabyte_each_time_and_given_up() {
         );
         let (came, sent) = (came.load(SeqCst), sent.load(SeqCst));
         assert!((2..8).contains(&came), "client {kind}: {came} connections");
-        // Beside what the client takes there is what both systems hold.
+        // The buffers of both systems hold bytes in addition to those that the client reads.
         assert!(sent < came * (limits::TALK as usize + (12 << 20)), "client {kind}: {sent} bytes");
     }
 }
@@ -139,7 +140,7 @@ fn a_display_that_floods_is_left_after_a_megabyte_each_time_and_given_up() {
 #[test]
 fn a_network_on_which_something_is_achieved_each_time_is_come_back_to_at_once() {
     let server = TestServer::start(64, 48);
-    // Each connection carries the greeting and a few calls: each loss is a new outage, and no pause grows.
+    // Each connection carries the greeting and a few calls, so each loss is a new outage, and no pause grows.
     let cuts = 12;
     let cutter = Cutter::start(&server.address, vec![(600, usize::MAX); cuts]);
     let display = connect(1, &cutter.address, Duration::from_secs(2)).unwrap();
@@ -148,7 +149,7 @@ fn a_network_on_which_something_is_achieved_each_time_is_come_back_to_at_once() 
         display.add_pixel(i % 64, 0, 1).unwrap();
     }
     assert_eq!(cutter.relayed(), cuts + 1);
-    // With pauses that grow it would have been given up, after 2 s without a connection.
+    // If the pauses grew, the client would give up after 2 s without a connection.
     assert!(began.elapsed() < common::DEADLINE);
     display.close().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Waiting in the asynchronous client: for credit, for answers, for the end.
+//! Waits of the asynchronous client: for credit, for answers, for the end.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -13,18 +13,18 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-/// Makes calls until one has to wait.
+/// Makes calls until one waits for credit.
 async fn use_up_credit(display: &Display) {
     loop {
         let mut call = pin!(display.draw_pixel(1, 1, Color::RED));
-        // It may only let others run.
+        // The first poll may only yield.
         if futures::poll!(&mut call).is_pending() && futures::poll!(&mut call).is_pending() {
             return;
         }
     }
 }
 
-/// A future that is kept and not polled, as `select!` in a loop does, has the first turn. Those behind it wait for their
+/// A future that is kept and not polled, as by `select!` in a loop, has the first turn. Those behind it wait for their
 /// own deadlines, not for it.
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_nobody_polls_holds_up_the_others_until_its_deadline_at_most() {
@@ -40,7 +40,7 @@ async fn a_turn_that_nobody_polls_holds_up_the_others_until_its_deadline_at_most
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Rejected, .. }), "{error}");
     assert_eq!(started.elapsed().as_secs(), 8);
 
-    // One that nobody polls when there is credit again.
+    // Another future that is not polled while there is credit again.
     let mut kept_too = Box::pin(display.draw_pixel(1, 1, Color::RED));
     assert!(kept_too.as_mut().poll(&mut cx).is_pending());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -53,7 +53,7 @@ async fn a_turn_that_nobody_polls_holds_up_the_others_until_its_deadline_at_most
     drop((kept, kept_too));
 }
 
-/// So many that looking through all of them for each would take minutes.
+/// A linear search for each of them would take minutes.
 #[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_calls_may_wait() {
     let (display, _peer) = greeted(patient(7)).await;
@@ -70,7 +70,7 @@ async fn a_hundred_thousand_calls_may_wait() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
-/// Large calls of a callback are bounded as many calls are.
+/// The bytes of a callback's calls are bounded, as their number is.
 #[tokio::test]
 async fn a_callback_may_not_keep_more_than_its_bytes_under_way() {
     let (give, take) = mpsc::channel::<Display>();
@@ -86,7 +86,7 @@ async fn a_callback_may_not_keep_more_than_its_bytes_under_way() {
     peer.turn().await;
     peer.answer().await;
     give.send(display.clone()).unwrap();
-    // From here on the peer reads nothing.
+    // From here on the peer does not read.
     let results = tokio::task::spawn_blocking(move || told.recv_timeout(DEADLINE).unwrap()).await.unwrap();
     let accepted = results.iter().take_while(|result| result.is_ok()).count();
     assert_eq!(accepted, 9, "8 MiB beyond what is worth having under way, and what that is exceeded by");
@@ -113,11 +113,11 @@ async fn close_that_is_polled_often_waits_once() {
     for _ in 0..1_000 {
         assert!(closing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
-    // The runtime's timer has one too.
+    // The runtime's timer holds one too.
     assert!(Arc::strong_count(&idle) < 10, "{} wakers are kept", Arc::strong_count(&idle));
 }
 
-/// A driver that gets its turn only when the time for closing is over.
+/// The driver is polled only after the deadline of `close`.
 #[tokio::test(start_paused = true)]
 async fn closing_late_when_all_is_done_is_no_error() {
     let (near, far) = tokio::io::duplex(4096);
@@ -134,7 +134,7 @@ async fn closing_late_when_all_is_done_is_no_error() {
     closed.unwrap();
 }
 
-/// An error callback that brings a runtime of its own, with no clock.
+/// An error callback with a runtime of its own, without timers.
 #[test]
 fn a_callback_may_close_on_a_runtime_without_timers() {
     let server = TestServer::start(10, 10);
@@ -157,7 +157,7 @@ fn a_callback_may_close_on_a_runtime_without_timers() {
     }));
 }
 
-/// Others, whose calls were made later, have their own deadlines, which are earlier than those of who waits again.
+/// Later calls have deadlines of their own, which are earlier than that of a reply that is awaited again.
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_is_awaited_again_after_its_timeout_waits_for_another() {
     let (display, mut peer) = greeted(patient(7)).await;
@@ -180,7 +180,7 @@ async fn a_reply_that_is_awaited_again_after_its_timeout_waits_for_another() {
     });
     assert!([one, two, three].iter().all(|one| matches!(one, Err(Error::Timeout { .. }))));
     assert_eq!(at, 28);
-    // The truth is still to be had.
+    // The outcome is still available.
     let (third, ()) = tokio::join!(soon(&mut *third), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         peer.turn().await;

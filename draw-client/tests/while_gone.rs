@@ -1,4 +1,4 @@
-//! Programs that neither wait nor fail while their display is offline: the oldest of their calls are dropped.
+//! Programs that neither wait nor fail while their display is offline: the oldest calls are dropped.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -15,14 +15,14 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// How many drawing calls wait, and how many bytes of theirs.
+/// The number of drawing calls that the queue holds, and the number of their bytes.
 const ROOM: u64 = 65_536;
 const ROOM_BYTES: u64 = 8 << 20;
 
-/// Where pixels are counted.
+/// The row of the pixels that count.
 const COUNTS: i32 = 47;
 
-/// How often it was counted at a place of this colour: there it was black.
+/// Returns the count of a pixel of this color, which was black at first.
 fn count(color: Color) -> u64 {
     u64::from(color.to_u32() - Color::BLACK.to_u32())
 }
@@ -31,7 +31,7 @@ fn counted(server: &TestServer) -> u64 {
     count(server.shown(0, COUNTS))
 }
 
-/// What both callbacks have heard.
+/// The statuses and errors that the callbacks receive.
 struct Ears {
     statuses: Receiver<Status>,
     late: Receiver<LateError>,
@@ -47,13 +47,13 @@ impl Ears {
         )
     }
 
-    /// Waits until the connection is known to be lost.
+    /// Waits until the loss of the connection is detected.
     fn hear_loss(&self) {
         let status = self.statuses.recv_timeout(common::DEADLINE).unwrap();
         assert!(matches!(status, Status::Reconnecting { .. }), "{status}");
     }
 
-    /// Waits until it is back, or lost for good. Answers how many were dropped, and what the end was.
+    /// Waits until the connection is restored, or given up. Returns the number of dropped calls, and the final status.
     fn hear_end(&self) -> (u64, Status) {
         let mut dropped = 0;
         loop {
@@ -80,12 +80,12 @@ async fn asynchronous(cutter: &Cutter) -> (Display, Ears) {
     (soon(options.connect(&cutter.address)).await.unwrap(), ears)
 }
 
-/// The pixels of a film of one dot: the call with number `i` of it.
+/// Returns the pixel of call `i` in an animation of one dot.
 fn dot(i: u64) -> (i32, i32, Color) {
     ((i % 64) as i32, (i / 64 % 40) as i32, Color::from_u32(i as u32 + 1))
 }
 
-/// Of so many dots the last that fit the display are there.
+/// Checks that the display shows the last dots of `made` that fit on it.
 fn assert_newest(server: &TestServer, made: u64) {
     for i in made - 64 * 40..made {
         let (x, y, color) = dot(i);
@@ -93,7 +93,7 @@ fn assert_newest(server: &TestServer, made: u64) {
     }
 }
 
-/// What the callbacks heard of calls that were dropped.
+/// Checks the late error for the dropped calls.
 fn assert_told(ears: &Ears, dropped: u64) {
     let late = ears.late.recv_timeout(common::DEADLINE).unwrap();
     assert!(matches!(late.error(), Error::Dropped), "{late}");
@@ -141,7 +141,7 @@ fn so_does_an_asynchronous_display_whose_runtime_has_one_thread() {
         let (display, ears) = asynchronous(&cutter).await;
         display.sync().await.unwrap();
         cutter.cut();
-        // It never stops drawing; the task that makes the next connection has its turns all the same.
+        // The program draws without a pause; the task that reconnects runs all the same.
         let (mut made, mut is_gone) = (0, false);
         let dropped = loop {
             let (x, y, color) = dot(made);
@@ -182,7 +182,7 @@ fn of_large_images_as_many_are_kept_as_fit() {
     cutter.admit();
     display.sync().unwrap();
     let (dropped, _) = ears.hear_end();
-    // A little less than eight, for the other calls and the heads are counted too.
+    // A little less than eight images, since the other calls and the headers count too.
     let kept = ROOM_BYTES / (512 * 512 * 4) - 1;
     let drawn = count(server.shown(0, 512));
     assert_eq!((dropped + kept + drawn, drawn), (60, kept + 1));
@@ -200,7 +200,7 @@ fn each_reply_of_a_dropped_call_says_so_at_once_and_the_others_when_they_are_dra
         ears.hear_loss();
         let more = 1_000;
         let (tell, told) = mpsc::channel();
-        // One is awaited before it is dropped.
+        // One reply is awaited before its call is dropped.
         let first = display.add_pixel(0, COUNTS, 1).await.unwrap().into_owned();
         let waits = tokio::spawn(async move { tell.send(first.await).unwrap() });
         tokio::task::yield_now().await;
@@ -215,7 +215,7 @@ fn each_reply_of_a_dropped_call_says_so_at_once_and_the_others_when_they_are_dra
         assert!(!error.is_disconnected());
         let kept = replies.split_off(more as usize - 1);
         assert_eq!((replies[0].number(), kept[0].number()), (3, more + 2), "numbers go on");
-        // One that was dropped and is not awaited is a late error after all.
+        // A dropped reply of a dropped call is a late error.
         drop(replies.pop());
         let late = ears.late.recv_timeout(common::DEADLINE).unwrap();
         assert_eq!(late.calls().map(|call| call.number()).collect::<Vec<_>>(), [more + 1]);
@@ -229,7 +229,7 @@ fn each_reply_of_a_dropped_call_says_so_at_once_and_the_others_when_they_are_dra
         assert_eq!(counted(&server), ROOM);
         assert_eq!(ears.hear_end().0, more);
         assert!(ears.late.try_recv().is_err());
-        // Numbers still go on, and errors name the right ones.
+        // Numbers still increase by one, and errors name the right calls.
         let made = display.stats().calls;
         let reply = display.draw_pixel(700, 0, Color::RED).await.unwrap();
         assert_eq!(reply.number(), made + 1);
@@ -255,7 +255,7 @@ fn questions_are_answered_in_their_place_whatever_is_dropped_around_them() {
             if i % 10_000 == 0 {
                 let mut question = Box::pin(display.get_pixel(0, COUNTS));
                 let before = display.stats().calls;
-                // It may have to let others run before it is accepted.
+                // The first poll may only yield before the call is accepted.
                 while display.stats().calls == before {
                     assert!((&mut question).now_or_never().is_none(), "it waits");
                 }
@@ -264,7 +264,7 @@ fn questions_are_answered_in_their_place_whatever_is_dropped_around_them() {
         }
         cutter.admit();
         for (i, question) in questions {
-            // Of those before it, all but the newest were dropped.
+            // All calls before it but the newest were dropped.
             let kept = (i + 1).saturating_sub(2 * ROOM);
             assert_eq!(count(question.await.unwrap()), 1 + kept, "asked after {i}");
         }
@@ -283,7 +283,7 @@ fn a_connection_that_is_cut_again_while_the_queue_is_sent_loses_and_doubles_noth
     let mut made = 0;
     let mut draw = |calls| {
         for _ in 0..calls {
-            // Two kinds, so that none of them travel together.
+            // Two kinds of calls, so that none of them are sent together.
             display.add_pixel(0, COUNTS, 1).unwrap();
             let (x, y, color) = dot(made);
             display.draw_pixel(x, y, color).unwrap();
@@ -292,7 +292,7 @@ fn a_connection_that_is_cut_again_while_the_queue_is_sent_loses_and_doubles_noth
     };
     draw(ROOM);
     cutter.admit();
-    // It draws on through all the other outages.
+    // The program continues to draw through all the other outages.
     let began = std::time::Instant::now();
     draw(5 * ROOM);
     while cutter.relayed() < 5 {
@@ -302,8 +302,9 @@ fn a_connection_that_is_cut_again_while_the_queue_is_sent_loses_and_doubles_noth
     draw(5 * ROOM);
     display.sync().unwrap();
     assert_eq!(cutter.relayed(), 5, "it was cut as planned");
-    // Each is one more than the last, but for those that were dropped; of both kinds as many were, or one less of one, each time
-    // that the queue was full: while the display was gone, and whenever it was behind. One connection carries thousands.
+    // Each count is one more than the last, except for dropped calls. Equal numbers of both kinds are dropped, or one
+    // less of one kind, each time that the queue is full: while the display is offline, and whenever it is behind. One
+    // connection carries thousands.
     let (counted, mut dropped, mut late) = (counted(&server), 0, 0);
     let began = std::time::Instant::now();
     while dropped < ROOM || late != dropped || (made - counted).abs_diff(dropped / 2) > 64 {
@@ -369,7 +370,8 @@ fn when_the_display_does_not_come_back_what_was_never_sent_is_known_not_to_be_dr
         let (status, error, ears) = Ears::new();
         let display = ConnectOptions::new()
             .while_offline(WhileOffline::DropOldest)
-            // Longer than a busy machine takes for the calls below, all of which are made before the display is given up.
+            // Longer than a machine under load takes for the calls below, all of which are made before the client gives
+            // up.
             .reconnect(Duration::from_secs(10))
             .on_status(status)
             .on_error(error)
@@ -417,7 +419,7 @@ fn callbacks_may_draw_on_the_display_that_is_gone_or_back() {
         .on_status(move |status| {
             let (display, gone) = (on_status.get().unwrap(), matches!(status, Status::Reconnecting { .. }));
             display.draw_pixel(if gone { 2 } else { 3 }, 0, Color::RED).unwrap();
-            // It waits for the display, and for what is before it.
+            // The question waits for the display, and for the calls before it.
             if !gone {
                 assert_eq!(display.get_pixel(3, 0).unwrap(), Color::RED);
             }
@@ -426,7 +428,7 @@ fn callbacks_may_draw_on_the_display_that_is_gone_or_back() {
         .unwrap();
     own.set(display.clone()).unwrap();
     cutter.cut();
-    // A try to come back: it is known to be lost.
+    // After a second attempt to connect the loss is known.
     while cutter.connections() < 2 {
         std::thread::yield_now();
     }

@@ -1,4 +1,5 @@
-//! An animated picture of runs that draw the same figure, side by side: each pixel appears when the display had it.
+//! An animated picture of runs that draw the same figure, side by side: each pixel appears at the time when it appeared
+//! on the display.
 
 use crate::timeline::escaped;
 use draw_client::Color;
@@ -12,11 +13,11 @@ const PAUSE: Duration = Duration::from_millis(2_500);
 /// Pixels that appear within this time are shown together. A monitor shows a picture for 17 ms.
 const FRAME: Duration = Duration::from_millis(20);
 
-/// Width of a run, and the room between runs, in units of the picture.
+/// Width of a run and of the gap between runs, in units of the picture.
 const PANEL: f64 = 280.0;
 const MARGIN: f64 = 20.0;
 
-/// Where the parts of a run are, from the top.
+/// The positions of the parts of a run, from the top.
 const NAME: f64 = 34.0;
 const CALLS: f64 = 56.0;
 const FIGURE: f64 = 72.0;
@@ -32,7 +33,7 @@ const STYLE: &str = "text{font-family:system-ui,'DejaVu Sans',sans-serif;fill:#1
 /// The content of the picture.
 #[derive(Debug, Clone)]
 pub struct Animation {
-    /// The title, for programs that read the picture to a person.
+    /// The title, which screen readers read.
     pub title: String,
     /// A sentence below the runs.
     pub note: String,
@@ -51,17 +52,17 @@ pub struct Run {
     pub name: String,
     /// The calls that the program makes.
     pub calls: String,
-    /// What is shown when it is done.
+    /// The text shown when it is done.
     pub result: String,
     /// The duration of the program, by its own clock.
     pub time: Duration,
-    /// Each pixel, column and row from the top left, and when the display had it.
+    /// Each pixel, column and row from the top left, and the time when it appeared on the display.
     pub pixels: Vec<(u32, u32, Duration)>,
 }
 
 impl Animation {
-    /// Returns the picture as the text of an SVG file. It repeats for ever. A program that shows no animations shows
-    /// the end.
+    /// Returns the picture as the text of an SVG file. It repeats forever. A program that does not support animations
+    /// shows the end.
     pub fn svg(&self) -> String {
         let width = self.runs.len() as f64 * (PANEL + MARGIN) + MARGIN;
         let mut out = format!(
@@ -118,13 +119,13 @@ impl Animation {
 }
 
 impl Run {
-    /// Returns when its last pixel was there and the program knew.
+    /// Returns the time when the last pixel was drawn and the program had its answer.
     fn end(&self) -> Duration {
         self.pixels.iter().map(|&(.., shown)| frame_of(shown)).max().unwrap_or_default().max(self.time)
     }
 }
 
-/// Returns the end of the frame that shows what came at this time.
+/// Returns the end of the frame in which a pixel of this time is shown.
 fn frame_of(shown: Duration) -> Duration {
     let frames = shown.as_micros().div_ceil(FRAME.as_micros()).max(1);
     FRAME.saturating_mul(u32::try_from(frames).unwrap_or(u32::MAX))
@@ -140,7 +141,7 @@ fn appears(at: Duration, whole: Duration) -> String {
     )
 }
 
-/// Returns the part of `whole` that is over at this time, between 0 and 1 and neither of them.
+/// Returns the fraction of `whole` that has passed at this time, strictly between 0 and 1.
 fn fraction(at: Duration, whole: Duration) -> String {
     let part = at.as_secs_f64() / whole.as_secs_f64();
     format!("{:.5}", part.clamp(0.00001, 0.99999))
@@ -168,11 +169,11 @@ mod tests {
     #[test]
     fn each_pixel_appears_once_when_the_display_had_it() {
         let svg = animation(vec![run("sync", [1_000, 2_000], 2_000), run("batch", [15, 16], 30)]).svg();
-        // The whole lasts 4.5 s with the pause.
+        // The whole animation lasts 4.5 s including the pause.
         for path in [
             "<path d=\"M0 0h1v1h-1z\"><animate attributeName=\"opacity\" values=\"0;1\" keyTimes=\"0;0.22222\" dur=\"4500ms\"",
             "<path d=\"M1 0h1v1h-1z\"><animate attributeName=\"opacity\" values=\"0;1\" keyTimes=\"0;0.44444\" dur=\"4500ms\"",
-            // Both within a frame.
+            // Both are within one frame.
             "<path d=\"M0 0h1v1h-1zM1 0h1v1h-1z\"><animate attributeName=\"opacity\" values=\"0;1\" keyTimes=\"0;0.00444\"",
         ] {
             assert_eq!(svg.matches(path).count(), 1, "{path}\n{svg}");

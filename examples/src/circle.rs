@@ -90,7 +90,7 @@ mod tests {
         ]);
     }
 
-    /// The definition, pixel by pixel in floating point: independent of rows, spans and whole numbers.
+    /// The definition, pixel by pixel in floating point: independent of rows, spans and integers.
     fn by_definition(diameter: u32) -> Vec<(i32, i32)> {
         let d = i32::try_from(diameter).unwrap();
         let far = |n: i32| f64::from(n) + 0.5 - f64::from(d) / 2.0;
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_lecture_s_circle_has_7860_pixels() {
-        // Counted apart from this code: sum((2*i-99)**2 + (2*j-99)**2 <= 100**2 for i in range(100) for j in range(100))
+        // Counted independently: sum((2*i-99)**2 + (2*j-99)**2 <= 100**2 for i in range(100) for j in range(100))
         assert_eq!(disc(100, (320, 240)).count(), 7_860);
     }
 
@@ -136,7 +136,7 @@ mod tests {
     fn it_moves_with_its_centre_and_goes_beyond_every_edge() {
         let moved: Vec<_> = disc(9, (0, 0)).map(|(x, y)| (x - 5, y + 7)).collect();
         assert_eq!(disc(9, (-5, 7)).collect::<Vec<_>>(), moved);
-        // Half of each axis lies beyond the numbers, so a quarter is left.
+        // Half of each axis lies beyond the range of an i32, so a quarter is left.
         assert_eq!(disc(100, (i32::MIN, i32::MIN)).count(), 7_860 / 4);
         assert_eq!(disc(u32::MAX, (0, 0)).next(), Some((-46_340, i32::MIN + 1)));
     }

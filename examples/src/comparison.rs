@@ -9,16 +9,16 @@ const FAR: Duration = Duration::from_millis(50);
 /// The cost of one way.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
-    /// When the first call was made.
+    /// The time of the first call.
     pub began: Instant,
     /// The time until the last call had its answer.
     pub time: Duration,
-    /// How often the program waited for an answer.
+    /// The number of times that the program waited for an answer.
     pub waits: u64,
 }
 
 impl Cost {
-    /// Returns the cost of what began at `began` and ends now.
+    /// Returns the cost of work that began at `began` and ends now.
     pub fn since(began: Instant, waits: u64) -> Cost {
         Cost { began, time: began.elapsed(), waits }
     }
@@ -39,7 +39,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Prints the heading. All ways draw this many pixels, at a round trip of `rtt` besides that of the machine.
+    /// Prints the heading. All ways draw this many pixels, at a round trip of `rtt` in addition to the machine's own.
     pub fn begin(pixels: u64, rtt: Duration) -> Table {
         println!("mode     pixels  round trips        time    ratio   at a round trip of 50 ms");
         Table { pixels: thousands(pixels), rtt, first: None }

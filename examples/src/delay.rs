@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// The longest round trip. Radio to Mars takes 45 minutes at most.
 pub const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// Bytes under way in one direction of one connection before the sender has to wait. Twice what a drawing client may
+/// Bytes in transit in one direction of one connection before the sender has to wait. Twice what a drawing client may
 /// have unanswered (8 MiB), so that the line never limits it; at 25 ms one way it allows 670 MB/s.
 const UNDER_WAY: usize = 16 << 20;
 
@@ -30,14 +30,14 @@ const CHUNK: usize = 64;
 /// Bytes read at once: the size at which system calls no longer dominate.
 const READ: usize = 64 << 10;
 
-/// How much time the bytes of one read may take on a line with a rate: the granularity of tokio's timers, so that the
-/// first of them is not delayed until the last.
+/// The longest time that the bytes of one read may take on a line with a rate: the granularity of tokio's timers, so
+/// that the first byte is not delayed until the last.
 const PIECE: Duration = Duration::from_millis(1);
 
-/// The pause after a connection could not be accepted, for instance for want of file descriptors.
+/// The pause after a connection could not be accepted, for instance for lack of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// Where on a line bytes are observed.
+/// A point on a line where bytes are observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// The line has taken them from their sender.
@@ -48,22 +48,23 @@ pub enum Point {
 
 /// Observes the bytes of a [`DelayLine`], on the line's own thread: a slow observer delays the line.
 pub trait Tap: Send + Sync + 'static {
-    /// `bytes` of a connection are at `point`. Connections are numbered from 0 as they are accepted.
+    /// Reports `bytes` of a connection at `point`. Connections are numbered from 0 in the order in which they are
+    /// accepted.
     fn pass(&self, connection: u64, direction: Direction, point: Point, bytes: &[u8]);
 }
 
 /// A relay on its own thread between clients and one server that adds half a round trip to every byte, each way.
 ///
 /// Bytes keep their order and are not limited in rate, unless a rate is given: all bytes sent at one moment arrive
-/// together, half a round trip later, as they would over a long fast line. Up to 16 MiB are under way in each direction
-/// of a connection; then the sender waits. The end of a stream is delayed like its bytes, so one direction may end
-/// before the other; a connection that breaks on one side is closed on the other. A server that refuses appears as a
-/// connection that is closed at once.
+/// together, half a round trip later, as they would over a long fast line. Up to 16 MiB are in transit in each
+/// direction of a connection; then the sender waits. The end of a stream is delayed like its bytes, so one direction
+/// may end before the other; a connection that breaks on one side is closed on the other. A server that refuses appears
+/// as a connection that is closed at once.
 ///
 /// The delay is never shorter than given. It may be longer by up to 1 ms each way, the granularity of tokio's timers: a
 /// round trip below 2 ms is imitated badly. Connecting itself is not delayed.
 ///
-/// It ends, with every connection, when it is dropped.
+/// The relay ends, with every connection, when it is dropped.
 ///
 /// ```
 /// # use std::io::{Read, Write};
@@ -87,7 +88,7 @@ pub trait Tap: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct DelayLine {
     address: SocketAddr,
-    /// Taken by `drop`; the thread waits for its end.
+    /// Taken by `drop`. The thread ends when it is dropped.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -171,7 +172,7 @@ impl Drop for DelayLine {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It would be an error only if the thread had panicked, which has said so itself.
+            // This is an error only if the thread panicked, which has printed the panic.
             drop(thread.join());
         }
     }
@@ -188,7 +189,7 @@ async fn accept(listener: &TcpListener, line: &Line) -> std::convert::Infallible
                 }
                 Err(_) => sleep(BACK_OFF).await,
             },
-            // Forgets those that ended; their errors have been told to both sides.
+            // Removes connections that ended; both sides have received their errors.
             Some(_) = connections.join_next() => {}
         }
     }
@@ -215,7 +216,7 @@ async fn relay(mut client: TcpStream, line: Line, number: u64) -> io::Result<()>
     Ok(())
 }
 
-/// Where it leads, and how.
+/// The target of a line and its properties.
 #[derive(Clone)]
 struct Line {
     target: SocketAddr,
@@ -227,7 +228,7 @@ struct Line {
 #[derive(Debug, Clone, Copy)]
 struct Path {
     delay: Duration,
-    /// Bits a second, if it has a limit.
+    /// Bits per second, if it has a limit.
     rate: Option<u64>,
 }
 
@@ -236,19 +237,19 @@ impl Path {
         Path { delay: rtt / 2, rate }
     }
 
-    /// Returns how long this number of bytes takes to leave.
+    /// Returns the time that this number of bytes takes to leave.
     fn takes(self, bytes: usize) -> Duration {
         self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(8.0 * bytes as f64 / rate as f64))
     }
 
-    /// Bytes that may be taken for one piece.
+    /// Returns the number of bytes that may be taken as one piece.
     fn most_at_once(self) -> usize {
         let within = |rate: u64| (rate as f64 / 8.0 * PIECE.as_secs_f64()) as usize;
         self.rate.map_or(READ, |rate| within(rate).clamp(1, READ))
     }
 }
 
-/// What travels, and when it is due.
+/// Data in transit, and the time when it is due.
 struct Due {
     at: Instant,
     what: io::Result<Vec<u8>>,
@@ -257,7 +258,7 @@ struct Due {
 /// Carries one direction to its end. An error is one of the sender's side: it ends the whole connection.
 ///
 /// When the receiver's side breaks, nothing more is carried but the connection stays: the last bytes of the receiver,
-/// which may be under way in the other direction, are delivered first, and then that direction ends the connection.
+/// which may be in transit in the other direction, are delivered first, and then that direction ends the connection.
 async fn carry(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
@@ -265,14 +266,14 @@ async fn carry(
     tap: impl Fn(Point, &[u8]),
 ) -> io::Result<()> {
     let tap = &tap;
-    // Unbounded as far as the channel knows; `room` is what bounds it, in bytes.
+    // The channel itself is unbounded; `room` bounds it, in bytes.
     let (line, mut arriving) = mpsc::unbounded_channel();
     let room = Semaphore::new(UNDER_WAY);
     let room = &room;
 
     let collect = async move {
         let mut buffer = vec![0; path.most_at_once()];
-        // When the last byte so far has left.
+        // The time when the last byte so far has left.
         let mut free = Instant::now();
         loop {
             let what = from.read(&mut buffer).await.map(|n| buffer[..n].to_vec());

@@ -10,10 +10,10 @@ use std::process::exit;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// How long a program may take to stop by itself. With the message on standard error it has ended within a second.
+/// The time that a program has to stop by itself. With the message on standard error it ends within a second.
 const GRACE: Duration = Duration::from_millis(600);
 
-/// Whether the program was asked to end, by which signal, and what it is doing. Clones share this.
+/// Whether a signal asked the program to end, which one, and what the program is doing. Clones share this state.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     inner: Arc<Inner>,
@@ -26,13 +26,13 @@ struct Inner {
     doing: Mutex<Doing>,
 }
 
-/// What a program prints when a signal ends it.
+/// The message that a program prints when a signal ends it.
 #[derive(Default)]
 enum Doing {
-    /// Nothing is lost by its end, or it stops by itself in any case.
+    /// Nothing is lost when it ends, or it stops by itself in any case.
     #[default]
     Nothing,
-    /// It is doing this, which may take long.
+    /// It is doing this work, which may take long.
     Work(Box<dyn Fn() -> String + Send>),
     /// Only the window is left to close.
     Closing,
@@ -118,29 +118,30 @@ impl Interrupt {
         self.inner.pressed.get().is_some()
     }
 
-    /// The error of a program that stops because of the signal; `what` says what became of its work. `Ok` if none has come.
+    /// Returns the error of a program that stops because of the signal, or `Ok` without a signal; `what` describes the
+    /// state of its work.
     ///
     /// # Errors
-    /// If one has come.
+    /// If a signal has arrived.
     pub fn check(&self, what: impl FnOnce() -> String) -> Result<(), Interrupted> {
         self.inner.pressed.get().map_or(Ok(()), |&by| Err(Interrupted { by, what: what() }))
     }
 
-    /// Notes that the program is doing something that may take long. `what` describes it, and what is not certain to be
-    /// done.
+    /// Records that the program is doing something that may take long. `what` describes it, and the work that may not
+    /// be done.
     pub fn is_doing(&self, what: impl Fn() -> String + Send + 'static) {
         *self.inner.doing() = Doing::Work(Box::new(what));
     }
 
-    /// Notes that only the window is left to close, so that a signal is no failure.
+    /// Records that only the window is left to close, so that a signal is not a failure.
     pub fn is_closing(&self) {
         *self.inner.doing() = Doing::Closing;
     }
 
-    /// Closes this display too on a signal, which wakes a program that waits for its window.
+    /// Also closes this display on a signal, which wakes a program that waits for its window.
     pub fn closes(&self, own: &Handle) {
         _ = self.inner.to_stop.set(own.clone());
-        // A signal before that found nothing to close.
+        // An earlier signal found no display to close.
         if self.is_pressed() {
             own.stop();
         }

@@ -1,6 +1,6 @@
 //! Recognises files by their first bytes.
 
-/// Returns the kind of a file, with its article, by its first bytes; `None` if it is unknown.
+/// Returns the kind of a file, with its article, from its first bytes; `None` if it is unknown.
 pub fn kind_of(bytes: &[u8]) -> Option<&'static str> {
     let starts = |start: &[u8]| bytes.starts_with(start);
     let has = |at: usize, part: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(part));

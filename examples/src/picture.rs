@@ -1,4 +1,4 @@
-//! Reads a PNG picture. For another file, the error says what it is and what to do.
+//! Reads a PNG picture. For another file, the error names its kind and what to do.
 
 use crate::magic::kind_of;
 use display_server::limits::SIDE;
@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
-/// Bytes that identify a file.
+/// Number of bytes that identify a file.
 const HEAD: u64 = 1024;
 
-/// Bytes of a file, at most: those of the pixels of the largest display.
+/// The largest file in bytes: the size of the pixels of the largest display.
 const MOST: u64 = (SIDE as u64) * (SIDE as u64) * 4;
 
 /// A picture as it crosses the wire: bytes R, G, B, A, rows from the top.
@@ -26,7 +26,7 @@ impl Picture {
     /// Reads a file, or standard input if the name is `-`.
     ///
     /// # Errors
-    /// The name, what is wrong, and what to do.
+    /// The name, a description of the error, and what to do.
     pub fn open(path: &Path) -> Result<Picture, String> {
         if path.as_os_str() == "-" {
             return Picture::read(io::stdin().lock()).map_err(|error| format!("standard input: {error}"));
@@ -39,7 +39,7 @@ impl Picture {
     /// Reads all of a PNG picture.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// A description of the error, and what to do.
     pub fn read(mut source: impl Read) -> Result<Picture, String> {
         let mut bytes = Vec::new();
         let mut more = |most: u64| {
@@ -47,7 +47,7 @@ impl Picture {
             read.map_err(|error| unreadable(&error))?;
             Ok::<_, String>(bytes.len() as u64)
         };
-        // Standard input may have no end.
+        // Standard input may be endless.
         more(HEAD)?;
         let is_larger = more(MOST)? > MOST;
         match kind_of(&bytes) {
@@ -86,10 +86,10 @@ fn unreadable(error: &io::Error) -> String {
     format!("{error}: {hint}")
 }
 
-/// Refuses a picture that no display has room for before memory is allocated for it.
+/// Refuses a picture larger than any display before memory is allocated for it.
 fn check_size(bytes: &[u8]) -> Result<(), String> {
     let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    // Behind the signature, the length and the name of the first chunk, which is of no other kind.
+    // The size follows the signature, and the length and the name of the first chunk, which is always IHDR.
     let (Some(width), Some(height)) = (side(16), side(20)) else { return Err(cut_off(bytes.len())) };
     if bytes.get(12..16) != Some(b"IHDR") {
         return Err(damaged("it does not begin with its size"));
@@ -132,7 +132,7 @@ fn decode(bytes: Vec<u8>) -> Result<Picture, String> {
     data.try_reserve_exact(most).map_err(|_| no_memory())?;
     data.resize(most, 0);
     let info = reader.next_frame(&mut data).map_err(wrong)?;
-    // To its end, which may be missing.
+    // Reads to the end, which may be missing.
     reader.finish().map_err(wrong)?;
     data.truncate(info.buffer_size());
     let rgba = match info.color_type {

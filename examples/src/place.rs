@@ -8,27 +8,27 @@ use std::path::Path;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What an example needs of its display.
+/// The requirements of an example for its display.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The address that the user named.
     pub display: Option<&'a str>,
-    /// The size of a display of our own.
+    /// The size of a display that the program opens.
     pub size: Size,
-    /// Where the picture of a display of our own goes.
+    /// The file for the picture of a display that the program opens.
     pub output: &'a Path,
-    /// Whether the program ends when its work is done, also where a window shows it.
+    /// Whether the program ends when its work is done, even if a window shows it.
     pub exit: bool,
     /// The work, in the passive: "the circle was drawn".
     pub done: &'static str,
-    /// What a display that does not answer leaves: "nothing was drawn".
+    /// The consequence of a display that does not answer: "nothing was drawn".
     pub undone: &'static str,
 }
 
 impl Place<'_> {
-    /// Calls `draw` with the address of a display and with a description of it. The display is the one that the user
-    /// named, or that of `DRAW_DISPLAY`, or the one at the default address; else the program opens its own, in a
-    /// window if there is a screen, saves its picture, and waits until the window is closed.
+    /// Calls `draw` with the address and a description of a display. The display is the one that the user named, or
+    /// that of `DRAW_DISPLAY`, or the one at the default address; otherwise the program opens its own, in a window if
+    /// there is a screen, saves its picture, and waits until the window is closed.
     ///
     /// # Errors
     /// If the display that was asked for does not answer; what `draw` returns; if the picture cannot be saved.
@@ -40,7 +40,7 @@ impl Place<'_> {
         let is_set = std::env::var_os(draw_client::DRAW_DISPLAY).is_some();
         let given = self.display.map(str::to_owned).or_else(|| is_set.then(draw_client::default_address));
         if let Some(address) = given {
-            // Asked for by name: if it does not answer, or is none, that is an error.
+            // The address was given explicitly: if no display answers there, that is an error.
             self.connecting(interrupt, &address);
             blocking::Display::connect(&address).map_err(|error| unreachable(&address, error))?.close()?;
             return draw(&address, &format!("on {address}"));
@@ -55,7 +55,7 @@ impl Place<'_> {
         with_display(options, |own| self.draw_on_own(interrupt, own, draw))?
     }
 
-    /// From now on a signal says that the display did not answer.
+    /// Sets the message of a signal from now on: the display did not answer.
     pub fn connecting(&self, interrupt: &Interrupt, address: &str) {
         let (address, undone) = (address.to_owned(), self.undone);
         interrupt.is_doing(move || format!("{address} did not answer as a display, and {undone}"));

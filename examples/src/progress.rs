@@ -9,10 +9,10 @@ use std::time::Duration;
 /// Shorter work needs no bar.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often the bar reads the count.
+/// The interval at which the bar reads the count.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the end waits until the bar is removed from the terminal.
+/// The longest time that the end waits until the bar is removed from the terminal.
 const CLEAR: Duration = Duration::from_millis(200);
 
 /// A bar on standard error, if that is a terminal, from two seconds after the start until it is dropped.
@@ -60,7 +60,7 @@ fn style() -> ProgressStyle {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.done = None;
-        // No longer: the terminal may be stopped.
+        // With a limit: the terminal may be stopped.
         _ = self.cleared.recv_timeout(CLEAR);
     }
 }

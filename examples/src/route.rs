@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a host may take to answer.
+/// The time that a host has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A way to a display. It ends when it is dropped.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 /// Parses the name of the picture's file. For clap's `value_parser`.
 ///
 /// # Errors
-/// If it is standard output, which has the text of the example.
+/// If it is standard output, which carries the text of the example.
 pub fn parse_output(name: &str) -> Result<PathBuf, String> {
     match name {
         "-" => Err("standard output is used for the messages of this program: name a file".into()),
@@ -19,7 +19,7 @@ pub fn parse_output(name: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Saves the picture of a display in a file. If that fails, the error begins with `done`, which was achieved.
+/// Saves the picture of a display in a file. If that fails, the error begins with `done`, the completed work.
 ///
 /// # Errors
 /// The file as an absolute path, why it could not be written, and how to choose another.
@@ -29,7 +29,7 @@ pub fn save(framebuffer: &Framebuffer, path: &Path, done: &str) -> Result<(), St
         .map_err(|error| format!("{done}, but the picture is not saved: {error}, with --output FILE.png"))
 }
 
-/// Returns the error with the name of a display that did not answer `hello`, which the library's error does not have.
+/// Returns an error that names the display that did not answer `hello`, which the library's error does not.
 pub fn unreachable(address: &str, error: draw_client::Error) -> Box<dyn Error + Send + Sync> {
     match error {
         draw_client::Error::Timeout { after, .. } => format!(
@@ -41,11 +41,11 @@ pub fn unreachable(address: &str, error: draw_client::Error) -> Box<dyn Error + 
     }
 }
 
-/// Prints an error on standard error, if there is one, and returns the status of the process: that of a program that a
-/// signal ended if the error is [`Interrupted`], else 1.
+/// Prints an error on standard error, if there is one, and returns the status of the process: the status of a program
+/// ended by a signal if the error is [`Interrupted`], otherwise 1.
 pub fn finish(name: &str, outcome: Result<(), Box<dyn Error + Send + Sync>>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
-    // Its terminal may be gone.
+    // The terminal may be gone.
     _ = writeln!(io::stderr(), "{name}: {error}");
     error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, |stopped| ExitCode::from(stopped.status()))
 }

@@ -1,5 +1,5 @@
 //! The lecture's diagram of a run: a line for the client, a line for the server, and every message between them as an
-//! arrow from when it was sent to when it arrived.
+//! arrow from its sending to its arrival.
 //!
 //! A [`Recorder`] observes a [`DelayLine`](crate::DelayLine) and makes a [`Recorded`] for each connection; a
 //! [`Timeline`] of these becomes a picture. Everything after the recorder is a function of its input.
@@ -26,7 +26,7 @@ use std::time::Duration;
 pub struct Timeline {
     /// The title.
     pub title: String,
-    /// The subtitle: where it was measured.
+    /// The subtitle: the place of the measurement.
     pub place: String,
     /// The round trip of the delay line.
     pub rtt: Duration,
@@ -41,7 +41,7 @@ pub struct Run {
     pub name: String,
     /// The calls that the program made.
     pub calls: String,
-    /// How often the program waited for an answer.
+    /// The number of times that the program waited for an answer.
     pub waits: u64,
     /// The duration of the program, by its own clock.
     pub time: Duration,
@@ -50,7 +50,7 @@ pub struct Run {
 }
 
 impl Timeline {
-    /// Returns the picture as the text of an SVG file, of less than 300 kB however many messages there were.
+    /// Returns the picture as the text of an SVG file, smaller than 300 kB for any number of messages.
     pub fn svg(&self) -> String {
         svg::document(&layout::picture(self))
     }

@@ -15,7 +15,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// The pause after a connection could not be accepted, for instance for want of file descriptors.
+/// The pause after a connection could not be accepted, for instance for lack of file descriptors.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// A relay between clients and a display. Clones share it.
@@ -111,7 +111,7 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
                 return;
             }
         };
-        // Small messages are sent at once, as their senders do.
+        // Small messages are sent without delay, as by their senders.
         _ = client.set_nodelay(true).and_then(|()| display.set_nodelay(true));
         let (from_client, to_client) = client.split();
         let (from_display, to_display) = display.split();
@@ -127,7 +127,7 @@ impl<W: Write + Clone + Send + Sync + 'static> Wire<W> {
     /// Carries one direction to its end. An error is one of the sender's side: it ends the whole connection.
     ///
     /// When the receiver's side breaks, nothing more is carried but the connection stays: the last bytes of the
-    /// receiver may still be under way in the other direction.
+    /// receiver may still be in transit in the other direction.
     async fn carry(
         &self,
         printer: &Printer,

@@ -1,4 +1,4 @@
-//! The lecture's circle by every mode of both clients: one picture, and the round trips that each waits for.
+//! The lecture's circle in every mode of both clients: the same picture, and the round trips that each waits for.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -14,7 +14,7 @@ fn circle() -> Vec<Pixel> {
     disc(100, (60, 60)).map(|(x, y)| Pixel::at(x, y, Color::RED)).collect()
 }
 
-/// Runs a mode against a fresh display; answers the picture that the display has, and what the mode answered.
+/// Runs a mode on a new display. Returns the display's picture and the mode's result.
 fn shown<T: Send>(mode: impl FnOnce(SocketAddr) -> T + Send) -> (Vec<u8>, T) {
     let size = display_server::Size { width: SIDE, height: SIDE };
     let options =
@@ -29,7 +29,7 @@ fn shown<T: Send>(mode: impl FnOnce(SocketAddr) -> T + Send) -> (Vec<u8>, T) {
     .unwrap()
 }
 
-/// Each mode answers how often it waited.
+/// Draws with one synchronous call per pixel. Every mode returns how often it waited.
 fn synchronous(address: SocketAddr) -> u64 {
     let display = blocking::Display::connect(&address.to_string()).unwrap();
     for p in circle() {
@@ -69,7 +69,7 @@ fn asynchronous_batch(address: SocketAddr) -> u64 {
 
 #[test]
 fn every_mode_draws_the_same_circle_and_waits_as_often_as_the_lecture_says() {
-    // Counted by the definition, apart from what `disc` does: pixels whose centre is at most 50 from (60, 60).
+    // Counted by the definition, independently of `disc`: pixels whose centre is at most 50 from (60, 60).
     let within = |x: u32, y: u32| {
         let (dx, dy) = (f64::from(x) + 0.5 - 60.0, f64::from(y) + 0.5 - 60.0);
         dx.hypot(dy) <= 50.0
@@ -82,7 +82,7 @@ fn every_mode_draws_the_same_circle_and_waits_as_often_as_the_lecture_says() {
     assert_eq!(count, 7_860);
     assert_eq!(circle().len(), count);
 
-    // An asynchronous answer may be there before it is asked for, so that nobody waits at all.
+    // An asynchronous answer may arrive before it is awaited, without any wait.
     for (mode, (picture, waits), least, most) in [
         ("synchronous", shown(synchronous), count as u64, count as u64),
         ("synchronous batch", shown(synchronous_batch), 1, 1),
@@ -94,7 +94,7 @@ fn every_mode_draws_the_same_circle_and_waits_as_often_as_the_lecture_says() {
     }
 }
 
-/// A far network costs what was waited for, and no less: two round trips, one of them to be greeted.
+/// A distant network costs the round trips that were waited for, and no less: two, one of them for the greeting.
 #[test]
 fn distance_costs_its_round_trips() {
     const RTT: Duration = Duration::from_millis(50);

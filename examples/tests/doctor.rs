@@ -7,7 +7,7 @@ use draw_examples::disc;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The example, which `cargo test` has built beside this test.
+/// Returns the path of the example, which `cargo test` has built beside this test.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().with_file_name("examples").join("circle");

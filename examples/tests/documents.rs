@@ -1,4 +1,4 @@
-//! README and the book agree with the code: the lines of programs that they name, and the numbers of limits.
+//! Checks that README and the book agree with the code: the program lines that they name, and the values of limits.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// README and every chapter of the book.
+/// Returns the text of README and every chapter of the book.
 fn documents() -> String {
     let chapters = root().join("docs").read_dir().unwrap().map(|entry| entry.unwrap().path());
     let chapters = chapters.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
@@ -17,7 +17,7 @@ fn documents() -> String {
     paths.map(|path| std::fs::read_to_string(path).unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// A place in a program, as `examples/circle.rs:302:21 draw_pixel`: file, line, column, and what stands there.
+/// Returns the places in programs, as `examples/circle.rs:302:21 draw_pixel`: file, line, column, and the text there.
 fn places(documents: &str) -> Vec<(&str, usize, usize, &str)> {
     let mut places = Vec::new();
     for (at, _) in documents.match_indices("examples/") {

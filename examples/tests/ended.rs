@@ -1,4 +1,5 @@
-//! An example that is asked to end does so soon, whatever it waits for, and prints what is not certain to be done.
+//! Tests that an example that is asked to end does so soon, whatever it waits for, and prints which work may not be
+//! done.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};
@@ -13,10 +14,10 @@ use std::time::{Duration, Instant};
 /// The deadline of everything that a test waits for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A second is enough; a machine may be busy. Waiting for the display takes longer.
+/// A second suffices; the machine may be busy. Waiting for the display takes longer.
 const SOON: Duration = Duration::from_secs(3);
 
-/// Bytes of a connection that reach the display.
+/// Number of bytes of a connection that reach the display.
 const PASSES: usize = 3_000;
 
 fn example(name: &str, args: &[&str]) -> Child {
@@ -32,7 +33,7 @@ fn example(name: &str, args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Accepts connections, and never sends anything. Reports each connection.
+/// Accepts connections without ever sending anything. Reports each connection.
 fn silent() -> (SocketAddr, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -47,7 +48,7 @@ fn silent() -> (SocketAddr, Receiver<()>) {
     (address, told)
 }
 
-/// A relay to a display that forwards only the first bytes of each connection. Reports when more have arrived.
+/// Starts a relay to a display that forwards only the first bytes of each connection. Reports when more have arrived.
 fn held(display: SocketAddr) -> (SocketAddr, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -73,18 +74,18 @@ fn pass(mut client: TcpStream, mut display: TcpStream, tell: &Sender<()>) {
     while left > 0 {
         match client.read(&mut bytes[..left]) {
             Ok(n) if n > 0 && display.write_all(&bytes[..n]).is_ok() => left -= n,
-            // The connection has ended before that.
+            // The connection ended earlier.
             _ => return,
         }
     }
     _ = tell.send(());
-    // Kept open, and nothing more is read.
+    // The connection stays open without being read.
     loop {
         thread::park();
     }
 }
 
-/// Ends it by a signal. Returns its status and its errors, if it ends soon.
+/// Ends the example with a signal. Returns its status and its errors, if it ends soon.
 fn ended(name: &str, mut child: Child, signal: Signal) -> (i32, String) {
     kill_process(Pid::from_child(&child), signal).unwrap();
     let began = Instant::now();

@@ -8,11 +8,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// All but `hello`, which reads no arguments.
+/// All examples except `hello`, which reads no arguments.
 const NAMES: [&str; 9] =
     ["circle", "density", "draw_wire", "film", "late_errors", "mouse", "picture", "race", "unkillable"];
 
-/// An example, which cargo builds before it runs the tests of this package, in a directory.
+/// Returns a command that runs an example, which cargo builds before the tests of this package, in a directory.
 fn example(name: &str, directory: &Path, args: &[&str]) -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().with_file_name("examples").join(name);
@@ -32,7 +32,7 @@ fn run(name: &str, directory: &Path, args: &[&str]) -> (Output, String, String) 
     (output, out, errors)
 }
 
-/// A directory of this test's own, removed in the end.
+/// A directory of one test, removed on drop.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -109,7 +109,7 @@ fn a_picture_of_another_format_is_named_and_standard_input_is_read() {
     write("flat.png", &sized(5, 0));
     write("huge.png", &sized(100_000, 100_000));
     write("wide.png", &sized(20_000, 1));
-    // The name of the chunk that has the size, and a byte of it, which its checksum tells.
+    // The name of the chunk with the size, and a byte of it, whose change its checksum reveals.
     write("nameless.png", &[&rings[..12], b"IHDX", &rings[16..]].concat());
     write("altered.png", &sized(64, 63));
     for (name, says) in [
@@ -167,7 +167,7 @@ fn a_picture_that_this_user_may_not_read_says_so() {
     let secret = directory.0.join("secret.png");
     fs::write(&secret, "").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
-    // To root nothing is forbidden: somebody else runs a copy, where that user can.
+    // Permissions do not restrict root: another user runs a copy, at a place that this user can access.
     let copy = directory.0.join("picture");
     fs::copy(example("picture", &directory.0, &[]).get_program(), &copy).unwrap();
     let mut command = Command::new(&copy);
@@ -186,7 +186,7 @@ fn a_picture_that_this_user_may_not_read_says_so() {
 #[test]
 fn a_picture_that_cannot_be_saved_is_told_from_one_that_was_not_drawn() {
     let directory = Directory::new("saved");
-    // Nobody can make a file of that name, root neither.
+    // No user can create a file of that name, not even root.
     for name in ["circle.png", "picture.png", "density.png"] {
         fs::create_dir(directory.0.join(name)).unwrap();
     }
@@ -204,7 +204,7 @@ fn a_picture_that_cannot_be_saved_is_told_from_one_that_was_not_drawn() {
         assert!(output.status.code() == Some(1) && errors.contains(&says), "{errors}");
         assert!(errors.contains("directory") && errors.contains("--output FILE.png"), "{errors}");
 
-        // Elsewhere it is saved, through a link as well.
+        // Elsewhere it is saved, also through a link.
         _ = fs::remove_file(directory.0.join("link"));
         symlink(format!("other-{name}.png"), directory.0.join("link")).unwrap();
         let (output, _, errors) = run(name, &directory.0, &[args, &["--output", "link"]].concat());

@@ -1,4 +1,4 @@
-//! `circle --timeline` as a user runs it: the arrows are the messages that crossed the wire.
+//! Runs `circle --timeline` as a user does, and checks that the arrows are the messages that crossed the wire.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// The example, which cargo builds before it runs the tests of this package.
+/// Returns a command for the example, which cargo builds before it runs the tests of this package.
 fn circle() -> Command {
     let deps = std::env::current_exe().unwrap();
     let path = deps.parent().and_then(|deps| deps.parent()).unwrap().join("examples/circle");
@@ -19,7 +19,7 @@ fn circle() -> Command {
     command
 }
 
-/// A directory of this test's own, with nothing in it.
+/// Returns an empty directory of one test.
 fn directory(name: &str) -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     _ = fs::remove_dir_all(&directory);
@@ -32,7 +32,7 @@ fn on_display<T: Send>(work: impl FnOnce(SocketAddr) -> T + Send) -> T {
     with_display(options, |own| work(own.address())).unwrap()
 }
 
-/// Draws with these arguments on a display of ours; answers what the file holds, and what was printed.
+/// Draws with these arguments on a new display. Returns the content of the file and the output.
 fn drawn(name: &str, file: &str, arguments: &[&str]) -> (String, Output) {
     let path = directory(name).join(file);
     let output = on_display(|address| {
@@ -52,7 +52,7 @@ fn group<'a>(svg: &'a str, id: &str) -> &'a str {
     rest.split_once("</g>").unwrap().0
 }
 
-/// What one arrow says: the message, and when it was sent and arrived in milliseconds.
+/// One arrow: its message, and the times of sending and arrival in milliseconds.
 struct Arrow<'a> {
     text: &'a str,
     sent: f64,
@@ -72,7 +72,8 @@ fn arrows<'a>(group: &'a str, class: &str) -> Vec<Arrow<'a>> {
     lines.map(read).collect()
 }
 
-/// Requests and answers of each connection, as the client printed them, without the greeting and the end.
+/// Returns the number of requests and answers of each connection, as the client printed them, without the greeting and
+/// the end.
 fn wire(output: &Output) -> Vec<[usize; 2]> {
     let mut connections = BTreeMap::<u32, [usize; 2]>::new();
     for line in String::from_utf8_lossy(&output.stderr).lines() {
@@ -93,7 +94,7 @@ fn wire(output: &Output) -> Vec<[usize; 2]> {
 #[test]
 fn every_message_of_a_small_circle_is_an_arrow() {
     let (svg, output) = drawn("small", "a.svg", &["--diameter", "6", "--rtt", "4ms"]);
-    // Whether the display answers, the one that looks at the picture, and the three that draw.
+    // The connections that test the display, that read the picture, and the three that draw.
     let [_, _, sync, asynchronous, batch] = wire(&output)[..] else { panic!("{output:?}") };
     assert_eq!((sync, batch), ([32, 32], [1, 1]));
     for (name, counts) in [("sync", sync), ("async", asynchronous), ("batch", batch)] {
@@ -112,7 +113,7 @@ fn every_message_of_a_small_circle_is_an_arrow() {
     assert!(requests.iter().zip(&answers).all(|(request, answer)| request.arrived <= answer.sent));
     assert!(requests[1..].iter().zip(&answers).all(|(request, answer)| request.sent >= answer.arrived));
 
-    // Whatever the calls travelled in, they are 32 and a sync.
+    // However the calls are grouped, there are 32 and a sync.
     let carried = |request: &Arrow<'_>| match request.text.split_once(" draw_pixel as one draw_pixels") {
         Some((calls, _)) => calls.parse().unwrap(),
         None => 1,
@@ -150,7 +151,7 @@ fn one_mode_is_one_panel() {
 fn what_cannot_be_written_is_said_before_anything_is_drawn() {
     let directory = directory("errors");
     let told = |file: &str| {
-        // Nobody is there: whoever connects is told so instead.
+        // No display listens there: connecting gives another error.
         let output =
             circle().args(["--display", "127.0.0.1:1", "--timeline"]).arg(directory.join(file)).output();
         let output = output.unwrap();
@@ -180,7 +181,7 @@ fn ctrl_c_leaves_the_file_that_was_there() {
         let mut command = circle();
         command.args(["--display", &address.to_string(), "--rtt", "100ms", "--timeline"]).arg(&file);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        // The heading of the table: from then on it draws, for a quarter of an hour.
+        // The heading of the table: after it the example draws, for a quarter of an hour.
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().starts_with("mode ")));
         let pressed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

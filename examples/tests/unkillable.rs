@@ -1,4 +1,4 @@
-//! The demonstration as a user runs it: its output, its picture, and that it leaves no process behind.
+//! Runs the demonstration as a user does: its output, its picture, and that it leaves no process behind.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Fails a test that hangs.
+/// The deadline of a test that hangs.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// A directory of a test's own: the demonstration runs in it, and has its temporary files there.
+/// A directory of one test: the demonstration runs in it, and has its temporary files there.
 struct Place(PathBuf);
 
 impl Place {
@@ -22,7 +22,7 @@ impl Place {
     }
 
     fn start(&self, arguments: &[&str]) -> Child {
-        // Beside this test, which is in `deps`. `cargo test` builds it, but with `--test unkillable` alone it does not.
+        // Beside this test, which is in `deps`. `cargo test` builds it; `--test unkillable` alone does not.
         let program = std::env::current_exe().unwrap();
         let program = program.parent().unwrap().parent().unwrap().join("examples/unkillable");
         assert!(program.exists(), "`cargo build -p draw-examples --example unkillable` makes {program:?}");
@@ -40,11 +40,11 @@ impl Place {
             .unwrap()
     }
 
-    /// Processes whose command line names this place: the displays that were started here.
+    /// Returns the number of processes whose command line names this place: the displays started here.
     fn displays(&self) -> usize {
         let name = self.0.as_os_str().as_bytes();
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        // One that has ended meanwhile has none.
+        // A process that has ended meanwhile has no command line.
         let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
         lines.filter(|line| line.windows(name.len()).any(|part| part == name)).count()
     }
@@ -68,7 +68,7 @@ impl Drop for Place {
     }
 }
 
-/// Width, height, and bytes R, G, B, A.
+/// Returns width, height, and bytes R, G, B, A.
 fn picture(path: &Path) -> (usize, usize, Vec<u8>) {
     let file = BufReader::new(std::fs::File::open(path).unwrap());
     let mut reader = png::Decoder::new(file).read_info().unwrap();
@@ -106,7 +106,7 @@ fn both_pictures_are_the_same_and_nothing_is_left() {
     assert_eq!((place.displays(), place.temporary_files()), (0, 0), "displays and files that are left");
 }
 
-/// Starts it with more to draw than is drawn here, and returns when the first kill has been reported.
+/// Starts the demonstration with more to draw than is drawn here. Returns when the first kill has been reported.
 fn start_and_wait_for_a_kill(place: &Place) -> (Child, BufReader<impl Read>) {
     let mut child = place.start(&["--kills", "1000", "--calls", "2000000"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());

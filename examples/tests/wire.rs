@@ -1,4 +1,4 @@
-//! The relay that prints messages forwards every byte unchanged, whatever it is.
+//! Tests that the relay that prints messages forwards every byte unchanged, including invalid ones.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 use display_server::{Options, Present, with_display};
@@ -18,7 +18,7 @@ mod blocked;
 
 use blocked::full_pipe;
 
-/// Fails a test that hangs.
+/// The deadline of a test that hangs.
 const HANGS: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Default)]
@@ -40,7 +40,7 @@ impl Paper {
     }
 }
 
-/// A relay to `display` on a thread of its own, for as long as the process lives.
+/// Starts a relay to `display` on its own thread, for the lifetime of the process.
 fn relay(display: SocketAddr) -> (SocketAddr, Wire<Paper>, Paper) {
     let paper = Paper::default();
     let wire = Wire::new(&display.to_string(), Detail::Line, paper.clone());
@@ -62,7 +62,7 @@ fn patient(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// Bytes that show when two of them change places.
+/// Returns bytes in which an exchange of two would be noticed.
 fn noise(length: usize, seed: u32) -> Vec<u8> {
     let mut state = seed;
     (0..length)
@@ -77,7 +77,7 @@ fn noise(length: usize, seed: u32) -> Vec<u8> {
 fn every_byte_is_forwarded_in_both_directions_and_each_ends_by_itself() {
     let display = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, wire, paper) = relay(display.local_addr().unwrap());
-    // A request that is understood, and then what is none; many at once.
+    // A valid request followed by invalid bytes, over many connections at once.
     let request = b"\x94\x00\x05\xa4sync\x90";
     let up = |i: u32| [&request[..], &noise(300_000, i)].concat();
     let down = |i: u32| [&b"\x94\x01\x05\xc0\xc0"[..], &noise(200_000, 1_000 + i)].concat();
@@ -87,7 +87,7 @@ fn every_byte_is_forwarded_in_both_directions_and_each_ends_by_itself() {
             let served = patient(display.accept().unwrap().0);
             let display = thread::spawn(move || {
                 let mut heard = Vec::new();
-                // All of it, to the end of this direction; only then it answers.
+                // Reads this direction to its end, and answers only then.
                 (&served).read_to_end(&mut heard).unwrap();
                 (&served).write_all(&down(i)).unwrap();
                 heard
@@ -147,7 +147,7 @@ fn an_address_gets_the_port_that_it_does_not_name() {
     }
 }
 
-/// The example, which cargo builds before it runs the tests of this package.
+/// Returns a command for the example, which cargo builds before it runs the tests of this package.
 fn draw_wire() -> Command {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().with_file_name("examples").join("draw_wire");
@@ -162,7 +162,7 @@ fn a_trace_that_nobody_reads_holds_up_neither_the_relay_nor_its_end() {
     let options = Options { listen: "127.0.0.1:0".into(), present: Present::None, ..Options::default() };
     with_display(options, |own| {
         let (_reader, writer) = full_pipe();
-        // A port alone is one of this machine.
+        // A port alone refers to this machine.
         let arguments = ["--full", "--listen", "0", "--display", &own.address().to_string()];
         let mut child = draw_wire().args(arguments).stdout(writer).spawn().unwrap();
         let mut said = String::new();

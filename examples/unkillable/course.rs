@@ -1,8 +1,8 @@
-//! The progress of the drawing, which the clients and the killer of their display share.
+//! The progress of the drawing, shared by the clients and the killer of their display.
 //!
 //! The drawing has one part more than there are kills. Kill k happens during part k (counted from 0), and no client
 //! leaves that part before it, so every kill happens before the drawing is done. A client may be ahead of the display
-//! by as many calls as may be unanswered.
+//! by the number of calls that may be unanswered.
 
 use crate::Result;
 use draw_client::Status;
@@ -11,9 +11,9 @@ use draw_examples::figures::seconds;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What takes longer than this does not happen any more. It is more than the longest pause between two tries to connect.
+/// The longest wait for progress. It is longer than the longest pause between two attempts to connect.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often Ctrl-C is checked.
+/// The interval at which Ctrl-C is checked.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// Returns the message after a signal: nothing is left of the display.
@@ -31,11 +31,11 @@ pub(crate) struct Course {
 
 #[derive(Default)]
 struct State {
-    /// Calls that the clients have made.
+    /// The number of calls that the clients have made.
     made: u64,
     killed: u64,
     clients: Vec<Link>,
-    /// Connections made after one was lost.
+    /// The number of connections made after one was lost.
     resumed: u64,
     last_resumed: Option<Instant>,
     failure: Option<String>,
@@ -44,7 +44,7 @@ struct State {
 /// The state of one client's connection.
 #[derive(Debug, Clone, Copy)]
 struct Link {
-    /// It has no connection yet, or none since the display was killed.
+    /// Whether it has no connection yet, or none since the display was killed.
     is_gone: bool,
     has_noticed: bool,
     has_ended: bool,
@@ -70,16 +70,16 @@ impl Course {
         self.kills + 1
     }
 
-    /// Returns how many calls this client makes in this part.
+    /// Returns the number of calls of this client in this part.
     pub(crate) fn share(&self, client: usize, part: u64) -> u64 {
         let clients = self.clients;
         let all = self.calls / clients + u64::from((client as u64) < self.calls % clients);
         all * (part + 1) / self.parts() - all * part / self.parts()
     }
 
-    // What the clients say -------------------------------------------------------------------------------------------
+    // Reports of the clients -----------------------------------------------------------------------------------------
 
-    /// Notes that a client has made some more calls.
+    /// Records that a client has made some more calls.
     pub(crate) fn advance(&self, calls: u64) {
         self.change(|state| state.made += calls);
     }
@@ -90,12 +90,12 @@ impl Course {
         drop(self.changed.wait_while(state, |state| state.killed < part));
     }
 
-    /// Notes that a client has its first connection.
+    /// Records that a client has its first connection.
     pub(crate) fn connect(&self, client: usize) {
         self.change(|state| state.clients[client].is_gone = false);
     }
 
-    /// Notes that a connection has changed.
+    /// Records that a connection has changed.
     pub(crate) fn hear(&self, client: usize, status: &Status) {
         self.change(|state| match status {
             Status::Reconnecting { .. } => state.clients[client].has_noticed = true,
@@ -108,7 +108,7 @@ impl Course {
         });
     }
 
-    /// Notes that a client is done.
+    /// Records that a client is done.
     pub(crate) fn end(&self, client: usize, outcome: draw_client::Result<()>) {
         self.change(|state| match outcome {
             Ok(()) => state.clients[client].has_ended = true,
@@ -116,14 +116,14 @@ impl Course {
         });
     }
 
-    /// Notes a failure, which ends the demonstration.
+    /// Records a failure, which ends the demonstration.
     pub(crate) fn fail(&self, failure: String) {
         self.change(|state| state.fail(failure));
     }
 
-    // What the killer does -------------------------------------------------------------------------------------------
+    // Operations of the killer ---------------------------------------------------------------------------------------
 
-    /// Waits for the moment of this kill, a pseudo-random one of its part.
+    /// Waits for the moment of this kill, pseudo-random within its part.
     pub(crate) fn wait_for_moment(&self, kill: u64, interrupt: &Interrupt) -> Result<()> {
         // Knuth's multiplicative hash: the same in each run. It spreads the kills over half of the part.
         let chance = (kill.wrapping_mul(2_654_435_761) >> 8) % 500;
@@ -131,7 +131,7 @@ impl Course {
         self.wait("the clients to draw on", interrupt, |state| state.made >= moment).map(drop)
     }
 
-    /// Notes that clients lose their connections from now on. Returns how many calls they have made.
+    /// Records that clients lose their connections from now on. Returns the number of calls that they have made.
     pub(crate) fn expect_loss(&self) -> u64 {
         let mut state = self.locked();
         for link in &mut state.clients {
@@ -144,7 +144,8 @@ impl Course {
         self.change(|state| state.killed = kill);
     }
 
-    /// Waits until all clients have their connections. Returns how many had lost theirs, and when the last returned.
+    /// Waits until all clients are connected. Returns the number of clients that had lost their connection, and the
+    /// time when the last one returned.
     pub(crate) fn wait_for_clients(&self, interrupt: &Interrupt) -> Result<(usize, Instant)> {
         let are_back = |state: &State| state.clients.iter().all(|link| !link.is_gone || link.has_ended);
         let state = self.wait("the clients to come back", interrupt, are_back)?;
@@ -152,14 +153,14 @@ impl Course {
         Ok((lost, state.last_resumed.unwrap_or_else(Instant::now)))
     }
 
-    /// Waits until everything is drawn. Returns how many connections the clients have made.
+    /// Waits until everything is drawn. Returns the number of connections that the clients have made.
     pub(crate) fn wait_for_end(&self, interrupt: &Interrupt) -> Result<u64> {
         let have_ended = |state: &State| state.clients.iter().all(|link| link.has_ended);
         let state = self.wait("the clients to end", interrupt, have_ended)?;
         Ok(state.resumed + self.clients)
     }
 
-    /// Waits until `is_so`. Slow progress is no failure as long as the clients draw.
+    /// Waits until `is_so`. Slow progress is not a failure as long as the clients draw.
     fn wait(
         &self,
         what: &str,
@@ -193,13 +194,13 @@ impl Course {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        // A panic leaves nothing half done.
+        // A panic leaves the state consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// The first failure counts; the others follow from it.
+    /// Records the first failure; the others follow from it.
     fn fail(&mut self, failure: String) {
         self.failure.get_or_insert(failure);
     }

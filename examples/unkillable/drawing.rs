@@ -1,8 +1,7 @@
 //! The drawing: each call changes the picture if it is executed twice, not at all, or out of order.
 //!
-//! Three clients count where a strange attractor passes, each in a colour of its own and slightly different, on the
-//! same pixels: they add, so each call counts. The fourth draws a chain of balls that cover each other: there the order
-//! matters.
+//! Three clients count where slightly different strange attractors pass, each in its own colour, on the same pixels:
+//! they add, so each call counts. The fourth draws a chain of balls that cover each other, so that their order matters.
 
 use crate::course::Course;
 use display_server::{Framebuffer, Size};
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const SIZE: Size = Size { width: WIDTH, height: HEIGHT + 64 };
-/// The height of the attractor. The chain is below it.
+/// The size of the area of the attractors. The chain is below it.
 const WIDTH: u32 = 300;
 const HEIGHT: u32 = 240;
 
@@ -22,7 +21,7 @@ pub(crate) const CLIENTS: usize = 4;
 
 /// Longer than any outage here, and than a loaded machine takes to start a display.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Calls after which a client reports its progress.
+/// Number of calls between two progress reports of a client.
 const STRIDE: u64 = 64;
 
 enum Call {
@@ -31,7 +30,7 @@ enum Call {
     Fill { x: i32, y: i32, side: u32, color: Color },
 }
 
-/// Draws the part of this client, on the display and on the model.
+/// Draws this client's part on the display and on the model.
 pub(crate) fn client(client: usize, address: SocketAddr, course: &Arc<Course>, model: &Framebuffer) {
     course.end(client, draw(client, address, course, model));
 }
@@ -76,7 +75,7 @@ fn draw(client: usize, address: SocketAddr, course: &Arc<Course>, model: &Frameb
     display.close()
 }
 
-/// The calls of a client, without end.
+/// Returns the calls of a client, an endless sequence.
 fn calls(client: usize) -> Box<dyn Iterator<Item = Call>> {
     match client {
         0 => Box::new(attractor([-1.4, 1.6, 1.0, 0.70], 24)),
@@ -86,8 +85,8 @@ fn calls(client: usize) -> Box<dyn Iterator<Item = Call>> {
     }
 }
 
-/// An attractor of Clifford Pickover's, in the colour channel whose lowest bit is `bit` of a pixel's number. A channel
-/// that is full is skipped, since it would overflow into the next.
+/// Returns the calls for one of Clifford Pickover's attractors, in the colour channel whose lowest bit in a pixel's
+/// number is `bit`. A channel that is full is skipped, since it would overflow into the next.
 fn attractor([a, b, c, d]: [f64; 4], bit: u32) -> impl Iterator<Item = Call> {
     let mut levels = vec![0u8; (WIDTH * HEIGHT) as usize];
     let mut point = (0.1, 0.1);
@@ -98,7 +97,7 @@ fn attractor([a, b, c, d]: [f64; 4], bit: u32) -> impl Iterator<Item = Call> {
             let (x, y) = (column(point.0), row(point.1));
             let level = &mut levels[(y * WIDTH + x) as usize];
             if *level < u8::MAX {
-                // The brighter it is, the less is added, so that faint places are visible.
+                // The brighter a pixel is, the less is added, so that faint places are visible.
                 let amount = ((u8::MAX - *level) / 24).max(1);
                 *level += amount;
                 return Some(Call::Add { x: x as i32, y: y as i32, amount: u32::from(amount) << bit });
@@ -107,7 +106,7 @@ fn attractor([a, b, c, d]: [f64; 4], bit: u32) -> impl Iterator<Item = Call> {
     })
 }
 
-/// The attractor stays within 2 of the middle in its x, and 1.7 in its y.
+/// The attractor stays within 2 of the centre in x, and within 1.7 in y.
 fn column(x: f64) -> u32 {
     (((x + 2.0) / 4.0 * f64::from(WIDTH)) as u32).min(WIDTH - 1)
 }
@@ -116,7 +115,7 @@ fn row(y: f64) -> u32 {
     (((y + 1.75) / 3.5 * f64::from(HEIGHT)) as u32).min(HEIGHT - 1)
 }
 
-/// Balls one after the other, from side to side and back, each over those before it.
+/// Draws balls one after the other, from side to side and back, each over those before it.
 fn chain() -> impl Iterator<Item = Call> {
     const DIAMETER: u32 = 36;
     const STEPS: u32 = 44;
@@ -135,7 +134,7 @@ fn chain() -> impl Iterator<Item = Call> {
     })
 }
 
-/// Returns a colour of the wheel, which has one turn, at this brightness from 0 to 1.
+/// Returns the colour at `turn` on the colour wheel, from 0 to 1, at this brightness from 0 to 1.
 fn hue(turn: f64, light: f64) -> Color {
     let channel = |shift: f64| {
         let strength = 0.5 + 0.5 * (TAU * (turn + shift)).cos();

@@ -1,8 +1,8 @@
-//! Kills a display with `kill -9`, again and again, while four clients draw on it, and compares it with the same
-//! drawing on an undisturbed display.
+//! Kills a display with `kill -9`, repeatedly, while four clients draw on it, and compares it with the same drawing on
+//! an undisturbed display.
 //!
-//! `cargo run --release --example unkillable` needs nothing else: the display that is killed is this same program, started
-//! as a process of its own, with a journal in a temporary directory.
+//! `cargo run --release --example unkillable` needs nothing else: the killed display is this same program, started as a
+//! separate process, with a journal in a temporary directory.
 
 mod course;
 mod drawing;
@@ -66,14 +66,14 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let interrupt = Interrupt::listen()?;
     snapshot::check_writable(&args.output)?;
-    // Dropped after the server, which has files there.
+    // Dropped after the server, which has files in it.
     let directory = Directory::new()?;
     let address = server::free_address()?;
     let mut server = Server::start(directory.path(), address, &interrupt)?;
     let model = Arc::new(Framebuffer::new(drawing::SIZE, Color::BLACK)?);
     let began = Instant::now();
     let course = Course::new(args.calls, args.kills, drawing::CLIENTS);
-    // They end with the program if this function returns early.
+    // These threads end with the program if this function returns early.
     let clients: Vec<_> = (0..drawing::CLIENTS)
         .map(|client| {
             let (course, model) = (Arc::clone(&course), Arc::clone(&model));
@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
     if args.kills > 0 {
         println!("kill  calls made   clients lost it   it runs again   all draw again");
     }
-    // A client that has never been connected does not reconnect.
+    // A client that was never connected does not reconnect.
     course.wait_for_clients(&interrupt)?;
     for kill in 1..=args.kills {
         course.wait_for_moment(kill, &interrupt)?;
@@ -119,7 +119,7 @@ fn run(args: &Args) -> Result<()> {
         if args.kills == 1 { "" } else { "s" },
         seconds(began.elapsed())
     );
-    // The digest is read on a thread, so that a signal is noticed meanwhile.
+    // Another thread reads the digest, so that a signal is noticed meanwhile.
     let asking = std::thread::spawn(move || shown(&address.to_string()));
     while !asking.is_finished() {
         interrupt.check(nothing_left)?;

@@ -1,4 +1,4 @@
-//! The display that is killed: this program, started once more as a process of its own.
+//! The killed display: this program, started again as a separate process.
 
 use crate::Result;
 use crate::course::{TICK, nothing_left};
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 /// The longest time that it may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Small, so that kills also hit a display that replaces its journal by a snapshot.
+/// Small, so that some kills happen while the display replaces its journal by a snapshot.
 const SNAPSHOT_AFTER: u64 = 4 << 20;
 /// Below the ephemeral ports of a system. One of those could be taken while the display is down, even by a client that
 /// tries to connect to it.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// Returns a free address on this machine, which stays the same however often the display is killed: clients reconnect
-/// to the address they know.
+/// Returns a free address on this machine. It stays the same after every kill: clients reconnect to the address they
+/// know.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let start = PORTS.start + (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
     let free = (start..PORTS.end).chain(PORTS.start..start).find_map(|port| {
@@ -32,14 +32,14 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
     free.ok_or_else(|| format!("no port from {} to {} is free", PORTS.start, PORTS.end - 1).into())
 }
 
-/// A temporary directory, removed when it is dropped.
+/// A temporary directory, removed on drop.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
     pub(crate) fn new() -> Result<Directory> {
         for n in 0..100 {
             let path = std::env::temp_dir().join(format!("unkillable-{}-{n}", std::process::id()));
-            // The directory must be new: one that exists belongs to another program and is neither used nor removed.
+            // The directory must be new: an existing one belongs to another program and is neither used nor removed.
             match std::fs::create_dir(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
@@ -62,15 +62,15 @@ impl Drop for Directory {
     }
 }
 
-/// A display in a process of its own, killed when it is dropped.
+/// A display in a separate process, killed on drop.
 pub(crate) struct Server {
     process: Child,
-    /// The display ends when this does, even if its parent was killed.
+    /// Closing it ends the display, even if its parent was killed.
     _alive: Option<ChildStdin>,
 }
 
 impl Server {
-    /// Starts it. Returns when it listens.
+    /// Starts the display. Returns when it listens.
     pub(crate) fn start(journal: &Path, address: SocketAddr, interrupt: &Interrupt) -> Result<Server> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--serve")
@@ -78,7 +78,7 @@ impl Server {
             .args(["--listen", &address.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Ctrl-C is for its parent, which handles it.
+            // Ctrl-C is meant for the parent, which handles it.
             .process_group(0)
             .spawn()
             .map_err(|error| format!("cannot start the display: {error}"))?;
@@ -110,7 +110,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Kills it with SIGKILL at any moment. Returns when it has ended.
+    /// Kills it with SIGKILL, at any time. Returns when it has ended.
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
         let status = self.process.wait()?;
@@ -145,7 +145,7 @@ pub(crate) fn serve(directory: &Path, address: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let (left, parent_left) = tokio::sync::oneshot::channel::<()>();
-        // Of its own: a thread of the runtime that reads standard input would keep it from ending.
+        // A separate thread: a thread of the runtime that reads standard input would keep the runtime from ending.
         std::thread::Builder::new().name("parent".into()).spawn(move || {
             _ = io::stdin().lock().read_to_end(&mut Vec::new());
             drop(left);

@@ -1,4 +1,4 @@
-//! How damage passes from those who draw to the subscribers.
+//! Tests how damage passes from drawing threads to subscribers.
 
 #[path = "../../display-server/src/canvas/framebuffer/handoff.rs"]
 mod handoff;
@@ -11,20 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Words of damage, and as many pixels: the mark of each is the first bit of its word.
+/// Number of damage words and of pixels: the mark of each pixel is the first bit of its word.
 const PIXELS: usize = 2;
 
-/// A framebuffer, as small as can be.
+/// A minimal framebuffer.
 pub(crate) struct Picture {
     pixels: [AtomicU32; PIXELS],
     damage: Arc<Handoff<PIXELS>>,
 }
 
-/// One that subscribes, and what it has copied so far.
+/// A subscriber and the pixels it has copied so far.
 pub(crate) struct Presenter {
     picture: Arc<Picture>,
     subscriber: Subscriber<PIXELS>,
-    /// It has begun, with everything damaged.
+    /// Set by the first `show`, which finds everything damaged.
     has_shown: bool,
     shown: [u32; PIXELS],
 }
@@ -35,7 +35,7 @@ impl Picture {
         Arc::new(Picture { pixels, damage: Arc::new(Handoff::new()) })
     }
 
-    /// Draws these pixels in one colour and tells of it, as a connection does after each batch.
+    /// Draws these pixels in one colour and publishes the damage, as a connection does after each batch.
     pub(crate) fn draw(&self, places: &[usize], color: u32) {
         let mut marked = [0; PIXELS];
         for &place in places {
@@ -65,7 +65,9 @@ impl Presenter {
         }
     }
 
-    /// To be called when everybody has drawn, and the presenter has shown all that it was told of.
+    /// Checks that nothing was lost or left over. Call it when all threads have drawn and the presenter has handled
+    /// every
+    /// event.
     pub(crate) fn assert_shown(&self) {
         sync::release();
         let pixels = self.picture.pixels.each_ref().map(|pixel| pixel.load(Relaxed));
@@ -74,7 +76,7 @@ impl Presenter {
     }
 }
 
-/// Subscribes before anybody draws, and shows what there is: nothing yet.
+/// Subscribes before anything is drawn, and shows the empty picture.
 fn begin(picture: &Arc<Picture>, events: &Arc<Events>) -> Presenter {
     let wake = Arc::clone(events);
     let mut presenter = picture.subscribe(move || wake.send());
@@ -83,7 +85,7 @@ fn begin(picture: &Arc<Picture>, events: &Arc<Events>) -> Presenter {
     presenter
 }
 
-/// Draws these batches in a thread that is one of the senders of all of `events`.
+/// Draws these batches in a new thread, which is a sender of each of `events`.
 fn drawer(
     picture: &Arc<Picture>,
     batches: &'static [(&'static [usize], u32)],
@@ -97,14 +99,14 @@ fn drawer(
     })
 }
 
-/// Shows until all have drawn.
+/// Shows until all drawing threads have ended.
 fn present(presenter: &mut Presenter, events: &Events) {
     while events.next() {
         presenter.show();
     }
 }
 
-/// Draws in as many threads as there are lists of batches, and presents in this one.
+/// Draws in one thread for each list of batches, and presents in this one.
 fn draw_and_present(drawings: &[&'static [(&'static [usize], u32)]]) {
     let (picture, events) = (Picture::new(), Events::new(drawings.len(), 1));
     let mut presenter = begin(&picture, &events);
@@ -135,7 +137,7 @@ fn what_is_drawn_in_several_places_is_shown() {
 #[test]
 fn a_subscriber_that_comes_while_others_draw_misses_nothing() {
     explore("a subscriber comes while one draws twice", 4, || {
-        // It is woken for having come, and may be once more for what was drawn since.
+        // It is woken once for subscribing, and possibly once more for what was drawn since.
         let (picture, events) = (Picture::new(), Events::new(1, 2));
         let drawer = drawer(&picture, &[(&[0], 1), (&[0], 2)], &[&events]);
         let wake = Arc::clone(&events);
@@ -163,7 +165,7 @@ fn two_subscribers_are_shown_the_same() {
     });
 }
 
-/// The one that was there collects what is drawn, and the one that comes must get it nonetheless.
+/// The first subscriber collects the damage while the second subscribes, and the second must get it too.
 #[test]
 fn a_second_subscriber_that_comes_misses_nothing_that_the_first_collects() {
     explore("a second subscriber comes while one draws", 2, || {
@@ -194,7 +196,7 @@ fn a_subscriber_that_goes_takes_nothing_with_it() {
         let mut other = picture.subscribe(move || _ = count.fetch_add(1, Relaxed));
         let drawer = drawer(&picture, &[(&[0], 1), (&[0], 2)], &[&events]);
         let elsewhere = spawn(move || {
-            // It may collect what the first is to show.
+            // This may collect damage that the first is to show.
             other.show();
             drop(other);
         });

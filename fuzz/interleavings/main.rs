@@ -1,17 +1,18 @@
-//! Runs what threads of the display server and of the client share without a lock in every order that the memory orderings
-//! of the source allow. It is the source that ships, with loom's atomics in place of those of the processor.
+//! Runs the lock-free code that threads of the display server and of the client share in every order that the memory
+//! orderings of the source allow. The source is the one that ships, with loom's atomics in place of the processor's.
 //!
-//! Such code is a few files, each of which imports what it shares from `crate::sync`. Here that is [`sync`], and the files
-//! are modules of the tests. Everything else, a lock above all, is as in the product or as its documentation has it.
+//! This code is in a few files, each of which imports what it shares from `crate::sync`. Here that is [`sync`], and the
+//! files are modules of the tests. Everything else, locks above all, is as in the product or as its documentation
+//! describes it.
 //!
-//! What is left out, and why:
+//! Not covered, and why:
 //!
-//! - The pixels: each is stored and loaded relaxed and by itself, as the models here do it. What orders them is the damage.
-//! - The queue for credit: it changes only under the lock of the client's state. `draw-client/tests/orders.rs` has calls wait
-//!   there in every order.
-//! - How far the journal is durable: a number that only rises, set under a lock, and handed over with nothing beside it.
+//! - The pixels: each is stored and loaded relaxed and by itself, as in these models. The damage orders them.
+//! - The queue for credit: it changes only under the lock of the client's state. `draw-client/tests/orders.rs` tests
+//!   calls that wait there in every order.
+//! - How far the journal is durable: a number that only rises, is set under a lock, and is handed over alone.
 //! - Counters, and flags that nothing else depends on: all relaxed.
-//! - A caller who writes a lone call itself, while the driver finds the writer taken: that is a lock and no more.
+//! - A caller that writes a lone call itself while the driver finds the writer taken: this is only a lock.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
@@ -26,8 +27,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Runs `model` in every order in which threads are interrupted no more often than that, all of them together. With each number
-/// there are ten times as many. (`LOOM_MAX_PREEMPTIONS` in the environment is another number for all.)
+/// Runs `model` in every order in which all its threads together are interrupted at most `interruptions` times. Each
+/// additional interruption multiplies the number of orders by about ten. (`LOOM_MAX_PREEMPTIONS` in the environment
+/// overrides the number for all models.)
 fn explore(what: &str, interruptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let count = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&count);
@@ -40,11 +42,11 @@ fn explore(what: &str, interruptions: usize, model: impl Fn() + Send + Sync + 's
     });
     let count = count.load(Relaxed);
     println!("{what}: {count} interleavings in {:.1?}", began.elapsed());
-    // One is what is left when the threads share nothing that loom knows of.
+    // The count is one if the threads share nothing that loom knows of.
     assert!(count > 1, "{what}: nothing was explored");
 }
 
-/// What wakes a thread that looks at what others have done: a queue of events.
+/// A queue of events that wakes a thread which observes the work of others.
 struct Events {
     state: Mutex<(usize, usize)>,
     changed: Condvar,
@@ -52,7 +54,7 @@ struct Events {
 }
 
 impl Events {
-    /// Of so many threads. No more than `most` events may be pending at once.
+    /// Creates a queue for this number of sending threads. No more than `most` events may be pending at once.
     fn new(senders: usize, most: usize) -> Arc<Events> {
         Arc::new(Events { state: Mutex::new((0, senders)), changed: Condvar::new(), most })
     }
@@ -65,7 +67,7 @@ impl Events {
         self.changed.notify_one();
     }
 
-    /// One of the threads has ended.
+    /// Records that one of the threads has ended.
     fn end(&self) {
         let (_, senders) = &mut *self.state.lock().unwrap();
         *senders -= 1;
@@ -73,7 +75,7 @@ impl Events {
         self.changed.notify_one();
     }
 
-    /// Waits for an event. Answers whether there was one: there is none any more when all threads have ended.
+    /// Waits for an event. Returns false when no event is pending and all threads have ended.
     fn next(&self) -> bool {
         let mut state = self.state.lock().unwrap();
         sync::release();

@@ -1,4 +1,4 @@
-//! How the state of a client hears of replies that were dropped.
+//! Tests how the state of a client learns of dropped replies.
 
 #[path = "../../draw-client/src/completion/last_dropped.rs"]
 mod last_dropped;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 const CALLS: usize = 2;
 
-/// `Shared`, as far as calls go that fail and whose reply is dropped. Calls are numbered from 1.
+/// A model of `Shared`, limited to failing calls whose reply is dropped. Calls are numbered from 1.
 struct Client {
     last_dropped: LastDropped,
     state: Mutex<State>,
@@ -22,7 +22,7 @@ struct State {
     is_dropped: [bool; CALLS],
     is_done: [bool; CALLS],
     has_result: [bool; CALLS],
-    /// How often the late errors were told of it.
+    /// The number of times that each call was reported to the late errors.
     told: [u32; CALLS],
 }
 
@@ -58,7 +58,7 @@ impl Client {
         }
     }
 
-    /// Whatever takes a result out says so if it was the last.
+    /// Takes results out with `take`, and records when the last one is gone.
     fn with_results(&self, state: &mut State, take: impl FnOnce(&mut State)) {
         let had_any = state.has_result.contains(&true);
         take(state);
@@ -78,7 +78,7 @@ impl Client {
         }
     }
 
-    /// The display says that a call has failed.
+    /// Handles the display's report that a call has failed.
     fn handle_fault(&self, call: usize) {
         let mut state = self.lock();
         if state.is_dropped[call] {
@@ -105,7 +105,7 @@ fn the_error_of_a_dropped_reply_is_told_once() {
         client.handle_fault(0);
         client.handle_fault(1);
         droppers.into_iter().for_each(|dropper| dropper.join().unwrap());
-        // Not by `Client::lock`: no other thread may ever write down what was left.
+        // Not `Client::lock`: no other thread ever records what was left.
         assert_eq!(client.state.lock().unwrap().told, [1, 1]);
         assert_eq!(client.last_dropped.take(), 0, "what was written down is not emptied");
     });

@@ -1,4 +1,4 @@
-//! How a connection hears that another one wants its session.
+//! Tests how a connection learns that another one wants its session.
 
 #[path = "../../display-server/src/sessions/holder.rs"]
 mod holder;
@@ -19,7 +19,7 @@ fn whoever_has_a_session_hears_that_it_is_wanted() {
             let holder = Arc::clone(&holder);
             spawn(move || holder.want())
         });
-        // It does not end if it is not woken, and loom says so.
+        // If it is never woken, this does not end, and loom reports that.
         block_on(poll_fn(|cx| if holder.is_wanted(cx) { Poll::Ready(()) } else { Poll::Pending }));
         others.into_iter().for_each(|other| other.join().unwrap());
     });

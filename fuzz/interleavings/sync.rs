@@ -7,19 +7,20 @@ use std::sync::atomic::Ordering::{self, AcqRel, Acquire, Release, SeqCst};
 use std::sync::{Arc, LockResult, PoisonError};
 use std::task::Waker;
 
-/// An atomic of loom's, made weaker in one way and stronger in another:
+/// A loom atomic, made weaker in one way and stronger in another:
 ///
-/// - With loom, what changes a value does so where it stands in the source, and finds the newest value. So the order of two
-///   changes never depends on how they are ordered in the source. Here a change whose result is unused comes as
-///   late as its ordering allows: behind whatever follows in its thread, up to a release. (One that acquires does not: what
-///   follows may not come before it.)
-/// - loom takes `SeqCst` for `AcqRel`. Here such a load also sees what such a store to the same place has stored before it.
+/// - In loom, a read-modify-write takes effect where it stands in the source, and finds the newest value. So the order
+///   of two changes never depends on the memory orderings in the source. Here a change whose result is unused takes
+///   effect as late as its ordering allows: after everything that follows in its thread, up to a release. (One that
+///   acquires is not delayed: nothing that follows may precede it.)
+/// - loom treats `SeqCst` as `AcqRel`. Here a `SeqCst` load also sees what a `SeqCst` store to the same place has
+///   stored before it.
 macro_rules! atomic {
     ($name:ident, $value:ty) => {
         #[derive(Debug)]
         pub(crate) struct $name {
             value: Arc<loom::sync::atomic::$name>,
-            /// The order of the accesses that are `SeqCst`.
+            /// Orders the `SeqCst` accesses.
             order: loom::sync::atomic::AtomicU8,
         }
 
@@ -32,7 +33,7 @@ macro_rules! atomic {
                 }
             }
 
-            /// To be called before every access.
+            /// Carries out the delayed changes that must precede an access. Call it before every access.
             fn begin(&self, order: Ordering) {
                 do_delayed(|place| matches!(order, Release | AcqRel | SeqCst) || place == self.place());
             }
@@ -41,14 +42,14 @@ macro_rules! atomic {
                 Arc::as_ptr(&self.value).addr()
             }
 
-            /// Is ordered behind the stores before it, if it is a load that is to be.
+            /// Orders a `SeqCst` load after the `SeqCst` stores before it.
             fn come_behind(&self, order: Ordering) {
                 if order == SeqCst {
                     self.order.fetch_add(0, Acquire);
                 }
             }
 
-            /// Is ordered before the loads behind it, if it was a store that is to be.
+            /// Orders a `SeqCst` store before the `SeqCst` loads after it.
             fn come_before(&self, order: Ordering) {
                 if order == SeqCst {
                     self.order.fetch_add(0, Release);
@@ -116,14 +117,14 @@ atomic!(AtomicBool, bool);
 atomic!(AtomicU64, u64);
 
 impl AtomicBool {
-    /// Without a result, which is unused.
+    /// Returns no result, as callers do not use it.
     pub(crate) fn fetch_and(&self, value: bool, order: Ordering) {
         self.change_later(order, move |shared| _ = shared.fetch_and(value, order));
     }
 }
 
 impl AtomicU64 {
-    /// Without a result, which is unused.
+    /// Returns no result, as callers do not use it.
     pub(crate) fn fetch_or(&self, value: u64, order: Ordering) {
         self.change_later(order, move |shared| _ = shared.fetch_or(value, order));
     }
@@ -137,13 +138,13 @@ impl Default for AtomicBool {
 
 struct Delayed {
     thread: ThreadId,
-    /// Where the value is that it changes.
+    /// Address of the value that it changes.
     place: usize,
     change: Box<dyn FnOnce()>,
 }
 
 thread_local! {
-    /// Those of all threads of a model, which are one thread of the system.
+    /// Delayed changes of all threads of a model: loom runs them in one system thread.
     static DELAYED: RefCell<Vec<Delayed>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -159,18 +160,18 @@ fn do_delayed(is_due: impl Fn(usize) -> bool) {
             Some(delayed.remove(place))
         })
     };
-    // Other threads may run at each of them.
+    // Other threads may run at each of these changes.
     while let Some(Delayed { change, .. }) = next() {
         change();
     }
 }
 
-/// To be called where a thread releases by something else than these atomics.
+/// Carries out all delayed changes. Call it where a thread releases by other means than these atomics.
 pub(crate) fn release() {
     do_delayed(|_| true);
 }
 
-/// A thread of a model.
+/// Spawns a thread of a model.
 pub(crate) fn spawn(body: impl FnOnce() + 'static) -> JoinHandle<()> {
     loom::thread::spawn(|| {
         body();
@@ -178,7 +179,7 @@ pub(crate) fn spawn(body: impl FnOnce() + 'static) -> JoinHandle<()> {
     })
 }
 
-/// A lock. What a thread changes while it has it comes no later than its end.
+/// A lock. What a thread changes while holding it takes effect before the unlock at the latest.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
@@ -213,10 +214,11 @@ impl<T> Drop for MutexGuard<'_, T> {
     }
 }
 
-/// That of the display server, and weaker than its lock: it loads a value that was replaced already, unless what replaced it is
-/// ordered before the load by something else. A load of a value sees everything before its store.
+/// A model of the display server's snapshot, weaker than its lock: a load may return a value that was already replaced,
+/// unless the replacement is ordered before the load by something else. A load of a value sees everything before its
+/// store.
 pub(crate) struct Snapshot<T: ?Sized> {
-    /// All that were ever stored.
+    /// All values ever stored.
     values: std::sync::Mutex<Vec<Arc<T>>>,
     last: loom::sync::atomic::AtomicUsize,
 }
@@ -244,8 +246,8 @@ impl<T: ?Sized> Snapshot<T> {
     }
 }
 
-/// That of `futures`, whose contract is that of a lock: one of `register` and `wake` comes first, and the other sees what came
-/// before it. (loom has one, which wakes at once whom it finds registering.)
+/// A model of the waker of `futures`, with the contract of a lock: one of `register` and `wake` comes first, and the
+/// other sees what preceded it. (loom's own waker wakes at once a task that it finds registering.)
 #[derive(Default)]
 pub(crate) struct AtomicWaker(loom::sync::Mutex<Option<Waker>>);
 

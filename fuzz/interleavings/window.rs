@@ -1,4 +1,4 @@
-//! How the window's thread is woken.
+//! Tests how the window's thread is woken.
 
 #[path = "../../display-server/src/window/wake_coalescer.rs"]
 mod wake_coalescer;
@@ -77,7 +77,7 @@ fn what_is_drawn_is_shown_in_the_window() {
     });
 }
 
-/// The windows of a display share a thread and its wake-ups; a mirror has a thread of its own and wakes itself.
+/// The windows of a display share a thread and its wake-ups; a mirror has its own thread and wakes itself.
 #[test]
 fn what_is_drawn_is_shown_in_two_windows_and_a_mirror() {
     explore("one draws, two windows and a mirror show it", 3, || {

@@ -1,14 +1,14 @@
-//! Files that a target is run over.
+//! Runs a target over files.
 
 use crate::targets::Target;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 
-/// Where the files of all targets are, each in a directory that has its name.
+/// The directory of the corpus, with one subdirectory for each target's name.
 const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
 
-/// The main function of a target's program, where nothing is fuzzed: says what it did.
+/// The main function of a target's program without a fuzzer: runs the target over files and prints what it did.
 #[must_use]
 pub fn replay(name: &str, target: Target) -> ExitCode {
     let given: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -25,7 +25,7 @@ pub fn replay(name: &str, target: Target) -> ExitCode {
     }
 }
 
-/// Runs the target over these files; answers how many there were, and their bytes.
+/// Runs the target over these files. Returns their number and their total size in bytes.
 fn run_files(target: Target, files: &[PathBuf]) -> io::Result<(usize, usize)> {
     let mut bytes = 0;
     for file in files {
@@ -40,7 +40,7 @@ fn run_files(target: Target, files: &[PathBuf]) -> io::Result<(usize, usize)> {
     Ok((files.len(), bytes))
 }
 
-/// Says which file it was when a target panics.
+/// Prints the name of the file when a target panics.
 struct Say<'a>(&'a Path);
 
 impl Drop for Say<'_> {
@@ -51,7 +51,7 @@ impl Drop for Say<'_> {
     }
 }
 
-/// The corpus of a target, in the order of the names.
+/// Returns the corpus files of a target, sorted by name.
 fn files_of(name: &str) -> io::Result<Vec<PathBuf>> {
     let directory = Path::new(CORPUS).join(name);
     let listed = |error: io::Error| {

@@ -1,5 +1,5 @@
-//! Fuzz targets for code that handles bytes of a peer. Each target takes arbitrary bytes and checks the property in its first
-//! line; every target also checks that nothing panics.
+//! Fuzz targets for code that handles a peer's bytes. Each target takes arbitrary bytes and checks the property in its
+//! first line; every target also checks that nothing panics.
 //!
 //! ```sh
 //! cargo test -p draw-fuzz                                 # every target over its corpus, as `cargo test --workspace` does
@@ -8,7 +8,7 @@
 //! mkdir -p target/new && cargo fuzz run -s none scan target/new fuzz/corpus/scan
 //! ```
 //!
-//! This project has no `unsafe` code, so a sanitizer (`-s`) finds nothing more and costs half of the speed.
+//! This project has no `unsafe` code, so a sanitizer (`-s`) finds nothing more and halves the speed.
 
 mod common;
 mod corpus;
@@ -16,7 +16,7 @@ pub mod targets;
 
 pub use corpus::replay;
 
-/// The program of one target: under cargo-fuzz a fuzzer; else it runs the files that it is given, or the whole corpus.
+/// The program of one target: a fuzzer under cargo-fuzz; otherwise it runs the given files, or the whole corpus.
 #[macro_export]
 macro_rules! program {
     ($name:ident) => {

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_control_and_format_character_is_escaped() {
-        // Of the Unicode Character Database: Cc, Cf, Zl and Zp.
+        // The categories Cc, Cf, Zl and Zp of the Unicode Character Database.
         for range in [
             0..=0x1f,
             0x7f..=0x9f,

@@ -1,4 +1,4 @@
-//! Received images are written directly into the buffer of the program, wherever their bytes are cut and also after a
+//! Received images are written directly into the program's buffer, however their bytes are split and also after a
 //! reconnect.
 
 mod common;
@@ -9,19 +9,20 @@ use draw_protocol::server;
 use draw_protocol::session::Id;
 use draw_protocol::{Answer, Color, Fault, Hello, Request, Size};
 
-/// Small, since an image is sent for each place at which its bytes may be cut.
+/// The display size. Small, because the tests send an image for each position at which its bytes may be split.
 const SIZE: Size = Size { width: 20, height: 254 };
 
 const IMAGE: Request<'static> = Request::GetImage { x: 3, y: 4, width: 10, height: 250 };
 const PIXEL: Request<'static> = Request::DrawPixel { x: 3, y: 4, color: Color::RED };
 
-/// A display that puts no more than 4 KiB in a message, so that an image of 10 KB comes in three bands.
+/// Returns the configuration of a display with sessions. Messages hold at most 4 KiB, so an image of 10 KB arrives in
+/// three bands.
 fn keeping() -> server::Config {
     server::Config { message: 4096, instance: Some((Id([7; 16]), 1)), ..config(SIZE) }
 }
 
-/// A client that has called for a pixel, the image and another pixel, and what the display says to that. No two bytes of the
-/// image that follow each other are alike.
+/// Returns a client that has called for a pixel, the image and another pixel, and the display's answer. Adjacent bytes
+/// of the image differ.
 fn asked() -> (World, Vec<u8>) {
     let mut world = World::in_session(keeping());
     for (color, i) in world.host.display.pixels.iter_mut().zip(1..) {
@@ -39,7 +40,7 @@ fn answer(world: &World) -> Told {
     Told::Answer(2, world.host.display.clone().apply(&IMAGE).expect("it lies inside"))
 }
 
-/// Where the bytes are cut: in all places near the beginning of a band, and in some of the others.
+/// Returns the positions at which the bytes are split: all near the beginning of a band, and some of the others.
 fn cuts() -> impl Iterator<Item = usize> {
     let length = asked().1.len();
     assert!(length > 10_000 + 3 * 8);
@@ -69,7 +70,7 @@ fn a_connection_may_be_lost_after_any_byte_of_an_image_and_the_image_is_whole() 
         world.hear_from_server(&said[..end]);
         world.come_back(keeping());
         world.round();
-        // The welcome is what resuming is told as here. The image may have been whole before.
+        // `Told::Welcome` also stands for a resumed session. The image may have been complete before the loss.
         world.told.retain(|told| *told != Told::Welcome);
         assert!(world.told == [answer(&world)], "lost after {end} bytes");
         assert_eq!((world.client.done(), world.client.in_flight()), (3, 0), "lost after {end} bytes");
@@ -92,14 +93,14 @@ fn a_connection_that_is_given_up_after_any_byte_of_an_image_names_the_image() {
     }
 }
 
-/// A client that has asked for an image of 1,000 bytes.
+/// Returns a client that has requested an image of 1,000 bytes.
 fn asked_for_less() -> World {
     let mut world = World::new(SIZE);
     world.call(&Request::GetImage { x: 0, y: 0, width: 10, height: 25 });
     world
 }
 
-/// What a client makes of an answer of which the first half comes alone.
+/// Returns the events of a client that receives an answer in two halves.
 fn halved(world: &mut World, bytes: &[u8]) -> Result<Vec<Told>, Ended> {
     let now = world.host.now;
     world.client.poll_transmit();
@@ -119,7 +120,7 @@ fn an_answer_that_is_not_what_was_asked_for_is_judged_as_a_whole_one_is() {
     let mut world = asked_for_less();
     let told = halved(&mut world, &answered(1, &[0xc0], 1000)).expect("what was asked for");
     assert_eq!(told, [Told::Answer(1, Answer::Image(vec![7; 1000]))]);
-    // As some displays send it.
+    // Some displays send the image as a str.
     let text = Raw::response(1).bytes(&[0xc0, 0xda, 0x03, 0xe8]).bytes(&[7; 1000]).0;
     let told = halved(&mut asked_for_less(), &text).expect("a str is bytes too");
     assert_eq!(told, [Told::Answer(1, Answer::Image(vec![7; 1000]))]);

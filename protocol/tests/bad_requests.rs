@@ -19,7 +19,7 @@ fn uint32(n: u32) -> Vec<u8> {
     [&[0xce][..], &n.to_be_bytes()].concat()
 }
 
-/// Sends `request` with msgid 7 on a plain connection; answers the text of its one fault. The connection lives.
+/// Sends `request` with msgid 7 on a plain connection and returns the text of its one fault. The connection stays open.
 fn refused(request: &[u8]) -> String {
     let mut host = Host::new(SIZE);
     let said = host.ask(request);
@@ -31,7 +31,7 @@ fn refused(request: &[u8]) -> String {
     text.clone()
 }
 
-/// Wherever the bytes are cut, the answer is the same, and none comes before the last byte.
+/// Checks that the answer is the same for every split of the bytes, and that none arrives before the last byte.
 fn check_cuts(request: &[u8], said: &[u8]) {
     for at in (0..request.len()).take(200) {
         let mut host = Host::new(SIZE);
@@ -137,7 +137,7 @@ fn more_pixels_than_a_batch_may_have_are_refused_whole_in_both_forms() {
     let mut list = uint32(limits::BATCH as u32 + 1);
     list[0] = 0xdd;
     list.extend([0x93, 0, 0, 0].repeat(limits::BATCH + 1));
-    // The list has four values for each pixel, one pixel more than a message may have.
+    // The list has one pixel more than a message may have, with four values for each pixel.
     let mut host = Host::new(SIZE);
     let said = host.ask(&Raw::request(7, "draw_pixels").bytes(&[0x91]).bin(&run).0);
     assert_eq!(plain_faults(&said), [(7, "too_large: 65537 pixels in one call; the limit is 65536".into())]);
@@ -281,7 +281,7 @@ fn hello_of_another_version_is_told_what_is_spoken() {
     let want =
         Raw::response(0).bytes(&[0x82]).str("code").str("unsupported_version").str("message").str(text);
     assert_eq!(said, want.bytes(&[0xc0]).0);
-    // It may greet again, in a version that is spoken.
+    // The client may greet again with a supported version.
     let mut host = host.greeted();
     assert_eq!(host.ask(&draw_pixel(1, &[1], &[2])), b"\x93\x02\xa8progress\x91\x01");
 }

@@ -1,4 +1,4 @@
-//! Checksums, one situation at a time: a corrupted message is neither executed nor used, and an intact one is handled as
+//! Checksums, one case at a time: a corrupted message is neither executed nor used, and an intact one is handled as
 //! without checksums.
 
 mod common;
@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const SECOND: Duration = Duration::from_secs(1);
 const FILL: Request<'static> = Request::FillRect { x: 0, y: 0, width: 1, height: 1, color: Color::RED };
 const ASK: Request<'static> = Request::GetPixel { x: 0, y: 0 };
-/// Bytes of a check.
+/// The length of a check in bytes.
 const LENGTH: usize = 18;
 
 fn check(message: &[u8]) -> Vec<u8> {
@@ -27,14 +27,15 @@ fn hello() -> Hello {
     Hello::new("demo").with_checks(true)
 }
 
-/// A client and a server that agree on checks, and have greeted each other.
+/// Returns a client and a server that have greeted each other with checks.
 fn world() -> World {
     let mut world = World::silent(SIZE);
     world.client = Connection::new(&hello());
     world.greeted()
 }
 
-/// What a display says that ends a connection for what it was sent, and whether it had executed anything.
+/// Sends `bytes` to a display that must end the connection without executing anything. Returns the code and the text
+/// of the fault.
 fn ends_with(host: &mut Host, bytes: &[u8]) -> (Code, String) {
     let executed = host.server.stats().executed;
     let said = host.ask(bytes);
@@ -81,7 +82,7 @@ fn a_conversation_is_the_same_with_checks() {
         ] {
             world.call(&call);
         }
-        // However the bytes are cut.
+        // The result does not depend on how the bytes are split.
         let mut n = 0;
         let mut cut = || {
             n = (n + 7) % 23;
@@ -94,7 +95,8 @@ fn a_conversation_is_the_same_with_checks() {
     let (plain, with_checks) = (talk(false), talk(true));
     assert_eq!((&with_checks.0, &with_checks.1), (&plain.0, &plain.1));
     assert_eq!((with_checks.4, plain.4), (8, 8));
-    // Seven requests: two pixels travel together. Three faults, two answers and the progress.
+    // The client sends seven requests, since two pixels are joined; the display sends three faults, two answers and
+    // the progress.
     assert_eq!(with_checks.2 - plain.2, 7 * LENGTH);
     assert_eq!(with_checks.3 - plain.3, 6 * LENGTH);
 }
@@ -142,7 +144,7 @@ fn a_message_needs_its_own_check_where_they_are_agreed() {
         let fault = host.server.closing().expect("it ends").clone();
         assert_eq!(fault.code, Code::Corrupted, "{bytes:02x?}: {fault}");
         assert!(fault.message.contains(&says), "{fault}");
-        // What was right before it is executed.
+        // Intact messages before the corrupted one are executed.
         assert_eq!(host.server.stats().executed - first, u64::from(bytes.starts_with(&checked(&fill))));
         assert!(said.windows(9).any(|bytes| bytes == b"corrupted"));
     }
@@ -152,7 +154,7 @@ fn a_message_needs_its_own_check_where_they_are_agreed() {
 fn a_check_is_compared_where_none_was_promised() {
     let fill = Raw::request(7, "clear").bytes(&[0x91, 0]).0;
     let mut host = Host::new(SIZE);
-    // And answered as ever.
+    // The answers are the same as without checks.
     assert_eq!(host.ask(&[checked(&fill), fill.clone()].concat()), b"\x94\x01\x07\xc0\xc0".repeat(2));
     let (code, _) = ends_with(&mut host, &[check(b"other"), fill.clone()].concat());
     assert_eq!(code, Code::Corrupted);
@@ -169,7 +171,7 @@ fn a_hello_that_asks_for_checks_has_one() {
     let (code, text) = ends_with(&mut Host::new(SIZE), &message);
     assert_eq!(code, Code::Corrupted);
     assert!(text.ends_with("a hello that promises checks came without one"), "{text}");
-    // Nothing else but a check comes before it.
+    // Only a check precedes the response.
     let mut host = Host::new(SIZE);
     let said = host.ask(&checked(&message));
     assert_eq!(said[LENGTH..][..4], [0x94, 1, 0, 0xc0]);
@@ -185,13 +187,13 @@ fn a_refusal_is_believed_if_its_check_is_right() {
     world.up(&mut uncut);
     let said = world.host.say();
     assert!(matches!(ended(&mut world, &said), Ended::Refused(fault) if fault.code == Code::NoJournal));
-    // One that is not understood at all: who sends a check gets one.
+    // The hello could not be parsed but arrived with a check, so the refusal carries one too.
     for map in [&b"\x91\x81\xa7version\x09"[..], b"\x91\x81\xa7version\xa3two", b"\xc0"] {
         let message = Raw::request(0, "hello").bytes(map).0;
         let mut host = Host::new(SIZE);
         let said = host.ask(&checked(&message));
         let is_checked = said.starts_with(b"\x93\x02\xa5check");
-        // Version 9 may have no checks.
+        // Version 9 may not have checks.
         assert_eq!(is_checked, map != b"\x91\x81\xa7version\x09", "{map:02x?}");
         assert!(host.server.closing().is_none());
     }
@@ -199,15 +201,15 @@ fn a_refusal_is_believed_if_its_check_is_right() {
 
 #[test]
 fn what_is_wrong_with_a_right_check_was_sent_so() {
-    // A number that is left out.
+    // A skipped call number.
     let gap = checked(&Raw::request(9, "clear").bytes(&[0x91, 0]).0);
     let mut world = world();
     let (code, _) = ends_with(&mut world.host, &gap);
     assert_eq!(code, Code::Malformed);
-    // An answer to what was never asked.
+    // An answer to a request that was not sent.
     let lie = checked(b"\x94\x01\x09\xc0\xc0");
     assert!(matches!(ended(&mut self::world(), &lie), Ended::Violation(_)));
-    // What cannot be executed is answered, and the connection goes on.
+    // A request that cannot be executed gets an error, and the connection continues.
     let mut world = self::world();
     let said = world.host.ask(&checked(&Raw::request(1, "undraw").bytes(&[0x90]).0));
     assert!(world.host.server.closing().is_none());
@@ -216,7 +218,8 @@ fn what_is_wrong_with_a_right_check_was_sent_so() {
 
 #[test]
 fn what_is_no_message_was_altered_whether_it_comes_whole_or_in_parts() {
-    // Found by the fuzz targets `server` and `client`: whole it was the sender's mistake, and in parts another's doing.
+    // Found by the fuzz targets `server` and `client`: such a message counted as malformed when it arrived whole, and
+    // as corrupted when it arrived in parts.
     for message in [&b"\x93\x02\x01\x90"[..], &[0x91; 16], b"\x94\x04\x01\x02\x03"] {
         let bytes = checked(message);
         for step in [1, bytes.len()] {
@@ -259,14 +262,14 @@ fn a_client_believes_nothing_without_a_right_check() {
             assert!(world.client.goodbye().is_none() && world.client.is_checked());
         }
     }
-    // Text where a greeting was due is nobody's mistake on the way; later it is.
+    // Text in place of the greeting comes from a foreign protocol. After the greeting it counts as corruption.
     let text = b"HTTP/1.1 400 Bad Request";
     let mut silent = World::silent(SIZE);
     silent.client = Connection::new(&hello());
     let stranger = Ended::Stranger("HTTP, \"HTTP/1.1 400 Bad Request\"".into());
     assert_eq!(ended(&mut silent, text), stranger);
     assert!(matches!(ended(&mut world(), text), Ended::Corrupted(_)));
-    // Without checks it is a lie, as it was, and no deadline is set.
+    // Without checks it is a protocol violation, and no deadline is set.
     let mut plain = World::new(SIZE);
     assert!(matches!(ended(&mut plain, &[0x94, 0x04]), Ended::Violation(_)));
     let mut plain = World::new(SIZE);
@@ -276,7 +279,7 @@ fn a_client_believes_nothing_without_a_right_check() {
 
 #[test]
 fn a_message_that_does_not_come_to_its_end_was_altered() {
-    // The display's side: it waits as long as for any message.
+    // The display waits as long as for any message.
     let fill = checked(&Raw::request(1, "clear").bytes(&[0x91, 0]).0);
     for cut in [3, LENGTH + 3, fill.len() - 1] {
         let mut host = world().host;
@@ -288,13 +291,13 @@ fn a_message_that_does_not_come_to_its_end_was_altered() {
         assert_eq!(fault.code, Code::Corrupted, "cut at {cut}");
         assert!(fault.message.contains("begun and not finished"), "{fault}");
     }
-    // Between a check and its message nothing has begun; so it is after a whole one.
+    // No message has begun between a check and its message, so no deadline applies.
     let mut host = world().host;
     host.ask(&fill[..LENGTH]);
     host.pass(1_000 * SECOND);
     assert!(host.server.closing().is_none() && !host.ask(&fill[LENGTH..]).is_empty());
 
-    // The client's side: as long as for a dead network, and longer for what has come.
+    // The client waits as long as for a dead network, plus time for the bytes that have arrived.
     let mut world = world();
     world.call(&Request::GetImage { x: 0, y: 0, width: 512, height: 128 });
     world.up(&mut uncut);
@@ -356,7 +359,7 @@ fn what_is_held_back_and_what_is_forgotten_leave_whole_messages() {
     let said = world.host.say_released();
     world.hear_from_server(&said);
     assert_eq!((world.client.done(), world.told.len()), (2, 1));
-    // The disk fails: of what waits nothing is said, and why is.
+    // The disk fails: the output held back is discarded, and the goodbye is sent.
     world.host.server.forget_held();
     world.host.server.close(Fault::new(Code::ShuttingDown, "no disk"));
     let said = world.host.say_released();

@@ -1,4 +1,4 @@
-//! Whole conversations of a client and a server: the program gets the same events wherever the bytes are cut.
+//! Whole conversations of a client and a server: the program gets the same events however the bytes are split.
 
 mod common;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 const SMALL: Size = Size { width: 16, height: 16 };
 
-/// What a program has to be told of these calls, and the picture that they leave.
+/// Returns the events that the program must get for these calls, and the resulting picture.
 fn expected(calls: &[Owned]) -> (Vec<Told>, Display) {
     let mut display = Display::new(SMALL);
     let mut told = Vec::new();
@@ -34,11 +34,11 @@ fn expected(calls: &[Owned]) -> (Vec<Told>, Display) {
     (told, display)
 }
 
-/// Makes the calls and carries the bytes, as `turn` says: how many calls, and how many bytes each way.
+/// Makes the calls and carries the bytes. `turn` returns the number of calls and the number of bytes in each direction.
 fn play(calls: &[Owned], mut turn: impl FnMut() -> [usize; 3]) -> World {
     let mut world = World::silent(SMALL);
     let (mut up, mut down, mut made) = (Vec::new(), Vec::new(), 0);
-    // Every turn moves a byte at least, and no conversation here has as many.
+    // Every turn moves at least one byte, and every conversation here is shorter than this.
     for _ in 0..1_000_000 {
         let [n_calls, n_up, n_down] = turn();
         if world.client.welcome().is_some() {
@@ -87,7 +87,7 @@ proptest! {
     }
 }
 
-/// A conversation with every kind of call, good and bad.
+/// Returns calls of every kind, valid and invalid.
 fn script() -> Vec<Owned> {
     let pixels = [(1, 1), (20, 1), (21, 1), (3, 3), (0, 16)];
     let color = Color::RED;
@@ -134,7 +134,8 @@ fn one_cut_anywhere_changes_nothing() {
     }
 }
 
-/// Every call is told of exactly once: as an event, by [`done`](draw_protocol::client::Connection::done), or as lost.
+/// Checks that every call is reported exactly once: as an event, by
+/// [`done`](draw_protocol::client::Connection::done), or as lost.
 fn check_lost(calls: &[Owned], world: &mut World) {
     let done = world.client.done();
     let all = expected(calls).0;
@@ -158,7 +159,7 @@ fn a_cut_connection_names_each_unfinished_call_once() {
         calls.iter().for_each(|call| _ = world.call(&call.request()));
         world
     };
-    // The server hears the first bytes only, and answers those.
+    // The server receives only the first bytes, and answers them.
     let sent = made().client.poll_transmit().to_vec();
     for at in 0..sent.len() {
         let mut world = made();
@@ -167,7 +168,7 @@ fn a_cut_connection_names_each_unfinished_call_once() {
         world.down(&mut uncut);
         check_lost(&calls, &mut world);
     }
-    // The server hears everything, and the first bytes of its answers arrive.
+    // The server receives all bytes, and only the first bytes of its answers arrive.
     let mut world = made();
     world.up(&mut uncut);
     let said = world.host.say();
@@ -182,7 +183,7 @@ fn a_cut_connection_names_each_unfinished_call_once() {
 fn thousands_of_draws_are_acknowledged_by_one_message() {
     let mut world = World::new(SMALL);
     for i in 0..5000 {
-        // Between others a pixel travels alone.
+        // A pixel between two other calls is not joined.
         world.call(&Request::DrawPixel { x: i % 16, y: i / 16 % 16, color: Color::RED });
         world.call(&Request::FillRect { x: i % 16, y: 0, width: 1, height: 1, color: Color::RED });
     }

@@ -1,4 +1,4 @@
-//! Connections whose checks are CRC-32s: they work as those with XXH3-64, in both directions and across connections.
+//! Connections with CRC-32 checks: they behave as those with XXH3-64, in both directions and across reconnects.
 
 mod common;
 
@@ -8,7 +8,7 @@ use draw_protocol::session::Id;
 use draw_protocol::{CHECK, CRC32, Checksum, Code, Color, Hello, Request, Scan, limits, server};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The check that CRC-32 needs by its definition, one bit at a time, so that no library is compared with itself.
+/// Returns the CRC-32 of a message, computed bit by bit from its definition, so no library is compared with itself.
 fn crc32(message: &[u8]) -> u32 {
     !message.iter().fold(u32::MAX, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
@@ -23,7 +23,7 @@ fn checked(message: &[u8]) -> Vec<u8> {
     [&check(CRC32, crc32(message).into()), message].concat()
 }
 
-/// Splits bytes into their messages, each of which has a CRC-32 in front, and returns the messages.
+/// Splits bytes into messages that each follow a CRC-32 check, and returns the messages.
 fn bare(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
@@ -99,7 +99,7 @@ fn no_bit_that_is_altered_changes_what_is_drawn() {
         let mut world = world(&hello());
         let before = world.host.display.pixel(0, 0);
         let said = world.host.ask(&altered);
-        // A length that was altered makes the display wait for more.
+        // A corrupted length makes the display wait for more bytes.
         let Some(fault) = world.host.server.closing() else {
             world.host.pass(limits::MESSAGE_GRACE * 2);
             assert_eq!(world.host.server.closing().map(|fault| &fault.code), Some(&Code::Corrupted), "{bit}");
@@ -149,7 +149,7 @@ fn a_refused_hello_and_one_that_is_not_understood_are_answered_with_a_crc_32() {
         let said = host.ask(&checked(&Raw::request(0, "hello").bytes(map).0));
         assert!(bare(&said)[0].escape_ascii().to_string().contains(code));
     }
-    // The upper half of the number is zero.
+    // The upper half of the number must be zero.
     let mut high = checked(&Raw::request(0, "hello").bytes(b"\x91\x81\xa7version\x01").0);
     high[10] = 1;
     let mut host = Host::new(SIZE);
@@ -183,7 +183,7 @@ fn the_checks_of_a_session_that_is_resumed_are_crc_32s_too() {
 
 #[test]
 fn a_display_that_knows_only_xxh3_is_recognised_as_one_without_checks() {
-    // It takes the check for an unknown notification, and refuses the late `hello`, without a check.
+    // Such a display treats the check as an unknown notification and refuses the late `hello` without a check.
     let mut world = World::silent(SIZE);
     world.client = Connection::new(&hello());
     let refusal = Raw(b"\x94\x01\x00\x92\x00\xa9malformed\xc0".to_vec()).0;

@@ -1,4 +1,4 @@
-//! Limits of a server: how many errors, how slow a writer and how slow a reader it accepts. The test moves the clock.
+//! Limits of a server on the number of errors and on slow writers and readers. The tests move the clock.
 
 mod common;
 
@@ -40,7 +40,7 @@ fn malformed_requests_become_bearable_again_with_time() {
         assert_eq!(plain_faults(&host.ask(&(1..=33).flat_map(unknown).collect::<Vec<_>>())).len(), 33);
         assert!(host.server.closing().is_none());
     }
-    // A long pause grants no more than the first thousand.
+    // After a long pause the limit is again a thousand, and no more.
     host.pass(1000 * SECOND);
     host.ask(&(1..=1000).flat_map(unknown).collect::<Vec<_>>());
     assert!(host.server.closing().is_none());
@@ -125,7 +125,7 @@ fn a_long_message_has_longer_as_it_arrives() {
     host.hear(&[0; (512 - 24 * 20) << 10]);
     assert_eq!(host.say(), [0x94, 1, 1, 0xc0, 0xc0]);
     assert_eq!(host.server.poll_timeout(), None);
-    // Silence is not borne for longer because more is announced.
+    // A larger announced length does not extend the deadline while nothing arrives.
     host.hear(&Raw::request(2, "draw_pixels").bytes(&[0x91, 0xc6, 0, 8, 0, 0]).0);
     host.pass(5 * SECOND + MILLISECOND);
     assert_eq!(host.server.closing().map(|fault| &fault.code), Some(&Code::TooSlow));
@@ -142,7 +142,7 @@ fn a_reader_that_takes_nothing_is_closed_and_one_that_takes_a_byte_is_not() {
         host.server.handle_transmitted(1, host.now);
         assert!(host.server.closing().is_none());
     }
-    // Sending nothing is no progress.
+    // Transmitting 0 bytes is not progress.
     host.pass(29 * SECOND);
     host.server.handle_transmitted(0, host.now);
     host.server.poll_transmit(host.now);
@@ -161,7 +161,7 @@ fn execution_stops_while_a_mebibyte_is_unsent_and_goes_on_afterwards() {
     assert!(!host.server.wants_input() && host.server.body().is_none());
     assert_eq!(host.hear(&all[taken..]), 0);
     let said = host.server.poll_transmit(host.now).len();
-    // A little more than what is above the limit is read: one more answer may be made.
+    // The reader takes slightly more than the excess over the limit, so one more answer fits.
     host.server.handle_transmitted(said - limits::UNSENT + 1, host.now);
     assert!(host.server.wants_input());
     assert_eq!(host.hear(&all[taken..]), ask.len());
@@ -175,7 +175,7 @@ fn execution_stops_while_a_mebibyte_is_unsent_and_goes_on_afterwards() {
 
 #[test]
 fn time_in_which_the_server_did_not_read_is_not_held_against_the_writer() {
-    // The answer is 3 bytes short of the limit, so the acknowledgement of the draw behind it goes over.
+    // The answer is 3 bytes below the limit, so the acknowledgement of the draw after it exceeds the limit.
     let mut host = Host::new(Size { width: (limits::UNSENT as u32 - 12) / 4, height: 1 }).greeted();
     let width = rmp_serde::to_vec(&host.display.size.width).unwrap();
     host.hear(&Raw::request(1, "get_image").bytes(&[0x94, 0, 0]).bytes(&width).bytes(&[1]).0);
@@ -198,7 +198,7 @@ fn a_reader_that_is_always_a_little_behind_costs_no_more_memory() {
     host.hear(&ask);
     for round in 0..200 {
         host.hear(&ask);
-        // One answer of two is read, and the half of one stays behind at the least.
+        // The reader takes one of two answers, and at least half an answer remains.
         let unsent = host.server.poll_transmit(host.now).len();
         host.server.handle_transmitted(unsent - 100_000, host.now);
         assert!(host.server.memory() < 4 << 20, "{} bytes in round {round}", host.server.memory());

@@ -15,10 +15,11 @@ fn name(text: &str) -> DisplayName {
     text.parse().expect("a name")
 }
 
-/// A server machine whose caller has two displays: one of 640x480 named main, and one of 8x4 named plots without a journal.
+/// A server state machine whose caller has two displays: one of 640x480 named main, and one of 8x4 named plots without
+/// a journal.
 struct Host {
     server: Connection,
-    /// What the first messages asked for, and the calls that were executed.
+    /// The display names that the first messages requested.
     asked: Vec<Option<String>>,
     executed: Vec<String>,
     now: Instant,
@@ -44,7 +45,7 @@ impl Host {
         }
     }
 
-    /// Hands bytes in, in pieces of `cut`, and returns what is answered.
+    /// Passes bytes to the server in pieces of `cut` bytes, and returns its output.
     fn ask(&mut self, bytes: &[u8], cut: usize) -> Vec<u8> {
         for piece in bytes.chunks(cut) {
             let mut input = piece;
@@ -72,7 +73,7 @@ impl Host {
     }
 }
 
-/// What a client that says `hello` is told by `host`.
+/// Returns a client that sends `hello` to `host`, and its first event.
 fn greet(hello: &Hello, host: &mut Host) -> (client::Connection, Result<Event, Ended>) {
     let mut client = client::Connection::new(hello);
     let sent = client.poll_transmit().to_vec();
@@ -216,7 +217,7 @@ fn what_was_asked_of_the_host_is_answered_once_and_a_choice_that_nobody_asked_fo
     server.choose(Err(Fault::new(Code::Busy, "nobody asks any more")));
     server.resume(&mut None);
     assert!(server.session().is_some() && server.closing().is_none());
-    // The server ends while it chooses.
+    // The server shuts down while the display is being chosen.
     let mut server = Connection::open(limits::MESSAGE, now);
     assert!(matches!(server.handle_input(&mut &hello[..], now), Step::Greet(_)));
     server.close(Fault::new(Code::ShuttingDown, "it ends"));
@@ -229,7 +230,7 @@ fn what_was_asked_of_the_host_is_answered_once_and_a_choice_that_nobody_asked_fo
 fn a_client_that_asks_for_a_name_fails_at_a_server_that_ignores_it_and_one_that_does_not_works() {
     let now = Instant::now();
     for asked in [None, Some(name("plots"))] {
-        // A server before names answers what a server of one display answers to a hello without one.
+        // A server without display names answers as a server of one display answers a hello without a name.
         let mut old = client::Connection::new(&Hello::new("a"));
         let mut server = server::Connection::new(config(SIZE), now);
         _ = server.handle_input(&mut old.poll_transmit(), now);

@@ -1,4 +1,4 @@
-//! Output that a server holds back until the disk has what it reports.
+//! Output that a server holds back until the state it reports is on disk.
 
 mod common;
 
@@ -11,14 +11,14 @@ use draw_protocol::{Answer, Code, Color, Fault, Hello, Request, client, limits};
 const DRAW: Request<'_> = Request::DrawPixel { x: 1, y: 2, color: Color::RED };
 const OUTSIDE: Request<'_> = Request::DrawPixel { x: 700, y: 2, color: Color::RED };
 
-/// A client that has said `durable`, or has not, and been greeted.
+/// Returns a greeted client, with `durable` set as given.
 fn world(is_durable: bool) -> World {
     let mut world = World::silent(SIZE);
     world.client = client::Connection::new(&Hello::new("demo").with_durability(is_durable));
     world.greeted()
 }
 
-/// Makes the calls, each of them a request, and has the server execute them.
+/// Makes the calls, each as a request of its own, and lets the server execute them.
 fn execute(world: &mut World, requests: &[Request<'_>]) {
     for request in requests {
         world.call(request);
@@ -27,14 +27,14 @@ fn execute(world: &mut World, requests: &[Request<'_>]) {
     }
 }
 
-/// What the client sends.
+/// Returns the bytes that the client sends.
 fn send(world: &mut World) -> Vec<u8> {
     let sent = world.client.poll_transmit().to_vec();
     world.client.handle_transmitted(sent.len());
     sent
 }
 
-/// What the server may send, brought to the client; answers how many calls are done then.
+/// Carries the server's released output to the client, and returns the number of calls that are done.
 fn hear(world: &mut World) -> u64 {
     let said = world.host.say_released();
     world.hear_from_server(&said);
@@ -62,7 +62,7 @@ fn what_is_said_after_the_mark_waits_for_the_next_and_nobody_starves() {
     execute(&mut world, &[DRAW, DRAW]);
     for round in 1..100 {
         assert!(world.host.server.mark());
-        // The client never pauses: there is always more when the disk comes after.
+        // The client never pauses: new output waits whenever the disk has caught up.
         execute(&mut world, &[DRAW, OUTSIDE]);
         assert!(!world.host.server.mark(), "what was marked waits");
         world.host.server.release();
@@ -130,7 +130,7 @@ fn a_slow_disk_is_no_fault_of_the_client_s() {
     assert_eq!((world.host.server.closing(), world.host.server.poll_timeout()), (None, None));
     world.host.server.release();
     assert!(!world.host.server.poll_transmit(world.host.now).is_empty());
-    // From now on it is.
+    // The stall timeout applies to released output.
     world.host.pass(limits::STALLED);
     assert_eq!(world.host.server.closing().map(|fault| &fault.code), Some(&Code::TooSlow));
 }
@@ -172,7 +172,7 @@ fn a_display_without_a_journal_refuses_both_by_name() {
     assert_eq!(host.server.closing(), None, "it may go on without");
 }
 
-/// A client with a session, on a display that has a journal.
+/// Returns a client with a session, and the configuration of its display, which has a journal.
 fn with_session(is_durable: bool) -> (World, server::Config) {
     let config = server::Config { instance: Some((Id([2; 16]), 1)), ..common::config(SIZE) };
     let mut world = World::with(config.clone());
@@ -181,7 +181,7 @@ fn with_session(is_durable: bool) -> (World, server::Config) {
     (world, config)
 }
 
-/// The connection is lost, and the client comes back on another. What the server has to say to that is not on the disk.
+/// Loses the connection and reconnects the client. The state that the server's answer reports is not on disk.
 fn come_back(world: &mut World, config: server::Config) {
     let mut found = world.host.server.take_session().map(|(_, session)| session);
     world.client.handle_disconnected(Vec::new());
@@ -195,7 +195,7 @@ fn come_back(world: &mut World, config: server::Config) {
 
 #[test]
 fn a_session_that_begins_and_one_that_vouches_are_stored_before_they_are_told_of() {
-    // Whether it is durable, whether it has asked, and whether the answer to `hello` then waits.
+    // Whether the client is durable, whether it calls `sync_durable`, and whether the answer to `hello` then waits.
     for (is_durable, asks, waits) in [(false, false, false), (false, true, true), (true, false, true)] {
         let (mut world, config) = with_session(is_durable);
         let hello = send(&mut world);
@@ -207,7 +207,7 @@ fn a_session_that_begins_and_one_that_vouches_are_stored_before_they_are_told_of
         if asks {
             execute(&mut world, &[Request::SyncDurable {}]);
         }
-        // Nobody has heard of any of it.
+        // The client has received none of the answers.
         come_back(&mut world, config.clone());
         assert_eq!(world.host.say_released().is_empty(), waits, "{is_durable} {asks}");
         if waits {

@@ -1,5 +1,5 @@
-//! Flips every bit of a conversation, one at a time. With checksums the picture, the executed requests and the events are the
-//! same as without the flip. The test has only state machines, and a clock that moves when nothing else does.
+//! Flips every bit of a conversation, one at a time. With checksums the picture, the executed requests and the events
+//! are the same as without the flip. The test runs only state machines, and a clock that moves when nothing else does.
 
 mod common;
 
@@ -10,12 +10,12 @@ use draw_protocol::session::{Id, Session, Standing};
 use draw_protocol::{Answer, Code, Color, Fault, Hello, Pixel, Request, Size, limits};
 use std::time::{Duration, Instant};
 
-/// Bytes that one side has sent on one connection, and the other.
+/// The bytes that each side has sent on one connection.
 type Passed = [Vec<u8>; 2];
 const UP: usize = 0;
 const DOWN: usize = 1;
 
-/// A bit of what goes one way on one connection.
+/// A bit of one direction of one connection.
 #[derive(Debug, Clone, Copy)]
 struct Flip {
     connection: usize,
@@ -23,21 +23,21 @@ struct Flip {
     bit: usize,
 }
 
-/// What is done one after the other. All that was called for is done before the next.
+/// A step of a script. Each step ends when all calls are done.
 enum Do {
-    /// These calls are made at once.
+    /// Makes these calls at once.
     Call(Vec<Request<'static>>),
-    /// An image is sent from where it lies.
+    /// Sends an image without a copy.
     Lend(Request<'static>),
-    /// These calls are made and executed, and the connection is lost before anybody hears of it.
+    /// Makes these calls, which are executed, and loses the connection before the answers arrive.
     LoseAnswersTo(Vec<Request<'static>>),
-    /// The display ends, and another process goes on in its place.
+    /// Ends the display. Another process takes its place.
     Restart,
-    /// From here on bits are altered.
+    /// Marks the position from which bits are flipped.
     Mark,
 }
 
-/// What has come of a conversation.
+/// The outcome of a conversation.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     pixels: Vec<Color>,
@@ -46,7 +46,7 @@ struct Outcome {
     done: u64,
 }
 
-/// A client and a display that lose each other and meet again.
+/// A client and a display that lose their connection and reconnect.
 struct Line {
     client: client::Connection,
     server: server::Connection,
@@ -54,7 +54,7 @@ struct Line {
     parked: Option<Session>,
     lent: Lent<'static>,
     now: Instant,
-    /// Until when the display is to have greeted back.
+    /// The deadline for the answer to the greeting.
     greeting: Option<Instant>,
     flips: Vec<Flip>,
     passed: Vec<Passed>,
@@ -68,7 +68,7 @@ fn config(size: Size) -> server::Config {
     config
 }
 
-/// A client does not wait longer for the answer to its greeting.
+/// The time that a client waits for the answer to its greeting.
 const PATIENCE: Duration = limits::CONNECT_TIMEOUT;
 
 impl Line {
@@ -90,7 +90,7 @@ impl Line {
         }
     }
 
-    /// What arrives of what was sent.
+    /// Records the bytes sent, and returns them with the flips applied.
     fn pass(&mut self, way: usize, mut bytes: Vec<u8>) -> Vec<u8> {
         let connection = self.passed.len() - 1;
         let passed = &mut self.passed[connection][way];
@@ -104,7 +104,7 @@ impl Line {
         bytes
     }
 
-    /// Carries what the client has to say. Answers whether that was anything.
+    /// Carries the client's output to the display. Returns whether there was any.
     fn up(&mut self) -> bool {
         let slices = self.client.poll_transmit_lent(&self.lent);
         let sent = slices.iter().map(|slice| &slice[..]).collect::<Vec<_>>().concat();
@@ -118,7 +118,7 @@ impl Line {
                     self.executed.push((number, request.call().to_string()));
                     let result = self.display.apply(&request);
                     match result {
-                        // As a display does it that has no copy of its own.
+                        // A display that keeps no copy of the image answers this way.
                         Ok(Answer::Image(image)) => self.server.answer_image(image.len(), |out| {
                             out.extend_from_slice(&image);
                             Ok(())
@@ -135,7 +135,7 @@ impl Line {
         !arrived.is_empty()
     }
 
-    /// Carries what the display has to say.
+    /// Carries the display's output to the client. Returns whether there was any.
     fn down(&mut self) -> bool {
         let said = self.server.poll_transmit(self.now).to_vec();
         self.server.handle_transmitted(said.len(), self.now);
@@ -168,13 +168,13 @@ impl Line {
         }
         if self.server.closing().is_some() && self.server.poll_transmit(self.now).is_empty() {
             let why = self.client.goodbye().map(|fault| &fault.code);
-            // None where a goodbye was altered to seem longer than it is, or the display did not know whom it has before it.
+            // None if a flip made the goodbye seem longer than it is, or if the display did not know the client yet.
             assert!(matches!(why, None | Some(Code::Corrupted | Code::ShuttingDown)), "{why:?}");
             self.lose();
         }
     }
 
-    /// There is another connection.
+    /// Loses the connection and opens another.
     fn lose(&mut self) {
         assert!(self.passed.len() < 8, "it does not come to an end");
         self.client.keep(std::mem::take(&mut self.lent));
@@ -186,14 +186,14 @@ impl Line {
         self.passed.push(Passed::default());
     }
 
-    /// Goes on until everything that was called for is done.
+    /// Runs until all calls are done.
     fn settle(&mut self) {
         while self.client.in_flight() > 0 || self.greeting.is_some() {
             if self.up() | self.down() {
                 continue;
             }
             let machines = [self.client.poll_timeout(), self.server.poll_timeout()];
-            // Of more than one bit that are altered, the client's own patience may be all there is.
+            // With more than one flip, the greeting's deadline may be the only one.
             let greeting = self.greeting.filter(|_| self.flips.len() > 1 || machines != [None; 2]);
             let deadlines = machines.into_iter().chain([greeting]).flatten();
             self.now = deadlines.min().expect("nobody has noticed");
@@ -213,7 +213,7 @@ impl Line {
     }
 }
 
-/// Runs it; answers what came of it, what passed, and how much had passed at the mark.
+/// Runs the script. Returns the outcome, the bytes passed, and how many of them had passed at the mark.
 fn run(size: Size, script: &[Do], flips: Vec<Flip>) -> (Outcome, Vec<Passed>, [usize; 2]) {
     let (mut line, mut mark) = (Line::new(size, flips), [0; 2]);
     line.settle();
@@ -236,14 +236,14 @@ fn run(size: Size, script: &[Do], flips: Vec<Flip>) -> (Outcome, Vec<Passed>, [u
         }
         line.settle();
     }
-    // A courtesy, which may get lost: nothing is executed for it.
+    // Optional, and may get lost: it executes nothing.
     line.client.end_session();
     line.up();
     let Line { display, executed, told, client, passed, .. } = line;
     (Outcome { pixels: display.pixels, executed, told, done: client.done() }, passed, mark)
 }
 
-/// Alters every bit, one at a time. Answers how many there were.
+/// Flips every bit, one at a time. Returns the number of bits.
 fn alter_each(size: Size, script: &[Do]) -> usize {
     let (wanted, passed, mark) = run(size, script, Vec::new());
     let mut count = 0;
@@ -263,7 +263,7 @@ fn alter_each(size: Size, script: &[Do]) -> usize {
 
 const SMALL: Size = Size { width: 16, height: 12 };
 
-/// Some of every kind of message, on three connections.
+/// Returns a script with messages of every kind, on three connections.
 fn everything() -> Vec<Do> {
     let add = |x| Request::AddPixel { x, y: 1, amount: 256 };
     let pixel = |x, y| Request::DrawPixel { x, y, color: Color::RED };
@@ -273,7 +273,7 @@ fn everything() -> Vec<Do> {
     let read = Request::GetImage { x: 1, y: 1, width: 4, height: 5 };
     vec![
         Do::Call(vec![pixel(3, 3)]),
-        // The first three travel together.
+        // The first three are joined.
         Do::Call(vec![pixel(1, 1), pixel(2, 1), pixel(90, 1), add(1)]),
         Do::Call(vec![Request::DrawPixels { pixels: PIXELS.into() }, image(2), read]),
         Do::Lend(image(8)),
@@ -296,7 +296,7 @@ fn no_bit_that_is_altered_changes_what_is_executed_or_told() {
 
 #[test]
 fn no_bit_of_an_acknowledgement_does() {
-    // Enough for one to be due, which goes with the next call.
+    // The calls make an acknowledgement due, which is sent with the next call.
     let read = Request::GetImage { x: 0, y: 0, width: 128, height: 130 };
     let add = Request::AddPixel { x: 1, y: 1, amount: 256 };
     let script = [Do::Call(vec![read]), Do::Mark, Do::Call(vec![add]), Do::Call(vec![add])];

@@ -7,7 +7,7 @@ use draw_protocol::{Code, Color, limits};
 
 const DRAW: &[u8] = b"\x94\x00\x01\xaadraw_pixel\x93\x01\x02\xce\xff\x00\x00\xff";
 
-/// Sends `bytes`; answers what was said and why the connection closes. Whatever comes afterwards is ignored.
+/// Sends `bytes`. Returns the server's output and the reason for closing. Later input is ignored.
 fn cut_off(host: &mut Host, bytes: &[u8]) -> (Vec<u8>, String) {
     host.hear(bytes);
     let why = host.server.closing().expect("it closes").to_string();
@@ -26,7 +26,7 @@ fn cut_off(host: &mut Host, bytes: &[u8]) -> (Vec<u8>, String) {
     (said, why)
 }
 
-/// A stranger is told nothing: it would not understand.
+/// Sends `bytes` of a foreign protocol, and returns the reason for closing. The server sends nothing.
 fn stranger(bytes: &[u8]) -> String {
     let (said, why) = cut_off(&mut Host::new(SIZE), bytes);
     assert_eq!(said, []);
@@ -99,7 +99,7 @@ fn other_messagepack_that_is_no_rpc() {
 
 #[test]
 fn what_is_no_message_is_that_whatever_else_is_wrong_with_it() {
-    // Found by the fuzz target `server`: all at once they were too large, byte by byte they were malformed.
+    // Found by the fuzz target `server`: these were too large when sent at once, and malformed when sent byte by byte.
     let late = [&[0x94, 0x00, 0xc7, 200, 0][..], &[0; 200], &[0xc6, 0xff, 0xff, 0xff, 0xff]].concat();
     for bytes in [
         &[0x91, 0x91, 0x91, 0xc8, 0x91, 0x91][..],
@@ -149,7 +149,7 @@ fn requests_behind_a_broken_one_are_not_executed() {
 #[test]
 fn a_million_empty_arrays() {
     assert!(stranger(&vec![0x90; 1_000_000]).starts_with("malformed: this is no MessagePack-RPC"));
-    // In one message, they are more values than any message needs.
+    // In one message they exceed the limit on values.
     let head = Raw::request(7, "draw_pixels").bytes(&[0x91, 0xdd, 0x00, 0x0f, 0x42, 0x40]).0;
     let (said, why) = cut_off(&mut Host::new(SIZE), &[&head[..], &[0x90; 1_000_000]].concat());
     assert_eq!(why, "too_large: the message has more than 262208 values");
@@ -203,7 +203,7 @@ fn a_length_within_the_limit_costs_no_memory_before_its_bytes_arrive() {
         host.hear(&[0; 1000]);
     }
     assert!(host.server.memory() < 4 * 100_000, "{} bytes for 100,000", host.server.memory());
-    // What has been read is given back when the connection ends in the middle.
+    // The bytes of an unfinished message are freed when the connection ends.
     host.server.close(draw_protocol::Fault::new(Code::ShuttingDown, "the display ends"));
     host.say();
     assert_eq!(host.server.memory(), 0);
@@ -217,10 +217,10 @@ fn a_first_message_is_small_until_it_names_a_method() {
     assert_eq!(plain_faults(&said), [(7, why)]);
     let mut host = Host::new(SIZE);
     assert_eq!(host.ask(&large("draw_pixels")), [0x94, 1, 7, 0xc0, 0xc0], "5,000 bytes are 625 pixels");
-    // The second message may be large and unknown: this client speaks our language.
+    // The second message may be large and unknown, because the client has sent a valid first message.
     let said = host.ask(&large("draw_circle"));
     assert!(plain_faults(&said)[0].1.starts_with("unknown_method"));
-    // A name that does not end in time is no name.
+    // A method name that is too long ends the connection.
     let mut host = Host::new(SIZE);
     let name = [&[0x94, 0, 7, 0xda, 0xff, 0xff][..], &[b'x'; 70_000]].concat();
     assert_eq!(

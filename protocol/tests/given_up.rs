@@ -1,4 +1,4 @@
-//! Calls of a connection that is lost for good: those that may have been executed, and those that certainly were not.
+//! Calls of a connection that is given up: those that may have been executed, and those that were not.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn bytes() -> Vec<u8> {
     vec![7; 1000 * 700 * 4]
 }
 
-/// The numbers of the calls that have begun, and of those that were not sent.
+/// Returns the numbers of the calls that have begun, and of those that were not sent.
 fn numbers(lost: GivenUp) -> [Vec<u64>; 2] {
     [lost.begun, lost.unsent].map(|calls| calls.iter().map(|made| made.number).collect())
 }
@@ -35,7 +35,7 @@ fn given_up(client: &mut Connection) -> [Vec<u64>; 2] {
     lost
 }
 
-/// How many requests begin in `bytes`, which end at the end of one.
+/// Returns the number of requests in `bytes`, which hold whole requests.
 fn requests(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while !bytes.is_empty() {
@@ -65,7 +65,7 @@ fn what_was_handed_out_has_begun_however_much_of_it_is_known_to_be_gone() {
         let mut world = made();
         assert_eq!(world.client.poll_transmit().len(), length);
         world.client.handle_transmitted(gone);
-        // These are not handed out: the pixels wait for others, and the last is behind them.
+        // These are not handed out: the pixels wait to be joined, and the last call follows them.
         [pixel(3), pixel(4), FILL].iter().for_each(|call| _ = world.call(call));
         assert_eq!(given_up(&mut world.client), [vec![1, 2, 3, 4], vec![5, 6, 7]], "{gone} of {length}");
     }
@@ -151,7 +151,7 @@ fn what_is_called_without_a_connection_begins_when_the_next_has_greeted_and_take
         world.call(&pixel(1));
         world.client.reconnect(false);
         world.host.server = draw_protocol::server::Connection::new(config, world.host.now);
-        // The greeting goes first, and alone.
+        // The greeting is sent first, on its own.
         let buffer = world.client.swap_transmit(Vec::new());
         assert_eq!(requests(&buffer), 1);
         if rounds > 0 {
@@ -165,7 +165,7 @@ fn what_is_called_without_a_connection_begins_when_the_next_has_greeted_and_take
         }
         let expected = match rounds {
             0 => [vec![1], vec![2, 3]],
-            // The display has forgotten the session: that call was told of already.
+            // The display has forgotten the session, and that call was already reported.
             1 => [vec![], vec![2, 3]],
             _ => [vec![2, 3], vec![]],
         };

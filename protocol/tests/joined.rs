@@ -1,4 +1,4 @@
-//! Single pixels that are joined into one request, each still a call of its own.
+//! Single pixels that are joined into one request, while each remains a call of its own.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn pixel(x: i32, y: i32) -> Request<'static> {
     Request::DrawPixel { x, y, color: RED }
 }
 
-/// How many requests the server has executed.
+/// Returns the number of requests that the server has executed.
 fn executed(world: &World) -> u64 {
     world.host.server.stats().executed
 }
@@ -30,7 +30,7 @@ fn consecutive_pixels_are_one_request_in_the_standard_form() {
     let text = "(640, 3) is outside 640x480".to_owned();
     assert_eq!(world.told, [Told::Fault(2, call, Code::OutOfBounds, text, vec![])]);
     assert_eq!((world.client.done(), executed(&world)), (2, 1));
-    // Once it has been sent nothing is joined to it, and a lone one is what it always was.
+    // Nothing is joined to a request that has been sent, and a single pixel is sent as `draw_pixel`.
     world.call(&pixel(1, 2));
     assert_eq!(world.client.poll_transmit(), b"\x94\x00\x02\xaadraw_pixel\x93\x01\x02\xce\xff\0\0\xff");
 }
@@ -52,7 +52,7 @@ fn what_adds_ends_a_run_and_is_never_joined() {
 fn every_pixel_that_fails_is_told_of_in_order() {
     let mut world = World::new(SIZE);
     for x in 0..5_000 {
-        // Every third lies outside.
+        // Every third pixel is outside.
         world.call(&pixel(if x % 3 == 0 { 700 } else { x % 600 }, x / 600));
     }
     world.round();
@@ -72,7 +72,7 @@ fn every_pixel_that_fails_is_told_of_in_order() {
 #[test]
 fn what_ends_a_run() {
     let mut world = World::new(SIZE);
-    // A coordinate that no record holds, another call, and time.
+    // A run ends at a coordinate that does not fit a record, at another call, and after `JOIN_TIME`.
     for request in [pixel(1, 1), pixel(-1, 1), pixel(2, 1), pixel(3, 1), Request::Sync {}, pixel(4, 1)] {
         world.call(&request);
     }
@@ -110,7 +110,7 @@ fn a_run_that_was_rejected_whole_fails_each_of_its_calls() {
     let fault = Raw::response(1).bytes(&[0x82]).str("code").str("no_memory").str("message").str(&long);
     world.hear_from_server(&fault.bytes(&[0xc0]).0);
     let numbers = world.told.iter().map(|told| match told {
-        // Each keeps the reason, so it is cut shorter than a text may be.
+        // Each call keeps the reason, so it is cut to less than the limit of a text.
         Told::Fault(number, _, Code::NoMemory, text, _) if text.len() <= 256 && long.starts_with(text) => {
             *number
         }

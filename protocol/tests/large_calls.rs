@@ -13,7 +13,7 @@ fn pixel(x: i32) -> Request<'static> {
     Request::DrawPixel { x, y: 0, color: RED }
 }
 
-/// The messages in `bytes`, which are whole.
+/// Returns the messages in `bytes`, which holds only whole messages.
 fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
@@ -76,7 +76,7 @@ fn a_long_draw_that_is_cut_off_is_named_once() {
     let pixels = [Pixel::new(0, 0, RED); 9];
     world.call(&Request::DrawPixels { pixels: Pixels::from(&pixels[..]) });
     world.call(&pixel(0));
-    // One part of five was drawn.
+    // One of five parts is drawn.
     world.hear_from_server(b"\x93\x02\xa8progress\x91\x01");
     assert_eq!(world.client.done(), 0);
     let lost: Vec<_> =
@@ -89,7 +89,8 @@ fn a_part_that_was_rejected_whole_is_named_by_its_pixels() {
     let mut world = World::granted(SIZE, |welcome| welcome.batch = 2);
     let pixels = [Pixel::new(0, 0, RED); 5];
     world.call(&Request::DrawPixels { pixels: Pixels::from(&pixels[..]) });
-    // Three requests: the first is drawn, the second has no memory, of the third (one pixel) all is outside.
+    // The call is three requests: the first is drawn, the second fails with `no_memory`, and the one pixel of the
+    // third is outside.
     world.hear_from_server(b"\x94\x01\x02\x82\xa4code\xa9no_memory\xa7message\xa4full\xc0");
     assert_eq!((world.told.len(), world.client.done()), (0, 0), "the call is not done");
     world.hear_from_server(
@@ -111,7 +112,7 @@ fn a_small_message_limit_cuts_batches_too() {
     assert_eq!(world.host.display.pixels.iter().filter(|&&color| color == RED).count(), 2000);
 }
 
-/// What a display shows after `put_image`, by a client whose messages are small and by a direct call.
+/// Draws an image with a client that has small messages and with a direct call, and compares the displays.
 fn put_both_ways(x: i32, y: i32, width: u32, height: u32) -> World {
     let rgba: Vec<u8> = (0..width * height * 4).map(|i| (i % 251) as u8).collect();
     let request = Request::PutImage { x, y, width, height, rgba: &rgba };
@@ -186,7 +187,7 @@ fn a_band_of_an_image_that_fails_fails_the_image() {
     world.hear_from_server(&band(3, 5));
     let call = "get_image(0, 0, 100, 25)".to_owned();
     assert_eq!(world.told, [Told::Fault(1, call, Code::NoMemory, "full".into(), vec![])]);
-    // Nothing of it is left for the next.
+    // The failed call leaves nothing behind for the next.
     world.told.clear();
     world.call(&Request::GetImage { x: 0, y: 0, width: 1, height: 1 });
     world.hear_from_server(&common::Raw::response(4).bytes(&[0xc0]).bin(&[1, 2, 3, 4]).0);
@@ -278,7 +279,7 @@ fn credit_counts_every_request_of_a_call() {
     let draw = |n: usize| Request::DrawPixels { pixels: Pixels::from(&pixels[..n]) };
     assert!(world.client.has_credit(&draw(30), 0), "three requests");
     assert!(!world.client.has_credit(&draw(31), 0), "four requests");
-    // A row has 2,400 bytes: a message takes one.
+    // A row has 2,400 bytes, so a message holds one row.
     let rgba = vec![0; 600 * 4 * 4];
     let image = |height: u32| Request::PutImage {
         x: 0,

@@ -1,5 +1,5 @@
-//! A server that violates the protocol, or is not one: the client ends with a reason, reports every call once, and ignores
-//! further input.
+//! A server that violates the protocol or speaks another one: the client ends with a reason, reports every call once,
+//! and ignores further input.
 
 mod common;
 
@@ -9,7 +9,7 @@ use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Answer, Code, Color, Hello, Pixel, Pixels, Range, Request, Size, limits};
 use std::time::Instant;
 
-/// A client whose calls 1 to 5 are in flight, each a request: two draws, a question, a draw, a question.
+/// Returns a client whose calls 1 to 5 are in flight, each as a request of its own: draw, draw, read, draw, read.
 fn five() -> World {
     let mut world = World::new(SIZE);
     let draw = Request::FillRect { x: 1, y: 2, width: 1, height: 1, color: Color::RED };
@@ -22,9 +22,9 @@ fn five() -> World {
     world
 }
 
-/// Feeds `lie` to the client; answers what was told before it ended, why it ended, and the calls that are lost.
+/// Feeds `lie` to the client. Returns the events before it ended, the reason, and the numbers of the lost calls.
 fn lie_to(world: &mut World, lie: &[u8]) -> (Vec<Told>, Ended, Vec<u64>) {
-    // It lies about what it was sent.
+    // The server answers requests that were sent.
     world.client.poll_transmit();
     let mut input = lie;
     let mut told = Vec::new();
@@ -51,7 +51,8 @@ fn lie_to(world: &mut World, lie: &[u8]) -> (Vec<Told>, Ended, Vec<u64>) {
     (told, ended, lost)
 }
 
-/// The lie ends a client with five calls in flight, of which `done` are done; the others are lost.
+/// Checks that `lie` ends a client with five calls in flight, of which `done` are done and the others are lost. Returns
+/// the reason.
 fn violates(lie: &[u8], done: u64) -> String {
     let (told, ended, lost) = lie_to(&mut five(), lie);
     assert_eq!(told, [], "{lie:02x?}");
@@ -152,7 +153,7 @@ fn an_answer_of_another_kind() {
         let lie = [answer(3, &image), answer(5, size)].concat();
         let (told, ended, lost) = lie_to(&mut five(), &lie);
         assert_eq!(told, [Told::Answer(3, Answer::Image(vec![0; 8]))], "what came before it counts");
-        // The answer to 5 said, if anything, that 4 is done.
+        // The answer to call 5 implies that call 4 is done.
         assert_eq!(lost, [5]);
         let says = format!("the other side does not speak this protocol: it answered get_size with {what}");
         assert_eq!(ended.to_string(), says);
@@ -187,7 +188,7 @@ fn a_fault_whose_ranges_lie_names_only_pixels_of_the_call() {
         .str("message")
         .str("no")
         .str("rejected");
-    // [3, 2] is true; [9, 2], [5, 0], [2^32 - 1, 2] and [0, 2^32 - 1] are not.
+    // [3, 2] is valid; [9, 2], [5, 0], [2^32 - 1, 2] and [0, 2^32 - 1] are not.
     let ranges = b"\x95\x92\x03\x02\x92\x09\x02\x92\x05\x00\x92\xce\xff\xff\xff\xff\x02\x92\x00\xce\xff\xff\xff\xff\xc0";
     world.hear_from_server(&fault.bytes(ranges).0);
     let [Told::Fault(1, _, Code::OutOfBounds, _, rejected)] = &world.told[..] else {
@@ -196,7 +197,7 @@ fn a_fault_whose_ranges_lie_names_only_pixels_of_the_call() {
     assert_eq!(rejected, &[Range { first: 3, count: 2 }]);
 }
 
-/// A client keeps the text for each call that it concerns, so a long one would be its end.
+/// A client keeps the text for each call that it concerns, so the length of a text must be limited.
 #[test]
 fn a_reason_is_cut_to_the_length_of_a_text() {
     let long = "\u{20ac}".repeat(1_000_000);
@@ -216,7 +217,7 @@ fn a_fault_that_was_known_before_the_lie_is_still_told() {
     let mut world = World::granted(SIZE, |welcome| welcome.batch = 2);
     world.call(&Request::DrawPixels { pixels: Pixels::from(&[Pixel::default(); 3][..]) });
     world.call(&Request::GetSize {});
-    // The first part fails. The answer to request 3 ends the call, and is a lie.
+    // The first part fails. The answer to request 3 ends the call and is invalid.
     let fault = b"\x94\x01\x01\x82\xa4code\xa9no_memory\xa7message\xa4full\xc0";
     let (told, _, lost) = lie_to(&mut world, &[&fault[..], &answer(3, &[0xc0])].concat());
     assert!(
@@ -264,7 +265,7 @@ fn a_request_where_an_answer_was_due() {
     assert_eq!(violates(&lie, 0), "it sent a request; a display only answers");
 }
 
-/// What ends a client that has only said `hello`.
+/// Returns the reason with which `bytes` end a client that has only sent `hello`.
 fn at_hello(bytes: &[u8]) -> Ended {
     let mut world = World::silent(SIZE);
     let (told, ended, lost) = lie_to(&mut world, bytes);
@@ -378,24 +379,24 @@ fn a_server_that_grants_without_end_and_reads_nothing_does_not_fill_the_memory()
         }
         world.client.memory()
     };
-    // Small requests, single pixels, images; what is accepted first may be larger than what is worth having under way.
+    // Small requests, single pixels and images. The first call accepted may be larger than the window.
     let image = vec![0; 1 << 20];
     let put = Request::PutImage { x: 0, y: 0, width: 512, height: 512, rgba: &image };
     for (request, most) in
         [(Request::Sync {}, 0), (Request::DrawPixel { x: 1, y: 1, color: Color::RED }, 0), (put, image.len())]
     {
         let memory = accept(&mut World::granted(SIZE, endless), &request);
-        // A buffer that grows doubles.
+        // A growing buffer doubles its capacity.
         assert!(memory <= 2 * (limits::WINDOW_FIRST + most + 4096), "{request:?}: {memory} bytes");
     }
-    // Each call may become an error to be kept, however little it travels with.
+    // Each call may become an error that must be kept, however few bytes it sends.
     let mut world = World::granted(SIZE, endless);
     let pixel = Request::DrawPixel { x: 1, y: 1, color: Color::RED };
     (0..limits::CALLS).for_each(|_| _ = world.call(&pixel));
     assert!(!world.client.has_credit_beyond(&pixel, 0, 0, u32::MAX));
 }
 
-/// A display that a test can hold in memory.
+/// Returns the size of a display that fits in the test's memory.
 fn huge_display() -> Size {
     Size { width: 10, height: 10 }
 }
@@ -438,7 +439,7 @@ fn a_server_may_say_more_than_this_version_knows() {
     assert_eq!(world.client.done(), 5);
 }
 
-/// What a client of a session, or of none, sends first when it is told this nonce.
+/// Returns a client that received this nonce, and the first bytes that it sends. `hello` may have a session.
 fn first_after(hello: &Hello, nonce: Option<u64>) -> (Connection, Vec<u8>) {
     let mut client = Connection::new(hello);
     let sent = client.poll_transmit().len();
@@ -463,7 +464,7 @@ fn whatever_nonce_a_server_gives_is_sent_back_and_a_number_too_large_is_no_welco
         let (two, method, [said]): (u8, String, [u64; 1]) =
             rmp_serde::from_slice(&first).expect("a confirmation");
         assert_eq!((two, &*method, said), (2, "confirm", nonce));
-        // The request goes behind it, and the next greeting names it as the beginning.
+        // The request follows the confirmation, and the next greeting sends the nonce as `incarnation`.
         client.handle_transmitted(first.len());
         assert!(client.poll_transmit().starts_with(&[0x94, 0, 1]));
         client.handle_disconnected(Vec::new());
@@ -492,7 +493,7 @@ fn a_nonce_that_was_not_asked_for_is_passed_over() {
     }
 }
 
-/// A second welcome, of a server that gives its nonce twice, or another one: it is a lie as without.
+/// A second welcome is a violation, with the same nonce or another.
 #[test]
 fn a_nonce_comes_once() {
     for second in [7, 8] {
@@ -503,7 +504,7 @@ fn a_nonce_comes_once() {
     }
 }
 
-/// A server that is resumed with the nonce of the connection before: that one is sent back, as any.
+/// A server may resume with the nonce of the previous connection. The client sends it back as any other.
 #[test]
 fn a_nonce_that_was_there_before_is_sent_back() {
     let (mut client, first) = first_after(&Hello::new("test").with_session(Id([3; 16])), Some(7));

@@ -1,4 +1,4 @@
-//! Random bytes, and valid conversations that were damaged: neither side panics or holds more memory than it was sent.
+//! Random bytes and damaged valid conversations: neither side panics or holds more memory than it received bytes.
 
 mod common;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 const SMALL: Size = Size { width: 16, height: 16 };
 
-/// A conversation that went well: what the client sent after its greeting, and what the server answered.
+/// Returns the bytes of a valid conversation: those that the client sends after its greeting, and the server's answer.
 fn conversation(calls: &[Owned]) -> (Vec<u8>, Vec<u8>) {
     let mut world = asking(calls);
     (world.to_server, world.to_client) = (vec![], vec![]);
@@ -19,7 +19,7 @@ fn conversation(calls: &[Owned]) -> (Vec<u8>, Vec<u8>) {
     (world.to_server, world.to_client)
 }
 
-/// A client with these calls in flight.
+/// Returns a client with these calls in flight.
 fn asking(calls: &[Owned]) -> World {
     let mut world = World::new(SMALL);
     for call in calls {
@@ -28,14 +28,14 @@ fn asking(calls: &[Owned]) -> World {
     world
 }
 
-/// A client and a server that have greeted each other with checks.
+/// Returns a client and a server that have greeted each other with checks.
 fn checked() -> World {
     let mut world = World::silent(SMALL);
     world.client = Connection::new(&Hello::new("demo").with_checks(true));
     world.greeted()
 }
 
-/// The server bears these bytes, cut into pieces of `step`.
+/// Checks that the server withstands these bytes, split into pieces of `step` bytes.
 fn check_server(mut host: Host, bytes: &[u8], step: usize) {
     let (mut arrived, mut said) = (0, 0);
     for piece in bytes.chunks(step) {
@@ -49,7 +49,7 @@ fn check_server(mut host: Host, bytes: &[u8], step: usize) {
     }
 }
 
-/// The client bears these bytes, and every call is told of once.
+/// Checks that the client withstands these bytes, and reports every call once.
 fn check_client(mut world: World, bytes: &[u8], step: usize) {
     let mut told: Vec<Told> = Vec::new();
     let sent = world.client.memory();

@@ -1,4 +1,4 @@
-//! Sessions, one situation at a time, and requests that violate the protocol.
+//! Sessions, one case at a time, and requests that violate the protocol.
 
 mod common;
 
@@ -45,7 +45,7 @@ fn what_a_display_says_with_its_goodbye_can_be_acknowledged() {
     let mut two = Two::new();
     two.call(&FILL);
     two.up();
-    // It is reported by the goodbye of the connection that is superseded, and that still arrives.
+    // The progress comes with the goodbye of the superseded connection, which still arrives.
     two.parked = two.server.take_session().map(|(_, session)| session);
     let said = two.say();
     two.tell(&said).unwrap();
@@ -108,7 +108,7 @@ fn a_call_that_is_refused_leaves_nothing_among_what_is_sent_again() {
     two.call(&FILL);
     two.tell(&said).unwrap();
     assert_eq!(two.client.done(), limits::ACK_CALLS);
-    // An acknowledgement is due, and goes with the next call: this is none.
+    // An acknowledgement is due and is sent with the next call. A refused call does not count.
     let wrong = Request::PutImage { x: 0, y: 0, width: 2, height: 2, rgba: &[0] };
     assert!(two.client.call(&wrong, two.now).is_err());
     two.call(&FILL);
@@ -126,7 +126,8 @@ fn what_a_display_has_executed_and_not_reported_it_may_forget_again() {
     (0..3).for_each(|_| two.call(&FILL));
     two.up();
     two.reconnect();
-    // It is resumed after 3, and before that is reported the display is restarted, with what it had on disk: nothing.
+    // The session resumes after request 3. Before the display reports that, it restarts without any of the requests
+    // on disk.
     let mut older = Vec::new();
     two.up();
     let said = two.say();
@@ -136,7 +137,7 @@ fn what_a_display_has_executed_and_not_reported_it_may_forget_again() {
     assert!(matches!(&two.told[..], [Event::Resumed(Standing::Resumed, _)]), "{:?}", two.told);
     assert_eq!(two.client.done(), 0);
     two.server.session_state().expect("it goes on").encode(&mut older);
-    // Version, flag, born and attempt stay; nothing was acknowledged, executed or drawn, and no response is kept.
+    // Version, flag, born and attempt stay. The zeros mean: nothing acknowledged, executed or drawn, no response kept.
     older.truncate(18);
     older.extend([0; 32]);
     two.reconnect();
@@ -188,7 +189,7 @@ fn a_request_that_a_connection_died_of_may_come_again() {
     }
     two.hear(&unknown);
     assert_eq!(two.server.closing().map(|fault| &fault.code), Some(&Code::TooManyErrors));
-    // The last was let through and not answered, so it is not executed.
+    // The last request was accepted but not answered, so it does not count as executed.
     let (_, mut session) = two.server.take_session().expect("it goes on elsewhere");
     assert_eq!(session.filter().applied(), u64::from(last) - 1);
     assert_eq!(session.handle_request(last.into(), b"another"), Ok(Verdict::Execute));

@@ -1,5 +1,5 @@
-//! Sessions in a world where everything fails: programs, a display and a network in one thread, with a clock of their own, in an
-//! order that a seed decides.
+//! Sessions under simulated failures: programs, a display and a network in one thread, with a simulated clock, in an
+//! order that a seed determines.
 //!
 //! ```sh
 //! cargo test --release -p draw-protocol --test simulation              # 10,000 seeds; 2,000 without --release
@@ -24,7 +24,7 @@ use simulation::world::{Run, World};
 use std::panic::catch_unwind;
 
 fn run(seed: u64, wrong: Option<Wrong>) -> Result<Run, String> {
-    // A machine that panics is as wrong as one that answers wrongly.
+    // A panic counts as a failure of the run.
     catch_unwind(|| World::new(seed, wrong, false).run()).unwrap_or_else(|_| Err("it panicked".into()))
 }
 
@@ -60,7 +60,7 @@ fn every_call_has_one_outcome_and_it_is_true_for_all_seeds() {
         "{seeds} seeds: {executions} executions, standings {standings:?}, durable {durable:?}, {unsent} calls given up unsent, \
          altered {altered:?}, {late:?}, doubled {doubled:?}"
     );
-    // What never happens is not tested.
+    // Each kind of event must happen often enough to be tested.
     assert!(all.standings.iter().all(|&n| u64::from(n) * 200 > seeds), "{all:?}");
     assert!(all.durable.iter().all(|&n| n as u64 * 10 > seeds), "{all:?}");
     assert!(all.unsent as u64 * 10 > seeds, "{all:?}");
@@ -79,29 +79,30 @@ fn one_seed_as_it_goes() {
     assert!(ran.is_ok());
 }
 
-/// Runs in which something was wrong once. What a seed does changes when the simulation does; each of them had its own defect
-/// when it was found, which is named.
+/// Seeds that found defects in the past. A change of the simulation changes what a seed does; the name of each entry is
+/// the defect that the seed found.
 #[test]
 fn what_was_wrong_once_is_right() {
     let found = [
-        // A greeting that came too slowly was refused in the form for plain clients, which the client could not read.
+        // A slow greeting was refused in the form for plain clients, which the client could not decode.
         (13, "a greeting cut short"),
-        // The answer "state_lost", or "expired", got lost, and the next was "resumed": what was never executed counted as done.
+        // The answer "state_lost" or "expired" was lost, and the next was "resumed": requests counted as done without
+        // being executed.
         (16, "the answer state_lost is lost"),
         (43, "the answer expired is lost"),
         (243, "a fault is lost with the answer expired"),
-        // What was reported together with "superseded" could not be acknowledged, and the session was refused for ever.
+        // Requests reported together with "superseded" could not be acknowledged, and the session was always refused.
         (452, "an acknowledgement of the last report"),
-        // The answer "regressed" got lost, and the next was "resumed".
+        // The answer "regressed" was lost, and the next was "resumed".
         (89, "the answer regressed is lost"),
         (10_294, "the beginning of a call is lost with it"),
-        // What a failed write had sent counted as not sent, and was executed twice by way of "state_lost".
+        // Bytes sent by a failed write counted as not sent, and were executed twice after "state_lost".
         (5_411, "a write that fails in the middle"),
-        // Requests that were executed and not reported were not kept, and the display was restarted.
+        // Requests that were executed but not reported were not kept, and the display restarted.
         (6_680, "a gap after a restart"),
-        // A call of two parts, the first of them lost, counted as done.
+        // A call of two parts counted as done although the first part was lost.
         (1_235, "half an image"),
-        // Of a buffer that was sent in part all was kept, and a part of it sent twice.
+        // A partly sent buffer was kept whole, and a part of it was sent twice.
         (72_095, "a buffer sent in part"),
     ];
     for (seed, what) in found {

@@ -27,7 +27,7 @@ fn the_table_of_methods_is_the_code_s() {
                 Method::GetMouse => "`[x, y]` or nil",
                 _ => "nil",
             };
-            // A barrier is answered, but its answer has no value.
+            // A barrier has an answer, but the answer has no value.
             assert_eq!(answer != "nil", method.has_answer() && !method.is_barrier(), "{method:?}");
             format!("| `{}` | {parameters} | {answer} | {} |", method.name(), method.about().trim())
         })
@@ -62,7 +62,7 @@ fn the_table_of_fault_codes_is_the_code_s() {
     for row in table {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         let [code, meaning, connection, does] = cells[..] else { panic!("{row:?} has other columns") };
-        // The tests of the display compare it with what happens.
+        // The display's tests compare this column with the server's behavior.
         let closes = meaning.contains(" closes") || code == "`too_large`";
         assert_eq!(connection.contains("closes"), closes, "{row}");
         assert!(does.ends_with('.'), "{row:?} says what a client does");

@@ -1,4 +1,4 @@
-//! Compares the bytes of the specification with those that the state machines send.
+//! Compares the bytes in the specification with those that the state machines send.
 
 mod common;
 #[path = "common/spec.rs"]
@@ -27,7 +27,7 @@ fn the_tables_of_keys_are_what_is_sent() {
         cells.sort_unstable();
         cells
     };
-    // One that comes back says everything there is to say.
+    // The hello of a reconnect contains every field.
     let (session, instance) = (Id([1; 16]), Id([2; 16]));
     let mut hello = Hello::new("demo").with_session(session);
     (hello.instance, hello.ack, hello.next, hello.accepts_loss) = (Some(instance), 1, 2, true);
@@ -67,20 +67,20 @@ const RED: Color = Color::RED;
 const AMOUNTS: [Pixel; 2] = [Pixel::adding(1, 2, 1), Pixel::adding(640, 3, 256)];
 const PIXELS: [Pixel; 2] = [Pixel::new(1, 2, RED), Pixel::new(640, 3, Color::BLUE)];
 
-/// The request that a client sends first, after its greeting.
+/// Returns the bytes of a request, sent first after the greeting.
 fn request(request: &Request<'_>) -> Vec<u8> {
     let mut world = World::new(SIZE);
     world.call(request);
     world.client.poll_transmit().to_vec()
 }
 
-/// The display of bytes.md.
+/// Returns the configuration of the display in bytes.md.
 fn config() -> server::Config {
     let instance = Some((Id(*b"\xd1the display\x00\x00\x00\x01"), 1));
     server::Config { instance, has_journal: false, ..common::config(SIZE) }
 }
 
-/// A display where something was drawn and a pointer was seen.
+/// Returns a display with one pixel drawn and a pointer position.
 fn host() -> Host {
     let mut host = Host::with(config());
     host.display.pixels[2 * 640 + 1] = RED;
@@ -88,7 +88,7 @@ fn host() -> Host {
     host
 }
 
-/// What a server of two displays says to this `hello`.
+/// Returns the response of a server of two displays to this `hello`.
 fn of_two(hello: &[u8]) -> Vec<u8> {
     let (now, mut input) = (std::time::Instant::now(), hello);
     let mut server = server::Connection::open(limits::MESSAGE, now);
@@ -107,7 +107,7 @@ fn of_two(hello: &[u8]) -> Vec<u8> {
     server.poll_transmit(now).to_vec()
 }
 
-/// Every message that a machine sends, by its name in bytes.md.
+/// Returns every message that a state machine sends, by its name in bytes.md.
 fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     let rgba = [255, 0, 0, 255, 0, 0, 255, 255];
     let pixels = Pixels::from(&PIXELS[..]);
@@ -179,16 +179,16 @@ fn sent() -> BTreeMap<&'static str, Vec<u8>> {
     ])
 }
 
-/// Makes a call that travels with no other.
+/// Makes a call that is not joined with another.
 fn sent_apart(world: &mut World, request: &Request<'_>) {
     world.call(request);
     world.client.poll_transmit();
 }
 
-/// Those of the first connection and of the second.
+/// The nonces of the first and the second connection.
 const NONCES: [Nonce; 2] = [Nonce::new(0x0001_2345_6789_abcd), Nonce::new(0x000f_edcb_a987_6543)];
 
-/// A session that loses its connection after three requests, of which only the first was heard to be done.
+/// Returns the messages of a session that loses its connection after three requests. Only the first was reported done.
 fn session() -> BTreeMap<&'static str, Vec<u8>> {
     let [first, second] = NONCES.map(|nonce| server::Config { nonce: Some(nonce), ..config() });
     let hello = Hello::new("demo").with_session(Id(*b"\x5ea session\x00\x00\x00\x00\x00\x01"));
@@ -208,7 +208,7 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     world.to_server.clear();
     world.up(&mut common::uncut);
     let requests = world.to_server.clone();
-    // What the display says to that is lost with the connection.
+    // The display's answer is lost with the connection.
     let (_, session) = world.host.server.take_session().expect("it has one");
     let mut found = Some(session);
     world.client.handle_disconnected(Vec::new());
@@ -225,7 +225,7 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     world.to_server.clear();
     world.up(&mut common::uncut);
     let confirm_again = std::mem::take(&mut world.to_server);
-    // When the session is long gone, what the first connection carried arrives once more.
+    // Long after the session ended, the bytes of the first connection arrive again.
     let mut late = Host::with(second);
     assert!(late.ask(&hello).starts_with(b"\x94\x01\x00\xc0"));
     let unconfirmed = late.ask(&carried);
@@ -255,7 +255,7 @@ fn session() -> BTreeMap<&'static str, Vec<u8>> {
     ])
 }
 
-/// The example at the end: what each side sends, turn by turn.
+/// Returns the messages of the example at the end, turn by turn.
 fn example() -> BTreeMap<&'static str, Vec<u8>> {
     let mut world = World::with(config());
     let turns = [
@@ -291,7 +291,7 @@ fn example() -> BTreeMap<&'static str, Vec<u8>> {
     said
 }
 
-/// The check of a message, as checks.md describes it.
+/// Returns the check of a message, as checks.md describes it.
 fn check_of(message: &[u8], kind: Checksum) -> Vec<u8> {
     let (head, digest) = match kind {
         Checksum::Xxh3 => (b"\x93\x02\xa5check\x91\xcf", xxh3_64(message)),
@@ -304,12 +304,12 @@ fn check(message: &[u8]) -> Vec<u8> {
     check_of(message, Checksum::Xxh3)
 }
 
-/// Where the first of these messages ends.
+/// Returns the end of the first message.
 fn end(bytes: &[u8]) -> usize {
     Scan::default().run(bytes, limits::MESSAGE).ok().flatten().expect("a whole message")
 }
 
-/// These messages without their checks: each has one, and it is right.
+/// Returns these messages without their checks. Each must have a valid one.
 fn bare(bytes: &[u8]) -> Vec<u8> {
     bare_of(bytes, Checksum::Xxh3)
 }
@@ -337,7 +337,7 @@ const CHECKED: [&str; 6] = [
 ];
 const CRC_CHECKED: [&str; 4] = ["crc32-hello", "crc32-welcome", "crc32-requests", "crc32-answer"];
 
-/// A client and a display that agree on checks of this kind, until a bit of a request is altered on its way.
+/// Returns the messages of a client and a display with checks of this kind, up to a request with a flipped bit.
 fn checks(kind: Checksum) -> [Vec<u8>; 6] {
     let mut world = World::with(config());
     world.client = client::Connection::new(&Hello::new("demo").with_checksum(kind));
@@ -352,7 +352,7 @@ fn checks(kind: Checksum) -> [Vec<u8>; 6] {
     *altered.last_mut().expect("a request") ^= 1;
     let goodbye = world.host.ask(&altered);
     assert_eq!(world.host.display.pixel(1, 2), Some(RED), "it was not executed");
-    // What is said without checks is the same without them, but for what asks for them.
+    // Without checks the messages are the same, except for the field that requests checks.
     assert_eq!(
         (bare_of(&welcome, kind), bare_of(&answers, kind)),
         (sent()["hello-response"].clone(), {
@@ -382,7 +382,7 @@ fn every_check_that_is_shown_is_that_of_the_message_behind_it() {
     for name in CRC_CHECKED {
         assert!(!bare_of(&blocks[name], Checksum::Crc32).is_empty());
     }
-    // And a client that makes its own is understood.
+    // A display accepts the checks of a client that computes them independently.
     let mut host = host();
     let requests = bare(&blocks["checks-requests"]);
     let (draws, asks) = requests.split_at(end(&requests));
@@ -392,7 +392,7 @@ fn every_check_that_is_shown_is_that_of_the_message_behind_it() {
     assert_eq!(said, [&blocks["checks-welcome"][..], &blocks["checks-answer"]].concat());
 }
 
-/// Requests that are written differently and mean the same, and whether they are answered.
+/// Requests with different encodings and the same meaning, and whether they are answered.
 const SAME: [(&str, &str, bool); 4] = [
     ("draw_pixels-array-request", "draw_pixels-request", true),
     ("draw_pixels-str-request", "draw_pixels-request", true),
@@ -400,7 +400,7 @@ const SAME: [(&str, &str, bool); 4] = [
     ("draw_pixel-notification", "draw_pixel-request", false),
 ];
 
-/// What only a client says that has made four thousand million requests, and what it is told: the tests of the display play it.
+/// Messages of a client that has made almost 2^32 requests. The display's tests check them.
 const LATE: [&str; 5] =
     ["expired-hello", "expired-welcome", "expired-requests", "expired-progress", "expired-ack"];
 

@@ -1,4 +1,4 @@
-//! The trace of a conversation: literal lines, the same wherever the bytes are cut, and bounded memory.
+//! The trace of a conversation: literal lines, the same however the bytes are split, and bounded memory.
 
 mod common;
 
@@ -97,7 +97,7 @@ fn the_lines_are_the_same_wherever_the_bytes_are_cut() {
         (ToClient, ms(2), [&[0x94, 1, 1, 0xc0, 0xc0][..], &[0x94, 1, 1, 0xdd, 0xff, 0, 0, 0]].concat()),
     ];
     let mut greeted = greeted_conversation();
-    // Inside of an image one cut is like another.
+    // All splits inside an image are equivalent.
     for (_, _, bytes) in &mut greeted {
         bytes.truncate(3_000.min(bytes.len()));
     }

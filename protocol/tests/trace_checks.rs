@@ -15,7 +15,7 @@ const KINDS: [Checksum; 2] = [Checksum::Xxh3, Checksum::Crc32];
 
 type Passed = Vec<(Direction, Vec<u8>)>;
 
-/// A greeting, then some calls, of which one fails.
+/// Returns the bytes of a greeting and some calls, one of which fails.
 fn conversation(checksum: Option<Checksum>) -> Passed {
     let mut world = World::silent(SIZE);
     let hello = Hello::new("demo");
@@ -69,7 +69,7 @@ fn are_no_lines(kind: Checksum) {
         assert!(entries[0].to_string().ends_with(hello), "{}", entries[0]);
         assert_eq!(lines(&entries), lines(&wanted), "at most {most} at once");
         assert!(tracer.memory() < 16 << 10);
-        // Their bytes are counted with the messages.
+        // The length of a message includes its check.
         let lengths = |entries: &[Entry]| entries[2..].iter().map(|entry| entry.length).sum::<u64>();
         assert_eq!(lengths(&entries), lengths(&wanted) + 18 * (entries.len() as u64 - 2));
     }
@@ -136,7 +136,7 @@ fn is_told(kind: Checksum) {
     let wrong = "altered on its way: it is not what its check says; what follows is not traced";
     let checked = conversation(Some(kind));
     let honest = lines(&trace(&checked, common::uncut).1);
-    // In the image that is sent, and in the one that is answered; then the other direction goes on.
+    // Flips a bit in the image sent, in the image answered, and in the hello. The other direction is still traced.
     for (at, bit) in [(2, 20_000), (7, 20_000), (0, 30 * 8)] {
         let mut passed = checked.clone();
         passed[at].1[bit / 8] ^= 1 << (bit % 8);
@@ -148,7 +148,7 @@ fn is_told(kind: Checksum) {
         let direction = entries[altered].direction;
         assert!(entries[altered + 1..].iter().all(|entry| entry.direction != direction));
     }
-    // A check that is none any more is a message, which has none itself.
+    // A check that is no longer recognized counts as a message without a check.
     let mut passed = checked;
     passed[2].1[4] ^= 1;
     let (_, entries) = trace(&passed, common::uncut);

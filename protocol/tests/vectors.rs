@@ -1,5 +1,5 @@
-//! Checks `protocol/spec/vectors.json`: it is what the encoders make, and both sides take it as it says. To write it anew:
-//! `UPDATE=1 cargo test -p draw-protocol --test vectors`.
+//! Checks that `protocol/spec/vectors.json` equals the output of the encoders, and that both sides handle the vectors
+//! as it describes. To regenerate it: `UPDATE=1 cargo test -p draw-protocol --test vectors`.
 
 mod common;
 #[path = "common/spec.rs"]
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Lengths of messages at which XXH3-64 goes another way.
+/// Lengths of messages at which XXH3-64 takes different branches.
 const LENGTHS: [usize; 32] = [
     0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 160, 239, 240, 241, 255,
     256, 512, 1023, 1024, 1025, 2048,
@@ -106,7 +106,7 @@ fn every_vector_has_a_name_of_its_own_and_those_of_the_same_meaning_exist() {
     }
 }
 
-/// Returns what a server says to the first bytes of a client, and the picture that they leave.
+/// Returns the output of a server for the first bytes of a client, and the server's host with its picture.
 fn said_to(bytes: &[u8]) -> (Vec<u8>, Host) {
     let mut host = Host::new(SIZE);
     let said = host.ask(bytes);
@@ -132,7 +132,7 @@ fn the_server_takes_each_vector_of_a_client_as_the_file_says() {
                 refused += 1;
                 let (said, host) = said_to(&vector.bytes);
                 let said = said.escape_ascii().to_string();
-                // Without a `msgid` there is nothing to respond to.
+                // Without a `msgid` no response is possible.
                 let closes = host.server.closing().is_some_and(|fault| fault.code.as_str() == code);
                 assert!(said.contains(code) || said.is_empty() && closes, "{name}: {said}");
                 assert_eq!(host.server.stats().executed, u64::from(name == "refused-late-hello"), "{name}");
@@ -149,7 +149,7 @@ fn the_server_takes_each_vector_of_a_client_as_the_file_says() {
     assert!(refused > 15);
 }
 
-/// Returns what a client makes of these bytes, which answer this request, or `hello`.
+/// Returns how a client handles these bytes as the answer to this request, or to `hello`.
 fn heard(bytes: &[u8], request: Option<&draw_protocol::Request<'_>>) -> String {
     let mut world = World::silent(SIZE);
     if let Some(request) = request {

@@ -1,5 +1,5 @@
-//! Images that are sent from the memory of the program without a copy: the same bytes as with a copy, wherever a write ends and
-//! also after a reconnect.
+//! Images that are sent from the program's memory without a copy: the same bytes as with a copy, wherever a write ends
+//! and also after a reconnect.
 
 mod common;
 
@@ -9,15 +9,15 @@ use draw_protocol::server;
 use draw_protocol::session::Id;
 use draw_protocol::{Answer, Color, Hello, Request, Size};
 
-/// Small, since one is made for each place at which a write may end.
+/// The display size. Small, because the tests make a display for each position at which a write may end.
 const SIZE: Size = Size { width: 20, height: 254 };
 
 const PIXEL: Request<'static> = Request::DrawPixel { x: 1, y: 2, color: Color::RED };
 
-/// A client whose display takes no more than 4 KiB in a message, so that an image of 10 KB goes in bands.
+/// Returns a client whose display accepts at most 4 KiB in a message, so an image of 10 KB is sent in bands.
 fn client() -> World {
     let mut world = World::granted(SIZE, |welcome| welcome.message = 4096);
-    // It is not sent yet when the image is called for.
+    // The pixel is not sent yet when the image is called for.
     world.call(&PIXEL);
     world
 }
@@ -30,7 +30,7 @@ fn image(rgba: &[u8]) -> Request<'_> {
     Request::PutImage { x: 3, y: 4, width: 10, height: 250, rgba }
 }
 
-/// What is sent when the image is copied, with a call before it and one after it.
+/// Returns the bytes sent when the image is copied, with one call before it and one after it.
 fn copied() -> Vec<u8> {
     let (mut world, rgba) = (client(), rgba());
     world.call(&image(&rgba));
@@ -38,7 +38,7 @@ fn copied() -> Vec<u8> {
     world.client.poll_transmit().to_vec()
 }
 
-/// Sends in writes of at most `most` bytes, until `end` bytes have been sent or all are.
+/// Sends in writes of at most `most` bytes, until `end` bytes or all bytes have been sent.
 fn send(client: &mut Connection, lent: &mut Lent<'_>, most: usize, end: usize) -> Vec<u8> {
     let mut sent = Vec::new();
     while sent.len() < end {
@@ -103,19 +103,19 @@ fn a_call_without_an_image_lends_nothing_and_one_that_is_refused_sends_nothing()
     assert!(world.client.poll_transmit().is_empty() && world.client.in_flight() == 0);
 }
 
-/// The same display, with sessions.
+/// Returns the configuration of the same display, with sessions.
 fn keeping() -> server::Config {
     server::Config { message: 4096, instance: Some((Id([7; 16]), 1)), ..config(SIZE) }
 }
 
-/// A client in a session. It has called for a pixel that is not sent yet.
+/// Returns a client in a session, with a call for a pixel that is not sent yet.
 fn in_session() -> World {
     let mut world = World::in_session(keeping());
     world.call(&PIXEL);
     world
 }
 
-/// What is executed when nothing fails: the pixel, three bands.
+/// The number of requests executed without failures: the pixel and three bands.
 const REQUESTS: u64 = 4;
 
 #[test]
@@ -131,10 +131,10 @@ fn a_connection_may_be_lost_after_any_byte_and_the_image_is_drawn_once() {
         let now = world.host.now;
         let (number, mut lent) = world.client.call_lending(&image(&rgba), now).unwrap();
         let sent = send(&mut world.client, &mut lent, usize::MAX, end);
-        // Sometimes all that was sent arrives, sometimes the end of it is lost.
+        // Sometimes all bytes sent arrive, sometimes the last ones are lost.
         let arrived = if end % 2 == 0 { end } else { end * 7919 % (end + 1) };
         assert_eq!(world.host.hear(&sent[..arrived]), arrived);
-        // Sometimes the client has heard of what was drawn, sometimes of some of it, sometimes not.
+        // Sometimes the client receives all of the display's answer, sometimes half of it, sometimes none.
         if end % 3 == 1 {
             world.down(&mut uncut);
         } else if end % 3 == 2 {
@@ -168,7 +168,7 @@ fn an_image_that_is_given_up_after_any_byte_is_drawn_once_even_if_the_connection
         let now = world.host.now;
         let (_, mut lent) = world.client.call_lending(&image(&rgba), now).unwrap();
         let sent = send(&mut world.client, &mut lent, 3000, end);
-        // Sometimes the path swallows what comes after some byte.
+        // Sometimes the network loses everything after some byte.
         let is_whole = end % 3 > 0;
         world.host.hear(&sent[..if is_whole { end } else { end / 2 }]);
         if end % 2 == 0 {
@@ -176,7 +176,7 @@ fn an_image_that_is_given_up_after_any_byte_is_drawn_once_even_if_the_connection
         }
         world.client.keep(lent);
         let number = world.call(&OTHER);
-        // It goes on as if it had been copied, and is lost behind a part of what is left, or behind all.
+        // Sending continues as if the image had been copied. The connection is lost after some or all of the rest.
         let rest = world.client.poll_transmit().to_vec();
         assert_eq!(sent.len() + rest.len(), length, "given up after {end} bytes");
         let more = end * 7919 % (rest.len() + 1);
@@ -212,7 +212,7 @@ fn what_was_copied_and_is_mostly_sent_is_kept_once() {
     let client = Connection::new(&Hello::new("demo").with_session(Id([9; 16])));
     let mut world = World { client, ..World::with(config()) }.greeted();
     let number = world.call(&image);
-    // More than a buffer that is kept in any case, and more than is left.
+    // More than the size of a buffer that is always kept, and more than the rest.
     world.client.handle_transmitted(300_000);
     let mut rest = world.client.poll_transmit().len();
     world.client.handle_transmitted(rest / 3);

@@ -1,4 +1,4 @@
-//! Many pixels a call, over one connection and over four.
+//! Many pixels in each call, over one connection and over four.
 
 use super::stream;
 use crate::clients::Asynchronous;
@@ -45,7 +45,7 @@ fn group(scene: &Scene, what: &str, pixels: &Rc<[Pixel]>, connections: usize) ->
         }
         let pixels: Arc<[Pixel]> = pixels.into();
         client.shared_batches(watch, &pixels, BATCH, passes, connections)?;
-        // Clients that draw the same place at the same time leave the colour of one of them.
+        // Where clients draw the same place at the same time, the colour of any of them remains.
         display.check_any_order(&pixels)
     });
     let ours =

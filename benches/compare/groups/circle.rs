@@ -1,4 +1,4 @@
-//! The lecture's circle, drawn in each way.
+//! The lecture's circle, drawn by each kind of client.
 
 use super::{EARLY, LATE, drawing, ping, stream};
 use crate::clients::{Asynchronous, Blocking};

@@ -1,4 +1,4 @@
-//! The same work, shared by few clients and by many.
+//! The same work, shared by few and by many clients.
 
 use crate::clients::Asynchronous;
 use crate::drawings::{display, painted};
@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How many clients there are at most, and pixels of a call: 512 clients have one call each in a pass.
+/// The largest number of clients, and the pixels of a call: each of 512 clients makes one call in a pass.
 const MANY: usize = 512;
 const BATCH: usize = 600;
 
@@ -26,7 +26,7 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
     if let Err(reason) = descriptors::allow() {
         return Ok(Group::new(title, vec![Row::missing("512 clients", Unit::Pixels, &reason)]));
     }
-    // All the same connections, of which some have nothing to do.
+    // All rows use the same connections, some of which may be idle.
     let clients = Rc::new(Asynchronous::connect(&scene.crowd, &scene.single, MANY)?);
     let passes = scene.scale.crowd_passes;
     let pixels: Rc<[Pixel]> = display(BATCH);

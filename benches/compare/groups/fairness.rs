@@ -1,4 +1,4 @@
-//! Whether a client gets its turn while another streams at full rate.
+//! Latency of a client while another streams at full rate.
 
 use crate::clients::{Blocking, Client};
 use crate::drawings::{BATCH, display, painted};
@@ -21,17 +21,17 @@ use std::time::{Duration, Instant};
 
 const IDLE: &str = "get_mouse, nothing else";
 
-/// Microseconds that the other client may add.
+/// The largest latency in microseconds that the other client may add.
 const MOST: f64 = 1_000.0;
 
-/// Between two questions, so that the other client streams again before the next: two ends that only ever wait for each
-/// other are what a scheduler prefers.
+/// Pause between two questions, so that the other client streams again before the next: schedulers favour two ends that
+/// only wait for each other.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long the other client has to get under way, or to end.
+/// The time that the other client has to start streaming, or to end.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Batches that it has drawn before the first question.
+/// Number of batches that it has drawn before the first question.
 const UNDER_WAY: usize = 100;
 
 pub(super) fn group(scene: &Scene) -> Result<Group> {
@@ -40,7 +40,7 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
     let row = |name, streams: bool| -> Result<Row> {
         let client = Blocking::connect(&scene.ours)?;
         let (place, ours, pixels) = (scene.place, Rc::clone(&scene.ours), display(BATCH));
-        // What the other client sends is none of the question's bytes.
+        // The bytes that the other client sends do not belong to the questions.
         let ends = Ends { wire: Wire::Unknown, ..client.ends.clone() };
         Ok(Row::new(name, Unit::Latency, load, ends, move |watch, salt| {
             let streamer = streams.then(|| Streamer::start(place, &ours, painted(&pixels, salt)));
@@ -53,7 +53,7 @@ pub(super) fn group(scene: &Scene) -> Result<Group> {
     Ok(Group::new("get_mouse, blocking", vec![row(IDLE, false)?, busy]).every(2))
 }
 
-/// Asks where the pointer is, which is somewhere else each time.
+/// Asks for the pointer's position, which differs each time.
 fn ask(watch: &mut Watch<'_>, client: &Blocking, ours: &Ours, questions: usize, salt: u32) -> Result<()> {
     watch.start(questions);
     for i in 0..questions {
@@ -70,7 +70,7 @@ fn ask(watch: &mut Watch<'_>, client: &Blocking, ours: &Ours, questions: usize, 
     Ok(())
 }
 
-/// The other client: a thread where the near end belongs, with a runtime of its own.
+/// The other client: a thread at the near end with its own runtime.
 struct Streamer {
     stop: Arc<AtomicBool>,
     ended: Receiver<Result<()>>,
@@ -79,7 +79,7 @@ struct Streamer {
 }
 
 impl Streamer {
-    /// Returns when it is under way.
+    /// Starts the client. Returns when it is streaming.
     fn start(place: Place, ours: &Ours, pixels: Vec<Pixel>) -> Result<Streamer> {
         let (stop, pixels) = (Arc::new(AtomicBool::new(false)), Arc::<[Pixel]>::from(pixels));
         let (outbox, ended) = channel();
@@ -95,7 +95,7 @@ impl Streamer {
         Ok(streamer)
     }
 
-    /// Until the display has executed so many calls more than before.
+    /// Waits until the display has executed this many more calls than before.
     fn wait(&self, ours: &Ours, calls: usize) -> Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         while ours.display.stats().executed < self.executed + calls as u64 {
@@ -107,7 +107,7 @@ impl Streamer {
         Ok(())
     }
 
-    /// It must have streamed all the time, and at least once over the whole display.
+    /// Stops the client. Fails if it did not stream all the time, or did not cover the whole display at least once.
     fn stop(self, ours: &Ours) -> Result<()> {
         if let Ok(ended) = self.ended.try_recv() {
             ended?;

@@ -6,7 +6,7 @@ use crate::row::{Group, Row};
 use crate::scene::Scene;
 use crate::target::Target;
 
-/// KiB.
+/// The largest cost in KiB.
 const MOST: f64 = 16.0;
 
 pub(super) fn groups(scene: &Scene) -> Vec<Group> {

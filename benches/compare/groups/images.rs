@@ -1,4 +1,4 @@
-//! Whole frames, there and back.
+//! Whole frames, put and got.
 
 use super::stream;
 use crate::clients::{Asynchronous, Blocking};
@@ -52,7 +52,7 @@ fn put(scene: &Scene, load: Load) -> Result<Group> {
     Ok(Group::new("put_image, 1280x720", rows))
 }
 
-/// A row that puts two images in turn; the display has to show the last.
+/// Returns a row that alternates two images; the display has to show the last.
 fn putting(
     name: &str,
     load: Load,
@@ -105,7 +105,7 @@ fn get(scene: &Scene, load: Load) -> Result<Group> {
     Ok(Group::new("get_image, 1280x720", rows))
 }
 
-/// A row that gets images: some pixels are other ones in each turn, and the last image has to show it.
+/// Returns a row that gets images: some pixels change in each turn, and the last image has to contain the change.
 fn getting(
     name: &str,
     load: Load,

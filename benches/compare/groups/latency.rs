@@ -1,4 +1,4 @@
-//! The cost of a synchronous call: one pixel, drawn before the next.
+//! The cost of a synchronous call: each pixel is drawn before the next.
 
 use super::{EARLY, drawing, ping};
 use crate::clients::{Asynchronous, Blocking, Client};
@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 const RAW: &str = "raw ping-pong";
 
-/// Names of the row and of what it is beside, and how many times as long it may take.
+/// The name of the row, the name of the row to compare it with, and the largest allowed ratio of times.
 type OnRuntime = (&'static str, &'static str, f64);
 const CURRENT_THREAD: OnRuntime =
     ("async draw_pixel, two awaits, current-thread", "tokio ping-pong, current-thread", 1.35);

@@ -1,4 +1,4 @@
-//! Fills, with no socket: the framebuffer beside plain loops over as many pixels.
+//! Fills without a socket: the framebuffer compared with plain loops over the same number of pixels.
 
 use crate::drawings::color;
 use crate::failure::{Failure, Result};
@@ -15,18 +15,18 @@ use std::hint::black_box;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Columns and rows of what `fill_rect` fills, and where: most of the display, and no whole row.
+/// Columns and rows that `fill_rect` fills, and their position: most of the display, but no whole row.
 const PART: (usize, usize) = (500, 400);
 const AT: (usize, usize) = (50, 30);
 
-/// Fills of a section for each pass that batches make over the display.
+/// Number of fills in a section for each pass of the batch rows over the display.
 const FILLS: usize = 20;
 
 const WIDTH: usize = SIZE.width as usize;
 const HEIGHT: usize = SIZE.height as usize;
 
 pub(super) fn groups(scene: &Scene) -> Vec<Group> {
-    // They do not depend on where a far end is.
+    // These rows do not depend on where the far end is.
     if scene.memory.is_none() {
         return Vec::new();
     }

@@ -23,12 +23,12 @@ use benches::chart::Kind;
 use draw_client::Pixel;
 use std::rc::Rc;
 
-/// Numbers of calls from 256 to 65,535 are as wide as that of the call after so many, which a row makes that waits for
-/// each; the others soon go beyond.
+/// Numbers of calls made before the measured ones, which set the width of a call's number on the wire. A row that waits
+/// for each call stays between 256 and 65,535; the others soon exceed that.
 const EARLY: u32 = 1_000;
 const LATE: u32 = 70_000;
 
-/// All groups of one placement.
+/// Returns all groups of one placement.
 pub(crate) fn all(scene: &Scene) -> Result<Vec<Group>> {
     let mut groups = vec![latency::group(scene)?, singles::group(scene)?];
     groups.extend(batches::groups(scene)?);
@@ -42,7 +42,8 @@ pub(crate) fn all(scene: &Scene) -> Result<Vec<Group>> {
     Ok(groups)
 }
 
-/// A row that draws pixels on one of our displays, in other colours each time, and finds them there.
+/// Returns a row that draws pixels on one of our displays, in different colours each time, and checks that they are
+/// there.
 fn drawing(
     name: &str,
     unit: Unit,
@@ -61,7 +62,7 @@ fn drawing(
     })
 }
 
-/// Messages without a pause over raw connections, each of which the far end treats as `work` says.
+/// Returns a row that streams messages over raw connections; the far end treats each as `work` says.
 fn stream(name: &str, unit: Unit, mut raw: Raw, messages: Messages, load: Load, work: Work) -> Row {
     let bytes = messages.size as f64 * load.calls as f64 / load.pixels as f64;
     let ends = raw.ends(Wire::Each(bytes));
@@ -69,7 +70,7 @@ fn stream(name: &str, unit: Unit, mut raw: Raw, messages: Messages, load: Load, 
     Row::new(name, unit, load, ends, run).kind(Kind::Raw)
 }
 
-/// Raw messages, each acknowledged before the next.
+/// Returns a row of raw messages, each acknowledged before the next.
 fn ping(name: &str, unit: Unit, mut raw: Raw, messages: Messages, count: usize) -> Row {
     let ends = raw.ends(Wire::Each(messages.size as f64));
     let run = move |watch: &mut Watch<'_>, _: u32| raw.ping(watch, &messages, count);

@@ -1,4 +1,4 @@
-//! A path of 50 ms and 100 Mbit/s.
+//! A path of 50 ms round-trip time and 100 Mbit/s.
 
 use super::{drawing, stream};
 use crate::clients::Asynchronous;
@@ -17,17 +17,17 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::mpsc::channel;
 
-/// Single pixels of the loop over this path.
+/// Number of single pixels that the loop draws over this path.
 const SINGLES: usize = 7_500;
 
-/// Round trips that they may take.
+/// The largest number of round trips that they may take.
 const ROUND_TRIPS: f64 = 2.2;
 
-/// How much of the line batches have to fill.
+/// The share of the line that batches have to fill.
 const FILLED: f64 = 0.9 * LINE_BITS as f64 / 1e6;
 
 pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
-    // The path hides where the ends are.
+    // The delay of the path outweighs the placement of the ends.
     if !scene.is_last {
         return Ok(Vec::new());
     }
@@ -38,7 +38,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
     let load = Load { calls: passes * pixels.len() / BATCH, pixels: passes * pixels.len() };
     let raw = Raw::start_far_away(place, |address| line(place, address))?;
 
-    // It has to last as long as the rows that go through it.
+    // The line has to exist as long as the rows that use it.
     let between = Rc::new(line(place, scene.ours.address)?);
     let kept = Rc::clone(&between);
     let connect = || Asynchronous::connect_through(&scene.ours, between.address(), &scene.single, 1);
@@ -81,7 +81,7 @@ pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>> {
     ])
 }
 
-/// The path to `target`, whose thread runs where the far end does.
+/// Starts the path to `target`. Its thread is placed at the far end.
 fn line(place: Place, target: SocketAddr) -> Result<DelayLine> {
     let (outbox, line) = channel();
     let start = move || {

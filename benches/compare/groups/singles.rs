@@ -1,4 +1,4 @@
-//! The simple loop: one asynchronous call a pixel, each with its own colour.
+//! The simple loop: one asynchronous call for each pixel, each with its own colour.
 
 use super::{LATE, drawing, stream};
 use crate::clients::{Asynchronous, Pipelined};

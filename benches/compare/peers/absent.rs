@@ -1,4 +1,4 @@
-//! Stands for the peers that this program was built without.
+//! Replaces the peers that this program was built without.
 
 use crate::failure::Result;
 use crate::measure::Load;
@@ -7,7 +7,7 @@ use crate::row::Row;
 use draw_client::Pixel;
 use std::rc::Rc;
 
-/// A peer that does not exist.
+/// A peer that cannot be created.
 pub(super) enum Absent {}
 
 impl Absent {

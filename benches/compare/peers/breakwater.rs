@@ -1,4 +1,4 @@
-//! breakwater, a server of Pixelflut, with its binary command PB: ten bytes a pixel, unanswered.
+//! breakwater, a Pixelflut server, with its binary command PB: ten bytes per pixel, without answers.
 
 use super::{Program, opaque};
 use crate::drawings::BATCH;
@@ -19,14 +19,14 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Names its program, if that is not in PATH.
+/// The environment variable that names its program, if that is not in PATH.
 const VARIABLE: &str = "BREAKWATER";
 
-/// Bytes of a command.
+/// Size of a command in bytes.
 const COMMAND: usize = 10;
 
-/// Pixels that are looked for after each section, and how many of them may be missing: commands that arrive in two
-/// parts are known to get lost now and then.
+/// Number of pixels that are checked after each section, and how many of them may be missing: commands that arrive in
+/// two parts sometimes get lost.
 const SAMPLES: usize = 100;
 const MAY_MISS: usize = 5;
 
@@ -61,7 +61,7 @@ impl Breakwater {
             far: Side::of_process(self.program.0.id() as threads::Id),
             wire: Wire::Each(COMMAND as f64),
         };
-        // As many calls as the others make.
+        // The same number of calls as in the other rows.
         let load = Load { calls: passes * pixels.len() / BATCH, pixels: passes * pixels.len() };
         Ok(Row::new(name, Unit::Pixels, load, ends, move |watch, salt| {
             let pixels = opaque(&pixels, salt);
@@ -87,7 +87,7 @@ impl Breakwater {
     }
 }
 
-/// That most of some pixels are there.
+/// Checks that most of a sample of the pixels are shown.
 fn check(client: &mut Client, pixels: &[Pixel]) -> Result<()> {
     let (drawn, mut missed) = (Drawn::new(pixels), 0);
     for &Pixel { x, y, .. } in pixels.iter().step_by((pixels.len() / SAMPLES).max(1)) {
@@ -133,7 +133,7 @@ impl Client {
         self.stream.get_mut().write_all(bytes).context("writing to breakwater")
     }
 
-    /// The barrier: an answer, before which everything is executed.
+    /// Waits for an answer: everything before it has been executed.
     fn wait(&mut self) -> Result<()> {
         self.color(0, 0).map(drop)
     }

@@ -1,4 +1,4 @@
-//! Other programs that do the same work. A peer that is not here is named in the table, with the reason.
+//! Other programs that do the same work. The table names a missing peer, with the reason.
 
 #[cfg(not(feature = "peers"))]
 mod absent;
@@ -32,7 +32,7 @@ pub(crate) const X11_GET_FRAME: &str = "x11rb get_image";
 pub(crate) const TARPC_LOOP: &str = "tarpc, 1,000 in flight";
 pub(crate) const BREAKWATER: &str = "breakwater, binary PB";
 
-/// The peers' servers of one placement, or why there is none.
+/// The peers' servers of one placement, or the reason why one is missing.
 pub(crate) struct Peers {
     x11: Result<Rc<X11>, String>,
     tarpc: Result<Rc<Tarpc>, String>,
@@ -48,7 +48,7 @@ impl Peers {
         }
     }
 
-    /// Draws one pixel and waits for it before the next.
+    /// Returns rows that draw one pixel and wait for it before the next.
     pub(crate) fn calls(&self, pixels: &Rc<[Pixel]>) -> Vec<Row> {
         let unit = Unit::Latency;
         vec![
@@ -57,7 +57,7 @@ impl Peers {
         ]
     }
 
-    /// Each pixel with its own colour, without waiting; fewer for whom is slow.
+    /// Returns rows that draw each pixel with its own colour, without waiting. Slow peers draw `fewer`.
     pub(crate) fn singles(&self, pixels: &Rc<[Pixel]>, fewer: &Rc<[Pixel]>) -> Vec<Row> {
         let unit = Unit::Calls;
         vec![
@@ -66,7 +66,7 @@ impl Peers {
         ]
     }
 
-    /// Many pixels at once.
+    /// Returns a row that draws many pixels at once.
     pub(crate) fn batches(&self, pixels: &Rc<[Pixel]>, passes: usize, connections: usize) -> Row {
         row(BREAKWATER, Unit::Pixels, &self.breakwater, |breakwater, name| {
             breakwater.batches(name, pixels, passes, connections)
@@ -95,17 +95,17 @@ fn row<P>(
     made.unwrap_or_else(|reason| Row::missing(name, unit, &reason)).kind(Kind::Peer)
 }
 
-/// The pixels of a turn for a peer that keeps no alpha.
+/// Returns the pixels of a turn for a peer without alpha.
 fn opaque(pixels: &[Pixel], salt: u32) -> Vec<Pixel> {
     let opaque = |pixel: Pixel| Pixel { color: Color { a: 255, ..pixel.color }, ..pixel };
     painted(pixels, salt).into_iter().map(opaque).collect()
 }
 
-/// A peer's program. It ends when this does.
+/// The process of a peer, killed on drop.
 struct Program(Child);
 
 impl Program {
-    /// Runs where the far end belongs: a process begins where the thread is that starts it.
+    /// Starts the process at the far end: a process inherits the placement of the thread that starts it.
     fn start(place: Place, command: &mut Command) -> Result<Program> {
         thread::scope(|scope| {
             let start = || {
@@ -120,7 +120,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended before, which is as good.
+        // It may already have ended.
         _ = self.0.kill();
         _ = self.0.wait();
     }

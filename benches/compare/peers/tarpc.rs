@@ -25,10 +25,10 @@ use tarpc::server::{BaseChannel, Channel};
 use tarpc::tokio_serde::formats::Bincode;
 use tarpc::tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-/// Calls under way at a time in the loop, which is also tarpc's own limit.
+/// Calls in flight at a time in the loop, which is also tarpc's own limit.
 const IN_FLIGHT: usize = 1_000;
 
-/// Calls before the time is taken.
+/// Number of calls before the measurement.
 const WARM: usize = 20;
 
 #[tarpc::service]
@@ -37,7 +37,7 @@ trait Drawing {
     async fn draw_pixel(x: i32, y: i32, color: u32) -> bool;
 }
 
-/// The far end: what `draw_pixel` stores to.
+/// The far end: the pixels that `draw_pixel` stores.
 #[derive(Clone)]
 struct Screen {
     pixels: Arc<[AtomicU32]>,
@@ -57,7 +57,7 @@ impl Drawing for Screen {
     }
 }
 
-/// A server in a thread of its own, which is a current-thread runtime, as ours.
+/// A server in its own thread with a current-thread runtime, as ours.
 pub(crate) struct Tarpc {
     address: SocketAddr,
     screen: Screen,

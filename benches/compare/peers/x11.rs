@@ -1,4 +1,4 @@
-//! X11: x11rb over TCP to an Xvfb of its own.
+//! X11: x11rb over TCP to an Xvfb that this program starts.
 
 use super::{Program, opaque};
 use crate::drawings::color;
@@ -20,16 +20,16 @@ use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::xproto::{ChangeGCAux, ConnectionExt, CoordMode, CreateGCAux, ImageFormat, Point};
 use x11rb::rust_connection::{DefaultStream, RustConnection};
 
-/// The port of display 0; the next displays have the next ports.
+/// The port of display 0; the displays after it use the ports after it.
 const PORT: u16 = 6000;
 
-/// Bytes of a PutImage before its pixels, without and with the long form of its length.
+/// Bytes of a PutImage before its pixels, including the long form of its length.
 const HEAD: usize = 28;
 
-/// Bytes of a PolyPoint of one point and of the request whose answer says that it was executed.
+/// Bytes of a PolyPoint with one point, and of the request whose answer confirms its execution.
 const CHECKED_POINT: f64 = 16.0 + 4.0;
 
-/// Points that are drawn before the time is taken.
+/// Number of points drawn before the measurement.
 const WARM: usize = 20;
 
 /// An X server.
@@ -41,7 +41,7 @@ pub(crate) struct X11 {
 impl X11 {
     pub(super) fn start(place: Place) -> Result<X11, String> {
         let mut command = Command::new("Xvfb");
-        // It takes a free display, and says which when it is ready. It lets in who is on this machine.
+        // It takes a free display and prints its number when it is ready. It accepts clients on this machine.
         command.args(["-displayfd", "1", "-listen", "tcp", "-nolisten", "unix", "-extension", "GLX"]);
         command.args(["-screen", "0", "1280x720x24", "-noreset"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -57,7 +57,7 @@ impl X11 {
         Ok(X11 { program, port: PORT + display })
     }
 
-    /// A drawing surface of its own, over a connection of its own.
+    /// Creates a drawing surface on a new connection.
     fn canvas(self: &Rc<Self>, size: Size) -> Result<Canvas> {
         let stream = prepared(TcpStream::connect(("127.0.0.1", self.port)))?;
         let (stream, _) = DefaultStream::from_tcp_stream(stream).context("connecting to Xvfb")?;
@@ -77,7 +77,7 @@ impl X11 {
         Ok(Canvas { connection, pixmap, gc, size, server: Rc::clone(self) })
     }
 
-    /// One point, drawn before the next. They have all the same colour, since another one would be another request.
+    /// Draws one point before the next. All have the same colour, since another colour would take another request.
     pub(super) fn call(self: &Rc<Self>, name: &str, pixels: &Rc<[Pixel]>) -> Result<Row> {
         let (canvas, pixels) = (self.canvas(SIZE)?, Rc::clone(pixels));
         let load = Load { calls: pixels.len(), pixels: pixels.len() };
@@ -91,7 +91,7 @@ impl X11 {
         }))
     }
 
-    /// Images of one pixel, since a point of another colour takes two requests.
+    /// Draws images of one pixel, since a point of another colour takes two requests.
     pub(super) fn singles(self: &Rc<Self>, name: &str, pixels: &Rc<[Pixel]>) -> Result<Row> {
         let (canvas, pixels) = (self.canvas(SIZE)?, Rc::clone(pixels));
         let load = Load { calls: pixels.len(), pixels: pixels.len() };
@@ -109,7 +109,7 @@ impl X11 {
         }))
     }
 
-    /// Whole frames, split as the server's longest request wants it.
+    /// Puts whole frames, split to fit the server's longest request.
     pub(super) fn put_frames(self: &Rc<Self>, name: &str, load: Load) -> Result<Row> {
         let canvas = self.canvas(FRAME)?;
         let (width, row) = (FRAME.width as u16, 4 * FRAME.width as usize);
@@ -161,7 +161,7 @@ fn is_installed() -> bool {
     !tried.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
-/// A pixmap, of which Xvfb makes no difference to a window.
+/// A pixmap, which Xvfb treats as it does a window.
 struct Canvas {
     connection: RustConnection,
     pixmap: u32,
@@ -206,7 +206,7 @@ impl Canvas {
         put.context("put_image").map(drop)
     }
 
-    /// The barrier: an answer, before which everything is executed.
+    /// Waits for an answer: everything before it has been executed.
     fn wait(&self) -> Result<()> {
         let asked = self.connection.get_input_focus().context("get_input_focus")?;
         asked.reply().context("get_input_focus").map(drop)
@@ -225,7 +225,7 @@ impl Canvas {
     }
 }
 
-/// A pixel as Xvfb has it: blue, green, red, and a byte that means nothing.
+/// Returns a pixel in Xvfb's format: blue, green, red, and an unused byte.
 fn bytes(color: Color) -> [u8; 4] {
     let [r, g, b, _] = color.to_bytes();
     [b, g, r, 0]
@@ -235,7 +235,7 @@ fn native(rgba: &[u8]) -> Vec<u8> {
     rgba.chunks_exact(4).flat_map(|pixel| [pixel[2], pixel[1], pixel[0], 0]).collect()
 }
 
-/// Without the byte that means nothing.
+/// Returns the pixels without the unused byte.
 fn colors(image: &[u8]) -> Vec<u8> {
     image.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
 }

@@ -1,4 +1,5 @@
-//! The work of many clients on bare sockets: a task for each connection, and one thread for all far ends, as our server.
+//! The work of many clients on bare sockets: a task for each connection, and one thread for all far ends, as in our
+//! server.
 
 use super::far::store;
 use super::runtime::adopted;
@@ -22,10 +23,10 @@ use tokio::task::LocalSet;
 /// The pixels that the far ends have stored.
 type Stored = Arc<Mutex<Vec<u32>>>;
 
-/// The near ends, on a runtime of the caller's.
+/// The near ends, on the caller's runtime.
 pub(crate) struct Crowd {
     client: Rc<Client>,
-    /// Each with how many messages it has sent so far.
+    /// Each connection with the number of messages it has sent.
     links: Vec<(TcpStream, u64)>,
     messages: Messages,
     stored: Stored,
@@ -59,7 +60,8 @@ impl Crowd {
         let stored = Stored::default();
         let storing = Arc::clone(&stored);
         let serve = move || {
-            // It ends when the near ends do, which is no error. Errors are reported by the side that waits for an acknowledgement.
+            // It ends when the near ends do, which is not an error. The side that waits for an acknowledgement reports
+            // errors.
             _ = serve(far, format, &storing);
         };
         let thread = threads::start("raw crowd", move || place.enter_far(), serve)?;
@@ -74,7 +76,7 @@ impl Crowd {
         Ends { near: self.client.side.clone(), far: self.far.clone(), wire }
     }
 
-    /// Shares the messages, all of them as often as `passes` says, among the first `clients` connections.
+    /// Shares the messages, sent `passes` times, among the first `clients` connections.
     pub(crate) fn stream(
         &mut self,
         watch: &mut Watch<'_>,
@@ -122,7 +124,7 @@ impl Crowd {
 
 fn serve(streams: Vec<std::net::TcpStream>, format: Format, stored: &Stored) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // One for all: nothing is kept in it while others run.
+    // One buffer for all connections: it holds no data while other tasks run.
     let buffer = Rc::new(RefCell::new(vec![0; BLOCK]));
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
@@ -138,7 +140,7 @@ fn serve(streams: Vec<std::net::TcpStream>, format: Format, stored: &Stored) -> 
     })
 }
 
-/// Stores what comes, and acknowledges what a read has brought, until the near end is gone.
+/// Stores the pixels that arrive, and acknowledges the messages of each read, until the near end closes.
 async fn take(
     mut stream: TcpStream,
     format: Format,
@@ -146,7 +148,7 @@ async fn take(
     stored: Stored,
 ) -> io::Result<()> {
     let Format { size, head, acknowledgement } = format;
-    // The start of a message that is not whole yet.
+    // The start of an incomplete message.
     let (mut kept, mut done, mut answer) = (Vec::with_capacity(size), 0_u64, vec![0; acknowledgement]);
     loop {
         stream.readable().await?;

@@ -10,27 +10,27 @@ use std::net::TcpStream;
 /// The messages of the far end.
 pub(super) struct Job {
     pub(super) messages: usize,
-    /// Bytes of each.
+    /// Bytes of each message.
     pub(super) size: usize,
     /// Bytes of an acknowledgement.
     pub(super) acknowledgement: usize,
     pub(super) work: Work,
 }
 
-/// The treatment of a message.
+/// The processing of a message.
 #[derive(Debug, Clone)]
 pub(crate) enum Work {
-    /// Nothing.
+    /// None.
     Count,
-    /// After so many bytes come pixels, which are decoded and stored.
+    /// Decodes and stores the pixels that follow this many bytes.
     Store { head: usize },
-    /// After so many bytes comes an image, which is copied.
+    /// Copies the image that follows this many bytes.
     Copy { head: usize },
-    /// The answer is this many bytes of the image, in place of an acknowledgement.
+    /// Answers with this many bytes of the image in place of an acknowledgement.
     Send { bytes: usize },
 }
 
-/// One connection and where its pixels go.
+/// One connection and its pixels.
 pub(super) struct Far {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -44,7 +44,7 @@ impl Far {
         Far { stream, buffer: Vec::new(), filled: 0, pixels: Vec::new(), image: Vec::new() }
     }
 
-    /// Returns the bytes that were stored last, as the memory has them.
+    /// Runs the job. Returns the bytes stored last, as they are in memory.
     pub(super) fn run(&mut self, job: &Job) -> Result<Vec<u8>> {
         if job.acknowledgement < 8 {
             return Err(Failure::new("an acknowledgement has no room for a number"));
@@ -56,7 +56,7 @@ impl Far {
         }
     }
 
-    /// Messages that fit into the buffer, many at a time.
+    /// Handles messages that fit into the buffer, many at a time.
     fn take(&mut self, job: &Job) -> Result<Vec<u8>> {
         self.buffer.resize(BLOCK.max(job.size), 0);
         self.pixels.resize(SIZE.width as usize * SIZE.height as usize, 0);
@@ -80,7 +80,7 @@ impl Far {
         Ok(last.map_or_else(Vec::new, |place| self.pixels[place].to_be_bytes().to_vec()))
     }
 
-    /// Messages that are larger than a read: each piece goes straight to its place.
+    /// Handles messages that are larger than a read: copies each piece directly to its place.
     fn copy(&mut self, job: &Job, head: usize) -> Result<Vec<u8>> {
         self.buffer.resize(BLOCK, 0);
         self.image.resize(job.size - head, 0);
@@ -126,7 +126,7 @@ fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
-/// The plain loop: decodes each pixel, checks that it lies inside, stores it. Answers where the last one went.
+/// Decodes each pixel, checks that it lies inside, and stores it, in a plain loop. Returns the index of the last one.
 pub(super) fn store(records: &[u8], framebuffer: &mut [u32]) -> Option<usize> {
     let mut last = None;
     for record in records.chunks_exact(Pixel::SIZE) {

@@ -1,4 +1,4 @@
-//! The unit of all ratios: TCP connections with nothing on top, std::net and blocking at both ends.
+//! The reference of all ratios: TCP connections with no protocol on top, std::net and blocking at both ends.
 
 pub(crate) mod crowd;
 mod far;
@@ -18,14 +18,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 pub(crate) use far::Work;
 
-/// Bytes that may be unacknowledged on all connections together: about what our 65,536 single pixels are, and enough
+/// Bytes that may be unacknowledged on all connections together: about the size of our 65,536 single pixels, and enough
 /// for any loopback.
 const WINDOW: usize = 2 << 20;
 
-/// Messages that are exchanged one by one before the time is taken.
+/// Number of messages exchanged one by one before the measurement.
 const WARM: usize = 20;
 
-/// The near end of some connections.
+/// The near end of one or more connections.
 pub(crate) struct Raw {
     links: Vec<Link>,
     far: Side,
@@ -33,11 +33,11 @@ pub(crate) struct Raw {
     _line: Option<DelayLine>,
 }
 
-/// One connection, and the means to announce the next messages to its far end.
+/// One connection, and the channel that announces the next messages to its far end.
 struct Link {
     stream: TcpStream,
     jobs: Sender<Job>,
-    /// The bytes that were stored last, of each job.
+    /// The bytes that each job stored last.
     reports: Receiver<Result<Vec<u8>>>,
     buffer: Vec<u8>,
     sent: usize,
@@ -52,7 +52,7 @@ impl Raw {
         Ok(Raw { links, far: Side::of_threads(threads.into_iter().flatten()), _line: None })
     }
 
-    /// One connection over a line that is made by `line` between it and the far end.
+    /// Starts one connection through the delay line that `line` makes between it and the far end.
     pub(crate) fn start_far_away(
         place: Place,
         line: impl FnOnce(SocketAddr) -> Result<DelayLine>,
@@ -65,12 +65,12 @@ impl Raw {
         Ok(Raw { links: vec![link], far: Side::of_threads(thread), _line: between })
     }
 
-    /// It and the calling thread.
+    /// Returns the far end and the calling thread as the ends of a row.
     pub(crate) fn ends(&self, wire: Wire) -> Ends {
         Ends { near: Side::of_threads(threads::current()), far: self.far.clone(), wire }
     }
 
-    /// The congestion control of its socket.
+    /// Returns the congestion control of its socket.
     #[cfg(target_os = "linux")]
     pub(crate) fn congestion(&self) -> Option<String> {
         rustix::net::sockopt::tcp_congestion(&self.links[0].stream).ok()
@@ -81,7 +81,7 @@ impl Raw {
         None
     }
 
-    /// One message at a time, each acknowledged before the next.
+    /// Sends one message at a time, each acknowledged before the next.
     pub(crate) fn ping(&mut self, watch: &mut Watch<'_>, messages: &Messages, count: usize) -> Result<()> {
         let link = &mut self.links[0];
         link.begin(messages, count, &Work::Count)?;
@@ -89,8 +89,8 @@ impl Raw {
         link.end(messages, &Work::Count)
     }
 
-    /// All messages, over and over until there were `count`, many to a write, acknowledged many at a time; the
-    /// connections take turns, block by block.
+    /// Sends the messages repeatedly up to `count`, many per write, acknowledged many at a time; the connections take
+    /// turns, block by block.
     pub(crate) fn stream(
         &mut self,
         watch: &mut Watch<'_>,
@@ -99,7 +99,7 @@ impl Raw {
         work: &Work,
     ) -> Result<()> {
         let size = messages.size;
-        // As many whole messages as a write has.
+        // The number of whole messages in a write.
         let block = (BLOCK / size).max(1);
         let whole = messages.bytes.len() / size;
         let repeated = (whole < block).then(|| messages.bytes.repeat(block.div_ceil(whole)));
@@ -128,7 +128,7 @@ impl Raw {
         self.links.iter_mut().try_for_each(|link| link.end(messages, work))
     }
 
-    /// Asks `count` times for what the far end has stored, and reads it into `answer`, one after the other.
+    /// Requests the stored image `count` times, one after the other, and reads it into `answer`.
     pub(crate) fn fetch(
         &mut self,
         watch: &mut Watch<'_>,
@@ -150,7 +150,7 @@ impl Raw {
 }
 
 impl Link {
-    /// Connects to what `detour` makes of the far end's address.
+    /// Connects to the address that `detour` returns for the far end's address.
     fn start(
         place: Place,
         detour: impl FnOnce(SocketAddr) -> Result<SocketAddr>,
@@ -166,7 +166,7 @@ impl Link {
             for job in inbox {
                 let report = far.run(&job);
                 let is_broken = report.is_err();
-                // Going away closes the stream, which the near end may be waiting for.
+                // Returning closes the stream, so a waiting near end sees the error.
                 if outbox.send(report).is_err() || is_broken {
                     return;
                 }
@@ -176,7 +176,7 @@ impl Link {
         Ok((Link { stream, jobs, reports, buffer: vec![0; BLOCK], sent: 0, done: 0 }, thread))
     }
 
-    /// Tells the far end what comes, and warms both ends up.
+    /// Announces the messages to the far end, and warms both ends up.
     fn begin(&mut self, messages: &Messages, count: usize, work: &Work) -> Result<()> {
         let Messages { size, acknowledgement, .. } = *messages;
         // A message that is larger than a block warms up by itself.
@@ -198,7 +198,7 @@ impl Link {
         self.stream.read_exact(acknowledgement).context("reading a raw acknowledgement")
     }
 
-    /// Writes the next block of those that are still to come.
+    /// Writes the next block of the remaining messages.
     fn send_block(&mut self, bytes: &[u8], size: usize, block: usize, count: usize) -> Result<()> {
         let different = bytes.len() / size;
         let at = self.sent % different;
@@ -208,7 +208,7 @@ impl Link {
         Ok(())
     }
 
-    /// Waits for acknowledgements: the last of them says how many messages it covers.
+    /// Waits for acknowledgements. The last one contains the number of messages that it covers.
     fn acknowledged(&mut self, size: usize) -> Result<()> {
         let mut filled = self.stream.read(&mut self.buffer).context("reading raw acknowledgements")?;
         if filled == 0 {
@@ -233,7 +233,7 @@ impl Link {
     /// Checks that the far end has stored what it was sent.
     fn end(&mut self, messages: &Messages, work: &Work) -> Result<()> {
         let stored = self.report()?;
-        // The message that was sent last, whether they were all sent once or again and again.
+        // The message sent last, also when the messages were repeated.
         let last = self.sent.checked_sub(1).map(|last| last % (messages.bytes.len() / messages.size));
         let Some(last) = last.filter(|_| !matches!(work, Work::Count)) else { return Ok(()) };
         let message = &messages.bytes[last * messages.size..][..messages.size];

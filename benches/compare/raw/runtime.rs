@@ -1,4 +1,4 @@
-//! The ping-pong of the raw connection, but with tokio at both ends.
+//! The ping-pong of the raw connection with tokio at both ends.
 
 use crate::clients::Client;
 use crate::failure::{Context, Result};
@@ -12,10 +12,10 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Messages that are exchanged before the time is taken.
+/// Number of messages exchanged before the measurement.
 const WARM: usize = 20;
 
-/// The near end, on a runtime of the caller's; the far end has a current-thread runtime, as our server.
+/// The near end, on the caller's runtime; the far end has a current-thread runtime, as our server.
 pub(crate) struct TokioPing {
     client: Rc<Client>,
     stream: TcpStream,
@@ -44,7 +44,7 @@ impl TokioPing {
         Ends { near: self.client.side.clone(), far: self.far.clone(), wire }
     }
 
-    /// One message at a time, each acknowledged before the next.
+    /// Sends one message at a time, each acknowledged before the next.
     pub(crate) fn ping(&mut self, watch: &mut Watch<'_>, count: usize) -> Result<()> {
         let message = &self.messages.bytes[..self.messages.size];
         let mut acknowledgement = vec![0; self.messages.acknowledgement];

@@ -13,7 +13,7 @@ fn id(n: u32) -> Id {
     Id(id)
 }
 
-/// Hello `attempt` of session `n`, which began with the first.
+/// Returns hello `attempt` of session `n`, which began with the first hello.
 fn hello(n: u32, attempt: u64) -> Resume {
     Resume {
         session: id(n),
@@ -29,7 +29,7 @@ fn hello(n: u32, attempt: u64) -> Resume {
     }
 }
 
-/// A session that has executed so many requests.
+/// Returns a session that has executed `executed` requests.
 fn begun(n: u32, executed: u64) -> Session {
     let (mut session, _) = Session::enter(&mut None, &hello(n, 1), HERE, None).unwrap();
     for number in 1..=executed {
@@ -47,13 +47,13 @@ fn claimed(sessions: &Sessions, asked: &Resume, peer: Peer) -> Option<Session> {
     }
 }
 
-/// The display is restarted with its journal, and 4,200 sessions that draw are begun and left before the honest client comes back;
-/// from one address, or from a thousand.
+/// The display is restarted with its journal. Before the honest client reconnects, 4,200 sessions that draw are begun
+/// and abandoned, from one address or from a thousand.
 #[test]
 fn sessions_left_after_a_restart_push_out_none_that_the_journal_brought_back() {
     for addresses in [1, 1_000] {
         let mirror = SessionMirror::default();
-        // Other clients were there too; and how much they have executed says nothing of whose they are.
+        // Other clients had sessions too, and the number of executed requests does not tell whose session it is.
         for n in 0..100 {
             mirror.record(id(n), begun(n, u64::from(n)), |_| true, 100);
         }
@@ -72,12 +72,12 @@ fn sessions_left_after_a_restart_push_out_none_that_the_journal_brought_back() {
     }
 }
 
-/// A record of a journal that says that a session was taken up.
+/// Reads the journal record of a session that was taken up.
 fn read(mirror: &SessionMirror, n: u32, session: &Session) {
     mirror.read(id(n), session.clone());
 }
 
-/// An attacker begins and leaves tens of thousands of sessions that draw, and the display is killed.
+/// An attacker begins and abandons tens of thousands of sessions that draw, and the display is killed.
 #[test]
 fn what_was_gone_before_a_restart_does_not_come_back() {
     let (written, is_there) = (SessionMirror::default(), |id: Id| id == self::id(0));
@@ -85,7 +85,7 @@ fn what_was_gone_before_a_restart_does_not_come_back() {
     for n in 0..40_000 {
         let session = begun(n, if n == 0 { 1 } else { 20 });
         read(&after, n, &session);
-        // What the connection writes behind that.
+        // The records that the connection writes after that.
         for (gone, ended) in written.record(id(n), session, is_there, 1) {
             let [a, b, c, d, ..] = gone.0;
             read(&after, u32::from_be_bytes([a, b, c, d]), &ended);
@@ -101,7 +101,7 @@ fn what_was_gone_before_a_restart_does_not_come_back() {
     assert_eq!(claimed(&sessions, &hello(1, 2), Peer::default()), None);
 }
 
-/// A journal of before says of no session that it is gone.
+/// An older journal has no records of sessions that are gone.
 #[test]
 fn a_journal_of_many_sessions_is_read_in_bounded_memory() {
     let mirror = SessionMirror::default();
@@ -112,7 +112,7 @@ fn a_journal_of_many_sessions_is_read_in_bounded_memory() {
     assert!(mirror.all().iter().any(|(found, _)| *found == id(7)));
 }
 
-/// Few sessions, each with as much as one may have, and gone at once.
+/// A few sessions, each with the maximum of memory, and gone at once.
 #[test]
 fn sessions_that_are_gone_take_no_memory() {
     let mirror = SessionMirror::default();

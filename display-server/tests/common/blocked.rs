@@ -4,7 +4,7 @@
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::io::{PipeReader, PipeWriter, Write};
 
-/// A pipe that is full, so that whoever writes to it waits for ever. Its reader has to be kept.
+/// Returns a full pipe: a program that writes to it blocks for ever. The reader must be kept.
 pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let flags = fcntl_getfl(&writer).unwrap();
@@ -12,7 +12,7 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     for piece in [4096, 1] {
         while writer.write(&vec![b'x'; piece]).is_ok() {}
     }
-    // The one who inherits it is to wait.
+    // The program that inherits the writer must block.
     fcntl_setfl(&writer, flags).unwrap();
     (reader, writer)
 }

@@ -1,4 +1,4 @@
-//! A server on a free port, and a client that speaks bytes.
+//! A server on a free port, and a client that sends raw bytes.
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Long enough for the slowest machine; nothing waits for it unless the test fails.
+/// Deadline, long enough for the slowest machine; only a test that fails waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What `future` brings, or a failure that says what was waited for.
+/// Returns the output of `future`, or fails with `what` after the deadline.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(DEADLINE, future).await {
         Ok(value) => value,
@@ -34,7 +34,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     .await;
 }
 
-/// A server of a display of 64x48 black pixels.
+/// A server with a display of 64x48 black pixels.
 pub(crate) struct Running {
     pub(crate) display: Display,
     pub(crate) server: Server,
@@ -55,7 +55,7 @@ pub(crate) async fn start_with(display: Display, options: ServerOptions) -> Runn
     start_doors(display, options, &[]).await.0
 }
 
-/// Starts a server with a native listener and others of these doors. Returns where those listen.
+/// Starts a server with a native listener and the listeners of these doors. Returns the addresses of those.
 pub(crate) async fn start_doors(
     display: Display,
     options: ServerOptions,
@@ -82,7 +82,7 @@ impl Running {
         Client { stream }
     }
 
-    /// A client over a pipe that holds `buffer` bytes in each direction.
+    /// Connects a client over a pipe that holds `buffer` bytes in each direction.
     pub(crate) fn pipe(&self, buffer: usize) -> (Client<DuplexStream>, JoinHandle<()>) {
         pipe(&self.server, buffer)
     }
@@ -92,7 +92,7 @@ impl Running {
         within("the server to end", self.task).await.unwrap().unwrap();
     }
 
-    /// What every test of bad behaviour ends with: others notice nothing.
+    /// Checks that a new client can draw, as each test of bad behaviour does at its end.
     pub(crate) async fn check_that_a_new_client_draws(&self) {
         let mut client = self.connect().await;
         client.send(&request(1, "draw_pixel", (7, 5, 0x0102_0304))).await;
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         within("the server to read", self.stream.write_all(bytes)).await.unwrap();
     }
 
-    /// The next bytes are these.
+    /// Asserts that the next bytes are these.
     pub(crate) async fn expect(&mut self, bytes: &[u8]) {
         let (mut got, mut length) = (vec![0; bytes.len()], 0);
         while length < bytes.len() {
@@ -130,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// All that comes until the server ends the connection, which must not be by a reset.
+    /// Returns everything that arrives until the server ends the connection, which must not be by a reset.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         within("the end of the connection", self.stream.read_to_end(&mut bytes)).await.unwrap();
@@ -142,7 +142,7 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(300)].escape_ascii().to_string()
 }
 
-/// A MessagePack-RPC request, written by an encoder that is not the server's.
+/// Returns a MessagePack-RPC request, written by an encoder that is not the server's.
 pub(crate) fn request(msgid: u32, method: &str, params: impl Serialize) -> Vec<u8> {
     rmp_serde::to_vec(&(0, msgid, method, params)).unwrap()
 }
@@ -163,10 +163,10 @@ pub(crate) fn fault(msgid: u32, text: &str) -> Vec<u8> {
     rmp_serde::to_vec(&(1, msgid, (0, text), ())).unwrap()
 }
 
-/// No parameters: an empty array, where `()` would be nil.
+/// No parameters, as an empty array; `()` would be nil.
 pub(crate) const NONE: [u8; 0] = [];
 
-/// The first message of a client of this project's own.
+/// Returns the first message of one of this project's own clients.
 pub(crate) fn hello() -> Vec<u8> {
     #[derive(Serialize)]
     struct Hello {
@@ -179,7 +179,7 @@ pub(crate) fn hello() -> Vec<u8> {
     bytes
 }
 
-/// Bytes that travel as `bin`.
+/// Bytes that are encoded as `bin`.
 pub(crate) struct Bin(pub(crate) Vec<u8>);
 
 impl Serialize for Bin {

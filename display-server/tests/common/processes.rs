@@ -1,4 +1,4 @@
-//! Runs the display as a process of its own, and helps to test it.
+//! Runs the display as a separate process, with helpers for tests.
 #![allow(dead_code, reason = "each test uses its part")]
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU16, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// What does not happen within this time does not happen any more.
+/// Limit for anything a test waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A directory of a test's own, removed in the end.
+/// A temporary directory of one test, removed on drop.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -34,38 +34,38 @@ impl Drop for Directory {
     }
 }
 
-/// A port that no connection gets by chance while the display is away, as those above may: clients come back to the
-/// address that they know. Not the same for two tests of this program.
+/// Returns a port that no other connection gets by chance while the display is down, as higher ports may: clients
+/// reconnect to the address they know. Two tests of this program get different ports.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 10_000) as u16 + NEXT.fetch_add(100, SeqCst);
     (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("one of them is free")
 }
 
-/// A display that is killed when it is dropped.
+/// A running display, killed when it is dropped.
 pub(crate) struct Server {
     pub(crate) process: Child,
     pub(crate) address: String,
-    /// The lines of its log, of one that is limited.
+    /// The lines of the log, if the display was started with a limit.
     log: Option<Receiver<String>>,
 }
 
 impl Server {
-    /// Starts it, and returns when it listens.
+    /// Starts a display with a journal, and returns when it listens.
     pub(crate) fn start(journal: &Path, port: u16, size: &str) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
         command.args(["--log", "warn", "--journal-size", "1", "--journal"]).arg(journal);
         Server::start_by(&mut command, port, size)
     }
 
-    /// The same of one that keeps no journal, on any port.
+    /// Starts a display without a journal, on any port.
     pub(crate) fn start_plain(size: &str) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_display-server"));
         command.args(["--log", "error"]);
         Server::start_by(&mut command, 0, size)
     }
 
-    /// The same of a display that may write no more than so many blocks of 512 bytes to a file. Its log goes to a pipe, since
+    /// Starts a display that may write at most `blocks` blocks of 512 bytes to a file. Its log goes to a pipe, since
     /// standard error may be a file as well.
     #[cfg(target_os = "linux")]
     pub(crate) fn start_limited(journal: &Path, port: u16, size: &str, blocks: u64) -> Server {
@@ -80,7 +80,7 @@ impl Server {
         server
     }
 
-    /// The same by a command that becomes the display.
+    /// Starts a display with a command that becomes the display.
     fn start_by(command: &mut Command, port: u16, size: &str) -> Server {
         let mut process = command
             .args(["--headless", "--size", size, "--listen", &format!("127.0.0.1:{port}")])
@@ -94,7 +94,7 @@ impl Server {
         Server { address: address.to_owned(), process, log: None }
     }
 
-    /// Waits until there is such a line in its log.
+    /// Waits for a line of the log that contains `text`.
     #[cfg(target_os = "linux")]
     pub(crate) fn expect(&self, text: &str) {
         let log = self.log.as_ref().expect("it is read");
@@ -105,13 +105,13 @@ impl Server {
         {}
     }
 
-    /// Tells it to end, and waits until it has.
+    /// Sends SIGTERM, and waits for the end of the display.
     pub(crate) fn end(mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
         self.process.wait().unwrap()
     }
 
-    /// Bytes of memory that it has at present.
+    /// Returns the resident memory of the display in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
@@ -120,7 +120,7 @@ impl Server {
     }
 }
 
-/// Stops a process with SIGSTOP, and returns when it stands.
+/// Stops a process with SIGSTOP, and returns when it is stopped.
 pub(crate) fn stop(process: &Child) {
     let pid = Pid::from_child(process);
     kill_process(pid, Signal::STOP).unwrap();
@@ -128,12 +128,12 @@ pub(crate) fn stop(process: &Child) {
     assert!(status.stopped(), "{status:?}");
 }
 
-/// Lets it go on.
+/// Continues a stopped process.
 pub(crate) fn go_on(process: &Child) {
     kill_process(Pid::from_child(process), Signal::CONT).unwrap();
 }
 
-/// A process may write as much to a file as it could before it was limited.
+/// Lifts the limit on the size of files that a process may write.
 #[cfg(target_os = "linux")]
 pub(crate) fn lift_limit(process: &Child) {
     use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
@@ -149,7 +149,7 @@ impl Drop for Server {
     }
 }
 
-/// Numbers that look like chance, the same for the same seed.
+/// A generator of pseudorandom numbers, reproducible from its seed.
 pub(crate) struct Dice(u64);
 
 impl Dice {
@@ -157,7 +157,7 @@ impl Dice {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// A number below `n`.
+    /// Returns a number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % n

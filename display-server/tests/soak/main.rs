@@ -19,34 +19,34 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// For how many seconds each test goes on; the environment variable `SOAK` says otherwise. `SOAK=3600 cargo test --release -p
-/// display-server --test soak -- --nocapture` is for a release.
+/// Duration of each test in seconds, unless the environment variable `SOAK` sets another. A release runs `SOAK=3600
+/// cargo test --release -p display-server --test soak -- --nocapture`.
 const SECONDS: u64 = 5;
 
 const CLIENTS: usize = 64;
-/// Cells of a client's own row.
+/// Cells in a client's own row.
 const CELLS: usize = 64;
 
-/// By how much the memory of a display may be more at its peak in the second half than in the first: each client may have a
-/// buffer for a read at the one moment that it had not at the other. What is leaked with each connection, session or call is
-/// more after a minute or two, in which there are some 10,000 connections and 2,000 sessions.
+/// How much higher the memory peak of a display may be in the second half than in the first: each client may have a
+/// read buffer at one of the two peaks and not at the other. A leak per connection, session or call exceeds this after
+/// a minute or two, in which there are some 10,000 connections and 2,000 sessions.
 const GROWTH: u64 = (CLIENTS * limits::READ) as u64;
 
 fn duration() -> Duration {
     Duration::from_secs(std::env::var("SOAK").map_or(SECONDS, |seconds| seconds.parse().expect("a number")))
 }
 
-/// Calls that are made and lives that are lived, by all clients.
+/// Counts of calls and sessions of all clients.
 #[derive(Default)]
 struct Tally {
     calls: AtomicUsize,
     lives: AtomicUsize,
     resumed: AtomicUsize,
-    /// Something was told that is not to happen.
+    /// Set when an unexpected status or error is reported.
     is_wrong: AtomicBool,
 }
 
-/// Draws with one session after the other, and answers how much was added to each cell.
+/// Draws with one session after another, and returns how much was added to each cell.
 async fn draw(number: usize, address: SocketAddr, until: Instant, tally: Arc<Tally>) -> Vec<u32> {
     let (mut row, mut dice) = (vec![0_u32; CELLS], Dice::new(number as u64));
     loop {
@@ -78,7 +78,7 @@ async fn draw(number: usize, address: SocketAddr, until: Instant, tally: Arc<Tal
                 }
                 _ => display.add_pixel(cell as i32, number as i32, amount).await.unwrap(),
             };
-            // All of them count in the last row.
+            // All clients count their calls in the last row.
             let counted = display.add_pixel(cell as i32, CLIENTS as i32, 1).await.unwrap();
             if dice.below(64) == 0 {
                 reply.await.unwrap();
@@ -94,7 +94,7 @@ async fn draw(number: usize, address: SocketAddr, until: Instant, tally: Arc<Tal
     }
 }
 
-/// The most memory that a display has at any time until then.
+/// Returns the peak memory of a display until `until`.
 fn peak(server: &Server, until: Instant) -> u64 {
     let mut peak = server.memory();
     while Instant::now() < until {
@@ -104,7 +104,7 @@ fn peak(server: &Server, until: Instant) -> u64 {
     peak
 }
 
-/// Everything was added, once.
+/// Checks that everything was added exactly once.
 fn check_picture(address: &str, rows: &[Vec<u32>], calls: usize) {
     let display = blocking::Display::connect(address).unwrap();
     let image = display.get_image(0, 0, CELLS as u32, CLIENTS as u32 + 1).unwrap();
@@ -136,7 +136,7 @@ fn soak(server: &Server) {
         after >> 10
     );
     assert!(!tally.is_wrong.load(Relaxed), "something was told that is not to happen");
-    // Or nothing was tried.
+    // Otherwise the test has exercised nothing.
     assert!(resumed >= CLIENTS / 4 && calls >= 400 * lives);
     check_picture(&server.address, &rows, calls);
     assert!(after <= before + GROWTH, "it grows: {before} bytes at first, {after} later");

@@ -7,14 +7,14 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
-/// How many of either kind.
+/// Number of sessions of each kind.
 const EACH: u8 = 16;
 
 fn id(number: u8) -> Id {
     Id([number + 1; 16])
 }
 
-/// Sends what there is and reads, until there is nothing to wait for.
+/// Sends pending bytes and reads, until there is nothing to wait for.
 fn exchange(machine: &mut Connection, stream: &mut TcpStream) {
     while !machine.poll_transmit().is_empty() {
         let bytes = machine.poll_transmit().to_vec();
@@ -30,8 +30,8 @@ fn exchange(machine: &mut Connection, stream: &mut TcpStream) {
     }
 }
 
-/// Clients come, draw and go, the first of them for good. Of those nothing is known any more when they come back, and of the
-/// others everything.
+/// Connects clients that draw and disconnect, the first half of them ending their sessions. When they reconnect, the
+/// ended sessions are unknown, and the others are resumed.
 pub(crate) fn check_that_ended_sessions_are_gone(address: &str) {
     for number in 0..2 * EACH {
         let mut stream = TcpStream::connect(address).unwrap();
@@ -44,7 +44,7 @@ pub(crate) fn check_that_ended_sessions_are_gone(address: &str) {
             machine.end_session();
             exchange(&mut machine, &mut stream);
         }
-        // The display ends when it has read all.
+        // The display ends the connection when it has read everything.
         stream.shutdown(Shutdown::Write).unwrap();
         stream.read_to_end(&mut Vec::new()).unwrap();
     }

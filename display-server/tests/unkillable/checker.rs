@@ -1,25 +1,25 @@
 //! Checks whether the picture of a display is consistent with the answers of a client.
 //!
-//! A display executes the calls of a session in their order and without a gap. So there is a number up to which every
-//! call was executed once, unless it was rejected, and after which none was; and no call after that number was answered
-//! with success. The row of cells that only this client draws on is to be the picture of such a number. Amounts differ
-//! from call to call, so that another number, or a call that was executed twice, never, or in another place of the order,
-//! makes another picture (but for chance: one in 2^32).
+//! A display executes the calls of a session in order and without a gap. So there is a number up to which every call
+//! was executed once, unless it was rejected, and after which none was; no call after that number was answered with
+//! success. The row of cells that only this client draws on must be the picture of such a number. Amounts differ from
+//! call to call, so that another number, or a call that was executed twice, never, or out of order, produces another
+//! picture (except for collisions, with a probability of one in 2^32).
 
 use crate::history::{Answer, Call, Cell, Made, blank};
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 
-/// How many of the calls were executed or rejected, counted from the first. It is several numbers where the calls between
-/// them leave no trace.
+/// Number of calls that were executed or rejected, counted from the first. It is a range where the calls in between
+/// leave no trace.
 pub(crate) type Executed = RangeInclusive<usize>;
 
-/// Finds out how many calls were executed.
+/// Determines how many calls were executed.
 ///
 /// # Errors
-/// That no number explains what is shown, and which calls are to blame.
+/// Returns a description of the calls at fault if no number explains the picture.
 pub(crate) fn check(made: &[Made], shown: &[u32]) -> Result<Executed, String> {
-    // An answer of success proves all that was called before it.
+    // A successful answer proves that all calls before it were executed.
     let proven = made.iter().rposition(|(_, answer)| matches!(answer, Some(Answer::Ok | Answer::Read(_))));
     let proven = proven.map_or(0, |last| last + 1);
     let (mut row, mut fitting, mut nearest) = (blank(), None, (usize::MAX, Reverse(0)));
@@ -29,7 +29,8 @@ pub(crate) fn check(made: &[Made], shown: &[u32]) -> Result<Executed, String> {
             if wrong == 0 {
                 fitting = Some(*fitting.get_or_insert(number..=number).start()..=number);
             }
-            // Of two that are as near, the later: what is missing is said rather than what is too much.
+            // Of two equally near numbers the later one is used, so that missing calls are reported rather than extra
+            // ones.
             nearest = nearest.min((wrong, Reverse(number)));
         }
         let Some(&(call, answer)) = made.get(number) else { break };
@@ -48,7 +49,7 @@ pub(crate) fn check(made: &[Made], shown: &[u32]) -> Result<Executed, String> {
     fitting.ok_or_else(|| blame(&made[..nearest.1.0], shown))
 }
 
-/// What is wrong with a row after these calls.
+/// Describes how a row differs from its state after these calls.
 fn blame(made: &[Made], shown: &[u32]) -> String {
     let row = replay(made.iter().copied());
     let wrong = row.iter().zip(shown).enumerate().filter(|(_, (meant, shown))| meant != shown);
@@ -64,7 +65,7 @@ fn replay(made: impl Iterator<Item = Made>) -> Vec<u32> {
     row
 }
 
-/// Which single fault makes a cell show this.
+/// Returns the single fault that explains the value of a cell.
 fn explain(made: &[Made], cell: Cell, shown: u32) -> String {
     let calls: Vec<_> = made.iter().enumerate().filter(|(_, (call, _))| call.touches(cell)).collect();
     let shows = |calls: &[(usize, &Made)]| replay(calls.iter().map(|(_, made)| **made))[cell] == shown;

@@ -1,4 +1,4 @@
-//! A client as a process of its own, which can be killed: this test program, started again.
+//! A client as a separate process that can be killed: this test program, started again.
 
 use crate::history::{Answer, CELLS, Call, Made, Pen};
 use crate::processes::{Dice, PATIENCE};
@@ -13,24 +13,25 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-/// Which life it is, where its history goes, where the display is, and the last row: there all count in one cell.
+/// Environment variables: the number of the life, the path of its history, the address of the display, and the last
+/// row, where all clients count in one cell.
 const LIFE: &str = "UNKILLABLE_LIFE";
 const HISTORY: &str = "UNKILLABLE_HISTORY";
 const ADDRESS: &str = "UNKILLABLE_ADDRESS";
 const LAST_ROW: &str = "UNKILLABLE_LAST_ROW";
-/// How many milliseconds a call may take.
+/// The timeout of a call in milliseconds.
 const TIMEOUT: &str = "UNKILLABLE_TIMEOUT";
 
 /// A running client.
 pub(crate) struct Client {
     pub(crate) process: Child,
-    /// It draws until this is closed: by who started it, or by that one's death.
+    /// The client draws until this is closed, by its parent or by the parent's death.
     alive: Option<ChildStdin>,
 }
 
 impl Client {
-    /// One that waits for `timeout` for each answer. The calls of life 0, 2, 4, ... come one at a time, those of the others
-    /// do not wait for each other.
+    /// Starts a client that waits `timeout` for each answer. The calls of lives 0, 2, 4, ... are made one at a time;
+    /// those of the others do not wait for each other.
     pub(crate) fn start(
         life: usize,
         history: &Path,
@@ -53,19 +54,19 @@ impl Client {
         Client { process, alive }
     }
 
-    /// `kill -9`.
+    /// Kills the client with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();
         let status = self.process.wait().unwrap();
         assert!(status.code().is_none(), "a client had ended by itself: {status}");
     }
 
-    /// Tells it to come to an end.
+    /// Asks the client to end.
     pub(crate) fn stop(&mut self) {
         self.alive = None;
     }
 
-    /// Waits until it has.
+    /// Waits until the client has ended.
     pub(crate) fn ended(mut self) -> ExitStatus {
         let deadline = Instant::now() + 2 * PATIENCE;
         loop {
@@ -106,13 +107,13 @@ fn process() {
     std::process::exit(0);
 }
 
-/// One half of the clients wait for each answer, the others do not.
+/// A connection. One half of the clients wait for each answer, the others do not.
 pub(crate) enum Connected {
     Waits(Display),
     GoesOn(Pipeline),
 }
 
-/// A client of this process that remembers what it has called, in row 0, and what it was answered.
+/// A client in this process that remembers its calls, in row 0, and their answers.
 pub(crate) struct Remembering {
     client: Connected,
     calls: Box<dyn Iterator<Item = Call>>,
@@ -125,7 +126,7 @@ impl Remembering {
         Remembering { client, calls: Box::new(calls), made: Vec::new() }
     }
 
-    /// Makes a call, and waits for what becomes of it.
+    /// Makes a call, and waits for its answer.
     pub(crate) fn call(&mut self) -> Made {
         let call = self.calls.next().expect("it has no end");
         let made = (call, Some(self.client.make(call, (0, 0)).answer()));
@@ -133,7 +134,7 @@ impl Remembering {
         made
     }
 
-    /// Makes so many calls, each of which has such an answer.
+    /// Makes `count` calls, and checks their answers with `is_expected`.
     pub(crate) fn calls(&mut self, count: usize, is_expected: impl Fn(Answer) -> bool) {
         for _ in 0..count {
             let (call, answer) = self.call();
@@ -142,18 +143,18 @@ impl Remembering {
     }
 }
 
-/// What will be known of a call.
+/// The pending or known answer of a call.
 enum Pending {
     Known(Answer),
     Reply(Reply<'static>),
 }
 
-/// The calls of a life, without an end. No two of them have the same amount.
+/// Returns the endless sequence of calls of a life. No two of them have the same amount.
 pub(crate) fn calls(life: usize) -> impl Iterator<Item = Call> {
     let mut dice = Dice::new(life as u64);
     (1..).map(move |number| {
         let amount = mixed(number);
-        // In the first cells the order is seen, for as long as nothing is drawn over it; all others show each amount
+        // The first cells show the order of the calls until something is drawn over them; all others show each amount
         // for ever.
         let (ordered, any) = (dice.below(CELLS / 4), dice.below(CELLS));
         match dice.below(100) {
@@ -167,17 +168,17 @@ pub(crate) fn calls(life: usize) -> impl Iterator<Item = Call> {
     })
 }
 
-/// Another number for each number: the finalizer of MurmurHash3.
+/// Maps each number to another number: the finalizer of MurmurHash3.
 fn mixed(number: u32) -> u32 {
     let number = (number ^ number >> 16).wrapping_mul(0x85eb_ca6b);
     let number = (number ^ number >> 13).wrapping_mul(0xc2b2_ae35);
     number ^ number >> 16
 }
 
-/// Calls, hears, and writes both down, until it is told to stop.
+/// Makes calls, and records them and their answers, until `stop` is set.
 fn live(life: usize, display: &Connected, rows: (i32, i32), mut pen: Pen, stop: &AtomicBool) {
     let mut dice = Dice::new(!(life as u64));
-    // How many calls may be without an answer: from one at a time to as many as make large batches.
+    // The maximum number of calls without an answer: from one at a time to enough for large batches.
     let (mut window, mut pending) = (0, VecDeque::new());
     for call in calls(life) {
         if stop.load(SeqCst) {
@@ -201,7 +202,7 @@ fn live(life: usize, display: &Connected, rows: (i32, i32), mut pen: Pen, stop: 
 }
 
 impl Connected {
-    /// A display may be away at this moment: the client comes again until it is there.
+    /// Connects to the display, and retries while it is down.
     fn new(life: usize, address: &str, timeout: Duration) -> Connected {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -250,7 +251,7 @@ impl Connected {
     }
 }
 
-/// The truth about a call that was given up after its timeout: nothing was wrong but what is outside.
+/// Checks the late error of a call that has timed out: only calls outside of the display may fail.
 fn check_late(late: &LateError) {
     let is_outside = late.fault().is_some_and(|fault| fault.code == Code::OutOfBounds);
     assert!(is_outside, "{late}");

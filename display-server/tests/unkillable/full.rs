@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 
 const SIZE: &str = "64x4";
 
-/// Blocks of 512 bytes that the journal may have at first.
+/// Blocks of 512 bytes to which the journal is limited at first.
 const BLOCKS: u64 = 64;
 
 #[test]
@@ -35,7 +35,7 @@ fn a_full_disk_rejects_what_is_drawn_and_everything_else_is_there_once() {
         let length = std::fs::metadata(journal.join("journal-0000000000000001")).unwrap().len();
         assert!(client.made.len() > 100 && length <= 512 * BLOCKS, "there was room for some: {length} bytes");
 
-        // What changes the picture is rejected, and why is said; what does not is answered.
+        // Calls that change the picture are rejected with the reason; all others are answered.
         let other = Display::connect(&address).unwrap();
         let refused = other.add_pixel(0, 3, 1).expect_err("there is no room");
         assert_eq!(refused.outcome(), Outcome::Rejected);
@@ -64,7 +64,7 @@ fn a_full_disk_rejects_what_is_drawn_and_everything_else_is_there_once() {
     }
 }
 
-/// Makes calls, of which those are refused that are outside of the display.
+/// Makes calls, and checks that exactly those outside of the display are rejected.
 fn call_as_ever(client: &mut Remembering) {
     for _ in 0..100 {
         let made = client.call();
@@ -127,7 +127,7 @@ fn started_while_full_it_shows_all_that_there_was_and_goes_on_when_there_is_room
 fn a_display_that_has_no_room_for_its_snapshot_ends_in_order() {
     let (directory, port) = (Directory::new("full-end"), free_port());
     let journal = directory.path("journal");
-    // The picture has twice as much.
+    // The picture takes twice as much.
     let server = Server::start_limited(&journal, port, SIZE, 1);
     let display = Display::connect(&server.address).unwrap();
     display.draw_pixel(1, 2, Color::RED).unwrap();
@@ -146,7 +146,7 @@ fn what_a_killed_display_had_set_aside_is_room_for_the_next() {
     let before = taken();
     drop(server);
     let server = Server::start(&journal, port, SIZE);
-    // A block or a few, also where no room could be set aside.
+    // A block or a few, even if no space could be reserved.
     assert!(taken() <= before.min(64 << 10), "{} bytes of {before}", taken());
     assert!(server.end().success());
 }

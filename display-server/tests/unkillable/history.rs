@@ -1,8 +1,8 @@
 //! Records the calls and answers of a client, in a file that stays readable after a kill at any moment.
 //!
-//! A call is a line that is written before the call is made. An answer is a line that is written after it came; answers
-//! come in the order of the calls, so they need no number. A line that the kill has cut off was never written: the call
-//! was not made, or nobody knows its answer.
+//! A call is a line that is written before the call is made. An answer is a line that is written after it arrived;
+//! answers arrive in the order of the calls, so they need no number. A line that was cut off by the kill counts as not
+//! written: the call was not made, or its answer is unknown.
 
 use draw_client::Color;
 use std::fmt;
@@ -10,22 +10,22 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// Cells of one life: a row of the display, which no other life draws on.
+/// Number of cells of one life: a row of the display that no other life draws on.
 pub(crate) const CELLS: usize = 64;
 
-/// A place in the row.
+/// A position in the row.
 pub(crate) type Cell = usize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     Add(Cell, u32),
     Draw(Cell, u32),
-    /// `add_pixels` of two, which are executed together.
+    /// `add_pixels` of two pixels, which are executed together.
     AddBoth([(Cell, u32); 2]),
     Get(Cell),
-    /// Of a pixel that is outside of the display.
+    /// Adds to a pixel outside of the display.
     Outside,
-    /// Adds 1 to the cell that all clients have in common.
+    /// Adds 1 to the cell that all clients share.
     Count,
 }
 
@@ -37,19 +37,19 @@ pub(crate) enum Answer {
     Unknown,
 }
 
-/// A call, and what it was answered before its client was killed.
+/// A call, and its answer if it arrived before the client was killed.
 pub(crate) type Made = (Call, Option<Answer>);
 
-/// What one process did from its start to its end.
+/// The calls of one process from its start to its end.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Life {
     pub(crate) made: Vec<Made>,
-    /// It ended by itself, having heard of every call.
+    /// Set if the process ended by itself, after all its calls were answered.
     pub(crate) has_ended: bool,
 }
 
 impl Call {
-    /// Executes it.
+    /// Applies the call to a row.
     pub(crate) fn apply(self, row: &mut [u32]) {
         match self {
             Call::Add(cell, amount) => row[cell] = row[cell].wrapping_add(amount),
@@ -61,7 +61,7 @@ impl Call {
         }
     }
 
-    /// Whether it changes this cell.
+    /// Returns `true` if the call changes this cell.
     pub(crate) fn touches(self, at: Cell) -> bool {
         match self {
             Call::Add(cell, _) | Call::Draw(cell, _) => cell == at,
@@ -71,7 +71,7 @@ impl Call {
     }
 }
 
-/// What every row is at first.
+/// Returns the initial state of a row.
 pub(crate) fn blank() -> Vec<u32> {
     vec![Color::BLACK.to_u32(); CELLS]
 }
@@ -100,7 +100,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Writes a history. Each line is one write to the system, which keeps it whatever becomes of this process.
+/// Writes a history. Each line is a single write, which the operating system keeps even if this process is killed.
 pub(crate) struct Pen(File);
 
 impl Pen {
@@ -108,12 +108,12 @@ impl Pen {
         Pen(OpenOptions::new().append(true).create_new(true).open(path).unwrap())
     }
 
-    /// This call is made next.
+    /// Records the next call before it is made.
     pub(crate) fn make(&mut self, call: Call) {
         self.line(&call.to_string());
     }
 
-    /// The first call without an answer has this one.
+    /// Records the answer of the first call without one.
     pub(crate) fn answer(&mut self, answer: Answer) {
         self.line(&answer.to_string());
     }
@@ -128,9 +128,9 @@ impl Pen {
 }
 
 impl Life {
-    /// Reads what was written until the end or the kill.
+    /// Reads what was written before the end or the kill.
     pub(crate) fn read(path: &Path) -> Life {
-        // One that was killed before it made the file has done nothing.
+        // A client that was killed before it created the file has made no call.
         let text = std::fs::read_to_string(path).unwrap_or_default();
         Life::parse(&text)
     }
@@ -184,7 +184,7 @@ fn a_history_is_read_as_far_as_it_was_written() {
         (Call::Draw(2, 77), None),
     ];
     assert_eq!(Life::parse(written).made, made);
-    // A kill cuts it anywhere: what is whole is the same, and no answer is made up.
+    // A kill cuts the file anywhere: complete lines are unchanged, and no answer is invented.
     for end in 0..written.len() {
         let life = Life::parse(&written[..end]);
         for ((call, answer), (whole, meant)) in life.made.iter().zip(made) {

@@ -20,16 +20,16 @@ use history::{Answer, CELLS, Call, Life, Made};
 use processes::{Dice, Directory, PATIENCE, Server, free_port};
 use std::time::Duration;
 
-/// How often something is killed; the environment variable `KILLS` says otherwise. A release has 1,000, which takes four
+/// Number of kills, unless the environment variable `KILLS` sets another. A release runs 1,000, which takes four
 /// minutes: `KILLS=1000 cargo test -p display-server --test unkillable`.
 const KILLS: usize = 50;
 const CLIENTS: usize = 4;
 
-/// The display and its clients, with the rows that were given out.
+/// The display and its clients, with the assigned rows.
 struct World {
     directory: Directory,
     address: String,
-    /// One row for each life that there may be, and the last one for all.
+    /// One row for each possible life, and the last one for all.
     rows: usize,
     lives: usize,
     clients: Vec<Client>,
@@ -46,7 +46,8 @@ impl World {
         self.directory.path(&format!("life-{life}"))
     }
 
-    /// Another one comes in its place, as somebody who starts the program again: with a session and a row of its own.
+    /// Kills a client and starts another in its place, with a session and a row of its own, as if a user had started
+    /// the program again.
     fn kill_client(&mut self, at: usize) {
         self.clients.swap_remove(at).kill();
         let another = self.start_client();
@@ -70,9 +71,9 @@ fn displays_and_clients_are_killed_again_and_again_and_everything_is_drawn_once(
     }
     let mut dice = Dice::new(99);
     for _ in 0..kills {
-        // Long enough for clients to be back, and at no particular moment of what they do.
+        // Long enough for clients to reconnect, and at a random moment of their work.
         std::thread::sleep(Duration::from_millis(dice.below(300) as u64));
-        // Of ten kills four meet the display, four a client, and two the one right after the other.
+        // Of ten kills, four hit the display, four hit a client, and two hit both, one right after the other.
         let (victim, unlucky) = (dice.below(10), dice.below(CLIENTS));
         if victim >= 4 {
             world.kill_client(unlucky);
@@ -90,14 +91,14 @@ fn displays_and_clients_are_killed_again_and_again_and_everything_is_drawn_once(
     drop(server);
 }
 
-/// What a display shows in a row can have come of these calls. Answers how many of them were executed.
+/// Checks that the display's row can result from these calls. Returns how many of them were executed.
 fn check_row(made: &[Made], display: &Display, row: usize) -> Executed {
     let shown = display.get_image(0, row as i32, CELLS as u32, 1).unwrap();
     let shown: Vec<_> = shown.as_chunks().0.iter().map(|pixel| u32::from_be_bytes(*pixel)).collect();
     checker::check(made, &shown).unwrap_or_else(|fault| panic!("row {row}: {fault}"))
 }
 
-/// Everything that clients were told is so.
+/// Checks that all answers to the clients were true.
 fn check(world: &World, kills: usize) {
     let display = Display::connect(&world.address).unwrap();
     let (mut calls, mut cut, mut ended, mut counted) = (0, 0, 0, 0..=0);
@@ -110,7 +111,8 @@ fn check(world: &World, kills: usize) {
         };
         counted = counted.start() + counts(executed.start())..=counted.end() + counts(executed.end());
         for (call, answer) in &made {
-            // A client that lives hears of every call, and of nothing but what it did wrong.
+            // A client that was not killed gets an answer to every call, and errors only for calls outside of the
+            // display.
             let is_outside = *call == Call::Outside;
             assert!(answer.is_some() || !has_ended, "life {life}: {call} has no answer");
             assert!(
@@ -126,6 +128,6 @@ fn check(world: &World, kills: usize) {
     assert!(counted.contains(&(shown as usize)), "{shown} is counted, and {counted:?} was called");
     println!("{kills} kills, {} lives, {cut} of them ended within a call, {calls} calls", world.lives);
     assert_eq!(ended, CLIENTS, "those that were not killed have ended");
-    // Or nothing was tried.
+    // Otherwise the test has exercised nothing.
     assert!(calls >= 100 * kills && cut >= kills / 10, "{calls} calls, {cut} were cut");
 }

@@ -4,8 +4,8 @@ use crate::checker::check;
 use crate::history::Answer::{Ok as Done, Read, Rejected, Unknown};
 use crate::history::{Call, Made, blank};
 
-/// A client that was killed: a call that a full disk refused, one that was outside, a read, three that had succeeded
-/// before, and four that were not answered.
+/// The calls of a client that was killed: one that a full disk refused, one that was outside, a read, three that had
+/// succeeded before, and four that were not answered.
 const MADE: [Made; 12] = [
     (Call::Add(1, 10), Some(Done)),
     (Call::Add(2, 200), Some(Rejected)),
@@ -21,14 +21,14 @@ const MADE: [Made; 12] = [
     (Call::Count, None),
 ];
 
-/// The picture when these calls are executed, by their index, in this order.
+/// Returns the picture after these calls, by their index, in this order.
 fn picture(executed: &[usize]) -> Vec<u32> {
     let mut row = blank();
     executed.iter().for_each(|&i| MADE[i].0.apply(&mut row));
     row
 }
 
-/// What is found when these calls are executed.
+/// Returns the fault that is found after these calls.
 fn found(executed: &[usize]) -> String {
     check(&MADE, &picture(executed)).expect_err("there is a fault")
 }
@@ -39,7 +39,7 @@ fn every_true_history_passes_and_says_how_far_it_went() {
         (&[0, 2, 3, 6, 7][..], 8..=8),
         (&[0, 2, 3, 6, 7, 8], 9..=9),
         (&[0, 2, 3, 6, 7, 8, 9], 10..=10),
-        // The last one counts where others count, too.
+        // The last call counts in the cell that other clients share.
         (&[0, 2, 3, 6, 7, 8, 9, 10], 11..=12),
     ] {
         assert_eq!(check(&MADE, &picture(executed)), Ok(numbers));
@@ -68,7 +68,7 @@ fn one_rejected_call_that_was_executed_is_found() {
 
 #[test]
 fn one_unknown_call_that_was_executed_twice_is_found() {
-    // One that the client has heard of, in both of its cells, and one that it was killed before.
+    // One call that was answered, in both of its cells, and one that was not.
     let both = found(&[0, 2, 3, 6, 6, 7]);
     assert_eq!(both.matches("call 7, both 4 50 5 60, answered ?, was executed twice").count(), 2, "{both}");
     assert!(found(&[0, 2, 3, 6, 7, 8, 8]).ends_with("call 9, add 6 8000, not answered, was executed twice"));
@@ -82,7 +82,7 @@ fn one_unknown_call_that_is_missing_before_a_success_is_found() {
 
 #[test]
 fn two_that_changed_places_are_found() {
-    // What is added before a drawing is hidden by it, and what is added behind it is not.
+    // A drawing hides what was added before it, but not what is added after it.
     assert!(found(&[0, 3, 2, 6, 7]).ends_with("call 4, add 3 40, answered +, was not executed"));
     let (add, draw) = ((Call::Add(3, 5), Some(Done)), (Call::Draw(3, 10), Some(Done)));
     let mut row = blank();
@@ -99,7 +99,7 @@ fn an_end_with_a_hole_is_found() {
 
 #[test]
 fn a_read_of_another_picture_is_found() {
-    // What is shown in the end is right: the read alone has seen two calls in the other order.
+    // The final picture is correct; only the read has seen two calls in the wrong order.
     let mut made = MADE;
     made[4].1 = Some(Read(3_000));
     let found = check(&made, &picture(&[0, 2, 3, 6, 7])).expect_err("there is a fault");
@@ -108,7 +108,7 @@ fn a_read_of_another_picture_is_found() {
 
 #[test]
 fn every_single_fault_of_a_long_history_is_found() {
-    // Like the clients' own: amounts that differ, half of them answered.
+    // Calls like those of the clients: with different amounts, half of them answered.
     let mut made: Vec<Made> = crate::client::calls(7).take(400).map(|call| (call, None)).collect();
     let mut row = blank();
     for (call, answer) in &mut made[..200] {
@@ -127,13 +127,13 @@ fn every_single_fault_of_a_long_history_is_found() {
     for end in [200, 300, 400] {
         assert!(check(&made, &shown(&mut (0..end))).is_ok_and(|numbers| numbers.contains(&end)));
         for fault in 0..end {
-            // A drawing over a cell hides what was there: only what can be seen is a fault.
+            // A drawing over a cell hides what was there: only visible differences are faults.
             let whole = shown(&mut (0..end));
             let missing = shown(&mut (0..end).filter(|&i| i != fault));
             let twice =
                 shown(&mut (0..end).flat_map(|i| [i; 2].into_iter().take(1 + usize::from(i == fault))));
             assert!(twice == whole || check(&made, &twice).is_err(), "{fault} of {end} twice");
-            // The last ones may not have been executed.
+            // The last calls may not have been executed.
             let is_end = (fault..end)
                 .all(|i| i == fault || matches!(made[i].0, Call::Get(_) | Call::Outside | Call::Count));
             let may_miss = is_end && fault >= 200;

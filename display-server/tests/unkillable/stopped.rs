@@ -10,7 +10,7 @@ use draw_client::{Code, Color, ConnectOptions, Error, LateError, Outcome};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// How long a call may take here: longer than a busy machine makes one wait.
+/// The timeout of a call: longer than a busy machine delays a call.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const SIZE: &str = "64x4";
 
@@ -18,7 +18,7 @@ fn is_known(answer: Answer) -> bool {
     answer != Answer::Unknown
 }
 
-/// The calls that a callback hears of next.
+/// Returns the numbers of the next `count` calls that the error callback reports.
 fn heard(told: &Receiver<LateError>, count: usize) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.len() < count {
@@ -44,7 +44,7 @@ fn a_display_that_stands_makes_calls_unknown_and_then_executes_each_once() {
     client.calls(20, is_known);
 
     stop(&server.process);
-    // Some that are waited for, each for as long as it may take, the last of them outside; and two that nobody waits for.
+    // Calls that are waited for until they time out, the last of them outside; then two calls that are not waited for.
     let first = display.stats().calls;
     client.calls(2, |answer| answer == Answer::Unknown);
     let outside = display.add_pixel(CELLS as i32, 0, 1).unwrap();
@@ -61,7 +61,8 @@ fn a_display_that_stands_makes_calls_unknown_and_then_executes_each_once() {
         under_way.filter(|(_, (call, _))| *call == Call::Outside).map(|(number, _)| number).collect();
 
     go_on(&server.process);
-    // What was wrong is told, once each and in order: of those that were given up, and of the one that nobody waited for.
+    // The errors are reported once each and in order: those of calls that timed out, and that of the call that was not
+    // waited for.
     assert!(late.len() >= 2);
     assert_eq!(heard(&told, late.len()), late);
     client.calls(20, is_known);
@@ -89,7 +90,8 @@ fn so_it_does_for_a_client_that_waits_for_each_call() {
     go_on(&server.process);
     client.calls(20, is_known);
 
-    // What it has given up is still under way, and is heard of by whoever takes the connection over.
+    // The call that timed out is still in progress; its error is reported to the pipeline that takes over the
+    // connection.
     stop(&server.process);
     let error = display.add_pixel(CELLS as i32, 0, 1).expect_err("nobody answers");
     assert!(matches!(error, Error::Timeout { outcome: Outcome::Unknown, .. }), "{error}");
@@ -111,7 +113,7 @@ fn clients_that_stand_do_not_stop_the_display_and_go_on_even_if_it_was_killed_me
     let history = |life: usize| directory.path(&format!("life-{life}"));
     let mut clients: Vec<_> =
         (0..2).map(|life| Client::start(life, &history(life), &address, 3, TIMEOUT)).collect();
-    // Each has been answered so often since then.
+    // Waits until each client has received 100 more answers.
     let draw_more = || {
         let before = [0, 1].map(|life| answered(&Life::read(&history(life))));
         let deadline = Instant::now() + PATIENCE;
@@ -128,7 +130,7 @@ fn clients_that_stand_do_not_stop_the_display_and_go_on_even_if_it_was_killed_me
             drop(server);
             server = Server::start(&journal, port, SIZE);
         }
-        // Somebody else draws as if nothing were the matter, for longer than those may wait.
+        // Another client draws normally, for longer than the timeout of the stopped ones.
         let display = Display::connect(&address).unwrap();
         while began.elapsed() < 2 * TIMEOUT {
             display.draw_pixel(1, 2, Color::RED).unwrap();

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn each_call_that_was_made_has_its_number_and_those_that_were_dropped_are_none() {
-        // By number, from 1: whether the call came as far as the machine.
+        // For each number from 1: whether the call reached the machine.
         let came = [true, true, false, true, false, false, true, true, false, true];
         let mut numbers = CallNumbering::default();
         let mut made = Vec::new();
@@ -97,13 +97,13 @@ mod tests {
             }
             let last = done.checked_sub(1).map_or(0, |last| made[last]);
             for (number, _) in (1..).zip(came).filter(|&(number, came)| !came && number > last) {
-                // Between the last that is done and the next it may seem to be one that is done.
+                // A number between the last call that is done and the next may map to a call that is done.
                 let call = numbers.made(number);
                 assert!(call.is_none_or(|call| call <= done as u64), "{number} of {done}: {call:?}");
             }
         }
         assert!(numbers.pieces.is_empty());
-        // What comes now has the next numbers.
+        // Later calls get the next numbers.
         assert_eq!((numbers.newest(7), numbers.number(7), numbers.made(11)), (11, 11, Some(7)));
     }
 

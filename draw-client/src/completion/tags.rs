@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(freed.len(), want, "{settled} are settled");
         }
         assert_eq!(Arc::strong_count(&scopes[1]), 1, "nothing holds it any more");
-        // The state is that of the beginning.
+        // The state equals the initial one.
         tags.note(9, &outermost, None);
         assert!(tags.runs.is_empty());
     }

@@ -56,7 +56,7 @@ mod tests {
         span.end(at(50));
         assert_eq!(span.total(at(60)), Duration::from_millis(30));
         span.begin(at(60));
-        // A clock that was read before the lock was taken may be behind.
+        // A time that was read before the lock was taken may be earlier.
         span.end(at(55));
         assert_eq!(span.total(at(70)), Duration::from_millis(30));
     }

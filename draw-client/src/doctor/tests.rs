@@ -1,4 +1,4 @@
-//! The texts of the doctor, word for word, at made-up times.
+//! The texts of the doctor, word for word, at simulated times.
 
 use super::*;
 use crate::doctor::sites::Sites;
@@ -34,7 +34,7 @@ impl Patient {
         self.now += Duration::from_micros(us);
     }
 
-    /// A synchronous call.
+    /// Makes a synchronous call.
     fn call(&mut self, place: CallSite, request: &Request<'_>, us: u64) {
         let at = self.now;
         self.passes(us);
@@ -42,7 +42,7 @@ impl Patient {
         self.calls += 1;
     }
 
-    /// A call that does not wait yet.
+    /// Makes a call without waiting for its answer.
     fn make(&mut self, place: CallSite, request: &Request<'_>) -> u64 {
         self.calls += 1;
         self.doctor.made(self.calls, request, place, Some(self.now));
@@ -58,7 +58,7 @@ impl Patient {
         self.doctor.wait_ended(Wait::Answer(number), || self.now);
     }
 
-    /// A call of the asynchronous client that waits for its answer.
+    /// Makes a call of the asynchronous client and waits for its answer.
     fn call_and_wait(&mut self, place: CallSite, request: &Request<'_>, us: u64) {
         let number = self.make(place, request);
         self.wait(number);
@@ -70,7 +70,7 @@ impl Patient {
         self.doctor.diagnosis(0, self.now)
     }
 
-    /// Compares the text at the end, this long after the beginning.
+    /// Compares the text of the diagnosis `ms` milliseconds after the beginning.
     #[track_caller]
     fn says(&mut self, ms: u64, expected: &str) {
         self.now = self.began + Duration::from_millis(ms);
@@ -139,7 +139,7 @@ fn what_no_batch_takes_is_not_told_to_be_batched() {
     let mut patient = Patient::new(Client::Blocking);
     let (rects, pixels) = (here(), here());
     for _ in 0..100 {
-        // Each of these comes between two of the others.
+        // Calls of the two sites alternate.
         patient.call(rects, &RECT, 20_000);
         patient.call(pixels, &PIXEL, 10_000);
     }
@@ -226,7 +226,7 @@ fn questions_asked_together_are_no_row() {
     }
     let site = &patient.diagnosis().sites[0];
     assert_eq!((site.calls, site.waits, site.rows), (200, 200, 200));
-    // Ten waited at a time.
+    // Ten calls waited at a time.
     assert_eq!((site.waited, site.held), (Duration::from_secs(2), Duration::from_millis(200)));
     patient.says(
         250,
@@ -320,7 +320,7 @@ fn a_program_that_hardly_waits_is_told_that_it_is_well() {
     patient.says(9, "doctor: nothing to improve: 7,860 calls in 9 ms, and none waited.\n");
     patient.call_and_wait(place, &SYNC, 400);
     patient.says(900, "doctor: nothing to improve: 7,861 calls, 1 waited, 400 us of the program's 900 ms.\n");
-    // Nor is one wait of a short program worth a thought, whatever its share.
+    // A single wait of a short program is not reported, whatever its share.
     patient.says(9, "doctor: nothing to improve: 7,861 calls, 1 waited, 400 us of the program's 9 ms.\n");
     let mut patient = Patient::new(Client::Asynchronous);
     patient.call_and_wait(place, &SYNC, 4_000);
@@ -508,7 +508,7 @@ fn what_is_under_way_takes_an_entry_for_each_row_of_calls() {
     patient.answered(last);
     assert!(patient.doctor.under_way.is_empty());
     assert_eq!(patient.diagnosis().sites[0].location, Some(rects));
-    // One that was made before there was a doctor.
+    // A call from before the doctor was started.
     patient.doctor.answer_awaited(5, patient.now);
     assert_eq!(patient.diagnosis().waits, 1);
 }

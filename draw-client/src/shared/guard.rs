@@ -195,7 +195,7 @@ mod tests {
         Shared::new(Connection::new(&Hello::new("a test")), writer, Duration::from_secs(1), reconnect)
     }
 
-    /// Runs this on a thread of its own, and fails if it does not end.
+    /// Runs `what` on a thread of its own, and fails if it does not end.
     fn soon(what: impl FnOnce() + Send + 'static) {
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {

@@ -6,24 +6,24 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
-/// How many bytes a connection carries before it is cut: to the display, and from it.
+/// The number of bytes that a connection carries before it is cut: to the display, and from it.
 pub(crate) type Plan = (usize, usize);
 
-/// For a connection that is never cut.
+/// The plan of a connection that is never cut.
 pub(crate) const WHOLE: Plan = (usize::MAX, usize::MAX);
 
-/// Which byte of a connection arrives with its lowest bit as the other, though no checksum below tells.
+/// The byte of a connection whose lowest bit is flipped, unnoticed by any checksum of a lower layer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Altered {
-    /// So many bytes after the first, to the display, or from it.
+    /// The byte at this offset, to the display (`Up`) or from it (`Down`).
     Up(usize),
     Down(usize),
-    /// The one behind the first of these, from the display.
+    /// The byte after the first occurrence of these bytes, from the display.
     DownBehind(&'static [u8]),
 }
 
 impl Altered {
-    /// Where it is in these bytes, the first of which comes so many after the first of all.
+    /// Returns the position of the altered byte in `bytes`, which come after `before` other bytes.
     fn find(self, is_up: bool, bytes: &[u8], before: usize) -> Option<usize> {
         let at = match self {
             Altered::Up(at) if is_up => at.checked_sub(before)?,
@@ -41,27 +41,28 @@ pub(crate) struct Cutter {
     pub(crate) address: String,
     connections: Arc<AtomicUsize>,
     relayed: Arc<AtomicUsize>,
-    /// Connections after the first are closed at once.
+    /// If true, connections after the first are closed at once.
     refuses: Arc<AtomicBool>,
-    /// The present connection, and those before it.
+    /// The present connection and the earlier ones.
     clients: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl Cutter {
-    /// Relays to `target`. The first connections are cut as `plans` says, one after the other, the others never. The last
-    /// byte before a cut arrives; of the other direction, whatever has arrived by then.
+    /// Relays to `target`. Each of the first connections is cut by its plan in `plans`, later connections never. The
+    /// last byte before a cut arrives; of the other direction, the bytes that have arrived by then.
     pub(crate) fn start(target: &str, plans: Vec<Plan>) -> Cutter {
         let target: SocketAddr = target.parse().unwrap();
         Cutter::relay(plans, vec![], move |_| target)
     }
 
-    /// Cuts nothing. Of each of the first connections a byte is altered, of the others none.
+    /// Relays to `target` and cuts nothing. One byte of each of the first connections is altered, none of later ones.
     pub(crate) fn start_altering(target: &str, altered: Vec<Altered>) -> Cutter {
         let target: SocketAddr = target.parse().unwrap();
         Cutter::relay(vec![], altered, move |_| target)
     }
 
-    /// The first connection goes to `first`, and is cut as planned, the others to `second`. Says whether there were any.
+    /// Relays the first connection to `first`, cut by `plan`, and the others to `second`. The returned flag is set by
+    /// the second connection.
     pub(crate) fn start_moving(first: &str, second: &str, plan: Plan) -> (Cutter, Arc<AtomicBool>) {
         let (first, second): (SocketAddr, SocketAddr) = (first.parse().unwrap(), second.parse().unwrap());
         let has_moved = Arc::new(AtomicBool::new(false));
@@ -73,7 +74,7 @@ impl Cutter {
         (Cutter::relay(vec![plan], vec![], target), has_moved)
     }
 
-    /// The second connection goes to `detour`, the others to `target`. Cuts the first as planned.
+    /// Relays the second connection to `detour`, the others to `target`. The first is cut by `plan`.
     pub(crate) fn start_with_detour(target: &str, detour: &str, plan: Plan) -> Cutter {
         let (target, detour): (SocketAddr, SocketAddr) = (target.parse().unwrap(), detour.parse().unwrap());
         Cutter::relay(vec![plan], vec![], move |connection| if connection == 1 { detour } else { target })
@@ -113,7 +114,7 @@ impl Cutter {
         cutter
     }
 
-    /// Cuts the connection that there is, and refuses others until they are admitted.
+    /// Cuts the present connection, and refuses others until `admit` is called.
     pub(crate) fn cut(&self) {
         self.refuse_after_the_first();
         for client in self.clients.lock().unwrap().drain(..) {
@@ -129,12 +130,12 @@ impl Cutter {
         self.refuses.store(false, SeqCst);
     }
 
-    /// How many connections were relayed, of all that there have been.
+    /// Returns the number of connections that were relayed, out of all accepted.
     pub(crate) fn relayed(&self) -> usize {
         self.relayed.load(SeqCst)
     }
 
-    /// How many connections there have been.
+    /// Returns the number of connections accepted.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(SeqCst)
     }
@@ -162,7 +163,7 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, mut left: usize, mut altered:
         }
         (left, carried) = (left - n, carried + n);
     }
-    // Both directions end; either side sees it as the end of the connection.
+    // Both directions end; each side sees the end of the connection.
     _ = from.shutdown(Shutdown::Both);
     _ = to.shutdown(Shutdown::Both);
 }

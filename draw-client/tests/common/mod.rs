@@ -1,4 +1,4 @@
-//! Shared by the tests of the clients: a real server, and the clients behind one trait.
+//! Code shared by the tests of the clients: a real server, and the clients behind one trait.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// No wait of a test may be longer: it fails loudly instead.
+/// The longest wait of a test: a longer one fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Waits for something that must come.
+/// Waits for a future that must complete within the deadline.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("it came within the deadline")
 }
@@ -26,22 +26,22 @@ pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// What a callback has heard.
+/// The errors that a callback has received.
 pub(crate) type Heard = Arc<Mutex<Vec<LateError>>>;
 
-/// A callback that writes down what it hears, and where it does.
+/// Returns a callback that records its errors, and the record.
 pub(crate) fn ear() -> (impl FnMut(LateError) + Send + 'static, Heard) {
     let heard = Heard::default();
     let writes = Arc::clone(&heard);
     (move |late| writes.lock().unwrap().push(late), heard)
 }
 
-/// The numbers of the calls that it has heard of.
+/// Returns the numbers of the calls in the recorded errors.
 pub(crate) fn numbers(heard: &Heard) -> Vec<u64> {
     heard.lock().unwrap().iter().flat_map(|late| late.calls().map(|call| call.number())).collect()
 }
 
-/// The text of an error of one call without its end, which says how many calls and how long ago: that differs.
+/// Returns the text of an error of one call without its variable end, the number of later calls and the age.
 pub(crate) fn text(late: &LateError) -> String {
     let text = late.to_string();
     let since = late.calls().next().unwrap().calls_since();
@@ -51,7 +51,7 @@ pub(crate) fn text(late: &LateError) -> String {
     text.to_owned()
 }
 
-/// Checks the unit of an age. A busy machine takes more than a second for what takes microseconds elsewhere.
+/// Checks the unit of an age. A machine under load may take more than a second for what takes microseconds elsewhere.
 pub(crate) fn assert_age(text: &str) {
     assert!([" us ago)", " ms ago)", " s ago)"].iter().any(|end| text.ends_with(end)), "{text}");
 }
@@ -60,7 +60,7 @@ pub(crate) fn texts(heard: &Heard) -> Vec<String> {
     heard.lock().unwrap().iter().map(text).collect()
 }
 
-/// A display server on a port of its own, ended when dropped.
+/// A display server on a port of its own, stopped when dropped.
 pub(crate) struct TestServer {
     pub(crate) address: String,
     pub(crate) screen: Screen,
@@ -89,7 +89,7 @@ impl TestServer {
         TestServer { address, screen, _stop: stop, runtime: Some(runtime) }
     }
 
-    /// What the display shows at a place, read behind the network's back.
+    /// Returns the color of a pixel, read from the framebuffer, not over the network.
     pub(crate) fn shown(&self, x: i32, y: i32) -> Color {
         self.screen.framebuffer().get_pixel(x, y).unwrap()
     }
@@ -103,7 +103,7 @@ impl Drop for TestServer {
     }
 }
 
-/// All clients, as one: each call waits for its outcome.
+/// The interface of all clients: each call waits for its outcome.
 pub(crate) trait Client {
     fn draw_pixel(&self, x: i32, y: i32, color: Color) -> Result<()>;
     fn draw_pixels(&self, pixels: &[Pixel]) -> Result<()>;
@@ -127,7 +127,7 @@ pub(crate) struct Asynchronous {
     pub(crate) display: Display,
 }
 
-/// An asynchronous drawing call whose reply is awaited, or a question: both as the test sees them.
+/// Implements `Client` for each client: a drawing call waits for its reply.
 macro_rules! client {
     (draw { $($draw:ident($($dp:ident: $dt:ty),*);)+ } ask { $($ask:ident($($ap:ident: $at:ty),*) -> $answer:ty;)+ }) => {
         impl Client for blocking::Display {

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// A state machine of a server of 2000x2000 pixels, for peers that are moved by hand.
+/// Returns the state machine of a server of 2000x2000 pixels, for peers that a test drives step by step.
 pub(crate) fn machine() -> Connection {
     let size = Size { width: 2000, height: 2000 };
     Connection::new(
@@ -25,7 +25,7 @@ pub(crate) fn machine() -> Connection {
     )
 }
 
-/// Greets a client back over a real socket.
+/// Answers a client's greeting over a real socket.
 pub(crate) fn greet(stream: &mut TcpStream) -> Connection {
     let mut machine = machine();
     let mut buffer = [0; 1000];
@@ -37,7 +37,7 @@ pub(crate) fn greet(stream: &mut TcpStream) -> Connection {
     machine
 }
 
-/// Executes what has come; drawing at x >= 10 fails. Answers how many requests there were.
+/// Executes the requests in `input`; drawing at x >= 10 fails. Returns the number of requests.
 fn execute(machine: &mut Connection, mut input: &[u8]) -> usize {
     let mut requests = 0;
     loop {
@@ -59,7 +59,7 @@ fn execute(machine: &mut Connection, mut input: &[u8]) -> usize {
     }
 }
 
-/// Executes and answers over a real socket, until so many requests are answered or the client ends.
+/// Executes and answers over a real socket, until `requests` requests are answered or the client disconnects.
 pub(crate) fn serve(stream: &mut TcpStream, machine: &mut Connection, mut requests: usize) {
     let mut buffer = vec![0; limits::READ];
     while requests > 0 {
@@ -73,7 +73,7 @@ pub(crate) fn serve(stream: &mut TcpStream, machine: &mut Connection, mut reques
     }
 }
 
-/// Executes so many requests over a real socket, and answers none.
+/// Executes `requests` requests over a real socket, and answers none.
 pub(crate) fn swallow(stream: &mut TcpStream, machine: &mut Connection, mut requests: usize) {
     let mut buffer = vec![0; limits::READ];
     while requests > 0 {
@@ -82,7 +82,7 @@ pub(crate) fn swallow(stream: &mut TcpStream, machine: &mut Connection, mut requ
     }
 }
 
-/// Listens for one client, and does this with it when it has been greeted. Answers where.
+/// Listens for one client, answers its greeting and runs `behaviour`. Returns the address.
 pub(crate) fn listen(behaviour: impl FnOnce(TcpStream, Connection) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -94,7 +94,7 @@ pub(crate) fn listen(behaviour: impl FnOnce(TcpStream, Connection) + Send + 'sta
     address
 }
 
-/// The server's side of a connection in memory, moved by hand.
+/// The server's side of a connection in memory, driven by the test.
 pub(crate) struct Peer {
     pub(crate) stream: DuplexStream,
     pub(crate) machine: Connection,
@@ -120,7 +120,7 @@ impl Peer {
     }
 }
 
-/// A client whose peer has greeted and does nothing more by itself.
+/// Connects a client to a peer that answers the greeting and then does nothing by itself.
 pub(crate) async fn greeted(options: ConnectOptions) -> (Display, Peer) {
     let (near, far) = tokio::io::duplex(4096);
     let mut peer = Peer::new(far);

@@ -1,19 +1,19 @@
-//! Runs a test as a program of its own, and returns its output and status.
+//! Runs a test as a program of its own and returns its output and status.
 
 use super::DEADLINE;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 
-/// Tells a test that it is the program: what it is to do, and the address of its display.
+/// Environment variables that make a test act as the program: its role, and the address of its display.
 const ROLE: &str = "TEST_ROLE";
 const ADDRESS: &str = "TEST_ADDRESS";
 
-/// What this process is to do, and where, if it is such a program.
+/// Returns the role and the display's address if this process is such a program.
 pub(crate) fn role() -> Option<(String, String)> {
     Some((std::env::var(ROLE).ok()?, std::env::var(ADDRESS).ok()?))
 }
 
-/// The program that this test is in that role.
+/// Returns the command that runs this test in that role.
 pub(crate) fn command(test: &str, role: &str, address: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
@@ -21,7 +21,7 @@ pub(crate) fn command(test: &str, role: &str, address: &str) -> Command {
     command
 }
 
-/// Runs it to its end, which comes within the deadline.
+/// Runs the program to its end, within the deadline.
 pub(crate) fn run(test: &str, role: &str, address: &str) -> Output {
     let mut command = command(test, role, address);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -35,7 +35,7 @@ pub(crate) fn run(test: &str, role: &str, address: &str) -> Output {
     })
 }
 
-/// Waits for its end, which comes within the deadline.
+/// Waits for the end of the program, within the deadline.
 pub(crate) fn wait(mut child: Child) {
     let started = std::time::Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -47,7 +47,7 @@ pub(crate) fn wait(mut child: Child) {
     }
 }
 
-/// What it said on standard output and standard error.
+/// Returns what the program printed on standard output and standard error.
 pub(crate) fn said(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (text(&output.stdout), text(&output.stderr))

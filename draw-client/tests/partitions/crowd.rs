@@ -11,20 +11,20 @@ use std::time::Duration;
 const PROGRAMS: usize = 8;
 const STEPS: i32 = 200;
 
-/// Longer than chance can keep a program away.
+/// Longer than a random outage can last.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// When everybody has connected for the first time.
+/// The time by which all programs have connected.
 const BEGIN: Duration = Duration::from_millis(500);
 
-/// What an ordinary run tries.
+/// The seeds of an ordinary run.
 const SEEDS: Range<u64> = 0..20;
 const RESTARTS: Range<u64> = 0..5;
 
-/// One seed to be tried instead, as a test that failed has printed it.
+/// The environment variable for one seed, as a failed test prints it, to be run instead.
 const SEED: &str = "PARTITIONS_SEED";
 
-/// Chance enough for a test: splitmix64.
+/// A random number generator: splitmix64.
 struct Chance(u64);
 
 impl Chance {
@@ -49,10 +49,10 @@ fn name(program: usize) -> String {
     format!("program {program}")
 }
 
-/// Lets one connection after the other fail, for up to 3 s, until all programs have ended.
+/// Makes one connection after the other fail, for up to 3 s, until all programs have ended.
 async fn fail_by_chance(network: Network, seed: u64, running: Rc<Cell<usize>>) {
     let mut chance = Chance(seed);
-    // Until when each is failing: then it is let alone.
+    // The time until which each connection is failing: before that it does not fail again.
     let mut failing = [Duration::ZERO; PROGRAMS];
     tokio::time::sleep(BEGIN).await;
     while running.get() > 0 {
@@ -71,7 +71,7 @@ async fn fail_by_chance(network: Network, seed: u64, running: Rc<Cell<usize>>) {
             let name = name(program);
             network.fail(failure, &name);
             tokio::time::sleep(given_up_after).await;
-            // What is only held may be waited for.
+            // A connection whose packets are only held may be kept.
             if failure != Failure::Held || given_up_after.as_millis() % 2 == 0 {
                 network.give_up(End::Program, &name);
                 if display_notices {
@@ -84,7 +84,8 @@ async fn fail_by_chance(network: Network, seed: u64, running: Rc<Cell<usize>>) {
     }
 }
 
-/// Runs all programs, while the display is started anew so many times. Answers the world and what they were told.
+/// Runs all programs, while the display is restarted `restarts` times. Returns the world and the results of the
+/// programs.
 fn simulate(seed: u64, restarts: u64) -> (World, Vec<Told>) {
     println!("seed {seed}; to try it alone: {SEED}={seed}");
     let mut world = World::with(seed, Size { width: 64, height: 48 }, [1, 100], 10);
@@ -116,7 +117,7 @@ fn simulate(seed: u64, restarts: u64) -> (World, Vec<Told>) {
     (world, told.iter().map(|told| told.take()).collect())
 }
 
-/// The same without restarts: nothing is lost. Answers everything that happened on the network.
+/// Simulates without restarts and checks that nothing is lost. Returns all events on the network.
 fn simulate_failures(seed: u64) -> Vec<String> {
     let (world, told) = simulate(seed, 0);
     for (program, told) in told.iter().enumerate() {
@@ -158,7 +159,7 @@ fn of_what_they_draw_while_displays_come_and_go_each_call_is_executed_once_or_na
     });
 }
 
-/// The ids of sessions differ, which come from the system: nothing depends on them.
+/// The ids of sessions differ, since they come from the operating system: nothing depends on them.
 #[test]
 fn the_same_seed_gives_the_same_events() {
     let (one, other) = (simulate_failures(SEEDS.end), simulate_failures(SEEDS.end));

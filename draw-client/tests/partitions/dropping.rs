@@ -9,19 +9,19 @@ use std::time::Duration;
 
 const BEGIN: Duration = Duration::from_millis(700);
 
-/// How long the display is gone.
+/// How long the display is offline.
 const GONE: Duration = Duration::from_secs(3);
 
-/// Drawing calls that the queue holds.
+/// The number of drawing calls that the queue holds.
 const ROOM: u32 = 65_536;
 
-/// What is drawn in a turn.
+/// Returns the color that is drawn in a turn.
 fn color(turn: u32) -> Color {
     Color::from_u32(turn << 8 | 0xff)
 }
 
-/// Counts and draws in turns: before the display is gone, twice as much as the queue holds meanwhile, and a little after that.
-/// Answers how many turns that was.
+/// Counts and draws in turns: before the outage, twice the capacity of the queue during it, and a little after it.
+/// Returns the number of turns.
 async fn draw(display: &Display, ears: &Ears, told: &mut Told) -> u32 {
     let mut made = 0;
     let mut turn = async || {
@@ -31,7 +31,7 @@ async fn draw(display: &Display, ears: &Ears, told: &mut Told) -> u32 {
         made
     };
     loop {
-        // As much as there is credit for, and more when no answer comes.
+        // As many as there is credit for, and more when no answer comes.
         for _ in 0..100 {
             turn().await;
         }
@@ -60,8 +60,8 @@ async fn draw(display: &Display, ears: &Ears, told: &mut Told) -> u32 {
     made
 }
 
-/// Runs it, and does something to the network or the display meanwhile. Answers the world, what the program was told, and how
-/// many turns it made.
+/// Runs `draw` while `hand` acts on the network, or the display crashes. Returns the world, the results of the program
+/// and its number of turns.
 fn through(hand: impl AsyncFnOnce(Network) + 'static, crash: bool) -> (World, Told, u32) {
     let mut world = World::new();
     let result = Rc::new(RefCell::new(None));
@@ -87,7 +87,7 @@ fn through(hand: impl AsyncFnOnce(Network) + 'static, crash: bool) -> (World, To
     (world, told, made)
 }
 
-/// That every call was drawn once, or dropped, or that nobody knows, and that all of this was told.
+/// Checks that every call was drawn once, or dropped, or has an unknown outcome, and that all of this was reported.
 fn assert_accounted(world: &World, told: &Told, made: u32) {
     let dropped = told.statuses.iter().find_map(|status| match status {
         Status::Dropped { calls } => Some(*calls),
@@ -115,7 +115,7 @@ fn calls_that_were_sent_and_never_answered_are_not_among_those_that_are_dropped(
         let hand = async move |network: Network| {
             tokio::time::sleep(BEGIN).await;
             network.fail(failure, "program");
-            // The credit is used up by then.
+            // The credit is used up after that time.
             tokio::time::sleep(Duration::from_millis(500)).await;
             network.give_up(End::Program, "program");
             tokio::time::sleep(GONE).await;

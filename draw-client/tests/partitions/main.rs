@@ -1,5 +1,5 @@
 //! The real client and the real server, over a simulated network that fails, in virtual time: hours take seconds, and
-//! nothing depends on how fast the machine is.
+//! nothing depends on the speed of the machine.
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 

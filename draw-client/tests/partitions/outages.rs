@@ -7,19 +7,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// When the outage begins: every program is in the middle of something.
+/// The time at which the outage begins: every program is in the middle of its calls.
 const BEGIN: Duration = Duration::from_millis(700);
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// All that loses packets.
+/// The failures that lose packets.
 const LOSSES: [Failure; 3] = [Failure::Lost, Failure::LostToDisplay, Failure::LostFromDisplay];
 
 fn patient() -> ConnectOptions {
     ConnectOptions::new().timeout(HOUR).reconnect(HOUR)
 }
 
-/// Runs a program through an outage of so many seconds, during which the systems at these ends give the connection up.
+/// Runs a program through an outage of `seconds` seconds, during which the systems at the ends in `given_up` give the
+/// connection up.
 fn through(
     options: ConnectOptions,
     program: Program,
@@ -30,16 +31,16 @@ fn through(
     through_all(options, program, vec![(failure, seconds)], given_up)
 }
 
-/// The same through outages that follow each other.
+/// Runs a program through several outages in sequence.
 fn through_all(
     options: ConnectOptions,
     program: Program,
     outages: Vec<(Failure, f64)>,
     given_up: &'static [End],
 ) -> (World, Told) {
-    // Shown by a test that fails.
+    // Printed if the test fails.
     println!("{program:?}, {outages:?}, given up by {given_up:?}");
-    // A long time takes fewer steps.
+    // A long time is simulated in larger steps.
     let step = if outages[0].1 > 10.0 { 20 } else { 5 };
     let mut world = World::with(7, Size { width: SIDE, height: SIDE }, [5, 20], step);
     let network = world.network.clone();
@@ -71,7 +72,7 @@ fn through_all(
     (world, told.take())
 }
 
-/// That there was another connection, and nothing was lost.
+/// Checks that the client reconnected and nothing was lost.
 fn assert_resumed(told: &Told) {
     let statuses = &told.statuses[..];
     assert!(matches!(statuses, [Status::Reconnecting { .. }, .., Status::Resumed]), "{statuses:?}");
@@ -123,7 +124,7 @@ fn nor_if_the_display_gave_it_up_while_the_lease_of_the_session_lasts() {
 #[test]
 fn calls_time_out_when_nothing_is_heard_for_long_and_their_truth_is_told_later() {
     for program in PROGRAMS {
-        // (The last call that was made before the outage waits for a little longer than the outage lasts.)
+        // (The last call before the outage waits a little longer than the outage lasts.)
         for seconds in [31.0, 100.0, 300.0] {
             let (world, told) = through(ConnectOptions::new(), program, Failure::Held, seconds, &[]);
             assert!(!told.errors.is_empty());
@@ -134,7 +135,7 @@ fn calls_time_out_when_nothing_is_heard_for_long_and_their_truth_is_told_later()
                 };
                 assert_eq!(error.to_string(), format!("the display has not answered for 30s; {end}"));
             }
-            // All of them were executed, and once.
+            // All of them were executed, once each.
             assert_eq!(told.late_numbers(), told.failing);
             assert_shown(program, &world, &told);
         }
@@ -161,9 +162,9 @@ fn a_display_that_is_gone_for_longer_than_the_patience_is_given_up() {
                 let timeout = format!("the display has not answered for 30s; {unknown}");
                 let (unknown, not_sent) = (&*format!("; {unknown}"), "; this call was not sent");
                 let expected = match program {
-                    // The question that is awaited, then later calls and the barrier, which never left.
+                    // The awaited question, then later calls and the barrier, which were not sent.
                     Program::Loop => vec![&*timeout, not_sent],
-                    // The call that is awaited, the barrier, that call once more, which was sent, and later calls.
+                    // The awaited call, the barrier, that call again, which was sent, and later calls.
                     _ => vec![&*timeout, not_sent, unknown, not_sent],
                 };
                 assert_eq!(texts, expected, "{program:?}, {failure:?}");
@@ -178,7 +179,7 @@ fn a_display_that_is_gone_for_longer_than_the_patience_is_given_up() {
 #[test]
 fn a_session_that_both_ends_gave_up_is_forgotten_after_its_lease_and_later_calls_draw() {
     let lost = vec![(Failure::Lost, 300.0)];
-    // The display says so more than once before it is heard.
+    // The display reports the loss more than once before a report arrives.
     let unheard = vec![(Failure::Lost, 300.0), (Failure::LostFromDisplay, 20.0)];
     for (program, outages) in
         PROGRAMS.into_iter().flat_map(|program| [(program, lost.clone()), (program, unheard.clone())])

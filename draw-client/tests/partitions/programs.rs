@@ -10,16 +10,16 @@ use draw_client::{
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-/// How long a thread for callbacks may take on the clock of the wall.
+/// The longest real time that a thread for callbacks may take.
 const WALL: Duration = Duration::from_secs(20);
 
-/// The row of the display that counts.
+/// The row of the display whose pixels count.
 pub(crate) const COUNTS: i32 = 47;
 
-/// One more: opaque colours stay so.
+/// Adds one to a count and keeps the color opaque.
 pub(crate) const ONE: u32 = 0x100;
 
-/// A program, which begins to call at once and goes on for some seconds if nothing fails.
+/// A program, which makes calls from its start on, for some seconds if nothing fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Program {
     /// Draws and counts without waiting, with failing calls and questions in between.
@@ -32,30 +32,30 @@ pub(crate) enum Program {
 
 pub(crate) const PROGRAMS: [Program; 3] = [Program::Loop, Program::Lone, Program::Image];
 
-/// What a program was told, and what it did.
+/// The results of a program, and the calls that it made.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// What calls said that it made or awaited.
+    /// The errors of calls that the program made or awaited.
     pub(crate) errors: Vec<Error>,
-    /// The numbers of those that the display has to refuse, and that were accepted.
+    /// The numbers of the accepted calls that the display has to reject.
     pub(crate) failing: Vec<u64>,
-    /// The numbers of those that count, and were accepted; and how many of them were awaited and have succeeded.
+    /// The numbers of the accepted calls that count; and the number of those that were awaited and succeeded.
     pub(crate) counted: Vec<u64>,
     pub(crate) certain: u32,
-    /// The display may be another in the middle: what was drawn need not be there then.
+    /// If true, the display may be replaced during the run, and earlier drawings may be lost.
     pub(crate) may_lose: bool,
-    /// What callbacks heard.
+    /// The errors and statuses that callbacks received.
     pub(crate) late: Vec<LateError>,
     pub(crate) statuses: Vec<Status>,
 }
 
 impl Told {
-    /// The numbers of the calls that callbacks heard of.
+    /// Returns the numbers of the calls that callbacks received.
     pub(crate) fn late_numbers(&self) -> Vec<u64> {
         self.late.iter().flat_map(|late| late.calls().map(|call| call.number())).collect()
     }
 
-    /// Of those, what was lost with the connection: the outcome of each is unknown, and each is named once.
+    /// Returns the calls that were lost with the connection: the outcome of each is unknown, and each is named once.
     pub(crate) fn lost(&self) -> Vec<Call> {
         let numbers = self.late_numbers();
         assert!(numbers.is_sorted_by(|one, next| one < next), "each once, in order: {numbers:?}");
@@ -67,8 +67,8 @@ impl Told {
         late.flat_map(|late| late.calls().map(|call| call.call())).collect()
     }
 
-    /// That the displays have counted, all together and at this place, everything but some of what is unknown and all that was
-    /// not sent, and nothing twice.
+    /// Checks that the displays have counted, in total and at this pixel, all calls except unsent ones and some with an
+    /// unknown outcome, and none twice.
     pub(crate) fn assert_count(&self, world: &World, at: i32) {
         let counts = |call: &&Call| matches!(call, Call::AddPixel { y: COUNTS, .. });
         let lost = self.lost().iter().filter(counts).count() as u32;
@@ -81,7 +81,7 @@ impl Told {
         assert!(count + lost + awaited >= made, "{count} of {made}, {lost} lost, {awaited} awaited");
     }
 
-    /// That nothing was noticed, except that what had to fail did.
+    /// Checks that only the calls that had to fail did.
     pub(crate) fn assert_whole(&self) {
         assert!(self.errors.is_empty(), "{:?}", self.errors);
         assert_eq!(self.late_numbers(), self.failing, "each once, in order");
@@ -89,37 +89,37 @@ impl Told {
     }
 }
 
-/// What callbacks hear, for the program's own thread: nothing can be called from theirs.
+/// What callbacks receive, passed to the program's thread, since their own thread cannot make calls.
 pub(crate) struct Ears {
     late: Receiver<LateError>,
     statuses: Receiver<Status>,
 }
 
 impl Ears {
-    /// Lends ears to a connection.
+    /// Sets the callbacks of a connection.
     pub(crate) fn lend(options: ConnectOptions) -> (ConnectOptions, Ears) {
         fn tell<T: Send + 'static>(to: Sender<T>) -> impl FnMut(T) + Send {
-            // (Nobody listens any more to a test that has failed.)
+            // (The receiver is dropped if the test has failed.)
             move |heard| _ = to.send(heard)
         }
         let ((to_late, late), (to_statuses, statuses)) = (mpsc::channel(), mpsc::channel());
         (options.on_error(tell(to_late)).on_status(tell(to_statuses)), Ears { late, statuses })
     }
 
-    /// The next status.
+    /// Waits for the next status.
     pub(crate) fn status(&self) -> Status {
         self.statuses.recv_timeout(WALL).expect("a status is told")
     }
 
-    /// A status that has been told.
+    /// Returns a status that has already arrived.
     pub(crate) fn heard(&self) -> Option<Status> {
         self.statuses.try_recv().ok()
     }
 
-    /// Everything else that is told, by the end of the connection.
+    /// Drops the display and collects everything that is reported until the end of the connection.
     pub(crate) async fn close(self, display: Display, told: &mut Told) {
         drop(display);
-        // So long what was accepted may still be sent.
+        // The time in which accepted calls may still be sent.
         tokio::time::sleep(limits::FAREWELL + Duration::from_secs(1)).await;
         fn all<T>(from: &Receiver<T>) -> Vec<T> {
             let mut all = Vec::new();
@@ -138,17 +138,17 @@ impl Ears {
     }
 }
 
-/// A pixel that tells one step of a loop from others.
+/// Returns a color that identifies a step of a loop.
 fn color(step: i32) -> Color {
     Color::from_u32((step as u32).wrapping_mul(0x9e_3779) << 8 | 0xff)
 }
 
-/// Where the loop draws in a step, in rows of its own: what is drawn earlier is drawn over, many times.
+/// Returns the pixel of a step of the loop, in a row of its own: later steps draw over earlier ones, many times.
 fn place(step: i32, row: i32) -> (i32, i32) {
     (step % 16, row)
 }
 
-/// What is at the place of a step after it: drawn, and then added to.
+/// Returns the color of a pixel after its step: drawn, and then added to.
 fn drawn(step: i32) -> Color {
     Color::from_u32(color(step).to_u32().wrapping_add(ONE * (step % 7) as u32))
 }
@@ -175,7 +175,7 @@ pub(crate) async fn scribble(display: &Display, row: i32, steps: i32, pause: Dur
     reach_the_display(display, told).await;
 }
 
-/// Waits until everything is executed, or is known to be lost, however long that takes.
+/// Waits until all calls are executed, or known to be lost, for as long as that takes.
 async fn reach_the_display(display: &Display, told: &mut Told) {
     while let Err(error) = display.sync().await {
         let may_come = matches!(error, Error::Timeout { .. });
@@ -186,7 +186,7 @@ async fn reach_the_display(display: &Display, told: &mut Told) {
     }
 }
 
-/// That the display shows what [`scribble`] leaves.
+/// Checks that the display shows the result of [`scribble`].
 pub(crate) fn assert_scribbled(world: &World, row: i32, steps: i32, told: &Told) {
     for step in steps - 16..steps {
         let (x, y) = place(step, row);
@@ -195,7 +195,7 @@ pub(crate) fn assert_scribbled(world: &World, row: i32, steps: i32, told: &Told)
     assert_eq!(count(world, row), told.counted.len() as u32, "each once, of row {row}");
 }
 
-/// What was counted at a place.
+/// Returns the count at a pixel.
 pub(crate) fn count(world: &World, at: i32) -> u32 {
     count_of(&world.screen(), at)
 }
@@ -209,7 +209,7 @@ fn keep<T>(errors: &mut Vec<Error>, result: Result<T, Error>) -> Option<T> {
     result.map_err(|error| errors.push(error)).ok()
 }
 
-/// Waits for a call, and, if that takes too long, for its truth.
+/// Waits for a call, and, after a timeout, for its outcome.
 async fn finish(display: &Display, mut reply: Reply<'_>, told: &mut Told) -> bool {
     let mut result = (&mut reply).await;
     if let Err(Error::Timeout { outcome: Outcome::Unknown, .. }) = result {
@@ -220,7 +220,7 @@ async fn finish(display: &Display, mut reply: Reply<'_>, told: &mut Told) -> boo
     keep(&mut told.errors, result).is_some()
 }
 
-/// Counts and waits for each, `times` times.
+/// Counts and waits for each call, `times` times.
 async fn count_alone(display: &Display, times: u32, told: &mut Told) {
     for _ in 0..times {
         let Some(reply) = keep(&mut told.errors, display.add_pixel(0, COUNTS, ONE).await) else { continue };
@@ -236,7 +236,7 @@ fn image(turn: u8) -> Vec<u8> {
     (0..SIDE * SIDE * 4).map(|i| (i / 7) as u8 ^ turn).collect()
 }
 
-/// So that a program is in the middle of something 700 ms after its beginning.
+/// These numbers put a program in the middle of its calls 700 ms after its start.
 const STEPS: i32 = 300;
 const TIMES: u32 = 60;
 const TURNS: u8 = 4;
@@ -252,7 +252,7 @@ pub(crate) async fn run(program: Program, display: &Display, told: &mut Told) {
             for turn in 0..TURNS {
                 let reply = loop {
                     match display.put_image(0, 0, SIDE, SIDE, &image(turn)).await {
-                        // So far the ones before it have all of the credit.
+                        // Until now the calls before it have used all of the credit.
                         Err(error @ Error::Timeout { outcome: Outcome::Rejected, .. }) => {
                             told.errors.push(error);
                         }
@@ -267,7 +267,7 @@ pub(crate) async fn run(program: Program, display: &Display, told: &mut Told) {
     }
 }
 
-/// That the display shows what it leaves.
+/// Checks that the display shows the result of a program.
 pub(crate) fn assert_shown(program: Program, world: &World, told: &Told) {
     match program {
         Program::Loop => assert_scribbled(world, 0, STEPS, told),

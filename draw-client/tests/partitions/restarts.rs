@@ -1,4 +1,4 @@
-//! A display that ends abruptly and is restarted, and a program that does not return.
+//! A display that crashes and is restarted, and a program that crashes.
 
 use crate::programs::{COUNTS, Ears, ONE, Told, count, scribble};
 use crate::world::{DISPLAY, End, Network, World};
@@ -13,11 +13,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CRASH: Duration = Duration::from_millis(700);
 
-/// How long the display is gone.
+/// How long the display is offline.
 const GONE: Duration = Duration::from_secs(2);
 
-/// Crashes the display and starts it again. Programs hear of the crash at once, or only when they have sent something to
-/// the new one.
+/// Crashes the display and restarts it. Programs detect the crash at once, or only when they have sent something to the
+/// new display.
 fn restart(world: &mut World, is_heard: bool) {
     world.run_until(CRASH);
     if !is_heard {
@@ -45,7 +45,7 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
             display.fill_rect(0, 40, 64, 1, Color::BLUE).await.unwrap();
             let mut told = Told { may_lose: true, ..Told::default() };
             scribble(&display, 0, 300, Duration::from_millis(5), &mut told).await;
-            // What is to be there, whatever became of the rest.
+            // Draws this row again, whatever happens to the other calls.
             loop {
                 told.statuses.push(ears.status());
                 if let Some(Status::SessionLost { picture: Picture::Empty, .. }) = told.statuses.last() {
@@ -71,7 +71,7 @@ fn a_display_that_lost_its_memory_says_so_and_nothing_is_executed_twice_or_silen
         let lost = told.lost();
         assert!(!lost.is_empty(), "some were under way");
         assert_eq!(lost.len() + told.errors.len(), unknown, "each is told once");
-        // The new display has what was made after those, each once, and nothing of what was made before.
+        // The new display has executed the calls after those, each once, and none of the earlier calls.
         let unknown = told.late.iter().filter(|late| late.outcome() == Outcome::Unknown);
         let last = unknown.flat_map(|late| late.calls().map(|call| call.number())).max().unwrap();
         let after = told.counted.iter().filter(|number| **number > last).count();
@@ -112,7 +112,7 @@ fn calls_fail_at_once_while_the_display_is_gone_if_that_is_wanted() {
     assert!(count(&world, 0) > 200);
 }
 
-/// What the display answers to this greeting.
+/// Returns the display's answer to this greeting.
 async fn greet(network: Network, hello: &Hello) -> Welcome {
     let mut stream = network.connect("observer".to_owned()).await.unwrap();
     let mut machine = Connection::new(hello);
@@ -126,7 +126,7 @@ async fn greet(network: Network, hello: &Hello) -> Welcome {
     machine.welcome().unwrap().clone()
 }
 
-/// The session that a program has asked for.
+/// Returns the session that a program has requested.
 fn session(greeting: &[u8]) -> Id {
     let key = b"\xa7session\xc4\x10";
     let at =
@@ -156,7 +156,7 @@ fn what_a_program_drew_stays_when_it_crashes_and_its_session_ends_after_its_leas
             world.program("observer", async move {
                 tokio::time::sleep(crashes_at).await;
                 if !is_heard {
-                    // Nobody was there to end the connection; the display's system finds out.
+                    // The program did not end the connection; the display's system detects the loss.
                     tokio::time::sleep(Duration::from_secs(180)).await;
                     network.give_up(End::Display, "program");
                 }

@@ -1,4 +1,4 @@
-//! A connection that one end keeps while the other has another already.
+//! A connection that one end keeps after the other has made a new one.
 
 use crate::programs::{COUNTS, ONE, count};
 use crate::world::{End, Failure, World};
@@ -12,7 +12,7 @@ const HELD: Duration = Duration::from_millis(300);
 const CALLED: Duration = Duration::from_millis(400);
 const GIVEN_UP: Duration = Duration::from_millis(500);
 
-/// The messages that the network holds: where each comes from. Delivers those for which `deliver` says so.
+/// Lists the senders of the messages that the network holds. Delivers those for which `deliver` returns true.
 fn held(world: &World, mut deliver: impl FnMut(SocketAddr, SocketAddr) -> bool) {
     world.sim.links(|links| {
         for message in links.flatten() {
@@ -39,14 +39,14 @@ fn what_still_arrives_on_a_connection_is_not_executed_when_another_has_its_sessi
         tokio::time::sleep(CALLED - turmoil::elapsed()).await;
         for _ in 0..CALLS {
             display.add_pixel(0, COUNTS, ONE).await.unwrap();
-            // Apart from each other, so that there are many messages.
+            // At different times, so that there are many messages.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::time::sleep(GIVEN_UP - turmoil::elapsed()).await;
         network.give_up(End::Program, "program");
         display.sync().await.unwrap();
         tells.set(true);
-        // Until what was held has arrived.
+        // Waits until the held messages have arrived.
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(display.get_pixel(0, COUNTS).await.unwrap().to_u32(), counted(1 + CALLS));
     });
@@ -60,7 +60,7 @@ fn what_still_arrives_on_a_connection_is_not_executed_when_another_has_its_sessi
     let old = old[0];
     assert_eq!((world.screen().stats().executed, count(&world, 0)), (1, 1));
 
-    // All that is not the old connection's arrives.
+    // All messages except those of the old connection arrive.
     while !is_done.get() {
         held(&world, |from, to| from != old && to != old);
         assert!(!world.step());
@@ -71,7 +71,7 @@ fn what_still_arrives_on_a_connection_is_not_executed_when_another_has_its_sessi
         (1 + CALLS, 1),
         "taken over: the older one is closed"
     );
-    // Now the rest does, on the old connection, which the display is still reading.
+    // Now the other messages arrive on the old connection, which the display still reads.
     let before = reads(&world);
     world.sim.release("program", crate::world::DISPLAY);
     world.run();
@@ -86,7 +86,7 @@ fn counted(times: u32) -> u32 {
     Color::BLACK.to_u32() + ONE * times
 }
 
-/// How often the display has read.
+/// Returns the number of the display's reads.
 fn reads(world: &World) -> usize {
     world.network.log().iter().filter(|event| event.contains("Display reads")).count()
 }
@@ -104,7 +104,7 @@ fn what_arrives_before_another_connection_is_executed_and_not_sent_again() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             network.give_up(End::Program, "program");
-            // By then another connection is on its way, too.
+            // Meanwhile the new connection is also under way.
             tokio::time::sleep(Duration::from_millis(20 * round)).await;
             network.heal(Failure::Held, "program");
             display.sync().await.unwrap();

@@ -1,8 +1,8 @@
 //! A display, programs that draw on it, and a network between them that fails, all in one thread and in virtual time.
 //!
 //! The network is turmoil's. It loses packets without sending them again, so a connection that has lost one is dead,
-//! and neither end learns of it: [`Network::give_up`] does what a system does about that. Calls must not be made in
-//! callbacks, which run on a thread of their own, where there is no such network.
+//! and neither end detects it: [`Network::give_up`] does what a system does then. Callbacks must not make calls: they
+//! run on a thread of their own, where there is no such network.
 
 use display_server::{Display as Screen, Server, ServerOptions};
 use draw_client::{Color, Size};
@@ -23,29 +23,29 @@ use turmoil::net::{TcpListener, TcpStream};
 pub(crate) const DISPLAY: &str = "display";
 const PORT: u16 = 3729;
 
-/// No simulation may run for longer on the clock of the wall.
+/// The longest real time that a simulation may run.
 const WALL: Duration = Duration::from_secs(50);
 
-/// What goes wrong between a program and the display.
+/// A failure between a program and the display.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Nothing arrives until it is over, and everything then: systems send again what was lost.
+    /// Nothing arrives until it is over, and everything then: systems retransmit lost packets.
     Held,
-    /// What is sent is lost.
+    /// Packets are lost.
     Lost,
-    /// The same in one direction.
+    /// Packets in one direction are lost.
     LostToDisplay,
     LostFromDisplay,
 }
 
-/// Whose end of a connection.
+/// An end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Program,
     Display,
 }
 
-/// What all hosts share, and the hand that makes it fail. To be used by hosts.
+/// The state that all hosts share, and the means to make the network fail. Used by hosts.
 #[derive(Clone, Default)]
 pub(crate) struct Network(Arc<Mutex<State>>);
 
@@ -59,7 +59,8 @@ struct State {
     greetings: Vec<Vec<u8>>,
     /// The numbers with which programs have confirmed welcomes.
     confirmed: Vec<u64>,
-    /// Of programs without a connection: when the last attempt ended, and how many have failed since there was one.
+    /// For programs without a connection: the end of the last attempt, and the number of attempts that failed since the
+    /// last connection.
     attempts: HashMap<String, (Duration, u32)>,
 }
 
@@ -71,23 +72,23 @@ struct Switch {
 }
 
 impl Network {
-    /// Writes down what happens, and when.
+    /// Records an event with its time.
     pub(crate) fn note(&self, event: String) {
         let at = turmoil::sim_elapsed().unwrap_or_default().as_millis();
         self.0.lock().unwrap().log.push(format!("{at} {event}"));
     }
 
-    /// What has happened so far.
+    /// Returns the events so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.0.lock().unwrap().log.clone()
     }
 
-    /// The first bytes that each connection carried to the display.
+    /// Returns the first bytes that each connection carried to the display.
     pub(crate) fn greetings(&self) -> Vec<Vec<u8>> {
         self.0.lock().unwrap().greetings.clone()
     }
 
-    /// The numbers with which programs have confirmed welcomes.
+    /// Returns the numbers with which programs have confirmed welcomes.
     pub(crate) fn confirmed(&self) -> Vec<u64> {
         self.0.lock().unwrap().confirmed.clone()
     }
@@ -114,8 +115,8 @@ impl Network {
         self.0.lock().unwrap().down.remove(program);
     }
 
-    /// The system at one end of all connections of a program has waited for long enough: they are broken there. The other
-    /// end learns of it if the network lets it.
+    /// Breaks all connections of a program at one end, as its system does after a timeout. The other end detects it if
+    /// the network allows.
     pub(crate) fn give_up(&self, end: End, program: &str) {
         self.note(format!("given up by the {end:?} of {program}"));
         let gone = {
@@ -131,8 +132,8 @@ impl Network {
         }
     }
 
-    /// Connects a program to the display. A system that gets no answer asks again, after 1/4 s, 1/2 s, 1 s, and gives up:
-    /// before the client's patience ends, which began at a time of chance.
+    /// Connects a program to the display. A system that gets no answer asks again, after 1/4 s, 1/2 s, 1 s, and gives
+    /// up: before the client's patience ends, which began at a random time.
     pub(crate) async fn connect(self, program: String) -> io::Result<Stream> {
         self.steady(&program).await;
         let mut pause = Duration::from_millis(250);
@@ -156,8 +157,8 @@ impl Network {
         }
     }
 
-    /// Waits until a client tries to connect that makes the longest of its pauses, which are of chance: 0.1 s, doubling up
-    /// to 5 s, and a fifth. So the same seed gives the same simulation.
+    /// Waits as long as the longest of the client's random pauses, 0.1 s, doubling up to 5 s, and a fifth, so the same
+    /// seed gives the same simulation.
     async fn steady(&self, program: &str) {
         let last = self.0.lock().unwrap().attempts.get(program).copied();
         if let Some((ended, failed)) = last {
@@ -167,7 +168,7 @@ impl Network {
         }
     }
 
-    /// What `ConnectOptions::through` wants.
+    /// Returns a connector for `ConnectOptions::through`.
     pub(crate) fn connector(
         &self,
         program: &str,
@@ -185,14 +186,14 @@ impl Network {
     }
 }
 
-/// A connection of a program, or what is to become one.
+/// A connection of a program, or an attempt to make one.
 struct Attempt {
     network: Network,
     program: String,
 }
 
 impl Attempt {
-    /// The display has answered.
+    /// Records that the display has answered.
     fn succeed(&self) {
         self.network.0.lock().unwrap().attempts.remove(&self.program);
     }
@@ -216,7 +217,7 @@ pub(crate) struct Stream {
     name: String,
     network: Network,
     has_written: bool,
-    /// Of a program's end.
+    /// Present only at a program's end.
     attempt: Option<Attempt>,
 }
 
@@ -272,7 +273,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A simulation: a display, which begins with it, and what is added to it.
+/// A simulation: a display, which starts with it, and the added programs.
 pub(crate) struct World {
     pub(crate) sim: turmoil::Sim<'static>,
     pub(crate) network: Network,
@@ -280,16 +281,16 @@ pub(crate) struct World {
     began: Instant,
 }
 
-/// How long a simulation may run in virtual time.
+/// The longest virtual time that a simulation may run.
 const VIRTUAL: Duration = Duration::from_secs(1_000);
 
 impl World {
-    /// A display of 64x48, a network of 5 to 20 ms in each direction, and a step of 5 ms.
+    /// Creates a display of 64x48, a network of 5 to 20 ms in each direction, and a step of 5 ms.
     pub(crate) fn new() -> World {
         World::with(0, Size { width: 64, height: 48 }, [5, 20], 5)
     }
 
-    /// Latencies are at least and at most so many milliseconds, and a step is so many.
+    /// Creates a world with latencies from `latency[0]` to `latency[1]` milliseconds, and steps of `step` milliseconds.
     pub(crate) fn with(seed: u64, size: Size, latency: [u64; 2], step: u64) -> World {
         let [least, most] = latency.map(Duration::from_millis);
         let mut sim = turmoil::Builder::new()
@@ -315,7 +316,7 @@ impl World {
         World { sim, network, screens, began: Instant::now() }
     }
 
-    /// A program on a host of its own. The simulation ends when all programs have.
+    /// Adds a program on a host of its own. The simulation ends when all programs have ended.
     pub(crate) fn program(&mut self, host: &str, program: impl Future<Output = ()> + 'static) {
         self.sim.client(host, async move {
             program.await;
@@ -323,7 +324,7 @@ impl World {
         });
     }
 
-    /// Goes on for one step. Answers whether all programs have ended.
+    /// Runs one step. Returns whether all programs have ended.
     pub(crate) fn step(&mut self) -> bool {
         assert!(self.began.elapsed() < WALL, "simulated {:?} in {WALL:?}", self.sim.elapsed());
         self.sim.step().expect("every program ends within the virtual time")
@@ -333,24 +334,24 @@ impl World {
         while !self.step() {}
     }
 
-    /// The same, until a time of the simulation. No program may have ended before.
+    /// Runs until a time of the simulation. No program may end before.
     pub(crate) fn run_until(&mut self, at: Duration) {
         while self.sim.elapsed() < at {
             assert!(!self.step(), "the programs go on until {at:?}");
         }
     }
 
-    /// The display as it was started last.
+    /// Returns the display of the last start.
     pub(crate) fn screen(&self) -> Screen {
         self.screens.lock().unwrap().last().expect("it was started").clone()
     }
 
-    /// All displays that there were.
+    /// Returns the displays of all starts.
     pub(crate) fn screens(&self) -> Vec<Screen> {
         self.screens.lock().unwrap().clone()
     }
 
-    /// What it shows.
+    /// Returns the color of a pixel of the last display.
     pub(crate) fn shown(&self, x: i32, y: i32) -> Color {
         self.screen().framebuffer().get_pixel(x, y).unwrap()
     }

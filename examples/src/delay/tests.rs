@@ -1,4 +1,4 @@
-//! Bytes arrive as they were sent, later by half a round trip.
+//! Tests that bytes arrive unchanged, half a round trip later.
 
 use super::*;
 use std::io::{ErrorKind, Read, Write};
@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// Fails a test that hangs; nothing here takes a tenth of it.
+/// The deadline of a test that hangs; nothing here takes a tenth of it.
 const HANGS: Duration = Duration::from_secs(30);
 
 fn patient(stream: TcpStream) -> TcpStream {
@@ -16,7 +16,7 @@ fn patient(stream: TcpStream) -> TcpStream {
     stream
 }
 
-/// A delay line, and both ends of one connection through it.
+/// Returns a delay line, and both ends of one connection through it.
 fn connected(rtt: Duration) -> (DelayLine, TcpStream, TcpStream) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let line = DelayLine::start(server.local_addr().unwrap(), rtt).unwrap();
@@ -24,11 +24,11 @@ fn connected(rtt: Duration) -> (DelayLine, TcpStream, TcpStream) {
     (line, patient(client), patient(server.accept().unwrap().0))
 }
 
-/// Bytes that show when two of them change places.
+/// Returns bytes in which an exchange of two would be noticed.
 fn pattern(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
-        // Numerical Recipes' generator.
+        // The generator of Numerical Recipes.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
@@ -112,7 +112,7 @@ fn a_line_with_a_rate_takes_its_time_each_way_and_no_longer() {
             scope.spawn(|| from.write_all(&bytes).unwrap());
             let mut arrived = vec![0; bytes.len()];
             to.read_exact(&mut arrived[..1]).unwrap();
-            // Bytes do not wait for those behind them; the bound is for a machine that does other things as well.
+            // Bytes do not wait for those after them; the bound leaves time for other load on the machine.
             assert!(began.elapsed() < Duration::from_millis(150), "first after {:?}", began.elapsed());
             to.read_exact(&mut arrived[1..]).unwrap();
             assert!(began.elapsed() >= Duration::from_millis(219), "all after {:?}", began.elapsed());
@@ -144,7 +144,7 @@ fn last_words_arrive_although_nobody_listens_any_more() {
     let (_line, mut client, mut server) = connected(Duration::from_millis(30));
     server.write_all(b"goodbye").unwrap();
     drop(server);
-    // Meets a closed port: the relay's write fails while the goodbye is still under way.
+    // Writes to a closed port: the relay's write fails while the goodbye is still in transit.
     client.write_all(b"are you there?").unwrap();
     let mut last = [0; 7];
     client.read_exact(&mut last).unwrap();
@@ -167,7 +167,7 @@ fn a_connection_that_breaks_is_closed_on_the_other_side() {
 
 #[test]
 fn a_server_that_refuses_closes_the_connection() {
-    // Bound but not listening: refuses, and nobody else can take the port meanwhile.
+    // Bound but not listening: refuses connections, and no other process can take the port meanwhile.
     let nobody = tokio::net::TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let line = DelayLine::start(nobody.local_addr().unwrap(), Duration::ZERO).unwrap();
@@ -244,7 +244,7 @@ fn dropping_it_ends_everything() {
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
-/// What a tap was told, and when.
+/// A call of a tap, and its time.
 #[derive(Clone)]
 struct Note {
     connection: u64,

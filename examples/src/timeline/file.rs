@@ -1,4 +1,4 @@
-//! Where a picture goes: a file that is there whole or not at all.
+//! The output file of a picture, which is written as a whole or not at all.
 
 use super::Timeline;
 use display_server::output::{self, Patience};
@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A file, and how a picture is written to it. Made for clap's `value_parser`: it is read from the file's name.
+/// A file, and the format of the picture in it. Parsed from the file's name by clap's `value_parser`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     path: PathBuf,
@@ -28,15 +28,15 @@ impl FromStr for Target {
 }
 
 impl Target {
-    /// Its name.
+    /// Returns the name of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Finds out whether [`Target::write`] will be able to, and leaves nothing behind.
+    /// Checks whether [`Target::write`] will succeed, and leaves nothing behind.
     ///
     /// # Errors
-    /// What the system says, with the name of the file and what to do.
+    /// The system's error, with the name of the file and what to do.
     pub fn check(&self) -> io::Result<()> {
         output::check(&self.path).map_err(|error| self.named(&error))
     }
@@ -44,7 +44,7 @@ impl Target {
     /// Writes the picture, whatever is at the name: [`output`] has the rules.
     ///
     /// # Errors
-    /// What the system says, with the name of the file and what to do.
+    /// The system's error, with the name of the file and what to do.
     pub fn write(&self, timeline: &Timeline) -> io::Result<()> {
         let text = if self.is_page { timeline.html() } else { timeline.svg() };
         output::write(&self.path, Patience::default(), |out| out.write_all(text.as_bytes()))

@@ -1,17 +1,17 @@
-//! Where text fits: how wide it is at most, and a row of labels of which no two overlap.
+//! The placement of text: its maximum width, and rows of labels that do not overlap.
 
-/// Room between two labels.
+/// The gap between two labels.
 const GAP: f64 = 8.0;
 
-/// Messages that one label may speak for, and how far apart they may be.
+/// The largest number of messages that one label may describe, and their largest distance.
 const MOST_JOINED: usize = 6;
 const NEAR: f64 = 120.0;
 
-/// Messages this close to each other are one bundle of arrows.
+/// Messages this close to each other form a bundle of arrows.
 const CLOSE: f64 = 7.0;
 
-/// Returns the maximum width of a text in units of its size. The programs that show it choose the font: the numbers are of
-/// DejaVu Sans, which is wider than what else is in use.
+/// Returns the maximum width of a text in units of its size. The viewer chooses the font: the numbers are those of
+/// DejaVu Sans, which is wider than other common fonts.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     let ems = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | ' ' | '\'' | '|' => 0.34,
@@ -25,7 +25,7 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(ems).sum::<f64>() * size
 }
 
-/// The text in lines that are at most `most` wide. What has no space to break at is broken anywhere.
+/// Splits a text into lines of width `most` at most. A word that is too long is broken anywhere.
 pub(super) fn wrap(text: &str, size: f64, most: f64) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -50,18 +50,18 @@ pub(super) fn wrap(text: &str, size: f64, most: f64) -> Vec<String> {
     lines
 }
 
-/// A message that wants a label where it was sent.
+/// A message to be labelled at the place where it was sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tag<'a> {
     pub(super) x: f64,
     pub(super) text: &'a str,
-    /// The same, shorter.
+    /// A shorter text.
     pub(super) name: &'a str,
-    /// The shortest.
+    /// The shortest text.
     pub(super) number: usize,
 }
 
-/// How much labels say. A row has one manner: where there is room for a word here and there only, it has numbers.
+/// The detail of labels, which is common to a row: if only some words fit, the row has numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Detail {
     Number,
@@ -69,11 +69,11 @@ enum Detail {
     Text,
 }
 
-/// Labels for `tags`, which come from left to right, and where each begins.
+/// Returns labels for `tags`, which are ordered from left to right, and the start of each.
 ///
-/// A label says as much as there is room for before the next message; if there is none for its name, one label may speak
-/// for a few different messages that are close together. Where that does not help either there are numbers, of a bundle
-/// the first and the last, and not of all.
+/// A label contains as much as fits before the next message; if its name does not fit, one label may describe a few
+/// different messages that are close together. If that does not fit either, the labels are numbers: of a bundle the
+/// first and the last.
 pub(super) fn row(tags: &[Tag<'_>], left: f64, right: f64, size: f64) -> Vec<(f64, String)> {
     let with = |most| labels(tags, left, right, size, most);
     let is_manner = |labels: &Vec<Label>, detail| {
@@ -91,7 +91,7 @@ struct Label {
     x: f64,
     text: String,
     detail: Detail,
-    /// How many it speaks for.
+    /// The number of messages that it describes.
     tags: usize,
 }
 
@@ -110,7 +110,7 @@ fn labels(tags: &[Tag<'_>], left: f64, right: f64, size: f64, most: Detail) -> V
     labels
 }
 
-/// A label for the first of `tags` or a few of them, to the right of `free`.
+/// Returns a label for the first of `tags` or a few of them, to the right of `free`.
 fn label<'a>(tags: &[Tag<'a>], free: f64, right: f64, size: f64, most: Detail) -> Option<Label> {
     let x = tags[0].x;
     for count in 1..=tags.len().min(MOST_JOINED) {
@@ -180,7 +180,7 @@ mod tests {
         };
         assert_eq!(both(400.0), ["draw_pixel(1, 2), 31 as one", "sync()"]);
         assert_eq!(both(5.0), ["draw_pixel(1, 2), 31 as one, sync()"]);
-        // The same again and again is not written out.
+        // Repeated names are not written out.
         assert_eq!(texts(&[0.0, 1.0, 2.0, 90.0, 95.0]), ["1 to 3", "4 to 5"]);
     }
 
@@ -190,7 +190,7 @@ mod tests {
         for count in 1..200 {
             let mut places: Vec<_> = (0..count)
                 .map(|_| {
-                    // Numerical Recipes' generator.
+                    // The generator of Numerical Recipes.
                     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     f64::from(state >> 16) / 65.536
                 })

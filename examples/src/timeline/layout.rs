@@ -1,4 +1,4 @@
-//! Where everything stands in the picture.
+//! The positions of all items in the picture.
 
 use super::labels::{self, Tag, width, wrap};
 use super::message::{Flight, Message, Side};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const WIDTH: f64 = 1_200.0;
 const MARGIN: f64 = 18.0;
-/// Time goes from here to there; names stand before.
+/// The time axis extends from `LEFT` to `RIGHT`; names are to the left of it.
 const LEFT: f64 = 160.0;
 const RIGHT: f64 = WIDTH - MARGIN;
 
@@ -23,16 +23,16 @@ const QUIET: Style = Style { class: "quiet", size: 14.0 };
 const LABEL: Style = Style { class: "label", size: 14.0 };
 const DONE: Style = Style { class: "label bold", size: 14.0 };
 
-/// Arrows of one direction that are drawn each for itself, with what it says. More are thinned. As many in both
-/// directions and sections of three runs take 280 kB where each says as much as is kept of it.
+/// The largest number of arrows of one direction that are drawn individually, with their text. More are thinned. This
+/// many in both directions and both sections of three runs take 280 kB if each has the longest text kept.
 const SINGLE: usize = 80;
-/// Of thinned arrows at most one is sent in so many units: enough to see requests and answers beside each other.
+/// Thinned arrows are sent at least this many units apart: close enough to see requests and answers side by side.
 const COLUMN: f64 = 6.0;
 
-/// The axis goes on after the end, for the words that say it is the end.
+/// The axis extends beyond the end, to leave space for the label of the end.
 const BEYOND: f64 = 1.18;
 
-/// What a band of arrows takes: above the client's line, between the two lines, below the server's.
+/// The heights of a band of arrows: above the client's line, between the two lines, below the server's.
 struct Band {
     above: f64,
     between: f64,
@@ -43,7 +43,7 @@ struct Band {
 const SMALL: Band = Band { above: 20.0, between: 36.0, below: 12.0, has_labels: false };
 const LARGE: Band = Band { above: 26.0, between: 80.0, below: 30.0, has_labels: true };
 
-/// The whole of every run on one scale, and where that is too small for the short ones, the beginning magnified.
+/// Returns the picture: all runs on one scale, and if that is too small for the short ones, the beginning magnified.
 pub(super) fn picture(timeline: &Timeline) -> Picture {
     let mut page = Page { items: Vec::new(), y: MARGIN };
     page.head(timeline);
@@ -76,8 +76,8 @@ fn heading_whole(runs: &[Run]) -> &'static str {
     if runs.len() > 1 { "The whole, on one scale" } else { "The whole" }
 }
 
-/// Returns the part of the time to magnify: that of the short runs, or if none is short, a few calls. Nothing if
-/// that is most of the time.
+/// Returns the part of the time to magnify: that of the short runs, or if none is short, a few calls. `None` if that is
+/// most of the time.
 fn beginning(runs: &[Run]) -> Option<Duration> {
     let longest = runs.iter().max_by_key(|run| run.recorded.end())?;
     let end = longest.recorded.end();
@@ -87,7 +87,7 @@ fn beginning(runs: &[Run]) -> Option<Duration> {
         Some(short) => short.max(answered(1)?).mul_f64(BEYOND),
         None => answered(3)?.mul_f64(1.02),
     };
-    // All that is sent in this time has to be known, except of what is over by then.
+    // All messages sent in this time must be known, except those of runs that are over by then.
     let at_first = span;
     for run in runs.iter().filter(|run| run.recorded.end() > at_first) {
         for side in [&run.recorded.requests, &run.recorded.answers] {
@@ -117,7 +117,7 @@ fn description(timeline: &Timeline) -> String {
     runs.collect::<Vec<_>>().join(" ")
 }
 
-/// What was laid out so far, and how far down.
+/// The items placed so far, and the height that they take.
 struct Page {
     items: Vec<Item>,
     y: f64,
@@ -192,7 +192,7 @@ impl Page {
         for (time, text) in scale.ticks(9) {
             let x = scale.x(time);
             self.items.push(Item::Line { class: "mark", from: (x, self.y), to: (x, bottom + 5.0) });
-            // The last may stand at the right end.
+            // The last label may touch the right end.
             let at = x.min(RIGHT - width(&text, QUIET.size) / 2.0);
             self.text(QUIET, Anchor::Middle, (at, bottom + 20.0), text);
         }
@@ -243,7 +243,7 @@ impl Page {
         self.items.push(Item::Group { id: format!("{id}-{}", run.name), items });
     }
 
-    /// The messages of one direction that are sent within the scale.
+    /// Draws the messages of one direction that are sent within the scale.
     fn arrows<'a>(
         &mut self,
         side: &'a Side,
@@ -267,7 +267,7 @@ impl Page {
             true => each.iter().map(|message| message.flight).collect(),
             false => side.spread.iter().copied().chain(side.last).filter(is_within).collect(),
         };
-        // Half a column apart, or the ones would hide the others.
+        // Half a column apart, so that they do not hide each other.
         let shift = if class == "request" { 0.0 } else { COLUMN / 2.0 };
         let mut column = f64::NEG_INFINITY;
         let mut thinned = Vec::new();
@@ -303,7 +303,7 @@ impl Page {
         }
     }
 
-    /// The numbers of calls only.
+    /// Draws the numbers of calls only.
     fn numbers(&mut self, messages: &[&Message], scale: Scale, y: f64) {
         let texts: Vec<_> = (1..=messages.len()).map(|number| number.to_string()).collect();
         let tags = messages.iter().zip(&texts).enumerate().map(|(i, (message, text))| Tag {
@@ -334,11 +334,11 @@ impl Page {
 const HEADING_HEIGHT: f64 = 26.0;
 const AXIS_HEIGHT: f64 = 28.0;
 
-/// What was drawn of one direction.
+/// The drawn messages of one direction.
 struct Drawn<'a> {
-    /// The messages, if each is drawn for itself.
+    /// The messages, if each is drawn individually.
     each: Option<Vec<&'a Message>>,
-    /// Messages that were sent within the scale, and how many arrows stand for them.
+    /// The number of messages that were sent within the scale, and the number of arrows that represent them.
     count: u64,
     drawn: u64,
 }

@@ -1,51 +1,51 @@
-//! Messages with their times, in bounded memory however many there are.
+//! Messages with their times, in bounded memory for any number of messages.
 
 use std::time::Duration;
 
-/// Messages of a side that are kept with what they say: more than can be told apart in a picture.
+/// Messages of a side that are kept with their text: more than can be told apart in a picture.
 pub(super) const FIRST: usize = 512;
 
-/// Flights of a side that are kept for the picture of the whole: several for each place where one can be drawn.
+/// Flights of a side that are kept for the overview: several for each place where one can be drawn.
 const SPREAD: usize = 4_096;
 
 /// One message, and its times since the program began.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
-    /// When it was sent, and when it arrived.
+    /// The times of its sending and its arrival.
     pub flight: Flight,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// The same in a word or two.
+    /// Its text in a word or two.
     pub name: String,
-    /// It tells of a failure.
+    /// Whether it reports a failure.
     pub is_fault: bool,
 }
 
-/// When a message was sent, and when it arrived.
+/// The times of a message's sending and its arrival.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flight {
-    /// The line took its last byte from the sender.
+    /// The time when the line took its last byte from the sender.
     pub sent: Duration,
-    /// The line handed its last byte to the receiver.
+    /// The time when the line handed its last byte to the receiver.
     pub arrived: Duration,
 }
 
-/// What one side of a conversation said. However long it is, this takes a few hundred kilobytes.
+/// The messages of one side of a conversation. They take a few hundred kilobytes at most.
 #[derive(Debug, Clone)]
 pub struct Side {
-    /// Messages that arrived.
+    /// The number of messages that arrived.
     pub count: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// The first of them; all, if they are as many as `count`.
+    /// The first messages: all of them if their number is `count`.
     pub first: Vec<Message>,
-    /// Evenly chosen among all, oldest first.
+    /// Flights evenly chosen among all, oldest first.
     pub spread: Vec<Flight>,
-    /// The last.
+    /// The last flight.
     pub last: Option<Flight>,
-    /// One message in so many is in `spread`.
+    /// One of this many messages is in `spread`.
     step: u64,
 }
 
@@ -68,7 +68,7 @@ impl Side {
                 self.spread.retain(|_| keep.next() == Some(true));
                 self.step *= 2;
             }
-            // As `SPREAD` is even, the first that does not fit is also the next of the wider step.
+            // As `SPREAD` is even, the first flight that does not fit is also the next of the wider step.
             self.spread.push(flight);
         }
         self.count += 1;
@@ -81,7 +81,7 @@ impl Side {
         first.chain(&mut self.spread).chain(&mut self.last)
     }
 
-    /// Returns whether nothing was left out of `first`.
+    /// Returns whether `first` contains all messages.
     pub fn is_complete(&self) -> bool {
         self.first.len() as u64 == self.count
     }
@@ -90,9 +90,9 @@ impl Side {
 /// A conversation from its first request on, without the greeting.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded {
-    /// To the display.
+    /// Messages to the display.
     pub requests: Side,
-    /// To the client.
+    /// Messages to the client.
     pub answers: Side,
 }
 

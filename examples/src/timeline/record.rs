@@ -1,4 +1,4 @@
-//! Makes messages with their times of the bytes that pass a line.
+//! Converts the bytes that pass a line to messages with their times.
 
 use super::message::{FIRST, Flight, Message, Recorded, Side};
 use crate::delay::{Point, Tap};
@@ -10,37 +10,37 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Characters of a message's text that are kept. A call's own parameters fit.
+/// Number of characters of a message's text that are kept. A call's own parameters fit.
 const TEXT: usize = 100;
 
-/// Listens to a line, one connection after the other.
+/// Observes a line, one connection after the other.
 #[derive(Debug, Default)]
 pub struct Recorder {
-    /// A leaf: nothing else is locked meanwhile.
+    /// A leaf lock: no other lock is taken while it is held.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Connections before this one belong to what is over.
+    /// Connections before this one belong to earlier recordings.
     next: u64,
     open: Option<Conversation>,
 }
 
 impl Recorder {
-    /// A recorder that hears nothing until it is told to begin.
+    /// Creates a recorder that records nothing until [`begin`](Recorder::begin).
     pub fn new() -> Arc<Recorder> {
         Arc::default()
     }
 
-    /// The next connection is recorded. If the program `draws_pixels` one by one, then a request for many pixels at
-    /// once is that many of its calls.
+    /// Records the next connection. If the program `draws_pixels` one by one, a request for several pixels counts as
+    /// that many of its calls.
     pub fn begin(&self, draws_pixels: bool) {
         self.lock().open = Some(Conversation::new(draws_pixels, Instant::now()));
     }
 
-    /// Returns what was recorded since [`Recorder::begin`], with its times since `zero`, when the program began its calls. Messages
-    /// that are still under way are not in it.
+    /// Returns the messages recorded since [`Recorder::begin`], with times relative to `zero`, when the program began
+    /// its calls. Messages that are still in transit are not included.
     pub fn take(&self, zero: Instant) -> Recorded {
         let mut state = self.lock();
         let Some(open) = state.open.take() else { return Recorded::default() };
@@ -63,7 +63,7 @@ impl Tap for Recorder {
         if connection < next || *open.connection.get_or_insert(connection) != connection {
             return;
         }
-        // Read under the lock, so that times rise.
+        // Read under the lock, so that times are monotonic.
         let now = Instant::now();
         match point {
             Point::Sent => open.sent(direction, bytes, now),
@@ -77,23 +77,23 @@ struct Conversation {
     connection: Option<u64>,
     draws_pixels: bool,
     tracer: Tracer,
-    /// What times count from until it is known when the program began.
+    /// The origin of times until the start of the program is known.
     opened: Instant,
     to_display: Lane,
     to_client: Lane,
-    /// How many calls each request carries that is not answered yet.
+    /// The number of calls in each unanswered request.
     unanswered: VecDeque<u64>,
 }
 
 /// One direction.
 #[derive(Debug, Default)]
 struct Lane {
-    /// Bytes up to the end of the last message sent, and bytes arrived.
+    /// The offset of the end of the last message sent, and the number of bytes arrived.
     sent: u64,
     arrived: u64,
-    /// Messages that are sent by the offset of their end; of those that are not drawn only that.
+    /// Sent messages by the offset of their end; for those that are not drawn only the offset.
     under_way: VecDeque<(u64, Option<Message>)>,
-    /// Messages that were sent and are to be drawn.
+    /// Number of sent messages that are to be drawn.
     count: usize,
     side: Side,
 }
@@ -131,7 +131,7 @@ impl Conversation {
                 let flight = Flight { sent, arrived: sent };
                 let lane = self.lane(direction);
                 lane.count += 1;
-                // The text of the others is not shown.
+                // The text of the other messages is not shown.
                 match lane.count <= FIRST {
                     true => Message { flight, bytes: entry.length, ..self.read(&entry.said, calls) },
                     false => Message { flight, bytes: entry.length, ..Message::default() },
@@ -155,7 +155,7 @@ impl Conversation {
         }
     }
 
-    /// Returns how many calls of the program this message makes or completes.
+    /// Returns the number of the program's calls that this message makes or completes.
     fn calls(&mut self, entry: &Entry) -> u64 {
         match &entry.said {
             Said::Request { asked, .. } => {
@@ -163,7 +163,7 @@ impl Conversation {
                     Some(Call::DrawPixels { pixels }) if self.draws_pixels => u64::from(pixels.0),
                     _ => 1,
                 };
-                // As many as the tracer knows of, so that it and this agree about the oldest.
+                // The same limit as the tracer's, so that both agree about the oldest request.
                 if self.unanswered.len() == limits::CREDIT_CALLS as usize {
                     self.unanswered.pop_front();
                 }
@@ -252,7 +252,7 @@ mod tests {
     const PROGRESS: &[u8] = b"\x93\x02\xa8progress\x91\x01";
     const SYNCED: &[u8] = b"\x94\x01\x03\xc0\xc0";
 
-    /// A conversation at a round trip of 10 ms, of a program that begins at 20 ms.
+    /// Returns a conversation at a round trip of 10 ms, of a program that begins at 20 ms.
     fn conversation(draws_pixels: bool) -> Recorded {
         let (begin, mut open) = (Instant::now(), Conversation::new(draws_pixels, Instant::now()));
         let at = |ms| begin + Duration::from_millis(ms);
@@ -337,7 +337,7 @@ mod tests {
         [1, 1, 2].into_iter().for_each(hear);
         assert_eq!(recorder.take(Instant::now()).requests.count, 2);
         recorder.begin(true);
-        // What the earlier connection still says is not part of this one.
+        // Later messages of the earlier connection are not part of this one.
         [1, 3, 1].into_iter().for_each(hear);
         assert_eq!(recorder.take(Instant::now()).requests.count, 1);
     }

@@ -1,9 +1,9 @@
-//! Times as places on a line, and the marks of an axis.
+//! Conversion of times to positions on a line, and the marks of an axis.
 
 use super::message::Flight;
 use std::time::Duration;
 
-/// Units of the picture: places, and lengths.
+/// A position in units of the picture.
 pub(super) type Point = (f64, f64);
 
 /// An axis of time that begins at zero.
@@ -11,7 +11,7 @@ pub(super) type Point = (f64, f64);
 pub(super) struct Scale {
     pub(super) left: f64,
     pub(super) right: f64,
-    /// What is at the right end; never zero.
+    /// The time at the right end; never zero.
     span: Duration,
 }
 
@@ -29,8 +29,8 @@ impl Scale {
         self.left + (self.right - self.left) * time.as_secs_f64() / self.span.as_secs_f64()
     }
 
-    /// An arrow from the line at `from_y` to the line at `to_y`, cut off at the right end; and whether its head is
-    /// there.
+    /// Returns an arrow from the line at `from_y` to the line at `to_y`, cut off at the right end, and whether its head
+    /// is visible.
     pub(super) fn arrow(self, flight: Flight, from_y: f64, to_y: f64) -> (Point, Point, bool) {
         let (from, to) = (self.x(flight.sent), self.x(flight.arrived));
         if to <= self.right {
@@ -40,12 +40,12 @@ impl Scale {
         ((from, from_y), (self.right, from_y + part * (to_y - from_y)), false)
     }
 
-    /// Marks at round times, at most `most` of them beside zero, each with its text.
+    /// Returns marks at round times, at most `most` of them in addition to zero, each with its text.
     pub(super) fn ticks(self, most: u32) -> Vec<(Duration, String)> {
         let span = self.span.as_nanos();
         let powers = (0..).map_while(|power| 10_u128.checked_pow(power));
         let mut steps = powers.flat_map(|power| [power, 2 * power, 5 * power]);
-        // The first that is wide enough; there always is one, as a span has less than 10^30 nanoseconds.
+        // The first step that is wide enough; there always is one, as a span has less than 10^30 nanoseconds.
         let Some(step) = steps.find(|step| span / step <= u128::from(most)) else { return Vec::new() };
         let (unit, name) = match step {
             0..1_000 => (1, "ns"),
@@ -74,9 +74,9 @@ mod tests {
         let flight =
             |from, to| Flight { sent: Duration::from_millis(from), arrived: Duration::from_millis(to) };
         assert_eq!(scale.arrow(flight(0, 25), 10.0, 90.0), ((100.0, 10.0), (600.0, 90.0), true));
-        // A quarter of its way is in the picture.
+        // A quarter of the arrow is in the picture.
         assert_eq!(scale.arrow(flight(40, 80), 10.0, 90.0), ((900.0, 10.0), (1_100.0, 30.0), false));
-        // Nothing takes no time at all.
+        // A run without messages takes no time.
         assert_eq!(Scale::new(0.0, 1.0, Duration::ZERO).x(Duration::ZERO), 0.0);
     }
 

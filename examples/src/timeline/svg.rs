@@ -3,13 +3,13 @@
 use super::scale::Point;
 use std::fmt::Write;
 
-/// What is drawn, in the order in which it is drawn.
+/// The items of the picture, in drawing order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Picture {
     pub(super) width: f64,
     pub(super) height: f64,
     pub(super) title: String,
-    /// What it shows, for those who do not see it.
+    /// A description for screen readers.
     pub(super) description: String,
     pub(super) items: Vec<Item>,
 }
@@ -31,7 +31,7 @@ pub(super) enum Item {
         from: Point,
         to: Point,
     },
-    /// One message. Hovering over it shows what it `says`.
+    /// One message. Hovering over it shows `says`.
     Arrow {
         class: &'static str,
         from: Point,
@@ -39,7 +39,7 @@ pub(super) enum Item {
         has_head: bool,
         says: String,
     },
-    /// Many messages.
+    /// Several messages.
     Arrows {
         class: &'static str,
         lines: Vec<(Point, Point)>,
@@ -54,7 +54,7 @@ pub(super) enum Item {
     },
 }
 
-/// How text looks.
+/// The appearance of text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Style {
     pub(super) class: &'static str,
@@ -68,7 +68,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// Dark on white, each at a contrast of 5 to 1 and more; requests and answers differ by more than their colour.
+/// Dark on white, each at a contrast of at least 5 to 1; requests and answers differ by more than their colour.
 const STYLE: &str = "\
 text{font-family:system-ui,'DejaVu Sans',sans-serif;fill:#1f2328}.bold{font-weight:600}.quiet{fill:#57606a}\
 .label{paint-order:stroke;stroke:#fff;stroke-width:3px}\
@@ -79,10 +79,10 @@ text{font-family:system-ui,'DejaVu Sans',sans-serif;fill:#1f2328}.bold{font-weig
 .requests,.answers{fill:none}.requests{stroke:#0b57c2}.answers{stroke:#a84300}\
 .arrow:hover{stroke-width:4}";
 
-/// A head for each kind of arrow, as the colour of a line is not known to its marker everywhere.
+/// A head for each kind of arrow, as some viewers do not pass the colour of a line to its marker.
 const HEADS: [(&str, &str); 3] = [("request", "#0b57c2"), ("answer", "#a84300"), ("fault", "#c4122f")];
 
-/// The whole file.
+/// Returns the SVG file.
 pub(super) fn document(picture: &Picture) -> String {
     let Picture { width, height, title, description, items } = picture;
     let mut out = format!(
@@ -106,7 +106,7 @@ pub(super) fn document(picture: &Picture) -> String {
     out
 }
 
-/// The picture in a page.
+/// Returns an HTML page with the picture.
 pub(super) fn page(picture: &Picture) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{}</title>\n<style>\
@@ -171,7 +171,7 @@ fn line(from: Point, to: Point) -> String {
     format!("M{:.1} {:.1}L{:.1} {:.1}", from.0, from.1, to.0, to.1)
 }
 
-/// Text as it may stand in an element or an attribute, without what XML has no way to say.
+/// Escapes text for an element or an attribute, and replaces characters that XML cannot contain.
 pub(crate) fn escaped(text: &str) -> String {
     let clean = |c: char| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { '\u{fffd}' } else { c };
     let text: String = text.chars().map(clean).collect();

@@ -1,4 +1,4 @@
-//! The picture as a whole: its places, that its texts can be read, and its size.
+//! Tests of the whole picture: its positions, the readability of its texts, and its size.
 
 use super::labels::width;
 use super::layout::picture;
@@ -7,7 +7,7 @@ use super::svg::{Anchor, Item};
 use super::{Run, Timeline};
 use std::time::Duration;
 
-/// A call each `every` microseconds, whose request and answer take `way` each. `joined` calls go in one request.
+/// Returns a run with a call each `every` microseconds, whose request and answer take `way` each.
 fn run(name: &str, calls: u64, every: u64, way: u64) -> Run {
     let mut recorded = Recorded::default();
     let message = |sent: u64, text: String, name: &str| {
@@ -28,12 +28,12 @@ fn timeline(runs: Vec<Run>) -> Timeline {
     Timeline { title: "A circle".into(), place, rtt: Duration::from_millis(50), runs }
 }
 
-/// The three ways of the lecture at a round trip of 50 ms, or of 40 us.
+/// Returns the three ways of the lecture at a round trip of 50 ms or of 40 us.
 fn all(calls: u64, way: u64) -> Timeline {
     timeline(vec![run("sync", calls, 2 * way + 9, way), run("async", 4, 100, way), run("batch", 1, 0, way)])
 }
 
-/// All that is drawn, out of its groups.
+/// Returns all drawn items, without their groups.
 fn items(timeline: &Timeline) -> Vec<Item> {
     fn flat(items: Vec<Item>, into: &mut Vec<Item>) {
         for item in items {
@@ -59,7 +59,7 @@ fn group(timeline: &Timeline, name: &str) -> Vec<Item> {
 
 type Place = (f64, f64, f64, f64, String);
 
-/// Left, top, right and bottom of every text.
+/// Returns left, top, right and bottom of every text.
 fn boxes(timeline: &Timeline) -> Vec<Place> {
     let texts = items(timeline).into_iter().filter_map(|item| match item {
         Item::Text { style, anchor, at: (x, y), text } => {
@@ -70,7 +70,7 @@ fn boxes(timeline: &Timeline) -> Vec<Place> {
                 Anchor::Middle => x - width / 2.0,
                 Anchor::End => x - width,
             };
-            // What is above the line that letters stand on, and below it.
+            // The heights of letters above and below the baseline.
             Some((left, y - 0.8 * style.size, left + width, y + 0.22 * style.size, text))
         }
         _ => None,
@@ -119,7 +119,7 @@ fn no_two_texts_overlap_and_none_sticks_out() {
     assert_readable(&timeline(vec![run("sync", 0, 1, 1)]), "no calls");
 }
 
-/// From and to.
+/// Returns the start and the end of each arrow.
 fn arrows(items: Vec<Item>, of: &str) -> Vec<((f64, f64), (f64, f64))> {
     let arrow = |item| match item {
         Item::Arrow { class, from, to, .. } if class == of => Some((from, to)),
@@ -134,7 +134,7 @@ fn every_one_of_few_messages_is_an_arrow_at_its_time() {
     let requests = arrows(group(&timeline, "whole-sync"), "request");
     let answers = arrows(group(&timeline, "whole-sync"), "answer");
     assert_eq!((requests.len(), answers.len()), (32, 32));
-    // From the client's line, which is above, down to the server's, to the right, and back from there.
+    // From the client's line, which is at the top, down and right to the server's, and back from there.
     for (request, answer) in requests.iter().zip(&answers) {
         assert!(request.0.0 < request.1.0 && request.0.1 < request.1.1);
         assert_eq!(request.1, answer.0);
@@ -145,7 +145,7 @@ fn every_one_of_few_messages_is_an_arrow_at_its_time() {
     // Calls follow each other after 50.009 ms; the axis ends 2 % after the end, at 1,182.
     let expected = 160.0 + 1_022.0 * 31.0 * 50.009 / ((31.0 * 50.009 + 50.0) * 1.02);
     assert!((x(31) - expected).abs() < 0.01, "{} {expected}", x(31));
-    // The beginning has the same scale for all: the same way is as far.
+    // All runs have the same scale at the beginning, so the same time has the same length.
     let first = |name: &str| arrows(group(&timeline, name), "request")[0];
     assert_eq!(first("beginning-sync").1.0, first("beginning-batch").1.0);
     assert_eq!(arrows(group(&timeline, "beginning-async"), "request").len(), 4);
@@ -186,7 +186,8 @@ fn a_fault_looks_like_one() {
 #[test]
 fn the_file_is_small_however_much_it_shows() {
     let most = 300_000;
-    // As many arrows as are drawn one by one, all in both sections but for the last, and all say as much as they may.
+    // The largest number of arrows drawn individually, all in both sections except for the last, and all with the
+    // longest text.
     let mut worst = timeline(vec![run("sync", 80, 90, 9), run("async", 80, 26, 9), run("batch", 80, 26, 9)]);
     for run in &mut worst.runs {
         for side in [&mut run.recorded.requests, &mut run.recorded.answers] {

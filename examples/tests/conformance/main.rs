@@ -1,4 +1,4 @@
-//! The judge of clients accepts those that keep the rules, and names the rule that another breaks.
+//! Tests that the judge accepts clients that follow the rules, and names the rule that another client breaks.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expected by failing")]
 
 mod raw;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Fails a client that hangs.
+/// The deadline of a client that hangs.
 const HANGS: Duration = Duration::from_secs(30);
 
 fn client(breaks: Breaks) -> Client {
@@ -22,7 +22,8 @@ fn judge(breaks: Breaks, name: &str, timeout: Duration) -> Verdict {
     report.results[0].verdict.clone()
 }
 
-/// Checks that a client that breaks a rule fails a scenario by the rule of `section`, and that one which does not passes it.
+/// Checks that a client that breaks a rule fails a scenario by the rule of `section`, and that one that follows it
+/// passes.
 #[track_caller]
 fn fails(breaks: Breaks, name: &str, section: &str, expected: &str) {
     assert_eq!(judge(Breaks::Nothing, name, HANGS), Verdict::Pass);

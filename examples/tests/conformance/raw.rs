@@ -1,4 +1,4 @@
-//! A client written from protocol/spec alone, up to sessions, which can be told to break a rule.
+//! A client written from protocol/spec alone, up to sessions, which can break a chosen rule.
 
 use draw_examples::conformance::value::{Value, array, map};
 use draw_examples::conformance::{Level, Setup, task};
@@ -17,7 +17,7 @@ pub(super) enum Breaks {
     IgnoresCredit,
     /// Every request has the msgid 1.
     ReusesNumbers,
-    /// It gives up at a notification that it does not know.
+    /// It fails at an unknown notification.
     DiesOfNotifications,
     /// It sends requests before the response to `hello`.
     DoesNotWait,
@@ -27,13 +27,13 @@ pub(super) enum Breaks {
     KeepsAttempt,
     /// It retransmits with other bytes.
     ChangesBytes,
-    /// It acknowledges what it has not received.
+    /// It acknowledges replies that it has not received.
     AcknowledgesTooMuch,
     /// It prints no errors.
     HidesErrors,
     /// It ends with success when the connection is lost.
     ClaimsSuccess,
-    /// It waits for ever when the connection is lost.
+    /// It waits forever when the connection is lost.
     Hangs,
     /// Its msgid has more than 32 bits.
     DoesNotWrap,
@@ -53,7 +53,7 @@ struct Raw {
     born: u64,
     incarnation: Option<Value>,
     instance: Option<Value>,
-    /// The number of the next request, and of the last that has every reply.
+    /// The number of the next request, and of the last one up to which all have replies.
     next: u64,
     covered: u64,
     calls: usize,
@@ -64,7 +64,7 @@ struct Raw {
     output: String,
 }
 
-/// Performs the task. Returns whether it is done, and the output.
+/// Performs the task. Returns whether it succeeded, and the output.
 pub(super) fn perform(setup: Setup, breaks: Breaks) -> (bool, String) {
     let Ok(stream) = TcpStream::connect(setup.address) else { return (false, String::new()) };
     let next = setup.first.unwrap_or(1);
@@ -176,7 +176,7 @@ impl Raw {
         again.iter().try_for_each(|bytes| self.send(bytes))
     }
 
-    /// Connects again until that succeeds, with a pause before each attempt but the first.
+    /// Reconnects repeatedly until that succeeds, with a pause before each attempt except the first.
     fn recover(&mut self) -> Result<()> {
         match self.breaks {
             Breaks::Hangs => std::thread::sleep(Duration::from_secs(3600)),
@@ -281,13 +281,13 @@ impl Raw {
         }
     }
 
-    /// Handles the next message; connects again if there is none.
+    /// Handles the next message; reconnects if there is none.
     fn receive(&mut self) -> Result<()> {
         let Ok(message) = self.read() else { return self.recover() };
         let parts = message.as_array().unwrap();
         if parts[0] == Value::Int(1) {
             let id = parts[1].as_int().unwrap() as u32;
-            // The number whose low bits these are is one of the last sent.
+            // One of the last sent numbers has these low bits.
             let back = (self.next as u32).wrapping_sub(id);
             let number = self.next - u64::from(back);
             let reply = match &parts[2] {

@@ -25,7 +25,7 @@ impl Owned {
     }
 }
 
-/// Mostly near the edges of a small display, sometimes anything.
+/// Draws a coordinate, mostly near the edges of a small display, sometimes any value.
 fn place(input: &mut Unstructured<'_>) -> Result<i32> {
     Ok(match input.arbitrary::<i8>()? {
         i8::MIN => input.arbitrary()?,
@@ -44,8 +44,8 @@ fn color(input: &mut Unstructured<'_>) -> Result<Color> {
     Ok(Color::from_u32(input.arbitrary()?))
 }
 
-/// Up to 31 of them, or with the highest bits of the count one that is repeated: runs are drawn in blocks, and there has to be more
-/// than one of them.
+/// Draws up to 31 pixels. The highest bits of the count may repeat one of them: runs are drawn in blocks, and the test
+/// needs more than one block.
 fn pixels(input: &mut Unstructured<'_>) -> Result<Vec<Pixel>> {
     let count = input.arbitrary::<u8>()?;
     let mut pixels = Vec::new();
@@ -65,13 +65,13 @@ fn image(input: &mut Unstructured<'_>) -> Result<Owned> {
     let (x, y) = (place(input)?, place(input)?);
     let (width, height) =
         (u32::from(input.arbitrary::<u8>()? % 40), u32::from(input.arbitrary::<u8>()? % 40));
-    // One colour of four bytes would do for the product; that each pixel has its own is for who tests it.
+    // A single colour would do for the product; the pixels differ so that the test can tell them apart.
     let seed = input.arbitrary::<u8>()?;
     let rgba = (0..width * height * 4).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect();
     Ok(Owned::Image { x, y, width, height, rgba })
 }
 
-/// A call of any kind that can be sent.
+/// Draws a call of any kind that can be sent.
 pub(crate) fn call(input: &mut Unstructured<'_>) -> Result<Owned> {
     Ok(Owned::Plain(match input.arbitrary::<u8>()? % 16 {
         0..3 => Request::DrawPixel { x: place(input)?, y: place(input)?, color: color(input)? },

@@ -1,4 +1,4 @@
-//! Journals on a disk in memory, written from `display-server/JOURNAL.md` by other code than the server's.
+//! Journals on a disk in memory, written from `display-server/JOURNAL.md` by code independent of the server's.
 
 use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Color, Size};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// A directory that is gone when this is.
+/// A directory that is removed on drop.
 pub(crate) struct Directory(PathBuf);
 
-/// The files of a directory, by their names.
+/// The files of a directory, by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 impl Directory {
@@ -42,7 +42,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What is left of it takes only room.
+        // A failure only leaves files behind.
         _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -55,14 +55,14 @@ pub(crate) fn snapshot_name(number: u64) -> String {
     format!("snapshot-{number:016}")
 }
 
-/// Appends the checksum of all there is, and answers it.
+/// Appends the checksum of all bytes, and returns it.
 pub(crate) fn seal(bytes: &mut Vec<u8>, seed: u64) -> u64 {
     let sum = xxh3_64_with_seed(bytes, seed);
     bytes.extend_from_slice(&sum.to_be_bytes());
     sum
 }
 
-/// The version of the format that a file is written in.
+/// The format version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
     One = 1,
@@ -72,7 +72,7 @@ pub(crate) enum Version {
 /// The program that wrote a file of version 2.
 const PROGRAM: [u8; 8] = [0, 3, 0, 1, 0, 4, 0, 0];
 
-/// What a `journal-N` begins with.
+/// The header of a `journal-N`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Header {
     pub(crate) version: Version,
@@ -87,7 +87,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Its bytes, and the checksum that the first record is chained to.
+    /// Returns the bytes of the header, and the checksum that the first record is chained to.
     pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
         let mut bytes = b"DRAWJRNL\0\0\0".to_vec();
         bytes.push(self.version as u8);
@@ -106,10 +106,10 @@ impl Header {
     }
 }
 
-/// One drawing call; or a session, as version 1 writes it: the exceptions of a `sync`.
+/// One drawing call, or a session as version 1 writes it: the exceptions of a `sync`.
 #[derive(Debug, Clone)]
 pub(crate) struct Record<'a> {
-    /// The kind in place of that which follows from the others, in version 2.
+    /// Overrides the kind that follows from the other fields, in version 2.
     pub(crate) kind: Option<u8>,
     pub(crate) sequence: u64,
     pub(crate) durable: u64,
@@ -121,7 +121,7 @@ pub(crate) struct Record<'a> {
 }
 
 impl Record<'_> {
-    /// Its bytes behind something with this checksum, and its own checksum.
+    /// Returns the bytes of the record after something with the checksum `before`, and its own checksum.
     pub(crate) fn encode(&self, version: Version, before: u64) -> (Vec<u8>, u64) {
         let mut bytes = Vec::new();
         for number in [self.sequence, self.durable, self.time] {
@@ -151,7 +151,7 @@ impl Record<'_> {
         (record, sum)
     }
 
-    /// Appends the kind of version 2 and what follows it.
+    /// Appends the kind of version 2 and the fields after it.
     fn encode_body(&self, bytes: &mut Vec<u8>) {
         let is_session = self.method == b"sync";
         bytes.push(self.kind.unwrap_or(match self.stamp {
@@ -193,7 +193,7 @@ pub(crate) fn snapshot(header: &Header, taken: u64, picture: &[u8], state: &[u8]
     bytes
 }
 
-/// Returns the state of a snapshot with one session. In version 2 a section of a kind that may be skipped is behind it.
+/// Returns the state of a snapshot with one session. In version 2 a section of a skippable kind follows it.
 pub(crate) fn state(version: Version, Id(id): Id, session: &[u8]) -> Vec<u8> {
     let sessions = [&id[..], &(session.len() as u32).to_be_bytes(), session].concat();
     match version {

@@ -1,4 +1,4 @@
-//! What targets share.
+//! Helpers shared by the targets.
 
 pub(crate) mod calls;
 pub(crate) mod disk;
@@ -9,10 +9,10 @@ use draw_protocol::session::{Id, Nonce};
 use draw_protocol::{Scan, Size, limits};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The display of most targets: small enough that half of the places lie outside.
+/// The display size of most targets: small enough that half of the coordinates lie outside.
 pub(crate) const SMALL: Size = Size { width: 16, height: 16 };
 
-/// What a client of a session has to confirm, on most connections.
+/// The nonce that a client of a session must confirm, on most connections.
 pub(crate) const NONCE: Nonce = Nonce::new(0x0bad_cafe);
 
 /// Returns the message that confirms a nonce.
@@ -20,7 +20,7 @@ pub(crate) fn confirmation(nonce: Nonce) -> Vec<u8> {
     [&b"\x93\x02\xa7confirm\x91\xcf"[..], &nonce.get().to_be_bytes()].concat()
 }
 
-/// A server of a display that offers sessions.
+/// Returns the configuration of a server whose display offers sessions.
 pub(crate) fn config(size: Size) -> Config {
     Config {
         display: draw_protocol::DisplayName::main(),
@@ -33,8 +33,8 @@ pub(crate) fn config(size: Size) -> Config {
     }
 }
 
-/// Ways to cut some bytes: not at all, at every byte, and in two ways that are the bytes' own. So a file of bytes is all
-/// there is to an input, and what a fuzzer changes in it are the bytes.
+/// Returns four ways to cut these bytes: not at all, at every byte, and in two ways derived from the bytes themselves.
+/// A file of bytes is therefore the whole input, and a fuzzer changes nothing but those bytes.
 pub(crate) fn cuts(bytes: &[u8]) -> [Cuts; 4] {
     let own = xxh3_64(bytes) | 1;
     [Cuts::Whole, Cuts::Bytes, Cuts::Random(own, 9), Cuts::Random(own, 400)]
@@ -44,12 +44,12 @@ pub(crate) fn cuts(bytes: &[u8]) -> [Cuts; 4] {
 pub(crate) enum Cuts {
     Whole,
     Bytes,
-    /// With this seed, and pieces of up to so many bytes.
+    /// A seed, and the largest size of a piece in bytes.
     Random(u64, u64),
 }
 
 impl Cuts {
-    /// The bytes in pieces, none of which is empty.
+    /// Returns the bytes in pieces, none of which is empty.
     pub(crate) fn pieces(self, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         let (mut rest, mut cuts) = (bytes, self);
         std::iter::from_fn(move || {
@@ -71,7 +71,7 @@ impl Cuts {
     }
 }
 
-/// The messages that these bytes are, and what is left.
+/// Splits these bytes into whole messages and the rest.
 pub(crate) fn messages(mut bytes: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let mut messages = Vec::new();
     while let Ok(Some(end)) = Scan::default().run(bytes, limits::MESSAGE_HARDEST) {
@@ -82,7 +82,7 @@ pub(crate) fn messages(mut bytes: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (messages, bytes)
 }
 
-/// Returns the same bytes with a valid checksum before each message, which no fuzzer would find.
+/// Returns the same bytes with a valid checksum before each message: a fuzzer would not find one.
 pub(crate) fn checked(bytes: &[u8]) -> Vec<u8> {
     let (messages, rest) = messages(bytes);
     let mut checked = Vec::new();

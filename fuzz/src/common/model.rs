@@ -1,4 +1,4 @@
-//! A display as simple as it can be: a vector of colours, and loops over every pixel.
+//! A display as simple as possible: a vector of colours, and loops over every pixel.
 
 use draw_client::digest_of_image;
 use draw_protocol::{Answer, Code, Color, Fault, Pixels, Range, Request, Size};
@@ -9,7 +9,7 @@ pub(crate) struct Model {
     pub(crate) pixels: Vec<Color>,
 }
 
-/// What is said of a call, of which the words do not matter here.
+/// The result of a call. The text of an error does not matter here.
 pub(crate) type Said = Result<Answer, (Code, Vec<Range>)>;
 
 pub(crate) fn said(result: Result<Answer, Fault>) -> Said {
@@ -34,7 +34,7 @@ impl Model {
         is_inside.then(|| (y * i64::from(self.size.width) + x) as usize)
     }
 
-    /// All of it, as an image has it.
+    /// Returns the whole display in the byte format of an image.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.pixels.iter().flat_map(|color| color.to_bytes()).collect()
     }
@@ -82,7 +82,8 @@ impl Model {
         Ok(Answer::Done(()))
     }
 
-    /// Makes of each pixel what `new` makes of its colour and of that in the record; the indexes of those outside as ranges.
+    /// Replaces each colour by `new` of it and of the record's colour. Fails with the indexes of the pixels outside, as
+    /// ranges.
     fn each(
         &mut self,
         pixels: impl IntoIterator<Item = (i32, i32, Color)>,
@@ -113,12 +114,12 @@ impl Model {
         let (x, y, width, height) = area;
         let (left, right) = (i64::from(x), i64::from(x) + i64::from(width));
         let (top, bottom) = (i64::from(y), i64::from(y) + i64::from(height));
-        // Of the pixels of the display those that are in it: their number is what a rectangle's may not be.
+        // Loops over the display's pixels and tests each: a rectangle may have too many pixels to loop over.
         for row in 0..i64::from(self.size.height) {
             for column in 0..i64::from(self.size.width) {
                 if (left..right).contains(&column) && (top..bottom).contains(&row) {
                     let at = (row * i64::from(self.size.width) + column) as usize;
-                    // A rectangle that begins far outside has more pixels than an i64 counts.
+                    // A rectangle that begins far outside has more pixels than an i64 can count.
                     self.pixels[at] =
                         color(i128::from(row - top) * i128::from(width) + i128::from(column - left));
                 }
@@ -146,7 +147,7 @@ fn sum(color: Color, amount: Color) -> Color {
     Color::from_u32(color.to_u32().wrapping_add(amount.to_u32()))
 }
 
-/// Of a single pixel there is no index to be named.
+/// Removes the ranges: a single pixel has no index.
 fn whole((code, _): (Code, Vec<Range>)) -> (Code, Vec<Range>) {
     (code, Vec::new())
 }

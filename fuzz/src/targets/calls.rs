@@ -3,9 +3,9 @@ use draw_protocol::server::{Connection, Step};
 use draw_protocol::{Method, Request};
 use std::time::Instant;
 
-/// Parameters that are taken are a request which passes its own check, and which is the same when it is written and read once more:
-/// pixel by pixel, and as it prints. A server takes exactly the same ones, and of the others it says why. The first byte chooses
-/// the method; the rest is the array of parameters as MessagePack.
+/// Accepted parameters form a request that passes its own check and that is unchanged after it is written and read
+/// again, both pixel by pixel and as printed. A server accepts exactly the same parameters, and gives a reason for
+/// rejecting the others. The first byte chooses the method; the rest is the array of parameters as MessagePack.
 pub fn calls(data: &[u8]) {
     let Some((&first, parameters)) = data.split_first() else { return };
     let method = Method::ALL[usize::from(first) % Method::ALL.len()];
@@ -30,14 +30,14 @@ pub fn calls(data: &[u8]) {
         [&[0x94, 0, 7, 0xa0 | method.name().len() as u8], method.name().as_bytes(), parameters].concat();
     let (messages, rest) = crate::common::messages(&message);
     if messages.len() != 1 || !rest.is_empty() {
-        // It ends elsewhere than the message does, which is another target's matter.
+        // The array does not end where the message ends, which another target tests.
         return;
     }
     let now = Instant::now();
     let mut server = Connection::new(config(SMALL), now);
     match (server.handle_input(&mut &message[..], now), read) {
         (Step::Execute(request, None), Ok(read)) => assert_eq!(request.call(), read.call()),
-        // What is known to have no answer that fits a message is refused before it is asked.
+        // A request whose answer is known not to fit in a message is refused before it is executed.
         (Step::Continue, Ok(Request::GetImage { .. } | Request::SyncDurable {})) => {}
         (Step::Continue, Err(fault)) => {
             let said = String::from_utf8_lossy(server.poll_transmit(now)).into_owned();
@@ -48,7 +48,7 @@ pub fn calls(data: &[u8]) {
     }
 }
 
-/// The data of a request is what it was, whatever form it came in.
+/// Checks that the data of a request is unchanged, whatever form it arrived in.
 fn compare_data(request: &Request<'_>, again: &Request<'_>) {
     match (request, again) {
         (
@@ -58,7 +58,7 @@ fn compare_data(request: &Request<'_>, again: &Request<'_>) {
             assert_eq!((pixels.len(), pixels.is_empty()), (written.len(), written.is_empty()));
             assert!(written.as_run().is_some(), "it is written as a run");
             for (one, other) in pixels.iter().zip(written.iter()) {
-                // What a run cannot hold lies outside of every display, and stays outside.
+                // A coordinate that a run cannot hold lies outside every display, and stays outside.
                 let place = |n: i32| u16::try_from(n).map_or(i32::from(u16::MAX), i32::from);
                 assert_eq!((place(one.0), place(one.1), one.2), other);
             }

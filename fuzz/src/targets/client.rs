@@ -4,9 +4,10 @@ use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Color, Hello, Pixel, Request, Scan, Welcome, limits};
 use std::time::Instant;
 
-/// Whatever a server says, right or lying, and however that is cut, a client tells its program the same: each call ends once, in
-/// order, as an event, as done, or as given up; what is done stays done; memory is bounded by what has come; an end stays the
-/// end; and a report that goes back, or an answer to what has been answered, is one. The first byte chooses what is agreed; byte 0xc1, which no message can have at its beginning, is a lost connection.
+/// Whatever a server sends, correct or not, and however it is cut, a client reports the same to its program. Each call
+/// ends once, in order: as an event, as done, or as given up. What is done stays done, memory is bounded by the bytes
+/// received, and an end is final. A report that goes backwards, or an answer to an answered call, ends the connection.
+/// The first byte chooses the options agreed on; byte 0xc1, which cannot begin a message, stands for a lost connection.
 pub fn client(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     let expected = play(first, bytes, Cuts::Whole);
@@ -16,14 +17,14 @@ pub fn client(data: &[u8]) {
     catch_lies(first, bytes);
 }
 
-/// Returns what an honest display answers to the first greeting.
+/// Returns the answer of an honest display to the first greeting.
 fn welcome(first: u8) -> Vec<u8> {
     let mut welcome = Welcome::new("fuzz", SMALL, limits::MESSAGE);
     if first & 2 > 0 {
         welcome.instance = Some(Id([7; 16]));
         (welcome.boot, welcome.session, welcome.applied) = (Some(1), Some(Standing::Fresh), Some(0));
     }
-    // So little that calls are cut into parts.
+    // Limits so small that calls are split into parts.
     if first & 8 > 0 {
         (welcome.message, welcome.batch) = (300, 5);
     }
@@ -31,10 +32,10 @@ fn welcome(first: u8) -> Vec<u8> {
     [&b"\x94\x01\x00\xc0"[..], &map].concat()
 }
 
-/// A call of each kind, as far as a display of this size grants it.
+/// Makes a call of each kind, as far as a display of this size grants it.
 fn calls(client: &mut Connection, now: Instant) {
     let pixels: Vec<_> = (0..12).map(|n| Pixel::new(n, 9 + n, Color::RED)).collect();
-    // More than the least that a display may grant takes in one request.
+    // More than the lowest limit that a display may grant takes in one request.
     let rgba = [1; 40 * 40 * 4];
     for request in [
         Request::DrawPixel { x: 1, y: 2, color: Color::RED },
@@ -50,12 +51,12 @@ fn calls(client: &mut Connection, now: Instant) {
         Request::Sync {},
         Request::DrawPixel { x: 3, y: 3, color: Color::RED },
     ] {
-        // Granted or not: that is the caller's to ask, and may be wrong.
+        // The call may be refused if it was not granted.
         _ = client.call(&request, now);
     }
 }
 
-/// A client that has greeted and made its calls.
+/// Returns a client that has greeted and made its calls.
 fn greeted(first: u8, hello: &Hello) -> Play {
     let mut play = Play::new(hello);
     play.client.poll_transmit();
@@ -67,7 +68,8 @@ fn greeted(first: u8, hello: &Hello) -> Play {
     play
 }
 
-/// The most that may be done before a message, if that says which request it answers or reports, in plain words.
+/// Returns the largest number of calls that may be done before a message, if the message names the request that it
+/// answers or reports.
 fn most_done_before(message: &[u8]) -> Option<u64> {
     type Anything = serde::de::IgnoredAny;
     let response = rmp_serde::from_slice::<(u8, u32, Anything, Anything)>(message);
@@ -79,9 +81,9 @@ fn most_done_before(message: &[u8]) -> Option<u64> {
     }
 }
 
-/// Message by message, as far as the bytes are messages.
+/// Checks message by message, for as many bytes as form messages.
 fn catch_lies(first: u8, mut bytes: &[u8]) {
-    // Greeted, in no session, without checks.
+    // Greeted, without a session and without checks.
     let mut play = greeted(first & !6 | 1, &Hello::new("fuzz"));
     while let Ok(Some(end)) = Scan::default().run(bytes, limits::MESSAGE) {
         let (message, rest) = bytes.split_at(end);
@@ -96,7 +98,7 @@ fn catch_lies(first: u8, mut bytes: &[u8]) {
     }
 }
 
-/// All that the program is told, in words that can be compared.
+/// Returns everything that the client reports to the program, as comparable text.
 fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Vec<String> {
     let (has_session, has_checks, is_greeted) = (first & 2 > 0, first & 4 > 0, first & 1 > 0);
     let mut hello = Hello::new("fuzz").with_checks(has_checks);
@@ -123,7 +125,7 @@ struct Play {
     client: Connection,
     now: Instant,
     told: Vec<String>,
-    /// The last call that an event told of.
+    /// The last call that an event reported.
     last: u64,
     ended: Option<String>,
     arrived: usize,
@@ -150,7 +152,7 @@ impl Play {
                     Err(ended) => {
                         let ended = format!("{ended:?}");
                         if self.ended.is_none() {
-                            // Why is said in other words where only a part of the bytes is known.
+                            // The wording of the reason differs where only a part of the bytes is known.
                             self.told.push(ended.chars().take_while(char::is_ascii_alphabetic).collect());
                         }
                         break assert_eq!(
@@ -161,7 +163,7 @@ impl Play {
                     }
                 }
             }
-            // A welcome that refuses what was made for another display may make it anew.
+            // A welcome that refuses calls made for another display may cause them to be made again.
             let most = 2 * before + limits::IDLE_BUFFER + 4 * self.arrived + (16 << 10);
             assert!(self.client.memory() <= most, "{} bytes are held", self.client.memory());
         }
@@ -193,7 +195,7 @@ impl Play {
         assert!(number <= self.client.done(), "what was told is done");
     }
 
-    /// Each call ends once, in order.
+    /// Checks that each call ends once, in order.
     fn next(&mut self, number: u64) {
         assert!(number > self.last && number <= self.client.last_call(), "{number} after {}", self.last);
         self.last = number;

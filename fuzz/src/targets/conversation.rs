@@ -8,14 +8,15 @@ use draw_protocol::session::{Claim, Id, Nonce, Peer, Resume, Sessions};
 use draw_protocol::{Code, Fault, Hello, limits};
 use std::time::{Duration, Instant};
 
-/// A program that calls, a network that cuts, delays and alters, and a display: when everything works again, each call was executed
-/// once and in its order, and the program was told of each what a display in memory says at once. Bytes of connections that are
-/// lost may still arrive, and so may all that a connection has carried, once more and on another; they count for nothing.
+/// A program that makes calls, a network that cuts, delays and alters bytes, and a display: once everything works
+/// again, each call was executed once and in order, and the program received for each what a display in memory returns
+/// directly. Bytes of lost connections may still arrive, and all that a connection has carried may arrive again on
+/// another; neither has any effect.
 pub fn conversation(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(mode) = input.arbitrary::<u8>() else { return };
     let mut world = World::new(mode);
-    // Long inputs say nothing that short ones do not, and take long.
+    // Long inputs find nothing that short ones do not, and take long.
     for _ in 0..300 {
         if input.is_empty() || world.step(&mut input).is_err() {
             break;
@@ -26,16 +27,16 @@ pub fn conversation(data: &[u8]) {
 
 struct World {
     client: client::Connection,
-    /// The bytes are taken out of the machine, rather than looked at.
+    /// Set if bytes are taken out of the state machine rather than borrowed.
     swaps: bool,
     taken: Vec<u8>,
     sent: usize,
     has_checks: bool,
-    /// A message that the client was sent did not come in time.
+    /// Set if a message to the client did not arrive in time.
     is_late: bool,
     is_new: bool,
     links: Vec<Link>,
-    /// Which of them the client has.
+    /// Index of the client's connection in `links`.
     link: Option<usize>,
     sessions: Sessions<usize>,
     display: Model,
@@ -48,7 +49,7 @@ struct World {
     end: Instant,
 }
 
-/// A connection, and what is on its way.
+/// A connection, and the bytes in transit.
 struct Link {
     server: Option<server::Connection>,
     up: Vec<u8>,
@@ -56,7 +57,7 @@ struct Link {
     is_altered: bool,
     /// All that the client has sent.
     sent: Vec<u8>,
-    /// It is what another connection has carried.
+    /// Set if it repeats what another connection has carried.
     is_copy: bool,
 }
 
@@ -88,14 +89,14 @@ impl World {
             expected: Vec::new(),
             told: Vec::new(),
             now,
-            // Before a session that waits is forgotten.
+            // Before a parked session is forgotten.
             end: now + limits::SESSION_LEASE - Duration::from_secs(10),
         }
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         let step = input.arbitrary::<u8>()?;
-        // Mostly everything there is, else a few bytes.
+        // Mostly all available bytes, otherwise a few.
         let most = if step & 0x80 > 0 { input.arbitrary::<u8>()?.into() } else { usize::MAX };
         match step & 0x0f {
             0..4 => self.call(input)?,
@@ -115,7 +116,7 @@ impl World {
         Ok(())
     }
 
-    /// The client's own connection, or one of the latest.
+    /// Returns the client's own connection, or one of the latest.
     fn any(&self, step: u8) -> usize {
         let back = usize::from(step >> 4 & 7);
         self.links.len().saturating_sub(1 + back.saturating_sub(3))
@@ -148,14 +149,14 @@ impl World {
         self.link = Some(self.links.len() - 1);
     }
 
-    /// A connection on which these bytes are on their way.
+    /// Adds a connection with these bytes in transit.
     fn accept(&mut self, up: Vec<u8>, is_copy: bool) {
         let server = Some(server::Connection::open(limits::FIRST_MESSAGE, self.now));
         let (down, sent, is_altered) = (Vec::new(), Vec::new(), false);
         self.links.push(Link { server, up, down, is_altered, sent, is_copy });
     }
 
-    /// Delivers what a connection has carried so far on another.
+    /// Delivers what a connection has carried so far on another one.
     fn copy(&mut self, number: usize) {
         if let Some(link) = self.links.get(number).filter(|link| !link.is_copy) {
             self.accept(link.sent.clone(), true);
@@ -182,7 +183,7 @@ impl World {
         }
     }
 
-    /// The client gives its connection up, perhaps in the middle of a write of unknown progress.
+    /// Makes the client give its connection up, possibly in the middle of a write of unknown progress.
     fn leave(&mut self, most: usize) {
         let Some(link) = self.link.take() else { return };
         if most < 128 {
@@ -216,7 +217,7 @@ impl World {
                 }
                 Step::Greet(_) => {
                     let mut config = config(SMALL);
-                    // The least that a client believes: larger images are cut into bands.
+                    // The lowest limit that a client accepts: larger images are split into bands.
                     config.message = limits::FIRST_MESSAGE;
                     config.nonce = Some(Nonce::new(number as u64));
                     server.choose(Ok(config));
@@ -227,7 +228,7 @@ impl World {
             }
         }
         if server.closing().is_none() {
-            // It reads no further while too much waits to be sent.
+            // The server reads no further while too much waits to be sent.
             self.links[number].up.splice(..0, input.iter().copied());
         }
         self.links[number].server = Some(server);
@@ -255,7 +256,7 @@ impl World {
         }
     }
 
-    /// A connection gives its session back.
+    /// Takes the session back from a connection.
     fn part(&mut self, number: usize) {
         if let Some((id, session)) =
             self.links[number].server.as_mut().and_then(server::Connection::take_session)
@@ -300,7 +301,7 @@ impl World {
                 Err(Ended::Refused(fault)) if matches!(fault.code, Code::Superseded | Code::TooSlow) => {
                     return self.leave(usize::MAX);
                 }
-                // What takes too long to come may have been altered to seem longer than it is.
+                // A message that is overdue may have been altered to appear longer than it is.
                 Err(Ended::Corrupted(_)) if self.links[link].is_altered || self.is_late => {
                     return self.leave(usize::MAX);
                 }
@@ -314,7 +315,8 @@ impl World {
         );
     }
 
-    /// A byte of what is on its way, where there are checks; once a connection, for two that fit together are another's doing.
+    /// Alters a byte in transit if there are checks. Only once per connection: two alterations that match each other
+    /// would be deliberate.
     fn alter(&mut self, number: usize, input: &mut Unstructured<'_>) -> Result<()> {
         let (at, by): (u8, u8) = (input.arbitrary()?, input.arbitrary()?);
         if let Some(link) = self.links.get_mut(number).filter(|link| self.has_checks && !link.is_altered) {
@@ -338,9 +340,9 @@ impl World {
         }
     }
 
-    /// Everything works from now on.
+    /// Runs on without faults until everything is done.
     fn settle(mut self) {
-        // Whatever was altered may wait for what never comes.
+        // An altered connection may wait for bytes that never arrive.
         self.leave(usize::MAX);
         for round in 0..200 {
             if self.link.is_none() {

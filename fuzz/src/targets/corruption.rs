@@ -7,8 +7,9 @@ use draw_protocol::server::{self, Step};
 use draw_protocol::{Fault, Hello};
 use std::time::Instant;
 
-/// Where both sides have agreed on checks, bytes that are altered on their way, in whatever manner, never become a call that was not
-/// made or an answer that was not given: what is executed, and what is told, is a beginning of what would have been.
+/// Where both sides have agreed on checks, bytes altered in transit, in whatever manner, never become a call that was
+/// not made or an answer that was not given: what is executed and what is reported is a prefix of what it would have
+/// been.
 pub fn corruption(data: &[u8]) {
     _ = run(&mut Unstructured::new(data));
 }
@@ -37,12 +38,12 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A client with calls in flight and a server that have greeted each other.
+/// A client with calls in flight and a server that have exchanged greetings.
 struct World {
     client: client::Connection,
     server: server::Connection,
     model: Model,
-    /// What the program is to be told.
+    /// The answers that the program must receive.
     expected: Vec<(u64, Said)>,
     now: Instant,
 }
@@ -59,7 +60,7 @@ impl World {
         assert!(world.told(&welcome).is_empty() && world.client.welcome().is_some());
         let mut model = Model::new(SMALL);
         for call in calls {
-            // What no display of this size can answer is refused here.
+            // Calls that no display of this size can answer are refused here.
             if let Ok(number) = world.client.call(&call.request(), now) {
                 match model.apply(&call.request()) {
                     Ok(_) if !call.request().method().has_answer() => {}
@@ -117,7 +118,7 @@ impl World {
     }
 }
 
-/// Sets, puts in, leaves out or repeats some of the bytes, up to three times.
+/// Overwrites, inserts, removes or repeats some of the bytes, up to three times.
 fn alter(mut bytes: Vec<u8>, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     for _ in 0..input.arbitrary::<u8>()? % 4 {
         let (kind, at, n): (u8, u16, u8) = (input.arbitrary()?, input.arbitrary()?, input.arbitrary()?);
@@ -131,7 +132,7 @@ fn alter(mut bytes: Vec<u8>, input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
                 let again = bytes[range].to_vec();
                 bytes.splice(start..start, again);
             }
-            // From there on nothing arrives.
+            // Nothing arrives from here on.
             _ => bytes.truncate(start),
         }
     }

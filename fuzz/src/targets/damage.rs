@@ -6,13 +6,14 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What is damaged on displays of any height, by several who draw, is what a set of bands says: neither more nor less, in ranges that do
-/// not touch; and a subscriber is woken once for all that comes before it looks. The first two bytes are the height.
+/// Damage published by several threads, on displays of any height, equals a set of bands: neither more nor less, in
+/// ranges that do not touch; and a subscriber is woken once for all damage that precedes its next look. The first two
+/// bytes are the height.
 pub fn damage(data: &[u8]) {
     _ = run(&mut Unstructured::new(data));
 }
 
-/// How many bands a display has at most.
+/// The largest number of bands of a display.
 const BANDS: u32 = 1024;
 
 fn run(input: &mut Unstructured<'_>) -> Result<()> {
@@ -25,7 +26,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let wakes = Arc::new(AtomicUsize::new(0));
     let counter = wakes.clone();
     let mut subscription = framebuffer.subscribe(move || _ = counter.fetch_add(1, Ordering::Relaxed));
-    // It is woken at once: everything is damaged.
+    // A subscriber is woken at once, with everything damaged.
     let mut published: BTreeSet<_> = bands(0, height, height, band).collect();
     let (mut is_woken, mut expected_wakes) = (true, 1);
     let mut taken = framebuffer.no_damage();
@@ -75,14 +76,14 @@ fn ranges(damage: &Damage) -> Vec<Range<u32>> {
     damage.rows().collect()
 }
 
-/// The bands of those of the rows that there are.
+/// Returns the bands of those rows that lie on the display.
 fn bands(y: i32, rows: u32, height: u32, band: u32) -> Range<u32> {
     let inside = |y: i64| y.clamp(0, height.into()) as u32;
     let (first, end) = (inside(y.into()), inside(i64::from(y) + i64::from(rows)));
     if first < end { first / band..(end - 1) / band + 1 } else { 0..0 }
 }
 
-/// The rows of these bands, as ranges that do not touch.
+/// Returns the rows of these bands, as ranges that do not touch.
 fn expected(bands: &BTreeSet<u32>, height: u32, band: u32) -> Vec<Range<u32>> {
     let mut ranges: Vec<Range<u32>> = Vec::new();
     for &n in bands {

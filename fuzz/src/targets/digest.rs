@@ -4,8 +4,8 @@ use display_server::{Display, apply};
 use draw_client::digest_of_image;
 use draw_protocol::{Answer, Color, Request, Size};
 
-/// The digest of a rectangle is that of the image of the same rectangle, which is that of a vector of colours; or both are
-/// refused, for the same reason. Displays are wide, since a row is hashed in pieces of 4,096 pixels.
+/// The digest of a rectangle is that of the image of the same rectangle, which is that of a vector of colours; or both
+/// are refused, for the same reason. Displays are wide, since a row is hashed in pieces of 4,096 pixels.
 pub fn digest(data: &[u8]) {
     _ = run(&mut Unstructured::new(data));
 }
@@ -25,13 +25,13 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
         if input.is_empty() {
             break;
         }
-        // A rectangle that is drawn, and one that is asked for, near it or not.
+        // One rectangle to draw, and one to query, near the first or not.
         let (x, y) = (input.arbitrary::<i16>()?.into(), i32::from(input.arbitrary::<i8>()? % 6));
         let (width, height) = (input.arbitrary::<u16>()?.into(), u32::from(input.arbitrary::<u8>()? % 6));
         _ = ask(&Request::FillRect { x, y, width, height, color: Color::from_u32(input.arbitrary()?) });
         let near = input.arbitrary::<i8>()?;
         let (x, width) = match near {
-            // From edge to edge.
+            // Over the full width.
             0 => (0, size.width),
             near => (x + i32::from(near), width),
         };

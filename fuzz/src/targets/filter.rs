@@ -2,16 +2,16 @@ use arbitrary::{Result, Unstructured};
 use draw_protocol::limits;
 use draw_protocol::session::{Filter, Misuse, Verdict};
 
-/// The duplicate filter says of each request what a list of all requests that there ever were says: that it is executed once,
-/// in order, and never again; and it remembers no more than what is not acknowledged.
+/// The duplicate filter decides on each request as a list of all requests would: each is executed once, in order, and
+/// never again; and the filter remembers no more than what is not acknowledged.
 pub fn filter(data: &[u8]) {
-    // Bytes that come to an end come to it in the middle of something.
+    // The input may end in the middle of a step.
     _ = run(&mut Unstructured::new(data));
 }
 
-/// All requests, and how much of them is known to whom.
+/// All requests, and how many of them are executed, told and acknowledged.
 struct Plain {
-    /// Before which everything counts as executed, told and acknowledged.
+    /// All requests before this number count as executed, told and acknowledged.
     first: u64,
     digests: Vec<u64>,
     ack: u64,
@@ -46,14 +46,14 @@ impl Plain {
 }
 
 fn run(input: &mut Unstructured<'_>) -> Result<()> {
-    // Of a session that has gone on for any time.
+    // A session of any age.
     let first = [0, 1, u64::from(u32::MAX) - 2, 1 << 62][usize::from(input.arbitrary::<u8>()? % 4)];
     let mut filter = Filter::new(first);
     let mut plain = Plain { first, digests: Vec::new(), ack: first, told: first, executing: None };
     while !input.is_empty() {
         match input.arbitrary::<u8>()? % 8 {
             0..3 => {
-                // Near the last one, and mostly with the digest that a request of that number has.
+                // Near the last one, and mostly with the digest that belongs to a request of that number.
                 let number = plain.applied().wrapping_add_signed(input.arbitrary::<i8>()?.into());
                 _ = request(&mut filter, &mut plain, number, 1 + number % 3);
             }
@@ -87,7 +87,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
                 }
             }
         }
-        // A burst, to come near the window.
+        // A burst of requests, to come near the window.
         if input.len() % 61 == 60 && plain.executing.is_none() {
             for _ in 0..9_000 {
                 let number = plain.applied() + 1;

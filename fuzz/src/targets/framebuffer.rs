@@ -4,8 +4,8 @@ use arbitrary::{Result, Unstructured};
 use display_server::{Display, apply};
 use draw_protocol::{Color, Request, Size};
 
-/// A display draws, and answers, what a vector of colours does; every row that has changed is damaged, and none that lies outside
-/// of what was drawn on. The first two bytes are the size; calls follow.
+/// A display draws and answers as a vector of colours does; every changed row is damaged, and no row outside the drawn
+/// area is. The first two bytes are the size; calls follow.
 pub fn framebuffer(data: &[u8]) {
     _ = run(&mut Unstructured::new(data));
 }
@@ -58,7 +58,7 @@ fn run(input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The rows from the first to the last that a call may draw on.
+/// Returns the rows from the first to the last that a call may draw on.
 fn touched(request: &Request<'_>, size: Size) -> std::ops::Range<u32> {
     let rows = |y: i32, height: u32| size.clip(0, y, 1, height).rows();
     match *request {

@@ -7,13 +7,13 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::time::Instant;
 
-/// A map that can be read as a greeting, as the answer to one or as a fault is the same when it is written and read once more. A
-/// server answers any `hello` once, and takes exactly those that can be read; a client takes exactly such answers, and can call
-/// whatever it is granted. The first byte chooses which of these the rest is.
+/// A map that can be read as a greeting, as the answer to one, or as a fault is unchanged after it is written and read
+/// again. A server answers any `hello` once, and accepts exactly those that can be read; a client accepts exactly such
+/// answers, and can call whatever it is granted. The first byte chooses which of these the rest is.
 pub fn handshake(data: &[u8]) {
     let Some((&first, map)) = data.split_first() else { return };
     if messages(&[&[0x91], map].concat()).0.first().is_none_or(|message| message.len() != map.len() + 1) {
-        // It is no value, or more than one.
+        // The map is not a single value.
         return;
     }
     match first % 3 {
@@ -39,14 +39,14 @@ fn hello(map: &[u8], read: Option<Hello>) {
         Step::Greet(greeting) => Some(greeting.display.map(str::to_owned)),
         _ => None,
     };
-    // There is one display. What asks for another is refused.
+    // There is one display. A request for another one is refused.
     let is_there = |name: &Option<String>| name.as_deref().is_none_or(|name| name == "main");
     if let Some(name) = &asked {
         let refused = || Fault::unknown_display(name.as_deref().unwrap_or_default(), ["main"]);
         server.choose(is_there(name).then(|| config(SMALL)).ok_or_else(refused));
     }
     let step = server.handle_input(&mut input, now);
-    // One that wants a disk, or checks and has none, is refused.
+    // A client that requires a disk, or requests checks without sending them, is refused.
     let is_right = |hello: &Hello| {
         hello.version == limits::VERSION && !hello.durable && !hello.checks && is_there(&hello.display)
     };
@@ -54,7 +54,7 @@ fn hello(map: &[u8], read: Option<Hello>) {
         (Step::Resume(asked), Some(hello)) => {
             assert_eq!(Some(asked), hello.resume());
             server.resume(&mut None);
-            // It has a session that begins, unless what it asks for contradicts itself.
+            // A new session begins, unless the request contradicts itself.
             let is_possible = asked.next > asked.ack && asked.attempt > asked.born;
             assert_eq!((server.session().is_some(), server.closing().is_none()), (is_possible, is_possible));
             let applied = server.session_state().map(|session| session.filter().applied());
@@ -72,7 +72,7 @@ fn hello(map: &[u8], read: Option<Hello>) {
     let (said, rest) = messages(&said);
     assert!(rest.is_empty() && said.len() <= 3, "an answer, and perhaps a goodbye with a check");
     assert_eq!(said.first().is_some_and(|message| message.starts_with(b"\x94\x01\x00\xc0")), is_welcome);
-    // A client that is told so believes it.
+    // A client that receives this name accepts it.
     if is_welcome && let Some(client) = server.client() {
         assert!(client.chars().count() <= 100);
     }
@@ -104,7 +104,7 @@ fn welcome(map: &[u8], read: Option<Welcome>) {
         Request::GetImage { x: 0, y: 0, width: 30, height: 20 },
     ] {
         let has_credit = client.has_credit(&request, 0);
-        // Nothing is in flight before the first: it may always go.
+        // Nothing is in flight before the first call, so it always has credit.
         assert!(has_credit || client.in_flight() > 0);
         made += u64::from(client.call(&request, now).is_ok());
     }
@@ -130,7 +130,7 @@ fn fault(map: &[u8], read: Option<Fault>) {
             assert!(fault.message.starts_with(told.message.trim_end_matches("...")), "{told} of {fault}");
             let _pixels = fault.rejected_pixels();
         }
-        // In the form for clients that say no hello: `[0, "code: message"]`.
+        // In the form for clients that do not send a hello: `[0, "code: message"]`.
         (Err(Ended::Refused(_) | Ended::Violation(_)), _) => {}
         (heard, fault) => panic!("{heard:?} of {fault:?}"),
     }

@@ -11,9 +11,10 @@ use draw_protocol::session::{Id, Session, Stamp};
 use draw_protocol::{Color, Size};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A journal that was written as its format says, each file in version 1 or 2, is whole, and has every picture that there was at its moment. Whatever else is in
-/// its files, right checksums or not: looking at it changes nothing, the server opens exactly what `export` shows or refuses it, as `check` says, and
-/// shows it again when it is opened once more; a loss that is accepted is accepted for good.
+/// A journal written as its format specifies, each file in version 1 or 2, is whole, and has the picture of every
+/// moment. Whatever else is in its files, with valid checksums or not: reading it changes nothing; the server opens
+/// exactly what `export` shows or refuses it, as `check` reports, and shows it again when it is reopened; and an
+/// accepted loss is accepted permanently.
 pub fn journal(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let Ok(mode) = input.arbitrary::<u8>() else { return };
@@ -31,21 +32,21 @@ pub fn journal(data: &[u8]) {
 
 const SESSION: Id = Id([9; 16]);
 
-/// Files, and what was in them when they were right.
+/// Files, and what they contained before they were altered.
 struct Made {
     files: Files,
     model: Model,
-    /// The picture after each record, and its time.
+    /// The picture after each record, and the record's time.
     pictures: Vec<(u64, Vec<u8>)>,
     header: Header,
-    /// The file that is being written.
+    /// Number of the file that is being written.
     number: u64,
     bytes: Vec<u8>,
     sum: u64,
     session: Session,
-    /// Nothing is in the files that a server would not have written.
+    /// Set if the files contain nothing that a server would not have written.
     is_honest: bool,
-    /// Files after the first are of version 2, whatever that is.
+    /// Set if files after the first are of version 2, regardless of the first file's version.
     is_mixed: bool,
 }
 
@@ -53,7 +54,8 @@ impl Made {
     fn new(input: &mut Unstructured<'_>, version: Version) -> Result<Made> {
         let side = |n: u8| u32::from(n % 12) + 1;
         let size = Size { width: side(input.arbitrary()?), height: side(input.arbitrary()?) };
-        // One colour says in later files that there is a manifest, which there is not. It is even.
+        // One colour, an even one, marks in later files that there is a manifest. There is none here, so the colour is
+        // odd.
         let background = Color::from_u32(input.arbitrary::<u32>()? | 1);
         let instance = [7; 16];
         let header = Header {
@@ -94,7 +96,7 @@ impl Made {
             self.header.version = Version::Two;
         }
         (self.header.first, self.header.previous) = (self.pictures.len() as u64, self.sum);
-        // All that is in an older file is synced when a file begins.
+        // All records of older files are synced when a file begins.
         self.header.durable = self.header.first - 1;
         (self.bytes, self.sum) = self.header.encode();
     }
@@ -123,7 +125,7 @@ impl Made {
                 self.files.insert(snapshot_name(self.number + 1), bytes);
                 self.begin_file();
             }
-            // From here on what no server has written.
+            // From here on, content that no server writes.
             10 => self.forged_record(input)?,
             11 => self.forged_header(input)?,
             12 => {
@@ -174,7 +176,7 @@ impl Made {
         Ok(())
     }
 
-    /// The session is taken up: it is in the journal from there on.
+    /// Resumes the session: the journal contains it from here on.
     fn take_up(&mut self) {
         let (sequence, time) = (self.pictures.len() as u64, self.header.time);
         let mut exceptions = Vec::new();
@@ -195,7 +197,7 @@ impl Made {
         self.pictures.push((time, self.model.bytes()));
     }
 
-    /// A record whose checksum is right, with anything in it.
+    /// Appends a record with a valid checksum and arbitrary content.
     fn forged_record(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         self.is_honest = false;
         let sequence = self.pictures.len() as u64;
@@ -205,7 +207,7 @@ impl Made {
             _ => input.arbitrary(),
         };
         let record = Record {
-            // In version 2 any kind, also one that is to be skipped or refused.
+            // In version 2 any kind, including those that are skipped or refused.
             kind: (self.header.version == Version::Two && kind & 6 == 6).then_some(kind ^ 0x81),
             sequence: anything(input, sequence, 1)?,
             durable: anything(input, 0, 2)?,
@@ -235,7 +237,7 @@ impl Made {
         Ok(())
     }
 
-    /// A header whose checksum is right, with anything in it, in the file that comes next.
+    /// Begins the next file with a header with a valid checksum and arbitrary content.
     fn forged_header(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         self.is_honest = false;
         self.end_file();
@@ -252,14 +254,14 @@ impl Made {
             6 => header.size.height += u32::from(input.arbitrary::<u8>()? % 3),
             _ => self.number += u64::from(input.arbitrary::<u8>()? % 3),
         }
-        // What comes behind it is to be about right again.
+        // The records that follow are mostly valid again.
         let (bytes, sum) = header.encode();
         (self.bytes, self.sum) = (bytes, sum);
         (header.boot, header.time) = (header.boot % 1_000, header.time % 10_000_000);
         Ok(())
     }
 
-    /// Sets, puts in or leaves out a few bytes of a file.
+    /// Overwrites, inserts or removes a few bytes of a file.
     fn splice(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         self.is_honest = false;
         let (which, at, gone): (u8, u16, u8) = (input.arbitrary()?, input.arbitrary()?, input.arbitrary()?);
@@ -309,7 +311,7 @@ fn check(made: &Made, mode: u8) {
         Err(error) => {
             assert!(!made.is_honest, "{error}");
             assert!(!error.to_string().is_empty());
-            // It stays refused: nothing that was there is gone.
+            // It stays refused, and no file is lost.
             let mut left = directory.files();
             left.remove("lock");
             assert_eq!(left, made.files, "{error}");
@@ -319,7 +321,7 @@ fn check(made: &Made, mode: u8) {
     let shown = picture(journal.display());
     match exported {
         Ok(exported) => assert!(exported == shown, "another picture"),
-        // Of a first file whose header was never finished nothing was promised, and nothing is there to be looked at.
+        // A first file whose header was never finished promises nothing, and contains nothing to read.
         Err(JournalError::Missing(_)) if made.files.len() == 1 => {
             assert_eq!(journal.display().size(), DEFAULT_SIZE);
         }

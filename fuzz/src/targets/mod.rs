@@ -1,4 +1,4 @@
-//! The targets: each is a function of bytes that panics where its property does not hold.
+//! The targets: each is a function of bytes that panics if its property does not hold.
 
 mod calls;
 mod client;
@@ -56,7 +56,7 @@ pub(crate) use targets;
 
 macro_rules! names {
     ($($name:ident,)+) => {
-        /// The name of each target, which its program and its corpus have too.
+        /// The names of all targets, which are also the names of their programs and corpora.
         pub const NAMES: &[&str] = &[$(stringify!($name)),+];
     };
 }

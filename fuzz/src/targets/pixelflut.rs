@@ -1,10 +1,10 @@
 use display_server::doors::pixelflut::parser::{Command, LINE, Parser};
 use draw_protocol::Color;
 
-/// Lines of Pixelflut are the same commands wherever their bytes are split, as many as there are lines that are not empty, and each
-/// command is what a plain reader of its line says. A line that does not end is none.
+/// Pixelflut lines yield the same commands wherever their bytes are split, one for each line that is not empty, and
+/// each command is what a simple reader of its line returns. An unfinished line yields none.
 pub fn pixelflut(data: &[u8]) {
-    // The first byte says how the rest is split.
+    // The first byte chooses how the rest is split.
     let [piece, data @ ..] = data else { return };
     let (whole, mid_line) = commands(data, usize::MAX);
     for piece in [1, usize::from(*piece).max(1), LINE, LINE + 1] {
@@ -17,7 +17,7 @@ pub fn pixelflut(data: &[u8]) {
     assert_eq!(whole, plain);
 }
 
-/// The commands of some bytes that come in pieces, and whether a line has begun and not ended.
+/// Returns the commands of bytes that arrive in pieces, and whether the input ends in the middle of a line.
 fn commands(data: &[u8], piece: usize) -> (Vec<Command>, bool) {
     let (mut parser, mut found) = (Parser::default(), Vec::new());
     for mut piece in data.chunks(piece) {
@@ -29,13 +29,13 @@ fn commands(data: &[u8], piece: usize) -> (Vec<Command>, bool) {
     (found, parser.is_mid_line())
 }
 
-/// Reads one line by way of text, slowly.
+/// Reads one line as text, slowly.
 fn plain(line: &[u8]) -> Option<Command> {
     if line.len() > LINE {
         return Some(Command::Unknown);
     }
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    // What is not ASCII is in no command, and this stands for it.
+    // No command contains characters other than ASCII; `?` stands for them.
     let text: String = line.iter().map(|&byte| if byte.is_ascii() { byte.into() } else { '?' }).collect();
     let words: Vec<_> = text.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
     let name = words.first()?.to_ascii_uppercase();
@@ -59,7 +59,7 @@ fn both(x: &str, y: &str) -> Option<(i32, i32)> {
 fn number(word: &str) -> Option<i32> {
     let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    // Of 128 digits only a float is certain to be read, and it is exact where an i32 is.
+    // Only a float is certain to hold 128 digits, and it is exact within the range of an i32.
     let number: f64 = word.parse().ok().filter(|_| is_number)?;
     Some(number as i32)
 }

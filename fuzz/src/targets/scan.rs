@@ -1,8 +1,8 @@
 use crate::common::cuts;
 use draw_protocol::{Scan, ScanError, limits};
 
-/// The end of a message, or what is wrong with it, is the same however the bytes are cut; it is what a plain recursive
-/// definition says; and a scan never asks for a byte behind the end. The first byte chooses the limit of a message.
+/// The end of a message, or the error in it, is the same however the bytes are cut, and agrees with a simple recursive
+/// definition; and a scan never asks for a byte after the end. The first byte chooses the limit of a message.
 pub fn scan(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     let limit = [16, 100, 1_000, limits::FIRST_MESSAGE, limits::MESSAGE][usize::from(first) % 5];
@@ -24,7 +24,7 @@ pub fn scan(data: &[u8]) {
                         );
                     }
                 }
-                // It is found as soon as it is there.
+                // The end is found as soon as its byte has arrived.
                 Ok(Some(end)) => {
                     assert!(end <= have && have < end + piece.len());
                     break;
@@ -36,7 +36,7 @@ pub fn scan(data: &[u8]) {
     }
 }
 
-/// What MessagePack and the limits say, without regard to anything else.
+/// A scanner that follows MessagePack and the limits directly, without regard to speed.
 struct Plain<'a> {
     bytes: &'a [u8],
     at: u64,
@@ -55,11 +55,11 @@ impl Plain<'_> {
         Ok(is_whole.then_some(self.at as usize))
     }
 
-    /// Passes over a value inside of so many others; `None` where its bytes, or those of a value in it, are not all there.
+    /// Skips a value at this nesting depth. Returns `None` if bytes of the value or of a nested one are missing.
     fn value(&mut self, depth: usize) -> Result<Option<()>, ScanError> {
         let rest = usize::try_from(self.at).ok().and_then(|at| self.bytes.get(at..)).unwrap_or_default();
         let Some(&first) = rest.first() else { return Ok(None) };
-        // The width of the number behind the first byte, what it counts, and what there is beside that.
+        // The width of the number after the first byte, what it counts, and the fixed number of bytes besides.
         let (width, bytes, values, fixed) = match first {
             0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => (0, 0, 0, 0),
             0xc1 => return Err(ScanError::Reserved(self.at as usize)),

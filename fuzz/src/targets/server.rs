@@ -5,12 +5,13 @@ use draw_protocol::session::Session;
 use draw_protocol::{Code, Hello, client, limits};
 use std::time::{Duration, Instant};
 
-/// However a client's bytes are cut, a server executes the same requests and says the same. What it says are whole messages; it holds
-/// no more memory than it has seen bytes for; a message that was begun has a deadline, which ends the connection; and after the end
-/// it takes nothing more. Nothing is executed before a welcome is confirmed that is to be. The first byte chooses what is agreed before the rest is sent.
+/// However a client's bytes are cut, a server executes the same requests and sends the same bytes, in whole messages.
+/// It uses no more memory than the bytes received require; an unfinished message has a deadline, which ends the
+/// connection; and after the end it accepts nothing more. Nothing is executed before a welcome that must be confirmed
+/// is confirmed. The first byte chooses what is agreed before the rest is sent.
 pub fn server(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
-    // What a display says of a limit of time, or of how much is unread, is no matter of the bytes alone.
+    // The limits on time and on unread bytes depend on more than the bytes, so inputs stay below them.
     let bytes = &bytes[..bytes.len().min(limits::UNSENT / 64)];
     let all = start(first, bytes);
     let expected = play(first, &all, Cuts::Whole);
@@ -19,7 +20,7 @@ pub fn server(data: &[u8]) {
     }
 }
 
-/// The bytes behind those with which an honest client begins.
+/// Returns the bytes after those with which an honest client begins.
 fn start(first: u8, bytes: &[u8]) -> Vec<u8> {
     let (is_greeted, has_session, has_checks) = (first & 1 > 0, first & 2 > 0, first & 4 > 0);
     let mut hello = Hello::new("fuzz").with_checks(has_checks);
@@ -29,7 +30,7 @@ fn start(first: u8, bytes: &[u8]) -> Vec<u8> {
     }
     let mut client = client::Connection::new(&hello);
     let greeting = if is_greeted { client.poll_transmit() } else { &[] };
-    // What follows may be said by somebody who has not heard the welcome.
+    // The client may send what follows without having received the welcome.
     let is_confirmed = is_greeted && has_session && first & 96 == 32;
     let bytes = [&if is_confirmed { confirmation(NONCE) } else { Vec::new() }, bytes].concat();
     match has_checks {
@@ -38,10 +39,10 @@ fn start(first: u8, bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Bytes of the check before a goodbye.
+/// Size in bytes of the check before a goodbye.
 const CHECK: usize = 18;
 
-/// What came of it.
+/// The outcome of a run.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     executed: Vec<String>,
@@ -61,7 +62,7 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
         _ => Connection::open(config.message, now),
     };
     let (mut model, mut executed, mut arrived) = (Model::new(SMALL), Vec::new(), 0);
-    // A session may be there that was left by an earlier connection.
+    // An earlier connection may have left a session.
     let mut found = (first & 16 > 0).then(|| Session::new(2));
     for piece in cuts.pieces(bytes) {
         let mut input = piece;
@@ -111,7 +112,7 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
         assert_eq!(server.stats(), before, "it stays closed");
     }
     let closing = server.closing().map(|fault| fault.code.clone());
-    // What waits for the disk is released at once.
+    // Messages that wait for the disk are released at once.
     let mut said = Vec::new();
     loop {
         let more = server.poll_transmit(now).to_vec();
@@ -124,7 +125,7 @@ fn play(first: u8, bytes: &[u8], cuts: Cuts) -> Outcome {
     }
     assert!(messages(&said).1.is_empty(), "half a message is said: {said:02x?}");
     if closing == Some(Code::Corrupted) {
-        // How it shows that bytes were altered is told in other words where only a part of them is known.
+        // The message about altered bytes is worded differently where only a part of them is known.
         let goodbye =
             said.windows(10).rposition(|bytes| bytes == b"\x93\x02\xa7goodbye").expect("it says goodbye");
         said.truncate(goodbye - CHECK);

@@ -4,9 +4,10 @@ use draw_protocol::session::{Id, Session, Standing};
 use draw_protocol::{Answer, Code, Hello, client, limits};
 use std::time::Instant;
 
-/// Bytes that can be read as a session are those that it is written as, and it takes memory for no more than them. A client
-/// that comes back to it, whatever it says, gets an answer; the next request is executed once, and the session that is left can be
-/// read again. The first byte chooses what the client says; the rest is the session as a journal has it.
+/// Bytes that can be read as a session are those that it is written as, and reading them takes memory for no more than
+/// their length. A client that resumes it, with any request, gets an answer; the next request is executed once, and the
+/// session that is left can be read again. The first byte chooses the client's request; the rest is the session as
+/// stored in a journal.
 pub fn session(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     let Ok(session) = Session::decode(bytes) else { return };

@@ -5,8 +5,8 @@ use display_server::journal::inspect::{self, Moment};
 use draw_protocol::{Color, Size};
 use std::collections::BTreeMap;
 
-/// A snapshot is refused, or it is the picture that its bytes are, and the sessions beside it are, when the display ends, those that
-/// they were. The first byte chooses whether its checksum is made right, which no fuzzer would find.
+/// A snapshot is refused, or opens as the picture in its bytes, and the sessions stored when the display ends are those
+/// it contained. The first byte chooses whether its checksum is corrected: a fuzzer would not find a valid one.
 pub fn snapshot(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     let mut bytes = bytes.to_vec();
@@ -14,8 +14,8 @@ pub fn snapshot(data: &[u8]) {
     if is_sealed {
         seal(&mut bytes, 0);
     }
-    // Of pictures that take gigabytes only the lengths are of interest, which are compared before anything takes memory.
-    // A snapshot has a journal of its number behind it. That one is empty.
+    // For pictures of several gigabytes only the lengths matter, which are compared before any memory is allocated.
+    // A snapshot is followed by the journal of its number. That one is empty.
     let mut files = Files::from([(snapshot_name(3), bytes.clone())]);
     files.extend(header(&bytes).map(|header| (journal_name(3), header.encode().0)));
     let directory = Directory::with(&files);
@@ -40,12 +40,13 @@ pub fn snapshot(data: &[u8]) {
         (snapshot_name(3), bytes.clone()),
         (journal_name(3), clear(&bytes).expect("it is as long as it says")),
     ]));
-    // Something was drawn since, or there would be no other snapshot. What is kept beside the picture may be no sessions.
+    // Something was drawn since, otherwise no other snapshot would be taken. The data stored beside the picture may not
+    // be sessions.
     let Ok(journal) = Journal::open(directory.path(), &Options::default(), &mut |_, _| ()) else { return };
     journal.close().expect("there is room");
     drop(journal);
     let files = directory.files();
-    // The last one is none: it keeps older programs out.
+    // The last one is not a snapshot: it keeps older programs out.
     let mut snapshots = files.iter().filter(|(name, _)| name.starts_with("snapshot-")).rev().skip(1);
     let (name, left) = snapshots.next().expect("there is one");
     assert!(*name > snapshot_name(3), "none was taken");
@@ -55,7 +56,7 @@ pub fn snapshot(data: &[u8]) {
     assert_eq!(sessions(&written), sessions(&if start == 92 { sections(state) } else { state.to_vec() }));
 }
 
-/// The header of the journal behind a snapshot, if that is long enough to say.
+/// Returns the header of the journal after a snapshot, if the snapshot is long enough to contain it.
 fn header(snapshot: &[u8]) -> Option<Header> {
     let number = |at: usize| Some(u64::from_be_bytes(snapshot.get(at..at + 8)?.try_into().ok()?));
     let side = |at: usize| Some(u32::from_be_bytes(snapshot.get(at..at + 4)?.try_into().ok()?));
@@ -72,7 +73,7 @@ fn header(snapshot: &[u8]) -> Option<Header> {
     })
 }
 
-/// The journal behind a snapshot, in which the display was filled with bytes 5.
+/// Returns the journal after a snapshot, with one record that fills the display with bytes 5.
 fn clear(snapshot: &[u8]) -> Option<Vec<u8>> {
     let header = header(snapshot)?;
     let (mut bytes, sum) = header.encode();
@@ -103,7 +104,7 @@ fn sections(mut state: &[u8]) -> Vec<u8> {
     sessions
 }
 
-/// Each with its id. Of two with the same the later one counts.
+/// Returns the sessions by id. Of two with the same id, the later one counts.
 fn sessions(mut state: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut sessions = BTreeMap::new();
     while let Some((id, rest)) = state.split_at_checked(16) {

@@ -8,8 +8,8 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What people type is read, and then prints as something that is read as the same; or it is refused in a sentence or two that say how to
-/// write it, however long it is. Colours, digests, sizes, times and addresses are such.
+/// Text that people type is read, and then prints as text that reads as the same value; or it is refused in a sentence
+/// or two that explain how to write it, however long it is. Colours, digests, sizes, times and addresses are tested.
 pub fn text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     round_trip::<Color>(&text, "rrggbb");
@@ -24,7 +24,7 @@ pub fn text(data: &[u8]) {
         Err(says) => is_short(&says, "640x480"),
     }
     match parse_duration(&text) {
-        // A unit below is exact, and above it there is none that is read.
+        // Seconds and nanoseconds represent every accepted time exactly.
         Ok(time) => {
             assert_eq!(parse_duration(&format!("{}s {}ns", time.as_secs(), time.subsec_nanos())), Ok(time));
         }
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// It fits a few lines of a terminal, though each character of what was typed may be shown as ten.
+/// Checks that a message fits on a few lines of a terminal, though each typed character may be shown as ten.
 fn is_short(says: &str, how: &str) {
     assert!(says.contains(how) && says.len() < 1_500, "{says}");
 }

@@ -3,9 +3,9 @@ use draw_examples::timeline::{Recorder, Run, Timeline};
 use draw_protocol::trace::Direction;
 use std::time::{Duration, Instant};
 
-/// Of whatever passes a line there is a picture: well-formed XML, less than 300 kB, with nothing in it that a peer has sent as
-/// markup; and no message arrives that was not sent. The first byte chooses what the program draws; byte 0xc1, which no message
-/// can have at its beginning, changes the direction, and after each the byte behind it says how much arrives.
+/// Whatever passes a line can be drawn: as well-formed XML, smaller than 300 kB, that contains nothing a peer has sent
+/// as markup; and no message arrives that was not sent. The first byte chooses what the program draws; byte 0xc1, which
+/// cannot begin a message, changes the direction, and the byte after each 0xc1 sets how much arrives.
 pub fn timeline(data: &[u8]) {
     let Some((&first, bytes)) = data.split_first() else { return };
     let recorder = Recorder::new();
@@ -41,7 +41,8 @@ pub fn timeline(data: &[u8]) {
     assert!(timeline.html().len() < 320_000);
 }
 
-/// Tags are closed in the order in which they are opened, values are in quotes, and characters are such as XML can have.
+/// Checks that tags are closed in the order in which they are opened, that values are quoted, and that all characters
+/// are allowed in XML.
 fn well_formed(text: &str) {
     let mut open = Vec::new();
     let mut rest = text;
@@ -63,7 +64,7 @@ fn well_formed(text: &str) {
         assert!(tag.chars().all(is_possible) && tag.matches('"').count() % 2 == 0, "{tag:?}");
         check_references(tag);
         if name(tag) == "style" {
-            // Rules, not text.
+            // Style rules, not text.
             rest = rest.split_once("</style>").expect("rules that end").1;
         } else if !tag.ends_with('/') {
             open.push(name(tag));
@@ -72,7 +73,7 @@ fn well_formed(text: &str) {
     assert!(open.is_empty() && rest.trim().is_empty(), "{open:?} {rest:?}");
 }
 
-/// `&` begins one of the names that XML has.
+/// Checks that each `&` begins one of the names that XML defines.
 fn check_references(text: &str) {
     for reference in text.split('&').skip(1) {
         let name = reference.split(';').next().unwrap_or_default();

@@ -3,9 +3,9 @@ use draw_protocol::text::is_printable;
 use draw_protocol::trace::{Direction, Said, Tracer};
 use std::time::{Duration, Instant};
 
-/// What is told of a conversation is the same however its bytes are cut, and each byte belongs to one message. A line is one line and
-/// has nothing in it that a terminal would obey, whatever a peer has sent; and memory is bounded. Byte 0xc1, which no message can
-/// have at its beginning, changes the direction.
+/// The trace of a conversation is the same however its bytes are cut, and each byte belongs to one message. A line is a
+/// single line without terminal control characters, whatever a peer has sent; and memory is bounded. Byte 0xc1, which
+/// cannot begin a message, changes the direction.
 pub fn trace(data: &[u8]) {
     let start = Instant::now();
     let mut expected = None;
@@ -33,7 +33,7 @@ pub fn trace(data: &[u8]) {
             told += unfinished;
             lines.push(end.to_string());
         }
-        // A check that is still alone has been taken for itself.
+        // A check whose message has not followed is consumed but not reported.
         assert!(
             lost != [false; 2] || told <= passed && passed - told <= 2 * 18,
             "{told} bytes are told of {passed}"
@@ -44,7 +44,8 @@ pub fn trace(data: &[u8]) {
     }
 }
 
-/// Returns what is printed: short, and safe to print. How many bytes of a message that is not understood there were depends on the cuts.
+/// Returns the printed line after checking that it is short and safe to print. The number of bytes of a message that is
+/// not understood depends on the cuts.
 fn line(line: &str, full: &str) -> String {
     assert!(line.chars().all(is_printable), "{line:?}");
     assert!(line.len() < 16 << 10, "a line of {} bytes", line.len());

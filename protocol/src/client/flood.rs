@@ -72,7 +72,7 @@ mod tests {
         }
         assert!(flood.is_flood(16, now));
         assert!((0..4).all(|_| !Noise::default().is_flood(limits::MESSAGE, now)), "a long message is none");
-        // What came at once is forgiven after a while.
+        // The burst no longer counts after a while.
         now += Duration::from_secs(17);
         for _ in 0..100_000 {
             now += Duration::from_micros(500);

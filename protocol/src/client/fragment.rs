@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_call_make_the_whole_and_only_calls_that_are_split_have_several() {
-        // One row of any sample, and one pixel of a batch.
+        // The limits allow one row of any sample and one pixel of a batch in each part.
         let most = Limits { batch: 1, message: ENVELOPE + 8 };
         for request in samples() {
             let method = request.method();

@@ -299,7 +299,7 @@ impl SendBuffer {
 mod tests {
     use super::*;
 
-    /// Requests 1 to 6, each of bytes of its own; they are small, and one is larger than what is kept in place.
+    /// Returns requests 1 to 6, each with different bytes. One is larger than [`KEPT_CAPACITY`], the others are small.
     fn requests() -> Vec<Vec<u8>> {
         [5, 1, 9, KEPT_CAPACITY + 3, 2, 7].iter().zip(1..).map(|(&length, i)| vec![i; length]).collect()
     }
@@ -316,7 +316,7 @@ mod tests {
         out
     }
 
-    /// How the first requests were sent.
+    /// The way in which the first requests are sent.
     #[derive(Debug, Clone, Copy)]
     enum Manner {
         Advance,
@@ -325,7 +325,7 @@ mod tests {
         AdvanceAndSwap,
     }
 
-    /// Sends `n` bytes of all requests, of which the last three are written when the first were sent.
+    /// Sends `n` bytes of all requests. The last three requests are written after the first three were sent.
     fn send(manner: Manner, n: usize) -> (SendBuffer, Vec<u8>) {
         let (mut out, requests) = (opened(), requests());
         let mut taken = Vec::new();
@@ -369,7 +369,7 @@ mod tests {
                             (requests[reported..].concat(), requests[applied..].concat());
                         out.rewind(unreported.len(), rest.len(), applied as u64);
                         assert!(out.unsent() == rest, "{manner:?} of {n}: {reported}, {applied}");
-                        // It is all there once more, until it is reported.
+                        // All of it can be sent again until it is reported.
                         out.rewind(unreported.len(), unreported.len(), applied as u64);
                         assert!(out.unsent() == unreported, "{manner:?} of {n}: {reported}, {applied}");
                         let sent = out.swap(Vec::new(), 6);
@@ -387,7 +387,7 @@ mod tests {
     fn full_buffers_go_one_by_one_and_again_from_any_request() {
         let requests: Vec<_> =
             [5, FULL, 9, FULL + 3, 2].iter().zip(1..).map(|(&length, i)| vec![i; length]).collect();
-        // Buffers are full behind requests 2 and 4.
+        // Buffers are full after requests 2 and 4.
         let buffers = [&requests[..2], &requests[2..4], &requests[4..]].map(|requests| requests.concat());
         for handed in 0..=3 {
             for applied in 0..=5 {

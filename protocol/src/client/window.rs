@@ -107,8 +107,8 @@ mod tests {
 
     const MOST: usize = 32 << 20;
 
-    /// Returns a path of one bottleneck: `rate` bytes a second, and `delay` there and back. Sends 16 KiB requests as fast as
-    /// the window lets it, and answers the share of the rate that was used and the longest queue, after a second.
+    /// Simulates a path with one bottleneck of `rate` bytes a second and a round trip of `delay`. Sends 16 KiB requests as
+    /// fast as the window allows. Returns the used share of the rate and the longest queue after the first second.
     fn drive(window: &mut Window, start: Instant, seconds: f64, rate: f64, delay: f64) -> (f64, f64) {
         const BYTES: usize = 16 << 10;
         let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
@@ -160,7 +160,7 @@ mod tests {
             let (mut window, start) = (Window::new(is_durable), Instant::now());
             for i in 1..400 {
                 let at = start + Duration::from_millis(20 * i);
-                // Mostly some tens of milliseconds, now and then much less.
+                // Most syncs take 15 ms, some much less.
                 let took = Duration::from_micros(if i % 50 == 1 { 200 } else { 15_000 });
                 window.answered(at, at + took, window.bytes(), MOST);
                 assert!(window.bytes() >= least, "{}", window.bytes());

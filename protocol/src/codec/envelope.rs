@@ -177,7 +177,7 @@ mod tests {
         };
         assert_eq!(params.rest(), [0x90]);
 
-        // A msgid may come in any width, a method as bin.
+        // A msgid may have any width, and a method may be a bin.
         let odd = [0x94, 0x00, 0xcf, 0, 0, 0, 0, 0, 0, 0, 7, 0xc4, 1, b'm', 0x90];
         assert!(matches!(Head::read(&odd).message(), Some(Message::Request { msgid: 7, method: b"m", .. })));
         let notification = [0x93, 0x02, 0xa1, b'm', 0x90];

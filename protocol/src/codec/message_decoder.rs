@@ -221,7 +221,7 @@ impl MessageDecoder {
 mod tests {
     use super::*;
 
-    /// Cuts `bytes` at every place in `cuts` and answers the messages found.
+    /// Splits `bytes` at the positions in `cuts` and returns the messages found.
     fn split(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
         let (mut decoder, mut found, mut from) = (MessageDecoder::default(), Vec::new(), 0);
         for &to in cuts.iter().chain([&bytes.len()]) {
@@ -275,7 +275,7 @@ mod tests {
     fn a_long_message_takes_no_more_memory_than_it_has_bytes_and_that_is_told_before() {
         const LENGTH: usize = (5 << 20) + 6;
         let header = [0x91, 0xc6, 0x00, 0x50, 0, 0];
-        // As whole reads, and as a slow network cuts them.
+        // In whole reads, and in the pieces of a slow network.
         for piece in [usize::MAX, 40_000, 1_400] {
             let (mut decoder, mut arrived, mut is_over) = (MessageDecoder::default(), header.len(), false);
             assert_eq!(decoder.next(&mut &header[..], |_| limits::MESSAGE), Ok(None));

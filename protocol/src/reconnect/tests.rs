@@ -29,7 +29,7 @@ fn machine(policy: Policy, now: Instant) -> Reconnect<Loss> {
     Reconnect::new(policy, 7, now + policy.attempt, now)
 }
 
-/// One that has dialed and waits for the answer to `hello`.
+/// Returns a machine that has dialed and waits for the answer to `hello`.
 fn greeting(policy: Policy, now: Instant) -> Reconnect<Loss> {
     let mut machine = machine(policy, now);
     assert!(machine.poll_dial(now).is_some());
@@ -43,7 +43,7 @@ fn connected(policy: Policy, now: Instant) -> Reconnect<Loss> {
     machine
 }
 
-/// Waits for the next attempt, which is due at the instant that is returned.
+/// Starts the next attempt and returns the instant at which it was due.
 fn next(machine: &mut Reconnect<Loss>) -> Instant {
     let Phase::Waiting(next) = machine.phase() else { panic!("{machine:?}") };
     assert_eq!(machine.poll_dial(next - Duration::from_nanos(1)), None, "it is not due yet");
@@ -52,7 +52,7 @@ fn next(machine: &mut Reconnect<Loss>) -> Instant {
     next
 }
 
-/// Makes the next connection and has it greeted. Returns when.
+/// Makes the next connection, with a greeting, and returns its instant.
 fn come_back(machine: &mut Reconnect<Loss>, applied: u64) -> Instant {
     let at = next(machine);
     machine.handle_dialed(at);
@@ -84,7 +84,7 @@ fn each_kind_of_loss_is_retried_or_final() {
     let fault = |code: &Code| Fault::new(code.clone(), "it");
     let goodbye = |code: &Code| Kind::of_goodbye(&fault(code));
     let refused = |code: &Code| Kind::from(&Ended::Refused(fault(code)));
-    // The code, what it is in a goodbye, and what in answer to `hello`.
+    // The code, its kind in a goodbye, and its kind in the answer to `hello`.
     for (code, said, answered) in [
         (Code::ShuttingDown, Kind::Unavailable, Kind::Final),
         (Code::TooSlow, Kind::Unavailable, Kind::Unavailable),
@@ -103,7 +103,7 @@ fn each_kind_of_loss_is_retried_or_final() {
     assert_eq!(Kind::from(&Ended::Flooded(String::new())), Kind::Unavailable);
     assert_eq!(Kind::from(&Ended::Stranger(String::new())), Kind::Unavailable);
     assert_eq!(Kind::from(&Ended::Violation(String::new())), Kind::Final);
-    // Whether another attempt is made: after a connection that was greeted, and before any was, without checks and with.
+    // Whether another attempt is made: after a greeted connection, and before the first greeting without and with checks.
     for (kind, later, first, first_checked) in [
         (Kind::Network, true, false, true),
         (Kind::Corrupted, true, false, true),
@@ -118,7 +118,7 @@ fn each_kind_of_loss_is_retried_or_final() {
             (connected(POLICY, now), IDLE, later),
             (greeting(POLICY, now), IDLE, first),
             (greeting(POLICY, now), Progress { is_checked: true, ..IDLE }, first_checked),
-            // What the display has granted no session for cannot continue, and what is not needed does not.
+            // Without a session the client cannot continue, and if it is not needed it does not.
             (connected(POLICY, now), Progress { is_resumable: false, ..IDLE }, false),
             (connected(POLICY, now), Progress { is_needed: false, ..IDLE }, false),
             (connected(Policy { window: Duration::ZERO, ..POLICY }, now), IDLE, false),
@@ -168,7 +168,7 @@ fn the_first_hello_is_sent_four_times_within_one_deadline() {
         corrupted(&mut machine, last);
         last = next(&mut machine);
         machine.handle_dialed(last);
-        // All of it has the deadline of the first connection.
+        // All attempts share the deadline of the first.
         assert_eq!(machine.poll_timeout(), Some(now + POLICY.attempt));
     }
     corrupted(&mut machine, last);
@@ -248,7 +248,7 @@ fn an_attempt_that_takes_too_long_is_followed_by_another() {
         assert_eq!(machine.outage(), Some(&Loss::timed_out()));
         assert!(next(&mut machine) > until);
     }
-    // An attempt that the end of the window has cut short says less than the one before it.
+    // If the end of the window interrupts an attempt, the reason of the attempt before it is reported.
     let mut machine = connected(Policy { window: SECOND, ..POLICY }, began);
     machine.handle_lost(Loss(Kind::Unavailable), IDLE, began);
     next(&mut machine);
@@ -265,7 +265,7 @@ fn a_connection_on_which_nothing_is_achieved_continues_the_outage() {
         (network, network, 5, false, moment, true),
         (network, network, 6, true, moment, false),
         (network, network, 6, false, moment, false),
-        // It takes calls for an hour and does none; or there is nothing to do.
+        // The display accepts calls for an hour and executes none; or there are no calls.
         (network, network, 5, true, hour, true),
         (network, network, 5, false, hour, false),
         (corrupted, corrupted, 5, false, hour, true),
@@ -282,7 +282,7 @@ fn a_connection_on_which_nothing_is_achieved_continues_the_outage() {
         machine.handle_lost(Loss(then), Progress { applied, is_busy, ..IDLE }, now);
         let Phase::Waiting(at) = machine.phase() else { panic!("{machine:?}") };
         assert_eq!(at - now > FIRST.mul_f64(1.2), is_same, "the pauses go on, or begin anew");
-        // What is left of the window: the time with a connection does not count.
+        // The remaining window does not include the time with a connection.
         let left = if is_same { POLICY.window - (resumed - began) } else { POLICY.window };
         let end = now + left;
         while machine.end().is_none() {
@@ -317,7 +317,7 @@ fn a_session_that_is_taken_again_and_again_is_given_up_when_the_window_is_over()
     let (mut now, mut connections) = (Instant::now(), 0);
     let mut machine = connected(POLICY, now);
     loop {
-        // There is a connection for a moment, on which nothing is done.
+        // The connection is lost before any call is done.
         machine.handle_lost(Loss(Kind::Overtaken), IDLE, now);
         machine.handle_timeout(machine.poll_timeout().expect("it waits"));
         if machine.end().is_some() {
@@ -352,7 +352,7 @@ enum Input {
     Timeout,
     Dial,
     GiveUp,
-    /// Time passes: so many milliseconds, or until the deadline.
+    /// Moves the clock by this many milliseconds. `Sleep` moves it to the deadline.
     Pass(u64),
     Sleep,
 }
@@ -386,8 +386,8 @@ fn inputs() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// Whatever is reported in whatever order: a client that has not ended and is not connected always has a deadline, or wants to dial;
-    /// there is one attempt at a time; an outage ends in time; and the end is for good.
+    /// For every order of reports: a client that has neither ended nor is connected has a deadline; only one attempt is
+    /// made at a time; an outage ends in time; and the end is final.
     #[test]
     fn it_always_waits_for_something_and_never_dials_twice(
         seed in any::<u64>(),
@@ -434,7 +434,7 @@ proptest! {
             }
             prop_assert_eq!(machine.end().is_some(), machine.phase() == Phase::Ended);
         }
-        // An owner that does as it is told, and whose every attempt fails, is released in time.
+        // If every attempt fails, the machine ends in time.
         let began = now;
         machine.handle_lost(Loss(Kind::Network), BUSY, now);
         for step in 0.. {

@@ -7,7 +7,7 @@ fn numbers_are_found_by_their_low_bits() {
     for (applied, msgid, number) in [
         (0, 1, 1),
         (0, 0, 0),
-        // Before the first there is none.
+        // No request precedes the first.
         (0, u32::MAX, 0),
         (5, 5, 5),
         (5, 1, 1),
@@ -66,7 +66,7 @@ pub(super) fn asked(attempt: u64, born: u64, ack: u64, next: u64) -> Resume {
     }
 }
 
-/// A session that began with hello 1, and has executed and told `applied` requests.
+/// Returns a session that began with hello 1, and has executed and reported `applied` requests.
 pub(super) fn begun(applied: u64) -> Option<Session> {
     let mut session = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
     for number in 1..=applied {
@@ -113,7 +113,7 @@ fn a_session_that_has_lost_what_the_client_knows_goes_on_if_that_is_accepted() {
     let (session, standing) = Session::enter(&mut found, &accepts, HERE, None).unwrap();
     assert_eq!((&found, session.requests()), (&None, 9));
     assert_eq!((standing, session.filter().ack(), session.filter().applied()), (Standing::Regressed, 10, 10));
-    // The answer gets lost, and the client asks once more.
+    // The answer is lost, and the client sends hello again.
     let (session, standing) = Session::enter(&mut Some(session), &asked(4, 1, 10, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().applied()), (Standing::Resumed, 10));
 }
@@ -131,7 +131,7 @@ fn a_session_of_which_only_answers_are_missing_goes_on_behind_them() {
     session.executed();
     let (session, standing) = Session::enter(&mut Some(session), &asked(3, 1, 12, 15), HERE, None).unwrap();
     assert_eq!((standing, session.filter().applied()), (Standing::Resumed, 13));
-    // Request 10 has drawn, and the display does not have it.
+    // Request 10 drew, and the display does not have it.
     assert_eq!(refused(&mut begun(9), &Resume { drew: 10, ..reads }), Code::StateRegressed);
 }
 
@@ -147,7 +147,7 @@ fn a_request_whose_answer_was_not_kept_is_executed_again_by_the_next_connection(
     assert_eq!(session.handle_request(3, b"question"), Ok(Verdict::Execute));
 }
 
-/// Bytes of the responses that a session keeps.
+/// Returns the bytes of the responses that a session keeps.
 fn kept(session: &Session) -> usize {
     session.responses.iter().map(|(_, response)| response.len() + RESPONSE).sum()
 }
@@ -161,7 +161,7 @@ fn a_request_from_a_journal_keeps_what_the_session_is() {
     assert_eq!((session.filter().ack(), session.filter().applied(), session.drawn), (10, 12, 12));
     assert_eq!((session.incarnation, session.attempt, session.requests()), (7, 3, 10));
     assert!(session.is_ended());
-    // Request 11 was a question, or was refused.
+    // Request 11 was a read, or was refused.
     assert_eq!(session.responses.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [11]);
     assert_eq!(session.bytes, kept(&session));
     session.replay(stamp(13, 10), Some(b"it failed"));
@@ -186,12 +186,12 @@ fn responses_from_a_journal_are_kept_up_to_a_limit() {
 
 #[test]
 fn a_beginning_that_the_client_was_never_told_of_is_none() {
-    // The answer to hello 2 was "expired", which got lost: so neither side knows of 8 to 11, and they were not executed.
+    // The answer "expired" to hello 2 was lost. Neither side knows of requests 8 to 11, which were not executed.
     let (session, _) = Session::enter(&mut None, &asked(2, 1, 7, 12), HERE, None).unwrap();
     let mut found = Some(session);
     let (session, standing) = Session::enter(&mut found, &asked(3, 1, 7, 12), HERE, None).unwrap();
     assert_eq!((standing, session.filter().applied(), found), (Standing::Expired, 11, None));
-    // So with the very first hello.
+    // The same applies to the first hello.
     let (_, standing) = Session::enter(&mut begun(0), &asked(2, 0, 0, 1), HERE, None).unwrap();
     assert_eq!(standing, Standing::Fresh);
 }
@@ -211,7 +211,7 @@ fn what_a_client_cannot_say_is_refused() {
     for wrong in [asked(2, 1, 5, 5), asked(2, 1, 5, 0), asked(1, 1, 0, 1), asked(0, 0, 0, 1)] {
         assert_eq!(refused(&mut begun(9), &wrong), Code::Malformed, "{wrong:?}");
     }
-    // It was executed and never told.
+    // Request 10 was executed but never reported.
     let mut found = begun(9);
     let session = found.as_mut().unwrap();
     session.handle_request(10, b"message").unwrap();
@@ -255,7 +255,7 @@ fn what_is_executed_again_has_left_nothing_behind() {
         session.handle_request(number, b"message").unwrap();
         session.responded(response, true);
     };
-    // The answer to 2 cannot be had again: 3 has drawn since. Those to 4 and 6 can.
+    // The answer to 2 cannot be repeated, because 3 has drawn since. Those to 4 and 6 can.
     respond(&mut session, 1, &small);
     respond(&mut session, 2, &large);
     session.handle_request(3, b"message").unwrap();
@@ -268,7 +268,7 @@ fn what_is_executed_again_has_left_nothing_behind() {
     session.unanswer();
     assert_eq!((session.filter.applied(), &session.responses, session.bytes), (3, &responses, memory));
     assert_eq!(session.unkept, [2]);
-    // An answer that was kept before stays.
+    // An answer kept earlier stays.
     respond(&mut session, 4, &small);
     respond(&mut session, 5, &large);
     session.unanswer();
@@ -276,7 +276,7 @@ fn what_is_executed_again_has_left_nothing_behind() {
     assert!(session.write_response(4, None, &mut Vec::new()));
 }
 
-/// A call that draws and has an answer is one that may not be repeated, as a refused one is not.
+/// A call that draws and has an answer must not be repeated, and neither must a refused call.
 #[test]
 fn only_what_may_be_repeated_is_executed_again_when_its_answer_is_not_kept() {
     let large = vec![7; limits::SESSION_RESPONSES + 1];
@@ -298,9 +298,9 @@ fn a_session_is_its_bytes_and_other_bytes_are_none() {
     session.acknowledge(4).unwrap();
     let mut bytes = Vec::new();
     session.encode(&mut bytes);
-    // How much was executed is not stored, only that something was.
+    // The number of executed requests is not stored. All acknowledged ones count as one.
     assert_eq!(Session::decode(&bytes).as_ref(), Ok(&Session { executed: 7, ..session.clone() }));
-    // What is being executed was not, and everything may have been told.
+    // A request that is being executed is not stored, and all others count as reported.
     session.handle_request(11, b"message").unwrap();
     let mut again = Vec::new();
     session.encode(&mut again);
@@ -314,7 +314,7 @@ fn a_session_is_its_bytes_and_other_bytes_are_none() {
         changed[at] = wrong;
         assert!(Session::decode(&changed).is_err(), "byte {at} is {wrong}");
     }
-    // The last byte of the number, before the length, the response and the count of answers that are not kept.
+    // The last byte of the number, before the length, the response and the count of answers not kept.
     let number = bytes.len() - 4 - 8 - 4 - 1;
     for number_of_response in 0..20 {
         let mut changed = bytes.clone();
@@ -341,7 +341,7 @@ fn a_stored_session_has_its_responses_in_order_and_once_each() {
         (&session.responses, &session.unkept, session.bytes)
     );
     assert_eq!(found.requests(), 4, "nothing is acknowledged, so it is known how many there were");
-    // Of the second response its number, and that of the second answer that is not kept.
+    // The numbers of the second response and of the second answer not kept.
     let (response, unkept) = (bytes.len() - 2 * 8 - 4 - 8 - 4 - 1, bytes.len() - 1);
     for (at, right) in [(response, 2..=4), (unkept, 4..=4)] {
         for number in 0..8 {
@@ -350,7 +350,7 @@ fn a_stored_session_has_its_responses_in_order_and_once_each() {
             assert_eq!(Session::decode(&changed).is_ok(), right.contains(&number), "byte {at} is {number}");
         }
     }
-    // The first answer that is not kept is of a request that is not acknowledged.
+    // The first answer not kept must belong to an unacknowledged request.
     bytes[unkept - 8] = 0;
     assert!(Session::decode(&bytes).is_err());
 }
@@ -374,15 +374,15 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
     let enter = |asked: &Resume| Session::enter(&mut Some(begun.clone()), asked, HERE, Some(second)).unwrap();
     let (resumed, standing) = enter(&confirms(2, Some(first)));
     assert_eq!((standing, resumed.incarnation), (Standing::Resumed, first.get()), "it stays the same");
-    // One that a copy of hello 1 began is another, though both began with hello 1.
+    // A session that a copy of hello 1 began is another, although both began with hello 1.
     let (other, standing) = enter(&confirms(2, Some(second)));
     assert_eq!((standing, other.incarnation), (Standing::Expired, second.get()));
-    // What does not confirm could not be told from a late copy: the session stays as it is.
+    // A client that does not confirm cannot be distinguished from a late copy, so the session stays as it is.
     let silent = Resume { confirms: false, ..confirms(2, Some(first)) };
     let mut found = Some(begun.clone());
     let refused = Session::enter(&mut found, &silent, HERE, None).unwrap_err();
     assert_eq!((refused.code, found.as_ref()), (Code::Malformed, Some(&begun)));
-    // So for a client that was told by a display without nonces, or never.
+    // The same applies to a client that has no nonce, from a display without nonces or from a lost welcome.
     assert_eq!(enter(&confirms(2, None)).1, Standing::Expired);
     let old = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
     assert!(!old.is_confirmed());
@@ -393,12 +393,12 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
 #[test]
 fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
     let mut session = Session::new(3);
-    // Very many were asked, and all but two of them are acknowledged, before the next call that draws.
+    // The client has made 2^40 - 1 reads, all but two of them acknowledged, before the next call that draws.
     let (number, ack) = (1 << 40, (1 << 40) - 3);
     session.replay(Stamp { session: Id([3; 16]), number, ack, digest: 7 }, None);
     assert_eq!((session.filter().applied(), session.filter().ack()), (number, ack));
     assert!(session.memory() < 4096, "{} bytes", session.memory());
-    // Of the two it is not known what came of them, and that is said.
+    // The outcome of these two is unknown, and their responses report that.
     for asked in [ack + 1, ack + 2] {
         assert!(session.write_response(asked, None, &mut Vec::new()));
     }
@@ -431,7 +431,7 @@ fn a_journal_brings_back_no_more_of_faults_than_a_session_keeps() {
         kept.handle_request(number, b"message").unwrap();
         kept.responded(&fault, false);
     }
-    // It is the same as where it was executed: that all have failed, and why of the first.
+    // The result is the same as without a journal: all faults, with the reason only for the first ones.
     assert_eq!(session.responses, kept.responses);
     assert_eq!(session.responses.len(), 200);
 }
@@ -477,7 +477,7 @@ fn a_stamp_says_which_request_is_being_executed_and_is_enough_to_know_it_again()
     assert_eq!(restored.handle_request(10, b"message"), Err(Misuse::Reuse { number: 10 }));
 }
 
-/// Requests that a journal does not have were acknowledged: the session is the same, without them.
+/// A session is the same when acknowledged requests are missing from its journal.
 #[test]
 fn a_session_stays_the_same_when_requests_are_missing_that_only_asked() {
     let mut before = begun(9).unwrap();
@@ -496,7 +496,7 @@ fn a_session_stays_the_same_when_requests_are_missing_that_only_asked() {
         assert_eq!((session.incarnation, session.attempt), (before.incarnation, attempt));
         assert!(session.is_ended());
     }
-    // A request that has drawn is missing: that is a loss.
+    // A missing request that drew is a loss.
     let drew = Resume { drew: 10, ..asked };
     assert_eq!(refused(&mut Some(before.clone()), &drew), Code::StateRegressed);
     let accepts = Resume { accepts_loss: true, ..drew };
@@ -544,13 +544,13 @@ fn a_journal_that_has_a_request_twice_changes_nothing_with_the_second() {
     let mut bytes = Vec::new();
     session.encode(&mut bytes);
     assert!(Session::decode(&bytes).is_ok(), "what is kept is in order");
-    // The last number that there is can be reached, and nothing comes behind it.
+    // The largest number can be reached, and none follows it.
     session.replay(stamp(u64::MAX, u64::MAX - 1), None);
     session.replay(stamp(u64::MAX, u64::MAX), None);
     assert_eq!((session.filter().applied(), session.filter().ack()), (u64::MAX, u64::MAX - 1));
 }
 
-/// The window of the display that wrote a session may have been larger than today's.
+/// A stored session may come from a display with a larger window.
 #[test]
 fn a_stored_session_may_have_more_unacknowledged_than_the_window() {
     let mut session = Session::new(1);
@@ -562,7 +562,7 @@ fn a_stored_session_may_have_more_unacknowledged_than_the_window() {
     let mut again = Vec::new();
     Session::decode(&bytes).unwrap().encode(&mut again);
     assert!(again == bytes, "another session");
-    // A count that the bytes do not have takes no memory.
+    // A count larger than the remaining bytes allocates nothing.
     bytes[26..34].copy_from_slice(&u64::MAX.to_be_bytes());
     assert!(Session::decode(&bytes).is_err());
 }

@@ -11,7 +11,7 @@ fn decode(method: Method, bytes: &[u8]) -> Result<String, String> {
 const PIXELS: &[Pixel] =
     &[Pixel::new(1, 2, Color::RED), Pixel::new(3, 4, Color::BLUE), Pixel::new(5, 6, Color::RED)];
 
-/// A request of every method, in the order of the table.
+/// Returns a request of every method, in the order of the table.
 pub(crate) fn samples() -> Vec<Request<'static>> {
     let samples = vec![
         Request::DrawPixel { x: -1, y: 70_000, color: Color::from_u32(0x0102_0304) },
@@ -60,7 +60,7 @@ fn a_call_prints_as_it_was_written() {
     let call = Call::PutImage { x: 0, y: -1, width: 2, height: 1, rgba: Count(8) };
     assert_eq!(call.to_string(), "put_image(0, -1, 2, 1, 8 bytes)");
     assert_eq!(Call::GetSize {}.to_string(), "get_size()");
-    // Kept for each of up to 65,536 calls in flight.
+    // A call is kept for each of up to 65,536 calls in flight.
     assert!(size_of::<Call>() <= 24, "{}", size_of::<Call>());
 }
 

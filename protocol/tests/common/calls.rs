@@ -1,4 +1,4 @@
-//! Random calls, for properties.
+//! Random calls for property tests.
 
 use draw_protocol::{Color, Pixel, Pixels, Request};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn color() -> impl Strategy<Value = Color> {
     any::<u32>().prop_map(Color::from_u32)
 }
 
-/// A coordinate: mostly near the edges of a display 16 pixels wide or high, sometimes anything.
+/// Generates a coordinate, mostly near the edges of a display 16 pixels wide or high, sometimes arbitrary.
 fn place() -> impl Strategy<Value = i32> {
     prop_oneof![9 => -2..18i32, 1 => any::<i32>()]
 }
@@ -39,7 +39,7 @@ fn length() -> impl Strategy<Value = u32> {
     prop_oneof![9 => 0..18u32, 1 => any::<u32>()]
 }
 
-/// Any call; on a display of 16x16 about half of them succeed.
+/// Generates any call. On a display of 16x16 about half of them succeed.
 pub(crate) fn call() -> impl Strategy<Value = Owned> {
     let pixel = || (0..18u16, 0..18u16, color()).prop_map(|(x, y, color)| Pixel::new(x, y, color));
     let image = (place(), place(), 0..9u32, 0..9u32).prop_flat_map(|(x, y, width, height)| {
@@ -59,7 +59,7 @@ pub(crate) fn call() -> impl Strategy<Value = Owned> {
         2 => image,
         1 => color().prop_map(|color| Owned::Plain(Request::Clear { color })),
         2 => (place(), place()).prop_map(|(x, y)| Owned::Plain(Request::GetPixel { x, y })),
-        // Small enough for its answer to fit a message: too large is a case of its own.
+        // Small enough for the answer to fit a message. Other tests cover larger answers.
         1 => (place(), place(), 0..18u32, 0..18u32).prop_map(|(x, y, width, height)| {
             Owned::Plain(Request::GetImage { x, y, width, height })
         }),

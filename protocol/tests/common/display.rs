@@ -1,4 +1,4 @@
-//! A minimal display in memory, the reference for tests of the wire.
+//! A minimal display in memory, the reference for protocol tests.
 
 use draw_protocol::{Answer, Color, Digest, Fault, Pixels, Position, Range, Request, Size};
 use sha2::{Digest as _, Sha256};
@@ -69,7 +69,7 @@ impl Display {
         Ok(Answer::Done(()))
     }
 
-    /// Makes of each pixel what `new` makes of its colour and of that in the record.
+    /// Sets each pixel to the result of `new` for its color and the record's color.
     fn each(
         &mut self,
         request: &Request<'_>,
@@ -98,7 +98,7 @@ impl Display {
         Fault::out_of_bounds(&request.call(), self.size, Vec::new(), Vec::new())
     }
 
-    /// Columns and rows of the rectangle that lie inside.
+    /// Returns the columns and rows of the rectangle that are inside.
     fn inside(
         &self,
         x: i32,

@@ -1,8 +1,8 @@
-//! Random bytes, and damage to valid ones.
+//! Random bytes, and damaged valid bytes.
 
 use proptest::prelude::*;
 
-/// Pieces of MessagePack-RPC, right and wrong, that make random input go deeper than its first byte.
+/// Generates valid and invalid pieces of MessagePack-RPC, with which random input gets past its first byte.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let words = [
         "draw_pixel",

@@ -1,4 +1,4 @@
-//! A client, a server and a display in one thread, with a clock that only moves when it is told to.
+//! A client, a server and a display in one thread, with a clock that the tests move.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod calls;
@@ -12,11 +12,11 @@ use draw_protocol::session::Id;
 use draw_protocol::{Answer, Code, Hello, Range, Request, Size, Welcome, limits};
 use std::time::{Duration, Instant};
 
-/// What the client side was told, in a form that can be compared.
+/// An event of the client, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
     Welcome,
-    /// Number of the call, the call as it prints, code, text, and the pixels named.
+    /// Number of the call, the call as printed, code, text, and the rejected pixels.
     Fault(u64, String, Code, String, Vec<Range>),
     Answer(u64, Answer),
 }
@@ -51,7 +51,7 @@ pub(crate) fn config(size: Size) -> server::Config {
     }
 }
 
-/// A server machine with its display, as a client of any kind meets it.
+/// A server state machine with its display.
 pub(crate) struct Host {
     pub(crate) server: server::Connection,
     pub(crate) display: Display,
@@ -74,7 +74,7 @@ impl Host {
         self.server.handle_timeout(self.now);
     }
 
-    /// Hands `bytes` in and executes what comes out; answers how many were taken.
+    /// Passes `bytes` to the server and executes the requests. Returns the number of bytes taken.
     pub(crate) fn hear(&mut self, bytes: &[u8]) -> usize {
         let mut input = bytes;
         loop {
@@ -91,14 +91,14 @@ impl Host {
         }
     }
 
-    /// Takes what the server has to say, and may: what waits for the disk stays.
+    /// Takes the server's released output. Output that waits for the disk stays.
     pub(crate) fn say_released(&mut self) -> Vec<u8> {
         let said = self.server.poll_transmit(self.now).to_vec();
         self.server.handle_transmitted(said.len(), self.now);
         said
     }
 
-    /// Takes what the server has to say. The disk has everything at once.
+    /// Takes all of the server's output. The disk has everything at once.
     pub(crate) fn say(&mut self) -> Vec<u8> {
         let mut said = self.say_released();
         while self.server.mark() {
@@ -108,13 +108,13 @@ impl Host {
         said
     }
 
-    /// What the server says to `bytes`.
+    /// Passes `bytes` to the server and returns its output.
     pub(crate) fn ask(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.hear(bytes);
         self.say()
     }
 
-    /// Says `hello` and forgets the answer.
+    /// Sends `hello` and discards the answer.
     pub(crate) fn greeted(mut self) -> Host {
         let answer = self.ask(client::Connection::new(&Hello::new("test")).poll_transmit());
         assert!(answer.starts_with(&[0x94, 0x01, 0x00, 0xc0]), "{answer:02x?}");
@@ -133,7 +133,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Both have greeted each other.
+    /// Returns a client and a server that have greeted each other.
     pub(crate) fn new(size: Size) -> World {
         World::silent(size).greeted()
     }
@@ -144,18 +144,18 @@ impl World {
         self
     }
 
-    /// The client is about to say `hello`.
+    /// Returns a client that has not sent its `hello` yet.
     pub(crate) fn silent(size: Size) -> World {
         World::with(config(size))
     }
 
-    /// As [`World::silent`], with a server of other settings.
+    /// Returns the same as [`World::silent`], with these settings of the server.
     pub(crate) fn with(config: server::Config) -> World {
         let client = client::Connection::new(&Hello::new("demo"));
         World { client, host: Host::with(config), told: vec![], to_server: vec![], to_client: vec![] }
     }
 
-    /// A client in a session of a display with these settings.
+    /// Returns a client in a session of a display with these settings.
     pub(crate) fn in_session(config: server::Config) -> World {
         let client = client::Connection::new(&Hello::new("demo").with_session(Id([9; 16])));
         let world = World { client, ..World::with(config) }.greeted();
@@ -163,7 +163,7 @@ impl World {
         world
     }
 
-    /// The connection is lost, and another goes on with the session.
+    /// Loses the connection and continues the session on another.
     pub(crate) fn come_back(&mut self, config: server::Config) {
         let mut found = self.host.server.take_session().map(|(_, session)| session);
         assert!(found.is_some());
@@ -179,7 +179,7 @@ impl World {
         self.down(&mut uncut);
     }
 
-    /// The client was granted less than this server grants by itself.
+    /// Returns a client with a welcome that `change` has modified, for example to grant less than the server does.
     pub(crate) fn granted(size: Size, change: impl FnOnce(&mut Welcome)) -> World {
         let mut world = World::silent(size);
         world.up(&mut uncut);
@@ -193,13 +193,13 @@ impl World {
         self.client.call(request, self.host.now).expect("a call that can be sent")
     }
 
-    /// Carries everything that both sides have to say, once.
+    /// Carries the output of both sides once.
     pub(crate) fn round(&mut self) {
         self.up(&mut uncut);
         self.down(&mut uncut);
     }
 
-    /// Carries what the client has to say, in pieces of the lengths that `cut` answers.
+    /// Carries the client's output, in pieces of the lengths that `cut` returns.
     pub(crate) fn up(&mut self, cut: &mut impl FnMut() -> usize) {
         let sent = self.client.poll_transmit().to_vec();
         self.client.handle_transmitted(sent.len());
@@ -209,7 +209,7 @@ impl World {
         self.to_server.extend(sent);
     }
 
-    /// Carries what the server has to say.
+    /// Carries the server's output.
     pub(crate) fn down(&mut self, cut: &mut impl FnMut() -> usize) {
         let said = self.host.say();
         for piece in pieces(&said, cut) {
@@ -219,7 +219,7 @@ impl World {
     }
 
     pub(crate) fn hear_from_server(&mut self, bytes: &[u8]) {
-        // A server answers what was sent.
+        // The server answers requests that were sent.
         self.client.poll_transmit();
         let before = self.client.done();
         let mut input = bytes;
@@ -236,7 +236,7 @@ pub(crate) fn uncut() -> usize {
     usize::MAX
 }
 
-/// `bytes`, cut into pieces of at least one byte.
+/// Splits `bytes` into pieces of at least one byte.
 pub(crate) fn pieces<'a>(bytes: &'a [u8], cut: &mut impl FnMut() -> usize) -> Vec<&'a [u8]> {
     let mut rest = bytes;
     std::iter::from_fn(|| {
@@ -247,7 +247,7 @@ pub(crate) fn pieces<'a>(bytes: &'a [u8], cut: &mut impl FnMut() -> usize) -> Ve
     .collect()
 }
 
-/// The answer to `hello` of a server that grants other things.
+/// Returns the answer to `hello` with a welcome that `change` has modified.
 pub(crate) fn welcome(size: Size, change: impl FnOnce(&mut Welcome)) -> Vec<u8> {
     let mut welcome = Welcome::new("demo", size, limits::MESSAGE);
     change(&mut welcome);
@@ -292,7 +292,7 @@ impl Raw {
     }
 }
 
-/// The texts of the faults that a server sent in plain responses, in order; panics on anything else.
+/// Returns the texts of the faults in plain responses, in order. Panics on anything else.
 pub(crate) fn plain_faults(mut bytes: &[u8]) -> Vec<(u32, String)> {
     let mut faults = Vec::new();
     while !bytes.is_empty() {

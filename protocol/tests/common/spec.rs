@@ -45,9 +45,9 @@ pub(crate) fn first_cells(name: &str, heading: &str) -> Vec<&'static str> {
     table(name, heading).into_iter().map(cell).collect()
 }
 
-/// A block of bytes of `bytes.md`.
+/// A block of bytes in `bytes.md`.
 pub(crate) struct Block {
-    /// `client` or `display`; `part of` what is sent in another block.
+    /// `client`, `display`, or `part of` for a part of another block.
     pub(crate) side: &'static str,
     /// The kind of connection, or the block that it is a part of.
     pub(crate) kind: &'static str,

@@ -1,4 +1,4 @@
-//! The welcome of a session is confirmed before any other message is executed.
+//! The client confirms the welcome of a session before any other message is executed.
 
 use super::two::{FILL, SESSION, Two, closing, confirm};
 use crate::common::Raw;
@@ -11,7 +11,7 @@ use draw_protocol::{Code, Hello, Request};
 fn the_first_thing_a_client_says_in_its_session_is_the_number_of_the_welcome() {
     let mut two = Two::greeted(Hello::new("test"));
     assert!(two.server.is_unconfirmed());
-    // It goes alone, and what was called meanwhile goes behind it.
+    // The confirmation is sent alone, and calls made meanwhile follow it.
     two.call(&FILL);
     assert_eq!(two.client.poll_transmit(), confirm(Nonce::new(1).get()));
     two.up();
@@ -24,7 +24,7 @@ fn what_waits_behind_the_confirmation_is_not_sent() {
     for is_taken in [false, true] {
         let mut two = Two::greeted(Hello::new("test"));
         two.call(&FILL);
-        // The confirmation is all that is handed out, and the connection is lost with it.
+        // Only the confirmation is handed out, and it is lost with the connection.
         let taken =
             if is_taken { two.client.swap_transmit(Vec::new()) } else { two.client.poll_transmit().to_vec() };
         assert_eq!(taken, confirm(Nonce::new(1).get()));
@@ -91,7 +91,7 @@ fn nothing_is_executed_or_believed_before_the_welcome_is_confirmed() {
         assert_eq!((closing(&two), two.executed.len()), (Some(Code::Unconfirmed), 0), "{first:02x?}");
         let said = String::from_utf8_lossy(&two.say()).into_owned();
         assert!(said.contains("goodbye") && said.contains("unconfirmed"), "{said:?}");
-        // The session waits for its client, which has noticed nothing yet and has been robbed of nothing.
+        // The session waits for its client, which has lost nothing.
         two.call(&FILL);
         let _lost = two.send();
         two.reconnect();
@@ -111,7 +111,7 @@ fn a_confirmation_may_be_cut_anywhere_and_may_have_a_check() {
         sent.iter().for_each(|byte| two.hear(&[*byte]));
         assert_eq!((closing(&two), two.executed.len()), (None, 1));
     }
-    // Altered on its way it is no worse than anything else.
+    // A corrupted confirmation is handled as any corrupted message.
     let mut two = Two::greeted(Hello::new("test").with_checks(true));
     let mut sent = two.send();
     *sent.last_mut().unwrap() ^= 1;
@@ -133,14 +133,14 @@ fn a_confirmation_that_nobody_waits_for_is_a_notification_that_is_not_known() {
     let right = Nonce::new(1).get();
     let mut two = Two::greeted(Hello::new("test"));
     two.up();
-    // Twice, late, and with another number.
+    // Repeated, late, and with another number.
     for nonce in [right, right, 7] {
         two.hear(&confirm(nonce));
     }
     two.call(&FILL);
     two.round();
     assert_eq!((closing(&two), two.executed.len(), two.server.stats().malformed), (None, 1, 3));
-    // Unasked, by a client that has not promised any, and on a connection without a session.
+    // From a client that does not confirm, and on a connection without a session.
     for hello in [Hello::new("test"), Hello::new("test").with_session(SESSION).with_confirmation(false)] {
         let mut server = two.accept_with(Some(Nonce::new(1)));
         let bytes = client::Connection::new(&hello).poll_transmit().to_vec();
@@ -153,7 +153,7 @@ fn a_confirmation_that_nobody_waits_for_is_a_notification_that_is_not_known() {
     }
 }
 
-/// A client of before, and a display of before.
+/// Either side may be a version without confirmations.
 #[test]
 fn either_side_may_not_know_of_confirmations() {
     for (confirms, nonce) in [(true, None), (false, Some(Nonce::new(1))), (false, None)] {
@@ -173,7 +173,7 @@ fn either_side_may_not_know_of_confirmations() {
     }
 }
 
-/// A display that is replaced by a later version, or an earlier one, which both know the session from the journal.
+/// A session continues when a version of the display with confirmations replaces one without.
 #[test]
 fn a_session_goes_on_when_the_display_learns_to_confirm() {
     let mut two = Two::new();

@@ -6,7 +6,7 @@ use draw_protocol::server::Step;
 use draw_protocol::session::{Claim, Id, Peer, Sessions, Standing};
 use draw_protocol::{Code, Hello, limits};
 
-/// A client that has been greeted and has made a call, and the bytes of its greeting.
+/// Returns a greeted client that has made a call, and the bytes of its greeting.
 fn greeted(hello: &Hello) -> (Two, Vec<u8>) {
     let mut two = Two::new();
     two.client = client::Connection::new(hello);
@@ -19,7 +19,7 @@ fn greeted(hello: &Hello) -> (Two, Vec<u8>) {
     (two, greeting)
 }
 
-/// The bytes of a connection, from its greeting on, arrive again: at any time, on a display that knows the session, has ended or
+/// The bytes of a connection, from its greeting on, arrive again on a display that knows the session, has ended or
 /// forgotten it, or is another.
 #[test]
 fn a_copy_of_a_connection_is_never_executed() {
@@ -33,7 +33,7 @@ fn a_copy_of_a_connection_is_never_executed() {
             copy.extend(sent);
         }
         assert_eq!(two.executed.len(), 1);
-        // What the display has of it in a table, as it is when the copy arrives.
+        // The display's session table when the copy arrives.
         let (mut sessions, now) = (Sessions::<()>::default(), two.now);
         let asked = Hello::new("test").with_session(SESSION).with_confirmation(confirms).resume().unwrap();
         assert!(matches!(sessions.claim(&asked, Peer::default(), (), now), Claim::Granted(None)));
@@ -61,7 +61,7 @@ fn a_copy_of_a_connection_is_never_executed() {
         two.hear(input);
         assert_eq!(two.executed.len(), 1 + usize::from(is_bounded), "{end:?}, {confirms}");
         let code = match (end, confirms) {
-            // Of that one a display cannot know: it was another.
+            // The new display cannot know of this session.
             (Standing::StateLost, false) => None,
             (Standing::Resumed, _) | (_, false) => Some(Code::Superseded),
             (_, true) => Some(Code::Unconfirmed),
@@ -70,8 +70,8 @@ fn a_copy_of_a_connection_is_never_executed() {
     }
 }
 
-/// With checks the first message is the check of the greeting. Altered, it may be a notification that no display knows, and the greeting
-/// is not the first message then: what follows is not executed as if there had been none.
+/// With checks the first message is the check of the greeting. A corrupted check may look like an unknown notification,
+/// and the greeting is not the first message then. The messages after it must not be executed as on a plain connection.
 #[test]
 fn a_copy_whose_first_check_is_altered_is_not_executed() {
     let hello = Hello::new("test").with_session(SESSION).with_confirmation(true).with_checks(true);
@@ -89,8 +89,8 @@ fn a_copy_whose_first_check_is_altered_is_not_executed() {
     }
 }
 
-/// After the lease a copy of the first greeting begins a session like the real one. The client that comes back then is not told that
-/// it is resumed: what it had done there would be executed once more.
+/// After the lease a copy of the first greeting begins a session like the original one. The returning client must not
+/// resume that session, because its calls would be executed again.
 #[test]
 fn a_session_that_a_copy_began_is_not_the_client_s() {
     let mut two = Two::new();
@@ -104,7 +104,7 @@ fn a_session_that_a_copy_began_is_not_the_client_s() {
     two.call(&FILL);
     (0..2).for_each(|_| two.up());
     assert_eq!(two.executed.len(), 1);
-    // The lease is over, and the copy comes.
+    // The lease ends, and the copy arrives.
     (two.parked, _) = (None, two.server.take_session());
     two.accept();
     two.hear(&greeting);

@@ -1,11 +1,12 @@
-//! Requests that were sent, in whole or in part, when the connection was lost: which are sent again, and to which display.
+//! Requests that were sent, in whole or in part, when the connection was lost: which are sent again, and to which
+//! display.
 
 use super::two::{ASK, FILL, Two};
 use draw_protocol::client::Event;
 use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Code, Color, Hello, Pixel, Pixels, Request};
 
-/// Another display in its place, and the same one with other options.
+/// The client reconnects to another display, or to the same one with other options.
 #[test]
 fn what_is_too_large_for_the_display_that_there_is_now_fails_and_the_rest_goes_on() {
     for (is_other, is_checked) in [(true, false), (false, false), (true, true), (false, true)] {
@@ -27,7 +28,7 @@ fn what_is_too_large_for_the_display_that_there_is_now_fails_and_the_rest_goes_o
         two.call(&Request::DrawPixels { pixels: (&pixels[..]).into() });
         two.call(&band(10));
         two.call(&ASK);
-        // These wait to travel together.
+        // These are joined.
         for x in 0..2_000 {
             two.call(&Request::DrawPixel { x, y: 700, color: Color::RED });
         }
@@ -45,7 +46,7 @@ fn what_is_too_large_for_the_display_that_there_is_now_fails_and_the_rest_goes_o
         }
         assert_eq!(two.client.done(), 2_006, "{:?}", two.server.closing());
         let executed: Vec<_> = two.executed[1..].iter().map(|call| call.split_once('(').unwrap().0).collect();
-        // Those that are refused draw nothing.
+        // Refused calls draw nothing.
         assert_eq!(
             executed,
             ["draw_pixels", "fill_rect", "draw_pixels", "put_image", "get_pixel", "draw_pixels"]
@@ -68,7 +69,7 @@ fn what_is_too_large_for_the_display_that_there_is_now_fails_and_the_rest_goes_o
             "too_large: it has 40021 bytes, made for another display; the limit of a message is now 8000"
         );
         assert!(faults.iter().all(|(_, fault)| fault.code == Code::TooLarge));
-        // What comes now is cut as this display wants it.
+        // New calls are split by the limit of this display.
         two.call(&band(100));
         two.round();
         assert_eq!(two.client.done(), 2_007, "{:?}", two.told.last());
@@ -81,7 +82,7 @@ fn what_was_handed_out_counts_as_sent() {
     two.call(&FILL);
     let handed_out = two.client.poll_transmit().to_vec();
     two.hear(&handed_out);
-    // The write failed, so nobody says how much of it was sent; and the display is another then.
+    // The write failed, so the number of bytes sent is unknown. The next display is another one.
     two.reconnect();
     (two.parked, two.instance) = (None, Id([9; 16]));
     two.accept();
@@ -99,14 +100,14 @@ fn an_image_of_which_only_the_first_bands_were_sent_is_not_drawn_on_without_them
     let image = vec![9; 640 * 480 * 4];
     two.call(&Request::PutImage { x: 0, y: 0, width: 640, height: 480, rgba: &image });
     two.call(&FILL);
-    // All that was handed out is executed, and the display says so.
+    // The display executes everything handed out, and reports it.
     let buffer = two.client.swap_transmit(Vec::new());
     two.hear(&buffer);
     let said = two.say();
     two.tell(&said).expect("an honest server");
     let bands = two.executed.len();
     assert!((1..5).contains(&bands) && two.client.done() == 0, "{:?}", two.executed);
-    // There is another display, which has nothing of the image.
+    // Another display replaces it, without any of the image.
     two.client.handle_disconnected(buffer);
     (two.parked, two.instance) = (None, Id([9; 16]));
     two.accept();

@@ -1,4 +1,5 @@
-//! What a server says to requests that are not the next of their session, and when it gives a session away.
+//! The server's answers to requests that are not the next of their session, and when it gives a session to another
+//! connection.
 
 use super::two::{FILL, SESSION, Two, closing};
 use crate::common::{Raw, SIZE, config};
@@ -8,12 +9,12 @@ use draw_protocol::session::{Id, Nonce, Session};
 use draw_protocol::{Code, Fault, Hello};
 use std::time::Instant;
 
-/// The bytes of request `number`, which fills a pixel.
+/// Returns the bytes of request `number`, which fills a pixel.
 fn fill(number: u32) -> Vec<u8> {
     Raw::request(number, "fill_rect").bytes(&[0x95, 0, 0, 1, 1, 1]).0
 }
 
-/// A session in which request 1 is executed, and the client has been told so.
+/// Returns a session in which request 1 is executed and reported to the client.
 fn executed() -> Two {
     let mut two = Two::new();
     two.hear(&fill(1));
@@ -145,7 +146,7 @@ fn what_a_durable_sync_reported_is_held_back_until_the_disk_has_it_also_when_it_
         assert!(said.starts_with(&[0x94, 1, 1]), "{}", said.escape_ascii());
     }
     assert_eq!(two.executed.len(), 1);
-    // A request after it is not held back: only `applied` was asked for.
+    // A later request is not held back, because only `applied` was requested.
     two.hear(&fill(2));
     two.say();
     two.hear(&fill(2));
@@ -167,7 +168,7 @@ fn a_client_without_a_place_is_told_so_unless_it_returns_with_its_session() {
         hello.attempt = attempt;
         client::Connection::new(&hello).poll_transmit().to_vec()
     };
-    // A plain client gets an array, as its requests do, and one that greets gets a map.
+    // A plain client gets an array, as for its requests, and a client that greets gets a map.
     assert!(said(&fill(7)).starts_with(&[0x94, 1, 7, 0x92, 0]));
     assert!(is_structured_fault(&said(&hello(1, false)), 0));
     let checked = said(&hello(1, true));

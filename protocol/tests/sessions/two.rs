@@ -1,4 +1,4 @@
-//! A display that counts what it executes, and one client of it, in one thread.
+//! A display that records the executed requests, and its one client, in one thread.
 
 use crate::common::{Raw, SIZE, config};
 use draw_protocol::client::{self, Ended, Event};
@@ -13,16 +13,16 @@ pub(crate) const FILL: Request<'static> =
     Request::FillRect { x: 0, y: 0, width: 1, height: 1, color: Color::RED };
 pub(crate) const ASK: Request<'static> = Request::GetPixel { x: 0, y: 0 };
 
-/// A display that counts what it executes, and one client of it.
+/// A display that records the executed requests, and its one client.
 pub(crate) struct Two {
     pub(crate) client: client::Connection,
     pub(crate) server: server::Connection,
-    /// The sessions of the display: there is one.
+    /// The display's only session.
     pub(crate) parked: Option<Session>,
     pub(crate) instance: Id,
-    /// Bytes that a message may have.
+    /// The limit on the bytes of a message.
     pub(crate) message: usize,
-    /// How many connections there were: each has a nonce of its own.
+    /// The number of connections so far. Each has a nonce of its own.
     pub(crate) connections: u64,
     pub(crate) executed: Vec<String>,
     pub(crate) told: Vec<Event>,
@@ -34,7 +34,7 @@ impl Two {
         Two::with(Hello::new("test"))
     }
 
-    /// A session that has begun, and its welcome is confirmed.
+    /// Returns a session with a confirmed welcome.
     pub(crate) fn with(hello: Hello) -> Two {
         let mut two = Two::greeted(hello);
         two.up();
@@ -42,7 +42,7 @@ impl Two {
         two
     }
 
-    /// The client has heard the welcome, and said nothing more.
+    /// Returns a client that has received the welcome and sent nothing since.
     pub(crate) fn greeted(hello: Hello) -> Two {
         let now = Instant::now();
         let mut two = Two {
@@ -63,13 +63,13 @@ impl Two {
         two
     }
 
-    /// There is another connection at the server's end.
+    /// Opens another connection at the server's end.
     pub(crate) fn accept(&mut self) {
         self.connections += 1;
         self.server = self.accept_with(Some(Nonce::new(self.connections)));
     }
 
-    /// Another connection, with this nonce.
+    /// Returns the server's end of another connection with this nonce.
     pub(crate) fn accept_with(&self, nonce: Option<Nonce>) -> server::Connection {
         let mut config = config(SIZE);
         (config.instance, config.has_journal) = (Some((self.instance, 1)), false);
@@ -77,7 +77,7 @@ impl Two {
         server::Connection::new(config, self.now)
     }
 
-    /// What the client has to say, which may never arrive.
+    /// Takes the client's output, which the caller may drop.
     pub(crate) fn send(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         while !self.client.poll_transmit().is_empty() {
@@ -88,7 +88,7 @@ impl Two {
         sent
     }
 
-    /// The client's bytes reach the server, which executes them.
+    /// Carries the client's output to the server, which executes it.
     pub(crate) fn up(&mut self) {
         let sent = self.send();
         self.hear(&sent);
@@ -115,7 +115,7 @@ impl Two {
         }
     }
 
-    /// What the server has to say, which may never arrive.
+    /// Takes the server's output, which the caller may drop.
     pub(crate) fn say(&mut self) -> Vec<u8> {
         let said = self.server.poll_transmit(self.now).to_vec();
         self.server.handle_transmitted(said.len(), self.now);
@@ -140,7 +140,7 @@ impl Two {
         self.client.call(request, self.now).expect("a valid call");
     }
 
-    /// The connection is lost, both ends know it, and there is another.
+    /// Loses the connection, with both ends aware of it, and opens another.
     pub(crate) fn reconnect(&mut self) {
         self.client.handle_disconnected(Vec::new());
         self.parked = self.server.take_session().map(|(_, session)| session).or(self.parked.take());
@@ -153,7 +153,7 @@ pub(crate) fn closing(two: &Two) -> Option<Code> {
     two.server.closing().map(|fault| fault.code.clone())
 }
 
-/// What a client sends that confirms the welcome with this number.
+/// Returns the bytes that confirm the welcome with this nonce.
 pub(crate) fn confirm(nonce: u64) -> Vec<u8> {
     let mut bytes = Raw::notification("confirm").bytes(&[0x91, 0xcf]).0;
     bytes.extend(nonce.to_be_bytes());

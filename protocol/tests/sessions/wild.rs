@@ -10,7 +10,7 @@ use draw_protocol::{Answer, Code, Color, Hello};
 use proptest::prelude::*;
 use std::time::Instant;
 
-/// What somebody sends who does not keep to any rule.
+/// A message of a client that violates the protocol.
 #[derive(Debug, Clone)]
 enum Wild {
     Request(u64),
@@ -34,7 +34,7 @@ fn wild() -> impl Strategy<Value = Wild> {
 }
 
 impl Wild {
-    /// Its bytes, its numbers counted from `start`.
+    /// Returns the bytes of the message, with numbers counted from `start`.
     fn bytes(&self, start: u64) -> Vec<u8> {
         let fill = |number: u64, color: u32| {
             let number = start.wrapping_add(number);
@@ -55,7 +55,7 @@ impl Wild {
     }
 }
 
-/// The first greeting of a session whose next request is the one after `start`.
+/// Returns the first greeting of a session whose next request follows `start`.
 fn hello(start: u64, attempt: u64) -> Vec<u8> {
     let mut hello = Hello::new("wild").with_session(SESSION);
     (hello.next, hello.ack, hello.attempt) = (start + 1, start, attempt);
@@ -100,7 +100,7 @@ proptest! {
                 prop_assert!(state.memory() < 64 << 10);
             }
         }
-        // Of the requests with numbers only those count that came in order, each once.
+        // Numbered requests are executed only in order, each once.
         let numbered = executed.iter().filter(|call| call.starts_with("clear")).count() as u64;
         let state = server.session_state().expect("it began with one");
         prop_assert!(numbered <= state.filter().applied() - start, "{executed:?}");
@@ -108,7 +108,7 @@ proptest! {
             let wanted: Vec<_> = (1..=numbered).map(|n| format!("clear({})", Color::from_u32(n as u32))).collect();
             prop_assert_eq!(executed, wanted);
         }
-        // Without its session it executes nothing more.
+        // Without its session the server executes nothing more.
         let taken = server.take_session();
         prop_assert!(taken.is_some() && server.take_session().is_none());
         prop_assert!(matches!(server.handle_input(&mut &Wild::Request(1).bytes(start)[..], now), Step::Wait));

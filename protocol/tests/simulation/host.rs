@@ -1,4 +1,4 @@
-//! The display: state machines, sessions, a picture and optionally a journal. It can be told to misbehave.
+//! The display: state machines, sessions, a picture and optionally a journal. It can have a defect.
 
 use super::ledger::{Ledger, MESSAGE, SIZE};
 use super::link::Link;
@@ -11,48 +11,48 @@ use draw_protocol::{Code, limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// What a display might do wrong. Each of these has to be found.
+/// A defect of a display. The simulation must detect each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// What has been executed is forgotten with the connection.
+    /// The display forgets executed requests with the connection.
     ForgetsWhatWasExecuted,
-    /// A session is taken up as it was when its last connection began.
+    /// The display resumes a session in the state in which its last connection began.
     TakesUpAnOldState,
-    /// A connection that comes back gets a copy, and the older one goes on.
+    /// A reconnect gets a copy of the session, and the older connection continues.
     GrantsTwice,
-    /// Answers and faults are not kept.
+    /// The display does not keep answers and faults.
     DropsResponses,
-    /// One request more counts as executed than was.
+    /// One request too many counts as executed.
     CountsOneMore,
-    /// A session that is not there any more is resumed as if it were.
+    /// The display resumes a session that no longer exists.
     PretendsToRemember,
-    /// A display that has lost everything says that it is the same.
+    /// A display that has lost everything keeps its instance id.
     HidesThatItIsNew,
-    /// The picture survives a restart, and the session is older than it.
+    /// The picture survives a restart, and the session is restored from an older state.
     RestoresAnOldSession,
-    /// The session survives a restart, and the picture is older than it.
+    /// The session survives a restart, and the picture is restored from an older state.
     RestoresAnOldPicture,
-    /// A request is reported and not executed.
+    /// The display reports a request without executing it.
     SkipsARequest,
-    /// A late connection's request is executed once more.
+    /// The display executes a request of a superseded connection again.
     ExecutesForTheDead,
-    /// A durable client is told of what is not on disk yet.
+    /// The display reports to a durable client before the state is on disk.
     TellsBeforeTheSync,
-    /// `sync_durable` is answered like `sync`.
+    /// The display answers `sync_durable` like `sync`.
     VouchesBeforeTheSync,
-    /// With what is on disk goes what was said since it began to be written.
+    /// The display also releases output that was made after the write began.
     ReleasesMoreThanWasMarked,
-    /// What comes before the welcome is confirmed is executed.
+    /// The display executes requests before the welcome is confirmed.
     AsksForNoConfirmation,
     /// All welcomes have the same nonce.
     RepeatsItsNonce,
-    /// A session is the same if it began with the same hello, whoever said it.
+    /// The display identifies the beginning of a session by its hello alone.
     KnowsABeginningByItsHello,
-    /// A hello that comes late ends the connection that has its session.
+    /// A late hello ends the connection that has its session.
     IsDisturbedByAnOlderHello,
-    /// Sessions that are gone leave nothing behind.
+    /// Forgotten sessions leave no tombstone.
     ForgetsWhoWasThere,
-    /// A beginning that was not confirmed is thrown away with its connection.
+    /// The display drops a session whose beginning was not confirmed when the connection ends.
     DropsWhatIsNotConfirmed,
 }
 
@@ -81,7 +81,7 @@ impl Wrong {
     ];
 }
 
-/// What is on disk: the state as of the last time that it was written, and of which sessions it is known that they began.
+/// The content of the disk: the state at the last write, and the sessions that have begun.
 #[derive(Debug)]
 struct Journal {
     display: Display,
@@ -94,9 +94,9 @@ struct Journal {
 struct Served {
     machine: Connection,
     nonce: Nonce,
-    /// The session as it was when this connection took it up.
+    /// The session at the beginning of this connection.
     began: Option<Session>,
-    /// How many records there were when what waits was marked.
+    /// The number of records when the waiting output was marked.
     marked: Option<usize>,
 }
 
@@ -107,28 +107,28 @@ pub(crate) struct Host {
     sessions: Sessions<usize>,
     served: BTreeMap<usize, Served>,
     journal: Option<Journal>,
-    /// How many requests the journal has a record of, written or not: all but those that only ask.
+    /// The number of journaled requests, whether written or not. Reads are not journaled.
     records: usize,
     /// The hello with which each session began.
     beginnings: BTreeMap<Id, u64>,
-    /// Sessions of which a beginning was told, and a connection ended before that was confirmed.
+    /// Sessions whose connection ended before their beginning was confirmed.
     unconfirmed: BTreeSet<Id>,
-    /// When each session was given back last.
+    /// The time when each session was last given back.
     parted: BTreeMap<Id, Instant>,
     pub(crate) late: Late,
     wrong: Option<Wrong>,
 }
 
-/// How often something came late.
+/// Counts of late events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Late {
-    /// A hello, while a connection had its session; while it waited for its client; when it was gone.
+    /// Late hellos while a connection had the session (`held`), while it was parked, and after it was gone.
     pub(crate) held: usize,
     pub(crate) parked: usize,
     pub(crate) gone: usize,
-    /// What came after a welcome was not its confirmation.
+    /// Connections whose first message after the welcome was not its confirmation.
     pub(crate) unconfirmed: usize,
-    /// A session went on of which the beginning had not been confirmed.
+    /// Resumed sessions whose beginning had not been confirmed.
     pub(crate) begun: usize,
 }
 
@@ -142,7 +142,7 @@ impl Late {
     }
 }
 
-/// The most that a display keeps for one session here: the window, the answers, and as many faults as these runs have.
+/// The limit on the memory of one session in these runs: the window, the answers and the faults.
 const MEMORY: usize = 8 << 20;
 
 impl Host {
@@ -186,21 +186,21 @@ impl Host {
         self.wrong == Some(wrong)
     }
 
-    /// Takes a connection. `random` is the system's random number for it.
+    /// Accepts a connection. `random` is the system's random number for its nonce.
     pub(crate) fn accept(&mut self, link: usize, random: u64, now: Instant) {
         let nonce = Nonce::new(if self.is(Wrong::RepeatsItsNonce) { 0 } else { random });
         let machine = Connection::open(self.config.message, now);
         self.served.insert(link, Served { machine, nonce, began: None, marked: None });
     }
 
-    /// The display takes the session away from a connection for no reason. Says whether it had one.
+    /// Takes the session away from a connection without a reason. Returns whether it had one.
     pub(crate) fn rob(&mut self, link: usize, now: Instant) -> bool {
         let has_one = self.served.get(&link).is_some_and(|served| served.machine.session().is_some());
         self.part(link, now);
         has_one
     }
 
-    /// The hellos of each session that wait to be read, at most.
+    /// Returns the largest number of unread hellos of one client.
     pub(crate) fn waiting(&self, links: &[Link]) -> usize {
         let mut counts = BTreeMap::<usize, usize>::new();
         for (number, served) in &self.served {
@@ -211,7 +211,7 @@ impl Host {
         counts.into_values().max().unwrap_or(0)
     }
 
-    /// Takes in up to `most` bytes that arrive, and executes what there is in them.
+    /// Receives `most` arriving bytes, and executes the requests in them.
     pub(crate) fn take(
         &mut self,
         number: usize,
@@ -260,7 +260,7 @@ impl Host {
             }
         }
         let taken = most - input.len();
-        // What comes after the end is of no use to anybody.
+        // Bytes after the end of the connection are discarded.
         let is_over = served.machine.closing().is_some();
         let was_unconfirmed = |fault: &draw_protocol::Fault| fault.code == Code::Unconfirmed;
         self.late.unconfirmed += usize::from(served.machine.closing().is_some_and(was_unconfirmed));
@@ -338,7 +338,7 @@ impl Host {
             }
         }
         match (&served.began, found) {
-            // That it begins is on disk before it is said, and with it everything before.
+            // The beginning of the session is on disk before it is reported, with everything before it.
             (Some(session), _) if served.machine.standing() != Some(Standing::Resumed) => {
                 let session = encode(session);
                 self.sync(ledger);
@@ -352,7 +352,7 @@ impl Host {
         }
     }
 
-    /// A connection gives its session back.
+    /// Takes the session back from a connection.
     fn part(&mut self, number: usize, now: Instant) {
         let Some(served) = self.served.get_mut(&number) else { return };
         let wrong = self.wrong;
@@ -387,7 +387,7 @@ impl Host {
         self.sessions.park(id, session, now);
     }
 
-    /// Hands some of what is to be sent to the link.
+    /// Passes some of the output to the link.
     pub(crate) fn send(&mut self, number: usize, link: &mut Link, random: &mut Random, now: Instant) {
         let kept = self.journal.as_ref().map_or(0, |journal| journal.records);
         let Some(served) = self.served.get_mut(&number) else { return };
@@ -404,7 +404,7 @@ impl Host {
         }
     }
 
-    /// The connection has ended, or the display has found out that it has.
+    /// Ends the display's side of a connection.
     pub(crate) fn leave(&mut self, number: usize, link: &mut Link, now: Instant) {
         self.part(number, now);
         self.served.remove(&number);
@@ -429,7 +429,7 @@ impl Host {
         journal.records = self.records;
     }
 
-    /// The process dies, and another one begins. `instance` is the new display's, where nothing was written to disk.
+    /// Ends the process and starts another. `instance` is the id of the new display if there is no journal.
     pub(crate) fn restart(&mut self, links: &mut [Link], instance: Id, now: Instant, ledger: &mut Ledger) {
         let states: Vec<_> = self
             .served
@@ -466,7 +466,7 @@ impl Host {
 }
 
 impl Served {
-    /// Lets go what `kept` records on disk allow to be said, of so many that there are.
+    /// Releases the output that depends on at most `kept` records, the number on disk. `records` is the total number.
     fn release(&mut self, kept: usize, records: usize, wrong: Option<Wrong>) {
         let is_careless = match self.machine.is_durable() {
             true => wrong == Some(Wrong::TellsBeforeTheSync),
@@ -491,14 +491,14 @@ impl Served {
     }
 }
 
-/// What confirms this nonce.
+/// Returns the message that confirms this nonce.
 fn confirmation(nonce: Nonce) -> Vec<u8> {
     let mut bytes = b"\x93\x02\xa7confirm\x91\xcf".to_vec();
     bytes.extend(nonce.get().to_be_bytes());
     bytes
 }
 
-/// The same session with another beginning.
+/// Returns the same session with another beginning.
 fn born(session: &Session, born: u64) -> Session {
     let mut bytes = encode(session);
     bytes[2..10].copy_from_slice(&born.to_be_bytes());
@@ -519,15 +519,15 @@ fn encode(session: &Session) -> Vec<u8> {
     bytes
 }
 
-/// The same at another place, with nothing to say of what it has executed.
+/// Returns the same session with other numbers, and without responses.
 fn moved(session: &Session, ack: u64, applied: u64) -> Session {
     const ACK: usize = 18;
     let (mut bytes, digests) = (encode(session), (applied - ack) as usize * 8);
-    // Missing digests are those of requests that are not known.
+    // Zeros stand for the digests of unknown requests.
     bytes.resize(ACK + 24 + digests, 0);
     bytes[ACK..ACK + 8].copy_from_slice(&ack.to_be_bytes());
     bytes[ACK + 8..ACK + 16].copy_from_slice(&applied.to_be_bytes());
-    // The last that has drawn; then neither responses nor questions without an answer.
+    // The last request that drew, then no responses and no unanswered reads.
     bytes[ACK + 16..ACK + 24].copy_from_slice(&applied.to_be_bytes());
     bytes.extend([0; 8]);
     Session::decode(&bytes).expect("a session")

@@ -5,25 +5,25 @@ use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Answer, Code, Color, Fault, Method, Pixel, Range, Request, Size};
 use std::collections::HashMap;
 
-/// The smallest thing that is executed or not. What is drawn has a colour of its own, which is its number; a question has a place of
-/// its own to ask about.
+/// The smallest operation that is executed or not. Each drawing unit has a unique color, which encodes its number; each
+/// reading unit has a unique position.
 #[derive(Debug)]
 struct Unit {
     session: usize,
     shape: Shape,
-    /// How often it has been executed, as far as the display still knows.
+    /// How often the unit has been executed, without executions that the display has lost.
     times: u32,
-    /// The display was restarted and forgot it.
+    /// Whether a restart of the display lost the unit.
     was_lost: bool,
     answers: Vec<Answer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shape {
-    /// `(x, y)`, width and height; also of a row of an image.
+    /// `(x, y)`, width and height of a rectangle or a row of an image.
     Rectangle(i32, i32, u32, u32),
     Everything,
-    /// Where a pixel, or a band of an image, is asked for.
+    /// The position and width of a pixel or a band of an image that is read.
     Question(i32, i32, u32),
 }
 
@@ -33,7 +33,7 @@ enum Outcome {
     Failed,
     AnswerLost,
     Unknown,
-    /// Given up before anything of it was sent.
+    /// Given up before any of its bytes were sent.
     Unsent,
 }
 
@@ -41,17 +41,17 @@ enum Outcome {
 struct Made {
     units: std::ops::Range<usize>,
     has_answer: bool,
-    /// It is a `sync_durable`.
+    /// Whether the call is a `sync_durable`.
     vouches: bool,
-    /// Whether the display refuses it or a part of it, and which pixels of several.
+    /// Whether the display refuses the call or a part of it. `rejected` has the pixels.
     fails: bool,
     rejected: Vec<Range>,
     outcome: Option<Outcome>,
-    /// The client was told that the display has lost what it knew to be done.
+    /// Whether the client was informed that the display has lost calls already reported done.
     is_forgiven: bool,
 }
 
-/// Who answers: which display, and how often any has been started.
+/// A process of the display: the number of the display, and the total number of restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     display: u64,
@@ -61,16 +61,16 @@ pub(crate) struct Process {
 #[derive(Debug, Default)]
 struct Session {
     calls: Vec<Made>,
-    /// Where in the calls everything before has an outcome.
+    /// All calls before this index have an outcome.
     settled: usize,
     last_unit: Option<usize>,
     last_drawn: Option<usize>,
     asked: u32,
-    /// Which display the client spoke to last.
+    /// The display of the client's last connection.
     display: Option<u64>,
-    /// Its client has asked to be told only what is on disk.
+    /// Whether the client requested reports only of what is on disk.
     is_durable: bool,
-    /// Before which unit everything that was executed is on disk, as the client was told.
+    /// The unit before which all executed units are on disk, according to reports to the client.
     vouched: usize,
 }
 
@@ -80,25 +80,25 @@ pub(crate) struct Ledger {
     sessions: Vec<Session>,
     ids: HashMap<Id, usize>,
     places: HashMap<(usize, Shape), usize>,
-    /// What was executed, in order.
+    /// The executed units, in order.
     log: Vec<usize>,
-    /// Where in the log the present display begins, and how many there were before.
+    /// The index in the log at which the present display begins. `displays` counts earlier displays.
     picture: usize,
     displays: u64,
-    /// How often the display was restarted.
+    /// The number of restarts of the display.
     restarts: u64,
-    /// Whether it keeps a journal.
+    /// Whether the display has a journal.
     has_journal: bool,
-    /// How often a client was told that everything is on disk, and what was lost that a durable client had not been told of.
+    /// The number of `sync_durable` answers, and the number of lost units that were not reported to a durable client.
     vouchers: usize,
     lost_untold: usize,
-    /// How many calls were given up before anything of them was sent.
+    /// The number of calls given up before any of their bytes were sent.
     unsent: usize,
-    /// The first thing that was wrong.
+    /// The first error found.
     wrong: Option<String>,
 }
 
-/// The rows of an image that one request of the simulation's display has: see `limits` there.
+/// The message limit of the simulation's display, which determines the image rows per request.
 pub(crate) const MESSAGE: usize = 4096;
 pub(crate) const SIZE: Size = Size { width: 64, height: 96 };
 const FIRST_COLOR: u32 = 4096;
@@ -116,13 +116,13 @@ impl Ledger {
         self.sessions[session].is_durable
     }
 
-    /// How often a client was told that everything is on disk, and how many units were lost that a durable client had called
-    /// for and not heard of.
+    /// Returns the number of `sync_durable` answers, and the number of lost units that were not reported to a durable
+    /// client.
     pub(crate) fn durable(&self) -> [usize; 2] {
         [self.vouchers, self.lost_untold]
     }
 
-    /// How many calls were given up before anything of them was sent.
+    /// Returns the number of calls given up before any of their bytes were sent.
     pub(crate) fn unsent(&self) -> usize {
         self.unsent
     }
@@ -139,7 +139,7 @@ impl Ledger {
 
     pub(crate) fn open(&mut self, id: Id) -> usize {
         self.ids.insert(id, self.sessions.len());
-        // Half of them, where that can be had.
+        // Half of the sessions are durable if the display has a journal.
         let is_durable = self.has_journal && id.0[15].is_multiple_of(2);
         self.sessions.push(Session { is_durable, ..Session::default() });
         self.sessions.len() - 1
@@ -157,7 +157,7 @@ impl Ledger {
         self.sessions[session].calls.iter().all(|call| call.outcome.is_some())
     }
 
-    /// A number that no other question of this session has.
+    /// Returns a number that no other read of this session has.
     pub(crate) fn next_question(&mut self, session: usize) -> u32 {
         let asked = &mut self.sessions[session].asked;
         *asked += 1;
@@ -173,7 +173,7 @@ impl Ledger {
         self.units.len() - 1
     }
 
-    /// Registers a call, and paints it in its colours.
+    /// Registers a call, and sets the colors of its units.
     pub(crate) fn call(&mut self, session: usize, call: &mut Owned) {
         let first = self.units.len();
         let (mut fails, mut rejected) = (false, Vec::<Range>::new());
@@ -200,7 +200,7 @@ impl Ledger {
                     fails |= is_outside(*x, *y + row) || is_outside(*x + *width as i32 - 1, *y + row);
                 }
             }
-            // Calls are told apart by their colours, which sums have not.
+            // Colors identify calls, and sums do not keep them.
             Owned::Additions(_) => unreachable!("the workload adds nothing"),
             Owned::Plain(Request::DrawPixel { x, y, color: given }) => {
                 fails = is_outside(*x, *y);
@@ -233,7 +233,7 @@ impl Ledger {
         self.sessions[session].calls.push(made);
     }
 
-    /// The display has executed a request.
+    /// Records a request that the display has executed.
     pub(crate) fn executed(&mut self, id: Id, request: &Request<'_>, result: &Result<Answer, Fault>) {
         let Some(&session) = self.ids.get(&id) else {
             return self.check(false, || format!("{id} is nobody's session"));
@@ -286,7 +286,7 @@ impl Ledger {
             format!("unit {number} was {was:?} when called and {shape:?} when executed")
         });
         if let (2.., Shape::Question(..)) = (times, shape) {
-            // Asked again because its answer was not kept: it must be answered as it was.
+            // Sent again because its answer was not kept: the answer must be the same.
             let drawn = self.sessions[session].last_drawn;
             self.sessions[session].last_unit = Some(number);
             return self.check(drawn < Some(number), || {
@@ -304,7 +304,7 @@ impl Ledger {
         self.log.push(number);
     }
 
-    /// The display was restarted, and knows only the first `kept` of what it had executed.
+    /// Records a restart of the display, which keeps only the first `kept` executed units.
     pub(crate) fn roll_back(&mut self, kept: usize) {
         for unit in self.log.split_off(kept.min(self.log.len())) {
             self.units[unit].times -= 1;
@@ -325,7 +325,7 @@ impl Ledger {
         }
     }
 
-    /// What a client was promised to be on disk may not be lost. Of questions nothing is kept there.
+    /// Checks that a lost unit was not reported as being on disk. Reads are not on disk.
     fn lose(&mut self, number: usize) {
         let Unit { session, shape, .. } = self.units[number];
         let Session { is_durable, vouched, calls, .. } = &self.sessions[session];
@@ -344,23 +344,23 @@ impl Ledger {
         });
     }
 
-    /// There is another display, and it is empty.
+    /// Records that another, empty display replaces the present one.
     pub(crate) fn start_over(&mut self) {
         (self.picture, self.displays) = (self.log.len(), self.displays + 1);
         self.restarts += 1;
     }
 
-    /// Which display there is, in which process.
+    /// Returns the present process of the display.
     pub(crate) fn process(&self) -> Process {
         Process { display: self.displays, restarts: self.restarts }
     }
 
-    /// The first answer to `hello`.
+    /// Records the first answer to `hello`.
     pub(crate) fn welcomed(&mut self, session: usize, by: Process) {
         self.sessions[session].display = Some(by.display);
     }
 
-    /// The client was told how its session stands, and that of these calls nobody knows.
+    /// Records the standing reported to the client, and the calls with an unknown outcome.
     pub(crate) fn resumed(&mut self, session: usize, by: Process, standing: Standing, unknown: &[u64]) {
         let is_same = self.sessions[session].display.replace(by.display) == Some(by.display);
         self.check(standing != Standing::Regressed || !self.is_durable(session), || {
@@ -372,13 +372,13 @@ impl Ledger {
         for &number in unknown {
             self.settle(session, number, Outcome::Unknown);
         }
-        // What a process has lost that died after it said so, the next will tell.
+        // If the process has ended since it sent this, the next one reports its losses.
         if matches!(standing, Standing::Resumed | Standing::Regressed) && by == self.process() {
             self.check_done(session);
         }
     }
 
-    /// The client will not come back: which of its calls may have been executed, and which have not been and never will be.
+    /// Records that the client has given up: the calls that may have been executed, and those that never will be.
     pub(crate) fn gave_up(&mut self, session: usize, begun: &[u64], unsent: &[u64]) {
         begun.iter().for_each(|&number| self.settle(session, number, Outcome::Unknown));
         unsent.iter().for_each(|&number| self.settle(session, number, Outcome::Unsent));
@@ -389,14 +389,14 @@ impl Ledger {
         });
     }
 
-    /// The client is told that some of what it knew to be done is not any more, and accepts that.
+    /// Records that the client accepts the loss of calls reported done.
     pub(crate) fn forgive(&mut self, session: usize) {
         for call in self.sessions[session].calls.iter_mut().filter(|call| call.outcome.is_some()) {
             call.is_forgiven = true;
         }
     }
 
-    /// `last` and all before are done: drawing calls of which nothing else was heard have succeeded.
+    /// Records that `last` and all calls before it are done: drawing calls without another outcome have succeeded.
     pub(crate) fn done(&mut self, session: usize, last: u64) {
         while self.sessions[session].settled < last as usize {
             let at = self.sessions[session].settled;
@@ -424,7 +424,7 @@ impl Ledger {
     pub(crate) fn failed(&mut self, session: usize, number: u64, fault: &Fault) {
         match fault.code {
             Code::AnswerLost => return self.settle(session, number, Outcome::AnswerLost),
-            // It may have lost the beginning of this one.
+            // The display may have lost the beginning of this call.
             Code::StateRegressed if !self.is_durable(session) => {
                 return self.settle(session, number, Outcome::Unknown);
             }
@@ -463,7 +463,7 @@ impl Ledger {
         self.check(is_right && !call.fails, || format!("call {number} of {session} has the wrong answer"));
     }
 
-    /// What a client knows to be done is.
+    /// Checks that calls reported done were executed.
     fn check_done(&mut self, session: usize) {
         let mut wrong = None;
         for (i, call) in self.sessions[session].calls.iter().enumerate() {
@@ -471,7 +471,7 @@ impl Ledger {
             let is_right = match call.outcome {
                 None | Some(Outcome::Unknown | Outcome::Unsent) => true,
                 Some(_) => units.iter().all(|unit| match unit.shape {
-                    // One whose answer was not kept is asked again; what is told is one of the answers.
+                    // A read whose answer was not kept is sent again. The client gets one of the answers.
                     Shape::Question(..) if unit.times > 0 || unit.was_lost => true,
                     _ => unit.times == 1 || (unit.was_lost && call.is_forgiven),
                 }),
@@ -484,7 +484,7 @@ impl Ledger {
         self.check(wrong.is_none(), || wrong.clone().unwrap_or_default());
     }
 
-    /// What a client knows to be unsent was never executed, by any display.
+    /// Checks that calls reported unsent were not executed by any display.
     fn check_unsent(&mut self, session: usize) {
         let calls = (1..).zip(&self.sessions[session].calls);
         let wrong = calls.filter(|(_, call)| call.outcome == Some(Outcome::Unsent)).find(|(_, call)| {
@@ -495,7 +495,8 @@ impl Ledger {
         self.check(wrong.is_none(), || wrong.unwrap_or_default());
     }
 
-    /// Everything is over. `is_at_rest` of a session whose client is there and knows what became of everything.
+    /// Checks the end of a run. `is_at_rest` returns true for a session whose client is connected and knows the outcome
+    /// of every call.
     pub(crate) fn check_end(&mut self, picture: &[Color], is_at_rest: impl Fn(usize) -> bool) {
         for session in 0..self.sessions.len() {
             self.check_unsent(session);
@@ -523,7 +524,7 @@ impl Ledger {
     }
 }
 
-/// Pixels to be coloured.
+/// Returns a pixel whose color [`Ledger::call`] sets.
 pub(crate) fn uncolored(x: usize, y: usize) -> Pixel {
     Pixel::new(x as u16, y as u16, Color::BLACK)
 }

@@ -5,13 +5,13 @@ use super::random::Random;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// One direction.
+/// One direction of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     bytes: VecDeque<u8>,
-    /// All that ever got on the way: it may arrive once more, at any time.
+    /// All bytes ever sent. A copy may deliver them again at any time.
     history: Vec<u8>,
-    /// Nothing more gets on the way; what is on it may still arrive.
+    /// Whether new bytes are dropped. Bytes in flight may still arrive.
     is_cut: bool,
 }
 
@@ -31,7 +31,7 @@ impl Way {
         &self.history
     }
 
-    /// What arrives next.
+    /// Returns the next `n` bytes to arrive.
     pub(crate) fn first(&mut self, n: usize) -> &[u8] {
         &self.bytes.make_contiguous()[..n]
     }
@@ -40,7 +40,7 @@ impl Way {
         self.bytes.drain(..n);
     }
 
-    /// The end of what is on its way, from any byte on, never arrives.
+    /// Drops the end of the bytes in flight, from a random byte on, and cuts the direction.
     pub(crate) fn cut(&mut self, random: &mut Random) {
         let kept = match random.below(3) {
             0 => self.bytes.len(),
@@ -51,54 +51,54 @@ impl Way {
         self.is_cut = true;
     }
 
-    /// A bit of what is on its way arrives as the other. Answers which, if anything is.
+    /// Flips a bit in flight. Returns its index, or `None` if nothing is in flight.
     pub(crate) fn alter(&mut self, random: &mut Random) -> Option<usize> {
         let bit = (!self.bytes.is_empty()).then(|| random.below(self.bytes.len() * 8))?;
         self.bytes[bit / 8] ^= 1 << (bit % 8);
         Some(bit)
     }
 
-    /// The sender will send nothing more.
+    /// Closes the sender's end.
     pub(crate) fn close(&mut self) {
         self.is_cut = true;
     }
 
-    /// Whether the receiver can find out that nothing more comes.
+    /// Returns whether the receiver can detect the end.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_cut && self.bytes.is_empty()
     }
 }
 
-/// Each end finds out for itself that a connection is gone, sooner or later: so one that the client has left may still carry what was
-/// on its way.
+/// A connection. Each end detects its loss independently, so a connection that the client has left may still deliver
+/// bytes in flight.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) client: usize,
-    /// Who is at the other end.
+    /// The process of the display at the other end.
     pub(crate) process: Process,
     /// To the display.
     pub(crate) up: Way,
     /// To the client.
     pub(crate) down: Way,
     pub(crate) kind: Kind,
-    /// When its first byte was sent.
+    /// The time of the connect.
     pub(crate) began: Instant,
-    /// Nobody has sent this: it is what another connection has carried, once more.
+    /// Whether it is a copy of the bytes of another connection.
     pub(crate) is_copy: bool,
-    /// There are copies of it, so that its client may find that it has been overtaken.
+    /// Whether copies of it exist, which may overtake its client.
     pub(crate) is_copied: bool,
-    /// The display has taken the session from it for no reason.
+    /// Whether the display has taken the session from it without a reason.
     pub(crate) is_robbed: bool,
     pub(crate) has_client: bool,
     pub(crate) has_server: bool,
 }
 
-/// What its client wants.
+/// The options of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kind {
-    /// Checks.
+    /// Whether it uses checks.
     pub(crate) is_checked: bool,
-    /// To confirm the welcome. Older clients do not.
+    /// Whether it confirms the welcome. Older clients do not.
     pub(crate) confirms: bool,
 }
 
@@ -109,7 +109,7 @@ impl Link {
         Link { client, process, up, down, kind, began, is_copy, is_copied, is_robbed, has_client, has_server }
     }
 
-    /// All that it has carried to the display, or the beginning of it, on its way on a connection that nobody listens to.
+    /// Returns a connection without a client that carries the same bytes to the display, or the first part of them.
     pub(crate) fn copy(&mut self, random: &mut Random) -> Link {
         self.is_copied = true;
         let mut copy = Link { is_copy: true, ..Link::new(self.client, self.process, self.kind, self.began) };

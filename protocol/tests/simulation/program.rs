@@ -1,4 +1,4 @@
-//! A program that draws: a client state machine, its driver, and the events that it got.
+//! A program that draws: a client state machine and its driver.
 
 use super::ledger::{Ledger, Process};
 use super::link::{Kind, Link};
@@ -8,12 +8,12 @@ use draw_protocol::session::{Id, Standing};
 use draw_protocol::{Code, Hello, limits};
 use std::time::Instant;
 
-/// How bytes are taken from the machine.
+/// The way in which bytes are taken from the state machine.
 #[derive(Debug)]
 enum Sender {
-    /// Looks at them, and says how many are gone.
+    /// Borrows the bytes, and reports how many were sent.
     Polls,
-    /// Takes them all, and sends them in its own time.
+    /// Takes the whole buffer, and sends it later.
     Swaps { buffer: Vec<u8>, sent: usize },
 }
 
@@ -23,34 +23,34 @@ pub(crate) struct Program {
     pub(crate) machine: Connection,
     pub(crate) link: Option<usize>,
     sender: Sender,
-    /// Where it wants checks, what it says and hears may be altered on its way.
+    /// With checks, bits of its messages may be flipped.
     pub(crate) kind: Kind,
-    /// How often it, or the display, has found that something was.
+    /// The number of connections on which it detected corruption.
     pub(crate) altered: usize,
-    /// How often it was refused because a copy of its greeting had come first, or lost its session for no reason.
+    /// The number of refusals because a copy of its greeting arrived first, or because its session was taken away.
     pub(crate) overtaken: usize,
-    /// It greets as soon as it is made.
+    /// Whether it has not connected yet. The first greeting needs no call of `reconnect`.
     is_new: bool,
     accepts_loss: bool,
-    /// How often the display had been started when it answered last.
+    /// The display's boot number in the last answer.
     boot: Option<u64>,
     pub(crate) resumed: Option<Standing>,
-    /// It has ended its session, and will say nothing more.
+    /// Whether it has ended its session. It sends nothing more.
     pub(crate) has_ended: bool,
-    /// The display has answered on this connection.
+    /// Whether the display has answered the greeting of this connection.
     pub(crate) is_greeted: bool,
-    /// Until when it is to have.
+    /// The deadline for that answer.
     greeting: Option<Instant>,
     done: u64,
 }
 
-/// What a program does after it has read.
+/// The next action of a program after it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     GoOn,
-    /// The connection is of no use any more.
+    /// Close the connection.
     Leave,
-    /// The display has lost what this program knew to be done.
+    /// Decide whether to accept that the display has lost calls reported done.
     Decide,
 }
 
@@ -78,8 +78,8 @@ impl Program {
         }
     }
 
-    /// Whether it has waited for too long for the display to greet back. What it said may have been altered beyond recognition, or the
-    /// display is frozen.
+    /// Returns whether the deadline for the answer to the greeting has passed. The greeting may be corrupted, or the
+    /// display frozen.
     pub(crate) fn is_impatient(&self, now: Instant) -> bool {
         self.link.is_some() && !self.is_greeted && self.greeting.is_some_and(|until| until <= now)
     }
@@ -108,7 +108,7 @@ impl Program {
                 let n = random.portion(bytes.len());
                 link.up.push(&bytes[..n]);
                 self.machine.handle_transmitted(n);
-                // A sender may change its manner once.
+                // A sender may change from polling to swapping.
                 if random.happens(1, 10) {
                     self.sender = Sender::Swaps { buffer: Vec::new(), sent: 0 };
                 }
@@ -124,7 +124,7 @@ impl Program {
         }
     }
 
-    /// The connection is given up, perhaps in the middle of a write of which nobody knows how far it came.
+    /// Closes the connection, possibly during a write of which an unknown part was sent.
     pub(crate) fn disconnect(&mut self, link: &mut Link, random: &mut Random) {
         let taken = match std::mem::replace(&mut self.sender, Sender::Polls) {
             Sender::Polls => {
@@ -147,7 +147,7 @@ impl Program {
         link.leave_client();
     }
 
-    /// It will make no other connection.
+    /// Gives up all calls. The program makes no further connection.
     pub(crate) fn give_up(&mut self, ledger: &mut Ledger) {
         let lost = self.machine.give_up();
         let [begun, unsent] =
@@ -155,7 +155,7 @@ impl Program {
         ledger.gave_up(self.session, &begun, &unsent);
     }
 
-    /// Takes in bytes that arrive. `may_lose` says that its session may have been given to another connection, which is its own, too.
+    /// Receives arriving bytes. `may_lose` is true if the display may have taken the session from this connection.
     pub(crate) fn take(
         &mut self,
         mut input: &[u8],
@@ -196,12 +196,12 @@ impl Program {
         ledger.done(self.session, done);
         let is_right = |code: &Code| match code {
             Code::TooSlow => true,
-            // It has said no later hello than this one, so nothing else may have taken its session.
+            // This is its latest hello, so only a copy or a robbed session explains the loss.
             Code::Superseded => may_lose,
             code => *code == Code::Corrupted && self.kind.is_checked,
         };
         let wrong = self.machine.goodbye().filter(|fault| !is_right(&fault.code));
-        // Why it was refused has been told already.
+        // The refusal was already checked.
         if let Some(fault) = wrong.filter(|fault| fault.code != Code::StateRegressed) {
             ledger.check(false, || format!("session {} was told goodbye: {fault}", self.session));
         }
@@ -221,12 +221,12 @@ impl Program {
                 self.resumed = Some(standing);
                 let boot = self.machine.welcome().and_then(|welcome| welcome.boot);
                 if standing == Standing::Expired && boot != self.boot && !ledger.is_durable(self.session) {
-                    // It was restarted, and has nothing to compare with: it may have lost anything.
+                    // The display was restarted and has forgotten the session, so it may have lost any calls.
                     ledger.forgive(self.session);
                 }
                 self.boot = boot;
                 let unknown: Vec<_> = lost.iter().map(|made| made.number).collect();
-                // What was done before it is not part of what it says.
+                // Calls done before the reconnect are not in `unknown`.
                 ledger.resumed(self.session, by, standing, &unknown);
             }
             other => ledger.check(false, || format!("nobody knows this event: {other:?}")),

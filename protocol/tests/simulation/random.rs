@@ -17,17 +17,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `n`, which is not 0.
+    /// Returns a number below `n`, which must not be 0.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    /// Whether something happens that happens `share` times out of `all`.
+    /// Returns true with probability `share / all`.
     pub(crate) fn happens(&mut self, share: usize, all: usize) -> bool {
         self.below(all) < share
     }
 
-    /// How many of `n` bytes: all, few, or any number; never 0 unless `n` is.
+    /// Returns a number of at most `n` bytes: all, a few, or any number. It is 0 only if `n` is 0.
     pub(crate) fn portion(&mut self, n: usize) -> usize {
         match self.below(4) {
             _ if n == 0 => 0,

@@ -5,16 +5,16 @@ use super::random::Random;
 use crate::common::calls::Owned;
 use draw_protocol::{Color, Request};
 
-/// A call of any kind. `asked` is a number of its own for a question.
+/// Returns a call of any kind. `asked` returns a unique number for a read.
 pub(crate) fn call(random: &mut Random, asked: impl FnMut() -> u32) -> Owned {
     match random.below(100) {
         0..45 => {
-            // A few of them lie outside.
+            // A few of them are outside.
             let (x, y) = (random.below(66) as i32, random.below(97) as i32);
             Owned::Plain(Request::DrawPixel { x, y, color: Color::BLACK })
         }
         45..55 => pixels(random, 20),
-        // More than fit into one request.
+        // More than one request holds.
         55..58 => pixels(random, 1300),
         58..66 => rectangle(random),
         66..70 => image(random),
@@ -33,29 +33,29 @@ fn pixels(random: &mut Random, most: usize) -> Owned {
     Owned::Pixels((0..count).map(|_| uncolored(random.below(columns), random.below(96))).collect())
 }
 
-/// A rectangle, never joined to anything: each takes a request.
+/// Returns a rectangle, which is never joined: each is a request of its own.
 pub(crate) fn rectangle(random: &mut Random) -> Owned {
     let (x, y) = (random.below(62) as i32, random.below(90) as i32);
     let (width, height) = (1 + random.below(3) as u32, 1 + random.below(4) as u32);
     Owned::Plain(Request::FillRect { x, y, width, height, color: Color::BLACK })
 }
 
-/// An image, of one band or a few.
+/// Returns an image of one or a few bands.
 fn image(random: &mut Random) -> Owned {
     let (width, height) = (8 + random.below(40) as u32, 1 + random.below(70) as u32);
     let (x, y) = (random.below(30) as i32 - 3, random.below(30) as i32 - 1);
     Owned::Image { x, y, width, rgba: vec![0; (width * height * 4) as usize] }
 }
 
-/// The colour of a pixel: each at another place, and beyond the last one outside.
+/// Returns a read of a pixel, each at another position. Positions after the last pixel are outside.
 fn pixel(mut asked: impl FnMut() -> u32) -> Owned {
-    // Neighbours in time are far from each other, and 0 and 1 are where everybody draws.
+    // Successive reads are far apart, and 0 and 1 are where most calls draw.
     let i = asked();
     let (x, y) = ((i * 7 % SIZE.width) as i32, (i / SIZE.width) as i32);
     Owned::Plain(Request::GetPixel { x, y })
 }
 
-/// A rectangle that is answered in two bands, at another place each.
+/// Returns a read of a rectangle in two bands, each at another position.
 pub(crate) fn read(mut asked: impl FnMut() -> u32) -> Owned {
     let i = asked();
     if i >= 40 * 42 {

@@ -1,4 +1,4 @@
-//! Programs, a display and the network between them, in one thread, and in the order that a seed decides.
+//! Programs, a display and the network between them, in one thread, in an order that a seed determines.
 
 mod end;
 mod fault;
@@ -13,7 +13,7 @@ use draw_protocol::session::Id;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-/// What happened, for the trace.
+/// An entry of the trace.
 #[derive(Debug, Hash)]
 enum Happening {
     Call { session: usize, number: u64, call: String },
@@ -39,59 +39,59 @@ enum Happening {
     Robbed { link: usize },
 }
 
-/// How a run went.
+/// The statistics of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Run {
-    /// The same for the same seed.
+    /// The hash of the trace, equal for equal seeds.
     pub(crate) trace: u64,
     pub(crate) executions: usize,
-    /// How often a session was taken up again, by standing: resumed, regressed, expired, state lost.
+    /// The number of reconnects by standing: resumed, regressed, expired, state lost.
     pub(crate) standings: [u32; 4],
-    /// How often a client was told that everything is on disk, and what was lost of which a durable client had not been told.
+    /// The number of `sync_durable` answers, and the number of lost units that were not reported to a durable client.
     pub(crate) durable: [usize; 2],
-    /// How many calls were given up before anything of them was sent.
+    /// The number of calls given up before any of their bytes were sent.
     pub(crate) unsent: usize,
-    /// How many bits were altered, and how many connections a client has left because it found out.
+    /// The number of flipped bits, and of connections that a client left because it detected one.
     pub(crate) altered: [usize; 2],
-    /// What came late: see [`Late`].
+    /// The counts of late events: see [`Late`].
     pub(crate) late: Late,
-    /// How often the display thawed with several hellos of one session before it; how many connections were copied, of clients that
-    /// confirm and of those that do not; how often a client was overtaken by its own hello, and robbed of its session.
+    /// The number of thaws with several waiting hellos of one session; of copied connections of clients that confirm,
+    /// and of those that do not; of clients overtaken by their own hello; of sessions taken from a connection.
     pub(crate) doubled: [usize; 5],
 }
 
 pub(crate) struct World {
     random: Random,
-    /// Decides what is altered on its way, and of whose.
+    /// The random source of bit flips.
     spoiler: Random,
-    /// In how many of 1,000 steps that is; in none, if nobody wants checks.
+    /// The number of flips in 1,000 steps. 0 if no client uses checks.
     spoils: usize,
     now: Instant,
     programs: Vec<Program>,
     links: Vec<Link>,
-    /// Those of `links` that anything can still happen on.
+    /// The members of `links` that at least one end still uses.
     live: Vec<usize>,
     host: Host,
     ledger: Ledger,
-    /// How many of 1,000 steps are faults.
+    /// The number of faults in 1,000 steps.
     faults: usize,
-    /// For how many more steps the display does nothing, though the system takes what arrives.
+    /// The number of steps for which the display is still frozen, while the system accepts arriving bytes.
     frozen: usize,
-    /// Whether there are many calls.
+    /// Whether programs make many calls.
     is_busy: bool,
     trace: DefaultHasher,
     is_shown: bool,
     run: Run,
 }
 
-/// The most that a client holds here. What is in flight is bounded by credit, and each byte of it is kept once, or twice while it is
-/// copied.
+/// The limit on a client's memory in these runs. Credit bounds the data in flight, and each byte of it is kept once, or
+/// twice while it is copied.
 const CLIENT_MEMORY: usize = 80 << 20;
 
 impl World {
     pub(crate) fn new(seed: u64, wrong: Option<Wrong>, is_shown: bool) -> World {
         let mut random = Random::new(seed);
-        // Another's chance: where nothing is altered, seeds do what they did before anything was.
+        // A separate random source: without flips, seeds behave as before flips were added.
         let mut spoiler = Random::new(!seed);
         let spoils = [0, 0, 10, 40][spoiler.below(4)];
         let has_journal = match wrong {
@@ -126,10 +126,10 @@ impl World {
         world
     }
 
-    /// Lets everything happen, then heals everything, and waits until all is done.
+    /// Runs random steps and faults, then stops the faults and waits until all calls are done.
     ///
     /// # Errors
-    /// What was wrong.
+    /// Returns the first error found.
     pub(crate) fn run(mut self) -> Result<Run, String> {
         for _ in 0..200 + self.random.below(400) {
             if self.random.happens(self.faults, 1000) {
@@ -157,16 +157,16 @@ impl World {
         Ok(self.run)
     }
 
-    /// A program that is about to begin; two of three want checks where anything is altered.
+    /// Returns a new program. If bits are flipped, two of three use checks.
     fn program(&mut self) -> Program {
         let id = id(&mut self.random);
         let is_checked = self.spoils > 0 && self.spoiler.happens(2, 3);
-        // One of three is older.
+        // One of three is an older client.
         let confirms = self.random.happens(2, 3);
         Program::new(id, Kind { is_checked, confirms }, &mut self.ledger)
     }
 
-    /// One of those that are in use, of which there is at least one.
+    /// Returns one of the links in use. There must be at least one.
     fn any_link(&mut self) -> usize {
         let at = self.random.below(self.live.len());
         self.live[at]

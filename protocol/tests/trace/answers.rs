@@ -1,4 +1,4 @@
-//! The request of an answer, its duration and its contents.
+//! The request, the duration and the contents of an answer.
 
 use super::passed::{Passed, draw, lines, ms, trace};
 use crate::common::{self, Host, Raw, SIZE, World};
@@ -51,7 +51,7 @@ fn durations_are_those_of_each_request() {
             "5 draw_pixel: done (14.000 ms)",
         ]
     );
-    // Structured, for those who do more than print.
+    // The same values are available as fields.
     assert!(matches!(
         &entries[11].said,
         Said::Response { msgid: 5, method: Some("draw_pixel"), outcome: Outcome::Done, took: Some(took), before: 0 }
@@ -95,7 +95,7 @@ fn answers_are_found_however_many_wait() {
             "  0.003000 #1 <- 20000 draw_pixel: done (1.000 ms, 4999 before it done)",
         ]
     );
-    // A plain client may use any numbers, and a foreign display answer in any order.
+    // A plain client may use any msgids, and a foreign display may answer in any order.
     let plain: Passed =
         vec![(ToDisplay, ms(2), many), (ToClient, ms(3), [done(3), done(2), done(20_000), done(1)].concat())];
     let said = lines(&plain)[20_000..].join("\n");
@@ -125,7 +125,7 @@ fn a_refused_greeting_leaves_a_plain_connection() {
 
 #[test]
 fn limits_say_how_much_is_pending() {
-    // The table of unanswered requests covers what a display grants.
+    // The table of unanswered requests holds as many as a display grants.
     let (_, entries) = trace(
         &vec![
             (ToDisplay, ms(0), (0..limits::CREDIT_CALLS).flat_map(|n| draw(n, 1, 1).0).collect()),

@@ -1,4 +1,4 @@
-//! Peers of another protocol, or with texts that are chosen to mislead the reader of a trace; memory stays bounded.
+//! Peers of another protocol, or with texts that could mislead the reader of a trace. Memory stays bounded.
 
 use super::passed::{Passed, draw, lines, ms, trace};
 use super::secrets::greeting;
@@ -97,7 +97,7 @@ fn memory_stays_small_whatever_passes() {
     }
     assert!(tracer.memory() < most, "{} for 200,000 unanswered requests", tracer.memory());
 
-    // Data as long as a message may be, and names, texts and lists that are longer than anybody wants to read.
+    // Data of the maximum length, and names, texts and lists that are too long to print.
     let data = vec![0x93; 1 << 16];
     for head in [
         Raw::request(1, "put_image").bytes(b"\x95\0\0\x01\x01\xc6\x03\0\0\0").0,

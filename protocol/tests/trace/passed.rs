@@ -1,4 +1,4 @@
-//! The bytes of a connection, and their entries.
+//! The bytes of a connection and their trace entries.
 
 use crate::common::{self, Host, Raw, SIZE, World, pieces};
 use draw_protocol::trace::{Direction, Entry, Tracer};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use Direction::{ToClient, ToDisplay};
 
-/// What passed on a connection: which way, how long after the start, which bytes.
+/// The bytes passed on a connection: direction, time since the start, bytes.
 pub(crate) type Passed = Vec<(Direction, Duration, Vec<u8>)>;
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Traces it, cut into pieces of the lengths that `cut` answers.
+/// Traces the bytes, split into pieces of the lengths that `cut` returns.
 pub(crate) fn trace(passed: &Passed, cut: &mut impl FnMut() -> usize) -> (Tracer, Vec<Entry>) {
     let start = Instant::now();
     let (mut tracer, mut entries) = (Tracer::new(1, start), Vec::new());
@@ -33,7 +33,7 @@ pub(crate) fn lines(passed: &Passed) -> Vec<String> {
     trace(passed, &mut common::uncut).1.iter().map(Entry::to_string).collect()
 }
 
-/// What a hand-written client asks one after the other, and what it is answered a millisecond later.
+/// Returns the bytes of a hand-written client's requests, each with its answer a millisecond later.
 fn plain(requests: &[Vec<u8>]) -> Passed {
     let mut host = Host::new(SIZE);
     let mut passed = Passed::new();

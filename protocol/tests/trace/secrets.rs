@@ -1,4 +1,4 @@
-//! A trace does not contain the id of a session.
+//! A trace does not contain session ids.
 
 use super::passed::{ms, trace};
 use crate::common::{self, SIZE};
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use Direction::ToDisplay;
 
-/// What is printed of a greeting with this name, and of the answer.
+/// Returns the printed line of a greeting with this client name, and that of the answer.
 pub(crate) fn greeting(client: &str) -> (String, String) {
     let head =
         [&b"\x94\0\0\xa5hello\x91\x83\xa7version\x01\xa6client"[..], &[0xd9, client.len() as u8]].concat();
@@ -29,7 +29,7 @@ fn the_id_of_a_session_is_never_printed() {
     );
     let (_, entries) = trace(&vec![(ToDisplay, ms(0), plain_hello_with_id())], &mut || 1);
     assert!(!format!("{entries:?}").contains("171, 171, 171, 171"), "{entries:?}");
-    // It may come as a text, and in what is refused.
+    // The id may be a text, or in a refused message.
     let text = [&b"\x94\0\0\xa5hello\x91\x81\xa7session\xb0"[..], b"very secret, yes"].concat();
     let (_, entries) = trace(&vec![(ToDisplay, ms(0), text)], &mut common::uncut);
     assert_eq!(entries[0].to_string(), "  0.000000 #1 -> 0 hello({session: 16 bytes})");
@@ -38,7 +38,7 @@ fn the_id_of_a_session_is_never_printed() {
     assert!(!entries[0].full().to_string().contains("ab ab ab ab"), "{}", entries[0].full());
 }
 
-/// A client that gets the type or the length of the id wrong has told most of it all the same.
+/// An id of a wrong type or length still contains most of the secret.
 #[test]
 fn nothing_that_stands_in_the_place_of_an_id_is_printed() {
     let repeated = |head: &[u8], each: &[u8], n: usize| [head, &each.repeat(n)].concat();
@@ -61,12 +61,12 @@ fn nothing_that_stands_in_the_place_of_an_id_is_printed() {
     let key = b"\xa7session";
     for (value, shown) in &values {
         let hello = [&b"\x94\0\0\xa5hello\x91\x82"[..], key, value, b"\xa4next\x01"].concat();
-        // Its own connection, where the key is some other text, in a notification, and in what a display says.
+        // In a hello, nested in a notification with the key as a str 16, and in a display's answer.
         let nested = [&b"\x93\x02\xa3say\x91\x91\x81\xda\0\x07session"[..], value].concat();
         let answer = [&b"\x94\x01\0\xc0\x81"[..], key, value].concat();
         for (direction, message) in [(ToDisplay, hello), (ToDisplay, nested), (Direction::ToClient, answer)] {
             let (_, entries) = trace(&vec![(direction, ms(0), message)], &mut common::uncut);
-            // The bytes on one line.
+            // Joins the bytes to one line.
             let full: Vec<_> = entries[0].full().to_string().split_whitespace().map(String::from).collect();
             let (line, full) = (entries[0].to_string(), full.join(" "));
             assert!(line.contains(&format!("{{session: {shown}")), "{line}");
@@ -74,23 +74,22 @@ fn nothing_that_stands_in_the_place_of_an_id_is_printed() {
             let is_seen = |bytes: &str| printed.matches(bytes).count() > 3;
             let secrets = [" ab", " 61 62", " 7a", "171, ", "122, ", "zz"];
             assert!(!secrets.into_iter().any(is_seen), "{shown}: {printed}");
-            // What comes behind it is.
+            // The fields after it are printed.
             assert_eq!(line.contains("next: 1"), direction == ToDisplay && line.contains("hello"), "{line}");
             assert_eq!(full.contains("a4 6e 65 78 74 01"), line.contains("next: 1"), "{full}");
         }
     }
-    // How it stands is no secret, and is under the same key.
+    // The session's standing is under the same key and is printed.
     let welcome = b"\x94\x01\0\xc0\x81\xa7session\xa7resumed".to_vec();
     let (_, entries) = trace(&vec![(Direction::ToClient, ms(0), welcome)], &mut common::uncut);
     assert!(entries[0].to_string().contains("{session: \"resumed\"}"), "{}", entries[0]);
     assert!(entries[0].full().to_string().ends_with("a7 72 65 73 75 6d 65 64"), "{}", entries[0].full());
-    // Nor is a text in which the word occurs.
+    // A text that contains the word is printed.
     let text = b"\x94\0\0\xa3say\x91\xafsession of ours".to_vec();
     let (_, entries) = trace(&vec![(ToDisplay, ms(0), text)], &mut common::uncut);
     assert!(entries[0].full().to_string().ends_with("20 6f 66 20 6f 75 72 73"), "{}", entries[0].full());
 }
 
-/// Nor is it where a program prints one of the machines.
 #[test]
 fn the_id_of_a_session_is_not_in_what_debug_prints() {
     let now = Instant::now();
@@ -108,7 +107,7 @@ fn the_id_of_a_session_is_not_in_what_debug_prints() {
         nonce: None,
     };
     let mut server = server::Connection::new(config, now);
-    // The end of it has not come yet.
+    // The last byte has not arrived yet.
     let mut input = &greeting[..greeting.len() - 1];
     server.handle_input(&mut input, now);
     let printed = format!("{hello:?} {:?} {client:?} {server:?}", hello.resume());

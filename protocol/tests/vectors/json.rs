@@ -1,8 +1,9 @@
-//! Writes vectors as JSON. It decodes MessagePack by itself, so that the encoder of the protocol is not compared with itself.
+//! Writes vectors as JSON. It decodes MessagePack independently, so that the protocol's encoder is not compared with
+//! itself.
 
 use std::fmt::Write as _;
 
-/// Returns a value at the front of `bytes` as JSON, and moves on. Panics on bytes that are no value.
+/// Returns the value at the front of `bytes` as JSON, and advances `bytes`. Panics on an invalid value.
 pub(crate) fn value(bytes: &mut &[u8]) -> String {
     let tag = number(bytes, 1);
     match tag {

@@ -1,16 +1,17 @@
-//! The vectors: bytes of the client's and the server's encoders, other bytes that mean the same, and bytes that are refused.
+//! The vectors: bytes of the client's and the server's encoders, other encodings of the same values, and bytes that are
+//! refused.
 
 use super::common::{Host, Raw, SIZE, World, config};
 use super::files;
 use draw_protocol::session::Id;
 use draw_protocol::{Code, Color, Fault, Hello, Pixel, Pixels, Request, Scan, client, limits, server};
 
-/// What a vector is for.
+/// The purpose of a vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// The encoder of its sender makes these bytes.
+    /// The sender's encoder produces these bytes.
     Exact,
-    /// A receiver accepts these bytes, which mean the same as the vector of this name, if there is one.
+    /// A receiver accepts these bytes, which have the same meaning as the named vector, if any.
     Accept(Option<&'static str>),
     /// The server refuses these bytes with this code.
     Refuse(&'static str),
@@ -66,7 +67,7 @@ pub(crate) fn is_check(message: &[u8]) -> bool {
     message.starts_with(b"\x93\x02\xa5check\x91\xcf") || message.starts_with(b"\x93\x02\xa5crc32\x91\xcf")
 }
 
-/// The messages of the blocks of `bytes.md`.
+/// Returns the messages of the blocks in `bytes.md`.
 fn of_blocks() -> Vec<Vector> {
     let mut all = Vec::new();
     for (name, block) in files::blocks() {
@@ -83,7 +84,7 @@ fn of_blocks() -> Vec<Vector> {
             "checks-altered" => Use::Refuse("corrupted"),
             _ => Use::Exact,
         };
-        // Names of kinds and levels are the same. The requests themselves need no `hello`.
+        // Kinds and levels have the same names. The requests themselves need no `hello`.
         let level = if name.ends_with("-request") && block.kind == "hello" && name != "hello-request" {
             "plain"
         } else {
@@ -106,7 +107,7 @@ fn request(request: &Request<'_>) -> Vec<u8> {
     world.client.poll_transmit().to_vec()
 }
 
-/// Integers of every width that the wire has.
+/// Integers of every encoded width.
 const INTEGERS: [i32; 16] =
     [0, 127, 128, 255, 256, 65_535, 65_536, i32::MAX, -1, -32, -33, -128, -129, -32_768, -32_769, i32::MIN];
 
@@ -151,7 +152,7 @@ fn requests() -> Vec<Vector> {
     all
 }
 
-/// Values in other forms than the shortest, by the name of their form.
+/// Returns the encodings of a value other than the shortest, with the names of their forms.
 fn forms(n: i64) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = n.to_be_bytes();
     let signed = [("int8", 0xd0, 1), ("int16", 0xd1, 2), ("int32", 0xd2, 4), ("int64", 0xd3, 8)];
@@ -174,7 +175,7 @@ fn forms(n: i64) -> Vec<(&'static str, Vec<u8>)> {
     forms
 }
 
-/// Returns a header of each width for so many bytes or values: tags for 8 bits (or 0), 16 and 32.
+/// Returns a header of each width for `length` bytes or values. `tags` are those for 8 bits (or 0), 16 and 32.
 fn headers(tags: [u8; 3], length: u8) -> Vec<Vec<u8>> {
     let widths = [vec![tags[0], length], vec![tags[1], 0, length], vec![tags[2], 0, 0, 0, length]];
     widths.into_iter().filter(|header| header[0] > 0).collect()
@@ -185,7 +186,7 @@ const BIN: [u8; 3] = [0xc4, 0xc5, 0xc6];
 const ARRAY: [u8; 3] = [0, 0xdc, 0xdd];
 const MAP: [u8; 3] = [0, 0xde, 0xdf];
 
-/// Requests in other forms than those of the encoder.
+/// Returns requests in other forms than the encoder's.
 fn other_requests() -> Vec<Vector> {
     let mut all = Vec::new();
     let mut add = |name: String, same: &'static str, parts: &[&[u8]]| {
@@ -262,7 +263,7 @@ fn other_requests() -> Vec<Vector> {
     all
 }
 
-/// `hello` in other forms, and with keys that are not known.
+/// Returns `hello` in other forms, and with unknown keys.
 fn hellos() -> Vec<Vector> {
     let head = &b"\x94\x00\x00\xa5hello\x91"[..];
     let (version, client) = (&b"\xa7version\x01"[..], &b"\xa6client\xa4demo"[..]);
@@ -295,7 +296,7 @@ fn hellos() -> Vec<Vector> {
     all
 }
 
-/// Progress to numbers of every width, as the server sends it in a session that began at such a number.
+/// Returns progress with numbers of every width, as the server sends it in a session that began at such a number.
 fn progresses() -> Vec<Vector> {
     let numbers = [
         1,
@@ -333,7 +334,7 @@ fn progresses() -> Vec<Vector> {
         .collect()
 }
 
-/// A fault of every code as a response, and as a goodbye where the connection closes.
+/// Returns a fault of every code as a response, and as a goodbye if the connection closes.
 fn faults() -> Vec<Vector> {
     let mut all = Vec::new();
     for (code, meaning) in Code::ALL {
@@ -355,8 +356,8 @@ fn faults() -> Vec<Vector> {
     all
 }
 
-/// Messages of the server in other forms or with more than a client knows, each with the request that it answers: none for the
-/// response to `hello`.
+/// Returns messages of the server in other forms or with unknown parts, each with the request that it answers, which is
+/// none for the response to `hello`.
 pub(crate) fn other_answers() -> Vec<(Vector, Option<Request<'static>>)> {
     const SIZE_OF: Request<'static> = Request::GetSize {};
     const PIXEL: Request<'static> = Request::GetPixel { x: 1, y: 2 };
@@ -412,7 +413,7 @@ pub(crate) fn other_answers() -> Vec<(Vector, Option<Request<'static>>)> {
     all
 }
 
-/// Bytes that the server refuses as the first on a plain connection.
+/// Returns bytes that the server refuses as the first message on a plain connection.
 fn refused() -> Vec<Vector> {
     let mut all = Vec::new();
     let mut add = |name: &str, code, bytes: &[u8]| {

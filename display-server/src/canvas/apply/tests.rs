@@ -89,7 +89,7 @@ fn of_a_batch_what_is_inside_is_drawn_and_the_rest_is_named() {
     assert_eq!(screen.apply(Request::DrawPixels { pixels: Pixels::from(&[][..]) }), Ok(Answer::Done(())));
 }
 
-/// Runs come from the wire only, so this goes through a connection.
+/// Decodes a run. Runs come only from the wire, so this uses a connection.
 fn as_run(run: &[u8]) -> Pixels<'static> {
     use draw_protocol::server::{Config, Connection, Step};
     let mut message = vec![0x94, 0, 1, 0xab];
@@ -237,7 +237,7 @@ fn of_a_batch_of_additions_all_inside_are_added_and_the_rest_is_named() {
 
 #[test]
 fn what_two_connections_add_at_once_is_all_there() {
-    // Enough for the two to be at the same pixel at the same time, even on a machine that is busy with other things.
+    // Enough for the two threads to reach the same pixel at the same time, even on a busy machine.
     const ROUNDS: u32 = 500;
     const BATCH: u32 = 1_000;
     let mut screen = Screen::new(2, 1);
@@ -267,7 +267,7 @@ fn what_two_connections_add_at_once_is_all_there() {
 
 #[test]
 fn a_digest_is_that_of_the_image() {
-    // Wider than what is hashed at a time, and not by a whole number of pieces.
+    // Wider than the part that is hashed at a time, and not a multiple of it.
     let (width, height) = (9_001, 3);
     let mut screen = Screen::new(width, height);
     let pixels: Vec<u8> =
@@ -297,7 +297,7 @@ fn a_digest_is_that_of_the_image() {
     assert!(text.starts_with("too_large: ") && text.ends_with("ask for bands of rows"), "{text}");
 }
 
-/// For clients in other languages: the same picture and the same digits are in the specification.
+/// For clients in other languages: the specification has the same picture and the same digest.
 #[test]
 fn a_known_picture_has_a_known_digest() {
     let mut screen = Screen::new(2, 1);
@@ -334,7 +334,7 @@ fn a_batch_counts_as_its_pixels() {
     assert_eq!(work(&Request::AddPixels { pixels: Pixels::from(&pixels[..]) }, size), 7);
 }
 
-/// What a display is to do, written as simply as possible.
+/// A model of a display, written as simply as possible.
 struct Model {
     width: i64,
     height: i64,
@@ -342,7 +342,7 @@ struct Model {
 }
 
 impl Model {
-    /// Stores a pixel if it is inside; answers whether it was.
+    /// Stores a pixel if it is inside. Returns `true` if it is.
     fn draw(&mut self, x: i64, y: i64, color: Color) -> bool {
         let inside = (0..self.width).contains(&x) && (0..self.height).contains(&y);
         if inside {
@@ -351,7 +351,7 @@ impl Model {
         inside
     }
 
-    /// Returns the pixel after adding; any value outside.
+    /// Returns the pixel after adding, or any value if it is outside.
     fn sum(&self, x: i64, y: i64, amount: u32) -> Color {
         let inside = (0..self.width).contains(&x) && (0..self.height).contains(&y);
         let old = if inside { self.pixels[(y * self.width + x) as usize] } else { Color::BLACK };
@@ -504,10 +504,10 @@ fn the_effect_of_every_method_is_what_its_column_says() {
             assert_eq!(!screen.changed().is_empty(), method.draws(), "{method:?}");
             answer
         });
-        // What it answers depends on the picture: then that has to be in the journal first.
+        // If the answer depends on the picture, the picture must be in the journal first.
         let observes = method.journal() == JournalUse::Observe;
         assert_eq!(answers[0] != answers[1], observes, "{method:?}");
-        // Other than nil only where it is waited for.
+        // Only methods with an answer return anything but nil.
         assert!(answers[0] == Answer::Done(()) || method.has_answer(), "{method:?}");
     }
 }

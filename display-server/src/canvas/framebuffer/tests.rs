@@ -5,7 +5,7 @@ fn small(width: u32, height: u32) -> Framebuffer {
     Framebuffer::new(Size { width, height }, Color::BLACK).unwrap()
 }
 
-/// Draws in row `y` and publishes it.
+/// Draws in row `y` and publishes the damage.
 fn draw(fb: &Framebuffer, y: u32) {
     let mut damage = fb.no_damage();
     assert!(fb.draw_pixel(0, y as i32, Color::RED, &mut damage));
@@ -13,7 +13,7 @@ fn draw(fb: &Framebuffer, y: u32) {
 }
 
 fn taken(subscription: &mut Subscription) -> Vec<Range<u32>> {
-    // What stands there is replaced, whatever display it is of.
+    // `take` replaces the existing damage, whatever display it is of.
     let mut damage = Damage::none(1);
     damage.mark(0);
     subscription.take(&mut damage);
@@ -24,7 +24,7 @@ fn rows(range: Range<u32>) -> Vec<Range<u32>> {
     Vec::from([range])
 }
 
-/// Subscribes, and counts how often it is woken.
+/// Subscribes, and counts how often the waker is called.
 fn counted(fb: &Framebuffer) -> (Subscription, Arc<AtomicUsize>) {
     let woken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&woken);
@@ -61,7 +61,7 @@ fn pixels_are_the_bytes_r_g_b_a_and_alpha_is_kept() {
 #[test]
 fn a_run_draws_and_marks_what_single_pixels_do() {
     let size = Size { width: 50, height: 40 };
-    // Short and long runs; rows of neighbours that end anywhere in a block, random ones, and some that lie outside.
+    // Short and long runs; rows of neighbours that end anywhere in a block, random pixels, and some outside.
     for (seed, count) in (0_u32..).zip([0, 1, 7, 8, 9, 255, 256, 257, 1000, 1003].repeat(8)) {
         let mut random = seed + 1;
         let mut next = |below: u32| {
@@ -186,7 +186,7 @@ fn a_subscription_outlives_its_framebuffer() {
     assert!(taken(&mut subscription).is_empty());
 }
 
-/// Nothing is locked while a waker is called or dropped.
+/// No lock is held while a waker is called or dropped.
 #[test]
 fn a_waker_may_subscribe_and_unsubscribe() {
     let fb = Arc::new(small(1, 3));
@@ -194,7 +194,7 @@ fn a_waker_may_subscribe_and_unsubscribe() {
     let (inner, others) = (Arc::downgrade(&fb), Arc::clone(&held));
     let mut subscription = fb.subscribe(move || {
         let Some(fb) = inner.upgrade() else { return };
-        // Of the waker's own: it goes when the waker does.
+        // Owned by the waker, and dropped with it.
         let owned = fb.subscribe(|| {});
         let other = fb.subscribe(move || _ = &owned);
         let before = std::mem::replace(&mut *others.lock().unwrap(), vec![other]);
@@ -231,8 +231,8 @@ fn no_damage_is_lost_between_threads() {
                 events.send(None).unwrap();
             });
         }
-        // A subscriber copies only when it is woken and only what it is told. Whatever woke it came before the drawer's
-        // end, so behind the second there is nothing left to copy.
+        // A subscriber copies only when it is woken, and only the damaged rows. All wake events of a drawer come before
+        // its end, so after the second end nothing is left to copy.
         while drawing > 0 {
             let Some(one) = event.recv().unwrap() else {
                 drawing -= 1;

@@ -7,7 +7,7 @@ use draw_protocol::text::is_printable;
 use proptest::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
-/// A place to write to that can be looked at.
+/// A writer whose contents can be read.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
 
@@ -22,7 +22,7 @@ impl Write for Paper {
     }
 }
 
-/// Returns what is logged meanwhile.
+/// Returns the lines that `log` writes.
 fn logged(is_coloured: bool, log: impl FnOnce(&Kinds)) -> String {
     let (paper, kinds) = (Paper::default(), Arc::<Kinds>::default());
     let to = paper.clone();
@@ -98,7 +98,7 @@ proptest! {
 
 #[test]
 fn an_account_is_told_when_its_time_is_over() {
-    // The thread that tells sleeps; here it is asked.
+    // The reporting thread sleeps; the test queries it directly.
     let told = LeftOut { level: Level::INFO, count: 1, time: WINDOW, text: "x".into() };
     assert_eq!(limit::account_for_tests(2 * SHOWN), [None, Some(LeftOut { count: SHOWN, ..told }), None]);
 }

@@ -17,14 +17,14 @@ const WIDTH: u32 = 1024;
 const HEIGHT: u32 = 512;
 const BYTES: usize = (WIDTH * HEIGHT * 4) as usize;
 
-/// A server whose connections share less than two images.
+/// Returns a server whose connections share less than two images.
 fn scarce() -> Server {
     let display = Display::new(Size { width: WIDTH, height: HEIGHT }, Color::BLACK).unwrap();
     let memory = 3 * (200 << 10) + 3 * (260 << 10) + (3 << 20);
     Server::new(display, ServerOptions { connections: 3, memory, ..ServerOptions::default() })
 }
 
-/// A client, and the end of its connection.
+/// Connects a client. Returns the client's stream and the task that serves it.
 fn connect(server: &Server, check: Probe<DuplexStream>) -> (DuplexStream, JoinHandle<()>) {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
     let server = server.clone();
@@ -35,13 +35,13 @@ fn connect(server: &Server, check: Probe<DuplexStream>) -> (DuplexStream, JoinHa
     (ours, task)
 }
 
-/// Reads as much as `heard` has room for, within a time in which one that waits for memory has none.
+/// Fills `heard`, within a time in which a connection that waits for memory gets none.
 async fn read(client: &mut DuplexStream, heard: &mut [u8]) {
     let read = tokio::time::timeout(limits::RECLAIM / 2, client.read_exact(heard)).await;
     read.expect("it waits for nothing").expect("the connection goes on");
 }
 
-/// `put_image` of everything.
+/// Returns a `put_image` of the whole picture.
 fn image() -> Vec<u8> {
     let mut bytes = b"\x94\x00\x07\xa9put_image\x95\x00\x00\xcd\x04\x00\xcd\x02\x00\xc6".to_vec();
     bytes.extend((BYTES as u32).to_be_bytes());
@@ -54,16 +54,16 @@ const DONE: &[u8] = b"\x94\x01\x07\xc0\xc0";
 const HELLO: &[u8] = b"\x94\x00\x00\xa5hello\x91\x82\xa7version\x01\xa6client\xa1x";
 const GET_IMAGE: &[u8] = b"\x94\x00\x07\xa9get_image\x94\x00\x00\xcd\x04\x00\xcd\x02\x00";
 
-/// A client that greets asks for an image of everything.
+/// Returns the bytes of a client that sends a hello and requests the whole picture.
 fn greeted() -> Vec<u8> {
     let mut asks = [HELLO, GET_IMAGE].concat();
-    // Its requests have numbers from 1 on.
+    // The request numbers of such a client begin at 1.
     asks[HELLO.len() + 2] = 1;
     asks
 }
 
-/// A client that holds most of the memory by an image of which the last byte is missing. It is cut for others only after
-/// [`limits::RECLAIM`].
+/// Connects a client that holds most of the memory with an image whose last byte is missing. Its connection is closed
+/// for others only after [`limits::RECLAIM`].
 async fn hog(server: &Server) -> DuplexStream {
     let (mut hog, _) = connect(server, |_| PeerState::Open);
     hog.write_all(&image()[..image().len() - 1]).await.unwrap();
@@ -78,7 +78,8 @@ async fn end(mut hog: DuplexStream) {
     assert_eq!(answer, DONE);
 }
 
-/// Has a client send `bytes` while another holds the memory. Returns what it hears, and whether it ended before the other did.
+/// Sends `bytes` from a client while another holds the memory. Returns what the client receives, and `true` if its
+/// connection ended first.
 async fn hears(bytes: Vec<u8>, check: Probe<DuplexStream>) -> (Vec<u8>, bool) {
     let server = scarce();
     let hog = hog(&server).await;
@@ -104,7 +105,7 @@ async fn a_message_that_can_never_be_whole_waits_for_no_memory() {
     assert!(is_over && heard.is_empty());
     let (heard, is_over) = hears(unfinished.clone(), |_| PeerState::Closed(1000)).await;
     assert!(is_over && heard.is_empty());
-    // Nothing is known: it is read as soon as there is memory.
+    // The state of the client is unknown, so the message is read as soon as there is memory.
     let (heard, is_over) = hears(unfinished, |_| PeerState::Open).await;
     assert!(!is_over && heard.is_empty());
 }
@@ -135,7 +136,7 @@ async fn a_plain_client_s_image_waits_for_no_memory_and_is_whole() {
     }
     let (mut client, _) = connect(&server, |_| PeerState::Open);
     let began = now();
-    // What follows is answered behind it.
+    // The request after the images is answered after them.
     let next = b"\x94\x00\x08\xa4sync\x90";
     client.write_all(&[GET_IMAGE, GET_IMAGE, next].concat()).await.unwrap();
     for _ in 0..2 {
@@ -162,7 +163,7 @@ async fn a_connection_that_ends_in_the_middle_of_an_image_says_nothing_more() {
     client.write_all(&GET_IMAGE.repeat(2)).await.unwrap();
     let mut head = [0; 9];
     client.read_exact(&mut head).await.unwrap();
-    // The client reads nothing for so long that the display closes the connection.
+    // The client does not read for so long that the display closes the connection.
     tokio::time::sleep(limits::STALLED + Duration::from_secs(1)).await;
     let mut heard = Vec::new();
     client.read_to_end(&mut heard).await.unwrap();
@@ -176,7 +177,7 @@ async fn a_connection_that_ends_in_the_middle_of_an_image_says_nothing_more() {
 async fn an_image_counts_once_as_work_so_that_a_client_of_small_ones_waits_for_no_turn() {
     let display = Display::new(Size { width: 300, height: 200 }, Color::BLACK).unwrap();
     let server = Server::new(display, ServerOptions::default());
-    // Both places of those that have asked for much are taken.
+    // Both places for connections that have requested much work are taken.
     let mut heavy = [(); 2].map(|()| Work::new(&server.lane, Peer::default(), now()));
     for work in &mut heavy {
         assert!(work.allowance(now()) > 0 && work.charge(WORK) && work.allowance(now()) > 0);
@@ -205,7 +206,8 @@ async fn an_image_behind_another_is_not_refused_for_what_of_that_is_unsent() {
     }
 }
 
-/// That a value is kept twice by the future that serves a connection is not seen otherwise: 1,024 of them wait most of the time.
+/// Checks the size of the future that serves a connection, since a value stored twice in it is not visible otherwise:
+/// 1,024 of them wait most of the time.
 #[test]
 fn what_serves_a_connection_takes_less_than_3_kib() {
     let server = scarce();

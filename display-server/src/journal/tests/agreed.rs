@@ -18,7 +18,7 @@ fn check(storage: &Memory) -> Report {
     report.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Checks that both say the same, and returns what the check says.
+/// Checks that a check and a server agree, and returns the report of the check.
 fn agree(storage: &Memory, what: &str) -> Report {
     let report = check(storage);
     match (open(&storage.after_kill()), &report.damage) {

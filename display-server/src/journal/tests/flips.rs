@@ -1,4 +1,4 @@
-//! Tests files whose bytes were changed.
+//! Tests files with changed bytes.
 
 use super::memory::{Dice, Memory, Trouble};
 use super::world::*;
@@ -6,7 +6,8 @@ use crate::journal::files::{Catalogue, journal_name, snapshot_name};
 use crate::journal::format::{HEADER, later_version};
 use crate::journal::{JournalError, Options};
 
-/// A journal with two snapshots and records behind each, all of it synced; and the pictures after each call.
+/// Returns a journal with `snapshots` snapshots and records after each, all of it synced, and the pictures after each
+/// call.
 fn made(snapshots: u64) -> (Memory, Vec<Picture>) {
     let storage = Memory::new(Trouble::None, true);
     let world = open(&storage).expect("a disk in order");
@@ -30,7 +31,7 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
     bytes
 }
 
-/// Returns where the records of a file begin and end.
+/// Returns the ranges of the records of a file.
 fn records(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let (mut at, mut records) = (HEADER, Vec::new());
     while at < bytes.len() {
@@ -51,7 +52,7 @@ fn no_changed_record_is_applied() {
     for (n, record) in records.iter().enumerate() {
         for bit in record.start * 8..record.end * 8 {
             match open(&storage.with_file(&name, flipped(&bytes, bit))) {
-                // Two calls a turn, and a sync after each: the last two are the end that nothing vouches for.
+                // Each turn has two calls and a sync after it, so nothing vouches for the last two calls.
                 Ok(world) => {
                     assert!(n >= 4, "record {} was promised, bit {bit}", n + 1);
                     assert_eq!(world.last(), n as u64);
@@ -79,10 +80,10 @@ fn a_torn_end_is_cut_off_at_the_last_whole_record_wherever_it_is_torn() {
     let records = records(&bytes);
     for length in HEADER..=bytes.len() {
         let whole = records.iter().filter(|record| record.end <= length).count();
-        // Torn off, or never written behind: room that was set aside is zeros.
+        // The end is torn off, or was never written: reserved space contains zeros.
         for zeros in [0, 1, bytes.len() - length] {
             let torn = [&bytes[..length], &vec![0; zeros][..]].concat();
-            // Zeros may be what was there.
+            // The original bytes may be zeros as well.
             let is_same = torn == bytes[..torn.len().min(bytes.len())];
             let whole = if is_same {
                 records.iter().filter(|record| record.end <= torn.len()).count()
@@ -139,7 +140,7 @@ fn a_damaged_snapshot_is_replaced_by_the_one_before_it() {
         let world = open(&storage.with_file(&name, bytes[..length].to_vec())).expect("there is another");
         assert!(&picture(&world.core) == pictures.last().expect("many"));
     }
-    // With both of them damaged there is nothing to start from.
+    // With both snapshots damaged, there is nothing to start from.
     let both = storage.with_file(&name, vec![]).with_file(&snapshot_name(2), vec![]);
     let error = open(&both).expect_err("nothing is whole").to_string();
     assert!(error.contains("no snapshot is intact"), "{error}");

@@ -26,7 +26,7 @@ fn header(version: Version) -> Header {
     }
 }
 
-/// Files of version 1, and of version 2 of another program than this.
+/// Returns a header of version 1, and one of version 2 written by another program.
 fn headers() -> [Header; 2] {
     [Version::One, Version::Two { program: PROGRAM }].map(header)
 }
@@ -68,7 +68,7 @@ pub(super) fn first(stamp: Option<Stamp>, method: &str, parameters: &[u8], excep
     out
 }
 
-/// Returns what is wrong with a record in a file with this header.
+/// Decodes a record in a file with this header, and returns the error.
 fn wrong(bytes: &[u8], header: &Header) -> Result<(), Unreadable> {
     decode_entry(bytes, header, &mut None).map(|_| ())
 }
@@ -155,7 +155,7 @@ fn what_is_too_long_is_no_record() {
 
 #[test]
 fn a_record_whose_session_cannot_be_is_none() {
-    // Found by the fuzz target `journal`: memory was taken for every number in between, until there was no more.
+    // Found by the fuzz target `journal`: memory was allocated for every number in between, until there was none left.
     let request = Request::Clear { color: Color::RED };
     let entry = |number, ack| {
         let session = Stamp { session: Id([9; 16]), number, ack, digest: 1 };
@@ -180,7 +180,7 @@ fn records_of_version_1_are_read() {
     let header = &headers()[0];
     let stamp = Stamp { session: Id([9; 16]), number: 5, ack: 4, digest: 6 };
     let mut slot = None;
-    // Exceptions follow from the call, so that they are not looked at.
+    // Exceptions follow from the call, so they are ignored.
     let bytes = sealed(&first(Some(stamp), "clear", b"\x91\x01", &[0xc0]));
     match decode_entry(&bytes, header, &mut slot) {
         Ok(Some(Entry::Call { session, request: Request::Clear { color } })) => {

@@ -10,7 +10,8 @@ use crate::journal::manifest::MANIFEST;
 use crate::journal::storage::{Storage, append_all};
 use crate::journal::{JournalError, Options};
 
-/// A display that was started so many times, with six synced calls in each life, and a snapshot at the end of each if it was ended.
+/// Returns a display that was started `starts` times, with six synced calls in each life, and a snapshot at the end of
+/// each life if it was ended.
 pub(super) fn lived(starts: u64, is_ended: bool) -> (Memory, Picture) {
     let mut storage = Memory::new(Trouble::None, true);
     let mut shown = Vec::new();
@@ -27,7 +28,8 @@ pub(super) fn lived(starts: u64, is_ended: bool) -> (Memory, Picture) {
     (storage, shown)
 }
 
-/// Refuses it, and names this file; with the loss accepted it is a new instance, which starts again. Answers the error.
+/// Checks that the journal is refused because of this file, and that accepting the loss makes a new instance, which
+/// starts again. Returns the error.
 fn is_refused(storage: &Memory, file: &str) -> String {
     let error = open(storage).expect_err("something is gone");
     let text = error.to_string();
@@ -61,7 +63,7 @@ fn the_newest_journal_is_missed_whatever_proves_that_it_was_there() {
         let text = is_refused(&storage.without_file(&newest), &newest);
         assert!(text.contains("the file is missing"), "{text}");
         let text = is_refused(&storage.with_file(&newest, Vec::new()), &newest);
-        // Of a first file there is no picture to start from.
+        // If the file is the first one, there is no picture to start from.
         assert!(starts == 1 && !is_ended || text.contains("0 of 96 bytes"), "{text}");
     }
 }
@@ -89,7 +91,7 @@ fn a_journal_in_the_middle_is_missed_and_one_that_no_picture_needs_is_not() {
     let (storage, shown) = lived(4, true);
     let catalogue = numbers(&storage);
     let (oldest, snapshot) = (journal_name(catalogue.journals[0]), snapshot_name(catalogue.snapshots[1]));
-    // The newest snapshot has the picture; without that the one before it and the journals since have.
+    // The newest snapshot has the picture; without it, the older snapshot and the journals since then have.
     for gone in [&oldest, &snapshot] {
         let storage = storage.without_file(gone);
         let world = open(&storage).unwrap_or_else(|error| panic!("{gone}: {error}"));
@@ -102,7 +104,7 @@ fn a_journal_in_the_middle_is_missed_and_one_that_no_picture_needs_is_not() {
 fn files_of_an_older_time_are_told_by_the_manifest() {
     let (older, _) = lived(2, true);
     let (newer, _) = lived(4, true);
-    // What a copy brings back that does not remove what is newer, and what one does that leaves the manifest out.
+    // The result of restoring a copy without removing newer files, or a copy without the manifest.
     let manifest = newer.read(MANIFEST);
     let restored = older.with_file(MANIFEST, manifest);
     let text = is_refused(&restored, MANIFEST);
@@ -111,7 +113,7 @@ fn files_of_an_older_time_are_told_by_the_manifest() {
     let (storage, _) = lived(4, false);
     let newest = journal_name(4);
     let all = storage.read(&newest);
-    // Synced records of the newest file are vouched for by the next one only; its header is by the manifest.
+    // Only the next file vouches for the synced records of the newest file; the manifest vouches for its header.
     is_refused(&storage.with_file(&newest, all[..40].to_vec()), &newest);
     is_refused(&storage.with_file(&newest, storage.read(&journal_name(3))), &newest);
     let all_gone =
@@ -141,7 +143,7 @@ fn a_manifest_that_was_changed_or_is_gone_is_damage() {
     is_refused(&storage.with_file(MANIFEST, [&bytes[..], &[0; 2 << 20]].concat()), MANIFEST);
     let text = is_refused(&storage.without_file(MANIFEST), MANIFEST);
     assert!(text.contains("says that there was one"), "{text}");
-    // A directory whose only journal may be from before there were manifests gets one.
+    // A directory whose only journal may be older than manifests gets one.
     let (storage, _) = (lived(1, false), shown);
     let storage = storage.0.without_file(MANIFEST);
     open(&storage).expect("nothing says that there was one");
@@ -150,7 +152,7 @@ fn a_manifest_that_was_changed_or_is_gone_is_damage() {
 
 #[test]
 fn a_server_that_knows_of_no_manifest_may_have_been_there() {
-    // The files of a later time, and the manifest that was there before: only files that were superseded are in it.
+    // Files of a later time with an earlier manifest, which lists only files that were superseded.
     let storage = Memory::new(Trouble::None, true);
     let world = open(&storage).expect("a disk in order");
     world.turn(&mut Dice::new(1), 6);
@@ -201,7 +203,8 @@ fn a_loss_of_power_while_a_loss_is_accepted_takes_nothing_more() {
 #[test]
 fn a_manifest_that_cannot_be_written_is_written_later_and_ends_nothing() {
     let (lived, _) = lived(2, true);
-    // Every operation of a rotation, of what syncs it and of what follows fails for want of room, from each one on.
+    // From each operation on, all operations of a rotation, its sync and the following calls fail because the disk is
+    // full.
     let mut late = 0;
     for at in 1..40 {
         let storage = lived.after_kill();

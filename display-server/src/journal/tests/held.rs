@@ -17,7 +17,7 @@ const DURABLE: &[u8] = b"\x94\x00\x00\xa5hello\x91\x82\xa7version\x01\xa7durable
 const RED: u32 = 0xff00_00ff;
 const NONE: [u8; 0] = [];
 
-/// A display on a disk that syncs when it is let. All of it but the syncs runs on one thread, that of the test.
+/// A display on a disk whose syncs end when the test allows it. Everything but the syncs runs on the test's thread.
 struct Slow {
     storage: Memory,
     _last: LetGo,
@@ -28,7 +28,7 @@ struct Slow {
     task: JoinHandle<std::io::Result<()>>,
 }
 
-/// Lets the syncs go when a test is over, or the end of the journal would wait for them.
+/// Releases all syncs when a test ends; otherwise the end of the journal would wait for them.
 struct LetGo(Memory);
 
 impl Drop for LetGo {
@@ -53,7 +53,7 @@ impl Slow {
         Client(TcpStream::connect(self.address).await.expect("a server"))
     }
 
-    /// One that was welcomed, and is told only what is durable.
+    /// Connects a client that has received its welcome and receives only durable results.
     async fn durable(&self) -> Client {
         let mut client = self.client().await;
         client.0.write_all(DURABLE).await.expect("it is read");
@@ -64,7 +64,7 @@ impl Slow {
         client
     }
 
-    /// Waits until so many requests have been executed, and a sync waits to be let.
+    /// Waits until `n` requests have been executed, and a sync is waiting.
     async fn executed(&self, n: u64) {
         let executed = async {
             while self.display.stats().executed < n {
@@ -75,8 +75,8 @@ impl Slow {
         self.storage.wait_for_sync();
     }
 
-    /// Who reads has nothing to read, although everybody has had a turn, and whatever was sent has arrived. It takes three
-    /// requests.
+    /// Checks that the reader has received nothing, although every task has had a turn and everything sent has arrived.
+    /// Sends three requests.
     async fn tells_nothing<T>(&self, reading: &JoinHandle<T>) {
         let mut other = self.client().await;
         for n in 1..=3 {
@@ -96,7 +96,7 @@ async fn nothing_leaves_before_the_sync_has_ended() {
     let slow = Slow::start().await;
     let mut client = slow.durable().await;
     slow.storage.set_syncs_left(Some(0));
-    // In one piece, so that they are executed in one turn.
+    // Sent in one piece, so that they are executed in one turn.
     let calls = ((0, 1, "draw_pixel", (1, 2, RED)), (0, 2, "get_pixel", (1, 2)), (0, 3, "clear", ("red",)));
     let [draw, ask, refused] = [
         rmp_serde::to_vec(&calls.0).expect("it can be written"),
@@ -124,7 +124,7 @@ async fn who_never_pauses_is_told_after_each_sync_what_it_has_brought() {
     client.send((0, 1, "draw_pixel", (1, 2, RED))).await;
     slow.executed(1).await;
     for n in 2..20u32 {
-        // The sync of the one before runs, and the next request is there before it has ended.
+        // The sync for the previous request is running, and the next request arrives before it ends.
         client.send((0, n, "draw_pixel", (1, 2, RED))).await;
         slow.executed(n.into()).await;
         slow.storage.set_syncs_left(Some(1));
@@ -186,7 +186,7 @@ async fn a_full_disk_refuses_nobody_who_only_waits() {
     client.send((0, 1, "draw_pixel", (1, 2, RED))).await;
     client.expect((2, "progress", (1,))).await;
     slow.storage.set_trouble(Trouble::Error { from: 0, count: u64::MAX, kind: ErrorKind::StorageFull });
-    // All of it is on the disk already.
+    // All calls are on the disk already.
     client.send((0, 2, "sync_durable", NONE)).await;
     client.expect((1, 2, (), ())).await;
 }
@@ -197,7 +197,7 @@ async fn what_could_not_be_written_at_first_is_tried_again_for_who_waits() {
     let mut client = slow.durable().await;
     client.send((0, 1, "draw_pixel", (1, 2, RED))).await;
     client.expect((2, "progress", (1,))).await;
-    // There is room, so the next operation is to write the next call, when it is drawn already.
+    // The file has room, so the next operation writes the next call, which is drawn by then.
     let from = slow.storage.operations() + 1;
     slow.storage.set_trouble(Trouble::Error { from, count: 1, kind: ErrorKind::Other });
     client.send((0, 2, "draw_pixel", (1, 2, RED))).await;

@@ -6,12 +6,12 @@ use super::world::*;
 use crate::journal::lock::locked;
 use std::io::ErrorKind;
 
-/// How a life ended.
+/// The state of a display at the end of its life.
 struct Life {
     storage: Memory,
-    /// The picture after so many calls, and the numbers of the sessions' calls in them.
+    /// The picture after each number of calls, and the numbers of the sessions' calls among them.
     pictures: Vec<(Picture, Vec<u64>)>,
-    /// Calls that are on the disk for certain, and calls that outlive the process.
+    /// Numbers of calls that are certainly on the disk, and of calls that survive the process.
     durable: u64,
     written: u64,
 }
@@ -23,7 +23,7 @@ fn live(seed: u64, trouble: Trouble, can_reserve: bool) -> Life {
     let mut life =
         Life { storage: storage.clone(), pictures: vec![(blank, Vec::new())], durable: 0, written: 0 };
     'starts: for _ in 0..4 {
-        // A start that fails leaves nothing worse behind than it found, and the next one may succeed.
+        // A start that fails leaves nothing worse than it found, and the next one may succeed.
         let Some(world) = (0..3).find_map(|_| open(&storage).ok()) else { break };
         let last = world.last();
         assert!(last >= life.written, "{last} calls are back, and {} were written", life.written);
@@ -64,7 +64,7 @@ fn live(seed: u64, trouble: Trouble, can_reserve: bool) -> Life {
 }
 
 impl Life {
-    /// The picture and the state are those after as many calls as there are.
+    /// Checks that the picture and the state are those after the recovered number of calls.
     fn check(&self, world: &World) {
         let (picture_then, xids_then) = &self.pictures[world.last() as usize];
         assert!(
@@ -75,14 +75,14 @@ impl Life {
         assert_eq!(&world.kept.xids(), xids_then);
     }
 
-    /// Recovers from what is left, and goes on.
+    /// Recovers from what is left, and continues.
     fn recover(&self, left: &Memory, at_least: u64) {
         let world = open(left).unwrap_or_else(|error| panic!("{error}"));
         let last = world.last();
         assert!(last >= at_least, "{last} calls are back of {at_least}");
         assert!((last as usize) < self.pictures.len(), "{last} calls are back, and so many were never made");
         self.check(&world);
-        // What was recovered is the past of what follows.
+        // New calls continue from what was recovered.
         let (more, _) = world.turn(&mut Dice::new(5), 3);
         world.core.syncer.sync().expect("a disk in order");
         let again = open(&left.after_power_loss(&mut Dice::new(9))).unwrap_or_else(|error| panic!("{error}"));
@@ -91,7 +91,7 @@ impl Life {
     }
 }
 
-/// Says which life it was when something in it fails.
+/// Prints the parameters of the life when the test fails in it.
 struct Say(String);
 
 impl Drop for Say {
@@ -102,7 +102,8 @@ impl Drop for Say {
     }
 }
 
-/// Two seeds are a few seconds. `JOURNAL_SEEDS=20 cargo test --release -p display-server --lib lives` is for a release.
+/// Runs `then` for every operation of each life. Two seeds take a few seconds. A release runs `JOURNAL_SEEDS=20 cargo
+/// test --release -p display-server --lib lives`.
 fn each_life(then: impl Fn(u64, bool, u64)) {
     let seeds = std::env::var("JOURNAL_SEEDS").map_or(2, |seeds| seeds.parse().expect("a number of seeds"));
     for seed in 1..=seeds {
@@ -125,7 +126,7 @@ fn after_a_loss_of_power_every_durable_call_is_there() {
             let dice = &mut Dice::new(at << 8 | loss);
             let mut left = life.storage.after_power_loss(dice);
             if loss > 1 {
-                // And then again, somewhere in the recovery.
+                // The power is lost again during the recovery.
                 left.set_trouble(Trouble::Crash(1 + dice.below(40)));
                 _ = open(&left);
                 left = left.after_power_loss(dice);
@@ -166,7 +167,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         let dice = &mut Dice::new(3);
         let (before, _) = world.turn(dice, 3);
         assert_eq!(before.len(), 3);
-        // Room that was set aside is used up first, so as much as it takes.
+        // Reserved space is used up first, so this repeats until it is full.
         let full = Trouble::Error { from: 1, count: u64::MAX - 1, kind: ErrorKind::StorageFull };
         storage.set_trouble(full);
         let mut log = locked(&world.core.log);

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A directory of a test's own.
+/// A temporary directory of one test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -27,7 +27,7 @@ impl Scratch {
     }
 
     fn open_with(&self, options: &Options) -> Result<Journal, JournalError> {
-        // In directories that are not there yet.
+        // The directories do not exist yet.
         Journal::open(&self.0.join("a/b"), options, &mut |_, _| ())
     }
 
@@ -52,7 +52,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Clears the display at a moment.
+/// Clears the display at a given time.
 fn clear_at(journal: &Journal, milliseconds: u64, color: Color) {
     let core = journal.recorder().core();
     let mut log = locked(&core.log);
@@ -78,7 +78,7 @@ fn the_picture_of_any_moment_that_is_kept_can_be_had() {
     clear_at(&journal, 2_000, Color::GREEN);
     journal.recorder().core().take_snapshot().expect("there is room");
     clear_at(&journal, 3_000, Color::BLUE);
-    // A clock that was put back does not change the order.
+    // A clock that was set back does not change the order.
     clear_at(&journal, 500, Color::WHITE);
     for (moment, color) in [
         (Moment::End, Color::WHITE),
@@ -183,7 +183,7 @@ fn a_state_that_cannot_be_restored_is_refused_with_its_reason() {
         let report = check(&scratch.journal(), &mut |_, _| ()).unwrap_or_else(|error| panic!("{error}"));
         let opened = scratch.open_with(&Options { accept_loss: true, ..Options::default() }).map(drop);
         assert_eq!(report.damage.is_some(), opened.is_err(), "{report:?}");
-        // A section that this program does not know is no damage.
+        // A section of an unknown kind is not damage.
         let is_unknown = matches!(state, [2, ..]);
         let is_newer = matches!(&opened, Err(JournalError::Newer { place, .. }) if report.damage.as_ref() == Some(place));
         assert_eq!((report.is_newer, is_newer), (is_unknown, is_unknown), "{report:?}");
@@ -205,7 +205,7 @@ fn a_state_that_cannot_be_restored_is_refused_with_its_reason() {
     header.version = Version::One;
     let error = reopen(&mut header, &[9; 7]).expect_err("version 1 has no sections");
     assert!(error.contains("the sessions are cut off"), "{error}");
-    // A section that may be skipped is.
+    // An unknown section that may be skipped is skipped.
     header.version = Version::WRITTEN;
     reopen(&mut header, &[0x80, 0, 0, 0, 0, 0, 0, 0, 1, 5]).unwrap_or_else(|error| panic!("{error}"));
 }

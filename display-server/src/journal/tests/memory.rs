@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Bytes that a disk writes together: few, so that small files tear as well.
 const PAGE: usize = 32;
 
-/// Numbers that look random and are the same for the same seed.
+/// A generator of pseudorandom numbers, reproducible from its seed.
 #[derive(Debug, Clone)]
 pub(crate) struct Dice(u64);
 
@@ -19,7 +19,7 @@ impl Dice {
         Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number below `n`.
+    /// Returns a number below `n`.
     pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -32,13 +32,13 @@ impl Dice {
     }
 }
 
-/// Which operations fail, counted from 1.
+/// Operations that fail, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     None,
     /// The machine loses its power before this operation.
     Crash(u64),
-    /// So many operations from this one on fail.
+    /// `count` operations from this one on fail.
     Error {
         from: u64,
         count: u64,
@@ -46,22 +46,23 @@ pub(crate) enum Trouble {
     },
 }
 
-/// What a disk has no room for.
+/// Operations for which a disk has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// Nothing is refused.
+    /// All operations have room.
     No,
-    /// Files can be made, and nothing be written to them but what room was set aside for.
+    /// Files can be created, but bytes can only be written to reserved space.
     ForBytes,
-    /// Nor can files be made, cut or removed, as where each change takes room of its own at first.
+    /// Files cannot be created, cut or removed either, as on file systems where each change first takes space of its
+    /// own.
     ForAnything,
 }
 
-/// Clones are the same.
+/// A disk in memory. Clones share the same disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
     disk: Arc<Mutex<Disk>>,
-    /// What syncs of files wait for, and who waits for those.
+    /// Wakes syncs of files that wait, and tests that wait for those.
     syncs: Arc<Condvar>,
 }
 
@@ -75,10 +76,10 @@ struct Disk {
     trouble: Trouble,
     full: Full,
     can_reserve: bool,
-    /// Bytes that a file may have. Who writes more would be ended by the system.
+    /// Maximum length of a file. The system would end a process that writes more.
     limit: u64,
     fails_to_sync: bool,
-    /// How many more syncs of a file end, if not all of them; and how many wait.
+    /// Number of syncs of files that still end, if limited, and of syncs that wait.
     syncs_left: Option<u64>,
     syncs_waiting: u64,
 }
@@ -98,7 +99,7 @@ struct Handle {
 }
 
 impl Disk {
-    /// Counts an operation, and fails it if it is its turn.
+    /// Counts an operation, and fails if it is one that must fail.
     fn operate(&mut self) -> io::Result<()> {
         self.done += 1;
         match self.trouble {
@@ -110,7 +111,7 @@ impl Disk {
         }
     }
 
-    /// Does the same for an operation that changes which files there are, or makes one shorter.
+    /// Counts an operation that creates or removes files, or makes one shorter.
     fn rearrange(&mut self) -> io::Result<()> {
         self.operate()?;
         if self.full == Full::ForAnything { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
@@ -169,18 +170,18 @@ impl Memory {
         locked(&self.disk).full = full;
     }
 
-    /// The next sync of a file fails, and those after it say that all is well, as a real system does.
+    /// Makes the next sync of a file fail. Later syncs succeed, as on a real system.
     pub(crate) fn set_sync_failure(&self) {
         locked(&self.disk).fails_to_sync = true;
     }
 
-    /// So many more syncs of a file end, then each waits for more.
+    /// Lets `left` more syncs of files end; those after them wait.
     pub(crate) fn set_syncs_left(&self, left: Option<u64>) {
         locked(&self.disk).syncs_left = left;
         self.syncs.notify_all();
     }
 
-    /// Waits until a sync of a file waits.
+    /// Waits until a sync of a file is waiting.
     pub(crate) fn wait_for_sync(&self) {
         let disk = locked(&self.disk);
         let is_missing = |disk: &mut Disk| disk.syncs_waiting == 0;
@@ -188,7 +189,7 @@ impl Memory {
         assert!(waited.is_ok_and(|(_, waited)| !waited.timed_out()), "there is no sync");
     }
 
-    /// The power is gone.
+    /// Returns `true` if the power is lost.
     pub(crate) fn is_dead(&self) -> bool {
         let disk = locked(&self.disk);
         matches!(disk.trouble, Trouble::Crash(at) if disk.done >= at)
@@ -250,7 +251,7 @@ impl Contents {
     fn survive(&self, dice: &mut Dice) -> Vec<u8> {
         let (now, synced) = (&self.bytes, &self.synced);
         let stable = common_prefix(now, synced);
-        // If it was not cut since, what was synced is there for certain.
+        // If the file was not cut since the last sync, all synced bytes are there.
         let least = if stable == synced.len() { stable } else { stable.min(now.len()) };
         let most = now.len().max(synced.len());
         let length = match dice.below(3) {
@@ -361,7 +362,7 @@ impl StoredFile for Handle {
         let limit = disk.limit;
         let file = &mut disk.files[self.file];
         assert!(file.bytes.len() as u64 + bytes.len() as u64 <= limit, "the process is ended by SIGXFSZ");
-        // Room that was set aside is there. Other failures leave a part behind.
+        // Writes to reserved space succeed. Other failures leave a part behind.
         let is_reserved = file.bytes.len() as u64 + bytes.len() as u64 <= file.reserved;
         match outcome {
             Err(error) if error.kind() == io::ErrorKind::StorageFull && is_reserved => {}
@@ -371,7 +372,7 @@ impl StoredFile for Handle {
             }
             Ok(()) => {}
         }
-        // In two pieces, if it is more than a few.
+        // Longer writes take two calls.
         let n = if bytes.len() > 40 { bytes.len() / 2 } else { bytes.len() };
         file.bytes.extend_from_slice(&bytes[..n]);
         Ok(n)

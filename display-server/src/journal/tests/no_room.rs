@@ -9,7 +9,7 @@ use crate::journal::storage::Storage;
 use crate::journal::{JournalError, Options};
 use std::io::ErrorKind;
 
-/// What a killed display has left in its last file behind what it was to have there.
+/// The incomplete data that a killed display has left at the end of its journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Torn {
     No,
@@ -17,10 +17,10 @@ enum Torn {
     Header,
 }
 
-/// What is left of a display that was killed.
+/// The state that a killed display has left.
 struct Past {
     storage: Memory,
-    /// The picture after so many calls.
+    /// The picture after each number of calls.
     pictures: Vec<Picture>,
     durable: u64,
     instance: [u8; 16],
@@ -37,7 +37,7 @@ fn past(can_reserve: bool, torn: Torn) -> Past {
     pictures.extend(world.turn(dice, CALLS / 2).0);
     world.core.take_snapshot().expect("a disk in order");
     pictures.extend(world.turn(dice, CALLS / 2).0);
-    // A kill takes neither a snapshot in the middle nor a record.
+    // A kill leaves neither a partial snapshot nor a partial record.
     storage.create("snapshot-0000000000000009.new").expect("a disk in order");
     let (name, next) = (journal_name(2), journal_name(3));
     let whole = storage.read(&name);
@@ -68,7 +68,7 @@ impl Past {
         disk
     }
 
-    /// It shows what there was after all calls, and of nothing else is said that it is durable.
+    /// Checks that the display shows the picture after all calls, and that it reports nothing else as durable.
     fn check(&self, world: &World) {
         assert_eq!((world.last(), world.core.syncer.durable()), (CALLS, CALLS));
         assert!(picture(&world.core) == self.pictures[CALLS as usize]);
@@ -76,7 +76,7 @@ impl Past {
         assert!(!world.kept.xids().is_empty());
     }
 
-    /// On a full disk nothing is taken, and nothing that only waits is refused.
+    /// Checks that a full disk accepts no call, and refuses no request that only waits.
     fn check_refusing(&self, world: &World) {
         self.check(world);
         let (taken, is_written) = world.turn(&mut Dice::new(11), 3);
@@ -110,7 +110,7 @@ fn what_there_was_is_shown_and_it_goes_on_when_there_is_room() {
             if start == 1 {
                 world.core.finish().expect("nothing is lost");
             }
-            // Whoever has asked was told of what no loss of power takes.
+            // All answers so far concern calls that a loss of power does not remove.
             disk = if start == 2 { disk.after_power_loss(&mut Dice::new(start)) } else { disk.after_kill() };
             disk.set_full(full);
         }
@@ -118,7 +118,7 @@ fn what_there_was_is_shown_and_it_goes_on_when_there_is_room() {
         past.check_refusing(&world);
         disk.set_full(Full::No);
         if full == Full::ForBytes {
-            // It need not be a call that finds the room.
+            // Any operation may find the room, not only a call.
             world.core.take_snapshot().expect("there is room");
         }
         let (pictures, is_written) = world.turn(&mut Dice::new(13), 2);
@@ -146,7 +146,8 @@ fn wherever_a_start_finds_no_room_it_starts_or_has_changed_nothing() {
         open(&whole).expect("a disk in order");
         let (mut started, operations) = (0, whole.operations());
         for at in 1..=operations {
-            // From there on everything fails, also what takes no room: a system may say so of anything.
+            // From this operation on everything fails, even what takes no room: a system may report this for any
+            // operation.
             let disk = past.disk(Full::No);
             disk.set_trouble(Trouble::Error { from: at, count: u64::MAX - at, kind: ErrorKind::StorageFull });
             match open(&disk) {
@@ -157,7 +158,7 @@ fn wherever_a_start_finds_no_room_it_starts_or_has_changed_nothing() {
                     disk.set_trouble(Trouble::None);
                     assert_eq!(world.turn(&mut Dice::new(5), 2).0.len(), 2, "there is room");
                 }
-                // It cannot be read, or nobody knows whether what was read is on the disk.
+                // The file cannot be read, or it is unknown whether what was read is on the disk.
                 Err(JournalError::Io { what, .. }) => {
                     let is_meant = ["list", "read", "sync"].iter().any(|verb| what.starts_with(verb));
                     assert!(is_meant, "{what} at {at}");
@@ -172,7 +173,7 @@ fn wherever_a_start_finds_no_room_it_starts_or_has_changed_nothing() {
                 assert!(again.last() >= at_least && instance(&again) == past.instance);
             }
         }
-        // From the making of the file on: that, its header, the sync of both.
+        // From the creation of the file on: the creation, its header, and the sync of both.
         let least = 3 + u64::from(can_reserve);
         assert!(started >= least && started < operations, "{started} of {operations}, full {full:?}");
     });
@@ -196,18 +197,18 @@ fn a_sync_that_fails_for_want_of_room_is_not_tried_again() {
                 Err(error) => panic!("{error}"),
             }
         });
-        // To open, to measure and to sync it; and before that, to sync what was cut off.
+        // Opening, measuring and syncing the file can fail; before that, syncing after the cut as well.
         assert_eq!(failed.count(), 3 + usize::from(torn == Torn::Record), "{torn:?}");
     }
 }
 
 #[test]
 fn no_loss_of_power_makes_a_start_that_drew_look_like_another() {
-    /// What was said before the power was gone.
+    /// The state that was reported before the power was lost.
     #[derive(Debug, Default)]
     struct Said {
         boot: u64,
-        /// Calls that are there for certain, and the pictures of those that may be.
+        /// Number of calls that are certainly there, and the pictures of those that may be.
         durable: u64,
         pictures: Vec<Picture>,
     }
@@ -246,7 +247,7 @@ fn no_loss_of_power_makes_a_start_that_drew_look_like_another() {
                 let pictures: Vec<_> = past.pictures.iter().chain(&said.pictures).collect();
                 assert!(&picture(&again.core) == pictures[last as usize], "{at}, loss {loss}");
                 assert_eq!(instance(&again), past.instance);
-                // A client whose picture may have lost an end sees that by the number of the start.
+                // A client whose picture may have lost its end detects that by the number of the start.
                 let has_drawn = !said.pictures.is_empty();
                 assert!(boot(&again) >= said.boot + u64::from(has_drawn), "{at}, loss {loss}: {said:?}");
             }
@@ -262,7 +263,7 @@ fn what_cannot_be_said_without_writing_it_is_an_error() {
         let error = open(&new).expect_err("there is nothing to come back to").to_string();
         assert!(error.contains("cannot create a new file (no storage space)"), "{error}");
 
-        // A loss that was accepted makes another instance of it, which has to be in a file before anybody is told.
+        // Accepting a loss makes a new instance, which must be in a file before it is reported to a client.
         let past = past(true, Torn::No);
         open(&past.storage).expect("its header vouches for all before it");
         let mut bytes = past.storage.read(&journal_name(2));

@@ -1,4 +1,4 @@
-//! Tests what clients see of a display that was started with a full disk.
+//! Tests what clients observe of a display that was started with a full disk.
 
 use super::memory::{Full, Memory};
 use super::returning::{DEADLINE, Running, add, connect, soon};
@@ -7,7 +7,7 @@ use draw_client::{ConnectOptions, Display, Durability, Error, Outcome, Picture, 
 use draw_protocol::{Code, Color};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// The display was killed, and its disk is full.
+/// Returns the disk of a killed display, which is full.
 fn full(storage: &Memory) -> Memory {
     let left = storage.after_kill();
     left.set_full(Full::ForBytes);
@@ -24,7 +24,7 @@ async fn is_resumed(told: &mut UnboundedReceiver<Status>) {
     }
 }
 
-/// It shows what it had, answers what it is asked, and draws nothing.
+/// Checks that the display shows its picture, answers queries, and draws nothing.
 async fn check_refusing(running: &Running, display: &Display, counted: u32) {
     let (width, height) = (SIZE.width, SIZE.height);
     let before = Color::BLACK.to_u32() + counted;
@@ -55,14 +55,14 @@ async fn who_comes_back_goes_on_and_who_is_new_may_ask_and_later_draw() {
     let (other, mut other_told) = connect(&running, false).await;
     check_refusing(&running, &other, 10).await;
 
-    // Once more, as nothing was written: for who was there before nothing is different.
+    // Another restart, since nothing was written: nothing changes for the client that was connected before.
     let left = full(&running.storage);
     let boot = running.journal.boot();
     let running = running.restart_on(left).await;
     is_resumed(&mut told).await;
     check_refusing(&running, &display, 10).await;
     assert_eq!(running.journal.boot(), boot);
-    // Who was new then is new now. It has lost nothing, so it is not told that it may have.
+    // The client that was new is new again. It has lost nothing, so no loss is reported to it.
     let status = soon(async {
         loop {
             match other_told.recv().await {
@@ -77,7 +77,7 @@ async fn who_comes_back_goes_on_and_who_is_new_may_ask_and_later_draw() {
     add(&display, 1, 200).await.expect("there is room");
     add(&other, 1, 3_000).await.expect("there is room");
     assert_eq!(running.shown(1), 3_210);
-    // From now on it is as it would be had there always been room, for both.
+    // From here on both clients behave as if there had always been room.
     let left = running.storage.after_kill();
     let running = running.restart_on(left).await;
     is_resumed(&mut told).await;
@@ -95,7 +95,7 @@ async fn who_is_owed_answers_hears_them_and_what_was_not_executed_is_refused() {
     let options = options.on_status(move |status| _ = tell.send(status));
     let display = soon(options.connect(&running.address.to_string())).await.expect("a display");
     add(&display, 1, 10).await.expect("a display in order");
-    // Executed and in the file, and held back for a sync that does not end.
+    // Executed and in the file, but held back by a sync that does not end.
     running.storage.set_syncs_left(Some(0));
     let executed = running.journal.display().stats().executed;
     let inside = display.add_pixel(1, 0, 200).await.expect("there is a display");
@@ -107,10 +107,10 @@ async fn who_is_owed_answers_hears_them_and_what_was_not_executed_is_refused() {
     })
     .await;
     let left = full(&running.storage);
-    // Held for longer than the display, since its end waits for that sync.
+    // Kept longer than the display, since its end waits for that sync.
     let (storage, journal) = (running.storage.clone(), running.journal.clone());
     let address = running.kill().await;
-    // Made while there is no display.
+    // This call is made while there is no display.
     let late = display.add_pixel(1, 0, 3_000).await.expect("it waits");
     storage.set_syncs_left(None);
     drop(journal);

@@ -22,7 +22,7 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.expect("in time")
 }
 
-/// A display with sessions on a disk in memory, at an address that stays the same.
+/// A display with sessions and a disk in memory, at an address that stays the same.
 pub(super) struct Running {
     pub(super) storage: Memory,
     pub(super) journal: Journal,
@@ -46,7 +46,7 @@ impl Running {
         Running::start(Memory::new(Trouble::None, true), SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Everything that was written is on the disk.
+    /// Waits until everything written is on the disk. Returns the number of the last call.
     async fn durable(&self) -> u64 {
         let last = crate::journal::lock::locked(&self.journal.recorder().core().log).place.next - 1;
         let mut durable = self.journal.durable();
@@ -54,14 +54,14 @@ impl Running {
         last
     }
 
-    /// Kills it.
+    /// Kills the display.
     pub(super) async fn kill(self) -> SocketAddr {
         self.task.abort();
         _ = self.task.await;
         self.address
     }
 
-    /// Kills it, and starts another on what is left on the disk.
+    /// Kills the display, and starts another one on what is left of the disk.
     pub(super) async fn restart_on(self, left: Memory) -> Running {
         let address = self.kill().await;
         Running::start(left, address).await
@@ -91,7 +91,7 @@ async fn after_a_failed_sync_clients_come_back_and_everything_is_there_once() {
     add(&display, 1, 10).await.expect("a display in order");
     running.durable().await;
     running.storage.set_sync_failure();
-    // It is in the file, and no more was promised.
+    // The call is in the file, and no more was promised.
     add(&display, 1, 200).await.expect("it was written");
     match soon(told.recv()).await {
         Some(Status::Reconnecting { reason: DisconnectReason::ClosedByDisplay(fault), .. }) => {
@@ -100,7 +100,7 @@ async fn after_a_failed_sync_clients_come_back_and_everything_is_there_once() {
         }
         other => panic!("{other:?}"),
     }
-    // Made while there is no display.
+    // This call is made while there is no display.
     let made = display.add_pixel(1, 0, 3_000).await.expect("it waits");
     let mut running = running;
     soon(&mut running.task).await.expect("no panic").expect("it ends by itself");
@@ -166,7 +166,7 @@ async fn an_end_that_was_not_synced_is_said_to_be_lost_when_it_is() {
     }
 }
 
-/// Room was set aside, and still a write fails: the call is drawn by then, and is in no file.
+/// Space was reserved, and still a write fails: the call is drawn by then, and is in no file.
 #[tokio::test]
 async fn nobody_is_told_what_could_not_be_written() {
     for is_killed in [false, true] {
@@ -177,7 +177,7 @@ async fn nobody_is_told_what_could_not_be_written() {
         running.storage.set_trouble(Trouble::Error { from: 0, count: u64::MAX, kind: ErrorKind::Other });
         let call = display.add_pixel(1, 0, 200).await.expect("there is a display");
         let mut call = std::pin::pin!(call.into_future());
-        // It is tried again, and again, and the client hears nothing.
+        // The write is retried, and the client receives nothing.
         let before = running.storage.operations();
         soon(async {
             while running.storage.operations() < before + 3 {
@@ -187,7 +187,7 @@ async fn nobody_is_told_what_could_not_be_written() {
         })
         .await;
         assert_eq!(running.shown(1), 210, "it is drawn");
-        // Somebody else is refused meanwhile, as on a full disk, and does not hear of it.
+        // Meanwhile a third client is refused, as on a full disk, and a new client does not see the unwritten call.
         let (third, _told) = connect(&running, false).await;
         let refused = add(&third, 2, 5).await.expect_err("it cannot be written");
         assert_eq!(refused.fault().map(|fault| &fault.code), Some(&Code::NoSpace), "{refused}");

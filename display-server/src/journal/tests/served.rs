@@ -1,4 +1,4 @@
-//! Tests what clients see of a display whose journal is on a failing disk.
+//! Tests what clients observe when the journal of a display is on a failing disk.
 
 use super::memory::{Memory, Trouble};
 use super::world::SIZE;
@@ -32,7 +32,7 @@ impl Client {
         timeout(DEADLINE, self.0.write_all(&bytes)).await.expect("in time").expect("it is read");
     }
 
-    /// The next response is this.
+    /// Asserts that the next response is `message`.
     pub(super) async fn expect(&mut self, message: impl Serialize) {
         let wanted = rmp_serde::to_vec(&message).expect("it can be written");
         let mut got = vec![0; wanted.len()];
@@ -64,7 +64,8 @@ async fn a_call_is_durable_soon_and_a_question_is_not_kept() {
     client.expect((1, 1, (), ())).await;
     client.expect((1, 2, (), 0xff00_00ffu32)).await;
     let mut durable = journal.durable();
-    // The pixel, the notification, and the pixel outside. Neither the question nor what has a wrong type.
+    // The pixel, the notification, and the pixel outside count, but neither the query nor the request with a wrong
+    // type.
     timeout(DEADLINE, durable.wait_for(|&number| number == 3)).await.expect("in time").expect("it is open");
     task.abort();
     _ = task.await;
@@ -84,7 +85,7 @@ async fn a_full_disk_refuses_drawing_and_answers_questions() {
     let served = server(&journal);
     let _task = tokio::spawn(async move { served.run(listener, std::future::pending()).await });
     let mut client = Client(TcpStream::connect(address).await.expect("a server"));
-    // One call, so that the file system is known not to set room aside.
+    // After one call it is known that the file system does not reserve space.
     client.send((0, 1, "draw_pixel", (1, 2, 0xff00_00ffu32))).await;
     client.expect((1, 1, (), ())).await;
     let mut durable = journal.durable();
@@ -115,7 +116,7 @@ async fn a_failed_sync_ends_the_server_and_says_so() {
     client.send((0, 1, "draw_pixel", (1, 2, 0xff00_00ffu32))).await;
     let mut durable = journal.durable();
     timeout(DEADLINE, durable.wait_for(|&number| number == 1)).await.expect("in time").expect("it is open");
-    // The next turn has room already: it writes, which is one operation, or two for a longer one, and syncs.
+    // The next turn has room already: it writes (one operation, or two for a longer write) and syncs.
     storage.set_sync_failure();
     client.send((0, 2, "clear", (0,))).await;
     let said = client.rest().await;
@@ -162,6 +163,6 @@ async fn clients_of_a_healthy_display_are_told_which_journal_failed_and_not_its_
     assert!(!main.contains("record") && !main.contains("sync"), "{main}");
     assert!(plots.contains("shutting_down") && plots.contains("since record 1 may not be in it"), "{plots}");
     assert!(!plots.contains(says), "{plots}");
-    // Clients that have not selected a display are told the same as those of the healthy one.
+    // Clients that have not selected a display get the same message as those of the healthy one.
     assert_eq!(server.displays.end(None).message, says);
 }

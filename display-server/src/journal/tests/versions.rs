@@ -1,4 +1,4 @@
-//! Tests journals of version 1, and of programs with other limits or kinds of records.
+//! Tests journals of version 1, and journals of programs with other limits or kinds of records.
 
 use super::gone::lived;
 use super::memory::{Dice, Memory, Trouble};
@@ -17,7 +17,7 @@ use draw_protocol::session::{Id, Stamp};
 use draw_protocol::{Color, Pixel, Request, Size, limits};
 use std::path::Path;
 
-/// Returns a disk with the journal that commit 929d23f has left: a display that was ended, started again, and killed.
+/// Returns a disk with the journal written by commit 929d23f: a display that was ended, started again, and killed.
 fn written_by_929d23f() -> Memory {
     let storage = Memory::new(Trouble::None, true);
     for (name, bytes) in [
@@ -55,7 +55,7 @@ fn a_journal_of_version_1_goes_on_in_version_2() {
     let options = Options { size: Some(Size { width: 16, height: 12 }), ..Options::default() };
     let world = open_with(&storage, &options).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((world.last(), locked(&world.core.log).place.boot), (13, 3));
-    // A pixel of the batch before the snapshot, one of the sums behind it, and one of the last image.
+    // A pixel of the batch before the snapshot, one of the sums after it, and one of the last image.
     let pixel = |x, y| world.kept.display.framebuffer().get_pixel(x, y).map(Color::to_u32);
     let shown = [pixel(7, 7), pixel(1, 1), pixel(12, 9), pixel(1, 2)];
     assert_eq!(shown, [Some(0x00ff_00ff), Some(0x0201_0403), Some(0xf0f0_f0f0), Some(0xff00_00ff)]);
@@ -75,7 +75,7 @@ fn a_journal_of_version_1_goes_on_in_version_2() {
     assert_eq!(catalogue.snapshots[..], [2], "that was another disk");
 }
 
-/// What commit 929d23f needs to refuse the directory has to be there whenever anything of version 2 is.
+/// The file that makes commit 929d23f refuse the directory must exist whenever a file of version 2 does.
 #[test]
 fn older_programs_are_kept_out_before_the_first_file_of_version_2() {
     for fresh in [false, true] {
@@ -95,7 +95,7 @@ fn older_programs_are_kept_out_before_the_first_file_of_version_2() {
                 let is_second =
                     |name: &&String| name.starts_with("journal-") && left.read(name).get(11) == Some(&2);
                 let has_second = names.iter().any(|name| is_second(&name));
-                // Of a file that was not finished nothing was promised.
+                // Nothing was promised for a file that was not finished.
                 let is_promised = has_second && names.iter().any(|name| name == "manifest");
                 assert!(!is_promised || names.contains(&snapshot_name(BARRIER)), "{at}: {names:?}");
                 begun += u32::from(is_promised);
@@ -128,7 +128,7 @@ fn a_replay_has_no_limit_of_the_wire() {
     assert_eq!(again.kept.xids(), [1, limits::SESSION_WINDOW + 2]);
 }
 
-/// Returns a disk whose journal ends with a record of this body, and where that record is.
+/// Returns a disk whose journal ends with a record of this body, and the offset of that record.
 fn ending_with(body: &[u8]) -> (Memory, u64) {
     let storage = Memory::new(Trouble::None, true);
     let world = open(&storage).expect("a disk in order");
@@ -191,8 +191,8 @@ fn contents(storage: &Memory) -> Vec<(String, Vec<u8>)> {
     names.into_iter().map(|name| (name.clone(), storage.read(&name))).collect()
 }
 
-/// Checks that a server and a check refuse the journal because of this file, whatever loss is accepted, and that
-/// nothing is changed.
+/// Checks that a server and a check refuse the journal because of this file, even if loss is accepted, and that nothing
+/// is changed.
 fn is_newer(storage: &Memory, file: &str) {
     let before = contents(storage);
     for accept_loss in [false, true] {
@@ -217,7 +217,7 @@ fn is_newer(storage: &Memory, file: &str) {
 
 #[test]
 fn a_file_of_a_later_version_is_refused_whatever_loss_is_accepted() {
-    // A first file without a manifest, a file in the middle, snapshots with and without an intact one behind.
+    // A first file without a manifest, a file in the middle, and snapshots with and without another intact one.
     let without_manifest = lived(1, false).0.without_file(MANIFEST);
     for storage in [without_manifest, lived(1, true).0, lived(3, false).0, lived(4, true).0] {
         let barrier = snapshot_name(BARRIER);
@@ -227,7 +227,7 @@ fn a_file_of_a_later_version_is_refused_whatever_loss_is_accepted() {
             let mut bytes = storage.read(name);
             bytes[11] = 3;
             is_newer(&storage.with_file(name, bytes.clone()), name);
-            // What follows the version is not known, nor is its checksum.
+            // What follows the version is unknown, including its checksum.
             is_newer(&storage.with_file(name, [&bytes[..12], &[0xa5; 9]].concat()), name);
             is_newer(&storage.with_file(name, bytes[..12].to_vec()), name);
             all = all.with_file(name, bytes);

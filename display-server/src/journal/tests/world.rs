@@ -17,7 +17,8 @@ pub(super) const SIZE: Size = Size { width: 7, height: 5 };
 
 pub(super) type Picture = Vec<u8>;
 
-/// A display whose sessions are the numbers of its sessions' calls, to see that the state survives like the picture.
+/// A display that keeps the numbers of its sessions' calls as its sessions, to check that the state survives like the
+/// picture.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) display: Display,
@@ -76,7 +77,7 @@ impl Recorded for Kept {
     }
 }
 
-/// A journal that is open, without threads: what they do is done when the test says so.
+/// An open journal without threads: the tests do their work explicitly.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) core: Core,
@@ -100,7 +101,7 @@ pub(super) fn picture(core: &Core) -> Picture {
     bytes
 }
 
-/// A call of any kind, some of it outside.
+/// Passes a random call to `then`, some of it outside of the display.
 pub(super) fn any_call(dice: &mut Dice, then: impl FnOnce(&Request<'_>)) {
     let color = Color::from_u32(dice.below(1 << 32) as u32);
     let (x, y) = (dice.below(9) as i32 - 1, dice.below(7) as i32 - 1);
@@ -126,19 +127,19 @@ pub(super) fn any_call(dice: &mut Dice, then: impl FnOnce(&Request<'_>)) {
 }
 
 impl World {
-    /// The picture, while the log is held.
+    /// Returns the picture, while the log is locked.
     fn picture(&self) -> Picture {
         let mut bytes = vec![0; (SIZE.width * SIZE.height * 4) as usize];
         self.kept.copy_picture(&mut bytes);
         bytes
     }
 
-    /// The number of the last call that was taken.
+    /// Returns the number of the last accepted call.
     pub(super) fn last(&self) -> u64 {
         locked(&self.core.log).place.next - 1
     }
 
-    /// A turn of so many calls, as a connection does it. Answers the pictures after each that was taken, and whether
+    /// Runs a turn of `calls` calls, as a connection does. Returns the pictures after each accepted call, and `true` if
     /// all of them are in the file.
     pub(super) fn turn(&self, dice: &mut Dice, calls: u64) -> (Vec<Picture>, bool) {
         let mut log = locked(&self.core.log);

@@ -2,7 +2,8 @@ use super::*;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The places of a display, with clients that are numbers and have all spoken, and a clock that only tests move.
+/// The places of a display, with clients that are numbers and have all sent something, and a clock that only tests
+/// advance.
 struct World {
     admission: Admission<u32>,
     now: Instant,
@@ -17,7 +18,7 @@ impl World {
         World { admission: Admission::new(places, now), now, came: 0 }
     }
 
-    /// One comes and is to be given a place, which it has used to speak if `has_spoken`.
+    /// Admits a new client. It has used its place to send something if `has_spoken`.
     fn seated(&mut self, address: [u8; 4], has_spoken: bool) -> Seated {
         let client = self.enqueue(address);
         let Some(Decision::Admit(admitted, peer)) = self.next() else { panic!("there is a place") };
@@ -46,7 +47,7 @@ impl World {
         self.now += time;
     }
 
-    /// Gives the place of `holder`, which was told to go, to the one that waits.
+    /// Gives the place of `holder`, which was evicted, to the waiting client.
     async fn gives_place_to(&mut self, holder: &Seated, newcomer: u32) {
         assert_eq!(self.next(), None, "it is not gone yet");
         let is_evicted = self.admission.occupants.get(&holder.0.id()).is_some_and(|holder| holder.is_evicted);
@@ -142,7 +143,7 @@ async fn idle_places_of_addresses_with_half_each_are_for_a_third_until_it_has_it
     rest.iter().chain([first]).for_each(|holder| holder.1.touch(true, world.now));
     let newcomer = world.enqueue(ELSEWHERE);
     world.gives_place_to(idle, newcomer).await;
-    // It has one, and no address more than twice what it would have with another.
+    // The address has a place, and no other address has more than twice what this one would have with another.
     world.pass(limits::IDLE);
     let second = world.enqueue(ELSEWHERE);
     assert_eq!(world.next(), None);

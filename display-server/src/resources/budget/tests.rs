@@ -31,7 +31,7 @@ async fn more_than_there_is_is_granted_to_one_alone() {
     assert!(b.try_cover(1 << 40) && !b.try_cover_all(1 << 40));
 }
 
-/// A budget where connections share `shared` KiB, once each of them has its band.
+/// Returns a budget where connections share `kib` KiB, in addition to the band of each.
 fn shared(kib: usize, connections: usize) -> Budget {
     Budget::with(connections * (PART + OWN_BAND) + (kib << 10), connections, 0)
 }
@@ -44,7 +44,7 @@ async fn each_that_comes_while_there_is_room_has_a_band_of_its_own_whatever_othe
     let mut late = budget.share();
     assert!(early.try_cover(growth(2 * limits::IDLE_BUFFER) + limits::BAND));
     assert!(late.try_cover(OWN) && !late.try_cover(OWN + OWN_BAND));
-    // It has it as soon as there is room.
+    // It gets the band as soon as there is room.
     drop(early);
     assert!(late.try_cover(OWN + OWN_BAND));
 }
@@ -98,7 +98,7 @@ async fn one_that_wants_little_goes_before_one_that_wants_much_and_came_at_the_s
     much.await;
 }
 
-/// WaitsFor for `bytes` a moment. Returns whether they were granted.
+/// Waits briefly for `bytes`, and returns `true` if they were granted.
 async fn is_covered(share: &mut Share, bytes: usize) -> bool {
     let cover = std::future::poll_fn(|cx| share.poll_cover(cx, bytes));
     tokio::select! { biased; () = cover => true, () = yield_now() => false }
@@ -110,7 +110,7 @@ async fn those_in_the_middle_of_long_messages_end_one_after_the_other_and_none_i
     let memory = connections * (PART + OWN_BAND) + (100 << 20);
     let budget = Budget::with(memory, connections, message);
     let mut shares: Vec<_> = (0..connections).map(|_| budget.share()).collect();
-    // They all grow, as their messages come, until none of them gets what it wants.
+    // All shares grow, as their messages arrive, until none gets what it needs.
     let mut sizes = vec![512 << 10; connections];
     let mut ended = 0;
     for _ in 0..20 * connections {

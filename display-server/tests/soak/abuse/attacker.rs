@@ -1,4 +1,4 @@
-//! Attackers as processes of their own: this test program once more, at the priority of idle time.
+//! Attackers as separate processes: this test program, started again at idle priority.
 
 use super::attacks::{self, Attack};
 use crate::processes::PATIENCE;
@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-/// Which attack it is, and where the display is.
+/// Environment variables: the attack, and the address of the display.
 const ATTACK: &str = "ABUSE_ATTACK";
 const ADDRESS: &str = "ABUSE_ADDRESS";
 
-/// As many descriptors as this process may have.
+/// Raises the limit of descriptors to the maximum of this process.
 pub(super) fn raise_descriptors() {
     let descriptors = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: descriptors.maximum, ..descriptors }).unwrap();
 }
 
-/// A process that attacks until it is told to end.
+/// A process that attacks until `end` is called.
 pub(super) struct Attacker {
     process: Child,
     alive: Option<ChildStdin>,
@@ -29,7 +29,7 @@ pub(super) struct Attacker {
 }
 
 impl Attacker {
-    /// Returns when the attack is under way.
+    /// Starts the attack, and returns when it is under way.
     pub(super) fn start(attack: Attack, address: &str) -> Attacker {
         let mut process = Command::new("chrt")
             .args(["--idle", "0"])
@@ -48,20 +48,20 @@ impl Attacker {
         attacker
     }
 
-    /// Waits for a line that begins so, and answers the number behind that.
+    /// Waits for a line that contains `word`, and returns the number after it.
     fn hear(&mut self, word: &str) -> usize {
         let mut line = String::new();
         loop {
             line.clear();
             assert!(self.says.read_line(&mut line).unwrap() > 0, "an attacker has failed");
-            // The test harness may have begun the line.
+            // The test harness may have written the beginning of the line.
             if let Some((_, number)) = line.trim().split_once(word) {
                 return number.trim().parse().unwrap();
             }
         }
     }
 
-    /// Ends it. Answers how much it has done, and how much that is in a second.
+    /// Ends the attack. Returns the number of actions, in total and per second.
     pub(super) fn end(mut self) -> (usize, usize) {
         let took = self.began.elapsed();
         self.alive = None;

@@ -1,4 +1,4 @@
-//! The single ways of doing harm.
+//! The individual attacks.
 
 use super::{notification, request};
 use serde::Serialize;
@@ -10,34 +10,34 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The display that is attacked: its usual size.
+/// Size of the attacked display: the default size.
 pub(super) const WIDTH: u32 = 640;
 pub(super) const HEIGHT: u32 = 480;
 
-/// Bytes of a name that is longer than any, and still in a first message.
+/// Length of a name that is too long and still fits in a first message.
 const LONG_NAME: usize = 4_000;
-/// Bytes of the image whose last byte is missing: as many as the largest message may have, nearly.
+/// Length of the image whose last byte is missing: almost as long as the largest message may be.
 const UNFINISHED: usize = (16 << 20) - 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Attack {
-    /// Connects and is gone.
+    /// Connects and disconnects.
     Connects,
-    /// Connects, sends a byte that begins no message, and waits for the end.
+    /// Connects, sends a byte that begins no message, and waits for the end of the connection.
     WrongBytes,
-    /// Connects, greets with a long name or asks for a method with one, and waits for the answer.
+    /// Connects, sends a hello with a long client name or a request with a long method name, and waits for the answer.
     LongNames,
-    /// Asks for the digest of everything, again and again.
+    /// Requests the digest of the whole picture repeatedly.
     Digests,
-    /// Fills everything below the honest client's pixel, without a pause.
+    /// Fills everything below the honest client's pixel without a pause.
     Fills,
-    /// Adds a pixel and has it synced, again and again.
+    /// Adds a pixel and syncs it, repeatedly.
     Syncs,
-    /// Asks for images and never reads.
+    /// Requests images and never reads.
     Deaf,
-    /// Sends all of an image but its last byte.
+    /// Sends an image without its last byte.
     Unfinished,
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     Silent,
 }
 
@@ -79,26 +79,26 @@ impl Attack {
         }
     }
 
-    /// How many of them must have begun for the attack to be under way. Of those that are silent a few find no place: others have
-    /// one.
+    /// Returns how many clients must have begun for the attack to be under way. A few of the silent ones get no place,
+    /// since other clients have one.
     pub(super) fn begun(self) -> usize {
         match self {
             Attack::Silent => self.clients() - 24,
-            // The display may end some before the last has come.
+            // The display may end some before the last has connected.
             Attack::Deaf | Attack::Unfinished => self.clients() / 2,
             _ => self.clients(),
         }
     }
 }
 
-/// What all the clients of an attack have done.
+/// Counts for all clients of an attack.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) begun: AtomicUsize,
     pub(super) done: AtomicUsize,
 }
 
-/// One client of an attack, for ever. One that is shown out comes back.
+/// Runs one client of an attack for ever. The client reconnects when the display ends its connection.
 pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, tally: Arc<Tally>) {
     let mut is_first = true;
     let mut begun = || {
@@ -109,7 +109,7 @@ pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, t
     loop {
         let round = async {
             let mut stream = TcpStream::connect(address).await?;
-            // Or the ports of a machine are used up in the end.
+            // Otherwise the machine would run out of ports.
             _ = stream.set_zero_linger();
             let done = || _ = tally.done.fetch_add(1, Relaxed);
             match attack {
@@ -138,7 +138,7 @@ pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, t
                 Attack::Syncs => {
                     begun();
                     let add = request(7, "add_pixel", (number as u32, 20, 1));
-                    // Either answer is [1, 7, nil, nil].
+                    // Each of the two answers is [1, 7, nil, nil].
                     asks(&mut stream, &[add, request(7, "sync_durable", [0; 0])].concat(), 10, done).await?;
                 }
                 Attack::Deaf => {
@@ -146,7 +146,7 @@ pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, t
                     stream.write_all(&asks).await?;
                     begun();
                     done();
-                    // For ever, or until the display has enough of it.
+                    // Continues until the display ends the connection.
                     while stream.write_all(&asks).await.is_ok() {}
                 }
                 Attack::Unfinished => {
@@ -166,14 +166,14 @@ pub(super) async fn attack(attack: Attack, number: usize, address: SocketAddr, t
             io::Result::Ok(())
         };
         if round.await.is_err() {
-            // It was not let in, or shown out.
+            // The connection was refused, or ended by the display.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// Asks and reads an answer of so many bytes, for ever.
+/// Sends a request and reads an answer of `answer` bytes, repeatedly.
 async fn asks(stream: &mut TcpStream, request: &[u8], answer: usize, done: impl Fn()) -> io::Result<()> {
     let mut room = vec![0; answer];
     loop {

@@ -1,4 +1,4 @@
-//! Slow senders, readers that never read and a flood of connects, all in this process.
+//! Slow senders, clients that never read, and a flood of connections, all in this process.
 
 use super::{quantile, request};
 use crate::processes::{PATIENCE, Server};
@@ -15,36 +15,37 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
 
-/// Who sends a byte at a time: the one half a hundred in a second, which is in time for a small request, the other half one,
-/// which is not.
+/// Number of clients that send a byte at a time. One half sends a hundred bytes a second, which is in time for a small
+/// request; the other half sends one a second, which is not.
 const SLOW: usize = 500;
 const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
-/// Who asks and never reads.
+/// Number of clients that send requests and never read.
 const DEAF: usize = 32;
-/// Who connects and is gone, again and again, as fast as it can be done.
+/// Number of clients that connect and disconnect repeatedly, as fast as possible.
 const FLOOD: usize = 4;
 
 const SIDE: u32 = 64;
-/// An answer that the deaf ask for.
+/// Length of an answer that the clients that never read request.
 const IMAGE: usize = (SIDE * SIDE * 4) as usize;
 
-/// What a display may have more with all of them than without: each may have a buffer for a read and what it has of its own,
-/// and the deaf have as many answers as a display keeps, in buffers that grow to twice what they hold. Those of the flood are
-/// not counted, since they are gone.
+/// How much more memory a display may use with all of them than without. Each client may have a read buffer and its
+/// reserved memory; each client that never reads may have as many answers as a display keeps, in buffers that grow to
+/// twice their contents. The clients of the flood are not counted, since they have disconnected.
 const BOUND: u64 = ((SLOW + DEAF) * 2 * limits::READ + DEAF * 2 * (limits::UNSENT + IMAGE)) as u64;
 
-/// Where they are, and how much they have done.
+/// The address of the display, and counts of what the clients have done.
 #[derive(Clone)]
 struct Harm {
     address: SocketAddr,
-    /// All who send have come.
+    /// Waits until all senders have connected.
     all_in: Arc<Barrier>,
     floods: Arc<AtomicUsize>,
     sent: Arc<AtomicUsize>,
 }
 
 impl Harm {
-    /// Comes, sends such requests in pieces of so many bytes for ever, with pauses, and comes back when it is shown out.
+    /// Connects and sends `request` in pieces of `piece` bytes repeatedly, with pauses. Reconnects when the display
+    /// ends the connection.
     async fn send(self, request: Vec<u8>, piece: usize, pause: Duration) {
         let mut is_first = true;
         loop {
@@ -52,7 +53,7 @@ impl Harm {
                 tokio::task::yield_now().await;
                 continue;
             };
-            // Or the ports of a machine are used up in the end.
+            // Otherwise the machine would run out of ports.
             _ = stream.set_zero_linger();
             if std::mem::take(&mut is_first) {
                 self.all_in.wait().await;
@@ -78,7 +79,7 @@ impl Harm {
     }
 }
 
-/// Draws and asks, each call when the one before is answered, and answers how long each took.
+/// Draws and reads a pixel, one call after another, and returns how long each call took.
 async fn honest(display: &Display, until: Instant, count: &mut u32) -> Vec<Duration> {
     let mut took = Vec::new();
     while took.is_empty() || Instant::now() < until {
@@ -129,7 +130,7 @@ fn an_honest_client_is_answered_among_clients_that_mean_harm() {
     });
     let most = peak(&server, until);
     let (among, count) = runtime.block_on(calling).expect("every call succeeds");
-    // All of those are gone with it.
+    // This ends all of those clients.
     runtime.shutdown_timeout(PATIENCE);
 
     let p99 = |took: &[Duration]| quantile(took, 99);
@@ -143,7 +144,7 @@ fn an_honest_client_is_answered_among_clients_that_mean_harm() {
         before >> 10,
         most >> 10
     );
-    // Or nothing was tried.
+    // Otherwise the test has exercised nothing.
     assert!(sent >= SLOW && floods > 0);
     assert!(most <= before + BOUND, "{most} bytes, of which {before} were there before");
     let display = ConnectOptions::new().timeout(PATIENCE).connect_timeout(PATIENCE);

@@ -1,4 +1,4 @@
-//! Honest clients, and how long they wait.
+//! Honest clients, and measurements of how long they wait.
 
 use super::attacks::{HEIGHT, WIDTH};
 use super::request;
@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// One that draws and asks, each call when the one before is answered.
+/// A client that draws and reads, one call after another.
 pub(super) struct Honest {
     display: Display,
     count: u32,
@@ -21,7 +21,7 @@ impl Honest {
         Honest { display: display.connect(address).await.unwrap(), count: 0 }
     }
 
-    /// Returns how long each call took, sorted. Every call succeeds.
+    /// Makes calls until `until`, and returns how long each took, sorted. Every call succeeds.
     pub(super) async fn call(&mut self, until: Instant) -> Vec<Duration> {
         let mut took = Vec::new();
         let first = match self.count {
@@ -42,14 +42,14 @@ impl Honest {
         took
     }
 
-    /// The picture, as bands of rows.
+    /// Reads the picture, as bands of rows.
     pub(super) async fn image(&self) {
         let image = self.display.get_image(0, 0, WIDTH, HEIGHT).await.unwrap();
         assert_eq!(image.len(), (WIDTH * HEIGHT * 4) as usize);
     }
 }
 
-/// A client of plain MessagePack-RPC, which gets the whole picture again and again, with a pause after each.
+/// A client of plain MessagePack-RPC that gets the whole picture repeatedly, with a pause after each.
 pub(super) struct Watcher {
     stream: TcpStream,
 }
@@ -61,7 +61,7 @@ impl Watcher {
         Watcher { stream }
     }
 
-    /// Returns how long each image took, sorted.
+    /// Gets images until `until`, and returns how long each took, sorted.
     pub(super) fn watch(&mut self, until: Instant) -> Vec<Duration> {
         let mut took = Vec::new();
         while took.is_empty() || Instant::now() < until {
@@ -72,13 +72,13 @@ impl Watcher {
         took
     }
 
-    /// Returns how long an image took.
+    /// Gets one image, and returns how long it took.
     pub(super) fn image(&mut self) -> Duration {
         let began = Instant::now();
         self.stream.write_all(&request(9, "get_image", (0, 0, WIDTH, HEIGHT))).unwrap();
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).unwrap();
-        // [1, 9, nil, bin of so many bytes]
+        // `[1, 9, nil, bin]` up to the length of the bin.
         assert!(head.starts_with(b"\x94\x01\x09\xc0\xc6"), "no image: {}", head.escape_ascii());
         let mut image = vec![0; (WIDTH * HEIGHT * 4) as usize];
         self.stream.read_exact(&mut image).unwrap();

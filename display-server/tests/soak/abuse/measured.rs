@@ -1,4 +1,4 @@
-//! How honest clients fare under each attack, and what of the display's memory is left behind.
+//! Measures how honest clients fare under each attack, and how much memory the display keeps afterwards.
 
 use super::attacker::{Attacker, raise_descriptors};
 use super::attacks::{Attack, HEIGHT, WIDTH};
@@ -12,16 +12,17 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// For how many seconds each attack goes on, unless the environment variable `ABUSE` says otherwise. That also makes pairs of them.
+/// Duration of each attack in seconds, unless the environment variable `ABUSE` sets another. With `ABUSE`, all pairs of
+/// attacks are run as well.
 const SECONDS: f64 = 0.4;
 
-/// What a display may hold beside its buffers: its code, its picture, its threads' stacks, the sockets' own state.
+/// Memory that a display may use in addition to its buffers: code, picture, thread stacks, and socket state.
 const BESIDE: u64 = 96 << 20;
 
-/// What of its peak a display may have more after an attack than before.
+/// How much more memory a display may use after an attack than before it.
 const KEPT: u64 = 24 << 20;
 
-/// One measurement at a time: each takes both cores.
+/// Allows one measurement at a time: each takes both cores.
 static ONE: Mutex<()> = Mutex::new(());
 
 fn length() -> Duration {
@@ -33,7 +34,8 @@ fn is_long() -> bool {
     std::env::var_os("ABUSE").is_some()
 }
 
-/// The environment variable `ABUSE_ONLY` has parts of the names of those that are to be tried, with commas between them.
+/// Returns `true` if the attack is selected. The environment variable `ABUSE_ONLY` lists parts of names, separated by
+/// commas.
 fn is_chosen(attack: &Attack) -> bool {
     std::env::var("ABUSE_ONLY").map_or(true, |only| only.split(',').any(|part| attack.name().contains(part)))
 }
@@ -46,7 +48,7 @@ fn start(attacks: &[Attack], directory: &Directory) -> Server {
     }
 }
 
-/// Makes these attacks together, and asserts what does not depend on how fast this machine is.
+/// Runs these attacks together, and asserts what does not depend on the speed of the machine.
 fn measure(attacks: &[Attack]) {
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     raise_descriptors();
@@ -71,7 +73,7 @@ fn measure(attacks: &[Attack]) {
     let before = server.memory();
     let attackers: Vec<_> = attacks.iter().map(|attack| Attacker::start(*attack, &server.address)).collect();
     let (among, images, most) = during(length());
-    // One that comes while it goes on is served as well.
+    // A client that connects during the attack is served as well.
     let came = Instant::now();
     let display = ConnectOptions::new().timeout(PATIENCE).connect_timeout(PATIENCE);
     let display = display.connect_blocking(&server.address).expect("who comes among attackers is let in");
@@ -98,15 +100,15 @@ fn measure(attacks: &[Attack]) {
         most >> 20,
         left >> 20,
     );
-    // Of two, one may take all that is left of the processors: both are idle processes.
+    // Of two attacks, one may take all the remaining processor time, since both are idle processes.
     let tried = attacks.iter().zip(&done).filter(|(attack, (done, _))| *done >= attack.begun() / 2);
     assert!(tried.count() >= 1, "{names}: they did {done:?}, so nothing was tried");
     assert!(most <= limits::MEMORY as u64 + BESIDE, "{names}: {most} bytes");
     assert!(left <= before + KEPT, "{names}: {left} bytes, of which {before} were there before");
 }
 
-/// Waits until a display has given back what attackers made it take, for a minute at most. Returns how long that took, and what it
-/// has then.
+/// Waits until a display has released the memory that attackers made it take, for a minute at most. Returns how long
+/// that took, and the memory then in use.
 fn given_back(server: &Server, before: u64) -> (Duration, u64) {
     let began = Instant::now();
     while server.memory() > before + KEPT && began.elapsed() < PATIENCE {
@@ -126,7 +128,7 @@ fn nor_any_two_together() {
     for (number, first) in all.iter().enumerate() {
         pairs.extend(all[number + 1..].iter().map(|second| [*first, *second]));
     }
-    // A few of them unless there is time.
+    // Runs only a few of the pairs, except in a long run.
     let step = if is_long() { 1 } else { 9 };
     let chosen = pairs.iter().filter(|pair| pair.iter().all(is_chosen)).step_by(step);
     chosen.for_each(|pair| measure(pair));

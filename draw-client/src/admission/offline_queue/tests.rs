@@ -1,14 +1,14 @@
-//! The offline queue against a plain list.
+//! Compares the offline queue with a plain list.
 
 use super::*;
 use crate::completion::Tag;
 use draw_protocol::Color;
 use std::panic::Location;
 
-/// What a list of all calls says that the room is to do.
+/// A list of all calls, which predicts the calls that the queue keeps and drops.
 #[derive(Default)]
 struct Model {
-    /// Number, whether it may be dropped, and bytes.
+    /// The number, whether the call may be dropped, and its bytes.
     waiting: Vec<(u64, bool, usize)>,
 }
 
@@ -27,7 +27,7 @@ impl Model {
     }
 }
 
-/// CallNumbering that are the same each time.
+/// A random number generator, seeded by the test.
 struct Dice(u64);
 
 impl Dice {
@@ -47,7 +47,7 @@ fn it_holds_what_a_list_of_all_calls_would_hold() {
         let (mut dice, mut room, mut model) = (Dice(seed), OfflineQueue::default(), Model::default());
         let image = vec![7; 3 << 20];
         for number in 1..=400 {
-            // Images of up to 3 MiB: three or more are too many.
+            // Images of up to 3 MiB: three or more can exceed `MAX_BYTES`.
             let rows = 1 + dice.below(3 * 256) as u32;
             let rgba = &image[..rows as usize * 4 * 1_024];
             match dice.below(8) {

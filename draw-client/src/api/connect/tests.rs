@@ -13,11 +13,11 @@ use tokio::io::ReadBuf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Fails a test that hangs.
+/// The time after which a test counts as hanging.
 const HANGS: Duration = Duration::from_secs(10);
 
-/// One half of a connection. It runs a hook before it reads for the first time, or when it has written for the first
-/// time, and ends when `end` says so.
+/// One half of a connection. It runs a hook before its first read, or after its first write, and reading ends when
+/// `end` completes.
 struct Staged<S> {
     stream: S,
     first: Option<Box<dyn FnOnce() + Send>>,
@@ -32,7 +32,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Staged<S> {
     ) -> Poll<io::Result<()>> {
         if let Some(first) = self.first.take() {
             first();
-            // The driver was about to write. If it read as well, it would learn more.
+            // The driver is about to write. It must not process more input before that.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -78,8 +78,8 @@ fn meet(here: &Sender<()>, there: &Receiver<()>) {
     there.recv_timeout(HANGS).expect("the others come");
 }
 
-/// A caller that finds the writer free writes whatever there is to the stream, here `hello` on another connection. What
-/// is to be sent again is known only when `hello` is answered, perhaps while the caller is still writing: then the
+/// A caller that finds the writer free writes all pending bytes to the stream, here `hello` on another connection. The
+/// calls to be sent again are known only when `hello` is answered, possibly while the caller is still writing: then the
 /// driver cannot write, and the caller does not know that there is more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_that_was_known() {
@@ -113,7 +113,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
                 resumed.send(()).expect("the caller waits for it");
             }
         });
-    // No timer of the driver may help before the test has failed.
+    // The driver's timers must not fire before the test fails.
     let greeted = options.handshake(
         "a staged stream",
         staged(first, None, None, Some(end)),
@@ -126,7 +126,7 @@ async fn what_is_to_be_sent_again_is_sent_although_a_caller_was_writing_when_tha
     tokio::spawn(driver);
     cut.send(()).expect("it is connected");
 
-    // Nothing waits for the call: it is sent by itself, or not at all.
+    // No reply is awaited: the call is sent by itself, or not at all.
     let (caller, runtime) = (display.clone(), tokio::runtime::Handle::current());
     let calling = tokio::task::spawn_blocking(move || {
         has_read.recv_timeout(HANGS).expect("there is another connection");

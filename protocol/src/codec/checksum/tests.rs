@@ -26,7 +26,7 @@ fn a_check_is_a_notification_with_a_number_of_full_width() {
 
 #[test]
 fn the_digests_are_those_of_the_published_functions() {
-    // The check value of CRC-32/ISO-HDLC, which is that of zlib, and XXH3-64 of no bytes.
+    // The check value of CRC-32/ISO-HDLC (zlib), and the XXH3-64 of no bytes.
     assert_eq!(Checksum::Crc32.digest(b"123456789"), 0xcbf4_3926);
     assert_eq!(Checksum::Xxh3.digest(b""), 0x2d06_8005_38d3_94c2);
 }
@@ -77,7 +77,7 @@ fn what_is_not_as_agreed_was_altered() {
             assert_eq!(after(&right, &right), Err(Corruption::Twice));
         }
     }
-    // The upper half of a CRC-32 is zero.
+    // The upper half of a CRC-32 check must be zero.
     let mut high = bytes(Digest::of(MESSAGE, Checksum::Crc32));
     high[HEAD] = 1;
     let mut verifier = Verifier::default();

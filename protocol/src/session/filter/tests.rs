@@ -2,7 +2,7 @@ use super::*;
 
 const WINDOW: u64 = limits::SESSION_WINDOW;
 
-/// A filter that has executed `applied` requests, of which `ack` are acknowledged; the digest of each is its number.
+/// Returns a filter that has executed `applied` requests, `ack` of them acknowledged. The digest of each is its number.
 fn filter(ack: u64, applied: u64) -> Filter {
     let mut filter = Filter::new(0);
     for number in 1..=applied {
@@ -66,7 +66,7 @@ fn what_is_interrupted_comes_again() {
     assert_eq!(filter.handle_request(8, 80), Ok(Verdict::Execute));
     filter.interrupt();
     assert_eq!(filter, self::filter(3, 7));
-    // It never was executed, so it may even be another.
+    // The request was not executed, so its contents may differ.
     assert_eq!(filter.handle_request(8, 81), Ok(Verdict::Execute));
     filter.executed();
     assert_eq!(filter.handle_request(8, 81), Ok(Verdict::Again));
@@ -112,12 +112,12 @@ fn memory_is_given_back_once_little_of_it_is_used_and_not_with_each_acknowledgem
         filter.acknowledge(applied - left).unwrap();
         (before, filter.memory())
     };
-    // A quarter is not little, and what grows again has room.
+    // A quarter of the capacity in use is kept; with less, twice the used memory remains.
     let (before, after) = acknowledged(4_096, 1_024);
     assert_eq!(before, after);
     let (before, after) = acknowledged(4_096, 1_023);
     assert_eq!(before - after, (4_096 - 2 * 1_023) * 8);
-    // A little is kept for good.
+    // A small capacity is never freed.
     let (before, after) = acknowledged(1_024, 1);
     assert_eq!(before, after);
 }
@@ -134,7 +134,7 @@ fn a_request_from_a_journal_is_known_by_its_contents_and_those_before_it_by_thei
     }
     assert_eq!(filter.handle_request(10, 100), Ok(Verdict::Again));
     assert_eq!(filter.handle_request(10, 99), Err(Misuse::Reuse { number: 10 }));
-    // The client may have been told of everything that a journal has.
+    // Every request in a journal may have been reported to the client.
     assert_eq!(filter.acknowledge(10), Ok(()));
     execute(&mut filter, 11);
 }
@@ -147,14 +147,14 @@ fn a_request_that_is_retracted_is_executed_once_more_and_cannot_be_acknowledged_
     assert_eq!(filter.acknowledge(6), Err(Misuse::Ack { ack: 6, told: 5 }));
     assert_eq!(filter.handle_request(5, 5), Ok(Verdict::Again));
     assert_eq!(filter.handle_request(7, 7), Err(Misuse::Gap { number: 7, expected: 6 }));
-    // It was not executed, so it may even be another.
+    // The request was not executed, so its contents may differ.
     assert_eq!(filter.handle_request(6, 60), Ok(Verdict::Execute));
     filter.executed();
     assert_eq!(filter.handle_request(6, 60), Ok(Verdict::Again));
     assert_eq!(filter.handle_request(6, 6), Err(Misuse::Reuse { number: 6 }));
 }
 
-/// The filter as it is written down, with a table of everything that ever was.
+/// The filter as specified, with a table of all requests.
 #[derive(Default)]
 struct Table {
     digests: Vec<u64>,
@@ -176,7 +176,7 @@ impl Table {
     }
 }
 
-/// What a filter may get wrong; each has to be seen.
+/// Defects of a filter. The test must detect each.
 const BROKEN: [&str; 10] = [
     "executes the last again",
     "does not look at the contents",
@@ -190,7 +190,7 @@ const BROKEN: [&str; 10] = [
     "takes an old acknowledgement",
 ];
 
-/// Drives a filter, with one of those defects, and the table with the same random requests. Answers whether they agree.
+/// Drives a filter, optionally with a defect, and the table with the same random requests. Returns whether they agree.
 fn agrees(broken: Option<&str>) -> bool {
     let is = |what: &str| broken == Some(what);
     let (mut filter, mut table, mut state) = (Filter::new(0), Table::default(), 1_u64);
@@ -286,7 +286,7 @@ fn a_retracted_request_is_executed_again_whatever_its_contents() {
     for (number, digest) in [(2, 2), (3, 3), (4, 44)] {
         assert_eq!(filter.handle_request(number, digest), Ok(Verdict::Again), "{number}");
     }
-    // What the client was not told stays so.
+    // Requests that were not reported to the client stay unreported.
     let mut untold = Filter::new(0);
     (1..=3).for_each(|number| execute(&mut untold, number));
     untold.retract(2);

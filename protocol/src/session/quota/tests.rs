@@ -1,10 +1,10 @@
-//! Who keeps what it has, whatever others leave behind.
+//! Tests of which sessions are evicted, with random and hostile peers.
 
 use super::*;
 
 const LEASE: Duration = Duration::from_secs(100);
 
-/// Numbers that look random.
+/// A generator of pseudorandom numbers.
 struct Random(u64);
 
 impl Random {
@@ -18,7 +18,7 @@ fn peer(name: u64) -> Peer {
     IpAddr::from((name as u32).to_be_bytes()).into()
 }
 
-/// A quota, and what is in it.
+/// A quota and its entries.
 struct Kept {
     quota: Quota,
     entries: Vec<(Id, Entry)>,
@@ -32,12 +32,12 @@ impl Kept {
         Kept { quota, entries: Vec::new(), start: Instant::now(), made: 0 }
     }
 
-    /// One more waits: those that had to go for it.
+    /// Adds an entry and returns the entries evicted for it.
     fn add(&mut self, peer: Peer, executed: u64, bytes: usize, random: &mut Random) -> Vec<Entry> {
         self.made += 1;
         let mut id = [random.below(256) as u8; 16];
         id[8..].copy_from_slice(&self.made.to_be_bytes());
-        // Several begin to wait at the same time.
+        // Three entries have the same time.
         let since = self.start + Duration::from_nanos(self.made / 3);
         let entry = Entry { peer, since, executed, bytes };
         self.quota.insert(Id(id), &entry);
@@ -57,7 +57,7 @@ impl Kept {
         entry
     }
 
-    /// Nothing else is left behind when all are gone.
+    /// Removes all entries and checks that the quota is empty.
     fn end(mut self) {
         while !self.entries.is_empty() {
             self.take(|_| true);
@@ -67,7 +67,7 @@ impl Kept {
         assert_eq!(left, (0, 0, 0, 0, 0));
     }
 
-    /// The rule, by looking at all there is.
+    /// Checks an eviction against the rule, with a search through all entries.
     fn check(&self, gone: Id) {
         let (limit, is_count) = match self.quota.limits {
             Limits { count, .. } if self.entries.len() > count => (count, true),
@@ -79,7 +79,7 @@ impl Kept {
             let largest = largest.entry(*peer).or_default();
             *largest = *bytes.max(largest);
         }
-        // No less than half of its share, to the last byte.
+        // A peer with exactly half of its share loses nothing.
         let has_to_give = |peer: Peer| amounts[&peer] * 2 * amounts.len() > limit;
         let candidates = self.entries.iter().filter(|(_, entry)| {
             has_to_give(entry.peer) && (is_count || largest[&entry.peer] == entry.bytes)
@@ -111,15 +111,15 @@ fn what_has_to_go_is_of_a_peer_with_more_than_half_of_its_share_and_did_the_leas
     }
 }
 
-/// Whatever number of addresses an attacker has, and however many sessions each of them leaves: none of them costs an address that
-/// has up to half of what there may be a session for which more was executed. Its own address may be any.
+/// An address with at most half of the allowed sessions loses none of them to sessions with fewer executed requests,
+/// for any number of attacking addresses and sessions.
 #[test]
 fn no_number_of_addresses_pushes_out_a_session_that_did_more() {
     const LIMIT: u64 = 60;
     let mut random = Random(2);
     for round in 0..60 {
         let mut kept = Kept::new(LIMIT as usize, None);
-        // What is honest has the first address, the last, or one in between.
+        // The honest address is the first, the last, or one in between.
         let (attackers, honest) = (1 + random.below(2 * LIMIT), [0, 500, 1_000][round % 3]);
         let sessions = 1 + random.below(LIMIT / 2);
         let mut left = sessions;
@@ -137,7 +137,7 @@ fn no_number_of_addresses_pushes_out_a_session_that_did_more() {
     }
 }
 
-/// And whatever an attacker has executed: an address that has no more than half of its share keeps even what did nothing.
+/// An address with at most half of its share keeps even sessions that executed nothing, whatever an attacker executes.
 #[test]
 fn an_address_with_half_of_its_share_loses_nothing_to_those_that_did_more() {
     const LIMIT: u64 = 60;

@@ -1,4 +1,4 @@
-//! Which sessions are found, and which have to go.
+//! Tests of which sessions are found and which are evicted.
 
 use super::super::Nonce;
 use super::super::tests::{asked, begun};
@@ -19,17 +19,17 @@ fn id(n: u64) -> Id {
     Id(id)
 }
 
-/// Hello `attempt` of session `n`.
+/// Returns hello `attempt` of session `n`.
 fn hello(n: u64, attempt: u64) -> Resume {
     Resume { session: id(n), ..asked(attempt, 1.min(attempt - 1), 0, 1) }
 }
 
-/// A peer of this name.
+/// Returns the peer with this name.
 fn peer(name: u8) -> Peer {
     IpAddr::from([10, 0, 0, name]).into()
 }
 
-/// The table as it was before `began`, ended by a connection of `peer` that began and executed so much.
+/// Claims session `n` for a connection of `peer`, and parks it in the state `session`.
 fn leave(sessions: &mut Sessions<&str>, peer: Peer, n: u64, session: Session, now: Instant) {
     let attempt = session.attempt + 1;
     assert!(matches!(sessions.claim(&hello(n, attempt), peer, "", now), Claim::Granted(_)), "{n}");
@@ -59,7 +59,7 @@ fn an_older_hello_disturbs_nobody() {
     for late in 1..=3 {
         assert!(matches!(sessions.claim(&hello(1, late), peer, "late", now), Claim::Overtaken(3)), "{late}");
     }
-    // Nor does it take up what waits.
+    // An older hello does not resume a parked session.
     let mut session = begun(9).unwrap();
     session.attempt = 3;
     sessions.park(id(1), session.clone(), now);
@@ -67,7 +67,7 @@ fn an_older_hello_disturbs_nobody() {
         assert!(matches!(sessions.claim(&hello(1, late), peer, "late", now), Claim::Overtaken(3)), "{late}");
     }
     assert_eq!(granted(sessions.claim(&hello(1, 4), peer, "fourth", now)), Some(session));
-    // Two that wait for the one that has it: whichever is asked first, the older one comes to nothing.
+    // Two hellos wait for the session to be parked. The older one is overtaken, in either order.
     assert!(matches!(sessions.claim(&hello(1, 5), peer, "fifth", now), Claim::Held(&"fourth")));
     assert!(matches!(sessions.claim(&hello(1, 6), peer, "sixth", now), Claim::Held(&"fourth")));
     sessions.park(id(1), begun(9).unwrap(), now);
@@ -83,7 +83,7 @@ fn a_session_waits_for_its_lease_and_no_longer() {
     assert_eq!(granted(sessions.claim(&hello(1, 2), peer, "", just_before)), begun(9));
     sessions.park(id(1), begun(9).unwrap(), now);
     assert_eq!(granted(sessions.claim(&hello(1, 3), peer, "", now + limits::SESSION_LEASE)), None);
-    // One that is in use has no lease; one that is ended does not wait.
+    // A session in use has no lease, and an ended one is not parked.
     let later = now + 9 * limits::SESSION_LEASE;
     assert!(matches!(sessions.claim(&hello(1, 4), peer, "", later), Claim::Held(_)));
     let mut ended = begun(9).unwrap();
@@ -108,7 +108,7 @@ fn a_late_hello_of_a_session_that_is_gone_begins_nothing_for_ten_minutes() {
             }
             assert_eq!((sessions.count(), sessions.tombstones()), ((0, 0), 1));
         }
-        // Its own client may come back, and begins once more. Should nothing come of that, the tombstone is still there.
+        // The client itself may begin again. If that session is forgotten, the tombstone remains.
         assert_eq!(granted(sessions.claim(&hello(1, 5), peer, "", last)), None);
         sessions.forget(id(1));
         assert!(matches!(sessions.claim(&hello(1, 1), peer, "late", last), Claim::Overtaken(4)));
@@ -134,7 +134,7 @@ fn a_second_session_of_the_same_name_does_not_shorten_the_memory_of_the_first() 
     let mut session = begun(9).unwrap();
     (session.is_ended, session.attempt) = (true, 4);
     leave(&mut sessions, peer, 1, session, start);
-    // It begins once more, and comes to nothing.
+    // The client begins again, and the second session ends without requests.
     let later = start + limits::SESSION_TOMBSTONE / 2;
     let mut session = begun(0).unwrap();
     (session.is_ended, session.attempt) = (true, 5);
@@ -142,9 +142,9 @@ fn a_second_session_of_the_same_name_does_not_shorten_the_memory_of_the_first() 
     sessions.park(id(1), session, later);
     let last = later + limits::SESSION_TOMBSTONE - Duration::from_nanos(1);
     assert!(matches!(sessions.claim(&hello(1, 5), peer, "late", last), Claim::Overtaken(5)));
-    // What was executed in the first still counts, so that other tombstones do not evict this one.
+    // The requests executed in the first session still count, so that other tombstones do not evict this one.
     assert_eq!(sessions.tombstones[&id(1)].1.executed, 9);
-    // An older copy of the session, from a journal, makes no older hello acceptable.
+    // An older copy of the session from a journal does not make older hellos acceptable.
     let mut session = begun(0).unwrap();
     (session.is_ended, session.attempt) = (true, 2);
     sessions.restore(id(1), session, later);
@@ -178,7 +178,7 @@ fn tombstones_are_bounded_and_a_peer_pushes_out_only_its_own() {
     leave(&mut sessions, peer(1), 0, ended(), now);
     let count = limits::SESSION_TOMBSTONES as u64 + 100;
     (1..=count).for_each(|n| leave(&mut sessions, peer(2), n, ended(), now + Duration::from_nanos(n)));
-    // Those that did nothing push out nothing.
+    // Tombstones of sessions that executed nothing evict no others.
     for n in 1..=1_000 {
         let nothing = Session { executed: 0, ..ended() };
         leave(&mut sessions, peer(2), count + n, nothing, now + Duration::from_nanos(count + n));
@@ -190,7 +190,7 @@ fn tombstones_are_bounded_and_a_peer_pushes_out_only_its_own() {
     assert_eq!(granted(sessions.claim(&hello(1, 1), peer(2), "", later)), None, "the oldest went first");
 }
 
-/// 4,200 sessions begun and left, from the honest client's own address and from another.
+/// 4,200 abandoned sessions, from the honest client's own address and from another.
 #[test]
 fn sessions_that_did_nothing_make_room_for_one_with_work() {
     for other in [1, 2] {
@@ -203,8 +203,8 @@ fn sessions_that_did_nothing_make_room_for_one_with_work() {
     }
 }
 
-/// The same with sessions that have done a little: from another address none of them is in anybody's way, from the same one those
-/// that did the least.
+/// The same with sessions that executed some requests. Sessions from another address evict none of this one; within an
+/// address, those with the fewest executed requests are evicted.
 #[test]
 fn sessions_that_did_less_make_room_for_one_that_did_more() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
@@ -222,7 +222,7 @@ fn sessions_that_did_less_make_room_for_one_that_did_more() {
     assert_eq!(granted(sessions.claim(&hello(4_201, 2), peer(2), "", at(5_000))), begun(9));
 }
 
-/// A session of `megabytes`, which are the text of one fault.
+/// Returns a session that keeps one fault of this many megabytes.
 fn fat(megabytes: usize) -> Session {
     let mut session = begun(0).unwrap();
     session.handle_request(1, b"message").unwrap();
@@ -230,7 +230,7 @@ fn fat(megabytes: usize) -> Session {
     session
 }
 
-/// 12 fat ones, from the honest client's own address and from another.
+/// 12 large sessions, from the honest client's own address and from another.
 #[test]
 fn fat_sessions_make_room_for_a_small_one() {
     for other in [1, 2] {
@@ -240,10 +240,10 @@ fn fat_sessions_make_room_for_a_small_one() {
         (1..=12).for_each(|n| leave(&mut sessions, peer(other), n, fat(7), at(n)));
         assert_eq!(sessions.count().0, 1 + limits::SESSION_MEMORY / (7 << 20));
         assert_eq!(granted(sessions.claim(&hello(0, 2), peer(1), "", at(13))), begun(9));
-        // Of those that are as large the oldest went first.
+        // Of equally large sessions the oldest is evicted first.
         assert_eq!(granted(sessions.claim(&hello(12, 2), peer(other), "", at(13))), Some(fat(7)));
         assert_eq!(granted(sessions.claim(&hello(1, 2), peer(other), "", at(13))), None);
-        // Nothing of them is left when they are taken up.
+        // Claimed sessions no longer count.
         (0..=12).for_each(|n| sessions.forget(id(n)));
         (20..29).for_each(|n| leave(&mut sessions, peer(other), n, fat(7), at(n)));
         assert_eq!(sessions.count().0, 9);
@@ -254,7 +254,7 @@ fn fat_sessions_make_room_for_a_small_one() {
 fn a_peer_with_no_more_than_its_share_loses_nothing_to_others() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
     let at = |n: u64| start + Duration::from_millis(n);
-    // A quarter of the memory, in one session, and it did less than all the others.
+    // One session with a quarter of the memory, which executed less than all the others.
     leave(&mut sessions, peer(1), 0, fat(7), start);
     for n in 1..=60 {
         let mut session = begun(1_000).unwrap();
@@ -276,7 +276,8 @@ fn a_session_alone_may_have_all_the_memory_and_more() {
     assert!(sessions.contains(id(2)) && !sessions.contains(id(1)), "the larger one goes");
 }
 
-/// One session of each of more addresses than there may be sessions, of which the honest client's is the first or the last.
+/// One session each from more addresses than the limit on sessions. The honest client's address is the first or the
+/// last.
 #[test]
 fn no_address_is_in_itself_worse_than_another() {
     for honest in [0, u32::MAX] {
@@ -290,13 +291,13 @@ fn no_address_is_in_itself_worse_than_another() {
     }
 }
 
-/// A class of 50 behind one address, and 1,000 addresses that leave five sessions each.
+/// 50 clients behind one address, and 1,000 addresses that leave five sessions each.
 #[test]
 fn an_address_with_many_sessions_loses_none_to_many_addresses_that_did_less() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
     let at = |n: u64| start + Duration::from_millis(n);
     let address = |n: u64| Peer::from(IpAddr::from([10, 1, (n >> 8) as u8, n as u8]));
-    // Three of them are connected, and have no lease.
+    // Three of the clients are connected, and their sessions have no lease.
     for n in 0..3 {
         assert_eq!(granted(sessions.claim(&hello(n, 1), peer(1), "", start)), None);
     }
@@ -309,7 +310,7 @@ fn an_address_with_many_sessions_loses_none_to_many_addresses_that_did_less() {
     (3..50).for_each(|n| assert_eq!(granted(sessions.claim(&hello(n, 2), peer(1), "", at(6_000))), begun(2)));
 }
 
-/// A session as it is when it was read back from a journal.
+/// Returns the session as decoded from a journal.
 fn read_back(session: &Session) -> Session {
     let mut bytes = Vec::new();
     session.encode(&mut bytes);
@@ -320,12 +321,12 @@ fn read_back(session: &Session) -> Session {
 fn a_session_that_was_read_back_waits_whatever_is_left_after_the_start() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
     let at = |n: u64| start + Duration::from_millis(n);
-    // A hundred others come back with them. The second did nothing: even that stays.
+    // A hundred others are restored too. The second session executed nothing and is still kept.
     let restored = [read_back(&begun(9).unwrap()), read_back(&begun(0).unwrap())];
     (0..).zip(&restored).for_each(|(n, session)| sessions.restore(id(n), session.clone(), start));
     (2..102).for_each(|n| sessions.restore(id(n), read_back(&begun(10).unwrap()), start));
     assert_eq!((sessions.count(), sessions.parked().count()), ((102, 102), 102));
-    // From one address, from thousands of them, and large ones.
+    // Sessions from one address, from thousands of addresses, and large ones.
     (102..4_302).for_each(|n| leave(&mut sessions, peer(2), n, begun(20).unwrap(), at(n)));
     for n in 4_302..8_502 {
         let address = IpAddr::from([10, 1, (n >> 8) as u8, n as u8]).into();
@@ -336,7 +337,7 @@ fn a_session_that_was_read_back_waits_whatever_is_left_after_the_start() {
         assert_eq!(granted(sessions.claim(&hello(n, 2), peer(1), "", at(9_000))), Some(session.clone()));
     }
     assert_eq!(sessions.restored.count(), 100);
-    // From then on it is one of this address.
+    // After its connection a session counts for the address.
     sessions.park(id(0), begun(9).unwrap(), at(9_000));
     assert_eq!(sessions.restored.count(), 100);
 }
@@ -359,15 +360,15 @@ fn a_session_that_was_read_back_waits_for_its_lease_and_leaves_a_tombstone() {
     }
 }
 
-/// A journal full of what an attacker has left there: what did little goes first, also where it is bytes that there are too
-/// many of, and a small one displaces no other.
+/// A journal full of an attacker's sessions: those with the fewest executed requests are evicted first, also when the
+/// limit on bytes is exceeded, and a small session evicts no other.
 #[test]
 fn what_is_read_back_is_bounded_and_the_least_goes_first() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
     let idle = Session { executed: 1, ..begun(0).unwrap() };
     sessions.restore(id(0), read_back(&begun(5).unwrap()), start);
     sessions.restore(id(1), idle.clone(), start);
-    // The last of these is larger than any that has to go: each counts alone, as if it were of an address of its own.
+    // The last of these is larger than any evicted session. Each restored session counts as a peer of its own.
     let sizes = [1 << 20, (7 << 20) + (1 << 19)];
     for (n, size) in (2..).zip(sizes) {
         let mut large = begun(1_000).unwrap();
@@ -386,7 +387,7 @@ fn what_is_read_back_is_bounded_and_the_least_goes_first() {
     assert!(sessions.contains(id(0)));
 }
 
-/// However many were read back, they are one in what is remembered of those that are gone: others keep their share of it.
+/// The tombstones of all restored sessions count as one peer, so that other peers keep their share.
 #[test]
 fn sessions_that_were_read_back_push_out_no_tombstones_of_others() {
     let (mut sessions, start) = (Sessions::<&str>::default(), Instant::now());
@@ -401,7 +402,7 @@ fn sessions_that_were_read_back_push_out_no_tombstones_of_others() {
     (1..=count).for_each(|n| leave(&mut sessions, peer(2), restored + n, ended(9), start));
     assert_eq!(sessions.tombstones(), limits::SESSION_TOMBSTONES);
     assert!(matches!(sessions.claim(&hello(0, 1), peer(1), "", start), Claim::Overtaken(1)));
-    // Three peers: a sixth is theirs.
+    // There are three peers, so the restored sessions keep a sixth.
     let kept = (1..=restored).filter(|n| sessions.tombstones.contains_key(&id(*n))).count();
     assert_eq!(kept, limits::SESSION_TOMBSTONES / 6);
 }

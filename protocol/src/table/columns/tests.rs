@@ -1,7 +1,7 @@
 use super::*;
 use crate::table::tests::samples;
 
-/// One row a method. A new call gets a row here too, and with it a decision about every column.
+/// One row for each method. A new call needs a row here too, with a value in every column.
 const TABLE: &str = "
     method        effect   answer  journal  split  join   cost
     draw_pixel    Draw     no      Append   Whole  Run    Call
@@ -42,11 +42,11 @@ fn every_method_has_the_columns_of_this_table() {
 fn the_columns_of_a_method_agree() {
     for &method in Method::ALL {
         let (effect, journal) = (method.effect(), method.journal());
-        // A journal is replayed to make the picture again: everything that changes it is there, and nothing else.
+        // A journal is replayed to restore the picture, so it contains exactly the calls that change it.
         assert_eq!(effect == Effect::Draw, journal == JournalUse::Append, "{method:?}");
-        // Its answer is all that a call gives that changes nothing.
+        // A call that changes nothing must have an answer.
         assert!(method.has_answer() || effect == Effect::Draw, "{method:?}");
-        // A run that is joined is reported as one request, so no call in it may have an answer of its own.
+        // A joined run is reported as one request, so no call in it may have an answer.
         assert!(method.join() == Join::Alone || !method.has_answer(), "{method:?}");
     }
 }

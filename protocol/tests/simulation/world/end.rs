@@ -1,10 +1,10 @@
-//! How a run comes to its end: everything heals, all is done, and nothing is left behind.
+//! The end of a run: the faults stop, all calls are done, and nothing is left behind.
 
 use super::World;
 use std::time::Duration;
 
 impl World {
-    /// Everything works from now on. All that was called has to be done within so many rounds.
+    /// Runs without faults until all calls are done. Fails after 4,000 rounds.
     pub(super) fn settle(&mut self) -> Result<(), String> {
         if self.frozen > 0 {
             self.thaw();
@@ -20,7 +20,7 @@ impl World {
                 self.send(at);
             }
             if self.spoils > 0 && round % 32 == 31 {
-                // What was altered to seem longer than it is waits for what never comes.
+                // A message whose length was corrupted waits for bytes that do not arrive.
                 self.pass(Duration::from_secs(25));
             }
             for link in self.live.clone() {
@@ -39,8 +39,8 @@ impl World {
         Err(format!("it does not come to an end: {waiting:?} calls in flight"))
     }
 
-    /// Sessions that are ended take nothing, and what is left is forgotten after its lease. Copies that arrive even then are of no
-    /// effect.
+    /// Ends all connections and checks that every session is forgotten after its lease. Copies that arrive later have
+    /// no effect.
     pub(super) fn end(&mut self) -> Result<(), String> {
         for at in 0..self.programs.len() {
             self.leave(at);
@@ -62,7 +62,7 @@ impl World {
         self.verdict()
     }
 
-    /// All that is on its way arrives, and the display finds that there will be nothing more.
+    /// Delivers all bytes in flight to the display, until it detects the end of the connection.
     fn arrive_all(&mut self, link: usize) -> Result<(), String> {
         for _ in 0..10_000 {
             if !self.links[link].has_server {

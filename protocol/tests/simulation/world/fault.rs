@@ -1,11 +1,11 @@
-//! What goes wrong.
+//! Faults.
 
 use super::{Happening, World, id};
 use draw_protocol::limits;
 use std::time::Duration;
 
 impl World {
-    /// A bit is altered, on some way where there is any and somebody looks.
+    /// Flips a bit in flight, on a connection with checks.
     pub(super) fn alter(&mut self) {
         let is_looked_at = |link: &&usize| self.links[**link].kind.is_checked;
         let links: Vec<_> = self.live.iter().filter(is_looked_at).copied().collect();
@@ -39,7 +39,7 @@ impl World {
                     self.note(Happening::Cut { link, up, down });
                 }
             }
-            // It comes back although nothing is wrong that it knows of, once or very often.
+            // The client reconnects without a reason, once or several times.
             8..13 => {
                 for _ in 0..[1, 1, 2, 7][self.random.below(4)] {
                     self.leave(at);
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// The display's process is stopped. Its system goes on taking connections, and clients lose patience and greet once more.
+    /// Stops the display's process. Its system still accepts connections, and clients time out and greet again.
     fn freeze(&mut self) {
         self.frozen = 10 + self.random.below(60);
         self.note(Happening::Frozen { steps: self.frozen });
@@ -82,7 +82,7 @@ impl World {
         }
     }
 
-    /// It goes on, and all that has queued up is there at once, of any connection first.
+    /// Continues the display's process. Everything queued arrives at once, in a random order of the connections.
     pub(super) fn thaw(&mut self) {
         self.frozen = 0;
         let hellos = self.host.waiting(&self.links);
@@ -99,7 +99,7 @@ impl World {
         self.host.time_passes(self.now);
     }
 
-    /// What some connection has carried arrives once more, on another: of one that there is, or of any that there ever was.
+    /// Delivers the bytes of a present or past connection again, on another.
     fn copy(&mut self) {
         if self.links.is_empty() {
             return;
@@ -112,7 +112,7 @@ impl World {
         };
         if !self.links[link].is_copy {
             let copy = self.copy_of(link);
-            // It may even be faster than what it is a copy of.
+            // The copy may overtake the original.
             if self.random.happens(1, 2) {
                 self.arrive(copy);
             }
@@ -130,7 +130,7 @@ impl World {
         copy
     }
 
-    /// The display takes a session for another's.
+    /// Takes the session away from a connection.
     fn rob(&mut self) {
         if !self.live.is_empty() {
             let link = self.any_link();
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// The program ends without a word to the display, and is started again.
+    /// Ends the program without notice to the display, and starts another.
     pub(super) fn restart_client(&mut self, at: usize) {
         self.leave(at);
         self.programs[at].give_up(&mut self.ledger);
@@ -153,7 +153,7 @@ impl World {
         self.note(Happening::ClientRestarts { before, after: self.programs[at].session });
     }
 
-    /// A program that has nothing to wait for says that it will not come back.
+    /// Ends the session of a program that has no calls in flight.
     fn end_session(&mut self, at: usize) {
         let program = &mut self.programs[at];
         if program.machine.in_flight() == 0 && program.machine.is_resumable() && program.link.is_some() {

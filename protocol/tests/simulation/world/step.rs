@@ -1,4 +1,4 @@
-//! What somebody does who goes on with what is to be done: nothing of it is wrong.
+//! Steps without faults.
 
 use super::super::link::Link;
 use super::super::program::Next;
@@ -9,7 +9,7 @@ use draw_protocol::{Request, limits};
 use std::time::Duration;
 
 impl World {
-    /// Nothing that is wrong: somebody goes on with what is to be done.
+    /// Performs a random step without faults.
     pub(super) fn step(&mut self) {
         if self.frozen > 0 {
             self.frozen -= 1;
@@ -63,7 +63,7 @@ impl World {
                 return;
             }
             if count == 1 && random.happens(1, 20) {
-                // A call that no display can execute is refused at once, and leaves nothing behind.
+                // An invalid call is refused at once and leaves nothing behind.
                 let wrong = Request::PutImage { x: 0, y: 0, width: 2, height: 2, rgba: &[0] };
                 let is_refused = program.machine.call(&wrong, self.now).is_err();
                 ledger.check(is_refused, || "a call that cannot be was made".into());
@@ -121,8 +121,8 @@ impl World {
         self.note(Happening::Arrive { link, bytes });
     }
 
-    /// Whether a network may still deliver a copy. Of what a client sends that confirms it may do so at any time; of others as long as
-    /// a display knows the session, or that it was there.
+    /// Returns whether the network may still deliver the bytes of a link. Copies of clients that confirm may arrive at
+    /// any time; others only as long as the display knows the session or its tombstone.
     fn may_arrive(&self, link: usize) -> bool {
         let link = &self.links[link];
         let is_fresh =
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// The client finds out that its connection is gone, or does not want it any more.
+    /// Closes the client's end of its connection.
     pub(super) fn leave(&mut self, at: usize) {
         if let Some(link) = self.programs[at].link {
             self.programs[at].disconnect(&mut self.links[link], &mut self.random);

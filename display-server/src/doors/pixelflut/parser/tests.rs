@@ -16,7 +16,7 @@ fn commands(input: &[u8], piece: usize) -> (Vec<Command>, Parser) {
     (found, parser)
 }
 
-/// Each line and what it is.
+/// Lines and their commands.
 const LINES: &[(&str, Command)] = &[
     ("PX 1 2 ff8000", draw(1, 2, 0xff80_00ff)),
     ("PX 1 2 FF8000", draw(1, 2, 0xff80_00ff)),
@@ -39,7 +39,7 @@ const LINES: &[(&str, Command)] = &[
     ("OFFSET -10 0", Command::Offset { x: -10, y: 0 }),
 ];
 
-/// Lines that are no commands.
+/// Lines that are not commands.
 const UNKNOWN: &[&str] = &[
     "PX",
     "PX 1",
@@ -101,7 +101,7 @@ fn empty_lines_are_no_commands() {
 #[test]
 fn a_line_that_is_too_long_is_one_unknown_command_and_the_next_one_is_read() {
     for length in [LINE - 4, LINE - 3, LINE, LINE + 1, 10 * LINE] {
-        // Spaces at the end mean nothing, so only the length decides.
+        // Spaces at the end are ignored, so only the length decides.
         let line = format!("SIZE{}\nHELP\n", " ".repeat(length - 4));
         let first = if length <= LINE { Command::Size } else { Command::Unknown };
         for piece in [1, 7, LINE, LINE + 1, usize::MAX] {
