@@ -107,8 +107,8 @@ mod tests {
 
     const MOST: usize = 32 << 20;
 
-    /// Simulates a path with one bottleneck of `rate` bytes a second and a round trip of `delay`. Sends 16 KiB requests as
-    /// fast as the window allows. Returns the used share of the rate and the longest queue after the first second.
+    /// Simulates a path with one bottleneck of `rate` bytes a second and a round trip of `delay`. Sends 16 KiB requests
+    /// as fast as the window allows. Returns the used share of the rate and the longest queue after the first second.
     fn drive(window: &mut Window, start: Instant, seconds: f64, rate: f64, delay: f64) -> (f64, f64) {
         const BYTES: usize = 16 << 10;
         let at = |seconds: f64| start + Duration::from_secs_f64(seconds);

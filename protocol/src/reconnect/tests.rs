@@ -103,7 +103,7 @@ fn each_kind_of_loss_is_retried_or_final() {
     assert_eq!(Kind::from(&Ended::Flooded(String::new())), Kind::Unavailable);
     assert_eq!(Kind::from(&Ended::Stranger(String::new())), Kind::Unavailable);
     assert_eq!(Kind::from(&Ended::Violation(String::new())), Kind::Final);
-    // Whether another attempt is made: after a greeted connection, and before the first greeting without and with checks.
+    // Whether another attempt is made: after a greeted connection, and before any was greeted, without and with checks.
     for (kind, later, first, first_checked) in [
         (Kind::Network, true, false, true),
         (Kind::Corrupted, true, false, true),

@@ -382,7 +382,7 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
     let mut found = Some(begun.clone());
     let refused = Session::enter(&mut found, &silent, HERE, None).unwrap_err();
     assert_eq!((refused.code, found.as_ref()), (Code::Malformed, Some(&begun)));
-    // The same applies to a client that has no nonce, from a display without nonces or from a lost welcome.
+    // A client without a nonce does not resume a session that has one, but resumes one begun without nonces.
     assert_eq!(enter(&confirms(2, None)).1, Standing::Expired);
     let old = Session::enter(&mut None, &asked(1, 0, 0, 1), HERE, None).unwrap().0;
     assert!(!old.is_confirmed());
@@ -393,7 +393,7 @@ fn a_client_that_confirms_knows_its_session_by_the_nonce_it_began_with() {
 #[test]
 fn a_journal_keeps_nothing_of_questions_that_were_acknowledged() {
     let mut session = Session::new(3);
-    // The client has made 2^40 - 1 reads, all but two of them acknowledged, before the next call that draws.
+    // Nearly 2^40 reads, all but two of them acknowledged, precede the next call that draws.
     let (number, ack) = (1 << 40, (1 << 40) - 3);
     session.replay(Stamp { session: Id([3; 16]), number, ack, digest: 7 }, None);
     assert_eq!((session.filter().applied(), session.filter().ack()), (number, ack));
