@@ -1,6 +1,6 @@
 //! Shares the processor, so that cheap calls do not wait for expensive ones.
 //!
-//! A connection has an allowance of work, which refills with time while it does not wait for a place. A connection that has used it up is heavy, and
+//! A connection has an allowance of work, which refills with time. A connection that has used it up is heavy, and
 //! executes only while it has a place in the [`Lane`]. Addresses get places in turn, and within an address
 //! [proven](crate::limits::PROVEN) and other connections alternate. Within these, the connection comes next that would
 //! finish its turn first if all shared the lane evenly, as in [weighted fair queueing]: so an occasional image does not
@@ -126,12 +126,12 @@ impl Lane {
     }
 
     /// Queues a connection from `peer` for a place.
-    fn enter(&self, peer: Peer, is_proven: bool, size: u64, start: u64) -> Entering {
+    fn enter(&self, peer: Peer, is_proven: bool, size: u64, start: u64, least: u64) -> Entering {
         let (sender, turn) = oneshot::channel();
         self.0.waiting.fetch_add(1, SeqCst);
         self.turns().push(peer, is_proven, start.saturating_add(size), Waiting { size, start, sender });
         self.give_out();
-        Entering { lane: self.clone(), turn }
+        Entering { lane: self.clone(), least, turn }
     }
 
     /// Grants places to waiting connections, in order, while there is room.
@@ -173,6 +173,9 @@ impl Drop for Place {
 #[derive(Debug)]
 struct Entering {
     lane: Lane,
+    /// The least that the connection owes however long it waits. Otherwise, hundreds that wait for long would all become light, and
+    /// execute at once.
+    least: u64,
     turn: oneshot::Receiver<Place>,
 }
 
@@ -234,10 +237,8 @@ impl Work {
             let passed =
                 now.saturating_duration_since(self.at).as_nanos() as u64 / PIXEL_TIME.as_nanos() as u64;
             if passed > 0 {
-                // Not while the connection waits for a place: hundreds that wait for long would all execute at once.
-                if self.entering.is_none() {
-                    self.owed = self.owed.saturating_sub(passed).min(WORK);
-                }
+                let least = self.entering.as_ref().map_or(0, |entering| entering.least);
+                self.owed = self.owed.saturating_sub(passed).max(least).min(WORK);
                 self.at = now;
             }
             if self.owed < ALLOWANCE {
@@ -324,8 +325,9 @@ impl Work {
 
     /// Is ready when the connection has a place.
     pub(crate) fn poll_turn(&mut self, cx: &mut Context<'_>, is_proven: bool) -> Poll<()> {
-        let Work { lane, peer, entering, size, start, .. } = self;
-        let entering = entering.get_or_insert_with(|| lane.enter(*peer, is_proven, *size, *start));
+        let Work { lane, peer, owed, entering, size, start, .. } = self;
+        let least = owed.saturating_sub(ALLOWANCE);
+        let entering = entering.get_or_insert_with(|| lane.enter(*peer, is_proven, *size, *start, least));
         // If the sender was dropped, which does not happen, the connection asks again.
         self.place = ready!(Pin::new(&mut entering.turn).poll(cx)).ok().map(Place::take);
         self.entering = None;
