@@ -92,7 +92,12 @@ fn with<T>(
 ) -> Result<T, JournalError> {
     let errors = Errors(directory);
     for n in 1.. {
-        let storage = Directory::read_only(directory).map_err(|error| errors.directory("read it", error))?;
+        let storage = Directory::read_only(directory).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if directory.symlink_metadata().is_err() => {
+                JournalError::Missing(directory.to_owned())
+            }
+            _ => errors.directory("read it", error),
+        })?;
         let catalogue = Catalogue::read(&storage).map_err(errors.io("list it"))?;
         if catalogue.is_empty() && catalogue.manifest.is_none() {
             return Err(JournalError::Missing(directory.to_owned()));
