@@ -266,7 +266,8 @@ def death(program, screen):
 def main(program, what):
     random.seed(1)
     with tempfile.TemporaryDirectory() as directory:
-        screen = Screen(directory, 1400, 1100)
+        # A window of 1280x960 may open here: it takes less than nine tenths of each side.
+        screen = Screen(directory, 1500, 1100)
         try:
             match what:
                 case "software":

@@ -1,6 +1,6 @@
 //! Handles the events of all windows.
 
-use super::layout::shrunk;
+use super::start_size::start_size;
 use super::view::View;
 use super::waker::Waker;
 use super::{End, Present, Window};
@@ -47,10 +47,10 @@ impl<F: FnOnce()> App<F> {
     }
 
     fn open(&mut self, events: &ActiveEventLoop, window: Window) {
-        let size = first_size(events, window.display.size());
+        let Size { width, height } = start_size(screen(events), window.display.size());
         let attributes = WinitWindow::default_attributes()
             .with_title(View::title(&window.title, &window.display))
-            .with_inner_size(size);
+            .with_inner_size(PhysicalSize::new(width, height));
         match events.create_window(attributes) {
             Ok(opened) => {
                 let (wake, wake_too) = (Arc::clone(&self.waker), Arc::clone(&self.waker));
@@ -195,21 +195,11 @@ fn is_same(one: &Display, other: &Display) -> bool {
     std::ptr::eq(one.framebuffer(), other.framebuffer())
 }
 
-/// Returns the initial size of a window: each pixel of the display is as large as the screen's scale factor, rounded down
-/// to a whole number; on a screen too small for that, as large as fits.
-fn first_size(events: &ActiveEventLoop, canvas: Size) -> PhysicalSize<u32> {
-    let monitor = events.primary_monitor().or_else(|| events.available_monitors().next());
-    let (scale, room) = monitor.map_or((1.0, canvas), |monitor| {
-        let PhysicalSize { width, height } = monitor.size();
-        (monitor.scale_factor(), Size { width, height })
-    });
-    // A reported factor of more than 16 is a mistake.
-    let scale = (scale.clamp(1.0, 16.0) as u32)
-        .min(room.width / canvas.width)
-        .min(room.height / canvas.height)
-        .max(1);
-    let Size { width, height } = shrunk(canvas, room);
-    PhysicalSize::new(width * scale, height * scale)
+/// Returns the size and the scale factor of the screen that windows open on, if it is known.
+fn screen(events: &ActiveEventLoop) -> Option<(Size, f64)> {
+    let monitor = events.primary_monitor().or_else(|| events.available_monitors().next())?;
+    let PhysicalSize { width, height } = monitor.size();
+    Some((Size { width, height }, monitor.scale_factor()))
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ mod segment;
 #[cfg(feature = "window")]
 mod software;
 #[cfg(feature = "window")]
+mod start_size;
+#[cfg(feature = "window")]
 mod thread;
 #[cfg(feature = "window")]
 mod view;
