@@ -134,7 +134,7 @@ def over_black(rgba, width):
 
 def difference(screen, window, layout, rows):
     """What the window shows otherwise than expected, as a sentence; None if nothing."""
-    place = screen.place(window)
+    place = screen.on_screen(window)
     if place is None or place[2:] != layout.window:
         return f"the window is {place}, not {layout.window}"
     left, top, width, height = place

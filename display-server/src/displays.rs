@@ -8,7 +8,7 @@ use crate::canvas::display::Display;
 use crate::canvas::{Canvas, Journal};
 use crate::error::Error;
 use crate::journal::{JournalError, inspect};
-use crate::window::{self, Event, Present, Window, Windows};
+use crate::window::{self, Event, Window, WindowOptions, Windows};
 use draw_protocol::session::Nonce;
 use draw_protocol::{Code, DisplayName, Fault, server};
 use std::io;
@@ -204,20 +204,20 @@ pub fn check_new<'a>(name: &DisplayName, others: impl Iterator<Item = &'a Displa
     if count < MOST { Ok(()) } else { Err(Error::Displays) }
 }
 
-/// Shows each display in `each` windows, with different titles.
+/// Shows each display in as many windows as `options` says, with different titles.
 pub(crate) fn show(
     displays: &Displays,
-    each: u8,
-    present: Present,
+    options: WindowOptions,
     address: SocketAddr,
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Option<Windows> {
     let window = |named: &NamedDisplay, n| Window {
         title: title(address, displays.are_several().then_some(named.name()), n),
         display: named.display().clone(),
+        fullscreen: options.fullscreen,
     };
-    let windows = displays.all().flat_map(|named| (1..=each).map(move |n| window(named, n)));
-    window::open(windows.collect(), present, on_event)
+    let windows = displays.all().flat_map(|named| (1..=options.each).map(move |n| window(named, n)));
+    window::open(windows.collect(), options.present, on_event)
 }
 
 /// Returns the title of window `n` of a display.

@@ -1,5 +1,7 @@
 //! Handles the events of all windows.
 
+use super::icon::icon;
+use super::shortcuts::{self, Command};
 use super::start_size::start_size;
 use super::view::View;
 use super::waker::Waker;
@@ -11,10 +13,12 @@ use std::time::Instant;
 use tracing::{error, info};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
-use winit::event::WindowEvent;
+use winit::event::{KeyEvent, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow};
+use winit::keyboard::ModifiersState;
+use winit::platform::modifier_supplement::KeyEventExtModifierSupplement;
 use winit::platform::x11::ActiveEventLoopExtX11;
-use winit::window::{Window as WinitWindow, WindowId};
+use winit::window::{Fullscreen, Window as WinitWindow, WindowId};
 
 /// The windows of an event loop.
 pub(super) struct App<F> {
@@ -25,6 +29,8 @@ pub(super) struct App<F> {
     displays: Vec<Display>,
     present: Present,
     waker: Arc<Waker>,
+    /// The modifier keys that are held down.
+    modifiers: ModifiersState,
     /// Called after the first frame.
     opened: Option<F>,
     end: End,
@@ -33,7 +39,16 @@ pub(super) struct App<F> {
 impl<F: FnOnce()> App<F> {
     pub(super) fn new(windows: Vec<Window>, present: Present, waker: Arc<Waker>, opened: F) -> App<F> {
         let displays = windows.iter().map(|window| window.display.clone()).collect();
-        App { windows, views: Vec::new(), displays, present, waker, opened: Some(opened), end: End::Closed }
+        App {
+            windows,
+            views: Vec::new(),
+            displays,
+            present,
+            waker,
+            modifiers: ModifiersState::empty(),
+            opened: Some(opened),
+            end: End::Closed,
+        }
     }
 
     /// Returns how the windows ended.
@@ -50,7 +65,9 @@ impl<F: FnOnce()> App<F> {
         let Size { width, height } = start_size(screen(events), window.display.size());
         let attributes = WinitWindow::default_attributes()
             .with_title(View::title(&window.title, &window.display))
-            .with_inner_size(PhysicalSize::new(width, height));
+            .with_inner_size(PhysicalSize::new(width, height))
+            .with_window_icon(icon())
+            .with_fullscreen(window.fullscreen.then_some(Fullscreen::Borderless(None)));
         match events.create_window(attributes) {
             Ok(opened) => {
                 let (wake, wake_too) = (Arc::clone(&self.waker), Arc::clone(&self.waker));
@@ -103,6 +120,18 @@ impl<F: FnOnce()> App<F> {
         }
     }
 
+    /// Does what a pressed key is for, if it is for the window.
+    fn press(&mut self, events: &ActiveEventLoop, index: usize, key: &KeyEvent) {
+        let view = &self.views[index];
+        let is_anyone_listening = view.display().has_listeners();
+        let layout_key = key.key_without_modifiers();
+        match shortcuts::command(&layout_key, key.physical_key, self.modifiers, is_anyone_listening) {
+            Some(Command::ToggleFullscreen) => view.toggle_fullscreen(),
+            Some(Command::Quit) => self.remove(events, index, None),
+            None => {}
+        }
+    }
+
     /// Moves the pointer of a display to a place in one of its windows.
     fn move_pointer(&mut self, index: usize, place: (f64, f64)) {
         let display = self.views[index].display().clone();
@@ -146,6 +175,13 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
             // The window system has lost what was there.
             WindowEvent::RedrawRequested => view.set_lost(),
             WindowEvent::Moved(_) | WindowEvent::ScaleFactorChanged { .. } => view.set_rate(),
+            WindowEvent::ModifiersChanged(modifiers) => self.modifiers = modifiers.state(),
+            // Synthetic events report keys that were pressed in another window, and repeated ones a key that is held.
+            WindowEvent::KeyboardInput { event, is_synthetic: false, .. }
+                if event.state.is_pressed() && !event.repeat =>
+            {
+                self.press(events, index, &event);
+            }
             WindowEvent::CursorMoved { position, .. } => self.move_pointer(index, (position.x, position.y)),
             _ => {}
         }

@@ -18,6 +18,8 @@
 //! A frame is presented when something was drawn: the first at once, the following ones at the monitor's rate. Nothing
 //! happens while nothing is drawn.
 //!
+//! Some keys are for the window itself: F11 fills the screen, Ctrl-Q closes the window.
+//!
 //! Each failure is one sentence in the log: without a screen there is no window, and without a GPU the picture is
 //! presented by software. A presenter that fails is opened again, and after three failures in a row the next kind of
 //! presenter takes over; neither the picture nor the clients notice. One failure cannot be handled: when the X server
@@ -45,6 +47,8 @@ mod format;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "window")]
+mod icon;
+#[cfg(feature = "window")]
 mod layout;
 #[cfg(feature = "window")]
 mod pace;
@@ -55,6 +59,8 @@ mod progress;
 mod quiet;
 #[cfg(feature = "window")]
 mod segment;
+#[cfg(feature = "window")]
+mod shortcuts;
 #[cfg(feature = "window")]
 mod software;
 #[cfg(feature = "window")]
@@ -161,6 +167,25 @@ pub struct Window {
     pub title: String,
     /// The display that it shows. Several windows may show the same one.
     pub display: Display,
+    /// Whether it fills the screen when it opens.
+    pub fullscreen: bool,
+}
+
+/// How the displays of a server are shown: see [`Server::show`](crate::Server::show).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowOptions {
+    /// Whether and how there are windows: in windows if there is a screen, by default.
+    pub present: Present,
+    /// The number of windows of each display: 1 by default.
+    pub each: u8,
+    /// Whether the windows fill the screen when they open: false by default. F11 changes it.
+    pub fullscreen: bool,
+}
+
+impl Default for WindowOptions {
+    fn default() -> WindowOptions {
+        WindowOptions { present: Present::default(), each: 1, fullscreen: false }
+    }
 }
 
 /// The open windows of the process. Clones are the same windows.
@@ -224,7 +249,7 @@ mod tests {
     fn without_a_wish_for_a_window_there_is_none() {
         let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let told = |event| panic!("{event:?}");
-        let window = Window { title: "a".to_owned(), display };
+        let window = Window { title: "a".to_owned(), display, fullscreen: false };
         assert!(open(vec![window], Present::None, told).is_none());
         assert!(open(Vec::new(), Present::Auto, told).is_none());
     }

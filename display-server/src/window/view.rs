@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::debug;
 use winit::dpi::PhysicalSize;
-use winit::window::{Window as WinitWindow, WindowId};
+use winit::window::{Fullscreen, Window as WinitWindow, WindowId};
 
 /// How long a window that nothing can be presented in is kept. The reason, such as that it was destroyed, arrives within a
 /// round trip to the window system, which is seldom slower than this even on a busy machine.
@@ -53,7 +53,7 @@ impl View {
         subscription: Subscription,
         present: Present,
     ) -> View {
-        let Window { title, display } = window;
+        let Window { title, display, .. } = window;
         let PhysicalSize { width, height } = opened.inner_size();
         let size = Size { width, height };
         View {
@@ -144,6 +144,12 @@ impl View {
     /// Returns whether a request to redraw answers [`View::ask`].
     pub(super) fn take_asked(&mut self) -> bool {
         std::mem::take(&mut self.is_asked)
+    }
+
+    /// Fills the screen with the window, or makes it a window again.
+    pub(super) fn toggle_fullscreen(&self) {
+        let is_fullscreen = self.window.fullscreen().is_some();
+        self.window.set_fullscreen((!is_fullscreen).then_some(Fullscreen::Borderless(None)));
     }
 
     /// Moves the display's pointer to a place of this window, given in window pixels.
