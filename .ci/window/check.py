@@ -199,6 +199,8 @@ def presenter(program, screen, name, says):
     try:
         window, client = screen.find(server.address), server.client()
         server.logged(says)
+        # While nothing was drawn the window says how to connect.
+        client.call("draw_pixel", 0, 0, 0x204060FF)
         same(screen, window, CANVAS, client)
         mouse = client.call("get_mouse")
         if mouse is not None:

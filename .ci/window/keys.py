@@ -97,6 +97,76 @@ def fullscreen(program, screen, presenter, pictures):
     say("F11 fills the screen and makes it a window again, --fullscreen begins so; Ctrl-Q ends it like its cross")
 
 
+BACKGROUND = bytes((0x20, 0x18, 0x14))
+TEXT = b"\xf0\xf0\xf0"
+
+
+def panels(screen, window):
+    """The part of the window that the overlay takes, in rows: those that have the overlay's text."""
+    left, top, width, height = screen.on_screen(window)
+    rows = (screen.row(left, top + y, width) for y in range(height))
+    return [y for y, row in enumerate(rows) if TEXT in row and BACKGROUND in row]
+
+
+def overlay(program, screen, presenter, pictures):
+    """The hint goes with the first drawing call; F1 shows what changes once a second and hides it. No call reads any of it."""
+    keys = Keys(program, screen, presenter, pictures, "--background", "#204060")
+    seen = lambda: panels(screen, keys.window)
+    try:
+        until("the hint in the middle", seen)
+        rows = seen()
+        if not (180 < rows[0] and rows[-1] < 300):
+            raise Failure(f"the hint is at the rows {rows[0]} to {rows[-1]} of 480")
+        keys.shot("hint")
+        if keys.client.call("get_image", 0, 0, *CANVAS) != b"\x20\x40\x60\xff" * (CANVAS[0] * CANVAS[1]):
+            raise Failure("the display has another picture than its background")
+        # Calls that only read have not ended it.
+        until("the hint in the middle", seen)
+        keys.client.call("draw_pixel", 0, 0, 0x204060FF)
+        keys.shows(CANVAS)
+        say(f"{presenter}: while nothing was drawn it says how to connect, and not after the first pixel")
+        keys.draw()
+        screen.press("F1")
+        until("the overlay", seen)
+        keys.shot("overlay-first")
+        before = shown_in(screen, keys.window)
+        for n in range(300):
+            keys.client.call("fill_rect", 600, n, 40, 1, 0xFF0000FF)
+        until("other figures", lambda: shown_in(screen, keys.window) != before)
+        keys.shot("overlay")
+        # It stays over what is drawn below it, and in a window of another size.
+        keys.client.call("fill_rect", 0, 0, 640, 100, 0x00FF00FF)
+        until("the overlay over what was drawn", lambda: seen() and top_right(screen, keys.window) == b"\x00\xff\x00")
+        screen.press("F11")
+        until("full screen", lambda: screen.on_screen(keys.window)[2:] == SCREEN)
+        until("the overlay in full screen", seen)
+        keys.shot("overlay-fullscreen")
+        screen.press("F11")
+        until("a window", lambda: screen.on_screen(keys.window)[2:] == CANVAS)
+        until("the overlay in a window", seen)
+        screen.press("F1")
+        keys.shows(CANVAS)
+        screen.press("Control_L", "Alt_L", "h")
+        until("the overlay", seen)
+        screen.press("Control_L", "Alt_L", "h")
+        keys.shows(CANVAS)
+        keys.client.close()
+        keys.server.ends("SIGTERM", signal.SIGTERM)
+    finally:
+        keys.server.kill()
+    say(f"{presenter}: F1 shows the overlay and hides it; then 0 pixels differ")
+
+
+def shown_in(screen, window):
+    left, top, _, _ = screen.on_screen(window)
+    return [screen.row(left, top + y, 200) for y in range(120)]
+
+
+def top_right(screen, window):
+    left, top, width, _ = screen.on_screen(window)
+    return screen.row(left + width - 1, top, 1)[:3]
+
+
 def main(program, presenter, pictures=None):
     with tempfile.TemporaryDirectory() as directory:
         # Without a pointer on the screen: in full screen there is no place beside the window for it.
@@ -106,6 +176,7 @@ def main(program, presenter, pictures=None):
             screen.point(screen.root, screen.width - 1, screen.height - 1)
             manager = Manager(screen)
             fullscreen(program, screen, presenter, pictures)
+            overlay(program, screen, presenter, pictures)
         finally:
             if manager:
                 manager.stop()

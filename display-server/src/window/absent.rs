@@ -34,7 +34,7 @@ mod tests {
     fn a_window_of_a_program_that_cannot_have_one_fails_at_once() {
         let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let (sender, events) = channel();
-        let window = Window { title: "a".to_owned(), display, fullscreen: false };
+        let window = Window { title: "a".to_owned(), display, address: "b".to_owned(), fullscreen: false };
         let windows = open(vec![window], Present::Auto, move |event| sender.send(event).unwrap()).unwrap();
         assert_eq!(events.try_iter().collect::<Vec<_>>(), [Event::Ended(End::Failed)]);
         windows.finish();

@@ -122,11 +122,12 @@ impl<F: FnOnce()> App<F> {
 
     /// Does what a pressed key is for, if it is for the window.
     fn press(&mut self, events: &ActiveEventLoop, index: usize, key: &KeyEvent) {
-        let view = &self.views[index];
+        let view = &mut self.views[index];
         let is_anyone_listening = view.display().has_listeners();
         let layout_key = key.key_without_modifiers();
         match shortcuts::command(&layout_key, key.physical_key, self.modifiers, is_anyone_listening) {
             Some(Command::ToggleFullscreen) => view.toggle_fullscreen(),
+            Some(Command::ToggleOverlay) => view.toggle_overlay(),
             Some(Command::Quit) => self.remove(events, index, None),
             None => {}
         }
@@ -193,7 +194,9 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
         let mut index = 0;
         while index < self.views.len() {
             let view = &mut self.views[index];
-            let mut until = view.wait(Instant::now());
+            let now = Instant::now();
+            view.wake_overlay(now);
+            let mut until = view.wait(now);
             if view.has_work() && until.is_none() && !events.exiting() {
                 if !events.is_x11() {
                     // A compositor says when it is ready, and for a window that is not seen never.
@@ -205,7 +208,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
                 // Anything left to do has to wait for the next frame.
                 until = self.views[index].wait(Instant::now());
             }
-            next = next.into_iter().chain(until).min();
+            next = next.into_iter().chain(until).chain(self.views[index].alarm(now)).min();
             index += 1;
         }
         events.set_control_flow(next.map_or(ControlFlow::Wait, ControlFlow::WaitUntil));

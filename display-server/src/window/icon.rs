@@ -42,7 +42,8 @@ fn rgba() -> (Vec<u8>, u32) {
         b'.' => [0, 0, 0, 0],
         _ => [0x10, 0x14, 0x1c, 255],
     };
-    let line = |row: &str| -> Vec<u8> { row.bytes().flat_map(|letter| color(letter).repeat(SCALE)).collect() };
+    let line =
+        |row: &str| -> Vec<u8> { row.bytes().flat_map(|letter| color(letter).repeat(SCALE)).collect() };
     let rgba = PICTURE.iter().flat_map(|row| line(row).repeat(SCALE)).collect();
     (rgba, (PICTURE.len() * SCALE) as u32)
 }

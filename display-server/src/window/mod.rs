@@ -18,7 +18,8 @@
 //! A frame is presented when something was drawn: the first at once, the following ones at the monitor's rate. Nothing
 //! happens while nothing is drawn.
 //!
-//! Some keys are for the window itself: F11 fills the screen, Ctrl-Q closes the window.
+//! Some keys are for the window itself: F11 fills the screen, F1 shows how the display is doing, Ctrl-Q closes the window. What the window says itself lies over
+//! the picture in the window, and is not a part of the display.
 //!
 //! Each failure is one sentence in the log: without a screen there is no window, and without a GPU the picture is
 //! presented by software. A presenter that fails is opened again, and after three failures in a row the next kind of
@@ -50,6 +51,8 @@ mod gpu;
 mod icon;
 #[cfg(feature = "window")]
 mod layout;
+#[cfg(feature = "window")]
+mod overlay;
 #[cfg(feature = "window")]
 mod pace;
 #[cfg(feature = "window")]
@@ -167,6 +170,8 @@ pub struct Window {
     pub title: String,
     /// The display that it shows. Several windows may show the same one.
     pub display: Display,
+    /// The address that programs connect to, as the window shows it: `127.0.0.1:3729/plots`.
+    pub address: String,
     /// Whether it fills the screen when it opens.
     pub fullscreen: bool,
 }
@@ -249,7 +254,7 @@ mod tests {
     fn without_a_wish_for_a_window_there_is_none() {
         let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let told = |event| panic!("{event:?}");
-        let window = Window { title: "a".to_owned(), display, fullscreen: false };
+        let window = Window { title: "a".to_owned(), display, address: "b".to_owned(), fullscreen: false };
         assert!(open(vec![window], Present::None, told).is_none());
         assert!(open(Vec::new(), Present::Auto, told).is_none());
     }

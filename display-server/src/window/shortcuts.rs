@@ -9,6 +9,7 @@ use winit::keyboard::{Key, KeyCode, ModifiersState, NamedKey, PhysicalKey};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Command {
     ToggleFullscreen,
+    ToggleOverlay,
     /// Closes the window, as its user does with the mouse.
     Quit,
 }
@@ -28,11 +29,13 @@ pub(super) fn command(
     if let Key::Named(name) = key {
         return match name {
             NamedKey::F11 if modifiers.is_empty() => Some(Command::ToggleFullscreen),
+            NamedKey::F1 if modifiers.is_empty() && !is_anyone_listening => Some(Command::ToggleOverlay),
             _ => None,
         };
     }
     let is_ours = modifiers == CTRL_ALT || modifiers == CTRL && !is_anyone_listening;
     match letter(key, place).filter(|_| is_ours)? {
+        'h' if modifiers == CTRL_ALT => Some(Command::ToggleOverlay),
         'q' => Some(Command::Quit),
         _ => None,
     }
@@ -44,9 +47,19 @@ fn letter(key: &Key, place: PhysicalKey) -> Option<char> {
     match text.chars().next()? {
         letter if letter.is_ascii() => Some(letter.to_ascii_lowercase()),
         _ => match place {
+            PhysicalKey::Code(KeyCode::KeyH) => Some('h'),
             PhysicalKey::Code(KeyCode::KeyQ) => Some('q'),
             _ => None,
         },
+    }
+}
+
+/// Returns the keys of the window and what they do, for its user.
+pub(super) fn keys(is_anyone_listening: bool) -> &'static [(&'static str, &'static str)] {
+    if is_anyone_listening {
+        &[("Ctrl-Alt-H", "hides this"), ("F11", "fills the screen"), ("Ctrl-Alt-Q", "closes the window")]
+    } else {
+        &[("F1", "hides this"), ("F11", "fills the screen"), ("Ctrl-Q", "closes the window")]
     }
 }
 
@@ -77,6 +90,40 @@ mod tests {
         assert_eq!(of(&f11, NONE), [Some(Command::ToggleFullscreen); 2]);
         for modifiers in [CTRL, ALT, SHIFT, SUPER, CTRL | ALT] {
             assert_eq!(of(&f11, modifiers), [None; 2], "{modifiers:?}");
+        }
+    }
+
+    #[test]
+    fn f1_and_ctrl_alt_h_are_for_the_overlay() {
+        assert_eq!(of(&Key::Named(NamedKey::F1), NONE), [Some(Command::ToggleOverlay), None]);
+        assert_eq!(of(&Key::Named(NamedKey::F1), CTRL), [None; 2]);
+        assert_eq!(of(&character("h"), CTRL | ALT), [Some(Command::ToggleOverlay); 2]);
+        assert_eq!(of(&character("h"), CTRL), [None; 2]);
+    }
+
+    #[test]
+    fn the_keys_that_are_listed_are_for_the_window() {
+        for is_anyone_listening in [false, true] {
+            let commands: Vec<_> = keys(is_anyone_listening)
+                .iter()
+                .map(|(name, _)| {
+                    let modifiers = if name.starts_with("Ctrl-Alt-") {
+                        CTRL | ALT
+                    } else if name.starts_with("Ctrl-") {
+                        CTRL
+                    } else {
+                        NONE
+                    };
+                    let key = match name.rsplit('-').next().unwrap() {
+                        "F1" => Key::Named(NamedKey::F1),
+                        "F11" => Key::Named(NamedKey::F11),
+                        letter => character(letter),
+                    };
+                    command(&key, UNKNOWN, modifiers, is_anyone_listening)
+                })
+                .collect();
+            let wanted = [Command::ToggleOverlay, Command::ToggleFullscreen, Command::Quit];
+            assert_eq!(commands, wanted.map(Some));
         }
     }
 
