@@ -5,13 +5,16 @@
 With SCREENSHOTS, a directory, pictures of what was looked at are written there.
 """
 import os
+import re
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
 
-from server import Server, same
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from png_check import decode
+from server import BORDER, Server, same
 from several import Told, screenshot
 from x11 import DEADLINE, Failure, Screen, until
 
@@ -40,9 +43,9 @@ class Manager:
 class Keys:
     """A server in a window that has the keyboard, and what is looked at in the checks."""
 
-    def __init__(self, program, screen, presenter, pictures, *options):
+    def __init__(self, program, screen, presenter, pictures, *options, before=()):
         self.screen, self.presenter, self.pictures = screen, presenter, pictures
-        self.server = Server(program, screen, "--present", presenter, *options)
+        self.server = Server(os.path.abspath(program), screen, "--present", presenter, *options, before=before)
         self.window = screen.managed(self.server.address)
         until("the keyboard", lambda: screen.focused() == self.window)
         self.client = self.server.client()
@@ -138,7 +141,9 @@ def overlay(program, screen, presenter, pictures):
         keys.client.call("fill_rect", 0, 0, 640, 100, 0x00FF00FF)
         until("the overlay over what was drawn", lambda: seen() and top_right(screen, keys.window) == b"\x00\xff\x00")
         screen.press("F11")
-        until("full screen", lambda: screen.on_screen(keys.window)[2:] == SCREEN)
+        until("full screen", lambda: screen.on_screen(keys.window) == (0, 0, *SCREEN))
+        # The border begins at the top and goes to the bottom.
+        until("the picture in full screen", lambda: all(screen.row(0, y, 1)[:3] == BORDER[:3] for y in (0, SCREEN[1] - 1)))
         until("the overlay in full screen", seen)
         keys.shot("overlay-fullscreen")
         screen.press("F11")
@@ -155,6 +160,66 @@ def overlay(program, screen, presenter, pictures):
     finally:
         keys.server.kill()
     say(f"{presenter}: F1 shows the overlay and hides it; then 0 pixels differ")
+
+
+def save(program, screen, presenter, pictures):
+    """Ctrl-S writes the picture of the display, without what lies over it, to a new file, and says so in the window."""
+    directory = os.path.join(screen.directory, f"pictures-{presenter}")
+    os.mkdir(directory)
+    before = ("env", "-C", directory)
+    keys = Keys(program, screen, presenter, pictures, "--size", "640x480", before=before)
+    seen = lambda: panels(screen, keys.window)
+    low = lambda: (seen() or [0])[-1] > 400
+    try:
+        keys.draw()
+        keys.shows(CANVAS)
+        screen.press("F1")
+        until("the overlay", seen)
+        for count in (1, 2):
+            screen.press(*(("Control_L", "s") if count == 1 else ("Control_L", "Alt_L", "s")))
+            until(f"{count} files", lambda: len(saved(directory)) == count)
+            until("a line in the log", lambda: keys.server.log().count("saved the picture to") == count)
+            until("a message at the bottom", low)
+            until("the path in the log", lambda: all(name in keys.server.log() for name in saved(directory)))
+        keys.shot("saved")
+        want = keys.client.call("get_image", 0, 0, *CANVAS)
+        for name in saved(directory):
+            if not re.fullmatch(r"main-\d{8}-\d{6}(-2)?\.png", name):
+                raise Failure(f"a picture was saved as {name}")
+            width, height, rows = decode(os.path.join(directory, name))
+            if (width, height, b"".join(map(bytes, rows))) != (*CANVAS, want):
+                raise Failure(f"{name} is not what the display has")
+        until("the end of the message", lambda: not low())
+        for name in saved(directory):
+            os.remove(os.path.join(directory, name))
+        os.rmdir(directory)
+        screen.press("Control_L", "s")
+        keys.server.logged("start the display in a directory that exists")
+        until("a message at the bottom", low)
+        keys.shot("not-saved")
+        screen.press("F1")
+        keys.shows(CANVAS)
+        keys.client.close()
+        # What was asked for before the end is there after it.
+        os.mkdir(directory)
+    finally:
+        keys.server.kill()
+    keys = Keys(program, screen, presenter, pictures, before=before)
+    try:
+        keys.draw()
+        screen.press("Control_L", "s")
+        screen.press("Control_L", "q")
+        keys.server.ends("Ctrl-S and Ctrl-Q")
+        if len(saved(directory)) != 1:
+            raise Failure(f"after Ctrl-S and Ctrl-Q there are the pictures {saved(directory)}")
+    finally:
+        keys.server.kill()
+    say(f"{presenter}: Ctrl-S saves what the display has to a new file each time, and says where, or why not")
+
+
+def saved(directory):
+    """The pictures that are whole: others have a hidden name."""
+    return sorted(name for name in os.listdir(directory) if not name.startswith("."))
 
 
 def shown_in(screen, window):
@@ -177,6 +242,7 @@ def main(program, presenter, pictures=None):
             manager = Manager(screen)
             fullscreen(program, screen, presenter, pictures)
             overlay(program, screen, presenter, pictures)
+            save(program, screen, presenter, pictures)
         finally:
             if manager:
                 manager.stop()

@@ -214,6 +214,7 @@ pub(crate) fn show(
     let window = |named: &NamedDisplay, n| Window {
         title: title(address, displays.are_several().then_some(named.name()), n),
         display: named.display().clone(),
+        name: named.name().clone(),
         address: reachable(address, displays.are_several().then_some(named.name())),
         fullscreen: options.fullscreen,
     };

@@ -1,6 +1,7 @@
 //! Handles the events of all windows.
 
 use super::icon::icon;
+use super::saver::{Saved, Saver};
 use super::shortcuts::{self, Command};
 use super::start_size::start_size;
 use super::view::View;
@@ -9,7 +10,7 @@ use super::{End, Present, Window};
 use crate::canvas::display::Display;
 use draw_protocol::Size;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{error, info};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
@@ -20,6 +21,9 @@ use winit::platform::modifier_supplement::KeyEventExtModifierSupplement;
 use winit::platform::x11::ActiveEventLoopExtX11;
 use winit::window::{Fullscreen, Window as WinitWindow, WindowId};
 
+/// How long a picture that is being saved may delay the end of the windows: less than the process waits for that.
+const SAVING: Duration = Duration::from_millis(300);
+
 /// The windows of an event loop.
 pub(super) struct App<F> {
     /// Opened as soon as the event loop runs; empty after that.
@@ -29,6 +33,7 @@ pub(super) struct App<F> {
     displays: Vec<Display>,
     present: Present,
     waker: Arc<Waker>,
+    saver: Saver,
     /// The modifier keys that are held down.
     modifiers: ModifiersState,
     /// Called after the first frame.
@@ -44,6 +49,7 @@ impl<F: FnOnce()> App<F> {
             views: Vec::new(),
             displays,
             present,
+            saver: Saver::new(Arc::clone(&waker)),
             waker,
             modifiers: ModifiersState::empty(),
             opened: Some(opened),
@@ -128,6 +134,10 @@ impl<F: FnOnce()> App<F> {
         match shortcuts::command(&layout_key, key.physical_key, self.modifiers, is_anyone_listening) {
             Some(Command::ToggleFullscreen) => view.toggle_fullscreen(),
             Some(Command::ToggleOverlay) => view.toggle_overlay(),
+            Some(Command::Save) => {
+                let message = self.saver.save(view.id(), view.display_name(), view.display());
+                view.say(message);
+            }
             Some(Command::Quit) => self.remove(events, index, None),
             None => {}
         }
@@ -163,6 +173,11 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
             self.finish(events, End::Closed);
         }
         self.views.iter_mut().for_each(View::set_stale);
+        if let Some(Saved { window, message }) = self.saver.saved()
+            && let Some(view) = self.views.iter_mut().find(|view| view.id() == window)
+        {
+            view.say(message);
+        }
     }
 
     fn window_event(&mut self, events: &ActiveEventLoop, id: WindowId, event: WindowEvent) {
@@ -215,6 +230,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
     }
 
     fn exiting(&mut self, _: &ActiveEventLoop) {
+        self.saver.finish(SAVING);
         self.views.drain(..).for_each(|view| view.log_frames());
     }
 }

@@ -18,7 +18,8 @@
 //! A frame is presented when something was drawn: the first at once, the following ones at the monitor's rate. Nothing
 //! happens while nothing is drawn.
 //!
-//! Some keys are for the window itself: F11 fills the screen, F1 shows how the display is doing, Ctrl-Q closes the window. What the window says itself lies over
+//! Some keys are for the window itself: F11 fills the screen, F1 shows how the display is doing, Ctrl-S saves its
+//! picture in the current directory, Ctrl-Q closes the window. What the window says itself lies over
 //! the picture in the window, and is not a part of the display.
 //!
 //! Each failure is one sentence in the log: without a screen there is no window, and without a GPU the picture is
@@ -61,6 +62,8 @@ mod progress;
 #[cfg(feature = "window")]
 mod quiet;
 #[cfg(feature = "window")]
+mod saver;
+#[cfg(feature = "window")]
 mod segment;
 #[cfg(feature = "window")]
 mod shortcuts;
@@ -80,6 +83,7 @@ mod waker;
 mod x11;
 
 use crate::canvas::display::Display;
+use draw_protocol::DisplayName;
 use progress::{Progress, Step, Teller};
 use std::fmt;
 use std::str::FromStr;
@@ -170,6 +174,8 @@ pub struct Window {
     pub title: String,
     /// The display that it shows. Several windows may show the same one.
     pub display: Display,
+    /// The name of the display, which saved pictures are named after.
+    pub name: DisplayName,
     /// The address that programs connect to, as the window shows it: `127.0.0.1:3729/plots`.
     pub address: String,
     /// Whether it fills the screen when it opens.
@@ -254,7 +260,13 @@ mod tests {
     fn without_a_wish_for_a_window_there_is_none() {
         let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let told = |event| panic!("{event:?}");
-        let window = Window { title: "a".to_owned(), display, address: "b".to_owned(), fullscreen: false };
+        let window = Window {
+            title: "a".to_owned(),
+            display,
+            name: DisplayName::main(),
+            address: "b".to_owned(),
+            fullscreen: false,
+        };
         assert!(open(vec![window], Present::None, told).is_none());
         assert!(open(Vec::new(), Present::Auto, told).is_none());
     }

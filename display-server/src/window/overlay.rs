@@ -1,4 +1,5 @@
-//! What a window says itself, over the picture: how its display is doing, and how to connect while nothing was drawn.
+//! What a window says itself, over the picture: how its display is doing, a message, and how to connect while nothing was
+//! drawn.
 //!
 //! It consists of window pixels, which the presenters put over the picture. The display does not have them: they are in no
 //! snapshot, and no call reads them. Without anything to say it costs nothing, and wakes nothing.
@@ -17,6 +18,8 @@ use text::Rates;
 
 /// How often the figures change while they are visible.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a message stays.
+const MESSAGE: Duration = Duration::from_secs(5);
 /// How long a window waits for the first drawing call before it says how to connect. A program that opens the display itself
 /// draws sooner than this.
 const HINT: Duration = Duration::from_millis(500);
@@ -34,6 +37,8 @@ pub(super) struct Panels {
 pub(super) struct Overlay {
     /// The figures, while they are visible.
     figures: Option<Figures>,
+    /// A message, and until when it is shown.
+    message: Option<(String, Instant)>,
     /// From when on the window says how to connect. `None` if something was drawn.
     hint: Option<Instant>,
     /// Whether the last panels have the hint.
@@ -65,6 +70,12 @@ impl Overlay {
         self.is_stale = true;
     }
 
+    /// Shows a message for a few seconds, in place of the one before.
+    pub(super) fn say(&mut self, message: String, now: Instant) {
+        self.message = Some((message, now + MESSAGE));
+        self.is_stale = true;
+    }
+
     /// Notes that nothing has been drawn on the display yet.
     pub(super) fn is_blank(&mut self, now: Instant) {
         self.hint = Some(now + HINT);
@@ -78,8 +89,9 @@ impl Overlay {
 
     /// Returns when the panels change by themselves; `None` if they do not.
     pub(super) fn next(&self) -> Option<Instant> {
+        let message = self.message.as_ref().map(|&(_, until)| until);
         let figures = self.figures.as_ref().map(|figures| figures.next);
-        [self.hint.filter(|_| !self.has_hint), figures].into_iter().flatten().min()
+        [self.hint.filter(|_| !self.has_hint), message, figures].into_iter().flatten().min()
     }
 
     /// Returns whether the panels must be made again.
@@ -96,6 +108,7 @@ impl Overlay {
         }
         self.is_stale = false;
         self.made_for = made_for;
+        self.message.take_if(|(_, until)| *until <= now);
         self.has_hint = self.hint.is_some_and(|from| from <= now);
         let mut list = Vec::new();
         let mut add = |lines: &[String], place| list.extend(Panel::new(lines, place, window, zoom));
@@ -107,6 +120,9 @@ impl Overlay {
         if let Some(figures) = &mut self.figures {
             figures.count(now, facts);
             add(&text::overlay(facts, figures.rates, keys), Place::TopLeft);
+        }
+        if let Some((message, _)) = &self.message {
+            add(std::slice::from_ref(message), Place::Bottom);
         }
         let is_changed = list != self.panels.list;
         self.panels.list = list;
@@ -233,6 +249,19 @@ mod tests {
         scene.overlay.drawn();
         assert!(scene.overlay.next().is_none() && !scene.overlay.is_due(scene.at(9000)));
         assert!(!scene.update(9000, WINDOW));
+    }
+
+    #[test]
+    fn a_message_takes_the_place_of_the_one_before_and_goes_by_itself() {
+        let mut scene = Scene::new();
+        scene.overlay.say("saving the picture".to_owned(), scene.start);
+        assert!(scene.overlay.is_due(scene.start) && scene.update(0, WINDOW));
+        scene.overlay.say("saved it".to_owned(), scene.at(1000));
+        assert!(scene.update(1000, WINDOW));
+        assert_eq!((scene.count(), scene.overlay.next()), (1, Some(scene.at(1000) + MESSAGE)));
+        assert!(!scene.update(5999, WINDOW));
+        assert!(scene.update(6000, WINDOW));
+        assert_eq!((scene.count(), scene.overlay.next()), (0, None));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use winit::keyboard::{Key, KeyCode, ModifiersState, NamedKey, PhysicalKey};
 pub(super) enum Command {
     ToggleFullscreen,
     ToggleOverlay,
+    /// Saves the picture of the display.
+    Save,
     /// Closes the window, as its user does with the mouse.
     Quit,
 }
@@ -37,6 +39,7 @@ pub(super) fn command(
     match letter(key, place).filter(|_| is_ours)? {
         'h' if modifiers == CTRL_ALT => Some(Command::ToggleOverlay),
         'q' => Some(Command::Quit),
+        's' => Some(Command::Save),
         _ => None,
     }
 }
@@ -49,6 +52,7 @@ fn letter(key: &Key, place: PhysicalKey) -> Option<char> {
         _ => match place {
             PhysicalKey::Code(KeyCode::KeyH) => Some('h'),
             PhysicalKey::Code(KeyCode::KeyQ) => Some('q'),
+            PhysicalKey::Code(KeyCode::KeyS) => Some('s'),
             _ => None,
         },
     }
@@ -57,9 +61,19 @@ fn letter(key: &Key, place: PhysicalKey) -> Option<char> {
 /// Returns the keys of the window and what they do, for its user.
 pub(super) fn keys(is_anyone_listening: bool) -> &'static [(&'static str, &'static str)] {
     if is_anyone_listening {
-        &[("Ctrl-Alt-H", "hides this"), ("F11", "fills the screen"), ("Ctrl-Alt-Q", "closes the window")]
+        &[
+            ("Ctrl-Alt-H", "hides this"),
+            ("F11", "fills the screen"),
+            ("Ctrl-Alt-S", "saves the picture"),
+            ("Ctrl-Alt-Q", "closes the window"),
+        ]
     } else {
-        &[("F1", "hides this"), ("F11", "fills the screen"), ("Ctrl-Q", "closes the window")]
+        &[
+            ("F1", "hides this"),
+            ("F11", "fills the screen"),
+            ("Ctrl-S", "saves the picture"),
+            ("Ctrl-Q", "closes the window"),
+        ]
     }
 }
 
@@ -122,14 +136,14 @@ mod tests {
                     command(&key, UNKNOWN, modifiers, is_anyone_listening)
                 })
                 .collect();
-            let wanted = [Command::ToggleOverlay, Command::ToggleFullscreen, Command::Quit];
+            let wanted = [Command::ToggleOverlay, Command::ToggleFullscreen, Command::Save, Command::Quit];
             assert_eq!(commands, wanted.map(Some));
         }
     }
 
     #[test]
     fn letters_with_ctrl_are_for_programs_that_listen() {
-        for (text, wanted) in [("q", Command::Quit), ("Q", Command::Quit)] {
+        for (text, wanted) in [("q", Command::Quit), ("Q", Command::Quit), ("s", Command::Save)] {
             let key = character(text);
             assert_eq!(of(&key, CTRL), [Some(wanted), None], "{text}");
             assert_eq!(of(&key, CTRL | ALT), [Some(wanted); 2], "{text}");
@@ -152,6 +166,7 @@ mod tests {
     fn without_latin_letters_the_place_on_the_keyboard_counts() {
         let place = |text, code| command(&character(text), PhysicalKey::Code(code), CTRL, false);
         assert_eq!(place("\u{439}", KeyCode::KeyQ), Some(Command::Quit), "a Russian layout");
+        assert_eq!(place("\u{44b}", KeyCode::KeyS), Some(Command::Save), "a Russian layout");
         assert_eq!(place("\u{439}", KeyCode::KeyW), None);
         assert_eq!(place("a", KeyCode::KeyQ), None, "a French layout");
         assert_eq!(place("q", KeyCode::KeyA), Some(Command::Quit), "a French layout");

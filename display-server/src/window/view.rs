@@ -9,7 +9,7 @@ use super::{Present, Window};
 use crate::canvas::damage::Damage;
 use crate::canvas::display::Display;
 use crate::canvas::framebuffer::{Framebuffer, Subscription};
-use draw_protocol::Size;
+use draw_protocol::{DisplayName, Size};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::debug;
@@ -37,6 +37,8 @@ pub(super) struct View {
     pointer: Option<(f64, f64)>,
     /// What the window says itself.
     overlay: Overlay,
+    /// The name of the display.
+    name: DisplayName,
     /// The address that programs connect to.
     address: String,
     /// The number of clients in the title.
@@ -63,7 +65,7 @@ impl View {
         subscription: Subscription,
         present: Present,
     ) -> View {
-        let Window { title, display, address, fullscreen: _ } = window;
+        let Window { title, display, name, address, fullscreen: _ } = window;
         let PhysicalSize { width, height } = opened.inner_size();
         let size = Size { width, height };
         View {
@@ -77,6 +79,7 @@ impl View {
             subscription,
             pointer: None,
             overlay: Overlay::default(),
+            name,
             address,
             clients: None,
             is_new: true,
@@ -106,6 +109,11 @@ impl View {
 
     pub(super) fn id(&self) -> WindowId {
         self.window.id()
+    }
+
+    /// Returns the name of the display.
+    pub(super) fn display_name(&self) -> &DisplayName {
+        &self.name
     }
 
     pub(super) fn display(&self) -> &Display {
@@ -163,6 +171,12 @@ impl View {
     /// Shows how the display is doing, or hides it.
     pub(super) fn toggle_overlay(&mut self) {
         self.overlay.toggle(Instant::now());
+        self.is_stale = true;
+    }
+
+    /// Shows a message for a few seconds.
+    pub(super) fn say(&mut self, message: String) {
+        self.overlay.say(message, Instant::now());
         self.is_stale = true;
     }
 

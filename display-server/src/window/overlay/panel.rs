@@ -27,6 +27,7 @@ const BACKGROUND: [u8; 4] = [0x14, 0x18, 0x20, 255];
 pub(super) enum Place {
     TopLeft,
     Middle,
+    Bottom,
 }
 
 /// An opaque rectangle of window pixels, which lies over the picture. It is within the window that it was made for.
@@ -77,6 +78,7 @@ impl Panel {
         let (left, top) = match place {
             Place::TopLeft => (edge(beside), edge(above)),
             Place::Middle => (beside / 2, above / 2),
+            Place::Bottom => (beside / 2, above - edge(above)),
         };
         Some(Panel { left, top, size, rgba: letters.enlarged(zoom as usize) })
     }
@@ -207,13 +209,13 @@ mod tests {
 
     #[test]
     fn a_panel_is_where_it_is_said_to_be() {
-        for (place, left, top) in [(Place::TopLeft, 6, 6), (Place::Middle, 37, 36)] {
+        for (place, left, top) in [(Place::TopLeft, 6, 6), (Place::Middle, 37, 36), (Place::Bottom, 37, 67)] {
             let panel = panel(&["Hi"], place, (100, 100), 1).unwrap();
             assert_eq!((panel.left, panel.top), (left, top), "{place:?}");
             assert!(panel.row(top - 1).is_none() && panel.row(top + 27).is_none());
             assert_eq!(panel.row(top).unwrap().len(), 26 * 4);
         }
-        let tight = panel(&["Hi"], Place::TopLeft, (26, 27), 1).unwrap();
+        let tight = panel(&["Hi"], Place::Bottom, (26, 27), 1).unwrap();
         assert_eq!((tight.left, tight.top), (0, 0));
     }
 
@@ -243,7 +245,7 @@ mod tests {
         #[test]
         fn it_is_within_the_window(lines in proptest::collection::vec("[ -~\\u{a0}-\\u{17f}]{0,60}", 0..8), w in 0u32..700,
                                    h in 0u32..300, zoom in 0u32..5) {
-            for place in [Place::TopLeft, Place::Middle] {
+            for place in [Place::TopLeft, Place::Middle, Place::Bottom] {
                 let Some(panel) = Panel::new(&lines, place, Size { width: w, height: h }, zoom) else { continue };
                 let Panel { left, top, size, rgba } = panel;
                 prop_assert!(left + size.width <= w && top + size.height <= h);
