@@ -1,8 +1,8 @@
 """Runs a display server on an Xvfb with a window manager, presses the keys that are for the window, and looks at the screen.
 
-    python3 keys.py SERVER software|gpu [SCREENSHOTS]
+    python3 keys.py SERVER software|gpu|socket [SCREENSHOTS]
 
-With SCREENSHOTS, a directory, pictures of what was looked at are written there.
+With `socket` the screen shares no memory, so pictures are sent to it, by another presenter. With SCREENSHOTS, a directory, pictures of what was looked at are written there.
 """
 import os
 import re
@@ -232,17 +232,18 @@ def top_right(screen, window):
     return screen.row(left + width - 1, top, 1)[:3]
 
 
-def main(program, presenter, pictures=None):
+def main(program, how, pictures=None):
+    checks = [overlay] if how == "socket" else [fullscreen, overlay, save]
+    presenter, options = ("software", ["-extension", "MIT-SHM"]) if how == "socket" else (how, [])
     with tempfile.TemporaryDirectory() as directory:
         # Without a pointer on the screen: in full screen there is no place beside the window for it.
-        screen = Screen(directory, *SCREEN, 24, "-nocursor")
+        screen = Screen(directory, *SCREEN, 24, "-nocursor", *options)
         manager = None
         try:
             screen.point(screen.root, screen.width - 1, screen.height - 1)
             manager = Manager(screen)
-            fullscreen(program, screen, presenter, pictures)
-            overlay(program, screen, presenter, pictures)
-            save(program, screen, presenter, pictures)
+            for check in checks:
+                check(program, screen, presenter, pictures)
         finally:
             if manager:
                 manager.stop()

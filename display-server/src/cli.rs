@@ -49,6 +49,9 @@ Exit status:
 /// written. A further SIGINT ends it at once. A SIGHUP that was ignored when it was started, as by nohup, stays
 /// ignored. SIGUSR1 writes the snapshot.
 ///
+/// In a window F1 shows its address, its clients and the other keys, F11 fills the screen, Ctrl-S saves the picture in
+/// the current directory, and Ctrl-Q closes it.
+///
 /// With DRAW_DEBUG=1 in the environment it prints all messages from and to clients on standard error, one line per
 /// message; with DRAW_DEBUG=full also their bytes. With NO_COLOR=1 it writes without colours.
 #[derive(Debug, Parser)]
