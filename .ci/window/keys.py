@@ -100,6 +100,23 @@ def fullscreen(program, screen, presenter, pictures):
     say("F11 fills the screen and makes it a window again, --fullscreen begins so; Ctrl-Q ends it like its cross")
 
 
+def bare(program, screen, presenter, pictures):
+    """Without a window manager, as on a machine that only shows a display."""
+    server = Server(os.path.abspath(program), screen, "--present", presenter, "--fullscreen")
+    try:
+        window, client = screen.find(server.address), server.client()
+        client.call("clear", 0x204060FF)
+        same(screen, window, SCREEN, client)
+        until("the keyboard", lambda: screen.focused() == window)
+        screen.press("F1")
+        until("the overlay", lambda: panels(screen, window))
+        screen.press("Control_L", "q")
+        server.ends("Ctrl-Q")
+    finally:
+        server.kill()
+    say(f"{presenter}: without a window manager --fullscreen fills the screen too, and has the keyboard")
+
+
 BACKGROUND = bytes((0x20, 0x18, 0x14))
 TEXT = b"\xf0\xf0\xf0"
 
@@ -241,6 +258,7 @@ def main(program, how, pictures=None):
         manager = None
         try:
             screen.point(screen.root, screen.width - 1, screen.height - 1)
+            bare(program, screen, presenter, pictures)
             manager = Manager(screen)
             for check in checks:
                 check(program, screen, presenter, pictures)

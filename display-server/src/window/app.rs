@@ -6,7 +6,7 @@ use super::shortcuts::{self, Command};
 use super::start_size::start_size;
 use super::view::View;
 use super::waker::Waker;
-use super::{End, Present, Window};
+use super::{End, Present, Window, x11};
 use crate::canvas::display::Display;
 use draw_protocol::Size;
 use std::sync::Arc;
@@ -68,14 +68,24 @@ impl<F: FnOnce()> App<F> {
     }
 
     fn open(&mut self, events: &ActiveEventLoop, window: Window) {
-        let Size { width, height } = start_size(screen(events), window.display.size());
-        let attributes = WinitWindow::default_attributes()
+        let monitor = events.primary_monitor().or_else(|| events.available_monitors().next());
+        let screen = monitor.as_ref().map(|monitor| (size(monitor.size()), monitor.scale_factor()));
+        let start = start_size(screen, window.display.size());
+        let mut attributes = WinitWindow::default_attributes()
             .with_title(View::title(&window.title, &window.display))
-            .with_inner_size(PhysicalSize::new(width, height))
+            .with_inner_size(PhysicalSize::new(start.width, start.height))
             .with_window_icon(icon())
             .with_fullscreen(window.fullscreen.then_some(Fullscreen::Borderless(None)));
+        // Nothing makes it fill the screen, or gives it the keyboard, unless it does so itself.
+        let is_alone = window.fullscreen && events.is_x11() && !x11::has_window_manager();
+        if let Some(monitor) = monitor.filter(|_| is_alone) {
+            attributes = attributes.with_inner_size(monitor.size()).with_position(monitor.position());
+        }
         match events.create_window(attributes) {
             Ok(opened) => {
+                if is_alone {
+                    opened.focus_window();
+                }
                 let (wake, wake_too) = (Arc::clone(&self.waker), Arc::clone(&self.waker));
                 let subscription = window.display.framebuffer().subscribe(move || wake.wake());
                 // Without effect for a further window of the display, which is woken by the first one's.
@@ -186,7 +196,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
         match event {
             // Another program may destroy the window without asking: to its user that is the same.
             WindowEvent::CloseRequested | WindowEvent::Destroyed => self.remove(events, index, None),
-            WindowEvent::Resized(PhysicalSize { width, height }) => view.resize(Size { width, height }),
+            WindowEvent::Resized(physical) => view.resize(size(physical)),
             WindowEvent::RedrawRequested if view.take_asked() => _ = self.show(events, index),
             // The window system has lost what was there.
             WindowEvent::RedrawRequested => view.set_lost(),
@@ -250,11 +260,8 @@ fn is_same(one: &Display, other: &Display) -> bool {
     std::ptr::eq(one.framebuffer(), other.framebuffer())
 }
 
-/// Returns the size and the scale factor of the screen that windows open on, if it is known.
-fn screen(events: &ActiveEventLoop) -> Option<(Size, f64)> {
-    let monitor = events.primary_monitor().or_else(|| events.available_monitors().next())?;
-    let PhysicalSize { width, height } = monitor.size();
-    Some((Size { width, height }, monitor.scale_factor()))
+fn size(physical: PhysicalSize<u32>) -> Size {
+    Size { width: physical.width, height: physical.height }
 }
 
 #[cfg(test)]
