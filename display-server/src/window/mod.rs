@@ -19,8 +19,8 @@
 //! happens while nothing is drawn.
 //!
 //! Some keys are for the window itself: F11 fills the screen, F1 shows how the display is doing, Ctrl-S saves its
-//! picture in the current directory, Ctrl-Q closes the window. What the window says itself lies over
-//! the picture in the window, and is not a part of the display.
+//! picture in the current directory, Ctrl-Q closes the window. What the window says itself lies over the picture in the
+//! window, and is not a part of the display.
 //!
 //! Each failure is one sentence in the log: without a screen there is no window, and without a GPU the picture is
 //! presented by software. A presenter that fails is opened again, and after three failures in a row the next kind of

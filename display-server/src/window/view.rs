@@ -6,7 +6,6 @@ use super::overlay::{Facts, Overlay};
 use super::pace::Pace;
 use super::presenter::{Frame, Presented};
 use super::{Present, Window};
-use crate::canvas::damage::Damage;
 use crate::canvas::display::Display;
 use crate::canvas::framebuffer::{Framebuffer, Subscription};
 use draw_protocol::{DisplayName, Size};
@@ -221,7 +220,10 @@ impl View {
         self.set_title();
         let mut damage = self.display.framebuffer().no_damage();
         self.subscription.take(&mut damage);
-        self.watch_for_drawing(&damage);
+        // At first all rows are damaged, whether or not anything was drawn.
+        if !self.is_new && !damage.is_empty() {
+            self.overlay.drawn();
+        }
         self.is_lost |= self.update_overlay();
         let is_whole = std::mem::take(&mut self.is_lost);
         self.is_stale = false;
@@ -238,6 +240,10 @@ impl View {
             Some(Presented::Shown) => {
                 self.frames += 1;
                 self.drawn_frames += u64::from(!damage.is_empty());
+                // After the first frame, which it would delay.
+                if std::mem::take(&mut self.is_new) && is_blank(framebuffer) {
+                    self.overlay.is_blank(Instant::now());
+                }
                 return Ok(true);
             }
             Some(Presented::Later) => self.is_lost = true,
@@ -246,18 +252,6 @@ impl View {
             None => return Err(self.presenters.reason().to_owned()),
         }
         Ok(false)
-    }
-
-    /// Looks at damage that was taken: whether it is the first drawing on the display.
-    fn watch_for_drawing(&mut self, damage: &Damage) {
-        if std::mem::take(&mut self.is_new) {
-            // At first all rows are damaged, whether or not anything was drawn.
-            if is_blank(self.display.framebuffer()) {
-                self.overlay.is_blank(Instant::now());
-            }
-        } else if !damage.is_empty() {
-            self.overlay.drawn();
-        }
     }
 
     /// Makes the overlay again where it has changed. Returns whether it has.
