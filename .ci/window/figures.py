@@ -67,7 +67,7 @@ def small(program, screen):
 
 def latency(screen, client):
     times = []
-    for n in range(300):
+    for n in range(150):
         value = n % 200 + 1
         time.sleep(0.03)
         began = time.perf_counter()
@@ -82,7 +82,7 @@ def latency(screen, client):
           f"{times[len(times) * 99 // 100] * 1e6:.0f} us (99 of 100), {times[-1] * 1e6:.0f} us (longest)")
 
 
-def film(program, player, screen, present, rate, seconds=4):
+def film(program, player, screen, present, rate, seconds=2):
     """Draws whole pictures one after the other, and measures how many are drawn and presented per second."""
     server = Server(program, screen, "--present", present, "--size", "1920x1080", "--log", "debug")
     try:
