@@ -30,12 +30,12 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
     version,
     after_help = "Without --display it uses DRAW_DISPLAY, else a display on localhost:3729 if one is \
     running, else it opens one of its own in this process, in a window where there is a screen, and leaves the picture \
-    in circle.png.\n\nStatus: 0 if the circle was drawn and checked, and its picture is saved; 1 if anything of that failed, \
-    which standard error says; 128 and the number of the signal that stopped it, so 130 after Ctrl-C."
+    in circle.png.\n\nExit status: 0 if the circle was drawn, checked and saved; 1 after an error, which standard error \
+    names; 128 plus the signal's number after a signal (130 after Ctrl-C)."
 )]
 struct Args {
     /// The display to draw on: host, host:port, [ipv6]:port, or a port alone (of this machine);
-    /// /NAME behind it is the display of that name of a server that has several
+    /// append /NAME to select one of several displays of a server
     #[arg(long, value_name = "ADDR")]
     display: Option<String>,
     /// How to draw
@@ -56,10 +56,10 @@ struct Args {
     /// in this process, which adds latency of its own to every call
     #[arg(long, value_name = "FILE")]
     timeline: Option<Target>,
-    /// Where the picture goes that a display of our own leaves [default: circle.png]
+    /// File for the picture, if the program opens its own display [default: circle.png]
     #[arg(long, value_name = "FILE.png", value_parser = parse_output, conflicts_with = "display")]
     output: Option<PathBuf>,
-    /// Leave when the circle is drawn, also where it is shown in a window
+    /// Exit when the circle is drawn, even if a window shows it
     #[arg(long)]
     exit: bool,
 }

@@ -37,7 +37,7 @@ struct Args {
     /// How many points they count together
     #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = number::<u64>(1, MOST), allow_negative_numbers = true)]
     points: u64,
-    /// Where the picture goes that a display of our own leaves
+    /// File for the picture, if the program opens its own display
     #[arg(long, value_name = "FILE.png", default_value = "density.png", value_parser = parse_output,
           conflicts_with = "display")]
     output: PathBuf,

@@ -26,7 +26,7 @@ struct Args {
     /// Where its top edge goes
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     y: i32,
-    /// Where the picture goes that a display of our own leaves
+    /// File for the picture, if the program opens its own display
     #[arg(long, value_name = "FILE.png", default_value = "picture.png", value_parser = parse_output,
           conflicts_with = "display")]
     output: PathBuf,

@@ -71,15 +71,15 @@ fn the_limits_that_the_documents_name_are_the_code_s() {
             mib(limits::MEMORY),
             limits::DISPLAYS
         ),
-        format!("told so after {} s", limits::WAITING_TIME.as_secs()),
+        format!("receives `busy` after {} s", limits::WAITING_TIME.as_secs()),
         format!(
-            "for two minutes after its connection is lost, up to {} clients in {}",
+            "for two minutes after its connection is lost: up to {} clients in {}",
             grouped(limits::SESSIONS as u64),
             mib(limits::SESSION_MEMORY)
         ),
         format!("for up to {} s (see `reconnect`)", limits::RECONNECT.as_secs()),
-        format!("is lost after {} s", limits::DEAD_NETWORK.as_secs()),
-        format!("within its timeout of {} s", draw_client::limits::ANSWER_TIMEOUT.as_secs()),
+        format!("gives up a connection after {} s", limits::DEAD_NETWORK.as_secs()),
+        format!("The timeout of a call is {} s", draw_client::limits::ANSWER_TIMEOUT.as_secs()),
         format!("TCP port {}", limits::PORT),
     ] {
         assert!(words.contains(&sentence), "no document says {sentence:?}");

@@ -219,7 +219,7 @@ fn a_picture_that_cannot_be_saved_is_told_from_one_that_was_not_drawn() {
     assert!(output.status.code() == Some(1) && errors.contains("a directory that exists"), "{errors}");
     assert!(out.is_empty(), "what was asked for by name is checked before anything is drawn: {out}");
     let (_, out, _) = run("circle", &directory.0, &["--help"]);
-    assert!(out.contains("Status: 0 if the circle was drawn"), "{out}");
+    assert!(out.contains("Exit status: 0 if the circle was drawn"), "{out}");
 }
 
 #[test]
