@@ -150,6 +150,7 @@ class Session:
                 self.heard += size
                 self.cover(number)
             elif message[1] == "progress":
+                check(self.covered <= message[2][0] < self.next, f"{message} covers what was not asked")
                 self.cover(message[2][0])
             elif message[1] == "goodbye":
                 check(message[2][0]["code"] in ("superseded", "unconfirmed", "corrupted"), f"the display says {message}")
@@ -161,14 +162,16 @@ class Session:
         again = []
         for number in range(self.covered + 1, last + 1):
             method, data = self.kept.pop(number)
-            if method.startswith(("get_", "sync")) and number not in self.outcome:
+            is_question = method.startswith(("get_", "sync"))
+            is_missing = number not in self.outcome
+            error, result = self.outcome.pop(number, (None, None))
+            if not is_question and (error is None or error["code"] == "out_of_bounds"):
+                self.drew = number
+            if is_question and (is_missing or error and error["code"] == "answer_lost"):
                 again.append((number, msgpack.unpackb(data)))
                 continue
-            error, result = self.outcome.pop(number, (None, None))
-            if not method.startswith(("get_", "sync")) and (error is None or error["code"] == "out_of_bounds"):
-                self.drew = number
             self.results[self.asked_again.pop(number, number)] = error, result
-        self.covered = max(self.covered, last)
+        self.covered = last
         if self.covered - self.acked >= 1000 or self.heard >= 65536:
             self.write([2, "ack", [self.covered]])
             self.acked, self.heard = self.covered, 0
@@ -200,10 +203,13 @@ class Session:
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.unpacker, self.bytes = msgpack.Unpacker(), b""
                 self.write([0, 0, "hello", [self.hello()]])
-                (_, _, error, reply), _ = self.read()
+                message, _ = self.read()
+                # A goodbye may come in place of the response.
+                error = message[2][0] if message[0] == 2 else message[2]
                 if error:
-                    check(error["code"] in ("superseded", "corrupted"), f"hello was refused: {error}")
+                    check(error["code"] in ("superseded", "unconfirmed", "corrupted"), f"hello was refused: {error}")
                     continue
+                reply = message[3]
                 self.states.append(reply["session"])
                 self.instance, self.acked, self.heard = reply["instance"], self.covered, 0
                 fresh = reply["session"] != "resumed"

@@ -74,10 +74,10 @@ fn the_numbers_of_the_rules_for_clients_are_the_code_s() {
     let kib = |bytes: usize| format!("{} KiB", bytes >> 10);
     let credit = prose("hello.md", "## Credit");
     for number in [
-        format!("Begin with 1,000 requests or {} unanswered", kib(limits::WINDOW_FIRST)),
+        format!("Begin with 1,000 requests or {} uncovered", kib(limits::WINDOW_FIRST)),
         format!("begins with {}", kib(limits::WINDOW_FIRST)),
         format!("not below {}", kib(limits::WINDOW_LEAST)),
-        format!("with {} unanswered", kib(limits::WINDOW_LEAST)),
+        format!("with {} uncovered", kib(limits::WINDOW_LEAST)),
         format!("{} ms the slack", limits::WINDOW_SLACK.as_millis()),
         format!("of it and {} ms", limits::WINDOW_SLACK_DURABLE.as_millis()),
         format!("Every {} s", limits::WINDOW_PERIOD.as_secs()),
