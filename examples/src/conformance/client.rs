@@ -37,7 +37,7 @@ pub struct Ending {
     pub status: String,
     /// What it printed on standard output.
     pub output: String,
-    /// The end of what it printed on standard error.
+    /// What it printed on standard error.
     pub errors: String,
 }
 
@@ -142,11 +142,12 @@ impl Running {
         }
     }
 
-    /// Ends a program that has not ended by itself. A function loses its connections instead.
-    pub(super) fn kill(&mut self) {
-        if let Running::Process { child, .. } = self {
-            _ = child.kill();
-            _ = child.wait();
-        }
+    /// Ends a program that has not ended by itself, and returns what it printed on standard error. A function loses its
+    /// connections instead.
+    pub(super) fn kill(&mut self) -> String {
+        let Running::Process { child, errors, .. } = self else { return String::new() };
+        _ = child.kill();
+        _ = child.wait();
+        errors.recv_timeout(PATIENCE).unwrap_or_default()
     }
 }
