@@ -88,6 +88,21 @@ fn the_numbers_of_the_rules_for_clients_are_the_code_s() {
     assert_eq!(limits::GREETINGS, 4);
     let times = prose("hello.md", "## Reconnecting");
     assert!(times.contains(&format!("{} s in total", limits::RECONNECT.as_secs())), "{times}");
+    assert!(times.contains(&format!("has lasted {} s", limits::STEADY.as_secs())), "{times}");
+    let first = prose("hello.md", "## The first connection");
+    for rule in ["four times at most", &format!("give up {} s after", limits::CONNECT_TIMEOUT.as_secs())] {
+        assert!(first.contains(rule), "{first}");
+    }
+    let rows = table("hello.md", "## Time limits").join("\n");
+    let (connect, dead) = (limits::CONNECT_TIMEOUT.as_secs(), limits::DEAD_NETWORK.as_secs());
+    for figure in [
+        format!("| connecting | {connect} s |"),
+        format!("after connecting | {connect} s |"),
+        format!("| {dead} s (`TCP_USER_TIMEOUT`) |"),
+        format!("| {dead} s, and 1 s more for each {} KiB |", limits::MESSAGE_RATE >> 10),
+    ] {
+        assert!(rows.contains(&figure), "{figure}");
+    }
 }
 
 /// Returns the anchor that GitHub gives a heading.

@@ -11,8 +11,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// The most output that is read of a client.
+/// How much of the beginning of a client's output is read.
 const OUTPUT: u64 = 1 << 16;
+
+/// How much of the end of longer output is read too: the last lines often say why a client has failed.
+const END: usize = 1 << 12;
 
 /// How long the output of a client that has ended may stay open: a process that it has left may hold it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,7 +40,7 @@ pub struct Ending {
     pub status: String,
     /// What it printed on standard output.
     pub output: String,
-    /// The end of what it printed on standard error.
+    /// What it printed on standard error.
     pub errors: String,
 }
 
@@ -102,14 +105,18 @@ impl Client {
     }
 }
 
-/// Reads a stream to its end on a thread of its own. What is beyond the limit is read and dropped.
+/// Reads a stream to its end on a thread of its own, and keeps the beginning and the end. What is between is dropped.
 fn collect(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (sender, text) = channel();
     thread::spawn(move || {
         let Some(mut stream) = stream else { return };
         let mut bytes = Vec::new();
         _ = stream.by_ref().take(OUTPUT).read_to_end(&mut bytes);
-        _ = std::io::copy(&mut stream, &mut std::io::sink());
+        let mut end = Vec::new();
+        while let Ok(1..) = stream.by_ref().take(OUTPUT).read_to_end(&mut end) {
+            end.drain(..end.len().saturating_sub(END));
+        }
+        bytes.append(&mut end);
         _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
     });
     text
@@ -142,11 +149,12 @@ impl Running {
         }
     }
 
-    /// Ends a program that has not ended by itself. A function loses its connections instead.
-    pub(super) fn kill(&mut self) {
-        if let Running::Process { child, .. } = self {
-            _ = child.kill();
-            _ = child.wait();
-        }
+    /// Ends a program that has not ended by itself, and returns what it printed on standard error. A function loses its
+    /// connections instead.
+    pub(super) fn kill(&mut self) -> String {
+        let Running::Process { child, errors, .. } = self else { return String::new() };
+        _ = child.kill();
+        _ = child.wait();
+        errors.recv_timeout(PATIENCE).unwrap_or_default()
     }
 }

@@ -138,6 +138,11 @@ impl<'a> Judge<'a> {
         self.listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))
     }
 
+    /// Returns whether the client has connected at all.
+    pub(super) fn has_connected(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
     /// Returns whether the client has connected, and no connection of it is open.
     pub(super) fn is_idle(&self) -> bool {
         !self.connections.is_empty() && self.connections.iter().all(|connection| !connection.is_open[0])

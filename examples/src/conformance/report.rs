@@ -24,6 +24,8 @@ pub struct Result {
     pub scenario: Scenario,
     /// The verdict.
     pub verdict: Verdict,
+    /// The last lines that the client printed on standard error, if it failed.
+    pub errors: String,
     /// How long it took.
     pub took: Duration,
 }
@@ -61,14 +63,14 @@ impl fmt::Display for Result {
         match &self.verdict {
             Verdict::Pass => Ok(()),
             Verdict::NotTried(why) => write!(f, "\n          {why}"),
-            Verdict::Fail(violations) => violations.iter().try_for_each(|violation| {
-                write!(f, "\n          specification, {}\n", violation.section)?;
-                write!(
-                    f,
-                    "            expected: {}\n            seen:     {}",
-                    violation.expected, violation.seen
-                )
-            }),
+            Verdict::Fail(violations) => {
+                for Violation { section, expected, seen } in violations {
+                    write!(f, "\n          specification, {section}\n")?;
+                    write!(f, "            expected: {expected}\n            seen:     {seen}")?;
+                }
+                let mut lines = self.errors.lines();
+                lines.try_for_each(|line| write!(f, "\n          standard error: {line}"))
+            }
         }
     }
 }
@@ -77,8 +79,9 @@ impl Report {
     /// Returns the highest level of which, and of those before it, every scenario was tried and accepted.
     pub fn reached(&self) -> Option<Level> {
         let is_reached = |level: &Level| {
-            let mut own = self.results.iter().filter(|result| result.scenario.level == *level).peekable();
-            own.peek().is_some() && own.all(Result::is_accepted)
+            let all = super::all().into_iter().filter(|scenario| scenario.level == *level).count();
+            let own = self.results.iter().filter(|result| result.scenario.level == *level);
+            own.filter(|result| result.is_accepted()).count() == all
         };
         Level::ALL.into_iter().take_while(is_reached).last()
     }
@@ -116,6 +119,7 @@ impl Report {
                         format!("{{\"section\": {section}, \"expected\": {expected}, \"seen\": {seen}}}")
                     });
                     _ = write!(out, ", \"violations\": [{}]", each.collect::<Vec<_>>().join(", "));
+                    _ = write!(out, ", \"errors\": {}", quoted(&result.errors));
                 }
             }
             out.push('}');
@@ -129,10 +133,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |word| self.results.iter().filter(|result| result.word() == word).count();
         let (passed, failed, not) = (count("PASS"), count("FAIL"), count("NOT TRIED"));
-        write!(f, "{passed} passed, {failed} failed, {not} not tried; ")?;
+        write!(f, "{passed} passed, {failed} failed, {not} not tried")?;
         match self.reached() {
-            Some(level) => write!(f, "the highest level reached is {level}"),
-            None => f.write_str("no level is reached"),
+            Some(level) => write!(f, "; the highest level reached is {level}"),
+            // A part of a level that is passed says nothing of the level.
+            None if self.is_accepted() => Ok(()),
+            None => f.write_str("; no level is reached"),
         }
     }
 }

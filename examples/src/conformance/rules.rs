@@ -336,17 +336,17 @@ impl Rules {
         let waiting: i128 = talk.unanswered.values().sum();
         let count = talk.unanswered.len() as i128;
         if count + 1 > calls {
-            let text = format!("at most {calls} requests are unanswered, the `calls` of the welcome");
-            self.broken("hello.md#credit", text, format!("{} are unanswered with {shown}", count + 1));
+            let text = format!("at most {calls} requests are uncovered, the `calls` of the welcome");
+            self.broken("hello.md#credit", text, format!("{} are uncovered with {shown}", count + 1));
         }
         if count > 0 && waiting + length > most {
             let text = format!(
-                "at most {most} bytes are unanswered, the `bytes` of the welcome, or one request alone"
+                "at most {most} bytes of requests are uncovered, the `bytes` of the welcome, or one request alone"
             );
             self.broken(
                 "hello.md#credit",
                 text,
-                format!("{} bytes are unanswered with {shown}", waiting + length),
+                format!("{} bytes are uncovered with {shown}", waiting + length),
             );
         }
         talk.unanswered.insert(number, length);

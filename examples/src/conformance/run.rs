@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// a first attempt to reconnect.
 const WITHOUT: Duration = Duration::from_secs(3);
 
+/// How many lines of a failed client's standard error are reported.
+const ERRORS: usize = 5;
+
 /// Judges `client` in `scenario`. A client that has not ended within `timeout` is killed. `tell` is called with the address.
 pub fn judge(
     client: &Client,
@@ -26,8 +29,9 @@ pub fn judge(
     tell: impl FnOnce(SocketAddr),
 ) -> Outcome {
     let began = Instant::now();
-    let verdict = play(client, scenario, host, timeout, tell).unwrap_or_else(Verdict::NotTried);
-    Outcome { scenario: scenario.clone(), verdict, took: began.elapsed() }
+    let (verdict, errors) = play(client, scenario, host, timeout, tell)
+        .unwrap_or_else(|why| (Verdict::NotTried(why), String::new()));
+    Outcome { scenario: scenario.clone(), verdict, errors, took: began.elapsed() }
 }
 
 /// Judges `client` in all `scenarios`, several at a time, and calls `tell` with each result, in order.
@@ -70,7 +74,7 @@ fn play(
     host: &Host,
     timeout: Duration,
     tell: impl FnOnce(SocketAddr),
-) -> Result<Verdict, String> {
+) -> Result<(Verdict, String), String> {
     let display = host::display()?;
     let mut judge = Judge::new(scenario, host, &display)?;
     let address = judge.address()?;
@@ -79,9 +83,11 @@ fn play(
     let mut running = client.start(setup)?;
     let began = Instant::now();
     let mut last_open = Instant::now();
+    let mut errors = String::new();
     let ending = loop {
         judge.turn();
         if let Some(ending) = running.ended() {
+            errors.clone_from(&ending.errors);
             break Some(ending);
         }
         if !judge.is_idle() {
@@ -97,12 +103,21 @@ fn play(
                 expected,
                 format!("it was killed; its last message: {last}"),
             );
-            running.kill();
+            errors = running.kill();
             break None;
         }
     };
     judge.finish();
-    if let Some(ending) = &ending {
+    if !judge.has_connected() {
+        let how = match (&ending, client) {
+            (Some(ending), _) => format!("; it ended with {}", ending.status),
+            (None, Client::Anyone) => String::new(),
+            (None, _) => "; it was killed".to_owned(),
+        };
+        judge.rules.violations.clear();
+        let expected = "the client connects to the address in DRAW_DISPLAY";
+        judge.rules.broken("calls.md#transport", expected, format!("it never connected{how}"));
+    } else if let Some(ending) = &ending {
         check_ending(&mut judge.rules, scenario, ending);
     }
     let is_done = ending.as_ref().is_none_or(|ending| ending.is_success) && scenario.ends != Ends::GivesUp;
@@ -114,30 +129,33 @@ fn play(
     }
     let violations = std::mem::take(&mut judge.rules.violations);
     if !violations.is_empty() {
-        return Ok(Verdict::Fail(violations));
+        return Ok((Verdict::Fail(violations), last_lines(&errors)));
     }
     if scenario.first.is_some() && judge.began_at != scenario.first.map(i128::from) {
-        return Ok(Verdict::NotTried(
-            "the client does not begin its session at DRAW_FIRST_NUMBER".to_owned(),
-        ));
+        return Err("the client does not begin its session at DRAW_FIRST_NUMBER".to_owned());
     }
     let missed = scenario.hooks.iter().zip(&judge.acted).find(|&(_, &acted)| acted == 0);
-    Ok(match missed {
-        Some((hook, _)) => Verdict::NotTried(format!("the message {:?} did not occur", hook.at)),
-        None => Verdict::Pass,
-    })
+    match missed {
+        Some((hook, _)) => Err(format!("the message {:?} did not occur", hook.at)),
+        None => Ok((Verdict::Pass, String::new())),
+    }
+}
+
+/// Returns the last lines of what a client printed on standard error.
+fn last_lines(errors: &str) -> String {
+    let lines: Vec<_> = errors.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(ERRORS)..].join("\n")
 }
 
 /// Checks the status of the client, and what it printed.
 fn check_ending(rules: &mut Rules, scenario: &Scenario, ending: &Ending) {
-    let last = ending.errors.trim().lines().last().unwrap_or_default();
-    let status = format!("{} {last}", ending.status);
+    let status = &ending.status;
     match (scenario.ends, ending.is_success) {
         (Ends::Done, false) => {
-            return rules.broken(scenario.section, "the client does the task: status 0", status);
+            return rules.broken(scenario.section, "the client does the task: status 0", &**status);
         }
         (Ends::GivesUp, true) => {
-            return rules.broken(scenario.section, "the client ends with another status than 0", status);
+            return rules.broken(scenario.section, "the client ends with another status than 0", &**status);
         }
         (_, false) => return,
         _ => {}
@@ -146,10 +164,12 @@ fn check_ending(rules: &mut Rules, scenario: &Scenario, ending: &Ending) {
     let is_step = |line: &&str| words.iter().any(|word| line.starts_with(word));
     let printed: Vec<_> = ending.output.lines().map(str::trim_end).filter(is_step).collect();
     if printed != task::lines() {
+        let or =
+            if scenario.ends == Ends::DoneOrGivesUp { ", or ends with another status than 0" } else { "" };
         rules.broken(
             scenario.section,
-            format!("the client prints {:?}", task::lines()),
-            format!("it printed {printed:?}"),
+            format!("the client prints {:?}{or}", task::lines()),
+            format!("it printed {printed:?} and ended with {status}"),
         );
     }
     let errors: Vec<_> =

@@ -39,8 +39,8 @@ fn plain() -> Vec<Scenario> {
 fn hello() -> Vec<Scenario> {
     let new = |name, section, rule| Scenario::new(Hello, name, section, rule);
     let waits = "nothing is sent between `hello` and the response to it";
-    let calls = "no more than `calls` requests are unanswered";
-    let bytes = "no more than `bytes` are unanswered, or one request alone";
+    let calls = "no more than `calls` requests are uncovered";
+    let bytes = "no more than `bytes` of requests are uncovered, or one request alone";
     let slow = new(
         "hello_byte_by_byte",
         "calls.md#transport",
@@ -88,38 +88,105 @@ fn hello() -> Vec<Scenario> {
 
 fn session() -> Vec<Scenario> {
     let new = |name, rule| Scenario::new(Session, name, "sessions.md#resuming", rule);
-    let once = "a client whose connection is lost resumes its session: each request is executed exactly once";
-    let again = "if the response to `hello` is lost, the next `hello` has a higher `attempt` and what was known before";
     let question = "if progress covers a question whose response is missing, the client asks again";
     let taken = "a client that loses its connection with this code connects again with its session";
     let unknown = "if the session was forgotten, requests of unknown outcome are not sent again, and not reported as done";
-    let cut = |name, at, act| new(name, once).on(1, at, act, 1);
+    let cut = |name, at, act, rule| new(name, rule).on(1, at, act, 1);
     let wraps = "after 4294967295 the msgid continues with 0";
     vec![
         new(
             "session_task",
             "a session begins; `confirm` with the nonce of the welcome is the first message after it",
         ),
-        new("hello_lost", again).on(2, At::Hello, Act::Cut, 1).on(1, At::Request(2), Act::CutWhenDone, 1),
-        new("resume_lost", again).on(2, At::Welcome, Act::Cut, 1).on(1, At::Request(2), Act::CutWhenDone, 1),
-        new("resume_cut", again).on(2, At::Welcome, Act::CutHalf, 1).on(
-            1,
-            At::Request(2),
-            Act::CutWhenDone,
-            1,
+        new(
+            "hello_lost",
+            "the second `hello` does not arrive: the next has a higher `attempt` and what was known before",
+        )
+        .on(2, At::Hello, Act::Cut, 1)
+        .on(1, At::Request(2), Act::CutWhenDone, 1),
+        new(
+            "resume_lost",
+            "the response to the second `hello` is lost: the next has a higher `attempt` and what was known before",
+        )
+        .on(2, At::Welcome, Act::Cut, 1)
+        .on(1, At::Request(2), Act::CutWhenDone, 1),
+        new(
+            "resume_cut",
+            "half of the response to the second `hello` arrives: the next has a higher `attempt` and what was known before",
+        )
+        .on(2, At::Welcome, Act::CutHalf, 1)
+        .on(1, At::Request(2), Act::CutWhenDone, 1),
+        cut(
+            "cut_confirm",
+            At::AfterWelcome,
+            Act::Cut,
+            "the connection ends before `confirm` arrives: the session continues on another",
         ),
-        cut("cut_confirm", At::AfterWelcome, Act::Cut),
-        cut("cut_before_request", At::Request(2), Act::Cut),
-        cut("cut_in_head", At::Request(3), Act::CutAfter(2)),
-        cut("cut_in_body", At::Request(4), Act::CutHalf),
-        cut("cut_before_answer", At::Request(4), Act::CutWhenDone),
-        cut("cut_in_answer", At::Answer(2), Act::CutHalf),
-        cut("cut_at_answer", At::Answer(2), Act::CutAfter(1)),
-        cut("cut_add", At::Method("add_pixel"), Act::CutWhenDone),
-        cut("cut_question", At::Method("get_pixel"), Act::CutWhenDone),
-        cut("cut_image", At::ResponseTo("get_image"), Act::CutHalf),
-        cut("cut_sync", At::Method("sync"), Act::CutWhenDone),
-        new("cut_again_and_again", once).on(0, At::Request(2), Act::CutWhenDone, 3),
+        cut(
+            "cut_before_request",
+            At::Request(2),
+            Act::Cut,
+            "the connection ends before the second request arrives: it is retransmitted",
+        ),
+        cut(
+            "cut_in_head",
+            At::Request(3),
+            Act::CutAfter(2),
+            "the connection ends behind 2 bytes of the third request: it is retransmitted whole",
+        ),
+        cut(
+            "cut_in_body",
+            At::Request(4),
+            Act::CutHalf,
+            "the connection ends in the middle of the fourth request: it is retransmitted whole",
+        ),
+        cut(
+            "cut_before_answer",
+            At::Request(4),
+            Act::CutWhenDone,
+            "the fourth request is executed, and nothing reports it before the connection ends: it is not executed again",
+        ),
+        cut(
+            "cut_in_answer",
+            At::Answer(2),
+            Act::CutHalf,
+            "the connection ends in the middle of the display's second message after the welcome: it counts as not received",
+        ),
+        cut(
+            "cut_at_answer",
+            At::Answer(2),
+            Act::CutAfter(1),
+            "the connection ends behind 1 byte of the display's second message after the welcome: it counts as not received",
+        ),
+        cut(
+            "cut_add",
+            At::Method(ADD),
+            Act::CutWhenDone,
+            "the first addition is executed, and nothing reports it before the connection ends: it is not executed again",
+        ),
+        cut(
+            "cut_question",
+            At::Method("get_pixel"),
+            Act::CutWhenDone,
+            "`get_pixel` is executed, and its response is lost with the connection: the client gets it on another",
+        ),
+        cut(
+            "cut_image",
+            At::ResponseTo("get_image"),
+            Act::CutHalf,
+            "the connection ends in the middle of the response to `get_image`: the client gets all of it on another",
+        ),
+        cut(
+            "cut_sync",
+            At::Method("sync"),
+            Act::CutWhenDone,
+            "`sync` is executed, and its response is lost with the connection: the client gets it on another",
+        ),
+        new(
+            "cut_again_and_again",
+            "three connections end, each when its second request was executed: no request is executed twice",
+        )
+        .on(0, At::Request(2), Act::CutWhenDone, 3),
         new("question_lost", question).on(1, At::Method("get_pixel"), Act::CutWhenDone, 1).on(
             2,
             At::ResponseTo("get_pixel"),
@@ -148,18 +215,27 @@ fn session() -> Vec<Scenario> {
         .on(1, At::Request(2), Act::CutWhenDone, 1)
         .on(2, At::Hello, Act::Refuse("state_regressed"), 1)
         .ends(Ends::DoneOrGivesUp),
-        Scenario { restart: Restart::Forgotten, ..cut("expired", At::Method("get_pixel"), Act::CutWhenDone) }
-            .ends(Ends::DoneOrGivesUp),
         Scenario {
             restart: Restart::Forgotten,
-            rule: unknown,
-            ..cut("expired_add", At::Method(ADD), Act::CutWhenDone)
+            section: "sessions.md#unknown-requests",
+            ..cut(
+                "expired",
+                At::Method("get_pixel"),
+                Act::CutWhenDone,
+                "the session is forgotten while `get_pixel` has no response: the client asks again in the new session, or gives up",
+            )
+        }
+        .ends(Ends::DoneOrGivesUp),
+        Scenario {
+            restart: Restart::Forgotten,
+            section: "sessions.md#unknown-requests",
+            ..cut("expired_add", At::Method(ADD), Act::CutWhenDone, unknown)
         }
         .ends(Ends::GivesUp),
         Scenario {
             restart: Restart::Empty,
-            rule: unknown,
-            ..cut("state_lost", At::Method(ADD), Act::CutWhenDone)
+            section: "sessions.md#unknown-requests",
+            ..cut("state_lost", At::Method(ADD), Act::CutWhenDone, unknown)
         }
         .ends(Ends::GivesUp),
         Scenario { first: Some(0xffff_fffa), section: "hello.md#numbers", ..new("wrap", wraps) },

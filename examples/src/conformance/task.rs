@@ -37,17 +37,21 @@ names (plain, hello, session or checks), performs these steps in order, and prin
   9. end the session, if there is one; close; exit with status 0
 
 For each call that fails with a fault, at whatever time its fault arrives, the client prints `error CODE` (in step 4:
-`error out_of_bounds`) and continues. If the connection is lost for good, or the session with requests whose outcome is
-unknown, the client exits with another status than 0. Other lines, and standard error, are not judged.
+`error out_of_bounds`) and continues. An `error` line may come at any place among the others. If the connection is lost
+for good, or the session with drawing calls whose outcome is unknown, the client exits with another status than 0. If
+only the outcome of a question is unknown, it may also ask again. Other lines, and standard error, are not judged.
 
-Checksums are used only if DRAW_LEVEL is `checks`; at the other levels the judge rewrites messages. A client may always
-do more than the level asks for: one that always uses a session is judged by the rules of sessions everywhere.
+DRAW_LEVEL is the level of the scenario: a client that is judged at `checks` is also started with `plain`, `hello` and
+`session`. `hello` includes `plain`, `session` includes `hello`, and `checks` includes `session`. Checksums are used only
+if DRAW_LEVEL is `checks`; at the other levels the judge rewrites messages. A client may always do more than the level
+asks for: one that always uses a session is judged by the rules of sessions everywhere.
 
 A question that fails with `answer_lost` is asked again, and its failure is not printed: the client itself may do so, or
 the program.
 
 In the optional scenario `wrap`, DRAW_FIRST_NUMBER is set too. A client that can start its numbers anywhere begins its
-session with this number: its first `hello` has `attempt` 2, `ack` DRAW_FIRST_NUMBER - 1 and `next` DRAW_FIRST_NUMBER.
+session with this number: its first `hello` has `attempt` 2, `ack` DRAW_FIRST_NUMBER - 1 and `next` DRAW_FIRST_NUMBER,
+and no `instance`, `incarnation` or `drew`; `born` is absent or 0.
 ";
 
 /// Returns the colour of column `x` in rows 0 and 1.

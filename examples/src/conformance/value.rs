@@ -5,6 +5,9 @@ use std::fmt;
 /// The deepest nesting that is decoded, as protocol/spec limits it.
 const DEPTH: usize = 16;
 
+/// How many characters of a string are printed. Messages of a display have fewer.
+const SHOWN: usize = 200;
+
 /// A MessagePack value. Text that is not UTF-8 is kept as [`Value::Bin`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -286,8 +289,10 @@ impl fmt::Display for Value {
             Value::Bool(yes) => write!(f, "{yes}"),
             Value::Int(n) => write!(f, "{n}"),
             Value::Float(n) => write!(f, "{n:?}"),
-            Value::Str(text) if text.len() <= 60 => write!(f, "{text:?}"),
-            Value::Str(text) => write!(f, "a str of {} bytes", text.len()),
+            Value::Str(text) => match text.char_indices().nth(SHOWN) {
+                None => write!(f, "{text:?}"),
+                Some((end, _)) => write!(f, "{:?}... ({} bytes)", &text[..end], text.len()),
+            },
             Value::Bin(bytes) | Value::Ext(_, bytes) if bytes.len() <= 16 => {
                 f.write_str("<")?;
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
@@ -329,6 +334,13 @@ mod tests {
         let bytes = value.to_bytes();
         assert_eq!(Value::decode(&bytes), Ok(Some((value, bytes.len()))));
         assert!((0..bytes.len()).all(|cut| Value::decode(&bytes[..cut]) == Ok(None)));
+    }
+
+    #[test]
+    fn a_long_string_is_printed_up_to_200_characters() {
+        let text = |n| Value::Str("é".repeat(n)).to_string();
+        assert_eq!(text(200), format!("\"{}\"", "é".repeat(200)));
+        assert_eq!(text(201), format!("\"{}\"... (402 bytes)", "é".repeat(200)));
     }
 
     #[test]

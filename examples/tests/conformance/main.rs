@@ -3,6 +3,7 @@
 
 mod raw;
 
+use draw_examples::conformance::script::Ends;
 use draw_examples::conformance::{self, Client, Level, Report, Scenario, Verdict, task};
 use raw::{Breaks, perform};
 use std::path::Path;
@@ -128,9 +129,41 @@ fn a_program_that_hangs_is_killed() {
     let scenarios = &conformance::all()[..1];
     let report = conformance::judge_all(&sleep, scenarios, 1, Duration::from_millis(300), |_| ()).unwrap();
     assert!(
-        matches!(&report.results[0].verdict, Verdict::Fail(why) if why[0].seen.contains("killed")),
+        matches!(&report.results[0].verdict, Verdict::Fail(why) if why[0].seen.contains("never connected; it was killed")),
         "{report}"
     );
+}
+
+#[test]
+fn a_failed_program_is_reported_with_its_status_and_the_end_of_its_standard_error() {
+    let script = "import sys; [print(n, file=sys.stderr) for n in range(100009)]; sys.exit(7)";
+    let fails = Client::Command(["python3", "-c", script].map(Into::into).to_vec());
+    let report = conformance::judge_all(&fails, &conformance::all()[..1], 1, HANGS, |_| ()).unwrap();
+    let text = report.results[0].to_string();
+    assert!(text.contains("it never connected; it ended with exit status: 7"), "{text}");
+    assert!(
+        text.contains("standard error: 100004\n") && !text.contains("standard error: 100003\n"),
+        "{text}"
+    );
+    assert_eq!(report.results[0].errors, "100004\n100005\n100006\n100007\n100008");
+    assert!(report.to_string().contains("no level is reached"), "{report}");
+}
+
+#[test]
+fn the_report_says_that_a_client_may_give_up_where_it_may() {
+    let Verdict::Fail(why) = judge(Breaks::ClaimsSuccess, "display_gone", HANGS) else { panic!("it passes") };
+    let is_said = why.iter().any(|v| {
+        v.expected.ends_with("or ends with another status than 0") && v.seen.contains("ended with success")
+    });
+    assert!(is_said, "{why:#?}");
+}
+
+#[test]
+fn a_part_of_a_level_is_not_a_level() {
+    let report =
+        conformance::judge_all(&client(Breaks::Nothing), &conformance::all()[..1], 1, HANGS, |_| ()).unwrap();
+    assert_eq!((report.reached(), report.is_accepted()), (None, true));
+    assert_eq!(report.to_string(), "1 passed, 0 failed, 0 not tried");
 }
 
 #[test]
@@ -167,7 +200,17 @@ fn every_scenario_names_a_section_of_the_specification() {
 fn the_document_has_the_task_and_every_scenario() {
     let document = include_str!("../../../docs/conformance.md");
     assert!(document.contains(task::TEXT), "docs/conformance.md differs from the task in --help");
-    for Scenario { name, rule, .. } in conformance::all() {
-        assert!(document.contains(&format!("| `{name}` | {rule} |")), "docs/conformance.md lacks {name}");
+    for Scenario { name, section, rule, .. } in conformance::all() {
+        let row = format!("| `{name}` | {rule} | [{section}](../protocol/spec/{section}) |");
+        assert!(document.contains(&row), "docs/conformance.md lacks {row}");
+    }
+    let sentence = |start: &str| document.split("\n\n").find(|text| text.starts_with(start)).unwrap();
+    for (ends, start) in
+        [(Ends::DoneOrGivesUp, "A client may give up in "), (Ends::GivesUp, "A client has to give up in ")]
+    {
+        let named: Vec<_> =
+            sentence(start).split(':').next().unwrap().split('`').skip(1).step_by(2).collect();
+        let all = conformance::all().into_iter().filter(|scenario| scenario.ends == ends);
+        assert_eq!(named, all.map(|scenario| scenario.name).collect::<Vec<_>>());
     }
 }
