@@ -95,6 +95,8 @@ pub(super) struct Rules {
     additions: BTreeSet<(i128, i128)>,
     pub(super) violations: Vec<Violation>,
     last_message: String,
+    /// The client has ended its session.
+    has_ended: bool,
 }
 
 const HELLO: &str = "hello.md#hello";
@@ -115,6 +117,14 @@ impl Rules {
         let violation = Violation { section, expected: expected.into(), seen: seen.into() };
         if self.violations.len() < 20 && !self.violations.contains(&violation) {
             self.violations.push(violation);
+        }
+    }
+
+    /// Checks that a client that has done the task has ended its session.
+    pub(super) fn check_end(&mut self) {
+        if self.session.is_some() && !self.has_ended {
+            let seen = format!("its last message: {}", self.last_message);
+            self.broken("sessions.md#the-end", "the client sends `end` when its task is done", seen);
         }
     }
 
@@ -182,8 +192,10 @@ impl Rules {
             }
         }
         if kind == Some(2) {
-            if parts[1].as_str() == Some("ack") {
-                self.ack(parts, &shown);
+            match parts[1].as_str() {
+                Some("ack") => self.ack(parts, &shown),
+                Some("end") => self.has_ended = true,
+                _ => {}
             }
             return None;
         }
@@ -208,6 +220,13 @@ impl Rules {
             self.broken(
                 "sessions.md#resuming",
                 "`hello` has a `session` of 16 bytes at the level session",
+                shown,
+            );
+        }
+        if level >= Level::Session && !yes("confirms") {
+            self.broken(
+                "sessions.md#late-copies",
+                "`hello` says `confirms: true` at the level session",
                 shown,
             );
         }

@@ -120,6 +120,9 @@ fn play(
     } else if let Some(ending) = &ending {
         check_ending(&mut judge.rules, scenario, ending);
     }
+    if scenario.ends == Ends::Done && judge.rules.violations.is_empty() {
+        judge.rules.check_end();
+    }
     let is_done = ending.as_ref().is_none_or(|ending| ending.is_success) && scenario.ends != Ends::GivesUp;
     if is_done
         && judge.rules.violations.is_empty()

@@ -82,6 +82,12 @@ fn a_client_that_does_not_wait_for_the_welcome_fails_by_hello() {
 #[test]
 fn a_client_that_does_not_confirm_fails_by_late_copies() {
     fails(Breaks::DoesNotConfirm, "session_task", "sessions.md#late-copies", "`confirm` with its nonce");
+    fails(Breaks::HidesConfirmation, "session_task", "sessions.md#late-copies", "`confirms: true`");
+}
+
+#[test]
+fn a_client_that_does_not_end_its_session_fails_by_the_end() {
+    fails(Breaks::DoesNotEnd, "session_task", "sessions.md#the-end", "sends `end`");
 }
 
 #[test]

@@ -23,6 +23,10 @@ pub(super) enum Breaks {
     DoesNotWait,
     /// It does not confirm.
     DoesNotConfirm,
+    /// It does not say that it confirms.
+    HidesConfirmation,
+    /// It does not end its session.
+    DoesNotEnd,
     /// Each `hello` has the same `attempt`.
     KeepsAttempt,
     /// It retransmits with other bytes.
@@ -121,7 +125,7 @@ impl Raw {
         self.output += &format!("image {digits}\n");
         self.ask("sync", array([]))?;
         self.output += "done\n";
-        if self.setup.level >= Level::Session {
+        if self.setup.level >= Level::Session && self.breaks != Breaks::DoesNotEnd {
             self.send(&array([Value::Int(2), Value::text("end"), array([])]).to_bytes())?;
         }
         Ok(())
@@ -131,7 +135,7 @@ impl Raw {
         let mut hello = map([("version", Value::Int(1)), ("client", Value::text("raw"))]);
         if self.setup.level >= Level::Session {
             hello.set("session", Value::Bin(vec![self.setup.address.port() as u8; 16]));
-            hello.set("confirms", Value::Bool(true));
+            hello.set("confirms", Value::Bool(self.breaks != Breaks::HidesConfirmation));
             for (key, value) in
                 [("attempt", self.attempt), ("born", self.born), ("ack", self.covered), ("next", self.next)]
             {
