@@ -113,6 +113,10 @@ def hide(server, screen, window, client):
     try:
         over = screen.find(cover.address)
         until("the covering window in its place", lambda: screen.place(over)[2:] == (300, 200))
+        # Until it shows a picture: winit panics if a window is destroyed while it is being opened.
+        drawing = cover.client()
+        drawing.call("draw_pixel", 0, 0, 0x204060FF)
+        same(screen, over, (300, 200), drawing)
         screen.destroy(over)
         cover.ends("the covering window was destroyed")
     finally:
