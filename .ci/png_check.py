@@ -111,15 +111,10 @@ def same(path, picture, size):
     print(f"  {path}: {size}, every pixel as drawn")
 
 
-def main(*arguments):
-    match arguments:
-        case ["disc", diameter, path]:
-            disc(path, int(diameter))
-        case ["bytes", picture, size, path]:
-            same(path, picture, size)
-        case _:
-            sys.exit(__doc__)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+match sys.argv[1:]:
+    case ["disc", diameter, path]:
+        disc(path, int(diameter))
+    case ["bytes", picture, size, path]:
+        same(path, picture, size)
+    case _:
+        sys.exit(__doc__)

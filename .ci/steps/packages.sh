@@ -5,8 +5,6 @@ source "$(dirname "$0")/../lib.sh"
 packages=(gcc libc6-dev python3 python3-msgpack neovim)
 # For the window: a screen in memory, the libraries that a window loads at run time, and a software renderer.
 packages+=(xvfb libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 mesa-vulkan-drivers)
-# A window manager, for what needs one: the keyboard, and full screen.
-packages+=(openbox)
 # For the instruction counts.
 packages+=(valgrind)
 # For sockets passed by a service manager, and for units.

@@ -34,7 +34,7 @@ def first_frame(program, screen):
         began = time.perf_counter()
         server = Server(program, screen, "--present", "software", "--background", f"#{red:02x}0000")
         try:
-            until("the first frame", lambda: screen.row(5, 5, 1)[2] == red, pause=0.0005)
+            until("the first frame", lambda: screen.row(320, 240, 1)[2] == red, pause=0.0005)
             times.append(time.perf_counter() - began)
         finally:
             server.kill()

@@ -98,10 +98,9 @@ def memory(program, _):
         large(program, screen, "room in /dev/shm for the display alone", "presenting with", room("22m"),
               "no memory is shared with the X server")
         large(program, screen, "files of at most 1 MB (ulimit -f)", "the limit of file sizes (ulimit -f)", few)
-    # Nine tenths of a side are enough for the window.
-    with_screen(usual, 2400, 2400)
+    with_screen(usual, 2200, 2200)
     with_screen(lambda screen: large(program, screen, "an X server without MIT-SHM", "does not have the extension MIT-SHM"),
-                2400, 2400, 24, "-extension", "MIT-SHM")
+                2200, 2200, 24, "-extension", "MIT-SHM")
 
 
 # Depths ---------------------------------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def over_black(rgba, width):
 
 def difference(screen, window, layout, rows):
     """Returns a sentence about the first difference between the window and the expected rows, or None."""
-    place = screen.on_screen(window)
+    place = screen.place(window)
     if place is None or place[2:] != layout.window:
         return f"the window is {place}, not {layout.window}"
     left, top, width, height = place

@@ -11,9 +11,6 @@ import struct
 import subprocess
 import time
 
-# Symbols of keys: /usr/include/X11/keysymdef.h. Those of letters are their numbers in ASCII.
-KEYS = {"F1": 0xFFBE, "F11": 0xFFC8, "Control_L": 0xFFE3, "Alt_L": 0xFFE9, "Shift_L": 0xFFE1}
-
 # Far longer than anything here takes, so that a hang causes a failure instead of an endless wait.
 DEADLINE = 20
 
@@ -95,7 +92,6 @@ class Screen:
         self.root = struct.unpack_from("<I", setup, 32 + (vendor + 3) // 4 * 4 + formats * 8)[0]
         self.context = struct.unpack_from("<I", setup, 4)[0]
         self.sequence = 0
-        self.opcodes = {}
 
     def _read(self, count):
         data = b""
@@ -126,42 +122,6 @@ class Screen:
         reply = self._ask(16, 0, struct.pack("<HH", len(name), 0) + name.encode())
         return struct.unpack_from("<I", reply, 8)[0]
 
-    # Keys ----------------------------------------------------------------------------------------------------------------
-
-    def focus(self, window):
-        """Gives a window the keyboard, where no window manager does."""
-        self._send(42, 1, struct.pack("<II", window, 0))
-
-    def focused(self):
-        return struct.unpack_from("<I", self._ask(43, 0), 8)[0]
-
-    def press(self, *names):
-        """Presses keys one after the other and releases them, as a hand does: `press("Control_L", "s")`."""
-        codes = [self._key_code(name) for name in names]
-        for kind, code in [(2, code) for code in codes] + [(3, code) for code in reversed(codes)]:
-            # FakeInput of the extension XTEST.
-            self._send(self._opcode("XTEST"), 2, struct.pack("<BBxxII8xhh8x", kind, code, 0, 0, 0, 0))
-        self.sync()
-
-    def _opcode(self, extension):
-        if extension not in self.opcodes:
-            reply = self._ask(98, 0, struct.pack("<HH", len(extension), 0) + extension.encode())
-            if not reply[8]:
-                raise Failure(f"the X server has no extension {extension}")
-            self.opcodes[extension] = reply[9]
-        return self.opcodes[extension]
-
-    def _key_code(self, name):
-        """The key that has this symbol in the layout of the keyboard."""
-        symbol = KEYS.get(name) or ord(name)
-        first, last = 8, 255
-        reply = self._ask(101, 0, struct.pack("<BBxx", first, last - first + 1))
-        columns = reply[1]
-        for code in range(first, last + 1):
-            if symbol in struct.unpack_from(f"<{columns}I", reply, 32 + (code - first) * columns * 4):
-                return code
-        raise Failure(f"the keyboard has no key {name}")
-
     # Windows ----------------------------------------------------------------------------------------------------------
 
     def title(self, window):
@@ -185,25 +145,6 @@ class Screen:
         def look():
             return next((w for w in self.windows() if (self.title(w) or "").startswith(start) and self.is_seen(w)), None)
         return until(f"a window {start!r}", look)
-
-    def property(self, window, name):
-        """The bytes of a property; empty if there is none."""
-        reply = self._ask(20, 0, struct.pack("<IIIII", window, self.atom(name), 0, 0, 1 << 20))
-        return b"" if reply is None else reply[32:32 + struct.unpack_from("<I", reply, 16)[0] * (reply[1] // 8)]
-
-    def managed(self, start):
-        """The window whose title starts so, on a screen with a window manager: it is inside a frame there."""
-        def look():
-            clients = self.property(self.root, "_NET_CLIENT_LIST")
-            windows = struct.unpack(f"<{len(clients) // 4}I", clients)
-            return next((w for w in windows if (self.title(w) or "").startswith(start) and self.is_seen(w)), None)
-        return until(f"a window {start!r} that the window manager knows", look)
-
-    def on_screen(self, window):
-        """Left and top on the screen, width and height, wherever the window is inside a frame."""
-        place = self.place(window)
-        reply = place and self._ask(40, 0, struct.pack("<IIhh", window, self.root, 0, 0))
-        return reply and (*struct.unpack_from("<hh", reply, 12), *place[2:])
 
     def place(self, window):
         """Returns left, top, width and height."""

@@ -16,9 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use display_server::arg_parsers::{number, parse_added, parse_size};
 use display_server::displays::check_new;
 use display_server::window::{End, Event, Windows};
-use display_server::{
-    Color, DisplayName, Door, Error, Present, Server, Size, WindowOptions, output, snapshot,
-};
+use display_server::{Color, DisplayName, Door, Error, Present, Server, Size, output, snapshot};
 use saving::Snapshots;
 use std::future::Future;
 use std::io;
@@ -48,9 +46,6 @@ Exit status:
 /// SIGINT, SIGTERM, SIGHUP and closing the last window end it with status 0, after clients are told and the snapshot is
 /// written. A further SIGINT ends it at once. A SIGHUP that was ignored when it was started, as by nohup, stays
 /// ignored. SIGUSR1 writes the snapshot.
-///
-/// In a window F1 shows its address, its clients and the other keys, F11 fills the screen, Ctrl-S saves the picture in
-/// the current directory, and Ctrl-Q closes it.
 ///
 /// With DRAW_DEBUG=1 in the environment it prints all messages from and to clients on standard error, one line per
 /// message; with DRAW_DEBUG=full also their bytes. With NO_COLOR=1 it writes without colours.
@@ -99,10 +94,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = number::<u8>(1, 8), allow_negative_numbers = true,
           conflicts_with = "headless")]
     windows: Option<u8>,
-
-    /// Fill the screen when a window opens; F11 changes it
-    #[arg(long, conflicts_with = "headless")]
-    fullscreen: bool,
 
     /// Serve without a window: the same as --present none
     #[arg(long, conflicts_with = "present")]
@@ -187,11 +178,8 @@ impl Args {
     /// Parses the command line of the process. Ends the process if it is invalid.
     pub(crate) fn of_process() -> Args {
         let args = Args::parse();
-        let is_given = [("--windows <N>", args.windows.is_some()), ("--fullscreen", args.fullscreen)];
-        if let Some((option, _)) =
-            is_given.iter().find(|(_, is_given)| *is_given && args.present == Present::None)
-        {
-            let conflict = format!("the argument '{option}' cannot be used with '--present none'");
+        if args.windows.is_some() && args.present == Present::None {
+            let conflict = "the argument '--windows <N>' cannot be used with '--present none'";
             Args::command().error(ErrorKind::ArgumentConflict, conflict).exit();
         }
         args
@@ -247,8 +235,7 @@ fn open(args: Args, passed: Vec<(std::net::TcpListener, Door)>, runtime: Runtime
     let (close, closed) = oneshot::channel();
     let mut close = Some(close);
     let present = if args.headless { Present::None } else { args.present };
-    let shown = WindowOptions { present, each: args.windows.unwrap_or(1), fullscreen: args.fullscreen };
-    let window = server.show(shown, address, move |event| {
+    let window = server.show(args.windows.unwrap_or(1), present, address, move |event| {
         // A window that failed is not closed: then only signals end the display.
         if let Some(close) = close.take_if(|_| event == Event::Ended(End::Closed)) {
             _ = close.send(());

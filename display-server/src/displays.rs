@@ -8,7 +8,7 @@ use crate::canvas::display::Display;
 use crate::canvas::{Canvas, Journal};
 use crate::error::Error;
 use crate::journal::{JournalError, inspect};
-use crate::window::{self, Event, Window, WindowOptions, Windows};
+use crate::window::{self, Event, Present, Window, Windows};
 use draw_protocol::session::Nonce;
 use draw_protocol::{Code, DisplayName, Fault, server};
 use std::io;
@@ -204,22 +204,20 @@ pub fn check_new<'a>(name: &DisplayName, others: impl Iterator<Item = &'a Displa
     if count < MOST { Ok(()) } else { Err(Error::Displays) }
 }
 
-/// Shows each display in as many windows as `options` says, with different titles.
+/// Shows each display in `each` windows, with different titles.
 pub(crate) fn show(
     displays: &Displays,
-    options: WindowOptions,
+    each: u8,
+    present: Present,
     address: SocketAddr,
     on_event: impl FnMut(Event) + Send + 'static,
 ) -> Option<Windows> {
     let window = |named: &NamedDisplay, n| Window {
         title: title(address, displays.are_several().then_some(named.name()), n),
         display: named.display().clone(),
-        name: named.name().clone(),
-        address: reachable(address, displays.are_several().then_some(named.name())),
-        fullscreen: options.fullscreen,
     };
-    let windows = displays.all().flat_map(|named| (1..=options.each).map(move |n| window(named, n)));
-    window::open(windows.collect(), options.present, on_event)
+    let windows = displays.all().flat_map(|named| (1..=each).map(move |n| window(named, n)));
+    window::open(windows.collect(), present, on_event)
 }
 
 /// Returns the title of window `n` of a display.
@@ -227,17 +225,6 @@ fn title(address: SocketAddr, name: Option<&DisplayName>, n: u8) -> String {
     let name = name.map(|name| format!("/{name}")).unwrap_or_default();
     let which = if n == 1 { String::new() } else { format!(" ({n})") };
     format!("{address}{name}{which}")
-}
-
-/// Returns what programs of this machine connect to, to draw on a display of a server that listens on `address`.
-fn reachable(address: SocketAddr, name: Option<&DisplayName>) -> String {
-    let name = name.map(|name| format!("/{name}")).unwrap_or_default();
-    // All addresses of the machine: a program needs one.
-    if address.ip().is_unspecified() {
-        format!("localhost:{}{name}", address.port())
-    } else {
-        format!("{address}{name}")
-    }
 }
 
 /// Selects the display of a connection.
@@ -274,23 +261,5 @@ impl<'a> DisplaySelector<'a> {
     /// Returns the name of a display for the log, if there are several.
     pub(crate) fn label(&self, named: &'a NamedDisplay) -> Option<&'a str> {
         self.displays.are_several().then(|| named.name.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_in_a_window_is_one_that_programs_can_connect_to() {
-        let of = |address: &str, name: Option<&str>| {
-            let name = name.map(|name| name.parse().expect("it is valid"));
-            reachable(address.parse().expect("it is an address"), name.as_ref())
-        };
-        assert_eq!(of("127.0.0.1:3729", None), "127.0.0.1:3729");
-        assert_eq!(of("127.0.0.1:3729", Some("plots")), "127.0.0.1:3729/plots");
-        assert_eq!(of("0.0.0.0:80", None), "localhost:80");
-        assert_eq!(of("[::]:80", Some("main")), "localhost:80/main");
-        assert_eq!(of("[::1]:80", None), "[::1]:80");
     }
 }

@@ -76,4 +76,4 @@ pub use error::Error;
 pub use local::{Handle, Options, with_display};
 pub use server::{Server, ServerOptions, run};
 pub use transport::listen::{bind, bind_or};
-pub use window::{Present, WindowOptions};
+pub use window::Present;

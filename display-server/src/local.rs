@@ -4,7 +4,7 @@ use crate::canvas::display::Display;
 use crate::error::Error;
 use crate::server::{Server, ServerOptions};
 use crate::transport::listen;
-use crate::window::{End, Event, PATIENCE, Present, WindowOptions, Windows};
+use crate::window::{End, Event, PATIENCE, Present, Windows};
 use draw_protocol::limits::PORT;
 use draw_protocol::{Color, DisplayName, Size};
 use std::io;
@@ -33,8 +33,6 @@ pub struct Options {
     pub or_any_port: bool,
     /// How the display is shown: in a window if there is a screen, by default.
     pub present: Present,
-    /// Whether the window fills the screen when it opens: false by default.
-    pub fullscreen: bool,
     /// The limits for clients.
     pub server: ServerOptions,
 }
@@ -48,7 +46,6 @@ impl Default for Options {
             listen: format!("127.0.0.1:{PORT}"),
             or_any_port: false,
             present: Present::default(),
-            fullscreen: false,
             server: ServerOptions::default(),
         }
     }
@@ -223,8 +220,7 @@ where
     let stop = Arc::new(stop);
     let watched = Arc::new(Watched::new(State::Opening));
     let (told, ending) = (Arc::clone(&watched), Arc::clone(&stop));
-    let shown = WindowOptions { present: options.present, fullscreen: options.fullscreen, each: 1 };
-    let window = server.show(shown, address, move |event| match event {
+    let window = server.show(1, options.present, address, move |event| match event {
         Event::Opened => told.set(State::Open),
         Event::Ended(End::Closed) => {
             told.set(State::Closed);

@@ -93,27 +93,6 @@ pub fn write(
     }
 }
 
-/// Writes the output of `fill` to a regular file that is not there yet. It appears complete or not at all.
-///
-/// # Errors
-/// [`ErrorKind::AlreadyExists`] if there is anything at `path`, which is unchanged then, and those of the system.
-#[cfg(feature = "window")]
-pub(crate) fn write_new(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let is_there = || fs::symlink_metadata(path).is_ok();
-    if is_there() {
-        return Err(ErrorKind::AlreadyExists.into());
-    }
-    let temporary = Temporary::beside(path, None)?;
-    fill_up(temporary.limited(), fill)?;
-    match fs::hard_link(&temporary.path, path) {
-        // A file system without hard links, such as that of a USB stick.
-        Err(error) if error.kind() != ErrorKind::AlreadyExists && !is_there() => {
-            fs::rename(&temporary.path, path)
-        }
-        linked => linked,
-    }
-}
-
 /// Returns the name of the path for messages: standard output by its name instead of `-`.
 pub fn name(path: &Path) -> String {
     if is_standard(path) { "to standard output".into() } else { path.display().to_string() }

@@ -19,7 +19,7 @@ use crate::resources::fairness::{Lane, Work};
 use crate::transport::lingering_close::{self, SHUTDOWN_LINGER};
 use crate::transport::peer_state::{self, Probe};
 use crate::transport::socket;
-use crate::window::{Event, WindowOptions, Windows};
+use crate::window::{Event, Present, Windows};
 use acceptor::{Acceptor, Incoming, allowed_connections, busy, report};
 use draw_protocol::session::Nonce;
 use draw_protocol::text::Printable;
@@ -157,14 +157,15 @@ impl Server {
         self.displays.journals()
     }
 
-    /// Shows each display in windows, and returns at once: see [`window::open`](crate::window::open).
+    /// Shows each display in as many windows as `each` says, and returns at once: see [`window::open`](crate::window::open).
     pub fn show(
         &self,
-        options: WindowOptions,
+        each: u8,
+        present: Present,
         address: SocketAddr,
         on_event: impl FnMut(Event) + Send + 'static,
     ) -> Option<Windows> {
-        displays::show(&self.displays, options, address, on_event)
+        displays::show(&self.displays, each, present, address, on_event)
     }
 
     /// Serves clients of `listener` until `shutdown` is ready. Then it accepts no more clients, tells all clients that

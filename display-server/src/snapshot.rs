@@ -25,15 +25,6 @@ pub fn write_within(framebuffer: &Framebuffer, path: &Path, patience: Patience) 
     written.map_err(|source| Error::Snapshot { path: path.to_owned(), source })
 }
 
-/// Writes the display to a new file, as [`write()`] does.
-///
-/// # Errors
-/// Those of the system; [`io::ErrorKind::AlreadyExists`] if there is anything at `path`, which is unchanged then.
-#[cfg(feature = "window")]
-pub(crate) fn write_new(framebuffer: &Framebuffer, path: &Path) -> io::Result<()> {
-    output::write_new(path, |out| encode(framebuffer, out))
-}
-
 /// Checks whether [`write()`] can write to `path`, and leaves nothing behind.
 ///
 /// # Errors

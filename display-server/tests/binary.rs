@@ -157,8 +157,6 @@ fn help_and_version_are_there() {
         "[possible values: auto, gpu, software, none]",
         "closing the last window",
         "--windows <N>",
-        "--fullscreen",
-        "Ctrl-S saves the picture",
         "SIGINT, SIGTERM, SIGHUP and closing",
         "nohup",
         "NO_COLOR=1",
@@ -206,7 +204,6 @@ fn what_cannot_be_is_refused_before_anything_starts() {
         (&["--size", "70000x1"], 2, "each from 1 to 16384"),
         (&["--present", "gpu"], 2, "cannot be used with"),
         (&["--windows", "2"], 2, "cannot be used with"),
-        (&["--fullscreen"], 2, "cannot be used with"),
         (&["--windows", "0"], 2, "write a whole number from 1 to 8"),
         (&["--windows", "-9"], 2, "write a whole number from 1 to 8"),
         (&["--background", "grue"], 2, "rrggbbaa"),
@@ -234,13 +231,6 @@ fn what_cannot_be_is_refused_before_anything_starts() {
             assert!(errors.starts_with("display-server: "), "{errors}");
         }
     }
-}
-
-#[test]
-fn a_window_that_fills_the_screen_and_none_contradict_each_other() {
-    let (output, errors) = output(&["--fullscreen", "--present", "none"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(errors.contains("'--fullscreen' cannot be used with '--present none'"), "{errors}");
 }
 
 #[test]

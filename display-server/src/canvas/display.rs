@@ -114,13 +114,6 @@ impl Display {
         _ = self.inner.clients_changed.0.set(Box::new(changed));
     }
 
-    /// Returns whether a program listens to the keys and the pointer of the window.
-    #[cfg(feature = "window")]
-    #[expect(clippy::unused_self, reason = "no program can listen yet")]
-    pub(crate) fn has_listeners(&self) -> bool {
-        false
-    }
-
     /// Records that the window was closed, so clients are told not to reconnect.
     #[cfg(any(test, feature = "window"))]
     pub(crate) fn window_closed(&self) {

@@ -27,20 +27,14 @@ pub(super) fn start<F: FnMut(Event) + Send + 'static>(
 #[cfg(test)]
 mod tests {
     use crate::window::{End, Event, Present, Window, open};
-    use crate::{Color, Display, DisplayName, Size};
+    use crate::{Color, Display, Size};
     use std::sync::mpsc::channel;
 
     #[test]
     fn a_window_of_a_program_that_cannot_have_one_fails_at_once() {
         let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let (sender, events) = channel();
-        let window = Window {
-            title: "a".to_owned(),
-            display,
-            name: DisplayName::main(),
-            address: "b".to_owned(),
-            fullscreen: false,
-        };
+        let window = Window { title: "a".to_owned(), display };
         let windows = open(vec![window], Present::Auto, move |event| sender.send(event).unwrap()).unwrap();
         assert_eq!(events.try_iter().collect::<Vec<_>>(), [Event::Ended(End::Failed)]);
         windows.finish();

@@ -1,28 +1,20 @@
 //! Handles the events of all windows.
 
-use super::icon::icon;
-use super::saver::{Saved, Saver};
-use super::shortcuts::{self, Command};
-use super::start_size::start_size;
+use super::layout::shrunk;
 use super::view::View;
 use super::waker::Waker;
-use super::{End, Present, Window, x11};
+use super::{End, Present, Window};
 use crate::canvas::display::Display;
 use draw_protocol::Size;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tracing::{error, info};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
-use winit::event::{KeyEvent, WindowEvent};
+use winit::event::WindowEvent;
 use winit::event_loop::{ActiveEventLoop, ControlFlow};
-use winit::keyboard::ModifiersState;
-use winit::platform::modifier_supplement::KeyEventExtModifierSupplement;
 use winit::platform::x11::ActiveEventLoopExtX11;
-use winit::window::{Fullscreen, Window as WinitWindow, WindowId};
-
-/// How long a picture that is being saved may delay the end of the windows: less than the process waits for that.
-const SAVING: Duration = Duration::from_millis(300);
+use winit::window::{Window as WinitWindow, WindowId};
 
 /// The windows of an event loop.
 pub(super) struct App<F> {
@@ -33,9 +25,6 @@ pub(super) struct App<F> {
     displays: Vec<Display>,
     present: Present,
     waker: Arc<Waker>,
-    saver: Saver,
-    /// The modifier keys that are held down.
-    modifiers: ModifiersState,
     /// Called after the first frame.
     opened: Option<F>,
     end: End,
@@ -44,17 +33,7 @@ pub(super) struct App<F> {
 impl<F: FnOnce()> App<F> {
     pub(super) fn new(windows: Vec<Window>, present: Present, waker: Arc<Waker>, opened: F) -> App<F> {
         let displays = windows.iter().map(|window| window.display.clone()).collect();
-        App {
-            windows,
-            views: Vec::new(),
-            displays,
-            present,
-            saver: Saver::new(Arc::clone(&waker)),
-            waker,
-            modifiers: ModifiersState::empty(),
-            opened: Some(opened),
-            end: End::Closed,
-        }
+        App { windows, views: Vec::new(), displays, present, waker, opened: Some(opened), end: End::Closed }
     }
 
     /// Returns how the windows ended.
@@ -68,24 +47,12 @@ impl<F: FnOnce()> App<F> {
     }
 
     fn open(&mut self, events: &ActiveEventLoop, window: Window) {
-        let monitor = events.primary_monitor().or_else(|| events.available_monitors().next());
-        let screen = monitor.as_ref().map(|monitor| (size(monitor.size()), monitor.scale_factor()));
-        let start = start_size(screen, window.display.size());
-        let mut attributes = WinitWindow::default_attributes()
+        let size = first_size(events, window.display.size());
+        let attributes = WinitWindow::default_attributes()
             .with_title(View::title(&window.title, &window.display))
-            .with_inner_size(PhysicalSize::new(start.width, start.height))
-            .with_window_icon(icon())
-            .with_fullscreen(window.fullscreen.then_some(Fullscreen::Borderless(None)));
-        // Nothing makes it fill the screen, or gives it the keyboard, unless it does so itself.
-        let is_alone = window.fullscreen && events.is_x11() && !x11::has_window_manager();
-        if let Some(monitor) = monitor.filter(|_| is_alone) {
-            attributes = attributes.with_inner_size(monitor.size()).with_position(monitor.position());
-        }
+            .with_inner_size(size);
         match events.create_window(attributes) {
             Ok(opened) => {
-                if is_alone {
-                    opened.focus_window();
-                }
                 let (wake, wake_too) = (Arc::clone(&self.waker), Arc::clone(&self.waker));
                 let subscription = window.display.framebuffer().subscribe(move || wake.wake());
                 // Without effect for a further window of the display, which is woken by the first one's.
@@ -136,23 +103,6 @@ impl<F: FnOnce()> App<F> {
         }
     }
 
-    /// Does what a pressed key is for, if it is for the window.
-    fn press(&mut self, events: &ActiveEventLoop, index: usize, key: &KeyEvent) {
-        let view = &mut self.views[index];
-        let is_anyone_listening = view.display().has_listeners();
-        let layout_key = key.key_without_modifiers();
-        match shortcuts::command(&layout_key, key.physical_key, self.modifiers, is_anyone_listening) {
-            Some(Command::ToggleFullscreen) => view.toggle_fullscreen(),
-            Some(Command::ToggleOverlay) => view.toggle_overlay(),
-            Some(Command::Save) => {
-                let message = self.saver.save(view.id(), view.display_name(), view.display());
-                view.say(message);
-            }
-            Some(Command::Quit) => self.remove(events, index, None),
-            None => {}
-        }
-    }
-
     /// Moves the pointer of a display to a place in one of its windows.
     fn move_pointer(&mut self, index: usize, place: (f64, f64)) {
         let display = self.views[index].display().clone();
@@ -183,11 +133,6 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
             self.finish(events, End::Closed);
         }
         self.views.iter_mut().for_each(View::set_stale);
-        if let Some(Saved { window, message }) = self.saver.saved()
-            && let Some(view) = self.views.iter_mut().find(|view| view.id() == window)
-        {
-            view.say(message);
-        }
     }
 
     fn window_event(&mut self, events: &ActiveEventLoop, id: WindowId, event: WindowEvent) {
@@ -196,18 +141,11 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
         match event {
             // Another program may destroy the window without asking: to its user that is the same.
             WindowEvent::CloseRequested | WindowEvent::Destroyed => self.remove(events, index, None),
-            WindowEvent::Resized(physical) => view.resize(size(physical)),
+            WindowEvent::Resized(PhysicalSize { width, height }) => view.resize(Size { width, height }),
             WindowEvent::RedrawRequested if view.take_asked() => _ = self.show(events, index),
             // The window system has lost what was there.
             WindowEvent::RedrawRequested => view.set_lost(),
             WindowEvent::Moved(_) | WindowEvent::ScaleFactorChanged { .. } => view.set_rate(),
-            WindowEvent::ModifiersChanged(modifiers) => self.modifiers = modifiers.state(),
-            // Synthetic events report keys that were pressed in another window, and repeated ones a key that is held.
-            WindowEvent::KeyboardInput { event, is_synthetic: false, .. }
-                if event.state.is_pressed() && !event.repeat =>
-            {
-                self.press(events, index, &event);
-            }
             WindowEvent::CursorMoved { position, .. } => self.move_pointer(index, (position.x, position.y)),
             _ => {}
         }
@@ -219,9 +157,7 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
         let mut index = 0;
         while index < self.views.len() {
             let view = &mut self.views[index];
-            let now = Instant::now();
-            view.wake_overlay(now);
-            let mut until = view.wait(now);
+            let mut until = view.wait(Instant::now());
             if view.has_work() && until.is_none() && !events.exiting() {
                 if !events.is_x11() {
                     // A compositor says when it is ready, and for a window that is not seen never.
@@ -233,14 +169,13 @@ impl<F: FnOnce()> ApplicationHandler for App<F> {
                 // Anything left to do has to wait for the next frame.
                 until = self.views[index].wait(Instant::now());
             }
-            next = next.into_iter().chain(until).chain(self.views[index].alarm(now)).min();
+            next = next.into_iter().chain(until).min();
             index += 1;
         }
         events.set_control_flow(next.map_or(ControlFlow::Wait, ControlFlow::WaitUntil));
     }
 
     fn exiting(&mut self, _: &ActiveEventLoop) {
-        self.saver.finish(SAVING);
         self.views.drain(..).for_each(|view| view.log_frames());
     }
 }
@@ -260,8 +195,21 @@ fn is_same(one: &Display, other: &Display) -> bool {
     std::ptr::eq(one.framebuffer(), other.framebuffer())
 }
 
-fn size(physical: PhysicalSize<u32>) -> Size {
-    Size { width: physical.width, height: physical.height }
+/// Returns the initial size of a window: each pixel of the display is as large as the screen's scale factor, rounded down
+/// to a whole number; on a screen too small for that, as large as fits.
+fn first_size(events: &ActiveEventLoop, canvas: Size) -> PhysicalSize<u32> {
+    let monitor = events.primary_monitor().or_else(|| events.available_monitors().next());
+    let (scale, room) = monitor.map_or((1.0, canvas), |monitor| {
+        let PhysicalSize { width, height } = monitor.size();
+        (monitor.scale_factor(), Size { width, height })
+    });
+    // A reported factor of more than 16 is a mistake.
+    let scale = (scale.clamp(1.0, 16.0) as u32)
+        .min(room.width / canvas.width)
+        .min(room.height / canvas.height)
+        .max(1);
+    let Size { width, height } = shrunk(canvas, room);
+    PhysicalSize::new(width * scale, height * scale)
 }
 
 #[cfg(test)]

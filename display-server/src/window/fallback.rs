@@ -138,7 +138,6 @@ mod tests {
     use super::*;
     use crate::canvas::framebuffer::Framebuffer;
     use crate::window::layout::Layout;
-    use crate::window::overlay::Panels;
     use draw_protocol::Color;
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -183,9 +182,7 @@ mod tests {
         let size = Size { width: 1, height: 1 };
         let framebuffer = Framebuffer::new(size, Color::BLACK).unwrap();
         let (damage, layout) = (framebuffer.no_damage(), Layout::new(size, size));
-        let panels = &Panels::default();
-        let (framebuffer, damage, layout) = (&framebuffer, &damage, &layout);
-        let frame = Frame { framebuffer, damage, layout, panels, is_whole: true };
+        let frame = Frame { framebuffer: &framebuffer, damage: &damage, layout: &layout, is_whole: true };
         let outcomes: Vec<_> = script.chars().map(|_| presenters.present(&frame)).collect();
         if outcomes.last() == Some(&None) {
             assert!(["there is none", "the GPU was lost"].contains(&presenters.reason()));

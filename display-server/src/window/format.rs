@@ -2,7 +2,6 @@
 
 use super::cells::Cells;
 use super::compositing::BORDER;
-use super::overlay::Panel;
 use super::presenter::Frame;
 use std::ops::Range;
 use x11rb::protocol::xproto::{ImageOrder, Setup, VisualClass, Visualid, Visualtype};
@@ -150,7 +149,7 @@ pub(super) fn write_rows(
     let picture = layout.window_rows(&(0..layout.rows));
     out.resize(rows.len() * stride, 0);
     let mut before = None;
-    for (n, y) in rows.clone().enumerate() {
+    for (n, y) in rows.enumerate() {
         let cell_row = picture.contains(&y).then(|| (y - layout.top) / layout.scale);
         if before == Some(cell_row) {
             out.copy_within((n - 1) * stride..n * stride, n * stride);
@@ -167,32 +166,11 @@ pub(super) fn write_rows(
             None => format.write_border(row),
         }
     }
-    for panel in &frame.panels.list {
-        lay_over(panel, format, rows.clone(), columns.clone(), out);
-    }
-}
-
-/// Writes the part of a panel that lies in these rows and columns of the window over what is there.
-fn lay_over(panel: &Panel, format: &Format, rows: Range<u32>, columns: Range<u32>, out: &mut [u8]) {
-    let stride = format.stride(columns.len());
-    let (first, end) = (panel.left.max(columns.start), (panel.left + panel.size.width).min(columns.end));
-    if first >= end {
-        return;
-    }
-    let of_panel = (first - panel.left) as usize * 4..(end - panel.left) as usize * 4;
-    let of_row =
-        (first - columns.start) as usize * format.bytes..(end - columns.start) as usize * format.bytes;
-    for (y, row) in rows.zip(out.chunks_exact_mut(stride)) {
-        if let Some(rgba) = panel.row(y) {
-            format.write(&rgba[of_panel.clone()], 1, &mut row[of_row.clone()]);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::layout::Layout;
-    use super::super::overlay::Panels;
     use super::*;
     use crate::canvas::framebuffer::Framebuffer;
     use draw_protocol::{Color, Size};
@@ -262,10 +240,6 @@ mod tests {
     /// A display of 3x2 pixels, the first row 1, 2, 3 and the second 4, 5, 6 in its blue channel, as rows and columns of a
     /// window show it: the blue of each pixel, with a dot for the border.
     fn rows_of(window: (u32, u32), rows: Range<u32>, columns: Range<u32>) -> Vec<String> {
-        rows_with(&Panels::default(), window, rows, columns)
-    }
-
-    fn rows_with(panels: &Panels, window: (u32, u32), rows: Range<u32>, columns: Range<u32>) -> Vec<String> {
         let canvas = Size { width: 3, height: 2 };
         let framebuffer = Framebuffer::new(canvas, Color::BLACK).unwrap();
         for n in 0..6 {
@@ -274,8 +248,7 @@ mod tests {
         }
         let layout = Layout::new(Size { width: window.0, height: window.1 }, canvas);
         let damage = framebuffer.no_damage();
-        let frame =
-            Frame { framebuffer: &framebuffer, damage: &damage, layout: &layout, panels, is_whole: true };
+        let frame = Frame { framebuffer: &framebuffer, damage: &damage, layout: &layout, is_whole: true };
         let visual = visual(VisualClass::TRUE_COLOR, [0xff_0000, 0xff00, 0xff]);
         let format = Format::new(&visual, 24, (24, 32), true).unwrap();
         let (mut cells, mut out) = (Cells::new(canvas), Vec::new());
@@ -312,27 +285,6 @@ mod tests {
             "34",
             "..",
         ]);
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn panels_lie_over_the_picture_and_the_border() {
-        // 7, 8 and 9 on two rows.
-        let rgba = [7, 8, 9, 7, 8, 9].into_iter().flat_map(|n| [0, 0, n, 255]).collect();
-        let panel = Panel { left: 5, top: 2, size: Size { width: 3, height: 2 }, rgba };
-        let panels = Panels { list: vec![panel], generation: 1 };
-        assert_eq!(rows_with(&panels, (8, 6), 0..6, 0..8), [
-            "........",
-            ".112233.",
-            ".1122789",
-            ".4455789",
-            ".445566.",
-            "........",
-        ]);
-        // Beside the panel, above it, and through it.
-        assert_eq!(rows_with(&panels, (8, 6), 2..4, 1..5), ["1122", "4455"]);
-        assert_eq!(rows_with(&panels, (8, 6), 1..2, 1..7), ["112233"]);
-        assert_eq!(rows_with(&panels, (8, 6), 3..5, 1..7), ["445578", "445566"]);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use super::cells::Cells;
 use super::compositing::BORDER;
 use super::layout::Layout;
-use super::overlay::{Panel, Panels};
 use super::presenter::{Frame, Presented, Presenter};
 use crate::canvas::framebuffer::Framebuffer;
 use draw_protocol::Size;
@@ -17,20 +16,13 @@ use winit::window::Window;
 /// Rows of cells that are written to the texture at once, from a buffer of our own.
 const ROWS: u32 = 64;
 
-/// A texture that the shader draws somewhere in the window.
-struct Picture {
-    texture: wgpu::Texture,
-    uniform: wgpu::Buffer,
-    bindings: wgpu::BindGroup,
-}
-
 pub(super) struct Gpu {
     pixels: Pixels<'static>,
     name: String,
+    texture: wgpu::Texture,
     pipeline: wgpu::RenderPipeline,
-    display: Picture,
-    /// What lies over the display, and the generation that it is of.
-    panels: (Vec<(Panel, Picture)>, u64),
+    uniform: wgpu::Buffer,
+    bindings: wgpu::BindGroup,
     /// The layout that the uniform and the surface were set up for.
     layout: Option<Layout>,
     /// The last error of the device that was not yet reported. The library panics unless a callback takes such errors.
@@ -80,13 +72,14 @@ impl Gpu {
         pixels.device().on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             *heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         }));
-        let pipeline = pipeline(&pixels);
-        let display = Picture::new(pixels.device(), &pipeline, canvas);
+        let texture = texture(pixels.device(), canvas);
+        let (pipeline, uniform, bindings) = pipeline(&pixels, &texture);
         Ok(Gpu {
             name: format!("the GPU {} ({})", info.name, info.backend),
+            texture,
             pipeline,
-            display,
-            panels: (Vec::new(), 0),
+            uniform,
+            bindings,
             layout: None,
             complaint,
             cells: Cells::new(canvas),
@@ -105,7 +98,7 @@ impl Gpu {
             for (y, row) in rows.clone().zip(bytes.chunks_exact_mut(stride as usize)) {
                 row.copy_from_slice(self.cells.row(framebuffer, y));
             }
-            let mut place = self.display.texture.as_image_copy();
+            let mut place = self.texture.as_image_copy();
             place.origin.y = rows.start;
             let layout =
                 wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
@@ -119,28 +112,13 @@ impl Gpu {
         let Size { width, height } = layout.window;
         self.pixels.resize_surface(width, height).map_err(|error| error.to_string())?;
         let Layout { left, top, columns, rows, scale, .. } = *layout;
-        self.display.place(self.pixels.queue(), [left, top, columns, rows, scale]);
+        let border = linear(BORDER).to_bits();
+        // The fields of `Place` in the shader.
+        let place = [left, top, columns, rows, scale, border, 0, 0];
+        let bytes: Vec<u8> = place.iter().flat_map(|number| number.to_ne_bytes()).collect();
+        self.pixels.queue().write_buffer(&self.uniform, 0, &bytes);
         self.layout = Some(*layout);
         Ok(())
-    }
-
-    /// Makes pictures of panels.
-    fn set_panels(&mut self, panels: &Panels) {
-        let (device, queue) = (self.pixels.device(), self.pixels.queue());
-        let picture = |panel: &Panel| {
-            let Size { width, height } = panel.size;
-            let picture = Picture::new(device, &self.pipeline, panel.size);
-            picture.place(queue, [panel.left, panel.top, width, height, 1]);
-            let layout = wgpu::TexelCopyBufferLayout {
-                offset: 0,
-                bytes_per_row: Some(width * 4),
-                rows_per_image: None,
-            };
-            let extent = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
-            queue.write_texture(picture.texture.as_image_copy(), &panel.rgba, layout, extent);
-            (panel.clone(), picture)
-        };
-        self.panels = (panels.list.iter().map(picture).collect(), panels.generation);
     }
 
     fn take_complaint(&self) -> Option<String> {
@@ -163,10 +141,6 @@ impl Presenter for Gpu {
             self.upload(frame.framebuffer, columns, 0..rows);
             self.has = Some((columns, rows));
         }
-        if self.panels.1 != frame.panels.generation {
-            self.set_panels(frame.panels);
-        }
-        let Size { width, height } = frame.layout.window;
         let rendered = self.pixels.render_with(|encoder, target, _| {
             let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
                 color_attachments: &[Some(wgpu::RenderPassColorAttachment {
@@ -181,16 +155,8 @@ impl Presenter for Gpu {
                 ..Default::default()
             });
             pass.set_pipeline(&self.pipeline);
-            pass.set_bind_group(0, &self.display.bindings, &[]);
+            pass.set_bind_group(0, &self.bindings, &[]);
             pass.draw(0..3, 0..1);
-            for (Panel { left, top, size, .. }, picture) in &self.panels.0 {
-                // The shader draws a border around a picture: it is cut off.
-                if left + size.width <= width && top + size.height <= height {
-                    pass.set_scissor_rect(*left, *top, size.width, size.height);
-                    pass.set_bind_group(0, &picture.bindings, &[]);
-                    pass.draw(0..3, 0..1);
-                }
-            }
             Ok(())
         });
         match (rendered, self.take_complaint()) {
@@ -242,41 +208,19 @@ fn texture(device: &wgpu::Device, canvas: Size) -> wgpu::Texture {
     })
 }
 
-impl Picture {
-    fn new(device: &wgpu::Device, pipeline: &wgpu::RenderPipeline, size: Size) -> Picture {
-        let texture = texture(device, size);
-        let uniform = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("place"),
-            size: 32,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("display"),
-            layout: &pipeline.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view) },
-                wgpu::BindGroupEntry { binding: 1, resource: uniform.as_entire_binding() },
-            ],
-        });
-        Picture { texture, uniform, bindings }
-    }
-
-    /// Sets where it is drawn: the first column and row of the window, its columns and rows of cells, and its scale.
-    fn place(&self, queue: &wgpu::Queue, [left, top, columns, rows, scale]: [u32; 5]) {
-        let border = linear(BORDER).to_bits();
-        // The fields of `Place` in the shader.
-        let place = [left, top, columns, rows, scale, border, 0, 0];
-        let bytes: Vec<u8> = place.iter().flat_map(|number| number.to_ne_bytes()).collect();
-        queue.write_buffer(&self.uniform, 0, &bytes);
-    }
-}
-
-fn pipeline(pixels: &Pixels<'_>) -> wgpu::RenderPipeline {
+fn pipeline(
+    pixels: &Pixels<'_>,
+    texture: &wgpu::Texture,
+) -> (wgpu::RenderPipeline, wgpu::Buffer, wgpu::BindGroup) {
     let device = pixels.device();
     let shader = device.create_shader_module(wgpu::include_wgsl!("shader.wgsl"));
-    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+    let uniform = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("place"),
+        size: 32,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
         label: Some("display"),
         layout: None,
         vertex: wgpu::VertexState {
@@ -296,5 +240,15 @@ fn pipeline(pixels: &Pixels<'_>) -> wgpu::RenderPipeline {
         }),
         multiview: None,
         cache: None,
-    })
+    });
+    let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+    let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some("display"),
+        layout: &pipeline.get_bind_group_layout(0),
+        entries: &[
+            wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view) },
+            wgpu::BindGroupEntry { binding: 1, resource: uniform.as_entire_binding() },
+        ],
+    });
+    (pipeline, uniform, bindings)
 }

@@ -18,10 +18,6 @@
 //! A frame is presented when something was drawn: the first at once, the following ones at the monitor's rate. Nothing
 //! happens while nothing is drawn.
 //!
-//! Some keys are for the window itself: F11 fills the screen, F1 shows how the display is doing, Ctrl-S saves its
-//! picture in the current directory, Ctrl-Q closes the window. What the window says itself lies over the picture in the
-//! window, and is not a part of the display.
-//!
 //! Each failure is one sentence in the log: without a screen there is no window, and without a GPU the picture is
 //! presented by software. A presenter that fails is opened again, and after three failures in a row the next kind of
 //! presenter takes over; neither the picture nor the clients notice. One failure cannot be handled: when the X server
@@ -49,11 +45,7 @@ mod format;
 #[cfg(feature = "gpu")]
 mod gpu;
 #[cfg(feature = "window")]
-mod icon;
-#[cfg(feature = "window")]
 mod layout;
-#[cfg(feature = "window")]
-mod overlay;
 #[cfg(feature = "window")]
 mod pace;
 #[cfg(feature = "window")]
@@ -62,15 +54,9 @@ mod progress;
 #[cfg(feature = "window")]
 mod quiet;
 #[cfg(feature = "window")]
-mod saver;
-#[cfg(feature = "window")]
 mod segment;
 #[cfg(feature = "window")]
-mod shortcuts;
-#[cfg(feature = "window")]
 mod software;
-#[cfg(feature = "window")]
-mod start_size;
 #[cfg(feature = "window")]
 mod thread;
 #[cfg(feature = "window")]
@@ -83,7 +69,6 @@ mod waker;
 mod x11;
 
 use crate::canvas::display::Display;
-use draw_protocol::DisplayName;
 use progress::{Progress, Step, Teller};
 use std::fmt;
 use std::str::FromStr;
@@ -174,29 +159,6 @@ pub struct Window {
     pub title: String,
     /// The display that it shows. Several windows may show the same one.
     pub display: Display,
-    /// The name of the display, which saved pictures are named after.
-    pub name: DisplayName,
-    /// The address that programs connect to, as the window shows it: `127.0.0.1:3729/plots`.
-    pub address: String,
-    /// Whether it fills the screen when it opens.
-    pub fullscreen: bool,
-}
-
-/// How the displays of a server are shown: see [`Server::show`](crate::Server::show).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowOptions {
-    /// Whether and how there are windows: in windows if there is a screen, by default.
-    pub present: Present,
-    /// The number of windows of each display: 1 by default.
-    pub each: u8,
-    /// Whether the windows fill the screen when they open: false by default. F11 changes it.
-    pub fullscreen: bool,
-}
-
-impl Default for WindowOptions {
-    fn default() -> WindowOptions {
-        WindowOptions { present: Present::default(), each: 1, fullscreen: false }
-    }
 }
 
 /// The open windows of the process. Clones are the same windows.
@@ -260,13 +222,7 @@ mod tests {
     fn without_a_wish_for_a_window_there_is_none() {
         let display = Display::new(Size { width: 2, height: 2 }, Color::BLACK).unwrap();
         let told = |event| panic!("{event:?}");
-        let window = Window {
-            title: "a".to_owned(),
-            display,
-            name: DisplayName::main(),
-            address: "b".to_owned(),
-            fullscreen: false,
-        };
+        let window = Window { title: "a".to_owned(), display };
         assert!(open(vec![window], Present::None, told).is_none());
         assert!(open(Vec::new(), Present::Auto, told).is_none());
     }

@@ -1,7 +1,6 @@
 //! A presenter of a window, and the frames that it presents. Each kind of presenter implements this trait in a file of its own.
 
 use super::layout::Layout;
-use super::overlay::Panels;
 use crate::canvas::damage::Damage;
 use crate::canvas::framebuffer::Framebuffer;
 
@@ -11,8 +10,6 @@ pub(super) struct Frame<'a> {
     /// The rows that changed since the last frame of this window.
     pub(super) damage: &'a Damage,
     pub(super) layout: &'a Layout,
-    /// What lies over the picture. If it is not what it was in the last frame, `is_whole` is set.
-    pub(super) panels: &'a Panels,
     /// Whether the window has lost its contents, or has a new size.
     pub(super) is_whole: bool,
 }

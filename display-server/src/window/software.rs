@@ -4,7 +4,6 @@
 use super::cells::Cells;
 use super::compositing::{BORDER, pack, packed};
 use super::layout::Layout;
-use super::overlay::Panel;
 use super::presenter::{Frame, Presented, Presenter};
 use super::x11::{self, X11};
 use crate::canvas::damage::Damage;
@@ -84,8 +83,6 @@ struct Software {
     layout: Option<Layout>,
     /// The damage of the previous frame, which a buffer of two frames ago lacks.
     before: Damage,
-    /// The generation of the panels in the previous frame, and in the one before it.
-    panels: [u64; 2],
     row: Row,
     room: Room,
 }
@@ -95,11 +92,11 @@ impl Software {
         let context = Context::new(Arc::clone(window)).map_err(|error| error.to_string())?;
         let surface = Surface::new(&context, Arc::clone(window)).map_err(|error| error.to_string())?;
         let before = Damage::none(canvas.height);
-        Ok(Software { surface, layout: None, before, panels: [0; 2], row: Row::new(canvas), room })
+        Ok(Software { surface, layout: None, before, row: Row::new(canvas), room })
     }
 
     fn try_present(&mut self, frame: &Frame<'_>) -> Result<(), String> {
-        let Frame { framebuffer, layout, panels, .. } = *frame;
+        let Frame { framebuffer, layout, .. } = *frame;
         let (Some(width), Some(height)) =
             (NonZeroU32::new(layout.window.width), NonZeroU32::new(layout.window.height))
         else {
@@ -113,10 +110,9 @@ impl Software {
         // May wait until the window system has finished the previous frame.
         let mut buffer = self.surface.buffer_mut().map_err(|error| error.to_string())?;
         let mut stale = frame.damage.clone();
-        let has_same = |before: &[u64]| before.iter().all(|&before| before == panels.generation);
         match buffer.age() {
-            1 if !is_new && has_same(&self.panels[..1]) => {}
-            2 if !is_new && has_same(&self.panels) => stale.add(&self.before),
+            1 if !is_new => {}
+            2 if !is_new => stale.add(&self.before),
             _ => {
                 buffer.fill(BORDER_COLOR);
                 stale.mark_rows(0..framebuffer.size().height);
@@ -128,9 +124,6 @@ impl Software {
                 self.row.write(framebuffer, layout, row, &mut buffer);
             }
         }
-        for panel in &panels.list {
-            lay_over(panel, layout.window, &mut buffer);
-        }
         let presented = if frame.is_whole || is_new {
             buffer.present()
         } else {
@@ -141,7 +134,6 @@ impl Software {
         presented.map_err(|error| error.to_string())?;
         self.layout = Some(*layout);
         self.before = frame.damage.clone();
-        self.panels = [panels.generation, self.panels[0]];
         Ok(())
     }
 }
@@ -217,17 +209,6 @@ fn rectangle(layout: &Layout, cells: Range<u32>) -> Option<Rect> {
         width: NonZeroU32::new(layout.width())?,
         height: NonZeroU32::new(rows.end.saturating_sub(rows.start))?,
     })
-}
-
-/// Writes a panel over the picture in a window of that size.
-fn lay_over(panel: &Panel, size: Size, window: &mut [u32]) {
-    let width = panel.size.width.min(size.width.saturating_sub(panel.left)) as usize;
-    for y in panel.top..(panel.top + panel.size.height).min(size.height) {
-        let start = y as usize * size.width as usize + panel.left as usize;
-        if let Some(rgba) = panel.row(y) {
-            pack(rgba, &mut window[start..start + width]);
-        }
-    }
 }
 
 /// Writes rows of cells.
@@ -307,29 +288,6 @@ mod tests {
             [0, 0],
         ]);
         assert_eq!(shown(1, 1), [[4]]);
-    }
-
-    #[test]
-    #[rustfmt::skip]
-    fn a_panel_lies_over_the_picture_and_ends_with_the_window() {
-        let rgba = (1..=6).flat_map(|n| [0, 0, n, 255]).collect();
-        let mut panel = Panel { left: 1, top: 1, size: Size { width: 3, height: 2 }, rgba };
-        let over = |panel: &Panel| {
-            let mut window = vec![9; 5 * 3];
-            lay_over(panel, Size { width: 5, height: 3 }, &mut window);
-            window.chunks(5).map(<[u32]>::to_vec).collect::<Vec<_>>()
-        };
-        assert_eq!(over(&panel), [
-            [9, 9, 9, 9, 9],
-            [9, 1, 2, 3, 9],
-            [9, 4, 5, 6, 9],
-        ]);
-        (panel.left, panel.top) = (3, 2);
-        assert_eq!(over(&panel), [
-            [9, 9, 9, 9, 9],
-            [9, 9, 9, 9, 9],
-            [9, 9, 9, 1, 2],
-        ]);
     }
 
     #[test]

@@ -2,18 +2,17 @@
 
 use super::fallback::Presenters;
 use super::layout::Layout;
-use super::overlay::{Facts, Overlay};
 use super::pace::Pace;
 use super::presenter::{Frame, Presented};
 use super::{Present, Window};
 use crate::canvas::display::Display;
-use crate::canvas::framebuffer::{Framebuffer, Subscription};
-use draw_protocol::{DisplayName, Size};
+use crate::canvas::framebuffer::Subscription;
+use draw_protocol::Size;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::debug;
 use winit::dpi::PhysicalSize;
-use winit::window::{Fullscreen, Window as WinitWindow, WindowId};
+use winit::window::{Window as WinitWindow, WindowId};
 
 /// How long a window that nothing can be presented in is kept. The reason, such as that it was destroyed, arrives within a
 /// round trip to the window system, which is seldom slower than this even on a busy machine.
@@ -34,16 +33,8 @@ pub(super) struct View {
     pace: Pace,
     /// Where in the window the pointer was last seen; `None` if it was seen in another window since.
     pointer: Option<(f64, f64)>,
-    /// What the window says itself.
-    overlay: Overlay,
-    /// The name of the display.
-    name: DisplayName,
-    /// The address that programs connect to.
-    address: String,
     /// The number of clients in the title.
     clients: Option<u64>,
-    /// Nothing was presented yet.
-    is_new: bool,
     /// Something was drawn, or clients came or went.
     is_stale: bool,
     /// The window has lost its contents, or has a new size.
@@ -51,8 +42,6 @@ pub(super) struct View {
     /// The window system was asked to report when it is ready for a frame.
     is_asked: bool,
     frames: u64,
-    /// The frames that were presented because something was drawn.
-    drawn_frames: u64,
     /// Since when presenting has failed.
     failed: Option<Instant>,
 }
@@ -64,7 +53,7 @@ impl View {
         subscription: Subscription,
         present: Present,
     ) -> View {
-        let Window { title, display, name, address, fullscreen: _ } = window;
+        let Window { title, display } = window;
         let PhysicalSize { width, height } = opened.inner_size();
         let size = Size { width, height };
         View {
@@ -77,16 +66,11 @@ impl View {
             display,
             subscription,
             pointer: None,
-            overlay: Overlay::default(),
-            name,
-            address,
             clients: None,
-            is_new: true,
             is_stale: true,
             is_lost: true,
             is_asked: false,
             frames: 0,
-            drawn_frames: 0,
             failed: None,
         }
     }
@@ -108,11 +92,6 @@ impl View {
 
     pub(super) fn id(&self) -> WindowId {
         self.window.id()
-    }
-
-    /// Returns the name of the display.
-    pub(super) fn display_name(&self) -> &DisplayName {
-        &self.name
     }
 
     pub(super) fn display(&self) -> &Display {
@@ -167,34 +146,6 @@ impl View {
         std::mem::take(&mut self.is_asked)
     }
 
-    /// Shows how the display is doing, or hides it.
-    pub(super) fn toggle_overlay(&mut self) {
-        self.overlay.toggle(Instant::now());
-        self.is_stale = true;
-    }
-
-    /// Shows a message for a few seconds.
-    pub(super) fn say(&mut self, message: String) {
-        self.overlay.say(message, Instant::now());
-        self.is_stale = true;
-    }
-
-    /// Notes whether the overlay has to change at `now`.
-    pub(super) fn wake_overlay(&mut self, now: Instant) {
-        self.is_stale |= self.overlay.is_due(now);
-    }
-
-    /// Returns when the overlay changes by itself after `now`; `None` if it does not, or should have.
-    pub(super) fn alarm(&self, now: Instant) -> Option<Instant> {
-        self.overlay.next().filter(|&next| now < next)
-    }
-
-    /// Fills the screen with the window, or makes it a window again.
-    pub(super) fn toggle_fullscreen(&self) {
-        let is_fullscreen = self.window.fullscreen().is_some();
-        self.window.set_fullscreen((!is_fullscreen).then_some(Fullscreen::Borderless(None)));
-    }
-
     /// Moves the display's pointer to a place of this window, given in window pixels.
     pub(super) fn move_pointer(&mut self, place: (f64, f64)) {
         self.pointer = Some(place);
@@ -218,13 +169,9 @@ impl View {
         self.set_layout();
         self.put_pointer();
         self.set_title();
-        let mut damage = self.display.framebuffer().no_damage();
+        let framebuffer = self.display.framebuffer();
+        let mut damage = framebuffer.no_damage();
         self.subscription.take(&mut damage);
-        // At first all rows are damaged, whether or not anything was drawn.
-        if !self.is_new && !damage.is_empty() {
-            self.overlay.drawn();
-        }
-        self.is_lost |= self.update_overlay();
         let is_whole = std::mem::take(&mut self.is_lost);
         self.is_stale = false;
         if damage.is_empty() && !is_whole {
@@ -232,18 +179,12 @@ impl View {
         }
         // No lock is held: the presenter copies pixels that may be drawn on meanwhile.
         self.window.pre_present_notify();
-        let (framebuffer, panels) = (self.display.framebuffer(), self.overlay.panels());
-        let frame = Frame { framebuffer, damage: &damage, layout: &self.layout, panels, is_whole };
+        let frame = Frame { framebuffer, damage: &damage, layout: &self.layout, is_whole };
         let outcome = self.presenters.present(&frame);
         self.pace.presented(Instant::now());
         match outcome {
             Some(Presented::Shown) => {
                 self.frames += 1;
-                self.drawn_frames += u64::from(!damage.is_empty());
-                // After the first frame, which it would delay.
-                if std::mem::take(&mut self.is_new) && is_blank(framebuffer) {
-                    self.overlay.is_blank(Instant::now());
-                }
                 return Ok(true);
             }
             Some(Presented::Later) => self.is_lost = true,
@@ -252,26 +193,6 @@ impl View {
             None => return Err(self.presenters.reason().to_owned()),
         }
         Ok(false)
-    }
-
-    /// Makes the overlay again where it has changed. Returns whether it has.
-    fn update_overlay(&mut self) -> bool {
-        let now = Instant::now();
-        if !self.overlay.is_due(now) && self.overlay.panels().list.is_empty() {
-            return false;
-        }
-        let stats = self.display.stats();
-        let facts = Facts {
-            address: &self.address,
-            clients: stats.connections,
-            calls: stats.executed,
-            frames: self.drawn_frames,
-            layout: &self.layout,
-            is_anyone_listening: self.display.has_listeners(),
-        };
-        // A reported factor of more than 8 is a mistake.
-        let zoom = self.window.scale_factor().round().clamp(1.0, 8.0) as u32;
-        self.overlay.update(now, &facts, self.size, zoom)
     }
 
     fn set_layout(&mut self) {
@@ -298,38 +219,7 @@ impl View {
     }
 }
 
-/// Returns whether all pixels have one colour. It reads up to the first row that does not.
-fn is_blank(framebuffer: &Framebuffer) -> bool {
-    let Size { width, height } = framebuffer.size();
-    let (mut first, mut row) = (vec![0; width as usize * 4], vec![0; width as usize * 4]);
-    framebuffer.copy_rows(0..1, &mut first);
-    let is_even = first.as_chunks::<4>().0.windows(2).all(|pair| pair[0] == pair[1]);
-    is_even
-        && (1..height).all(|y| {
-            framebuffer.copy_rows(y..y + 1, &mut row);
-            row == first
-        })
-}
-
 /// Returns the frame rate of the monitor that a window is on, in thousandths of a frame a second.
 fn rate(window: &WinitWindow) -> Option<u32> {
     window.current_monitor()?.refresh_rate_millihertz()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use draw_protocol::Color;
-
-    #[test]
-    fn one_pixel_of_another_colour_is_a_picture() {
-        let blank = || Framebuffer::new(Size { width: 5, height: 4 }, Color::rgba(1, 2, 3, 4)).unwrap();
-        assert!(is_blank(&blank()));
-        for (x, y) in [(0, 0), (4, 0), (0, 3), (4, 3), (2, 1)] {
-            let framebuffer = blank();
-            framebuffer.draw_pixel(x, y, Color::RED, &mut framebuffer.no_damage());
-            assert!(!is_blank(&framebuffer), "({x}, {y})");
-        }
-        assert!(is_blank(&Framebuffer::new(Size { width: 1, height: 1 }, Color::RED).unwrap()));
-    }
 }

@@ -19,7 +19,7 @@ use winit::raw_window_handle::{HasWindowHandle, RawWindowHandle};
 use winit::window::Window;
 use x11rb::connection::{Connection, SequenceNumber};
 use x11rb::cookie::Cookie;
-use x11rb::errors::{ConnectError, ConnectionError, ReplyError, ReplyOrIdError};
+use x11rb::errors::{ConnectError, ConnectionError, ReplyOrIdError};
 use x11rb::protocol::Event;
 use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{self, ConnectionExt as _, ImageFormat};
@@ -312,24 +312,6 @@ impl Presenter for X11 {
     fn name(&self) -> String {
         "software".to_owned()
     }
-}
-
-/// Returns whether the X server has a window manager that knows the conventions of desktops (EWMH). Without an answer, it is
-/// taken to have one.
-pub(super) fn has_window_manager() -> bool {
-    let has_one = || -> Result<bool, ReplyError> {
-        let Ok((connection, screen)) = RustConnection::connect(None) else { return Ok(true) };
-        let Some(root) = connection.setup().roots.get(screen).map(|screen| screen.root) else {
-            return Ok(true);
-        };
-        let atom = connection.intern_atom(true, b"_NET_SUPPORTING_WM_CHECK")?.reply()?.atom;
-        if atom == x11rb::NONE {
-            return Ok(false);
-        }
-        let property = connection.get_property(false, root, atom, xproto::AtomEnum::WINDOW, 0, 1)?;
-        Ok(property.reply()?.value_len > 0)
-    };
-    has_one().unwrap_or(true)
 }
 
 /// Returns why the X server is not connected, if it refuses connections; `None` if it accepts one.
