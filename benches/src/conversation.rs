@@ -111,7 +111,7 @@ impl Server {
         assert!(matches!(step, server::Step::Execute(..)), "one request, and not {step:?}");
     }
 
-    /// Answers the request left by [`take_one`](Server::take_one).
+    /// Responds to the request left by [`take_one`](Server::take_one).
     #[inline]
     pub fn answer(&mut self, result: Result<Answer, Fault>) {
         self.machine.answer(result);
@@ -138,7 +138,7 @@ impl Default for Server {
     }
 }
 
-/// Answers every request as if it had been drawn, so that only the state machines are measured.
+/// Responds to every request as if it had been drawn, so that only the state machines are measured.
 ///
 /// # Errors
 /// None.

@@ -26,7 +26,7 @@ pub(crate) enum Work {
     Store { head: usize },
     /// Copies the image that follows this many bytes.
     Copy { head: usize },
-    /// Answers with this many bytes of the image in place of an acknowledgement.
+    /// Responds with this many bytes of the image in place of an acknowledgement.
     Send { bytes: usize },
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn machine() -> Connection {
     )
 }
 
-/// Answers a client's greeting over a real socket.
+/// Responds to a client's greeting over a real socket.
 pub(crate) fn greet(stream: &mut TcpStream) -> Connection {
     let mut machine = machine();
     let mut buffer = [0; 1000];
