@@ -62,8 +62,8 @@ impl Acceptor {
     pub(super) fn next_step(&mut self) -> Option<Decision<Incoming>> {
         let is_full = self.admission.is_full();
         if is_full && !self.is_full && self.admission.has_waiting() {
-            let all = count(self.connections as u64, "connection");
-            warn!("no place is free, of {all}: further clients wait until one ends");
+            let most = count(self.connections as u64, "connection");
+            warn!("the limit of {most} is reached: further clients wait until one ends");
         }
         self.is_full = is_full && (self.is_full || self.admission.has_waiting());
         self.admission.next(now(), |(stream, ..)| has_spoken(stream))
