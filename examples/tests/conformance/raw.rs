@@ -4,7 +4,7 @@ use draw_examples::conformance::value::{Value, array, map};
 use draw_examples::conformance::{Level, Setup, task};
 use std::collections::{HashMap, VecDeque};
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 /// The rule that a client breaks.
@@ -127,6 +127,9 @@ impl Raw {
         self.output += "done\n";
         if self.setup.level >= Level::Session && self.breaks != Breaks::DoesNotEnd {
             self.send(&array([Value::Int(2), Value::text("end"), array([])]).to_bytes())?;
+            // Otherwise unread messages make TCP reset the connection.
+            _ = self.stream.shutdown(Shutdown::Write);
+            _ = self.stream.read_to_end(&mut Vec::new());
         }
         Ok(())
     }
